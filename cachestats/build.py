@@ -1,0 +1,349 @@
+"""From sources to a dataset: read and parse in batches, put each snapshot together, publish them all at once.
+
+Batches are parsed by a few threads (the parsers release the interpreter's lock) and laid down as Arrow files, a piece
+a snapshot; once everything was read, each snapshot is put together from its pieces. So the order of pages does not
+matter, a page may stand in any folder, and memory grows with the largest snapshot and not with the archive.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+import pyarrow as pa
+
+from cachestats.dataset import Dataset, Writer, open_dataset
+from cachestats.errors import RejectedError, ShrinkError, SourceError
+from cachestats.naming import ROOT_STACK, snapshot_kind, snapshot_order
+from cachestats.parse.pages import read_pages
+from cachestats.parse.records import PageInfo, Piece
+from cachestats.parse.tables import SnapshotTables, flatten
+from cachestats.rejection import Rejection, to_table
+from cachestats.schema import REJECTED, SCHEMA_VERSION, SNAPSHOTS
+from cachestats.sources import Page, Source, open_sources
+from cachestats.targets import targets_table
+
+logger = logging.getLogger(__name__)
+
+_CHUNK_BYTES = 8 << 20
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Progress(Protocol):
+    """Anything that wraps an iterable and shows how far it is, such as `tqdm.tqdm`."""
+
+    def __call__(self, iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]: ...
+
+
+def build_dataset(
+    *sources: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    allow_shrink: bool = False,
+    max_rejected: float = 0.01,
+    threads: int | None = None,
+    wait: float = 600.0,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Read pages of the cache site into a dataset and return it.
+
+    Snapshots that the sources hold replace those of the dataset; its other snapshots stay. Nothing is published
+    unless everything could be.
+
+    Parameters
+    ----------
+    *sources
+        Checkouts of the cache site (the root, `_cache`, one snapshot's folder, one page), or archives of one (.tar,
+        .tar.gz, .tar.zst, .zip).
+    out
+        Folder of the dataset; made where it does not exist.
+    allow_shrink
+        Publish a snapshot also with less than half the specs it had.
+    max_rejected
+        Share (0 to 1) of the pages, and of the specs, that may be rejected.
+    threads
+        Number of worker threads; by default one for each CPU this process may use. Does not change the result.
+    wait
+        Seconds to wait for another process that is writing the same dataset.
+    progress
+        Wraps the iterables that are worked through, for a progress bar, such as `tqdm.tqdm`.
+
+    Raises
+    ------
+    SourceError
+        If a source cannot be read, or holds no page.
+    RejectedError
+        If more than `max_rejected` was rejected.
+    ShrinkError
+        If a snapshot would lose more than half of its specs.
+    DatasetError
+        If `out` is something else than a dataset, or cannot be written.
+    BusyError
+        If another process kept writing the dataset for `wait` seconds.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> ds = cs.build_dataset("data/_cache", out=tmp / "dataset")
+    >>> ds.manifest["tables"]["specs"]
+    524
+    """
+    readers = open_sources(sources)
+    threads = threads or _available_cpus()
+    progress = progress or _no_progress
+    with Writer(out, wait=wait) as writer, ThreadPoolExecutor(threads) as pool:
+        build = _Build(writer, pool, threads, progress)
+        build.read(readers)
+        build.put_together()
+        build.check(max_rejected=max_rejected, allow_shrink=allow_shrink)
+        build.publish(readers)
+    return open_dataset(out)
+
+
+@dataclass
+class _Snapshot:
+    """What is known of a snapshot while it is built, and after its tables were staged."""
+
+    pieces: list[Path] = field(default_factory=list)
+    sources: set[str] = field(default_factory=set)
+    row: dict[str, Any] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    targets: set[str] = field(default_factory=set)
+
+
+@dataclass
+class _Chunk:
+    """What came of some pages: pieces that were laid down, and rejections."""
+
+    pages: int
+    pieces: list[tuple[str, Path]]
+    rejections: list[Rejection]
+    specs: int
+
+
+class _Build:
+    def __init__(self, writer: Writer, pool: ThreadPoolExecutor, threads: int, progress: Progress) -> None:
+        self.writer, self.pool, self.threads, self.progress = writer, pool, threads, progress
+        self.snapshots: dict[str, _Snapshot] = {}
+        self.rejections: list[Rejection] = []
+        self.pages: Counter[str] = Counter()
+        self.entries = 0
+
+    def read(self, readers: list[Source]) -> None:
+        """Read all pages and lay their specs down, a piece a batch and snapshot."""
+        batches = ((reader, number, batch) for reader in readers for number, batch in enumerate(reader.batches()))
+        scratch = self.writer.scratch
+
+        def parse(job: tuple[Source, int, Callable[[], Iterator[Page | Rejection]]]) -> tuple[Source, list[_Chunk]]:
+            reader, number, batch = job
+            place = scratch / f"{readers.index(reader)}-{number}"
+            return reader, [_parse(chunk, f"{place}-{part}") for part, chunk in enumerate(_chunks(batch()))]
+
+        done = self.progress(self._map(parse, batches), desc="reading pages", total=None, unit="batch")
+        for reader, chunks in done:
+            for chunk in chunks:
+                self.pages[reader.name] += chunk.pages
+                self.entries += chunk.specs
+                self.rejections += chunk.rejections
+                for snapshot, piece in chunk.pieces:
+                    found = self.snapshots.setdefault(snapshot, _Snapshot())
+                    found.pieces.append(piece)
+                    found.sources.add(reader.name)
+        for reader in readers:
+            logger.info(
+                "%s: read %s pages, passed over %s other files",
+                reader.name,
+                f"{self.pages[reader.name]:,}",
+                f"{reader.passed_over:,}",
+            )
+
+    def put_together(self) -> None:
+        """Make the tables of each snapshot and stage them."""
+        now = datetime.now(UTC)
+
+        def stage(snapshot: str) -> tuple[str, SnapshotTables, dict[str, Any]]:
+            tables = flatten([_load(piece, snapshot) for piece in self.snapshots[snapshot].pieces])
+            self.writer.stage("specs", tables.specs, snapshot)
+            self.writer.stage("variants", tables.variants, snapshot)
+            return snapshot, tables, {"read_at": now}
+
+        names = sorted(self.snapshots, key=snapshot_order)
+        results = self.progress(self._map(stage, names), desc="writing snapshots", total=len(names), unit="snapshot")
+        for name, tables, extra in results:
+            self.rejections += tables.rejections
+            found = self.snapshots[name]
+            found.rows = {"specs": tables.specs.num_rows, "variants": tables.variants.num_rows}
+            found.targets = set(tables.specs.column("target").unify_dictionaries().chunk(0).dictionary.to_pylist())
+            found.row = extra | _snapshot_row(tables, found.sources)
+            logger.info("%s: %s specs of %s packages", name, f"{tables.num_specs:,}", f"{found.row['num_packages']:,}")
+
+    def check(self, *, max_rejected: float, allow_shrink: bool) -> None:
+        """Refuse to publish what is implausible."""
+        pages = sum(self.pages.values())
+        lost_pages = len({row.origin for row in self.rejections if row.severity == "error" and _is_page_wide(row)})
+        lost_specs = sum(row.num_specs or 0 for row in self.rejections)
+        for lost, total, what in ((lost_pages, pages, "pages"), (lost_specs, max(self.entries, lost_specs), "specs")):
+            if lost > max_rejected * total:
+                raise RejectedError(
+                    f"expected at most {max_rejected:.1%} of the {what} to be rejected, found {lost:,} of {total:,} "
+                    f"({lost / total:.1%}); nothing was published. {_most_common(self.rejections)}",
+                    hint="mend the source, or allow more with --max-rejected (1 allows everything)",
+                )
+        if allow_shrink or self.writer.manifest is None:
+            return
+        before = self.writer.manifest["snapshots"]
+        for name, found in self.snapshots.items():
+            old, new = before.get(name, {}).get("num_specs", 0), found.row["num_specs"]
+            if 2 * new < old:
+                raise ShrinkError(
+                    f"expected at least half of the {old:,} specs that {name} has, found {new:,}; nothing was published",
+                    hint="check that the source is whole, or publish it all the same with --allow-shrink",
+                )
+
+    def publish(self, readers: list[Source]) -> None:
+        """Stage the small tables beside the snapshots and publish everything."""
+        old = self.writer.manifest or {"sources": {}, "snapshots": {}}
+        rejected_by_snapshot = Counter(
+            {name: sum(row.num_specs or 0 for row in self.rejections if row.snapshot == name) for name in self.snapshots}
+        )
+        rows = [row for row in self.writer.read("snapshots").to_pylist() if row["snapshot"] not in self.snapshots]
+        rows += [found.row | {"num_rejected": rejected_by_snapshot[name]} for name, found in self.snapshots.items()]
+        rows.sort(key=lambda row: str(row["snapshot"]))
+        snapshots = pa.Table.from_pylist(rows, schema=SNAPSHOTS.arrow())
+
+        origins = {row.origin for row in self.rejections}
+        kept = [
+            Rejection(**row)
+            for row in self.writer.read("rejected").to_pylist()
+            if row["snapshot"] not in self.snapshots and row["origin"] not in origins
+        ]
+        rejected = to_table([*kept, *self.rejections])
+        known = self.writer.read("targets").column("target").to_pylist()
+        targets = targets_table(set(known).union(*(found.targets for found in self.snapshots.values())))
+
+        counts = old["snapshots"] | {
+            name: {"num_specs": found.row["num_specs"], "rows": found.rows} for name, found in self.snapshots.items()
+        }
+        sources = old["sources"] | {
+            reader.name: {"kind": reader.kind, "pages": self.pages[reader.name], "passed_over": reader.passed_over}
+            for reader in readers
+        }
+        for name, table in (("snapshots", snapshots), ("targets", targets), ("rejected", rejected)):
+            self.writer.stage(name, table)
+        self.writer.publish(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "cachestats": version("cachestats"),
+                "archspec": version("archspec"),
+                "sources": dict(sorted(sources.items())),
+                "snapshots": dict(sorted(counts.items())),
+                "tables": {
+                    "specs": sum(snapshot["rows"]["specs"] for snapshot in counts.values()),
+                    "variants": sum(snapshot["rows"]["variants"] for snapshot in counts.values()),
+                    "snapshots": snapshots.num_rows,
+                    "targets": targets.num_rows,
+                    "rejected": rejected.num_rows,
+                },
+            }
+        )
+
+    def _map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Apply a function in the threads, in order, taking items only as fast as they are worked off."""
+        waiting: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                waiting.append(self.pool.submit(function, item))
+                if len(waiting) > self.threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _chunks(pages: Iterable[Page | Rejection]) -> Iterator[list[Page | Rejection]]:
+    """Cut a batch into chunks of some megabytes."""
+    chunk: list[Page | Rejection] = []
+    size = 0
+    for page in pages:
+        length = len(page.data) if isinstance(page, Page) else 0
+        if chunk and size + length > _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(page)
+        size += length
+    if chunk:
+        yield chunk
+
+
+def _parse(chunk: list[Page | Rejection], place: str) -> _Chunk:
+    """Parse some pages and lay the pieces down in files whose names begin with `place`."""
+    found = _Chunk(len(chunk), [], [item for item in chunk if isinstance(item, Rejection)], 0)
+    for item in read_pages(page for page in chunk if isinstance(page, Page)):
+        if isinstance(item, Rejection):
+            found.rejections.append(item)
+            continue
+        path = Path(f"{place}-{len(found.pieces)}.arrow")
+        found.rejections += item.rejections
+        found.specs += sum(page.num_specs for page in item.pages)
+        found.pieces.append((item.snapshot, path))
+        records = item.records.replace_schema_metadata({"pages": msgspec.json.encode(item.pages)})
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, records.schema) as ipc:
+            ipc.write_table(records)
+    return found
+
+
+def _load(path: Path, snapshot: str) -> Piece:
+    with pa.memory_map(str(path)) as file:
+        records = pa.ipc.open_file(file).read_all()
+    pages = msgspec.json.decode((records.schema.metadata or {})[b"pages"], type=list[PageInfo])
+    return Piece(snapshot, pages, records)
+
+
+def _snapshot_row(tables: SnapshotTables, sources: set[str]) -> dict[str, Any]:
+    kind, day = snapshot_kind(tables.snapshot)
+    stacks = set(tables.specs.column("stack").unify_dictionaries().chunk(0).dictionary.to_pylist())
+    return {
+        "snapshot": tables.snapshot,
+        "kind": kind,
+        "snapshot_date": day,
+        "source": "; ".join(sorted(sources)),
+        "generation": "+".join(sorted({page.generation for page in tables.pages})),
+        "num_pages": len(tables.pages),
+        "num_packages": len({page.package for page in tables.pages if page.num_specs}),
+        "num_specs": tables.num_specs,
+        "num_stacks": len(stacks - {ROOT_STACK}),
+    }
+
+
+def _is_page_wide(row: Rejection) -> bool:
+    return not row.place.startswith("spec_details[")
+
+
+def _most_common(rejections: list[Rejection]) -> str:
+    rows = [row for row in rejections if row.severity == "error"]
+    rule, count = Counter(row.rule for row in rows).most_common(1)[0]
+    example = next(row for row in rows if row.rule == rule)
+    return f"Most often ({count:,} times): {example.message} ({example.origin}, {example.place})"
+
+
+def _available_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _no_progress(iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]:
+    return iterable
+
+
+__all__ = ["Progress", "SourceError", "build_dataset"]

@@ -1,0 +1,439 @@
+"""The Parquet dataset: one folder that is replaced whole, snapshot by snapshot, and opened as lazy frames.
+
+    DATASET/
+      manifest.json                  schema version, sources, snapshots and counts
+      specs/<snapshot>.parquet       tables with many rows: one file a snapshot
+      variants/<snapshot>.parquet
+      snapshots.parquet              tables with few rows: one file
+      targets.parquet
+      rejected.parquet
+
+Every file holds all columns of its table, `snapshot` too, so that a tool needs no partition keys from folder names:
+`read_parquet('DATASET/specs/*.parquet')` works anywhere, and the statistics let it skip the snapshots not asked for.
+
+A writer puts new files below `.staging`, then renames a list of them, `commit.json`, into place. That rename is the
+moment of publication: before it the dataset is the old one. After it the files are moved to where they belong, and
+whoever finds the list after a crash finishes the moves. A killed process leaves the old snapshot or the new one.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import filelock
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cachestats.errors import ArgumentError, BusyError, DatasetError
+from cachestats.naming import file_stem
+from cachestats.schema import SCHEMA_VERSION, TABLES, Table
+
+if TYPE_CHECKING:
+    import polars as pl
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+_STAGING = ".staging"
+_NEW = f"{_STAGING}/new"
+_COMMIT = f"{_STAGING}/commit.json"
+_LOCK = ".lock"
+
+_ROW_GROUP = 128 * 1024
+_RECOVERY_SECONDS = 10
+
+
+class Dataset:
+    """A dataset on disk: its path, its manifest and its tables as Polars LazyFrames.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The folder.
+    manifest : dict
+        `schema_version`, `sources`, `snapshots` and counts, as in `manifest.json`.
+    specs, variants, snapshots, targets, rejected : polars.LazyFrame
+        The tables, with the columns of `cachestats.data_dictionary()`.
+
+    Examples
+    --------
+    >>> ds = open_dataset("data/demo")                                                     # doctest: +SKIP
+    >>> ds.specs.filter(pl.col("package") == "hdf5").collect()                             # doctest: +SKIP
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @property
+    def specs(self) -> pl.LazyFrame:
+        """One row per (snapshot, stack, hash)."""
+        return self.scan("specs")
+
+    @property
+    def variants(self) -> pl.LazyFrame:
+        """One row per (snapshot, hash, variant, value)."""
+        return self.scan("variants")
+
+    @property
+    def snapshots(self) -> pl.LazyFrame:
+        """One row per snapshot."""
+        return self.scan("snapshots")
+
+    @property
+    def targets(self) -> pl.LazyFrame:
+        """One row per (target, runs_on)."""
+        return self.scan("targets")
+
+    @property
+    def rejected(self) -> pl.LazyFrame:
+        """One row per finding."""
+        return self.scan("rejected")
+
+    def scan(self, table: str) -> pl.LazyFrame:
+        """Return one table by name.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such table.
+        """
+        import polars as pl
+
+        declared = find_table(table)
+        files = self.files(table)
+        if not files:
+            return pl.LazyFrame(schema=declared.polars())
+        return pl.scan_parquet(files, glob=False)
+
+    def files(self, table: str) -> list[Path]:
+        """Return the Parquet files that hold a table, in the order of the snapshots' names."""
+        declared = find_table(table)
+        snapshots = sorted(self.manifest["snapshots"]) if declared.by_snapshot else [None]
+        files = [_file(self.path, declared, snapshot) for snapshot in snapshots]
+        if missing := [file for file in files if not file.exists()]:
+            raise DatasetError(
+                f"expected the file {missing[0]}, which the manifest of the dataset names, found nothing",
+                hint="build the dataset again",
+            )
+        return files
+
+    def __repr__(self) -> str:
+        counts = self.manifest["tables"]
+        tables = ", ".join(f"{name} {rows:,}" for name, rows in counts.items())
+        return f"Dataset({str(self.path)!r}: {len(self.manifest['snapshots']):,} snapshots; rows: {tables})"
+
+    def _repr_html_(self) -> str:
+        import html
+
+        rows = "".join(
+            f"<tr><td><code>.{name}</code></td><td style='text-align:right'>{rows:,}</td><td>{TABLES[name].grain}</td></tr>"
+            for name, rows in self.manifest["tables"].items()
+        )
+        return (
+            f"<b>cachestats dataset</b> <code>{html.escape(str(self.path))}</code>, "
+            f"{len(self.manifest['snapshots']):,} snapshots"
+            f"<table><thead><tr><th>table</th><th>rows</th><th>a row is</th></tr></thead><tbody>{rows}</tbody></table>"
+        )
+
+
+def open_dataset(path: str | os.PathLike[str]) -> Dataset:
+    """Open a dataset that `build_dataset` wrote.
+
+    Parameters
+    ----------
+    path
+        The dataset's folder.
+
+    Raises
+    ------
+    DatasetError
+        If there is no dataset at `path`, it is damaged, or it has another schema version.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> cs.open_dataset("no/such/folder")
+    Traceback (most recent call last):
+        ...
+    cachestats.errors.DatasetError: expected a dataset, found nothing at no/such/folder
+    hint: make one with `cachestats build SOURCE --out no/such/folder`
+    """
+    folder = Path(path)
+    if not folder.exists():
+        raise DatasetError(
+            f"expected a dataset, found nothing at {folder}", hint=f"make one with `cachestats build SOURCE --out {folder}`"
+        )
+    if (folder / _COMMIT).exists():
+        _finish_moves(folder)
+    manifest = _read_manifest(folder)
+    if manifest is None:
+        raise DatasetError(
+            f"expected a dataset, found no {MANIFEST} in {folder}",
+            hint=f"give the folder that `cachestats build` wrote, or make one with `cachestats build SOURCE --out {folder}`",
+        )
+    return Dataset(folder, manifest)
+
+
+def find_table(name: str) -> Table:
+    """Return the declaration of a table.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such table.
+    """
+    if name not in TABLES:
+        raise ArgumentError(f"expected a table, found {name!r}", hint=f"the tables are {', '.join(TABLES)}")
+    return TABLES[name]
+
+
+def export_table(dataset: Dataset, table: str, out: str | os.PathLike[str]) -> int:
+    """Write one table of a dataset into a single file for BI tools and return its number of rows.
+
+    Parameters
+    ----------
+    dataset
+        The dataset.
+    table
+        Name of the table.
+    out
+        The file to write; `.parquet` (zstd, sorted by snapshot and then as the table is) or `.csv`, by its ending.
+        An existing file is replaced once the new one is whole.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such table, or the ending is neither.
+    DatasetError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> cs.export_table(ds, "specs", "specs.parquet")                                      # doctest: +SKIP
+    478
+    """
+    import pyarrow.csv as pv
+
+    declared, target = find_table(table), Path(out)
+    if target.suffix not in {".parquet", ".csv"}:
+        raise ArgumentError(
+            f"expected a file that ends in .parquet or .csv, found {target.name!r}", hint=f"try {target.stem}.parquet"
+        )
+    schema = declared.arrow()
+    sort = ("snapshot", *declared.sort) if declared.by_snapshot else declared.sort
+    rows = 0
+    with _written(target) as unfinished:
+        writer: Any = (
+            _parquet_writer(unfinished, declared, schema, sort)
+            if target.suffix == ".parquet"
+            else pv.CSVWriter(unfinished, schema)
+        )
+        with writer:
+            for file in dataset.files(table):
+                for batch in pq.ParquetFile(file).iter_batches(_ROW_GROUP):
+                    rows += batch.num_rows
+                    writer.write_table(pa.Table.from_arrays(batch.columns, schema=writer.schema))
+    return rows
+
+
+class Writer:
+    """The one process that may write a dataset: stage files, then `publish` them all at once.
+
+    Raises
+    ------
+    BusyError
+        If another process is writing, and still is after `wait` seconds.
+    DatasetError
+        If the folder is not a dataset (nor empty), is of another schema version, or cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, wait: float) -> None:
+        self.path = Path(path)
+        self._lock = filelock.FileLock(self.path / _LOCK)
+        self._wait = wait
+        self._staged: list[str] = []
+
+    def __enter__(self) -> Self:
+        with _reported(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._acquire()
+        try:
+            with _reported(self.path):
+                _move(self.path)
+                shutil.rmtree(self.path / _STAGING, ignore_errors=True)
+                self.manifest = _read_manifest(self.path)
+                if self.manifest is None and (other := [p for p in self.path.iterdir() if not p.name.startswith(".")]):
+                    raise DatasetError(
+                        f"expected a dataset or an empty folder, found {self.path} with {other[0].name} in it",
+                        hint="give another folder to write to",
+                    )
+                (self.path / _NEW).mkdir(parents=True)
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not (self.path / _COMMIT).exists():
+            shutil.rmtree(self.path / _STAGING, ignore_errors=True)
+        self._lock.release()
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for intermediate files, gone when the writer is done."""
+        folder = self.path / _STAGING / "scratch"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def stage(self, table: str, data: pa.Table, snapshot: str | None = None) -> None:
+        """Write a table, or one snapshot of it, beside the dataset. `data` is sorted as the table is declared."""
+        declared = TABLES[table]
+        file = _file(self.path / _NEW, declared, snapshot)
+        with _reported(self.path):
+            file.parent.mkdir(exist_ok=True)
+            with _parquet_writer(file, declared, data.schema, declared.sort) as writer:
+                writer.write_table(pa.Table.from_arrays(data.columns, schema=writer.schema), row_group_size=_ROW_GROUP)
+        self._staged.append(str(file.relative_to(self.path / _NEW)))
+
+    def read(self, table: str) -> pa.Table:
+        """Return a small table as it was before, empty where there was none."""
+        declared = TABLES[table]
+        file = _file(self.path, declared, None)
+        return pq.read_table(file) if file.exists() else declared.arrow().empty_table()
+
+    def publish(self, manifest: dict[str, Any]) -> None:
+        """Put everything that was staged into its place, and the manifest last."""
+        with _reported(self.path):
+            (self.path / _NEW / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+            draft = self.path / _STAGING / "draft.json"
+            draft.write_text(json.dumps([*sorted(self._staged), MANIFEST]), encoding="utf-8")
+            os.replace(draft, self.path / _COMMIT)
+            _move(self.path)
+
+    def _acquire(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            logger.warning("another process is writing %s; waiting up to %.0f s for it", self.path, self._wait)
+            try:
+                self._lock.acquire(timeout=self._wait)
+            except filelock.Timeout:
+                raise BusyError(
+                    f"another process is writing {self.path}, and still was after {self._wait:.0f} s",
+                    hint="try again once it is done, or write to another folder",
+                ) from None
+
+
+def _move(folder: Path) -> None:
+    """Move what was published to its place; safe to be repeated after a crash at any point. Needs the lock."""
+    commit = folder / _COMMIT
+    if not commit.exists():
+        return
+    for name in json.loads(commit.read_text(encoding="utf-8")):
+        staged, target = folder / _NEW / name, folder / name
+        if staged.exists():
+            target.parent.mkdir(exist_ok=True)
+            os.replace(staged, target)
+    commit.unlink()
+
+
+def _finish_moves(folder: Path) -> None:
+    """Finish a publication that is under way or was cut off."""
+    lock = filelock.FileLock(folder / _LOCK)
+    try:
+        with _reported(folder), lock.acquire(timeout=_RECOVERY_SECONDS):
+            _move(folder)
+    except filelock.Timeout:
+        raise BusyError(
+            f"another process has been publishing to {folder} for more than {_RECOVERY_SECONDS} s", hint="try again later"
+        ) from None
+
+
+def _read_manifest(folder: Path) -> dict[str, Any] | None:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        version = manifest["schema_version"]
+        complete = {"sources", "snapshots", "tables"} <= manifest.keys()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(
+            f"expected a manifest in {folder / MANIFEST}, found one that cannot be read: {error}",
+            hint="build the dataset again, into a new folder",
+        ) from error
+    if version != SCHEMA_VERSION or not complete:
+        raise DatasetError(
+            f"expected a dataset of schema version {SCHEMA_VERSION}, found version {version} in {folder}",
+            hint="build the dataset again, into a new folder, with `cachestats build`",
+        )
+    return dict(manifest)
+
+
+def _file(folder: Path, table: Table, snapshot: str | None) -> Path:
+    if snapshot is None:
+        return folder / f"{table.name}.parquet"
+    return folder / table.name / f"{file_stem(snapshot)}.parquet"
+
+
+def _parquet_writer(path: Path, table: Table, schema: pa.Schema, sort: Iterable[str]) -> pq.ParquetWriter:
+    """Return a writer for rows of this schema that puts the table's own schema and descriptions into the file.
+
+    Text may come dictionary-encoded, which is several times faster to write. Readers that go by Arrow's schema would
+    then see dictionaries, so the schema stored is the declared one, with plain strings.
+    """
+    declared = table.arrow()
+    fields = [field.with_type(schema.field(field.name).type).remove_metadata() for field in declared]
+    writer = pq.ParquetWriter(
+        path,
+        pa.schema(fields),
+        compression="zstd",
+        store_schema=False,
+        write_page_index=True,
+        sorting_columns=pq.SortingColumn.from_ordering(
+            pa.schema(fields), [(name, "ascending") for name in sort], "at_end"
+        ),
+    )
+    writer.add_key_value_metadata(
+        {
+            "ARROW:schema": base64.b64encode(declared.serialize().to_pybytes()).decode(),
+            "cachestats.schema_version": str(SCHEMA_VERSION),
+            "cachestats.table": table.name,
+            "cachestats.columns": json.dumps({column.name: column.description for column in table.columns}),
+        }
+    )
+    return writer
+
+
+@contextmanager
+def _written(target: Path) -> Iterator[Path]:
+    """Give a path to write to, and put the file into its place once it is whole."""
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    with _reported(target.parent):
+        try:
+            yield unfinished
+            os.replace(unfinished, target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _reported(folder: Path) -> Iterator[None]:
+    """Turn what the file system refuses into an error that says where."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"cannot write to {folder}: {error.strerror or error}", hint="check free space and permissions there"
+        ) from error

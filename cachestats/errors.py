@@ -1,0 +1,68 @@
+"""The errors that cachestats raises on purpose.
+
+Each kind carries the exit code with which the command line ends, so that a scheduled job knows why it failed without
+reading its log. The message says what was expected and what was found; `hint` says what to try.
+"""
+
+from __future__ import annotations
+
+
+class CachestatsError(Exception):
+    """Stand at the root of every error that cachestats raises on purpose.
+
+    `exit_code` is what the command line returns for it; `hint`, where there is one, is what to try next.
+
+    Examples
+    --------
+    >>> raise CachestatsError("expected a folder, found a socket", hint="give a folder")
+    Traceback (most recent call last):
+        ...
+    cachestats.errors.CachestatsError: expected a folder, found a socket
+    hint: give a folder
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\nhint: {self.hint}"
+
+
+class ArgumentError(CachestatsError, ValueError):
+    """A call names something that does not exist or does not go together: an axis, a snapshot, a column."""
+
+    exit_code = 2
+
+
+class SourceError(CachestatsError):
+    """A source is not there, cannot be read, or holds no page."""
+
+    exit_code = 10
+
+
+class RejectedError(CachestatsError):
+    """More of the source was rejected than `max_rejected` allows; nothing was published."""
+
+    exit_code = 11
+
+
+class DatasetError(CachestatsError):
+    """A dataset is missing, damaged, of another schema version, or cannot be written."""
+
+    exit_code = 12
+
+
+class ShrinkError(CachestatsError):
+    """A snapshot would lose more than half of its specs; nothing was published."""
+
+    exit_code = 13
+
+
+class BusyError(CachestatsError):
+    """Another process is writing the dataset and did not finish in time."""
+
+    exit_code = 14

@@ -1,0 +1,169 @@
+"""Canonical names, so that a series runs unbroken over the years.
+
+Spack changed how it spells compilers and variants, and the site's pages keep the spelling of the day they were
+written. Everything here takes and returns plain text, and is called once per distinct name, not once per row.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from datetime import date
+from typing import Literal
+from urllib.parse import quote
+
+NaturalKey = tuple[tuple[int, int, str], ...]
+SnapshotKind = Literal["rolling", "weekly", "release", "other"]
+
+ROOT_STACK = "root"
+"""The pseudo-stack that is the union of all stacks of a snapshot."""
+
+# What Spack 1.0 made of the names of compilers when they became packages (`LEGACY_COMPILER_TO_BUILTIN` in its
+# aliases.py). It spells the successor of `intel` without the s of the package's own name, and so do the pages that it
+# writes: both spellings are one here.
+_PRESENT_COMPILER_NAMES = {
+    "arm": "acfl",
+    "clang": "llvm",
+    "intel": "intel-oneapi-compiler-classic",
+    "intel-oneapi-compilers-classic": "intel-oneapi-compiler-classic",
+    "oneapi": "intel-oneapi-compilers",
+    "rocmcc": "llvm-amdgpu",
+}
+
+_WEEKLY = re.compile(r"develop-(\d{4})-(\d\d)-(\d\d)")
+_RELEASE = re.compile(r"v\d+(\.\d+)+")
+_NEEDS_QUOTES = re.compile(r"[\s'\"\\]")
+
+
+def canonical_compiler(text: str | None) -> tuple[str | None, str | None, str | None]:
+    """Return (compiler, name, version) in Spack's present spelling, all None where the source says `none`.
+
+    Examples
+    --------
+    >>> canonical_compiler("oneapi@=2024.2.1")
+    ('intel-oneapi-compilers@2024.2.1', 'intel-oneapi-compilers', '2024.2.1')
+    >>> canonical_compiler("none")
+    (None, None, None)
+    """
+    if text is None or text == "none":
+        return None, None, None
+    name, _, version = text.partition("@")
+    name = _PRESENT_COMPILER_NAMES.get(name, name)
+    version = version.removeprefix("=")
+    return (f"{name}@{version}", name, version) if version else (name, name, None)
+
+
+def canonical_variant(text: str) -> str:
+    """Return a variant with `=` between name and value, also where Spack wrote `:=`.
+
+    Examples
+    --------
+    >>> canonical_variant("processes:=eett,ppllj")
+    'processes=eett,ppllj'
+    """
+    name, equals, value = text.partition("=")
+    return f"{name.removesuffix(':')}={value}" if equals else text
+
+
+def split_variant(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return the name and the distinct values, sorted, of one canonical variant.
+
+    Examples
+    --------
+    >>> split_variant("+mpi"), split_variant("~mpi")
+    (('mpi', ('true',)), ('mpi', ('false',)))
+    >>> split_variant("cuda_arch=80,70")
+    ('cuda_arch', ('70', '80'))
+    """
+    if text.startswith("+"):
+        return text[1:], ("true",)
+    if text.startswith("~"):
+        return text[1:], ("false",)
+    name, _, values = text.partition("=")
+    return name, tuple(sorted(set(values.split(","))))
+
+
+def quote_variant(text: str) -> str:
+    """Return a variant as it stands in the column `variants`: in shell quotes where a space would break it.
+
+    Examples
+    --------
+    >>> quote_variant("~mpi"), quote_variant("cflags=-O2 -g")
+    ('~mpi', "'cflags=-O2 -g'")
+    """
+    return shlex.quote(text) if not text or _NEEDS_QUOTES.search(text) else text
+
+
+def split_variants(text: str) -> list[str]:
+    """Return the variants that one value of the column `variants` holds.
+
+    Examples
+    --------
+    >>> split_variants("~mpi 'cflags=-O2 -g'")
+    ['~mpi', 'cflags=-O2 -g']
+    """
+    return shlex.split(text)
+
+
+def snapshot_kind(snapshot: str) -> tuple[SnapshotKind, date | None]:
+    """Return the kind of a snapshot and, for a weekly one, its date.
+
+    Examples
+    --------
+    >>> snapshot_kind("develop-2025-03-09")
+    ('weekly', datetime.date(2025, 3, 9))
+    >>> snapshot_kind("v2025.07.0")
+    ('release', None)
+    """
+    if snapshot == "develop":
+        return "rolling", None
+    if match := _WEEKLY.fullmatch(snapshot):
+        try:
+            return "weekly", date(*map(int, match.groups()))
+        except ValueError:
+            return "other", None
+    return ("release" if _RELEASE.fullmatch(snapshot) else "other"), None
+
+
+def natural_key(text: str) -> NaturalKey:
+    """Return a sort key under which `gcc@7.5` stands before `gcc@11.4`.
+
+    Examples
+    --------
+    >>> sorted(["gcc@11.4", "gcc@7.5"], key=natural_key)
+    ['gcc@7.5', 'gcc@11.4']
+    """
+    # Numbers compare by length and then as text: int() refuses very long ones, and a version may be anything.
+    digits = re.compile(r"([0-9]+)")
+    parts = [
+        (1, len(number), number) if (number := part.lstrip("0")) and number.isdecimal() else (0, 0, part)
+        for part in digits.split(text)
+    ]
+    return (*parts, (0, 0, text))
+
+
+def snapshot_order(snapshot: str) -> tuple[int, date, NaturalKey]:
+    """Return a sort key: releases by version, then weekly snapshots by date, then others, then `develop`, the newest.
+
+    Examples
+    --------
+    >>> sorted(["develop", "develop-2025-03-09", "v0.9.0", "v0.21.0"], key=snapshot_order)
+    ['v0.9.0', 'v0.21.0', 'develop-2025-03-09', 'develop']
+    """
+    kind, day = snapshot_kind(snapshot)
+    return ("release", "weekly", "other", "rolling").index(kind), day or date.min, natural_key(snapshot)
+
+
+def file_stem(snapshot: str) -> str:
+    """Return a file name for a snapshot that no file system, glob or Hadoop reader trips over.
+
+    Letters, digits, `.`, `-` and inner `_` stand for themselves, the rest is percent-encoded; readers of Parquet
+    folders hide names that start with `.` or `_`, so there these are encoded too.
+
+    Examples
+    --------
+    >>> file_stem("develop-2025-03-09"), file_stem("../x")
+    ('develop-2025-03-09', '%2E.%2Fx')
+    """
+    encoded = quote(snapshot, safe="").replace("~", "%7E")
+    return f"%{ord(encoded[0]):02X}{encoded[1:]}" if encoded[:1] in {".", "_"} else encoded

@@ -1,0 +1,1 @@
+"""From the bytes of pages to Arrow tables and rejections; nothing here touches disk or network."""

@@ -1,0 +1,68 @@
+"""The form in which specs travel from a parser to the tables: as the source spells them, one record a spec.
+
+Names repeat a lot, so all text but the hash is dictionary-encoded; canonical names are then worked out once per
+distinct name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pyarrow as pa
+
+from cachestats.rejection import Rejection
+
+NAME = pa.dictionary(pa.int32(), pa.string())
+
+RECORDS = pa.schema(
+    {
+        "page": pa.int32(),  # index into Piece.pages
+        "position": pa.int32(),  # index into the page's spec_details
+        "hash": pa.string(),
+        "os": NAME,
+        "platform": NAME,
+        "target": NAME,
+        "version": NAME,
+        "compiler": NAME,
+        "size_bytes": pa.int64(),
+        "stacks": pa.list_(NAME),
+        "variants": pa.list_(NAME),
+    }
+)
+
+Generation = Literal["g0", "g1", "g2", "g3", "g4"]
+
+
+@dataclass(frozen=True)
+class PageInfo:
+    """What is known of one page beside its specs."""
+
+    origin: str
+    package: str
+    generation: Generation
+    num_specs: int
+    """Entries in `spec_details`, those that were rejected included."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some pages of one snapshot, read: their specs as `RECORDS`, and what was wrong with them."""
+
+    snapshot: str
+    pages: list[PageInfo]
+    records: pa.Table
+    rejections: list[Rejection] = field(default_factory=list)
+
+
+def generation(*, sorted_keys: bool, tarball: bool, old_compilers: bool) -> Generation:
+    """Return the generation of a page that carries hashes.
+
+    `g1` has the keys of a spec in insertion order, `g2` has them sorted, `g3` has no `tarball`, and `g4` has the
+    compilers of Spack 1.0 (`gcc@13.2.0` where there was `gcc@=13.2.0`).
+    """
+    if not sorted_keys:
+        return "g1"
+    if tarball:
+        return "g2"
+    return "g3" if old_compilers else "g4"

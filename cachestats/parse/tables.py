@@ -1,0 +1,261 @@
+"""From the records of one snapshot to its tables `specs` and `variants`: canonical, without repeats, sorted.
+
+Works on integer codes throughout: each distinct name is looked at once, in plain Python, and rows are put in order by
+sorting numbers. The result depends on nothing but what the pages say: not on their order, nor on how they were cut
+into pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cachestats import naming
+from cachestats.parse.records import PageInfo, Piece
+from cachestats.rejection import Rejection
+from cachestats.schema import SPECS, VARIANTS, Table
+
+Codes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SnapshotTables:
+    """One snapshot, ready to be stored; text is dictionary-encoded still, with the dictionaries in a fixed order."""
+
+    snapshot: str
+    specs: pa.Table
+    variants: pa.Table
+    pages: list[PageInfo]
+    num_specs: int
+    rejections: list[Rejection]
+
+
+def flatten(pieces: Sequence[Piece]) -> SnapshotTables:
+    """Return the tables of one snapshot, given all its pieces.
+
+    The columns are those of the tables `specs` and `variants`, in their sort order. A spec that stands on a page
+    twice, or on the pages of two packages, is kept once and reported; a page that was read twice is one page.
+    """
+    snapshot = pieces[0].snapshot
+    pages = [page for piece in pieces for page in piece.pages]
+    records = _concatenate(pieces)
+    kept, rejections = _distinct(records, pages, snapshot)
+    records = records.take(kept)
+    packages = [pages[page].package for page in records.column("page").to_pylist()]
+    specs, variants = _Snapshot(snapshot, packages, records).tables()
+    return SnapshotTables(snapshot, specs, variants, pages, len(records), rejections)
+
+
+def _concatenate(pieces: Sequence[Piece]) -> pa.Table:
+    tables, first = [], 0
+    for piece in pieces:
+        page = pc.add(piece.records.column("page"), pa.scalar(first, pa.int32()))
+        tables.append(piece.records.set_column(0, "page", page))
+        first += len(piece.pages)
+    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+
+
+def _distinct(records: pa.Table, pages: list[PageInfo], snapshot: str) -> tuple[pa.Array, list[Rejection]]:
+    """Return the positions of the records to keep, sorted by (package, hash), and what is said of the others."""
+    by_name = sorted(range(len(pages)), key=lambda page: (pages[page].package, pages[page].origin))
+    rank = np.empty(len(pages), np.int64)
+    rank[by_name] = np.arange(len(pages))
+    packages = {name: code for code, name in enumerate(sorted({page.package for page in pages}))}
+    package = np.array([packages[page.package] for page in pages], np.int64)
+    page = records.column("page").to_numpy()
+    keys = pa.table(
+        {
+            "package": package[page],
+            "hash": records.column("hash"),
+            "page": rank[page],
+            "position": records.column("position"),
+        }
+    )
+    order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
+    hashes = records.column("hash")
+    if pc.count_distinct(hashes).as_py() == len(hashes):
+        return order, []
+    kept: list[int] = []
+    rejections: list[Rejection] = []
+    first_with: dict[str, int] = {}
+    hash_list = hashes.to_pylist()
+    for row in order.to_pylist():
+        first = first_with.setdefault(hash_list[row], row)
+        if first == row:
+            kept.append(row)
+        else:
+            rejections += _repeat(records, pages, snapshot, first, row)
+    return pa.array(kept, pa.int64()), rejections
+
+
+def _repeat(records: pa.Table, pages: list[PageInfo], snapshot: str, first: int, again: int) -> list[Rejection]:
+    """Return the rejection of a hash that was seen before; none for the same page read twice."""
+    kept, left_out = (records.slice(row, 1).to_pylist()[0] for row in (first, again))
+    kept_page, page = pages[kept.pop("page")], pages[left_out.pop("page")]
+    kept_position, position = kept.pop("position"), left_out.pop("position")
+    if kept == left_out and kept_page.package == page.package and kept_page.origin != page.origin:
+        return []
+    differs = ", ".join(name for name in kept if kept[name] != left_out[name]) or "nothing"
+    return [
+        Rejection(
+            page.origin,
+            f"spec_details[{position}].hash",
+            "duplicate-hash",
+            f"expected a hash once in a snapshot, found {left_out['hash']} again; "
+            f"the first is spec_details[{kept_position}] of {kept_page.origin}, and differs in {differs}",
+            "the first was kept; give one source for a snapshot, or write the page again",
+            num_specs=1,
+            snapshot=snapshot,
+            package=page.package,
+        )
+    ]
+
+
+class _Snapshot:
+    """The records of one snapshot in the order of the table `specs`, one a spec."""
+
+    def __init__(self, snapshot: str, packages: list[str], records: pa.Table) -> None:
+        self.snapshot = snapshot
+        self.packages = packages
+        self.records = records
+
+    def tables(self) -> tuple[pa.Table, pa.Table]:
+        owners, variants, ranked = self._listed("variants", naming.canonical_variant, _variant_order)
+        text = self._joined(owners, variants, ranked)
+        return self._specs(text), self._variants(owners, variants, ranked)
+
+    def _specs(self, variants: pa.Array) -> pa.Table:
+        owners, codes, stacks = self._with_null(*self._listed("stacks", str, str))
+        kind_date = naming.snapshot_kind(self.snapshot)[1]
+        length = len(owners)
+        columns = {
+            "package": _encoded(pa.array(self.packages, pa.string()).dictionary_encode()),
+            "hash": pa.DictionaryArray.from_arrays(np.arange(len(self.records), dtype=np.int32), self._column("hash")),
+            "variants": _encoded(variants.dictionary_encode()),
+            "size_bytes": self._column("size_bytes"),
+            **{name: _encoded(self._column(name)) for name in ("version", "platform", "os", "target")},
+            **{
+                name: _encoded(self._column("compiler"), lambda text, part=part: naming.canonical_compiler(text)[part])
+                for part, name in enumerate(("compiler", "compiler_name", "compiler_version"))
+            },
+        }
+        rows = pa.array(owners)
+        columns = {name: column.take(rows) for name, column in columns.items()}
+        columns["stack"] = pa.DictionaryArray.from_arrays(codes, pa.array(stacks, pa.string()))
+        columns["snapshot"] = _constant(self.snapshot, length)
+        columns["snapshot_date"] = pa.array([kind_date], pa.date32()).take(pa.array(np.zeros(length, np.int64)))
+        return _table(SPECS, columns)
+
+    def _variants(self, owners: Codes, codes: Codes, variants: list[str]) -> pa.Table:
+        """Return a row for every value of every variant, sorted by hash."""
+        split = [naming.split_variant(text) for text in variants]
+        pairs = sorted({(name, value) for name, values in split for value in values})
+        rank = {pair: code for code, pair in enumerate(pairs)}
+        counts = np.array([len(values) for _, values in split], np.int64)
+        flat = np.array([rank[name, value] for name, values in split for value in values], np.int64)
+
+        hashes = self._column("hash")
+        by_hash = pc.sort_indices(hashes).to_numpy()
+        hash_rank = np.empty(len(by_hash), np.int64)
+        hash_rank[by_hash] = np.arange(len(by_hash))
+        # The variants of a spec stand together, so putting whole specs in order leaves little to sort.
+        lengths = np.bincount(owners, minlength=len(by_hash))
+        order = _ranges((np.cumsum(lengths) - lengths)[by_hash], lengths[by_hash])
+        owners, codes = hash_rank[owners[order]], codes[order]
+
+        values = _ranges((np.cumsum(counts) - counts)[codes], counts[codes])
+        owners, pair = _unique_pairs(np.repeat(owners, counts[codes]), flat[values], len(pairs))
+        names = sorted({name for name, _ in pairs})
+        texts = sorted({value for _, value in pairs})
+        name_code = {name: code for code, name in enumerate(names)}
+        text_code = {text: code for code, text in enumerate(texts)}
+        name_of = np.array([name_code[name] for name, _ in pairs], np.int32)
+        text_of = np.array([text_code[value] for _, value in pairs], np.int32)
+        columns = {
+            "snapshot": _constant(self.snapshot, len(owners)),
+            "hash": pa.DictionaryArray.from_arrays(owners.astype(np.int32), hashes.take(pa.array(by_hash))),
+            "variant": pa.DictionaryArray.from_arrays(name_of[pair], pa.array(names, pa.string())),
+            "value": pa.DictionaryArray.from_arrays(text_of[pair], pa.array(texts, pa.string())),
+        }
+        return _table(VARIANTS, columns)
+
+    def _column(self, name: str) -> pa.Array:
+        column = self.records.column(name).combine_chunks()
+        return column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+
+    def _listed(
+        self, name: str, canonical: Callable[[str], str], order: Callable[[str], object]
+    ) -> tuple[Codes, Codes, list[str]]:
+        """Return, for a list column, the spec and the code of each distinct entry, in order, and the names coded."""
+        lists = self._column(name)
+        lengths = pc.list_value_length(lists).to_numpy()
+        owners = np.repeat(np.arange(len(lists)), lengths)
+        values = lists.flatten()
+        spelled = [canonical(text) for text in values.dictionary.to_pylist()]
+        names = sorted(set(spelled), key=order)  # type: ignore[arg-type]
+        code = {text: position for position, text in enumerate(names)}
+        codes = np.array([code[text] for text in spelled], np.int64)[values.indices.to_numpy()]
+        return *_unique_pairs(owners, codes, len(names)), names
+
+    def _with_null(
+        self, owners: Codes, codes: Codes, names: list[str]
+    ) -> tuple[Codes, pa.Array, list[str]]:
+        """Give a spec that has no entry one entry that is null."""
+        without = np.setdiff1d(np.arange(len(self.records)), owners, assume_unique=False)
+        all_owners = np.concatenate([owners, without])
+        order = np.argsort(all_owners, kind="stable")
+        all_codes = np.concatenate([codes, np.full(len(without), -1)])[order].astype(np.int32)
+        return all_owners[order], pa.array(all_codes, mask=all_codes < 0), names
+
+    def _joined(self, owners: Codes, codes: Codes, variants: list[str]) -> pa.Array:
+        """Return the variants of each spec as one string."""
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(self.records)))])
+        words = pa.array([naming.quote_variant(text) for text in variants], pa.string())
+        return pc.binary_join(
+            pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), words.take(pa.array(codes))), " "
+        )
+
+
+def _variant_order(text: str) -> tuple[str, str]:
+    return naming.split_variant(text)[0], text
+
+
+def _unique_pairs(owners: Codes, codes: Codes, count: int) -> tuple[Codes, Codes]:
+    """Return the distinct pairs of owner and code, sorted; `count` is the number of codes."""
+    keys = owners * count + codes
+    if not (np.diff(keys) > 0).all():  # pages are written in this order, so there is rarely anything to do
+        keys = np.unique(keys)
+    return np.divmod(keys, max(count, 1))
+
+
+def _ranges(starts: Codes, lengths: Codes) -> Codes:
+    """Return start, start + 1, ... for each start, `length` numbers long."""
+    before = np.cumsum(lengths) - lengths
+    return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
+
+
+def _encoded(column: pa.DictionaryArray, canonical: Callable[[str], str | None] = str) -> pa.DictionaryArray:
+    """Give a dictionary column canonical names, and its dictionary a fixed order with no name unused."""
+    indices = column.indices.fill_null(-1).to_numpy()
+    used = set(np.unique(indices).tolist())
+    spelled = [
+        canonical(text) if code in used else None for code, text in enumerate(column.dictionary.to_pylist())
+    ]
+    names = sorted({text for text in spelled if text is not None})
+    code = {text: position for position, text in enumerate(names)}
+    # One more place at the end, which the -1 of a null finds.
+    codes = np.array([-1 if text is None else code[text] for text in spelled] + [-1], np.int32)[indices]
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), pa.array(names, pa.string()))
+
+
+def _constant(text: str, length: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(np.zeros(length, np.int32), pa.array([text], pa.string()))
+
+
+def _table(table: Table, columns: dict[str, pa.Array]) -> pa.Table:
+    return pa.table({column.name: columns[column.name] for column in table.columns})

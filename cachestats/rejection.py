@@ -1,0 +1,32 @@
+"""What could not be read, as data: one `Rejection` is one row of the table `rejected`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from cachestats.schema import REJECTED
+
+
+@dataclass(frozen=True, order=True)
+class Rejection:
+    """One finding; the fields are the columns of `rejected`."""
+
+    origin: str
+    place: str
+    rule: str
+    message: str
+    hint: str
+    severity: Literal["error", "warning"] = "error"
+    num_specs: int | None = 0
+    snapshot: str | None = None
+    package: str | None = None
+
+
+def to_table(rejections: Iterable[Rejection]) -> pa.Table:
+    """Return the rejections as the table `rejected`, repeats left out, sorted as it is stored."""
+    distinct = sorted(set(rejections), key=lambda row: (row.origin, row.place, row.rule, row.message))
+    return pa.Table.from_pylist([asdict(row) for row in distinct], schema=REJECTED.arrow())

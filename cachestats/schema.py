@@ -1,0 +1,268 @@
+"""Every table and column of a dataset, declared once.
+
+Arrow and Polars schemas, the descriptions inside the Parquet files and the data dictionary are all derived from
+`TABLES`; nothing else in cachestats spells out a schema.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SCHEMA_VERSION = 1
+"""Raised whenever a reader of the older version would misread a newer dataset."""
+
+DType = Literal["string", "int64", "boolean", "date", "timestamp"]
+
+# Only types that every consumer reads: plain strings (BI tools drop dictionaries), signed integers, nothing nested.
+_ARROW: dict[DType, pa.DataType] = {
+    "string": pa.string(),
+    "int64": pa.int64(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, type, whether it may be null, its unit and one sentence that says what it holds."""
+
+    name: str
+    dtype: DType
+    description: str
+    nullable: bool = False
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: what a row is (`grain`), the key that is unique, the sort order of its files, and its columns."""
+
+    name: str
+    grain: str
+    key: tuple[str, ...]
+    sort: tuple[str, ...]
+    columns: tuple[Column, ...]
+    warning: str | None = None
+    by_snapshot: bool = False
+    """Whether the table is stored as one file a snapshot, or as one file for the whole dataset."""
+
+    def arrow(self) -> pa.Schema:
+        """Return the Arrow schema, with a `description` (and `unit`) on every field."""
+        return pa.schema(
+            [
+                pa.field(
+                    column.name,
+                    _ARROW[column.dtype],
+                    nullable=column.nullable,
+                    metadata={"description": column.description} | ({"unit": column.unit} if column.unit else {}),
+                )
+                for column in self.columns
+            ],
+            metadata={"description": f"{self.name}: {self.grain}"},
+        )
+
+    def polars(self) -> pl.Schema:
+        """Return the Polars schema."""
+        import polars as pl
+
+        types: dict[DType, pl.DataType | type[pl.DataType]] = {
+            "string": pl.String,
+            "int64": pl.Int64,
+            "boolean": pl.Boolean,
+            "date": pl.Date,
+            "timestamp": pl.Datetime("us", "UTC"),
+        }
+        return pl.Schema({column.name: types[column.dtype] for column in self.columns})
+
+
+# Columns that several tables share are declared once, so that the same quantity has the same name and words everywhere.
+_SNAPSHOT = Column(
+    "snapshot",
+    "string",
+    "Name of the snapshot of the build cache: `develop` (rolling), `develop-YYYY-MM-DD` (weekly) or a release.",
+)
+_HASH = Column("hash", "string", "DAG hash of the spec: 32 characters that Spack computes from everything in it.")
+
+SPECS = Table(
+    "specs",
+    grain="one row per (snapshot, stack, hash)",
+    key=("snapshot", "stack", "hash"),
+    sort=("package", "hash", "stack"),
+    by_snapshot=True,
+    warning=(
+        "A spec has a row for each stack that lists it, and `root` is the union of the stacks, not one of them: "
+        "count distinct (snapshot, hash), and do not sum `size_bytes` across stacks."
+    ),
+    columns=(
+        Column("package", "string", "Name of the package, as in Spack's package repository."),
+        Column("version", "string", "Version of the package; text, also where it looks like a number or a date."),
+        _SNAPSHOT,
+        Column("snapshot_date", "date", "Date of a weekly snapshot; null for `develop` and for releases.", True),
+        _HASH,
+        Column("platform", "string", "Platform the binary was built for: `linux`, `darwin`, `windows`."),
+        Column("os", "string", "Operating system the binary was built on, such as `ubuntu22.04`."),
+        Column("target", "string", "Microarchitecture the binary was built for, such as `x86_64_v3`."),
+        Column(
+            "compiler",
+            "string",
+            "Compiler and version in Spack's present spelling, such as `gcc@13.2.0`; null where the source says none.",
+            True,
+        ),
+        Column("compiler_name", "string", "Name part of `compiler`.", True),
+        Column("compiler_version", "string", "Version part of `compiler`.", True),
+        Column("stack", "string", "CI stack that lists the spec; null where no stack does.", True),
+        Column(
+            "variants",
+            "string",
+            "All variants, sorted by name, in one string: `+shared build_system=cmake`. "
+            "A variant with white space or quotes in it stands in shell quotes.",
+        ),
+        Column("size_bytes", "int64", "Size of the binary; null where the source does not say.", True, "bytes"),
+    ),
+)
+
+VARIANTS = Table(
+    "variants",
+    grain="one row per (snapshot, hash, variant, value)",
+    key=("snapshot", "hash", "variant", "value"),
+    sort=("hash", "variant", "value"),
+    by_snapshot=True,
+    columns=(
+        _SNAPSHOT,
+        _HASH,
+        Column("variant", "string", "Name of the variant."),
+        Column("value", "string", "`true` or `false` for `+name` and `~name`, else one of the comma-separated values."),
+    ),
+)
+
+SNAPSHOTS = Table(
+    "snapshots",
+    grain="one row per snapshot",
+    key=("snapshot",),
+    sort=("snapshot",),
+    columns=(
+        _SNAPSHOT,
+        Column("kind", "string", "`rolling` (`develop`), `weekly`, `release`, or `other`."),
+        Column("snapshot_date", "date", "Date of a weekly snapshot; null for the other kinds.", True),
+        Column("source", "string", "Where the snapshot was read from; several sources are separated by `; `."),
+        Column("generation", "string", "Generations of the pages it was read from, such as `g1` or `g3+g4`."),
+        Column("num_pages", "int64", "Pages read.", unit="pages"),
+        Column("num_packages", "int64", "Distinct packages.", unit="packages"),
+        Column("num_specs", "int64", "Distinct specs.", unit="specs"),
+        Column("num_stacks", "int64", "Distinct stacks, `root` left out.", unit="stacks"),
+        Column("num_rejected", "int64", "Spec entries that were rejected.", unit="specs"),
+        Column("read_at", "timestamp", "When the snapshot was read (UTC)."),
+    ),
+)
+
+TARGETS = Table(
+    "targets",
+    grain="one row per (target, runs_on)",
+    key=("target", "runs_on"),
+    sort=("target", "runs_on"),
+    columns=(
+        Column("target", "string", "Microarchitecture that a binary was built for."),
+        Column("runs_on", "string", "Microarchitecture of a machine that runs such a binary."),
+        Column("is_native", "boolean", "Whether the two are the same."),
+        Column("family", "string", "Family of `target`, such as `x86_64`; null where archspec does not know it.", True),
+        Column("vendor", "string", "Vendor of `target`; null where archspec does not know it.", True),
+    ),
+    warning="The operating system must match as well. Targets that archspec does not know stand for themselves only.",
+)
+
+REJECTED = Table(
+    "rejected",
+    grain="one row per finding: a page or spec that could not be read, or was read with a doubt",
+    key=("origin", "place", "rule"),
+    sort=("origin", "place", "rule", "message"),
+    columns=(
+        Column("severity", "string", "`error`: something was left out; `warning`: everything was kept."),
+        Column("rule", "string", "Short name of the rule that was broken."),
+        Column("origin", "string", "File (or archive member) it was found in."),
+        Column("place", "string", "Where in the file: a line, or a path such as `spec_details[3].hash`."),
+        Column("message", "string", "What was expected and what was found."),
+        Column("hint", "string", "What to try."),
+        Column("num_specs", "int64", "Spec entries left out because of it; null where nobody can tell.", True, "specs"),
+        Column("snapshot", "string", "Snapshot it belongs to; null where the page does not say.", True),
+        Column("package", "string", "Package it belongs to; null where the page does not say.", True),
+    ),
+)
+
+TABLES: dict[str, Table] = {table.name: table for table in (SPECS, VARIANTS, SNAPSHOTS, TARGETS, REJECTED)}
+
+
+def data_dictionary() -> pl.DataFrame:
+    """Return the data dictionary: one row per table and column.
+
+    Returns
+    -------
+    A Polars DataFrame with the columns `table, column, dtype, nullable, unit, description`, in the order in which
+    tables and columns are declared.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> cs.data_dictionary().filter(table="targets")["column"].to_list()
+    ['target', 'runs_on', 'is_native', 'family', 'vendor']
+    """
+    import polars as pl
+
+    return pl.DataFrame(
+        [
+            (table.name, column.name, column.dtype, column.nullable, column.unit, column.description)
+            for table in TABLES.values()
+            for column in table.columns
+        ],
+        schema={
+            "table": pl.String,
+            "column": pl.String,
+            "dtype": pl.String,
+            "nullable": pl.Boolean,
+            "unit": pl.String,
+            "description": pl.String,
+        },
+        orient="row",
+    )
+
+
+def dictionary_markdown() -> str:
+    """Return the data dictionary as a Markdown document, one section per table.
+
+    Examples
+    --------
+    >>> dictionary_markdown().splitlines()[0]
+    '# Data dictionary'
+    """
+    lines = [
+        "# Data dictionary",
+        "",
+        f"Schema version {SCHEMA_VERSION}. Made by `cachestats dictionary --format markdown`; do not edit by hand.",
+    ]
+    for table in TABLES.values():
+        lines += [
+            "",
+            f"## {table.name}",
+            "",
+            f"{table.grain[0].upper()}{table.grain[1:]}. Key: {_code(table.key)}. Sorted by {_code(table.sort)}.",
+            *(["", f"**Mind:** {table.warning}"] if table.warning else []),
+            "",
+            "| column | type | null | unit | meaning |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| `{column.name}` | {column.dtype} | {'yes' if column.nullable else 'no'} | {column.unit or ''} "
+            f"| {column.description} |"
+            for column in table.columns
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _code(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

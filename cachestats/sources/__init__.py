@@ -1,0 +1,53 @@
+"""Where specs come from.
+
+A source yields its pages in batches that one worker reads and parses at a time. What a source is, is found by looking
+at it: a folder, an archive (by its first bytes, not its name), or one page.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from cachestats.errors import SourceError
+from cachestats.sources.archive import ArchiveSource, archive_kind
+from cachestats.sources.base import Batch, Page, Source
+from cachestats.sources.folder import FileSource, FolderSource
+
+__all__ = ["Batch", "Page", "Source", "open_sources"]
+
+_EXPECTED = "a checkout of the cache site, its `_cache` folder, one snapshot's folder, one page, or an archive of these"
+
+
+def open_sources(sources: Sequence[str | os.PathLike[str]]) -> list[Source]:
+    """Return a reader for each source, the same place given twice only once.
+
+    Raises
+    ------
+    SourceError
+        If a source does not exist, cannot be read, or is nothing that cachestats reads.
+    """
+    if not sources:
+        raise SourceError("expected at least one source, found none", hint=f"give {_EXPECTED}")
+    readers = {os.path.realpath(source): _open(Path(source)) for source in sources}
+    return list(readers.values())
+
+
+def _open(path: Path) -> Source:
+    try:
+        if path.is_dir():
+            return FolderSource(path)
+        if not path.exists():
+            raise SourceError(f"expected {_EXPECTED}, found nothing at {path}", hint="check the path")
+        if not path.is_file():
+            raise SourceError(f"expected {_EXPECTED}, found neither file nor folder at {path}", hint="give one of them")
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
+    if kind := archive_kind(head):
+        return ArchiveSource(path, kind)
+    if path.suffix == ".md" or head.lstrip(b"\xef\xbb\xbf").startswith(b"---"):
+        return FileSource(path)
+    raise SourceError(f"expected {_EXPECTED}, found a file that is none of them: {path}", hint="give one of these")

@@ -1,0 +1,175 @@
+"""Pages inside a .tar, .tar.gz, .tar.zst or .zip, read one after the other and never unpacked to disk."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Literal, cast
+
+import pyarrow as pa
+
+from cachestats.errors import SourceError
+from cachestats.rejection import Rejection
+from cachestats.sources.base import MAX_PAGE_BYTES, Batch, Page, is_page, make_page, printable, too_large, unreadable
+
+ArchiveKind = Literal["tar", "tar.gz", "tar.zst", "zip"]
+
+_BATCH_BYTES = 8 << 20
+
+# Pages shrink to a tenth at best, since their hashes are random: a stream that grows more than this is a bomb.
+_MAX_GROWTH = 200
+_GROWTH_COUNTS_FROM = 64 << 20
+
+
+def archive_kind(head: bytes) -> ArchiveKind | None:
+    """Return the kind of archive that begins with these (at least 512) bytes, None where it is none."""
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "zip"
+    if head.startswith(b"\x1f\x8b"):
+        return "tar.gz"
+    if head.startswith(b"\x28\xb5\x2f\xfd"):
+        return "tar.zst"
+    return "tar" if head[257:262] == b"ustar" else None
+
+
+class ArchiveSource:
+    """All pages of one archive, in the order in which it holds them."""
+
+    def __init__(self, path: Path, kind: ArchiveKind) -> None:
+        self.name = printable(str(path))
+        self.kind = kind
+        self.passed_over = 0
+        self._path = path
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield batches of pages that were read already: an archive has one place to read from."""
+        batch: list[Page | Rejection] = []
+        size = 0
+        folder: str | None = None
+        found = 0
+        for item in self._members():
+            found += 1
+            data, snapshot = (item.data, item.folder_snapshot) if isinstance(item, Page) else (b"", folder)
+            if batch and (size + len(data) > _BATCH_BYTES or snapshot != folder):
+                yield partial(iter, batch)
+                batch, size = [], 0
+            batch.append(item)
+            size += len(data)
+            folder = snapshot
+        if not found:
+            raise SourceError(
+                f"expected pages `_cache/<snapshot>/<package>/specs.md` in {self.name}, "
+                f"found {self.passed_over:,} other members",
+                hint="give an archive of a checkout of the cache site",
+            )
+        yield partial(iter, batch)
+
+    def _members(self) -> Iterator[Page | Rejection]:
+        try:
+            if self.kind == "zip":
+                yield from self._zip_members()
+            else:
+                yield from self._tar_members()
+        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, pa.ArrowException) as error:
+            raise SourceError(
+                f"expected a whole {self.kind} archive, found {self.name} cut off or damaged: {error}",
+                hint="fetch it again",
+            ) from error
+
+    def _tar_members(self) -> Iterator[Page | Rejection]:
+        with self._path.open("rb") as raw, tarfile.open(fileobj=self._decompressed(raw), mode="r|") as archive:
+            for member in archive:
+                if member.isdir():
+                    continue
+                kind = None if member.isreg() else "a link" if member.issym() or member.islnk() else "a device"
+                item = self._check(member.name, member.size, kind)
+                if item is None:
+                    content = archive.extractfile(member)
+                    assert content is not None, "a regular member has content"
+                    item = self._page(member.name, content.read())
+                if item:
+                    yield item
+                # tarfile keeps every member that it has seen; over a whole site that is the archive's size again.
+                archive.members = []
+
+    def _zip_members(self) -> Iterator[Page | Rejection]:
+        with zipfile.ZipFile(self._path) as archive:
+            for member in archive.infolist():
+                if member.is_dir():
+                    continue
+                unix_type = member.external_attr >> 28
+                kind = None if unix_type in {0, 0o10} else "a link or device"
+                item = self._check(member.filename, member.file_size, kind)
+                if item is None:
+                    item = self._zip_page(archive, member)
+                if item:
+                    yield item
+
+    def _zip_page(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Page | Rejection:
+        origin = self._origin(member.filename)
+        try:
+            with archive.open(member) as content:
+                data = content.read(MAX_PAGE_BYTES + 1)
+        except (RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+            return unreadable(origin, str(error))
+        return too_large(origin, len(data)) if len(data) > MAX_PAGE_BYTES else self._page(member.filename, data)
+
+    def _check(self, name: str, size: int, kind: str | None) -> Rejection | Literal[False] | None:
+        """Return None for a page to be read, False for a member that is passed over, else why it is rejected."""
+        path = PurePosixPath(name)
+        if not is_page(name):
+            self.passed_over += 1
+            return False
+        origin = self._origin(name)
+        if kind:
+            return unreadable(origin, f"{kind} instead of a regular file")
+        if path.is_absolute() or ".." in path.parts:
+            return Rejection(
+                origin,
+                "member name",
+                "unsafe-path",
+                "expected a path inside the archive, found one that leads out of it",
+                "make the archive again with relative paths",
+                num_specs=None,
+            )
+        return too_large(origin, size) if size > MAX_PAGE_BYTES else None
+
+    def _page(self, name: str, data: bytes) -> Page:
+        return make_page(self._origin(name), name, data)
+
+    def _origin(self, name: str) -> str:
+        return f"{self.name}!{printable(name)}"
+
+    def _decompressed(self, raw: IO[bytes]) -> IO[bytes]:
+        if self.kind == "tar.gz":
+            return _Bounded(cast("IO[bytes]", gzip.GzipFile(fileobj=raw)), raw, self.name)
+        if self.kind == "tar.zst":
+            stream = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
+            return _Bounded(cast("IO[bytes]", stream), raw, self.name)
+        return raw
+
+
+class _Bounded(io.BytesIO):
+    """A decompressed stream that gives up once it grows out of proportion to the bytes it was made from."""
+
+    def __init__(self, stream: IO[bytes], raw: IO[bytes], name: str) -> None:
+        super().__init__()
+        self._stream, self._raw, self._name = stream, raw, name
+        self._total = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = bytes(self._stream.read(-1 if size is None else size))
+        self._total += len(data)
+        if self._total > max(_GROWTH_COUNTS_FROM, _MAX_GROWTH * self._raw.tell()):
+            raise SourceError(
+                f"expected an archive of pages, found one that unpacks to more than {_MAX_GROWTH} times its size: "
+                f"{self._name}",
+                hint="check where it comes from",
+            )
+        return data

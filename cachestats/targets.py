@@ -1,0 +1,68 @@
+"""What runs what: microarchitectures and their ancestry, from archspec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+
+from cachestats.naming import NaturalKey, natural_key
+from cachestats.schema import TARGETS
+
+
+@cache
+def _known() -> dict[str, Any]:
+    # Imported on first use: archspec reads its JSON database, which a build of pages has no need of until its end.
+    import archspec.cpu
+
+    return dict(archspec.cpu.TARGETS)
+
+
+def targets_table(seen: Iterable[str] = ()) -> pa.Table:
+    """Return the table `targets`: for each microarchitecture, the machines that run binaries built for it.
+
+    A machine runs what was built for it and for its ancestors, as archspec knows them. A target in `seen` that
+    archspec does not know stands for itself only.
+
+    Examples
+    --------
+    >>> table = targets_table(["unheard_of"]).to_pylist()
+    >>> [row["runs_on"] for row in table if row["target"] == "zen3"]
+    ['zen3', 'zen4', 'zen5']
+    >>> [row["runs_on"] for row in table if row["target"] == "unheard_of"]
+    ['unheard_of']
+    """
+    known = _known()
+    rows = [
+        {
+            "target": target,
+            "runs_on": machine,
+            "is_native": target == machine,
+            "family": str(known[target].family),
+            "vendor": known[target].vendor,
+        }
+        for machine, microarchitecture in known.items()
+        for target in (machine, *map(str, microarchitecture.ancestors))
+    ]
+    rows += [
+        {"target": target, "runs_on": target, "is_native": True, "family": None, "vendor": None}
+        for target in set(seen) - known.keys()
+    ]
+    rows.sort(key=lambda row: (row["target"], row["runs_on"]))
+    return pa.Table.from_pylist(rows, schema=TARGETS.arrow())
+
+
+def target_order(target: str) -> tuple[bool, str, int, NaturalKey]:
+    """Return a sort key: by family, ancestors before descendants, then by name; unknown targets last.
+
+    Examples
+    --------
+    >>> sorted(["zen4", "neoverse_v1", "x86_64", "x86_64_v3", "unheard_of"], key=target_order)
+    ['neoverse_v1', 'x86_64', 'x86_64_v3', 'zen4', 'unheard_of']
+    """
+    found = _known().get(target)
+    if found is None:
+        return True, "", 0, natural_key(target)
+    return False, str(found.family), len(found.ancestors), natural_key(target)

@@ -1,10 +1,11 @@
 """Write a site checkout with the shape of the public one: the input of the benchmarks.
 
-    python benchmarks/make_corpus.py FOLDER [--snapshots 10] [--pages 1200] [--seed 1]
+    python benchmarks/make_corpus.py FOLDER [--snapshots 10] [--pages 1200] [--specs 16] [--develop 0] [--seed 1]
 
-One page per snapshot and package in the site's present template. Specs a page are log-normal (mean about 16, a few
-packages have hundreds), a spec has 1 to 20 variants and stands in about 2.8 stacks with `root`, at about 450 bytes a
-spec. The same arguments write the same bytes.
+One page per snapshot and package, in the site's present template. Specs a page are log-normal (median 8, a few packages
+have hundreds), a spec has 1 to 20 variants and stands in about 2.8 stacks with `root`, at about 450 bytes a spec. The
+specs of a page share a few variant configurations: about 0.4 distinct lists a spec, as on real pages. Snapshots before
+April 2025 spell compilers as Spack did until then. The same arguments write the same bytes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import math
 import random
 from pathlib import Path
 
@@ -29,25 +31,47 @@ MACHINES = [
     ("linux", "rhel8", "zen4", ("gcc@12.3.0", "none")),
     ("darwin", "sequoia", "m1", ("apple-clang@16.0.0", "none")),
 ]
+NAMES_BEFORE_SPACK_1 = {"intel-oneapi-compilers": "oneapi", "llvm": "clang"}
+FIRST_SNAPSHOT = datetime.date(2025, 2, 23)
+SPACK_1 = "develop-2025-03-30"
+
 BUILD_SYSTEMS = ("autotools", "cmake", "generic", "makefile", "python_pip", "meson")
-SPECS_A_PAGE = (2.13, 1.18)  # mu and sigma of the log-normal: median 8, mean 16
+VALUES = {  # by the number of the option, modulo 16; the others are booleans
+    0: ("=Release", "=Debug", "=RelWithDebInfo"),
+    2: ("=11", "=14", "=17", "=20"),
+    4: ("=shared", "=shared,static", "=static"),
+    6: (":=none", ":=70,80,90", ":=gfx90a,gfx942"),
+    8: (":=0b8a3b8,9c1f2c1,e0fd7ed,fb3b5d0", ":=9c1f2c1", "=0b8a3b8,9c1f2c1"),
+    10: (f"={'0f7c1a2b' * 5}", f"={'9d3e4b5c' * 5}"),
+}
+SIGMA = 1.18  # of the log-normal shares: the median page has half as many specs as the mean
+CONFIGURATIONS = 0.9  # exponent that gives about 0.4 distinct lists a spec, as some of them turn out alike or unused
 
 
-def write_corpus(folder: Path, *, snapshots: int, pages: int, seed: int) -> dict[str, int]:
-    """Write `snapshots` x `pages` pages below `folder`/_cache and return the counts of what was written."""
+def write_corpus(
+    folder: Path, *, snapshots: int, pages: int, specs: float = 16, develop: float = 0, seed: int = 1
+) -> dict[str, int]:
+    """Write weekly `snapshots` of `pages` pages below `folder`/_cache and return the counts of what was written.
+
+    A page has `specs` specs on average; with `develop`, there is one more snapshot, the rolling one, whose pages have
+    that many: in the public archive it holds a third of all specs.
+    """
     packages = [_Package(f"{name}-{i:04d}", random.Random(f"{seed}/{i}")) for i, name in enumerate(_names(pages))]
+    shares = sum(package.share for package in packages)
     counts = {"snapshots": 0, "pages": 0, "specs": 0, "rows": 0, "bytes": 0}
-    for snapshot in _snapshot_names(snapshots):
+    means = dict.fromkeys(_weekly_names(snapshots), specs) | ({"develop": develop} if develop else {})
+    for snapshot, mean in means.items():
+        specs_a_share = mean * pages / shares
         rng = random.Random(f"{seed}/{snapshot}")
         for package in packages:
-            specs = package.specs(rng)
-            text = page(package.name, snapshot, specs)
+            details = package.specs(snapshot, specs_a_share, rng)
+            text = page(package.name, snapshot, details)
             path = folder / "_cache" / snapshot / package.name / "specs.md"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")
             counts["pages"] += 1
-            counts["specs"] += len(specs)
-            counts["rows"] += sum(len(spec["stacks"]) for spec in specs)
+            counts["specs"] += len(details)
+            counts["rows"] += sum(len(spec["stacks"]) for spec in details)
             counts["bytes"] += len(text)
         counts["snapshots"] += 1
     return counts
@@ -81,34 +105,41 @@ class _Package:
 
     def __init__(self, name: str, rng: random.Random) -> None:
         self.name = name
-        self.mean_specs = max(1.0, rng.lognormvariate(*SPECS_A_PAGE))
+        self.share = rng.lognormvariate(0, SIGMA)  # of all specs of a snapshot
         self.build_system = f"build_system={rng.choice(BUILD_SYSTEMS)}"
-        self.options = sorted(f"option_{rng.randrange(400)}" for _ in range(min(19, int(rng.expovariate(1 / 5)))))
+        options = sorted(rng.sample(range(100, 500), k=rng.randrange(20)))
+        self.choices = [[f"option_{n}{value}" for value in VALUES[n % 16]] for n in options if n % 16 in VALUES]
+        self.choices += [[f"+option_{n}", f"~option_{n}"] for n in options if n % 16 not in VALUES]
+        self.choices.sort(key=lambda texts: texts[0].lstrip("+"))
         self.versions = [f"{rng.randrange(1, 9)}.{rng.randrange(30)}.{rng.randrange(10)}" for _ in range(3)]
 
-    def specs(self, rng: random.Random) -> list[dict]:
-        count = max(1, round(self.mean_specs * rng.uniform(0.9, 1.1)))
-        return sorted((self._spec(rng) for _ in range(count)), key=lambda spec: spec["hash"])
+    def specs(self, snapshot: str, specs_a_share: float, rng: random.Random) -> list[dict]:
+        count = max(1, round(self.share * specs_a_share * rng.uniform(0.9, 1.1)))
+        configurations = [self._variants(rng) for _ in range(round(count**CONFIGURATIONS))]
+        specs = [self._spec(rng.choice(configurations), snapshot < SPACK_1, rng) for _ in range(count)]
+        return sorted(specs, key=lambda spec: spec["hash"])
 
-    def _spec(self, rng: random.Random) -> dict:
+    def _spec(self, variants: list[str], before_spack_1: bool, rng: random.Random) -> dict:
         platform, os, target, compilers = rng.choice(MACHINES)
+        compiler = rng.choice(compilers)
+        if before_spack_1:
+            name, _, version = ("gcc@11.4.0" if compiler == "none" else compiler).partition("@")
+            compiler = f"{NAMES_BEFORE_SPACK_1.get(name, name)}@={version}"
         return {
-            "compiler": rng.choice(compilers),
+            "compiler": compiler,
             "hash": "".join(rng.choices(BASE32, k=32)),
             "os": os,
             "platform": platform,
             "size": "-",
-            "stacks": sorted({*rng.choices(STACKS, k=rng.choice((1, 1, 2, 2, 3))), "root"}),
+            "stacks": sorted([*rng.sample(STACKS, k=rng.choice((1, 1, 2, 2, 3))), "root"]),
             "target": target,
-            "variants": [self.build_system, *(self._variant(name, rng) for name in dict.fromkeys(self.options))],
+            "variants": variants,
             "versions": [rng.choice(self.versions)],
         }
 
-    def _variant(self, name: str, rng: random.Random) -> str:
-        number = int(name.removeprefix("option_"))
-        if number % 8 == 0:
-            return f"{name}={rng.choice(('Release', 'Debug', 'shared,static', '14', 'none'))}"
-        return ("+" if rng.random() < 0.5 else "~") + name
+    def _variants(self, rng: random.Random) -> list[str]:
+        """Return one configuration: mostly the defaults, which stand first."""
+        return [self.build_system, *(texts[0] if rng.random() < 0.7 else rng.choice(texts) for texts in self.choices)]
 
 
 def _names(count: int) -> list[str]:
@@ -116,22 +147,21 @@ def _names(count: int) -> list[str]:
     return [stems[i % len(stems)] + "package" for i in range(count)]
 
 
-def _snapshot_names(count: int) -> list[str]:
-    first = datetime.date(2023, 5, 14)
-    return [f"develop-{first + datetime.timedelta(weeks=i)}" for i in range(count)]
+def _weekly_names(count: int) -> list[str]:
+    return [f"develop-{FIRST_SNAPSHOT + datetime.timedelta(weeks=i)}" for i in range(count)]
 
 
 def main() -> None:
+    """Write the corpus that the command line describes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--snapshots", type=int, default=10)
+    parser.add_argument("--snapshots", type=int, default=10, help="weekly snapshots")
     parser.add_argument("--pages", type=int, default=1200, help="pages a snapshot")
+    parser.add_argument("--specs", type=float, default=16, help="mean number of specs a page")
+    parser.add_argument("--develop", type=float, default=0, help="the same in one more snapshot, `develop`; 0: no such")
     parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    counts = write_corpus(
-        arguments.folder, snapshots=arguments.snapshots, pages=arguments.pages, seed=arguments.seed
-    )
-    print(json.dumps(counts))
+    arguments = vars(parser.parse_args())
+    print(json.dumps(write_corpus(arguments.pop("folder"), **arguments)))
 
 
 if __name__ == "__main__":

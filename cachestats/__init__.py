@@ -1,1 +1,64 @@
+"""Ask Spack's binary build cache what it covers.
 
+>>> import cachestats as cs
+>>> ds = cs.build_dataset("data/_cache", out=tmp / "dataset")
+>>> matrix = cs.coverage_matrix(ds.specs, rows="package", columns="target")
+>>> ax = cs.plot_coverage(matrix)
+
+The public names are imported on first use: a build needs no plots, and Matplotlib alone takes half a second.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cachestats.analysis.coverage import coverage, coverage_matrix
+    from cachestats.build import build_dataset
+    from cachestats.dataset import Dataset, export_table, open_dataset
+    from cachestats.errors import CachestatsError
+    from cachestats.parse.page import ParsedPage, parse_page
+    from cachestats.plots.coverage import plot_coverage
+    from cachestats.plots.saving import save_plot
+    from cachestats.schema import data_dictionary
+
+_HOMES = {
+    "CachestatsError": "errors",
+    "Dataset": "dataset",
+    "ParsedPage": "parse.page",
+    "build_dataset": "build",
+    "coverage": "analysis.coverage",
+    "coverage_matrix": "analysis.coverage",
+    "data_dictionary": "schema",
+    "export_table": "dataset",
+    "open_dataset": "dataset",
+    "parse_page": "parse.page",
+    "plot_coverage": "plots.coverage",
+    "save_plot": "plots.saving",
+}
+
+__all__ = [
+    "CachestatsError",
+    "Dataset",
+    "ParsedPage",
+    "build_dataset",
+    "coverage",
+    "coverage_matrix",
+    "data_dictionary",
+    "export_table",
+    "open_dataset",
+    "parse_page",
+    "plot_coverage",
+    "save_plot",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"cachestats.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'cachestats' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -28,7 +28,7 @@ from cachestats.parse.pages import read_pages
 from cachestats.parse.records import PageInfo, Piece
 from cachestats.parse.tables import SnapshotTables, flatten
 from cachestats.rejection import Rejection, to_table
-from cachestats.schema import REJECTED, SCHEMA_VERSION, SNAPSHOTS
+from cachestats.schema import SCHEMA_VERSION, SNAPSHOTS
 from cachestats.sources import Page, Source, open_sources
 from cachestats.targets import targets_table
 
@@ -43,7 +43,9 @@ R = TypeVar("R")
 class Progress(Protocol):
     """Anything that wraps an iterable and shows how far it is, such as `tqdm.tqdm`."""
 
-    def __call__(self, iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]: ...
+    def __call__(self, iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]:
+        """Return an iterable over the same items; `total` is their number, where that is known."""
+        ...
 
 
 def build_dataset(
@@ -185,7 +187,7 @@ class _Build:
             found.rows = {"specs": tables.specs.num_rows, "variants": tables.variants.num_rows}
             found.targets = set(tables.specs.column("target").unify_dictionaries().chunk(0).dictionary.to_pylist())
             found.row = extra | _snapshot_row(tables, found.sources)
-            logger.info("%s: %s specs of %s packages", name, f"{tables.num_specs:,}", f"{found.row['num_packages']:,}")
+            logger.info("%s: %s specs, packages: %s", name, f"{tables.num_specs:,}", f"{found.row['num_packages']:,}")
 
     def check(self, *, max_rejected: float, allow_shrink: bool) -> None:
         """Refuse to publish what is implausible."""
@@ -206,7 +208,7 @@ class _Build:
             old, new = before.get(name, {}).get("num_specs", 0), found.row["num_specs"]
             if 2 * new < old:
                 raise ShrinkError(
-                    f"expected at least half of the {old:,} specs that {name} has, found {new:,}; nothing was published",
+                    f"expected at least half of the {old:,} specs of {name}, found {new:,}; nothing was published",
                     hint="check that the source is whole, or publish it all the same with --allow-shrink",
                 )
 
@@ -214,7 +216,10 @@ class _Build:
         """Stage the small tables beside the snapshots and publish everything."""
         old = self.writer.manifest or {"sources": {}, "snapshots": {}}
         rejected_by_snapshot = Counter(
-            {name: sum(row.num_specs or 0 for row in self.rejections if row.snapshot == name) for name in self.snapshots}
+            {
+                name: sum(row.num_specs or 0 for row in self.rejections if row.snapshot == name)
+                for name in self.snapshots
+            }
         )
         rows = [row for row in self.writer.read("snapshots").to_pylist() if row["snapshot"] not in self.snapshots]
         rows += [found.row | {"num_rejected": rejected_by_snapshot[name]} for name, found in self.snapshots.items()]

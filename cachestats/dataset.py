@@ -136,7 +136,8 @@ class Dataset:
         import html
 
         rows = "".join(
-            f"<tr><td><code>.{name}</code></td><td style='text-align:right'>{rows:,}</td><td>{TABLES[name].grain}</td></tr>"
+            f"<tr><td><code>.{name}</code></td><td style='text-align:right'>{rows:,}</td>"
+            f"<td>{TABLES[name].grain}</td></tr>"
             for name, rows in self.manifest["tables"].items()
         )
         return (
@@ -171,7 +172,8 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     folder = Path(path)
     if not folder.exists():
         raise DatasetError(
-            f"expected a dataset, found nothing at {folder}", hint=f"make one with `cachestats build SOURCE --out {folder}`"
+            f"expected a dataset, found nothing at {folder}",
+            hint=f"make one with `cachestats build SOURCE --out {folder}`",
         )
     if (folder / _COMMIT).exists():
         _finish_moves(folder)
@@ -179,7 +181,7 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     if manifest is None:
         raise DatasetError(
             f"expected a dataset, found no {MANIFEST} in {folder}",
-            hint=f"give the folder that `cachestats build` wrote, or make one with `cachestats build SOURCE --out {folder}`",
+            hint=f"make one with `cachestats build SOURCE --out {folder}`, or give the folder of another one",
         )
     return Dataset(folder, manifest)
 
@@ -229,7 +231,7 @@ def export_table(dataset: Dataset, table: str, out: str | os.PathLike[str]) -> i
         raise ArgumentError(
             f"expected a file that ends in .parquet or .csv, found {target.name!r}", hint=f"try {target.stem}.parquet"
         )
-    schema = declared.arrow()
+    schema = pa.schema([field.remove_metadata() for field in declared.arrow()])
     sort = ("snapshot", *declared.sort) if declared.by_snapshot else declared.sort
     rows = 0
     with _written(target) as unfinished:
@@ -242,7 +244,7 @@ def export_table(dataset: Dataset, table: str, out: str | os.PathLike[str]) -> i
             for file in dataset.files(table):
                 for batch in pq.ParquetFile(file).iter_batches(_ROW_GROUP):
                     rows += batch.num_rows
-                    writer.write_table(pa.Table.from_arrays(batch.columns, schema=writer.schema))
+                    writer.write_table(pa.Table.from_arrays(batch.columns, schema=schema))
     return rows
 
 
@@ -357,7 +359,8 @@ def _finish_moves(folder: Path) -> None:
             _move(folder)
     except filelock.Timeout:
         raise BusyError(
-            f"another process has been publishing to {folder} for more than {_RECOVERY_SECONDS} s", hint="try again later"
+            f"another process has been publishing to {folder} for more than {_RECOVERY_SECONDS} s",
+            hint="try again later",
         ) from None
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -137,10 +136,17 @@ class _Reader:
         return Piece(self.snapshot, [info], pa.Table.from_pylist(rows, schema=RECORDS), self.findings)
 
     def _find(self, place: str, rule: str, message: str, hint: str, *, num_specs: int = 0) -> None:
-        severity = "error" if num_specs else "warning"
         self.findings.append(
             Rejection(
-                self.page.origin, place, rule, message, hint, severity, num_specs, self.snapshot, self.package  # type: ignore[arg-type]
+                self.page.origin,
+                place,
+                rule,
+                message,
+                hint,
+                "error" if num_specs else "warning",
+                num_specs,
+                self.snapshot,
+                self.package,
             )
         )
 
@@ -272,7 +278,7 @@ def _yaml(body: str) -> dict[str, Any]:
             if isinstance(event, yaml.AliasEvent):
                 raise PageError(
                     "yaml-alias",
-                    f"line {event.start_mark.line + 2}",
+                    _line(event.start_mark),
                     f"expected plain values, found the YAML alias '*{event.anchor}'",
                     "write the value out; aliases can blow a page up without bound",
                 )
@@ -280,7 +286,7 @@ def _yaml(body: str) -> dict[str, Any]:
             if depth > _MAX_DEPTH:
                 raise PageError(
                     "nested",
-                    f"line {event.start_mark.line + 2}",
+                    _line(event.start_mark),
                     f"expected at most {_MAX_DEPTH} levels of nesting, found more",
                     "fetch or write the page again",
                 )
@@ -290,7 +296,7 @@ def _yaml(body: str) -> dict[str, Any]:
         problem = getattr(error, "problem", None) or str(error)
         raise PageError(
             "syntax",
-            f"line {mark.line + 2}" if mark else "front matter",
+            _line(mark),
             f"expected JSON or YAML, found a fault: {problem}",
             "fetch the page again: it may be cut off",
         ) from None
@@ -301,13 +307,17 @@ def _yaml(body: str) -> dict[str, Any]:
     return values
 
 
+def _line(mark: Any) -> str:
+    return f"line {mark.line + 2}" if mark else "front matter"
+
+
 def _no_details(front_matter: dict[str, Any]) -> PageError:
     names = front_matter.get("spec_names", front_matter.get("spec_files"))
     if isinstance(names, list):
         return PageError(
             "no-hashes",
             "spec_files",
-            f"expected 'spec_details' with hashes, found a page of 2021-22 that names {len(names):,} specs without them",
+            f"expected 'spec_details', found a page of 2021-22 that names {len(names):,} specs without hashes",
             "take the page from a newer commit of the site, or the snapshot from its build-cache index",
             num_specs=len(names),
         )
@@ -320,8 +330,8 @@ def _no_details(front_matter: dict[str, Any]) -> PageError:
 
 
 def _text(value: object, place: str, what: str) -> str:
-    if _is_text(value) and len(value) <= _MAX_NAME:  # type: ignore[arg-type]
-        return value  # type: ignore[return-value]
+    if isinstance(value, str) and _is_text(value) and len(value) <= _MAX_NAME:
+        return value
     raise PageError(
         place.partition("[")[0],
         place,

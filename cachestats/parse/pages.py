@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from cachestats.parse.codes import Codes, distinct
 from cachestats.parse.frontmatter import folder_findings, normalise, read_page
-from cachestats.parse.records import RECORDS, PageInfo, Piece, generation
+from cachestats.parse.records import RECORDS, Generation, PageInfo, Piece, generation
 from cachestats.rejection import Rejection
 from cachestats.sources.base import Page
 
@@ -56,8 +57,6 @@ _META_LISTS = {
     "versions": "version",
 }
 
-Codes = npt.NDArray[np.int64]
-
 
 class _Meta(msgspec.Struct):
     compilers: list[str]
@@ -81,7 +80,7 @@ class _Split(NamedTuple):
     snapshot: str
     meta: _Meta
     specs: memoryview
-    generation: str
+    generation: Generation
 
 
 def read_pages(pages: Iterable[Page]) -> Iterator[Piece | Rejection]:
@@ -197,12 +196,10 @@ def _read_columns(splits: list[_Split]) -> Piece | None:
         return None
     columns["size_bytes"] = pa.nulls(len(pages), pa.int64())
     infos = [
-        PageInfo(split.page.origin, split.package, split.generation, count)  # type: ignore[arg-type]
+        PageInfo(split.page.origin, split.package, split.generation, count)
         for split, count in zip(splits, counts.tolist(), strict=True)
     ]
-    findings = [
-        finding for split in splits for finding in folder_findings(split.page, split.snapshot, split.package)
-    ]
+    findings = [finding for split in splits for finding in folder_findings(split.page, split.snapshot, split.package)]
     records = pa.table([columns[name] for name in RECORDS.names], schema=RECORDS)
     return Piece(splits[0].snapshot, infos, records, findings)
 
@@ -223,16 +220,16 @@ def _agrees(metas: list[_Meta], pages: npt.NDArray[np.int32], columns: dict[str,
     if [meta.num_specs for meta in metas] != np.bincount(pages, minlength=len(metas)).tolist():
         return False
     for key, name in _META_LISTS.items():
-        found = _distinct(_pairs(pages, columns[name]))
-        if not np.array_equal(found, _distinct(_said([getattr(meta, key) for meta in metas], columns[name]))):
+        found = distinct(_pairs(pages, columns[name]))
+        if not np.array_equal(found, distinct(_said([getattr(meta, key) for meta in metas], columns[name]))):
             return False
     stacks = columns["stacks"].values
     owners = np.repeat(np.arange(len(pages)), np.diff(columns["stacks"].offsets.to_numpy()))
     in_stack = _pairs(owners, stacks)
-    if len(_distinct(in_stack)) != len(in_stack):  # a stack named twice by one spec
+    if len(distinct(in_stack)) != len(in_stack):  # a stack named twice by one spec
         return False
     in_page = np.sort(_pairs(pages[owners], stacks))
-    found = _distinct(in_page)
+    found = distinct(in_page)
     counts = np.diff(np.append(np.searchsorted(in_page, found), len(in_page)))
     said = _said([list(meta.num_specs_by_stack) for meta in metas], stacks)
     order = np.argsort(said)
@@ -240,7 +237,7 @@ def _agrees(metas: list[_Meta], pages: npt.NDArray[np.int32], columns: dict[str,
     return (
         np.array_equal(found, said[order])
         and np.array_equal(counts, said_counts[order])
-        and np.array_equal(found, _distinct(_said([meta.stacks for meta in metas], stacks)))
+        and np.array_equal(found, distinct(_said([meta.stacks for meta in metas], stacks)))
     )
 
 
@@ -248,7 +245,8 @@ def _pairs(owners: npt.NDArray[np.integer], column: pa.DictionaryArray) -> Codes
     """Return one number for each pair of owner (a page or a spec) and name."""
     codes = column.indices.fill_null(len(column.dictionary)).to_numpy()
     keep = codes < len(column.dictionary)
-    return owners[keep].astype(np.int64) * (len(column.dictionary) + 1) + codes[keep]
+    pairs: Codes = owners[keep].astype(np.int64) * (len(column.dictionary) + 1) + codes[keep]
+    return pairs
 
 
 def _said(names: list[list[str]], column: pa.DictionaryArray) -> Codes:
@@ -256,10 +254,5 @@ def _said(names: list[list[str]], column: pa.DictionaryArray) -> Codes:
     owners = np.repeat(np.arange(len(names)), [len(page) for page in names])
     flat = pa.array([name for page in names for name in page], pa.string())
     codes = pc.index_in(flat, value_set=column.dictionary).fill_null(len(column.dictionary)).to_numpy()
-    return owners * (len(column.dictionary) + 1) + codes
-
-
-def _distinct(numbers: Codes) -> Codes:
-    """Return the distinct numbers, sorted. NumPy's `unique` hashes, which takes three times as long here."""
-    numbers = np.sort(numbers)
-    return numbers[np.append(True, numbers[1:] != numbers[:-1])] if len(numbers) else numbers
+    pairs: Codes = owners * (len(column.dictionary) + 1) + codes
+    return pairs

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachestats import naming
+from cachestats.parse.codes import Codes, distinct_pairs, ranges
 from cachestats.parse.records import PageInfo, Piece
 from cachestats.rejection import Rejection
 from cachestats.schema import SPECS, VARIANTS, Table
-
-Codes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -139,10 +138,9 @@ class _Snapshot:
             "variants": _encoded(variants.dictionary_encode()),
             "size_bytes": self._column("size_bytes"),
             **{name: _encoded(self._column(name)) for name in ("version", "platform", "os", "target")},
-            **{
-                name: _encoded(self._column("compiler"), lambda text, part=part: naming.canonical_compiler(text)[part])
-                for part, name in enumerate(("compiler", "compiler_name", "compiler_version"))
-            },
+            "compiler": _encoded(self._column("compiler"), lambda text: naming.canonical_compiler(text)[0]),
+            "compiler_name": _encoded(self._column("compiler"), lambda text: naming.canonical_compiler(text)[1]),
+            "compiler_version": _encoded(self._column("compiler"), lambda text: naming.canonical_compiler(text)[2]),
         }
         rows = pa.array(owners)
         columns = {name: column.take(rows) for name, column in columns.items()}
@@ -165,11 +163,11 @@ class _Snapshot:
         hash_rank[by_hash] = np.arange(len(by_hash))
         # The variants of a spec stand together, so putting whole specs in order leaves little to sort.
         lengths = np.bincount(owners, minlength=len(by_hash))
-        order = _ranges((np.cumsum(lengths) - lengths)[by_hash], lengths[by_hash])
+        order = ranges((np.cumsum(lengths) - lengths)[by_hash], lengths[by_hash])
         owners, codes = hash_rank[owners[order]], codes[order]
 
-        values = _ranges((np.cumsum(counts) - counts)[codes], counts[codes])
-        owners, pair = _unique_pairs(np.repeat(owners, counts[codes]), flat[values], len(pairs))
+        values = ranges((np.cumsum(counts) - counts)[codes], counts[codes])
+        owners, pair = distinct_pairs(np.repeat(owners, counts[codes]), flat[values], len(pairs))
         names = sorted({name for name, _ in pairs})
         texts = sorted({value for _, value in pairs})
         name_code = {name: code for code, name in enumerate(names)}
@@ -189,7 +187,7 @@ class _Snapshot:
         return column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
 
     def _listed(
-        self, name: str, canonical: Callable[[str], str], order: Callable[[str], object]
+        self, name: str, canonical: Callable[[str], str], order: Callable[[str], Any]
     ) -> tuple[Codes, Codes, list[str]]:
         """Return, for a list column, the spec and the code of each distinct entry, in order, and the names coded."""
         lists = self._column(name)
@@ -197,14 +195,12 @@ class _Snapshot:
         owners = np.repeat(np.arange(len(lists)), lengths)
         values = lists.flatten()
         spelled = [canonical(text) for text in values.dictionary.to_pylist()]
-        names = sorted(set(spelled), key=order)  # type: ignore[arg-type]
+        names = sorted(set(spelled), key=order)
         code = {text: position for position, text in enumerate(names)}
         codes = np.array([code[text] for text in spelled], np.int64)[values.indices.to_numpy()]
-        return *_unique_pairs(owners, codes, len(names)), names
+        return *distinct_pairs(owners, codes, len(names)), names
 
-    def _with_null(
-        self, owners: Codes, codes: Codes, names: list[str]
-    ) -> tuple[Codes, pa.Array, list[str]]:
+    def _with_null(self, owners: Codes, codes: Codes, names: list[str]) -> tuple[Codes, pa.Array, list[str]]:
         """Give a spec that has no entry one entry that is null."""
         without = np.setdiff1d(np.arange(len(self.records)), owners, assume_unique=False)
         all_owners = np.concatenate([owners, without])
@@ -216,36 +212,18 @@ class _Snapshot:
         """Return the variants of each spec as one string."""
         offsets = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(self.records)))])
         words = pa.array([naming.quote_variant(text) for text in variants], pa.string())
-        return pc.binary_join(
-            pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), words.take(pa.array(codes))), " "
-        )
+        return pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), words.take(pa.array(codes))), " ")
 
 
 def _variant_order(text: str) -> tuple[str, str]:
     return naming.split_variant(text)[0], text
 
 
-def _unique_pairs(owners: Codes, codes: Codes, count: int) -> tuple[Codes, Codes]:
-    """Return the distinct pairs of owner and code, sorted; `count` is the number of codes."""
-    keys = owners * count + codes
-    if not (np.diff(keys) > 0).all():  # pages are written in this order, so there is rarely anything to do
-        keys = np.unique(keys)
-    return np.divmod(keys, max(count, 1))
-
-
-def _ranges(starts: Codes, lengths: Codes) -> Codes:
-    """Return start, start + 1, ... for each start, `length` numbers long."""
-    before = np.cumsum(lengths) - lengths
-    return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
-
-
 def _encoded(column: pa.DictionaryArray, canonical: Callable[[str], str | None] = str) -> pa.DictionaryArray:
     """Give a dictionary column canonical names, and its dictionary a fixed order with no name unused."""
     indices = column.indices.fill_null(-1).to_numpy()
     used = set(np.unique(indices).tolist())
-    spelled = [
-        canonical(text) if code in used else None for code, text in enumerate(column.dictionary.to_pylist())
-    ]
+    spelled = [canonical(text) if code in used else None for code, text in enumerate(column.dictionary.to_pylist())]
     names = sorted({text for text in spelled if text is not None})
     code = {text: position for position, text in enumerate(names)}
     # One more place at the end, which the -1 of a null finds.

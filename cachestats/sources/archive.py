@@ -43,7 +43,7 @@ class ArchiveSource:
 
     def __init__(self, path: Path, kind: ArchiveKind) -> None:
         self.name = printable(str(path))
-        self.kind = kind
+        self.kind: str = kind
         self.passed_over = 0
         self._path = path
 
@@ -88,15 +88,14 @@ class ArchiveSource:
                 if member.isdir():
                     continue
                 kind = None if member.isreg() else "a link" if member.issym() or member.islnk() else "a device"
-                item = self._check(member.name, member.size, kind)
-                if item is None:
-                    content = archive.extractfile(member)
-                    assert content is not None, "a regular member has content"
-                    item = self._page(member.name, content.read())
-                if item:
-                    yield item
+                if not self._is_page(member.name):
+                    continue
+                content = archive.extractfile(member) if kind is None else None
+                yield self._refused(member.name, member.size, kind) or self._page(
+                    member.name, content.read() if content else b""
+                )
                 # tarfile keeps every member that it has seen; over a whole site that is the archive's size again.
-                archive.members = []
+                archive.members = []  # type: ignore[attr-defined]
 
     def _zip_members(self) -> Iterator[Page | Rejection]:
         with zipfile.ZipFile(self._path) as archive:
@@ -105,11 +104,8 @@ class ArchiveSource:
                     continue
                 unix_type = member.external_attr >> 28
                 kind = None if unix_type in {0, 0o10} else "a link or device"
-                item = self._check(member.filename, member.file_size, kind)
-                if item is None:
-                    item = self._zip_page(archive, member)
-                if item:
-                    yield item
+                if self._is_page(member.filename):
+                    yield self._refused(member.filename, member.file_size, kind) or self._zip_page(archive, member)
 
     def _zip_page(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Page | Rejection:
         origin = self._origin(member.filename)
@@ -120,13 +116,14 @@ class ArchiveSource:
             return unreadable(origin, str(error))
         return too_large(origin, len(data)) if len(data) > MAX_PAGE_BYTES else self._page(member.filename, data)
 
-    def _check(self, name: str, size: int, kind: str | None) -> Rejection | Literal[False] | None:
-        """Return None for a page to be read, False for a member that is passed over, else why it is rejected."""
-        path = PurePosixPath(name)
-        if not is_page(name):
-            self.passed_over += 1
-            return False
-        origin = self._origin(name)
+    def _is_page(self, name: str) -> bool:
+        found = is_page(name)
+        self.passed_over += not found
+        return found
+
+    def _refused(self, name: str, size: int, kind: str | None) -> Rejection | None:
+        """Return why a page is not read, or None where it is."""
+        path, origin = PurePosixPath(name), self._origin(name)
         if kind:
             return unreadable(origin, f"{kind} instead of a regular file")
         if path.is_absolute() or ".." in path.parts:

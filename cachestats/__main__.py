@@ -1,0 +1,5 @@
+"""Make `python -m cachestats` the same as `cachestats`."""
+
+from cachestats.cli import main
+
+main()

@@ -1,0 +1,206 @@
+"""What is covered where: counts of specs or packages over any two columns of `specs`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import narwhals as nw
+import polars as pl
+
+from cachestats.errors import ArgumentError
+from cachestats.naming import ROOT_STACK, natural_key, snapshot_order
+from cachestats.targets import target_order
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
+Axis = Literal["snapshot", "package", "version", "platform", "os", "target", "compiler", "compiler_name", "stack"]
+Measure = Literal["specs", "packages", "share"]
+Whole = Literal["row", "column", "all"]
+
+AXES: tuple[Axis, ...] = get_args(Axis)
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+WHOLES: tuple[Whole, ...] = get_args(Whole)
+
+_ORDER: dict[str, Callable[[str], Any]] = {"snapshot": snapshot_order, "target": target_order}
+
+
+class CoverageMatrix(pl.DataFrame):
+    """A coverage matrix that knows what it shows, so that a chart of it can say so.
+
+    A Polars DataFrame in every respect. What it knows is lost by whatever makes a new frame of it (`filter`,
+    `select`, ...), and the chart then says less.
+    """
+
+    column_axis: str | None = None
+    measure: str | None = None
+    snapshots: tuple[str, ...] = ()
+
+
+def coverage(
+    specs: IntoFrame, *, rows: Axis, columns: Axis, measure: Measure = "specs", of: Whole = "row", root: bool = False
+) -> pl.DataFrame:
+    """Count what is covered for each pair of a row and a column that has anything.
+
+    Parameters
+    ----------
+    specs
+        Any lazy or eager frame that narwhals knows (a Polars LazyFrame, a DuckDB relation, ...) with the columns of
+        the table `specs` that the question needs: `rows`, `columns`, and `snapshot` and `hash` or `package`.
+        The counting is done where the frame lives.
+    rows, columns
+        Two of snapshot, package, version, platform, os, target, compiler, compiler_name and stack.
+    measure
+        `specs`: distinct (snapshot, hash). `packages`: distinct packages. `share`: distinct packages of the cell over
+        distinct packages of the whole.
+    of
+        What the whole of a `share` is: the packages of its row, of its column, or all.
+    root
+        Keep `root`, the union of the stacks, where stacks are rows or columns.
+
+    Returns
+    -------
+    One row per cell that is not zero, with the columns `<rows>`, `<columns>` and `value` (Int64, for shares Float64
+    from 0 to 1), sorted by the first two, null (no compiler, no stack) last.
+
+    Raises
+    ------
+    ArgumentError
+        If an axis, measure or whole does not exist, both axes are the same, or the frame lacks a column.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> cs.coverage(demo.specs, rows="package", columns="target").rows()
+    [('py-filelock', 'aarch64', 59), ('py-filelock', 'x86_64_v3', 83), ('py-propcache', 'aarch64', 33), \
+('py-propcache', 'x86_64_v3', 35)]
+    """
+    frame = _checked(specs, rows, columns, measure, of, root)
+    counted = ["snapshot", "hash"] if measure == "specs" else ["package"]
+    cells = _count_distinct(frame, [rows, columns], counted)
+    if measure == "share":
+        cells = _share(cells, frame, [rows] if of == "row" else [columns] if of == "column" else [])
+    return cells.sort(rows, columns, nulls_last=True)
+
+
+def coverage_matrix(
+    specs: IntoFrame, *, rows: Axis, columns: Axis, measure: Measure = "specs", of: Whole = "row", root: bool = False
+) -> CoverageMatrix:
+    """Return `coverage` as a matrix: a line for each row, a column for each column, zeros written out.
+
+    Parameters
+    ----------
+    specs, rows, columns, measure, of, root
+        As in `coverage`.
+
+    Returns
+    -------
+    A Polars DataFrame whose first column is called as `rows` says and holds the names; then one column for each name
+    on the other axis. Both are in the order that a person expects: targets by family and then by ancestry, snapshots
+    by date with `develop` last, the rest by name with numbers in their natural order. A missing compiler is called
+    `none`, a missing stack `no stack`.
+
+    Raises
+    ------
+    ArgumentError
+        As `coverage`.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> cs.coverage_matrix(demo.specs, rows="package", columns="os", measure="packages")
+    shape: (2, 5)
+    ┌──────────────┬─────────┬─────────────┬─────────────┬─────────────┐
+    │ package      ┆ sequoia ┆ ubuntu18.04 ┆ ubuntu22.04 ┆ ubuntu24.04 │
+    │ ---          ┆ ---     ┆ ---         ┆ ---         ┆ ---         │
+    │ str          ┆ i64     ┆ i64         ┆ i64         ┆ i64         │
+    ╞══════════════╪═════════╪═════════════╪═════════════╪═════════════╡
+    │ py-filelock  ┆ 1       ┆ 1           ┆ 1           ┆ 1           │
+    │ py-propcache ┆ 1       ┆ 0           ┆ 1           ┆ 1           │
+    └──────────────┴─────────┴─────────────┴─────────────┴─────────────┘
+    """
+    cells = coverage(specs, rows=rows, columns=columns, measure=measure, of=of, root=root).with_columns(
+        pl.col(rows).fill_null("none" if rows != "stack" else "no stack"),
+        pl.col(columns).fill_null("none" if columns != "stack" else "no stack"),
+    )
+    row_names = sorted(cells[rows].unique(), key=_ORDER.get(rows, natural_key))
+    column_names = sorted(cells[columns].unique(), key=_ORDER.get(columns, natural_key))
+    zero = 0.0 if measure == "share" else 0
+    values = {cell[:2]: cell[2] for cell in cells.iter_rows()}
+    matrix = CoverageMatrix(
+        {rows: row_names}
+        | {
+            # A package may be called as the other axis is.
+            name if name != rows else f"{name} ({columns})": [values.get((row, name), zero) for row in row_names]
+            for name in column_names
+        },
+        schema_overrides={rows: pl.String},
+    )
+    matrix.column_axis, matrix.measure = columns, measure
+    matrix.snapshots = _snapshots(specs)
+    return matrix
+
+
+def _checked(specs: IntoFrame, rows: str, columns: str, measure: str, of: str, root: bool) -> Any:
+    for value, choices, what in (
+        (rows, AXES, "rows"),
+        (columns, AXES, "columns"),
+        (measure, MEASURES, "measure"),
+        (of, WHOLES, "of"),
+    ):
+        if value not in choices:
+            near = get_close_matches(str(value), choices, 1)
+            raise ArgumentError(
+                f"expected one of {', '.join(choices)} as {what}, found {value!r}",
+                hint=f"try {near[0]}" if near else f"choose one of the {len(choices)}",
+            )
+    if rows == columns:
+        raise ArgumentError(f"expected two different axes, found {rows!r} twice", hint="choose another one for columns")
+    try:
+        frame: Any = nw.from_native(specs)
+    except TypeError:
+        raise ArgumentError(
+            f"expected a frame that narwhals knows, found {type(specs).__name__}",
+            hint="give a Polars LazyFrame such as `open_dataset(path).specs`, a DuckDB relation, a pandas frame",
+        ) from None
+    needed = {rows, columns, *(("snapshot", "hash") if measure == "specs" else ("package",))}
+    found = frame.collect_schema().names()
+    if missing := sorted(needed.difference(found)):
+        raise ArgumentError(
+            f"expected the columns {', '.join(sorted(needed))}, found {', '.join(found) or 'none'}",
+            hint=f"keep {', '.join(missing)} in the frame: it should have the columns of the table specs",
+        )
+    if "stack" in (rows, columns) and not root:
+        # A comparison with null is null, which a filter drops: specs in no stack have to be kept by name.
+        frame = frame.filter((nw.col("stack") != ROOT_STACK) | nw.col("stack").is_null())
+    return frame
+
+
+def _count_distinct(frame: Any, by: Sequence[str], counted: Sequence[str]) -> pl.DataFrame:
+    """Count distinct combinations of `counted` for each combination of `by`, where the frame lives."""
+    distinct = frame.select(*dict.fromkeys([*by, *counted])).unique()
+    return _collected(distinct.group_by(*by).agg(value=nw.len()) if by else distinct.select(value=nw.len()))
+
+
+def _collected(frame: Any) -> pl.DataFrame:
+    """Bring a small narwhals frame here, counts as Int64: backends return them as UInt32, Int64 or Decimal."""
+    native: pl.DataFrame = frame.collect("polars").to_native() if isinstance(frame, nw.LazyFrame) else frame.to_polars()
+    names = native.columns
+    return native.with_columns(pl.col(name).cast(pl.Int64 if name == "value" else pl.String) for name in names)
+
+
+def _share(cells: pl.DataFrame, frame: Any, by: list[str]) -> pl.DataFrame:
+    whole = _count_distinct(frame, by, ["package"]).rename({"value": "whole"})
+    joined = cells.join(whole, on=by, how="left", nulls_equal=True) if by else cells.join(whole, how="cross")
+    return joined.with_columns(value=pl.col("value") / pl.col("whole")).drop("whole")
+
+
+def _snapshots(specs: IntoFrame) -> tuple[str, ...]:
+    frame: Any = nw.from_native(specs)
+    if "snapshot" not in frame.collect_schema().names():
+        return ()
+    distinct = frame.select("snapshot").unique()
+    names = _collected(distinct)["snapshot"].to_list()
+    return tuple(sorted(names, key=snapshot_order))

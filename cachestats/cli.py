@@ -1,0 +1,470 @@
+"""The command line: each verb reads its arguments, calls one public function and prints.
+
+Data goes to stdout, talk to stderr. Modules that take long to import are imported by the verb that needs them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from rich.console import Console
+
+from cachestats.errors import ArgumentError, CachestatsError
+from cachestats.schema import SPECS, TABLES
+
+if TYPE_CHECKING:
+    import polars as pl
+
+T = TypeVar("T")
+
+FORMATS = ("table", "csv", "json", "markdown", "parquet")
+
+talk = Console(stderr=True, highlight=False)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="cachestats", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Ask Spack's binary build cache what it covers.
+
+    \b
+    First make a dataset, then ask it:
+      cachestats build CHECKOUT --out cache
+      cachestats coverage cache --rows stack --columns target --measure packages
+
+    \b
+    Exit codes: 0 done, 2 usage, 10 source unreadable, 11 too much rejected,
+    12 dataset missing, of another schema or not writable, 13 refused to shrink,
+    14 dataset busy.
+    """  # noqa: D301 (a real backspace, by which Click knows a paragraph not to be wrapped)
+
+
+def main() -> None:
+    """Run the command line; what cachestats raises on purpose becomes a message and an exit code."""
+    try:
+        cli(prog_name="cachestats", standalone_mode=False)
+    except CachestatsError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; nothing was published", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Share(click.ParamType[float]):
+    """A share such as `1%` or `0.01`."""
+
+    name = "share"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value)
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1:
+            self.fail(f"expected a share such as 1% or 0.01, found {text!r}", param, ctx)
+        return share
+
+
+class _Where(click.ParamType[tuple[str, str]]):
+    """A filter such as `target=x86_64_v3`."""
+
+    name = "column=value"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        column, equals, wanted = str(value).partition("=")
+        columns = [column.name for column in SPECS.columns if column.dtype == "string"]
+        if not equals or column not in columns:
+            near = get_close_matches(column, columns, 1)
+            advice = f"; try {near[0]}={wanted or 'VALUE'}" if near else ""
+            self.fail(f"expected COLUMN=VALUE with one of {', '.join(columns)}, found {value!r}{advice}", param, ctx)
+        return column, wanted
+
+
+def _dataset_argument(function: Callable[..., None]) -> Callable[..., None]:
+    @click.argument("dataset", type=click.Path(path_type=Path))
+    @wraps(function)
+    def opened(*, dataset: Path, **options: Any) -> None:
+        from cachestats.dataset import open_dataset
+
+        function(dataset=open_dataset(dataset), **options)
+
+    return opened
+
+
+def _output_options(function: Callable[..., None]) -> Callable[..., None]:
+    function = click.option(
+        "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of stdout."
+    )(function)
+    return click.option(
+        "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="How to write it."
+    )(function)
+
+
+def _coverage_options(function: Callable[..., None]) -> Callable[..., None]:
+    # The choices stand in analysis.coverage, which imports Polars: too slow for `--help` and `build`.
+    axes = "snapshot, package, version, platform, os, target, compiler, compiler_name, stack"
+    for option in (
+        click.option("--root", is_flag=True, help="Keep `root`, the union of the stacks, on stack axes."),
+        click.option(
+            "--where",
+            type=_Where(),
+            multiple=True,
+            metavar="COLUMN=VALUE",
+            help="Only these specs; may be repeated: the same column again means or, another one and.",
+        ),
+        click.option(
+            "--snapshot",
+            metavar="NAME|all",
+            help="Snapshot to look at. [default: develop if there, else the newest; all where snapshots are an axis]",
+        ),
+        click.option(
+            "--of",
+            type=click.Choice(("row", "column", "all")),
+            default="row",
+            show_default=True,
+            help="The whole that a share is of.",
+        ),
+        click.option(
+            "--measure",
+            type=click.Choice(("specs", "packages", "share")),
+            default="specs",
+            show_default=True,
+            help="What to count: distinct specs, distinct packages, or the share of packages.",
+        ),
+        click.option("--columns", required=True, metavar="AXIS", help=f"One of {axes}."),
+        click.option("--rows", required=True, metavar="AXIS", help="Another one of them."),
+    ):
+        function = option(function)
+    return function
+
+
+@cli.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the dataset.")
+@click.option("--allow-shrink", is_flag=True, help="Publish a snapshot also with less than half the specs it had.")
+@click.option(
+    "--max-rejected",
+    type=_Share(),
+    default="1%",
+    show_default=True,
+    help="Share of the pages, and of the specs, that may be rejected.",
+)
+@click.option("--threads", type=click.IntRange(1), help="Worker threads.  [default: one for each CPU]")
+@click.option(
+    "--wait",
+    type=click.FloatRange(0),
+    default=600,
+    show_default=True,
+    help="Seconds to wait for another process that is writing the dataset.",
+)
+def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
+    """Read pages of the cache site into a Parquet dataset.
+
+    SOURCE is a checkout of the cache site (its root, its _cache folder, one snapshot's folder, one page) or an
+    archive of one (.tar, .tar.gz, .tar.zst, .zip). Snapshots in it replace those of the dataset; others stay.
+    """
+    from cachestats.build import build_dataset
+
+    _log()
+    with _Progress() as progress:
+        dataset = build_dataset(*sources, out=out, progress=progress, **options)
+    counts = dataset.manifest["tables"]
+    specs = sum(snapshot["num_specs"] for snapshot in dataset.manifest["snapshots"].values())
+    talk.print(
+        f"{out}: {len(dataset.manifest['snapshots']):,} snapshots, {specs:,} specs in {counts['specs']:,} rows, "
+        f"{counts['rejected']:,} rejected rows",
+        soft_wrap=True,
+    )
+    if counts["rejected"]:
+        talk.print(f"see them with: cachestats rejected {out}", soft_wrap=True, markup=False)
+
+
+@cli.command()
+@_dataset_argument
+@_output_options
+def info(dataset: Any, form: str, out: Path | None) -> None:
+    """Show what a dataset holds: its snapshots, their counts, and where they were read from."""
+    import polars as pl
+
+    from cachestats.naming import snapshot_order
+
+    frame = dataset.snapshots.collect()
+    order = sorted(range(frame.height), key=lambda row: snapshot_order(frame["snapshot"][row]))
+    shown = ("snapshot", "num_pages", "num_packages", "num_specs", "num_stacks", "num_rejected", "generation", "source")
+    _emit(frame[order].select(shown) if form == "table" else frame[order], form, out)
+    for name, source in dataset.manifest["sources"].items():
+        talk.print(
+            f"read from {name} ({source['kind']}): {source['pages']:,} pages, {source['passed_over']:,} other files",
+            soft_wrap=True,
+            markup=False,
+        )
+    total = frame.select(pl.col("num_specs").sum()).item()
+    talk.print(f"{frame.height:,} snapshots, {total:,} specs; schema version {dataset.manifest['schema_version']}")
+
+
+@cli.command()
+@_dataset_argument
+@_coverage_options
+@_output_options
+def coverage(dataset: Any, form: str, out: Path | None, **question: Any) -> None:
+    """Count what is covered, for any two of the axes.
+
+    As a table or as Markdown the answer is a matrix; as csv, json or parquet it is the tidy table with the columns
+    ROWS, COLUMNS and value, cells that are zero left out.
+    """
+    from cachestats.analysis.coverage import coverage as count
+    from cachestats.analysis.coverage import coverage_matrix
+
+    specs, axes, where = _question(dataset, **question)
+    answer = (coverage_matrix if form in {"table", "markdown"} else count)(specs, **axes)
+    _emit(answer, form, out, percent=axes["measure"] == "share")
+    if answer.is_empty():
+        talk.print(f"no specs in {where}", markup=False, soft_wrap=True)
+    elif form in {"table", "markdown"}:
+        talk.print(
+            f"{axes['measure']} of {where}: {answer.height:,} rows ({axes['rows']}) "
+            f"by {answer.width - 1:,} columns ({axes['columns']})",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+@cli.group()
+def plot() -> None:
+    """Draw a chart into a .png, .svg or .pdf file."""
+
+
+@plot.command("coverage")
+@_dataset_argument
+@_coverage_options
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+def plot_coverage(dataset: Any, out: Path, **question: Any) -> None:
+    """Draw coverage as a heatmap."""
+    import matplotlib
+
+    from cachestats.analysis.coverage import coverage_matrix
+    from cachestats.plots.coverage import plot_coverage as draw
+    from cachestats.plots.saving import save_plot
+
+    matplotlib.use("agg")
+    specs, axes, where = _question(dataset, **question)
+    matrix = coverage_matrix(specs, **axes)
+    if matrix.is_empty():
+        raise ArgumentError(f"expected something to draw, found no specs in {where}", hint="ask for less with --where")
+    save_plot(draw(matrix), out)
+    talk.print(f"wrote {out}", markup=False, soft_wrap=True)
+
+
+@cli.command()
+@_dataset_argument
+@click.option("--table", required=True, type=click.Choice(tuple(TABLES)), help="Table to write.")
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A .parquet or .csv file to write."
+)
+def export(dataset: Any, table: str, out: Path) -> None:
+    """Write one table, all snapshots, into one file for BI tools."""
+    from cachestats.dataset import export_table
+
+    rows = export_table(dataset, table, out)
+    talk.print(f"wrote {rows:,} rows of {table} to {out}", markup=False, soft_wrap=True)
+
+
+@cli.command()
+@_dataset_argument
+@click.option("--severity", type=click.Choice(("error", "warning")), help="Only these.")
+@click.option("--rule", help="Only those that broke this rule.")
+@_output_options
+def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, out: Path | None) -> None:
+    """Show what could not be read, or was read with a doubt, and what to try."""
+    import polars as pl
+
+    everything = dataset.rejected.collect()
+    frame = everything
+    for column, wanted in (("severity", severity), ("rule", rule)):
+        if wanted is not None:
+            frame = frame.filter(pl.col(column) == wanted)
+    shown = ("severity", "rule", "origin", "place", "message", "hint")
+    _emit(frame.select(shown) if form == "table" else frame, form, out)
+    by_rule = frame.group_by("severity", "rule").len().sort("len", "rule", descending=[True, False])
+    summary = ", ".join(f"{count:,} {kind} {name}" for kind, name, count in by_rule.iter_rows())
+    lost = frame["num_specs"].sum()
+    talk.print(
+        f"{frame.height:,} of {everything.height:,} rows, {lost:,} specs left out{': ' if summary else ''}{summary}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@cli.command()
+@_output_options
+def dictionary(form: str, out: Path | None) -> None:
+    """Show what every column of every table means."""
+    from cachestats.schema import data_dictionary, dictionary_markdown
+
+    if form == "markdown":
+        _write(dictionary_markdown().encode(), out)
+    else:
+        _emit(data_dictionary(), form, out)
+
+
+def _question(
+    dataset: Any, *, snapshot: str | None, where: tuple[tuple[str, str], ...], **axes: Any
+) -> tuple[pl.LazyFrame, dict[str, Any], str]:
+    """Return the specs that are asked about, the arguments of `coverage`, and words for what was asked."""
+    import polars as pl
+
+    from cachestats.naming import snapshot_order
+
+    names = sorted(dataset.manifest["snapshots"], key=snapshot_order)
+    if snapshot is None:
+        snapshot = "all" if "snapshot" in (axes["rows"], axes["columns"]) else names[-1] if names else "all"
+    specs = dataset.specs
+    if snapshot != "all":
+        if snapshot not in names:
+            near = get_close_matches(snapshot, names, 3) or names[-3:]
+            raise ArgumentError(
+                f"expected one of the {len(names):,} snapshots of {dataset.path}, found {snapshot!r}",
+                hint=f"try {', '.join(near)}, or all",
+            )
+        specs = specs.filter(pl.col("snapshot") == snapshot)
+    wanted: dict[str, list[str]] = {}
+    for column, value in where:
+        wanted.setdefault(column, []).append(value)
+    for column, values in wanted.items():
+        matches = pl.col(column).is_in(values)
+        no_compiler = column.startswith("compiler") and "none" in values
+        specs = specs.filter(matches | pl.col(column).is_null() if no_compiler else matches)
+    words = [f"{len(names):,} snapshots" if snapshot == "all" else snapshot]
+    words += [f"{column}={' or '.join(values)}" for column, values in wanted.items()]
+    return specs, axes, ", ".join(words)
+
+
+def _emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = False) -> None:
+    """Write a frame to a file or to stdout."""
+    if form == "table":
+        _write(_table(frame, percent=percent, to_terminal=out is None and sys.stdout.isatty()).encode(), out)
+    elif form == "markdown":
+        import polars as pl
+
+        with pl.Config(
+            tbl_formatting="MARKDOWN",
+            tbl_hide_column_data_types=True,
+            tbl_hide_dataframe_shape=True,
+            tbl_rows=-1,
+            tbl_cols=-1,
+            tbl_width_chars=-1,
+            fmt_str_lengths=10_000,
+        ):
+            _write(f"{frame}\n".encode(), out)
+    elif form == "csv":
+        _write(frame.write_csv().encode(), out)
+    elif form == "json":
+        _write(f"{frame.write_json()}\n".encode(), out)
+    else:
+        import io
+
+        if out is None and sys.stdout.isatty():
+            raise ArgumentError("expected a file for parquet, found a terminal", hint="add --out FILE.parquet")
+        buffer = io.BytesIO()
+        frame.write_parquet(buffer)
+        _write(buffer.getvalue(), out)
+
+
+def _write(data: bytes, out: Path | None) -> None:
+    if out is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    from cachestats.errors import DatasetError
+
+    try:
+        out.write_bytes(data)
+    except OSError as error:
+        raise DatasetError(f"cannot write {out}: {error.strerror or error}", hint="check the folder") from error
+
+
+def _table(frame: pl.DataFrame, *, percent: bool, to_terminal: bool) -> str:
+    """Return a frame as a table that fits the terminal; in a file or a pipe it is as wide as it has to be."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(width=None if to_terminal else 100_000, highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    columns: list[list[Text]] = []
+    width = 0
+    for name, dtype in frame.schema.items():
+        is_number = dtype.is_numeric()
+        cells = [Text(_cell(value, percent=percent and is_number)) for value in frame[name].to_list()]
+        width += 3 + max(cell.cell_len for cell in (Text(name), *cells))
+        # Text can be folded; a number that is folded is a wrong number.
+        if is_number and width > console.width:
+            talk.print(
+                f"{frame.width - len(columns)} more columns do not fit the terminal: "
+                "make it wider, or use --format or --out",
+                markup=False,
+            )
+            break
+        table.add_column(Text(name), justify="right" if is_number else "left", overflow="fold")
+        columns.append(cells)
+    for row in zip(*columns, strict=True):
+        table.add_row(*row)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def _cell(value: object, *, percent: bool) -> str:
+    if value is None:
+        return "-"
+    if percent:
+        return f"{value:.1%}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _log() -> None:
+    """On a terminal only warnings, since there is a progress bar; elsewhere lines that a log can keep."""
+    level = logging.WARNING if talk.is_terminal else logging.INFO
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+
+
+class _Progress:
+    """A progress bar on a terminal, nothing elsewhere."""
+
+    def __enter__(self) -> Callable[..., Any]:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=talk,
+            disable=not talk.is_terminal,
+            transient=True,
+        )
+        self._progress.start()
+        return self._track
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def _track(self, iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]:
+        task = self._progress.add_task(f"{desc} ({unit})", total=total)
+        return self._progress.track(iterable, task_id=task)

@@ -1,0 +1,88 @@
+"""One page on its own, for a look at what cachestats makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cachestats.parse.pages import read_pages
+from cachestats.parse.tables import flatten
+from cachestats.rejection import Rejection, to_table
+from cachestats.schema import REJECTED, SPECS, VARIANTS
+from cachestats.sources.base import Page
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class ParsedPage:
+    """What one page holds.
+
+    Attributes
+    ----------
+    snapshot, package : str or None
+        What the page is about; None where it cannot be read.
+    specs, variants, rejected : polars.DataFrame
+        Its rows of these tables.
+    """
+
+    snapshot: str | None
+    package: str | None
+    specs: pl.DataFrame
+    variants: pl.DataFrame
+    rejected: pl.DataFrame
+
+    def _repr_html_(self) -> str:
+        import html
+
+        names = html.escape(f"{self.package} in {self.snapshot}") if self.package else "a page that cannot be read"
+        tables = [("specs", self.specs), ("rejected", self.rejected)]
+        parts = [f"<p>{name}</p>{frame._repr_html_()}" for name, frame in tables if frame.height]
+        return f"<b>{names}</b>{''.join(parts)}"
+
+
+def parse_page(data: bytes | str, *, origin: str = "page") -> ParsedPage:
+    r"""Read one page of the cache site.
+
+    Parameters
+    ----------
+    data
+        The page, as bytes or text.
+    origin
+        What to call the page in `rejected`.
+
+    Returns
+    -------
+    A ParsedPage with the page's rows of `specs`, `variants` and `rejected`, as Polars DataFrames. Whatever is wrong
+    with a page is a row in `rejected`; nothing is raised.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> from pathlib import Path
+    >>> page = cs.parse_page(Path("data/_cache/develop/py-propcache/specs.md").read_bytes())
+    >>> page.package, page.snapshot, page.specs["hash"].n_unique(), page.rejected.height
+    ('py-propcache', 'develop', 68, 0)
+    >>> cs.parse_page("---\ntitle: x").rejected["rule"].to_list()
+    ['truncated']
+    """
+    import polars as pl
+
+    # Halves of surrogate pairs cannot be encoded; as the replacement bytes they are found and reported.
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    found = next(read_pages([Page(origin, raw)]))
+    if isinstance(found, Rejection):
+        specs, variants = SPECS.arrow().empty_table(), VARIANTS.arrow().empty_table()
+        snapshot = package = None
+        rejections = [found]
+    else:
+        tables = flatten([found])
+        specs, variants = tables.specs.cast(SPECS.arrow()), tables.variants.cast(VARIANTS.arrow())
+        snapshot, package = found.snapshot, found.pages[0].package
+        rejections = [*found.rejections, *tables.rejections]
+    frames = (
+        pl.DataFrame(table, schema=declared.polars())
+        for table, declared in ((specs, SPECS), (variants, VARIANTS), (to_table(rejections), REJECTED))
+    )
+    return ParsedPage(snapshot, package, *frames)

@@ -1,0 +1,1 @@
+"""Pictures of the analyses: a frame goes in, Matplotlib Axes come out."""

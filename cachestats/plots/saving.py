@@ -1,0 +1,53 @@
+"""Files that are the same, byte for byte, whenever the same picture is saved."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import cast
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cachestats.errors import ArgumentError, DatasetError
+
+# Without the date, and with ids that depend on the picture and not on chance, SVG and PDF are reproducible.
+_METADATA: dict[str, dict[str, str | None]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
+_DPI = 150
+
+
+def save_plot(ax: Axes, out: str | os.PathLike[str]) -> None:
+    """Save the figure that `ax` belongs to.
+
+    Parameters
+    ----------
+    ax
+        What a plot function returned.
+    out
+        The file to write, its kind by its ending: `.png`, `.svg` or `.pdf`. The same picture gives the same bytes.
+
+    Raises
+    ------
+    ArgumentError
+        If the ending is none of these.
+    DatasetError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> matrix = cs.coverage_matrix(demo.specs, rows="package", columns="target")
+    >>> cs.save_plot(cs.plot_coverage(matrix), tmp / "coverage.svg")
+    """
+    path = Path(out)
+    if path.suffix not in _METADATA:
+        raise ArgumentError(
+            f"expected a file that ends in {', '.join(_METADATA)}, found {path.name!r}", hint=f"try {path.stem}.png"
+        )
+    figure = ax.get_figure(root=True)
+    try:
+        with rc_context({"svg.hashsalt": "cachestats"}):
+            cast(Figure, figure).savefig(path, metadata=_METADATA[path.suffix], dpi=_DPI)
+    except OSError as error:
+        raise DatasetError(f"cannot write {path}: {error.strerror or error}", hint="check the folder") from error

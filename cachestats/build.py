@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 import pyarrow as pa
 
-from cachestats.dataset import Dataset, Writer, open_dataset
+from cachestats.dataset import Dataset, Writer, open_dataset, reported
 from cachestats.errors import RejectedError, ShrinkError, SourceError
 from cachestats.naming import ROOT_STACK, snapshot_kind, snapshot_order
 from cachestats.parse.pages import read_pages
@@ -35,6 +35,7 @@ from cachestats.targets import targets_table
 logger = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 8 << 20
+_MADE_BY = {name: version(name) for name in ("cachestats", "archspec")}
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -248,8 +249,7 @@ class _Build:
         self.writer.publish(
             {
                 "schema_version": SCHEMA_VERSION,
-                "cachestats": version("cachestats"),
-                "archspec": version("archspec"),
+                "made_by": _MADE_BY,
                 "sources": dict(sorted(sources.items())),
                 "snapshots": dict(sorted(counts.items())),
                 "tables": {
@@ -304,7 +304,7 @@ def _parse(chunk: list[Page | Rejection], place: str) -> _Chunk:
         found.specs += sum(page.num_specs for page in item.pages)
         found.pieces.append((item.snapshot, path))
         records = item.records.replace_schema_metadata({"pages": msgspec.json.encode(item.pages)})
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, records.schema) as ipc:
+        with reported(path.parent), pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, records.schema) as ipc:
             ipc.write_table(records)
     return found
 

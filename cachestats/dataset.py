@@ -266,11 +266,11 @@ class Writer:
         self._staged: list[str] = []
 
     def __enter__(self) -> Self:
-        with _reported(self.path):
+        with reported(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self._acquire()
         try:
-            with _reported(self.path):
+            with reported(self.path):
                 _move(self.path)
                 shutil.rmtree(self.path / _STAGING, ignore_errors=True)
                 self.manifest = _read_manifest(self.path)
@@ -303,7 +303,7 @@ class Writer:
         """Write a table, or one snapshot of it, beside the dataset. `data` is sorted as the table is declared."""
         declared = TABLES[table]
         file = _file(self.path / _NEW, declared, snapshot)
-        with _reported(self.path):
+        with reported(self.path):
             file.parent.mkdir(exist_ok=True)
             with _parquet_writer(file, declared, data.schema, declared.sort) as writer:
                 writer.write_table(pa.Table.from_arrays(data.columns, schema=writer.schema), row_group_size=_ROW_GROUP)
@@ -317,7 +317,7 @@ class Writer:
 
     def publish(self, manifest: dict[str, Any]) -> None:
         """Put everything that was staged into its place, and the manifest last."""
-        with _reported(self.path):
+        with reported(self.path):
             (self.path / _NEW / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
             draft = self.path / _STAGING / "draft.json"
             draft.write_text(json.dumps([*sorted(self._staged), MANIFEST]), encoding="utf-8")
@@ -355,7 +355,7 @@ def _finish_moves(folder: Path) -> None:
     """Finish a publication that is under way or was cut off."""
     lock = filelock.FileLock(folder / _LOCK)
     try:
-        with _reported(folder), lock.acquire(timeout=_RECOVERY_SECONDS):
+        with reported(folder), lock.acquire(timeout=_RECOVERY_SECONDS):
             _move(folder)
     except filelock.Timeout:
         raise BusyError(
@@ -423,7 +423,7 @@ def _parquet_writer(path: Path, table: Table, schema: pa.Schema, sort: Iterable[
 def _written(target: Path) -> Iterator[Path]:
     """Give a path to write to, and put the file into its place once it is whole."""
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    with _reported(target.parent):
+    with reported(target.parent):
         try:
             yield unfinished
             os.replace(unfinished, target)
@@ -432,8 +432,8 @@ def _written(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _reported(folder: Path) -> Iterator[None]:
-    """Turn what the file system refuses into an error that says where."""
+def reported(folder: Path) -> Iterator[None]:
+    """Turn what the file system refuses into a DatasetError that says where."""
     try:
         yield
     except OSError as error:

@@ -6,12 +6,12 @@ disagrees with itself.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import yaml
 
@@ -256,8 +256,8 @@ def _json_lines(body: str) -> dict[str, Any] | None:
     found = {}
     for key, value in _JSON_LINE.findall(body):
         try:
-            found[key] = msgspec.json.decode(value)
-        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            found[key] = json.loads(value)
+        except (ValueError, RecursionError):
             return None
     rest = _yaml(_JSON_LINE.sub("", body))
     # A key that stands twice: the last one counts, in YAML as in JSON, so the whole has to be read in order.
@@ -308,7 +308,7 @@ def _yaml(body: str) -> dict[str, Any]:
 
 
 def _line(mark: Any) -> str:
-    return f"line {mark.line + 2}" if mark else "front matter"
+    return f"line {mark.line + 1}" if mark else "front matter"
 
 
 def _no_details(front_matter: dict[str, Any]) -> PageError:

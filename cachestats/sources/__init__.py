@@ -21,7 +21,7 @@ _EXPECTED = "a checkout of the cache site, its `_cache` folder, one snapshot's f
 
 
 def open_sources(sources: Sequence[str | os.PathLike[str]]) -> list[Source]:
-    """Return a reader for each source, the same place given twice only once.
+    """Return a reader for each source; a place that is given twice, or lies inside another one, is read once.
 
     Raises
     ------
@@ -30,8 +30,15 @@ def open_sources(sources: Sequence[str | os.PathLike[str]]) -> list[Source]:
     """
     if not sources:
         raise SourceError("expected at least one source, found none", hint=f"give {_EXPECTED}")
-    readers = {os.path.realpath(source): _open(Path(source)) for source in sources}
-    return list(readers.values())
+    readers = {Path(source).resolve(): _open(Path(source)) for source in sources}
+    return [reader for place, reader in readers.items() if not any(_covers(other, place) for other in readers)]
+
+
+def _covers(folder: Path, place: Path) -> bool:
+    """Whether reading `folder` reads `place` too; hidden folders are not looked into."""
+    if place == folder or not place.is_relative_to(folder):
+        return False
+    return not any(part.startswith(".") for part in place.relative_to(folder).parts)
 
 
 def _open(path: Path) -> Source:

@@ -1,0 +1,67 @@
+"""What tests and doctests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cachestats as cs
+
+ROOT = Path(__file__).parent
+SEEDS = ROOT / "data" / "_cache"
+CORPUS = ROOT.parent / "shared" / "corpus"
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
+    """Return the dataset of the three pages in `data/`."""
+    return cs.build_dataset(SEEDS, out=tmp_path_factory.mktemp("demo") / "dataset")
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
+    """Return the dataset of the corpus's 3,102 pages, where the corpus is present."""
+    return cs.build_dataset(corpus_site(), out=tmp_path_factory.mktemp("corpus") / "dataset")
+
+
+def corpus_site() -> Path:
+    """Return the folder of the corpus's pages, or skip the test."""
+    site = CORPUS / "site"
+    if not site.is_dir():
+        pytest.skip(f"the corpus is not present at {site}")
+    return site
+
+
+@pytest.fixture(autouse=True)
+def _doctest_names(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> None:
+    """Give the examples in docstrings the names they use: a dataset and a folder to write to."""
+    if isinstance(request.node, pytest.DoctestItem):
+        request.getfixturevalue("monkeypatch").chdir(ROOT)
+        doctest_namespace["tmp"] = request.getfixturevalue("tmp_path")
+        doctest_namespace["demo"] = doctest_namespace["ds"] = request.getfixturevalue("demo")
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    yield
+    import sys
+
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Nothing is skipped in CI: there a missing corpus or tool is a failure."""
+    report: Any = yield
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which is a failure in CI: {report.longrepr}"
+    return report  # noqa: B901 (pluggy's wrappers return)
+
+
+os.environ.setdefault("MPLBACKEND", "agg")

@@ -1,0 +1,385 @@
+"""Bad input: a clear row in `rejected` or a clear error, nothing lost without one, and no traceback."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import cachestats as cs
+from cachestats.errors import DatasetError, RejectedError, SourceError
+from tests.site import meta_of, page, spec, write
+
+GOOD = page(specs=[spec(), spec("b" * 32)])
+A, B, C = ("a" * 32, "b" * 32, "c" * 32)
+
+
+def swap(old: str, new: str) -> bytes:
+    assert old in GOOD
+    return GOOD.replace(old, new).encode()
+
+
+def with_spec(**fields: object) -> bytes:
+    """Return a page with a good spec and one whose fields are as given; `...` leaves a field out."""
+    bad = {key: value for key, value in (spec(B) | fields).items() if value is not ...}
+    return page(specs=[spec(), bad], meta=meta_of([spec(), spec(B)])).encode()
+
+
+BAD_PAGES: dict[str, tuple[bytes, str, str, int | None]] = {
+    # name: page, rule, place, specs left out (None: the page is gone and nobody can tell)
+    "truncated": (GOOD.encode()[:-40], "truncated", "line 6", None),
+    "truncated in the front": (GOOD.encode()[:30], "truncated", "line 3", None),
+    "no front matter": (b"# A readme\n", "no-front-matter", "line 1", None),
+    "empty": (b"", "empty", "file", None),
+    "only white space": (b"\n\n", "empty", "file", None),
+    "invalid UTF-8": (GOOD.encode().replace(b"ubuntu", b"ub\xff"), "encoding", "line 5", None),
+    "NUL byte": (swap("ubuntu", "ub\0untu"), "nul-byte", "line 5", None),
+    "nested 100,000 deep": (swap('"variants": [', '"variants": [' + "[" * 100_000), "nested", "line 6", None),
+    "alias bomb": (
+        swap("meta: {", "a: &a [x, x]\nb: &b [*a, *a]\nmeta: {"), "yaml-alias", "line 6", None
+    ),
+    "python object": (swap("layout: cache", "layout: !!python/object/apply:os.getcwd []"), "syntax", "line 3", None),
+    "specs that go on after the list": (swap("}]\n---", '}], "x": []\n---'), "syntax", "line 6", None),
+    "title is a number": (swap('"zlib"', "1.0"), "title", "title", None),
+    "title is empty": (swap('"zlib"', '""'), "title", "title", None),
+    "no snapshot": (swap("[package, develop]", "[package]"), "snapshot", "categories", None),
+    "snapshot is a date": (swap("develop]", "2025-03-09]"), "categories", "categories[1]", None),
+    "specs are not a list": (page().replace("spec_details: []", "spec_details: {}").encode(), "spec-details", "spec_details", None),
+    "no spec_details": (b"---\ntitle: zlib\n---", "no-specs", "front matter", None),
+    "a list as front matter": (b"---\n- a\n---", "syntax", "front matter", None),
+    "hash missing": (with_spec(hash=...), "field", "spec_details[1]", 1),
+    "stacks missing": (with_spec(stacks=...), "field", "spec_details[1]", 1),
+    "target missing": (with_spec(target=...), "field", "spec_details[1]", 1),
+    "hash null": (with_spec(hash=None), "field", "spec_details[1]", 1),
+    "a number where text belongs": (with_spec(target=64), "field", "spec_details[1]", 1),
+    "true where text belongs": (with_spec(os=True), "field", "spec_details[1]", 1),
+    "text where a list belongs": (with_spec(stacks="e4s"), "field", "spec_details[1]", 1),
+    "a number in a list of texts": (with_spec(versions=[1.0]), "field", "spec_details[1]", 1),
+    "no version": (with_spec(versions=[]), "field", "spec_details[1]", 1),
+    "half a surrogate pair": (with_spec(os="OS").replace(b'"OS"', b'"\\ud800"'), "field", "spec_details[1]", 1),
+    "a spec that is a number": (page(specs=[spec()]).replace("}]\n", "}, 7]\n").replace('"num_specs": 1', '"num_specs": 2').encode(), "spec", "spec_details[1]", 1),
+    "a hash twice": (page(specs=[spec(), spec()]).encode(), "duplicate-hash", "spec_details[1].hash", 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_PAGES)
+def test_a_bad_page_is_a_row_that_names_file_place_rule_and_what_to_try(name: str) -> None:
+    data, rule, place, lost = BAD_PAGES[name]
+    parsed = cs.parse_page(data, origin="the/page")
+    errors = [row for row in parsed.rejected.rows(named=True) if row["severity"] == "error"]
+    assert [(row["origin"], row["rule"], row["place"], row["num_specs"]) for row in errors] == [
+        ("the/page", rule, place, lost)
+    ]
+    assert errors[0]["message"].startswith("expected ")
+    assert " found " in errors[0]["message"]
+    assert errors[0]["hint"]
+    kept = parsed.specs["hash"].n_unique()
+    assert kept == (1 if lost else 0), "the other spec of the page is kept"
+
+
+def test_all_faults_of_a_spec_are_named_at_once() -> None:
+    message = cs.parse_page(with_spec(hash=1, target=None, os=...)).rejected["message"][0]
+    assert all(part in message for part in ("'hash', found 1", "'target', found nothing", "'os', found no such key"))
+
+
+ODD_PAGES: dict[str, tuple[bytes, list[str]]] = {
+    # name: page, rules of its warnings; both specs are kept
+    "BOM": (b"\xef\xbb\xbf" + GOOD.encode(), []),
+    "CRLF": (GOOD.replace("\n", "\r\n").encode(), []),
+    "newline at the end": (GOOD.encode() + b"\n", []),
+    "text after the front matter": (GOOD.encode() + b"\nmore\n", []),
+    "YAML in single quotes": (GOOD.replace('"', "'").encode(), []),
+    "a comment": (swap("layout: cache", "layout: cache # as ever"), []),
+    "unknown keys": (swap('"hash"', '"from": {"a": [1, {}]}, "hash"').replace(b"layout", b"new: 1\nlayout"), []),
+    "an unknown key nested 100,000 deep": (
+        swap('"versions": ["1.0"]}]', '"extra": ' + "[" * 100_000 + "]" * 100_000 + ', "versions": ["1.0"]}]'), []
+    ),
+    "two versions": (with_spec(versions=["1.0", "2.0"]), ["versions"]),
+    "an odd size": (with_spec(size="big"), ["size"]),
+    "a size": (with_spec(size="12"), []),
+    "no compiler": (with_spec(compiler=...), []),
+    "num_specs wrong": (swap('"num_specs": 2', '"num_specs": 3'), ["meta"]),
+    "num_specs_by_stack wrong": (swap('"e4s": 2', '"e4s": 1'), ["meta"]),
+    "targets wrong": (swap('"targets": ["x86_64_v3"]', '"targets": []'), ["meta"]),
+    "a stack too many": (swap('"stacks": ["e4s", "root"], "targets"', '"stacks": ["e4s", "hep", "root"], "targets"'), ["meta"]),
+    "no meta": (swap("meta: {", "mata: {"), ["meta"]),
+    "a duplicate key": (swap("layout: cache", "layout: cache\nlayout: cache"), []),
+    "JSON null for a number": (swap('"num_specs": 2', '"num_specs": null'), ["meta"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_PAGES)
+def test_an_odd_page_keeps_its_specs_and_warns(name: str) -> None:
+    data, rules = ODD_PAGES[name]
+    parsed = cs.parse_page(data)
+    assert parsed.specs["hash"].unique(maintain_order=True).to_list() == [A, B]
+    found = [row for row in parsed.rejected.rows(named=True) if row["place"] != "meta.versions"]
+    assert [(row["rule"], row["severity"], row["num_specs"]) for row in found] == [(r, "warning", 0) for r in rules]
+
+
+def test_block_style_yaml_loads(tmp_path: Path) -> None:
+    import yaml
+
+    front_matter = {
+        "title": "zlib",
+        "layout": "cache",
+        "categories": ["package", "develop"],
+        "meta": meta_of([spec(versions=["1.10"])]),
+        "spec_details": [spec(versions=["1.10"])],
+    }
+    parsed = cs.parse_page(f"---\n{yaml.safe_dump(front_matter, default_flow_style=False)}---\n")
+    assert parsed.specs["version"].to_list() == ["1.10", "1.10"]
+    assert parsed.rejected.is_empty()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a b", "it's", 'say "x"', "<script>alert(1)</script>", "../../etc", "/etc/passwd", "\U0001f600", "ß", "%s{0}$x$",
+     "-", "null", "1e5", "a\\b", "tab\there"],
+)  # fmt: skip
+def test_any_text_is_a_name(text: str, tmp_path: Path) -> None:
+    one = spec(versions=[text], target=text, os=text, stacks=[text], variants=[f"+{text}", f"v={text}"])
+    pages = {("x", "y"): page(text, json.dumps(text, ensure_ascii=False), [one])}
+    dataset = cs.build_dataset(write(tmp_path / "site", pages), out=tmp_path / "dataset")
+    (row,) = dataset.specs.collect().rows(named=True)
+    assert {row[name] for name in ("package", "snapshot", "version", "target", "os", "stack")} == {text}
+    assert all(path.resolve().is_relative_to(tmp_path) for path in dataset.files("specs"))
+    assert dataset.specs.collect().height == cs.open_dataset(tmp_path / "dataset").specs.collect().height
+
+
+def test_a_hundred_megabytes_are_read(tmp_path: Path) -> None:
+    specs = [spec(f"{n:032d}", variants=["+v" * 220]) for n in range(160_000)]
+    text = page(specs=specs)
+    assert len(text) > 100 << 20
+    dataset = cs.build_dataset(write(tmp_path / "site", {("develop", "zlib"): text}), out=tmp_path / "dataset")
+    assert dataset.manifest["snapshots"]["develop"]["num_specs"] == 160_000
+
+
+def test_a_page_above_the_limit_is_rejected_unread(tmp_path: Path) -> None:
+    site = write(tmp_path / "site", {("develop", "zlib"): GOOD})
+    with (site / "_cache/develop/zlib/specs.md").open("r+b") as file:
+        file.truncate(1 << 40)  # sparse
+    with pytest.raises(RejectedError, match="at most 134,217,728 bytes, found 1,099,511,627,776"):
+        cs.build_dataset(site, out=tmp_path / "dataset")
+
+
+def entries(pages: dict[tuple[str, str], str]) -> int:
+    return sum(text.count('"platform":') for text in pages.values())
+
+
+def test_rows_read_and_rejected_add_up_over_pages(tmp_path: Path) -> None:
+    pages = {
+        ("develop", "a"): page("a", specs=[spec(A), spec(B), spec(A)]),
+        ("develop", "b"): page("b", specs=[spec(A), spec(C, os=7)], meta={}),
+        ("develop", "other-folder"): page("b", specs=[spec(C)]),
+        ("v1.0", "a"): page("a", "v1.0", specs=[spec(A)]),
+    }
+    dataset = cs.build_dataset(write(tmp_path / "site", pages), out=tmp_path / "dataset", max_rejected=1)
+    rejected = dataset.rejected.collect()
+    kept = dataset.specs.select("snapshot", "hash").unique().collect().height
+    assert kept == 4
+    assert kept + rejected["num_specs"].sum() == entries(pages)
+    assert sorted(rejected.select("rule", "package").rows()) == [
+        ("duplicate-hash", "a"), ("duplicate-hash", "b"), ("field", "b"), ("folder", "b"),
+    ]  # fmt: skip
+    (row,) = dataset.snapshots.collect().filter(snapshot="develop").rows(named=True)
+    assert (row["num_pages"], row["num_specs"], row["num_rejected"]) == (3, 3, 3)
+
+
+def test_folders_that_disagree_with_the_front_matter_lose(tmp_path: Path) -> None:
+    site = write(tmp_path / "site", {("v0.9", "nobody"): page("zlib", "develop", [spec()])})
+    dataset = cs.build_dataset(site, out=tmp_path / "dataset")
+    assert dataset.specs.select("snapshot", "package").unique().collect().rows() == [("develop", "zlib")]
+    assert dataset.rejected.collect()["rule"].to_list() == ["folder", "folder"]
+
+
+Member = tuple[str, bytes, bytes]
+
+
+def tar_of(members: list[Member]) -> bytes:
+    """Return a .tar of members (name, content or link target, type)."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content, kind in members:
+            member = tarfile.TarInfo(name)
+            member.type = kind
+            if kind == tarfile.REGTYPE:
+                member.size = len(content)
+            elif kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
+                member.linkname = content.decode()
+            archive.addfile(member, io.BytesIO(content) if kind == tarfile.REGTYPE else None)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("member", "rule"),
+    [
+        (("/etc/_cache/develop/x/specs.md", GOOD.encode(), tarfile.REGTYPE), "unsafe-path"),
+        (("../../_cache/develop/x/specs.md", GOOD.encode(), tarfile.REGTYPE), "unsafe-path"),
+        (("_cache/develop/x/specs.md", b"/etc/passwd", tarfile.SYMTYPE), "unreadable"),
+        (("_cache/develop/x/specs.md", b"../y/specs.md", tarfile.LNKTYPE), "unreadable"),
+        (("_cache/develop/x/specs.md", b"", tarfile.CHRTYPE), "unreadable"),
+        (("_cache/develop/x/specs.md", b"", tarfile.FIFOTYPE), "unreadable"),
+    ],
+)
+def test_unsafe_members_of_an_archive_are_rejected(member: Member, rule: str, tmp_path: Path) -> None:
+    archive = tmp_path / "site.tar"
+    archive.write_bytes(tar_of([("_cache/develop/zlib/specs.md", GOOD.encode(), tarfile.REGTYPE), member]))
+    dataset = cs.build_dataset(archive, out=tmp_path / "dataset", max_rejected=0.5)
+    assert dataset.manifest["snapshots"]["develop"]["num_specs"] == 2
+    (row,) = dataset.rejected.collect().rows(named=True)
+    assert (row["rule"], row["origin"]) == (rule, f"{archive}!{member[0]}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "site.tar"], "nothing was unpacked"
+
+
+def zip_bomb() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive, archive.open(
+        "_cache/develop/zlib/specs.md", "w"
+    ) as member:
+        for _ in range(160):
+            member.write(bytes(1 << 20))
+    return buffer.getvalue()
+
+
+def test_bombs_are_defused(tmp_path: Path) -> None:
+    (tmp_path / "bomb.zip").write_bytes(zip_bomb())
+    with pytest.raises(RejectedError, match="at most 134,217,728 bytes"):
+        cs.build_dataset(tmp_path / "bomb.zip", out=tmp_path / "dataset")
+    inner = tar_of([("padding", bytes(300 << 20), tarfile.REGTYPE)])
+    (tmp_path / "bomb.tar.gz").write_bytes(gzip.compress(inner, 9))
+    with pytest.raises(SourceError, match="unpacks to more than 200 times its size"):
+        cs.build_dataset(tmp_path / "bomb.tar.gz", out=tmp_path / "dataset")
+
+
+def test_a_cut_archive_is_an_error_and_publishes_nothing(tmp_path: Path) -> None:
+    whole = tar_of([(f"_cache/develop/p{n}/specs.md", os.urandom(500).hex().encode(), tarfile.REGTYPE) for n in range(9)])
+    for name, data in (("a.tar", whole[:3000]), ("b.tar.gz", gzip.compress(whole)[:3000]), ("c.zip", zip_bomb()[:-9])):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(SourceError, match="cut off or damaged"):
+            cs.build_dataset(tmp_path / name, out=tmp_path / "dataset", max_rejected=1)
+        with pytest.raises(DatasetError):
+            cs.open_dataset(tmp_path / "dataset")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("nowhere", path), os.mkdir], ids=["pipe", "dangling link", "folder"])  # fmt: skip
+def test_what_is_no_file_is_not_waited_for(make: Callable[[Path], None], tmp_path: Path) -> None:
+    site = write(tmp_path / "site", {("develop", "zlib"): GOOD})
+    (site / "_cache/develop/x").mkdir()
+    make(site / "_cache/develop/x/specs.md")
+    dataset = cs.build_dataset(site, out=tmp_path / "dataset", max_rejected=1)
+    assert dataset.manifest["tables"]["specs"] == 4
+    expected = 0 if make is os.mkdir else 1
+    assert dataset.rejected.collect()["rule"].to_list() == ["unreadable"] * expected
+
+
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    site = write(tmp_path / "site", {("develop", "zlib"): GOOD})
+    os.symlink(site, site / "_cache/again")
+    os.symlink(tmp_path, tmp_path / "site/up")
+    assert cs.build_dataset(site, out=tmp_path / "dataset").manifest["tables"]["specs"] == 4
+
+
+def test_what_may_not_be_read_or_written_is_an_error(tmp_path: Path) -> None:
+    site = write(tmp_path / "site", {("develop", "zlib"): GOOD, ("develop", "other"): page("other", specs=[spec(C)])})
+    (site / "_cache/develop/zlib/specs.md").chmod(0)
+    (tmp_path / "target").mkdir(mode=0o555)
+    (tmp_path / "open").mkdir()
+    for folder in (tmp_path / "open", tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o777)
+    code = f"""
+import os, polars
+import cachestats as cs
+from cachestats.errors import DatasetError
+cs.build_dataset({str(site)!r}, out={str(tmp_path / "first")!r}, max_rejected=1)  # imports what it needs
+if os.getuid() == 0:  # who may read and write anything
+    os.setegid(65534)
+    os.seteuid(65534)
+ds = cs.build_dataset({str(site)!r}, out={str(tmp_path / "open/dataset")!r}, max_rejected=1)
+print(ds.rejected.collect().select("rule", "message").rows(), ds.manifest["tables"]["specs"])
+try:
+    cs.build_dataset({str(site)!r}, out={str(tmp_path / "target")!r}, max_rejected=1)
+except DatasetError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert "('unreadable', 'expected a readable file, found: Permission denied')] 2" in done.stdout, done.stderr
+    assert f"cannot write to {tmp_path / 'target'}: Permission denied" in done.stdout
+
+
+def test_a_full_disk_is_an_error_and_leaves_the_old_dataset(tmp_path: Path) -> None:
+    small = write(tmp_path / "small", {("develop", "zlib"): GOOD})
+    old = cs.build_dataset(small, out=tmp_path / "dataset").specs.collect()
+    big = write(tmp_path / "big", {("develop", "zlib"): page(specs=[spec(f"{n:032d}") for n in range(30_000)])})
+    code = f"""
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+sys.argv = ["cachestats", "build", {str(big)!r}, "--out", {str(tmp_path / "dataset")!r}]
+from cachestats.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 12
+    assert f"cannot write to {tmp_path / 'dataset'}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert cs.open_dataset(tmp_path / "dataset").specs.collect().equals(old)
+    assert not (tmp_path / "dataset/.staging").exists()
+
+
+def test_sources_that_are_none_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "readme.txt").write_text("hello")
+    (tmp_path / "zipped.gz").write_bytes(gzip.compress(b"hello"))
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(tmp_path / "socket"))
+    for name, message in (
+        ("nowhere", "found nothing"),
+        ("empty", "found 0 other files"),
+        ("readme.txt", "a file that is none of them"),
+        ("zipped.gz", "cut off or damaged"),
+        ("socket", "neither file nor folder"),
+    ):
+        with pytest.raises(SourceError, match=message):
+            cs.build_dataset(tmp_path / name, out=tmp_path / "dataset")
+    listening.close()
+    with pytest.raises(SourceError, match="at least one source"):
+        cs.build_dataset(out=tmp_path / "dataset")
+
+
+def test_targets_that_are_no_datasets_are_left_alone(tmp_path: Path) -> None:
+    site = write(tmp_path / "site", {("develop", "zlib"): GOOD})
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/thesis.tex").write_text("mine")
+    for name in ("file", "folder"):
+        with pytest.raises(DatasetError):
+            cs.build_dataset(site, out=tmp_path / name)
+    assert (tmp_path / "file").read_text() == (tmp_path / "folder/thesis.tex").read_text() == "mine"
+
+
+def test_one_page_may_have_any_name(tmp_path: Path) -> None:
+    (tmp_path / "saved.md").write_text(GOOD)
+    dataset = cs.build_dataset(tmp_path / "saved.md", out=tmp_path / "dataset")
+    assert dataset.manifest["snapshots"]["develop"]["num_specs"] == 2
+
+
+@pytest.mark.parametrize("damage", ["{", '{"schema_version": 1}', '{"schema_version": 99, "sources": {}, "snapshots": {}, "tables": {}}', "[]"])  # fmt: skip
+def test_a_damaged_or_newer_manifest_is_an_error(damage: str, tmp_path: Path) -> None:
+    site = write(tmp_path / "site", {("develop", "zlib"): GOOD})
+    cs.build_dataset(site, out=tmp_path / "dataset")
+    (tmp_path / "dataset/manifest.json").write_text(damage)
+    with pytest.raises(DatasetError, match="expected a "):
+        cs.open_dataset(tmp_path / "dataset")
+    with pytest.raises(DatasetError, match="expected a "):
+        cs.build_dataset(site, out=tmp_path / "dataset")

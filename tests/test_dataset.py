@@ -1,0 +1,349 @@
+"""The dataset: whole or not at all, the same bytes for the same input, and what other tools see in its files."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import duckdb
+import filelock
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+import cachestats as cs
+from benchmarks.make_corpus import write_corpus
+from cachestats import build as build_module
+from cachestats.errors import ArgumentError, BusyError, DatasetError, RejectedError, ShrinkError
+from cachestats.schema import TABLES, dictionary_markdown
+from conftest import ROOT, SEEDS
+from tests.site import page, spec, write
+
+
+def bytes_of(dataset: cs.Dataset) -> dict[str, bytes]:
+    return {f"{table}/{path.name}": path.read_bytes() for table in ("specs", "variants") for path in dataset.files(table)}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a generated checkout: 3 snapshots of 40 packages."""
+    folder = tmp_path_factory.mktemp("site")
+    write_corpus(folder, snapshots=3, pages=40, seed=5)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(site: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    return bytes_of(cs.build_dataset(site, out=tmp_path_factory.mktemp("expected") / "dataset"))
+
+
+def members(site: Path, seed: int) -> list[tuple[str, bytes]]:
+    found = [(f"cache-main/{path.relative_to(site)}", path.read_bytes()) for path in sorted(site.rglob("specs.md"))]
+    random.Random(seed).shuffle(found)
+    return [*found, ("cache-main/README.md", b"# Not a page"), ("cache-main/_cache/x/y/spec-0.json", b"{}")]
+
+
+def archive(site: Path, path: Path, seed: int) -> Path:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
+            for name, data in members(site, seed):
+                zipped.writestr(name, data)
+        return path
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w") as tarred:
+        for name, data in members(site, seed):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tarred.addfile(member, io.BytesIO(data))
+    if path.suffix == ".tar":
+        path.write_bytes(plain.getvalue())
+    else:
+        import pyarrow as pa
+
+        with pa.output_stream(str(path), compression={".gz": "gzip", ".zst": "zstd"}[path.suffix]) as stream:
+            stream.write(plain.getvalue())
+    return path
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "tar.zst", "zip"])
+def test_an_archive_gives_the_same_bytes_in_any_order(
+    kind: str, site: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    dataset = cs.build_dataset(archive(site, tmp_path / f"site.{kind}", seed=len(kind)), out=tmp_path / "dataset")
+    assert bytes_of(dataset) == expected
+    (source,) = dataset.manifest["sources"].values()
+    assert source == {"kind": kind, "pages": 120, "passed_over": 2}
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_threads_and_chunks_do_not_change_a_byte(
+    threads: int, site: Path, expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_module, "_CHUNK_BYTES", 5000)
+    parts = [*sorted((site / "_cache").iterdir(), reverse=True), site / "_cache", site]
+    assert bytes_of(cs.build_dataset(*parts, out=tmp_path / "dataset", threads=threads)) == expected
+
+
+def test_the_same_page_twice_is_one_page(site: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
+    dataset = cs.build_dataset(site, archive(site, tmp_path / "site.zip", 1), out=tmp_path / "dataset")
+    assert bytes_of(dataset) == expected
+    assert dataset.rejected.collect().is_empty()
+
+
+def test_snapshots_of_a_dataset_that_a_source_lacks_stay(
+    site: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    for folder in sorted((site / "_cache").iterdir()):
+        dataset = cs.build_dataset(folder, out=tmp_path / "dataset")
+    assert bytes_of(dataset) == expected
+    assert len(dataset.manifest["sources"]) == 3
+
+
+def test_a_file_says_what_is_in_it(demo: cs.Dataset) -> None:
+    for table, declared in TABLES.items():
+        for path in demo.files(table):
+            file = pq.ParquetFile(path)
+            schema = file.schema_arrow
+            assert schema.equals(declared.arrow(), check_metadata=True)
+            group = file.metadata.row_group(0)
+            sort = [schema.names[column.column_index] for column in group.sorting_columns]
+            assert sort == list(declared.sort)
+            for column in range(group.num_columns):
+                assert group.column(column).compression == "ZSTD"
+                assert group.column(column).is_stats_set or not group.num_rows
+            words = json.loads(file.metadata.metadata[b"cachestats.columns"])
+            assert words == {column.name: column.description for column in declared.columns}
+
+
+def test_every_table_keeps_its_key_order_and_nulls(corpus: cs.Dataset) -> None:
+    for table, declared in TABLES.items():
+        for path in corpus.files(table):
+            frame = pl.read_parquet(path)
+            assert frame.schema == declared.polars()
+            assert not frame.select(declared.key).is_duplicated().any()
+            assert frame.equals(frame.sort(declared.sort, nulls_last=True))
+            never_null = [column.name for column in declared.columns if not column.nullable]
+            assert frame.select(never_null).null_count().sum_horizontal().item(0) in (0, None)
+
+
+def test_other_tools_read_the_folder_as_it_is(demo: cs.Dataset) -> None:
+    rows = demo.specs.collect().rows()
+    pattern = f"{demo.path}/specs/*.parquet"
+    assert duckdb.sql(f"SELECT * FROM '{pattern}' ORDER BY snapshot, package, hash, stack").fetchall() == rows
+    assert pq.read_table(f"{demo.path}/specs").num_rows == len(rows)
+
+
+def test_targets_are_archspecs(demo: cs.Dataset) -> None:
+    runs = {(row["target"], row["runs_on"]) for row in demo.targets.collect().rows(named=True)}
+    assert ("x86_64_v3", "zen4") in runs
+    assert ("zen4", "x86_64_v3") not in runs
+    assert ("neoverse_v1", "neoverse_v2") not in runs
+    unknown = cs.parse_page(page(specs=[spec(target="never_heard")]))
+    assert unknown.specs["target"].unique().to_list() == ["never_heard"]
+
+
+def test_an_unknown_target_runs_on_itself_only_and_is_remembered(tmp_path: Path) -> None:
+    site = write(tmp_path / "a", {("v1.0", "zlib"): page("zlib", "v1.0", [spec(target="never_heard")])})
+    cs.build_dataset(site, out=tmp_path / "dataset")
+    dataset = cs.build_dataset(SEEDS, out=tmp_path / "dataset")
+    targets = dataset.targets.collect()
+    for column in ("target", "runs_on"):
+        assert targets.filter(pl.col(column) == "never_heard").select("target", "runs_on").rows() == [
+            ("never_heard", "never_heard")
+        ]
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """Return a dataset, a site with the snapshots it has, and one with others and more in `develop`."""
+    old = write(tmp_path / "old", {("develop", "zlib"): page(specs=[spec()]), ("v1.0", "a"): page("a", "v1.0", [spec()])})
+    specs = [spec(f"{n:032d}") for n in range(9)]
+    new = write(tmp_path / "new", {("develop", "zlib"): page(specs=specs), ("v2.0", "a"): page("a", "v2.0", [spec()])})
+    cs.build_dataset(old, out=tmp_path / "dataset")
+    return tmp_path / "dataset", old, new
+
+
+# A build that is killed at its n-th change of the file system: its own moves, and what it removes.
+KILLED = """
+import os, sys, signal, shutil, pathlib
+count = int(sys.argv[1])
+def deadly(function):
+    def call(*arguments, **options):
+        global count
+        if count == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        count -= 1
+        return function(*arguments, **options)
+    return call
+os.replace, os.unlink, os.mkdir, os.rmdir = map(deadly, (os.replace, os.unlink, os.mkdir, os.rmdir))
+from cachestats.build import build_dataset
+build_dataset(sys.argv[2], out=sys.argv[3])
+print("done")
+"""
+
+
+def state(dataset: cs.Dataset) -> tuple[list[tuple[object, ...]], list[str]]:
+    rows = dataset.specs.collect().rows() + dataset.variants.collect().rows() + dataset.targets.collect().rows()
+    return rows, dataset.snapshots.collect()["snapshot"].to_list()
+
+
+def test_a_kill_at_any_step_leaves_the_old_or_the_new(two: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    dataset, old, new = two
+    before = state(cs.open_dataset(dataset))
+    cs.build_dataset(old, out=tmp_path / "both")
+    after = state(cs.build_dataset(new, out=tmp_path / "both"))
+    seen = set()
+    for count in range(60):
+        cs.build_dataset(old, out=tmp_path / f"{count}")
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED, str(count), str(new), str(tmp_path / f"{count}")],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        found = state(cs.open_dataset(tmp_path / f"{count}"))
+        assert found in (before, after), count
+        seen.add(found == after)
+        # Whatever was left behind is no hindrance to the next build.
+        assert state(cs.build_dataset(new, out=tmp_path / f"{count}")) == after
+        assert not (tmp_path / f"{count}/.staging").exists()
+        if "done" in done.stdout:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    else:
+        pytest.fail("the build never got to its end")
+    assert seen == {False, True}
+    assert count > 8
+
+
+def test_a_kill_at_any_time_leaves_the_old_or_the_new(site: Path, tmp_path: Path) -> None:
+    old = write(tmp_path / "old", {("develop-2023-05-14", "zlib"): page("zlib", "develop-2023-05-14", [spec()])})
+    before = state(cs.build_dataset(old, out=tmp_path / "dataset"))
+    cs.build_dataset(old, out=tmp_path / "both")
+    after = state(cs.build_dataset(site, out=tmp_path / "both"))
+    draw = random.Random(1)
+    for _ in range(12):
+        command = [sys.executable, "-m", "cachestats", "build", str(site), "--out", str(tmp_path / "dataset")]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        time.sleep(draw.uniform(0.1, 0.8))
+        process.kill()
+        process.wait()
+        found = state(cs.open_dataset(tmp_path / "dataset"))
+        assert found in (before, after)
+        if found == after:
+            cs.build_dataset(old, out=tmp_path / "dataset", allow_shrink=True)
+            cs.open_dataset(tmp_path / "dataset")
+            before = state(cs.open_dataset(tmp_path / "dataset"))
+
+
+def test_a_second_build_waits_or_says_that_another_is_running(two: tuple[Path, Path, Path]) -> None:
+    path, _, new = two
+    lock = filelock.FileLock(path / ".lock", thread_local=False)
+    lock.acquire()
+    with pytest.raises(BusyError, match="another process is writing"):
+        cs.build_dataset(new, out=path, wait=0.1)
+    threading.Timer(0.5, lock.release).start()
+    assert cs.build_dataset(new, out=path, wait=30).manifest["snapshots"]["develop"]["num_specs"] == 9
+
+
+def test_two_builds_at_once_both_succeed(site: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cachestats", "build", str(site), "--out", str(tmp_path / "dataset")]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    talk = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], talk
+    assert bytes_of(cs.open_dataset(tmp_path / "dataset")) == expected
+
+
+def test_a_snapshot_that_shrinks_is_refused_unless_asked_for(two: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    dataset, old, new = two
+    cs.build_dataset(new, out=dataset)
+    with pytest.raises(ShrinkError, match="at least half of the 9 specs of develop, found 1"):
+        cs.build_dataset(old, out=dataset)
+    assert cs.open_dataset(dataset).manifest["snapshots"]["develop"]["num_specs"] == 9
+    cs.build_dataset(old, out=dataset, allow_shrink=True)
+    assert cs.open_dataset(dataset).manifest["snapshots"]["develop"]["num_specs"] == 1
+
+
+def test_too_much_rejected_publishes_nothing(two: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    dataset, *_ = two
+    before = state(cs.open_dataset(dataset))
+    bad = write(tmp_path / "bad", {("develop", "zlib"): page(specs=[spec(), spec("b" * 32, os=1)], meta={})})
+    with pytest.raises(RejectedError, match=r"at most 1.0% of the specs .* found 1 of 2 \(50.0%\)"):
+        cs.build_dataset(bad, out=dataset)
+    assert state(cs.open_dataset(dataset)) == before
+    assert cs.build_dataset(bad, out=dataset, max_rejected=0.5).rejected.collect().height >= 1
+
+
+def test_rejected_rows_go_with_what_they_speak_of(tmp_path: Path) -> None:
+    bad = {("develop", "a"): b"\xff", ("v1.0", "b"): page("b", "v1.0", [spec(), spec(os=1)], meta={})}
+    site = write(tmp_path / "site", bad)
+    first = cs.build_dataset(site, out=tmp_path / "dataset", max_rejected=1).rejected.collect()
+    again = cs.build_dataset(site, out=tmp_path / "dataset", max_rejected=1).rejected.collect()
+    assert first.equals(again)
+    write(site, {("develop", "a"): page("a", specs=[spec()]), ("v1.0", "b"): page("b", "v1.0", [spec()])})
+    assert cs.build_dataset(site, out=tmp_path / "dataset").rejected.collect().is_empty()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+@pytest.mark.parametrize("table", TABLES)
+def test_export_writes_one_file_a_table(table: str, kind: str, demo: cs.Dataset, tmp_path: Path) -> None:
+    rows = cs.export_table(demo, table, tmp_path / f"out.{kind}")
+    expected = demo.scan(table).collect()
+    assert rows == expected.height
+    if kind == "parquet":
+        assert pl.read_parquet(tmp_path / "out.parquet").equals(expected)
+        assert pq.read_schema(tmp_path / "out.parquet").equals(TABLES[table].arrow(), check_metadata=True)
+    else:
+        found = pl.read_csv(tmp_path / "out.csv", schema_overrides=dict.fromkeys(expected.columns, pl.String))
+        assert found.columns == expected.columns
+        assert found.height == expected.height
+
+
+def test_export_refuses_what_it_cannot_do(demo: cs.Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="ends in .parquet or .csv"):
+        cs.export_table(demo, "specs", tmp_path / "specs.xlsx")
+    with pytest.raises(ArgumentError, match="expected a table, found 'spec'"):
+        cs.export_table(demo, "spec", tmp_path / "specs.csv")
+    with pytest.raises(DatasetError, match="cannot write"):
+        cs.export_table(demo, "specs", tmp_path / "nowhere" / "specs.csv")
+
+
+def test_a_missing_file_of_a_dataset_is_named(two: tuple[Path, Path, Path]) -> None:
+    path, *_ = two
+    (path / "specs/develop.parquet").unlink()
+    with pytest.raises(DatasetError, match=r"specs/develop\.parquet.*found nothing"):
+        _ = cs.open_dataset(path).specs
+
+
+def test_a_dataset_displays_itself(demo: cs.Dataset) -> None:
+    assert "2 snapshots" in repr(demo)
+    assert "<td style='text-align:right'>524</td>" in demo._repr_html_()
+
+
+def test_memory_does_not_grow_with_the_number_of_snapshots(tmp_path: Path) -> None:
+    """Peak memory of 12 snapshots against that of 3; the text of 9 snapshots is 25 MB."""
+    peaks = {}
+    for snapshots in (3, 12):
+        write_corpus(tmp_path / f"{snapshots}", snapshots=snapshots, pages=450, seed=1)
+        code = (
+            "import resource, sys; from cachestats.build import build_dataset; build_dataset(sys.argv[1], "
+            "out=sys.argv[2]); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        command = [sys.executable, "-c", code, str(tmp_path / f"{snapshots}"), str(tmp_path / f"{snapshots}d")]
+        peaks[snapshots] = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) / 1024
+    assert peaks[12] - peaks[3] < 20, peaks
+
+
+def test_the_committed_dictionary_is_the_codes(demo: cs.Dataset) -> None:
+    assert (ROOT / "data/DICTIONARY.md").read_text() == dictionary_markdown()
+    assert cs.data_dictionary().height == sum(len(table.columns) for table in TABLES.values())

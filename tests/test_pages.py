@@ -1,0 +1,202 @@
+"""Every generation of pages, read as an independent reader reads them."""
+
+from __future__ import annotations
+
+import random
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cachestats as cs
+from cachestats.naming import canonical_compiler, canonical_variant, split_variants
+from cachestats.parse.frontmatter import read_page
+from cachestats.parse.pages import _split, read_pages
+from cachestats.sources.base import Page
+from conftest import SEEDS, corpus_site
+from tests import slow
+from tests.site import G0A, G0B, G0C, GENERATIONS, page, spec, write
+
+
+def rows(dataset: cs.Dataset) -> tuple[list[slow.Row], list[slow.Row]]:
+    return dataset.specs.collect().rows(), dataset.variants.collect().rows()
+
+
+def assert_read_as_slowly(root: Path, dataset: cs.Dataset) -> None:
+    expected = slow.read(path.read_text() for path in root.rglob("specs.md"))
+    found = rows(dataset)
+    assert len(found[0]) == len(expected[0]) > 0
+    assert found == expected
+
+
+def test_seeds_are_read_as_by_the_slow_reader(demo: cs.Dataset) -> None:
+    assert_read_as_slowly(SEEDS, demo)
+    assert demo.rejected.collect().is_empty()
+
+
+def test_corpus_is_read_as_by_the_slow_reader(corpus: cs.Dataset) -> None:
+    assert_read_as_slowly(corpus_site(), corpus)
+    assert corpus.rejected.collect().is_empty()
+
+
+names = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), min_size=1, max_size=8)
+known = st.sampled_from(["x86_64_v3", "neoverse_v1", "ubuntu22.04", "1.0", "0.10", "2024-09-26", "master", "57.0"])
+some_name = known | names
+variants = st.one_of(
+    names.map("+{}".format),
+    names.map("~{}".format),
+    st.builds("{}={}".format, names, names),
+    st.builds("{}:={},{}".format, names, names, names),
+    st.sampled_from(["patches=0b8a3b8,9c1f2c1", "cflags=-O2 -g", "build_system=cmake", "libs=shared,static,shared"]),
+    names,
+)
+compilers = st.sampled_from(
+    ["none", "gcc@=13.2.0", "gcc@13.2.0", "oneapi@=2024.2.1", "clang@=14", "llvm@14", "rocmcc@6", "intel@=2021", "gcc"]
+)
+
+
+@st.composite
+def sites(draw: st.DrawFn) -> dict[tuple[str, str], str]:
+    """Return pages by (snapshot, package): few names, so that they meet, in any generation."""
+    hashes = iter(f"{number:032d}" for number in draw(st.permutations(range(40))))
+    pages = {}
+    for snapshot in draw(st.sets(st.sampled_from(["develop", "develop-2025-03-09", "v0.23.1", "odd"]), min_size=1)):
+        for package in draw(st.sets(st.sampled_from(["zlib", "py-a", "root", "ß-é"]) | names, min_size=1, max_size=3)):
+            specs = [
+                spec(
+                    next(hashes),
+                    compiler=draw(compilers),
+                    os=draw(some_name),
+                    platform=draw(some_name),
+                    target=draw(some_name),
+                    versions=[draw(some_name)],
+                    stacks=draw(st.lists(st.sampled_from(["root", "e4s", "radiuss"]) | names, unique=True, max_size=4)),
+                    variants=draw(st.lists(variants, max_size=5)),
+                )
+                for _ in range(draw(st.integers(0, 3)))
+            ]
+            pages[snapshot, package] = page(package, snapshot, specs, generation=draw(st.sampled_from(GENERATIONS)))
+    return pages
+
+
+@given(sites())
+def test_generated_pages_are_read_as_by_the_slow_reader(pages: dict[tuple[str, str], str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "site"
+        # Folders of plain names: what counts is the front matter.
+        numbered = {(f"s{n}", f"p{n}"): text for n, text in enumerate(pages.values())}
+        dataset = cs.build_dataset(write(root, numbered), out=Path(folder) / "dataset")
+        assert rows(dataset) == slow.read(pages.values())
+        assert set(dataset.rejected.collect()["rule"]) <= {"folder"}
+
+
+@given(sites())
+def test_the_fast_and_the_careful_reader_agree(pages: dict[tuple[str, str], str]) -> None:
+    assert_readers_agree(Page(str(name), text.encode()) for name, text in pages.items())
+
+
+@pytest.mark.parametrize("path", sorted(SEEDS.rglob("specs.md")), ids=lambda path: "-".join(path.parts[-3:-1]))
+def test_the_readers_agree_on_real_pages(path: Path) -> None:
+    assert _split(Page("page", path.read_bytes())), "the fast reader takes pages as the site writes them"
+    assert_readers_agree([Page("page", path.read_bytes())])
+
+
+def test_the_readers_agree_on_damaged_pages() -> None:
+    original = (SEEDS / "develop-2025-03-09/py-filelock/specs.md").read_bytes()
+    draw = random.Random(20250309)
+    pages = []
+    for number in range(3000):
+        data = bytearray(original)
+        for _ in range(draw.choice((1, 1, 2, 5))):
+            at = draw.randrange(len(data))
+            kind = draw.randrange(4)
+            if kind == 0:
+                data[at] = draw.choice(b'\x00\x80\xff"\\[]{},: \n\rx1')
+            elif kind == 1:
+                del data[at : at + draw.choice((1, 2, 30))]
+            elif kind == 2:
+                data[at:at] = draw.choice((b'"', b"}]", b'], "x": [', b"null", b"{}", b"\\ud800", b"\\u0000", b"  "))
+            else:
+                start = draw.randrange(len(original))
+                data[at:at] = original[start : start + draw.choice((5, 50, 500))]
+        pages.append(Page(f"page {number}", bytes(data)))
+    assert_readers_agree(pages)
+
+
+def assert_readers_agree(pages: Any) -> None:
+    for one in pages:
+        fast, careful = next(read_pages([one])), read_page(one)
+        assert type(fast) is type(careful), one.origin
+        if not hasattr(fast, "records"):
+            assert fast == careful
+            continue
+        assert fast.records.to_pylist() == careful.records.to_pylist(), one.origin
+        assert (fast.snapshot, fast.pages, fast.rejections) == (careful.snapshot, careful.pages, careful.rejections)
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_the_generation_is_told(generation: str) -> None:
+    compiler = "gcc@13.2.0" if generation == "g4" else "gcc@=13.2.0"
+    piece = next(read_pages([Page("p", page(specs=[spec(compiler=compiler)], generation=generation).encode())]))
+    assert piece.pages[0].generation == generation
+
+
+@pytest.mark.parametrize(("text", "count"), [(G0A, 2), (G0B, 3), (G0C, 3)], ids=["g0a", "g0b", "g0c"])
+def test_a_page_of_2021_is_one_rejected_row_that_counts_its_specs(text: str, count: int) -> None:
+    found = cs.parse_page(text).rejected.rows(named=True)
+    assert [(row["rule"], row["num_specs"], row["severity"]) for row in found] == [("no-hashes", count, "error")]
+    assert f"names {count} specs" in found[0]["message"]
+
+
+def front_matter_of(dataset: cs.Dataset) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
+    """Return the specs of each page, by (snapshot, package) and hash, as `spec_details` had them."""
+    pages: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for row in dataset.specs.collect().rows(named=True):
+        details = pages.setdefault((row["snapshot"], row["package"]), {}).setdefault(
+            row["hash"],
+            spec(
+                row["hash"],
+                compiler=row["compiler"] or "none",
+                os=row["os"],
+                platform=row["platform"],
+                target=row["target"],
+                versions=[row["version"]],
+                variants=split_variants(row["variants"]),
+                stacks=[],
+            ),
+        )
+        if row["stack"]:
+            details["stacks"].append(row["stack"])
+    return pages
+
+
+def test_a_round_trip_loses_nothing(demo: cs.Dataset, tmp_path: Path) -> None:
+    import json
+
+    pages = front_matter_of(demo)
+    for path in SEEDS.rglob("specs.md"):
+        original = json.loads(re.search("^spec_details: (.*)$", path.read_text(), re.MULTILINE)[1])
+        for one in original:
+            one["compiler"] = canonical_compiler(one["compiler"])[0] or "none"
+            one["variants"] = [canonical_variant(text) for text in one["variants"]]
+        assert list(pages[path.parts[-3], path.parts[-2]].values()) == original
+
+    written = {key: page(key[1], key[0], specs.values()) for key, specs in pages.items()}
+    again = cs.build_dataset(write(tmp_path / "site", written), out=tmp_path / "again")
+    for table in ("specs", "variants"):
+        for before, after in zip(demo.files(table), again.files(table), strict=True):
+            assert before.read_bytes() == after.read_bytes()
+
+
+def test_parse_page_gives_the_declared_tables() -> None:
+    parsed = cs.parse_page(page(specs=[spec(), spec("b" * 32, stacks=[])]))
+    assert (parsed.snapshot, parsed.package, parsed.rejected.height) == ("develop", "zlib", 0)
+    assert parsed.specs["stack"].to_list() == ["e4s", "root", None]
+    assert parsed.variants.rows()[0] == ("develop", "a" * 32, "build_system", "cmake")
+    assert parsed.specs.schema["snapshot_date"] == pl.Date
+    assert "zlib in develop" in parsed._repr_html_()

@@ -96,7 +96,7 @@ def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
         if len(part) < whole
     ]
     ax.set_title("\n".join([*_title(matrix, row_axis, is_share), *left_out]), loc="left", fontsize=_FONT + 2)
-    _write_numbers(ax, shown, norm, is_share)
+    _write_numbers(ax, shown, is_share)
     formatter = PercentFormatter(1) if is_share else FuncFormatter(lambda value, _: f"{value:,.0f}")
     bar = ax.figure.colorbar(image, ax=ax, format=formatter, shrink=min(1.0, 8 / len(row_labels)), pad=0.02)
     bar.ax.tick_params(labelsize=_FONT)
@@ -132,12 +132,10 @@ def _new_axes(row_labels: Sequence[str], column_labels: Sequence[str]) -> Axes:
 
 def _colours() -> Colormap:
     """Return light to dark, without the near-white end that could pass for an empty cell."""
-    colours = ListedColormap(plt.get_cmap("YlGnBu")(np.linspace(0.12, 1, 256)))
-    colours.set_bad(_EMPTY)
-    return colours
+    return ListedColormap(plt.get_cmap("YlGnBu")(np.linspace(0.22, 1, 256))).with_extremes(bad=_EMPTY)
 
 
-def _write_numbers(ax: Axes, values: npt.NDArray[np.float64], norm: Normalize, is_share: bool) -> None:
+def _write_numbers(ax: Axes, values: npt.NDArray[np.float64], is_share: bool) -> None:
     """Write the number into each cell, all of them or none: where one does not fit, they would mislead."""
     texts = [[_number(value, is_share) for value in row] for row in values]
     box = ax.get_window_extent()
@@ -147,10 +145,18 @@ def _write_numbers(ax: Axes, values: npt.NDArray[np.float64], norm: Normalize, i
     size = min(_FONT, 0.8 * height, 0.9 * width / (longest * _TEXT_WIDTH) if longest else _FONT)
     if size < 5:
         return
+    colours = ax.images[-1].to_rgba(values)
     for (row, column), value in np.ndenumerate(values):
         if value:
-            colour = "white" if float(norm(value)) > 0.55 else "black"
+            colour = "white" if _luminance(colours[row, column]) < 0.18 else "black"
             ax.text(column, row, texts[row][column], ha="center", va="center", fontsize=size, color=colour)
+
+
+def _luminance(colour: npt.NDArray[np.float64]) -> float:
+    """Return the relative luminance of a colour as WCAG 2 defines it; at 0.18 black and white contrast alike."""
+    parts = colour[:3]
+    linear = np.where(parts <= 0.03928, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def _number(value: float, is_share: bool) -> str:

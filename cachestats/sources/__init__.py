@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cachestats.errors import SourceError
 from cachestats.sources.archive import ArchiveSource, archive_kind
-from cachestats.sources.base import Batch, Page, Source
+from cachestats.sources.base import Batch, Page, Source, is_page
 from cachestats.sources.folder import FileSource, FolderSource
 
 __all__ = ["Batch", "Page", "Source", "open_sources"]
@@ -35,8 +35,8 @@ def open_sources(sources: Sequence[str | os.PathLike[str]]) -> list[Source]:
 
 
 def _covers(folder: Path, place: Path) -> bool:
-    """Whether reading `folder` reads `place` too; hidden folders are not looked into."""
-    if place == folder or not place.is_relative_to(folder):
+    """Whether reading `folder` reads `place` too: it does not look into hidden folders, nor into archives."""
+    if place == folder or not place.is_relative_to(folder) or not (place.is_dir() or is_page(str(place))):
         return False
     return not any(part.startswith(".") for part in place.relative_to(folder).parts)
 

@@ -1,0 +1,149 @@
+"""The heatmap: what it draws, what it says, and that nothing is cut off or overlaps."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import polars as pl
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.text import Text
+
+import cachestats as cs
+from cachestats.errors import ArgumentError, DatasetError
+
+
+def matrix(rows: int, columns: int, *, name: str = "package-{}", column: str = "target-{}", big: int = 40) -> pl.DataFrame:
+    values = np.random.default_rng(1).integers(0, big, (rows, columns))
+    return pl.DataFrame(
+        {"package": [name.format(n) for n in range(rows)]}
+        | {column.format(n): values[:, n] for n in range(columns)}
+    )
+
+
+def drawn(ax: Axes) -> np.ndarray:
+    return ax.images[0].get_array().filled(0)
+
+
+def texts(ax: Axes) -> list[Text]:
+    labels = [*ax.get_xticklabels(), *ax.get_yticklabels(), *ax.texts, ax.title, ax._left_title]
+    return [text for text in labels if text.get_text() and text.get_visible()]
+
+
+def test_it_draws_the_matrix(demo: cs.Dataset) -> None:
+    counts = cs.coverage_matrix(demo.specs, rows="package", columns="target")
+    ax = cs.plot_coverage(counts)
+    assert np.array_equal(drawn(ax), counts.drop("package").to_numpy())
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["py-filelock", "py-propcache"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == counts.columns[1:]
+    numbers = [str(value) for value in counts.drop("package").to_numpy().flatten() if value]
+    assert [text.get_text() for text in ax.texts] == numbers
+
+
+def test_the_title_says_snapshot_and_measure(demo: cs.Dataset) -> None:
+    develop = demo.specs.filter(pl.col("snapshot") == "develop")
+    for measure, words in (("specs", "Specs"), ("share", "Share of packages"), ("packages", "Packages with")):
+        counts = cs.coverage_matrix(develop, rows="stack", columns="compiler_name", measure=measure)
+        title = cs.plot_coverage(counts).get_title(loc="left")
+        assert title.startswith(words)
+        assert "stack and compiler name" in title
+        assert "snapshot develop" in title
+    assert cs.plot_coverage(matrix(2, 2)).get_title(loc="left") == "Coverage by package"
+
+
+def test_what_is_left_out_is_said_and_is_the_least() -> None:
+    big = matrix(500, 40)
+    ax = cs.plot_coverage(big)
+    assert drawn(ax).shape == (60, 15)
+    title = ax.get_title(loc="left")
+    assert "showing 60 of 500 packages" in title
+    assert "showing 15 of 40 columns" in title
+    sums = dict(zip(big["package"], big.drop("package").sum_horizontal(), strict=True))
+    shown = [label.get_text() for label in ax.get_yticklabels()]
+    assert min(sums[name] for name in shown) >= max(sums[name] for name in sums if name not in shown)
+    assert shown == sorted(shown, key=big["package"].to_list().index)
+
+
+ODD = {
+    "1 x 1": matrix(1, 1),
+    "3 x 3": matrix(3, 3),
+    "1 x 15": matrix(1, 15),
+    "60 x 1": matrix(60, 1),
+    "60 x 15": matrix(60, 15),
+    "500 x 40": matrix(500, 40),
+    "large numbers": matrix(5, 15, big=10**9),
+    "long names": matrix(4, 4, name="a-very-long-name-of-a-package-that-goes-on-and-on-{}", column="so-is-this-target-{}"),
+    "odd names": matrix(4, 2, name="$x_{}$\n<b>^\\frac", column="$y${}%&"),
+    "all zero": matrix(3, 3, big=1),
+    "shares": matrix(3, 3).with_columns(pl.exclude("package") / 40),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_no_text_is_cut_off_or_overlaps(name: str) -> None:
+    ax = cs.plot_coverage(ODD[name])
+    figure = ax.figure
+    figure.canvas.draw()
+    figure.canvas.draw()  # the layout settles with the second
+    whole = figure.bbox
+    boxes = [(text, text.get_window_extent()) for text in texts(ax)]
+    for text, box in boxes:
+        assert whole.x0 - 1 <= box.x0 <= box.x1 <= whole.x1 + 1, text
+        assert whole.y0 - 1 <= box.y0 <= box.y1 <= whole.y1 + 1, text
+    straight = [(text, box) for text, box in boxes if not text.get_rotation()]
+    for (one, a), (two, b) in itertools.combinations(straight, 2):
+        apart = a.x1 <= b.x0 + 1 or b.x1 <= a.x0 + 1 or a.y1 <= b.y0 + 1 or b.y1 <= a.y0 + 1
+        assert apart, (one, two)
+
+
+def test_numbers_are_readable_on_their_cells_in_colour_and_grey() -> None:
+    def luminance(colour: tuple[float, ...]) -> float:
+        linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    ax = cs.plot_coverage(matrix(20, 10, big=100))
+    image = ax.images[0]
+    cells = image.cmap(image.norm(drawn(ax)))
+    from matplotlib.colors import to_rgb
+
+    for text in ax.texts:
+        column, row = (round(at) for at in text.get_position())
+        one, two = sorted((luminance(cells[row, column]), luminance(to_rgb(text.get_color()))))
+        assert (two + 0.05) / (one + 0.05) > 4.5, "the contrast that WCAG 2 asks for"
+    shades = [luminance(colour) for colour in image.cmap(np.linspace(0, 1, 50))]
+    assert shades == sorted(shades, reverse=True), "more is darker, in greyscale too"
+    assert luminance(image.cmap.get_bad()) > shades[0] + 0.05, "an empty cell is told from the least"
+
+
+@pytest.mark.parametrize("kind", ["svg", "pdf", "png"])
+def test_the_same_picture_gives_the_same_bytes(kind: str, demo: cs.Dataset, tmp_path: Path) -> None:
+    counts = cs.coverage_matrix(demo.specs, rows="package", columns="target")
+    for name in ("one", "two"):
+        cs.save_plot(cs.plot_coverage(counts), tmp_path / f"{name}.{kind}")
+        plt.close("all")
+    assert (tmp_path / f"one.{kind}").read_bytes() == (tmp_path / f"two.{kind}").read_bytes()
+    if kind == "svg":
+        assert not re.search(r"\d{4}-\d\d-\d\dT", (tmp_path / "one.svg").read_text()), "no date of the day"
+
+
+def test_it_draws_on_the_axes_it_is_given(demo: cs.Dataset) -> None:
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 3))
+    assert cs.plot_coverage(matrix(3, 3), ax=right) is right
+    assert not left.images
+    assert len(plt.get_fignums()) == 1
+    assert right.figure is figure
+
+
+def test_what_cannot_be_drawn_or_saved_is_an_error(tmp_path: Path) -> None:
+    for nothing in (pl.DataFrame(), matrix(0, 3), matrix(3, 0), pl.DataFrame({"a": ["x"], "b": ["y"]})):
+        with pytest.raises(ArgumentError, match="at least one row and column of numbers"):
+            cs.plot_coverage(nothing)
+    ax = cs.plot_coverage(matrix(2, 2))
+    with pytest.raises(ArgumentError, match=r"ends in \.svg, \.pdf, \.png"):
+        cs.save_plot(ax, tmp_path / "chart.bmp")
+    with pytest.raises(DatasetError, match="cannot write"):
+        cs.save_plot(ax, tmp_path / "nowhere" / "chart.png")

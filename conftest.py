@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pytest
 
 import cachestats as cs
@@ -14,6 +15,8 @@ import cachestats as cs
 ROOT = Path(__file__).parent
 SEEDS = ROOT / "data" / "_cache"
 CORPUS = ROOT.parent / "shared" / "corpus"
+
+matplotlib.use("agg")
 
 
 @pytest.fixture(scope="session")
@@ -56,12 +59,9 @@ def _close_figures() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Nothing is skipped in CI: there a missing corpus or tool is a failure."""
+    """Where `CACHESTATS_NO_SKIPS` is set, as in .ci/run, a missing corpus or tool is a failure."""
     report: Any = yield
-    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+    if report.skipped and os.environ.get("CACHESTATS_NO_SKIPS") and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
-        report.longrepr = f"skipped, which is a failure in CI: {report.longrepr}"
-    return report  # noqa: B901 (pluggy's wrappers return)
-
-
-os.environ.setdefault("MPLBACKEND", "agg")
+        report.longrepr = f"skipped, which is a failure here: {report.longrepr}"
+    return report

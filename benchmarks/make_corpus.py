@@ -13,15 +13,26 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import math
 import random
 from pathlib import Path
 
 BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
-STACKS = (
-    "aws-pcluster-x86_64_v4 build_systems data-vis-sdk developer-tools-x86_64_v3-linux-gnu e4s e4s-neoverse-v2 "
-    "e4s-oneapi e4s-rocm-external hep ml-darwin-aarch64-mps ml-linux-x86_64-cpu ml-linux-x86_64-cuda radiuss tutorial"
-).split()
+STACKS = [
+    "aws-pcluster-x86_64_v4",
+    "build_systems",
+    "data-vis-sdk",
+    "developer-tools-x86_64_v3-linux-gnu",
+    "e4s",
+    "e4s-neoverse-v2",
+    "e4s-oneapi",
+    "e4s-rocm-external",
+    "hep",
+    "ml-darwin-aarch64-mps",
+    "ml-linux-x86_64-cpu",
+    "ml-linux-x86_64-cuda",
+    "radiuss",
+    "tutorial",
+]
 MACHINES = [
     ("linux", "ubuntu22.04", "x86_64_v3", ("gcc@11.4.0", "intel-oneapi-compilers@2024.2.1", "llvm@17.0.6")),
     ("linux", "ubuntu24.04", "x86_64_v3", ("gcc@13.2.0", "llvm@19.1.7", "none")),

@@ -14,11 +14,12 @@ class CachestatsError(Exception):
 
     Examples
     --------
-    >>> raise CachestatsError("expected a folder, found a socket", hint="give a folder")
-    Traceback (most recent call last):
-        ...
-    cachestats.errors.CachestatsError: expected a folder, found a socket
-    hint: give a folder
+    >>> import cachestats as cs
+    >>> try:
+    ...     cs.open_dataset("no/such/folder")
+    ... except cs.CachestatsError as error:
+    ...     print(error.exit_code, error.message)
+    12 expected a dataset, found nothing at no/such/folder
     """
 
     exit_code = 1

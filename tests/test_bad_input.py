@@ -54,7 +54,7 @@ BAD_PAGES: dict[str, tuple[bytes, str, str, int | None]] = {
     "title is empty": (swap('"zlib"', '""'), "title", "title", None),
     "no snapshot": (swap("[package, develop]", "[package]"), "snapshot", "categories", None),
     "snapshot is a date": (swap("develop]", "2025-03-09]"), "categories", "categories[1]", None),
-    "specs are not a list": (page().replace("spec_details: []", "spec_details: {}").encode(), "spec-details", "spec_details", None),
+    "specs are not a list": (swap("spec_details: [", "spec_details: 7 # ["), "spec-details", "spec_details", None),
     "no spec_details": (b"---\ntitle: zlib\n---", "no-specs", "front matter", None),
     "a list as front matter": (b"---\n- a\n---", "syntax", "front matter", None),
     "hash missing": (with_spec(hash=...), "field", "spec_details[1]", 1),
@@ -67,7 +67,9 @@ BAD_PAGES: dict[str, tuple[bytes, str, str, int | None]] = {
     "a number in a list of texts": (with_spec(versions=[1.0]), "field", "spec_details[1]", 1),
     "no version": (with_spec(versions=[]), "field", "spec_details[1]", 1),
     "half a surrogate pair": (with_spec(os="OS").replace(b'"OS"', b'"\\ud800"'), "field", "spec_details[1]", 1),
-    "a spec that is a number": (page(specs=[spec()]).replace("}]\n", "}, 7]\n").replace('"num_specs": 1', '"num_specs": 2').encode(), "spec", "spec_details[1]", 1),
+    "a spec that is a number": (
+        swap("}]\n---", "}, 7]\n---").replace(b'"num_specs": 2', b'"num_specs": 3'), "spec", "spec_details[2]", 1
+    ),
     "a hash twice": (page(specs=[spec(), spec()]).encode(), "duplicate-hash", "spec_details[1].hash", 1),
 }  # fmt: skip
 
@@ -84,7 +86,7 @@ def test_a_bad_page_is_a_row_that_names_file_place_rule_and_what_to_try(name: st
     assert " found " in errors[0]["message"]
     assert errors[0]["hint"]
     kept = parsed.specs["hash"].n_unique()
-    assert kept == (1 if lost else 0), "the other spec of the page is kept"
+    assert kept == (data.count(b'"platform":') - (rule != "spec") if lost else 0), "the others of the page are kept"
 
 
 def test_all_faults_of_a_spec_are_named_at_once() -> None:
@@ -111,7 +113,7 @@ ODD_PAGES: dict[str, tuple[bytes, list[str]]] = {
     "num_specs wrong": (swap('"num_specs": 2', '"num_specs": 3'), ["meta"]),
     "num_specs_by_stack wrong": (swap('"e4s": 2', '"e4s": 1'), ["meta"]),
     "targets wrong": (swap('"targets": ["x86_64_v3"]', '"targets": []'), ["meta"]),
-    "a stack too many": (swap('"stacks": ["e4s", "root"], "targets"', '"stacks": ["e4s", "hep", "root"], "targets"'), ["meta"]),
+    "a stack too many": (swap('"root"], "targets"', '"hep", "root"], "targets"'), ["meta"]),
     "no meta": (swap("meta: {", "mata: {"), ["meta"]),
     "a duplicate key": (swap("layout: cache", "layout: cache\nlayout: cache"), []),
     "JSON null for a number": (swap('"num_specs": 2', '"num_specs": null'), ["meta"]),
@@ -244,9 +246,10 @@ def test_unsafe_members_of_an_archive_are_rejected(member: Member, rule: str, tm
 
 def zip_bomb() -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive, archive.open(
-        "_cache/develop/zlib/specs.md", "w"
-    ) as member:
+    with (
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("_cache/develop/zlib/specs.md", "w") as member,
+    ):
         for _ in range(160):
             member.write(bytes(1 << 20))
     return buffer.getvalue()
@@ -263,7 +266,9 @@ def test_bombs_are_defused(tmp_path: Path) -> None:
 
 
 def test_a_cut_archive_is_an_error_and_publishes_nothing(tmp_path: Path) -> None:
-    whole = tar_of([(f"_cache/develop/p{n}/specs.md", os.urandom(500).hex().encode(), tarfile.REGTYPE) for n in range(9)])
+    whole = tar_of(
+        [(f"_cache/develop/p{n}/specs.md", os.urandom(500).hex().encode(), tarfile.REGTYPE) for n in range(9)]
+    )
     for name, data in (("a.tar", whole[:3000]), ("b.tar.gz", gzip.compress(whole)[:3000]), ("c.zip", zip_bomb()[:-9])):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(SourceError, match="cut off or damaged"):
@@ -272,7 +277,11 @@ def test_a_cut_archive_is_an_error_and_publishes_nothing(tmp_path: Path) -> None
             cs.open_dataset(tmp_path / "dataset")
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("nowhere", path), os.mkdir], ids=["pipe", "dangling link", "folder"])  # fmt: skip
+def dangling(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, dangling, os.mkdir])
 def test_what_is_no_file_is_not_waited_for(make: Callable[[Path], None], tmp_path: Path) -> None:
     site = write(tmp_path / "site", {("develop", "zlib"): GOOD})
     (site / "_cache/develop/x").mkdir()
@@ -374,7 +383,10 @@ def test_one_page_may_have_any_name(tmp_path: Path) -> None:
     assert dataset.manifest["snapshots"]["develop"]["num_specs"] == 2
 
 
-@pytest.mark.parametrize("damage", ["{", '{"schema_version": 1}', '{"schema_version": 99, "sources": {}, "snapshots": {}, "tables": {}}', "[]"])  # fmt: skip
+NEWER = '{"schema_version": 99, "sources": {}, "snapshots": {}, "tables": {}}'
+
+
+@pytest.mark.parametrize("damage", ["{", '{"schema_version": 1}', NEWER, "[]"])
 def test_a_damaged_or_newer_manifest_is_an_error(damage: str, tmp_path: Path) -> None:
     site = write(tmp_path / "site", {("develop", "zlib"): GOOD})
     cs.build_dataset(site, out=tmp_path / "dataset")

@@ -21,7 +21,9 @@ from cachestats.schema import SPECS
 PAIRS = list(itertools.permutations(AXES, 2))
 
 
-def in_sql(specs: pl.DataFrame, rows: str, columns: str, measure: str, of: str, *, root: bool) -> list[tuple[object, ...]]:
+def in_sql(
+    specs: pl.DataFrame, rows: str, columns: str, measure: str, of: str, *, root: bool
+) -> list[tuple[object, ...]]:
     """Answer the question with DuckDB."""
     source = "SELECT * FROM specs"
     if "stack" in (rows, columns) and not root:
@@ -87,9 +89,7 @@ def test_neither_row_order_nor_repeats_nor_the_kind_of_frame_matter(
 
 @given(some_specs)
 def test_disjoint_filters_add_up(specs: pl.DataFrame) -> None:
-    parts = [
-        cs.coverage(specs.filter(snapshot=name), rows="target", columns="package") for name in ("develop", "v1.0")
-    ]
+    parts = [cs.coverage(specs.filter(snapshot=name), rows="target", columns="package") for name in ("develop", "v1.0")]
     total = pl.concat(parts).group_by("target", "package").agg(pl.col("value").sum()).sort("target", "package")
     assert total.equals(cs.coverage(specs, rows="target", columns="package"))
 

@@ -30,7 +30,9 @@ from tests.site import page, spec, write
 
 
 def bytes_of(dataset: cs.Dataset) -> dict[str, bytes]:
-    return {f"{table}/{path.name}": path.read_bytes() for table in ("specs", "variants") for path in dataset.files(table)}
+    return {
+        f"{table}/{path.name}": path.read_bytes() for table in ("specs", "variants") for path in dataset.files(table)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +167,9 @@ def test_an_unknown_target_runs_on_itself_only_and_is_remembered(tmp_path: Path)
 @pytest.fixture
 def two(tmp_path: Path) -> tuple[Path, Path, Path]:
     """Return a dataset, a site with the snapshots it has, and one with others and more in `develop`."""
-    old = write(tmp_path / "old", {("develop", "zlib"): page(specs=[spec()]), ("v1.0", "a"): page("a", "v1.0", [spec()])})
+    old = write(
+        tmp_path / "old", {("develop", "zlib"): page(specs=[spec()]), ("v1.0", "a"): page("a", "v1.0", [spec()])}
+    )
     specs = [spec(f"{n:032d}") for n in range(9)]
     new = write(tmp_path / "new", {("develop", "zlib"): page(specs=specs), ("v2.0", "a"): page("a", "v2.0", [spec()])})
     cs.build_dataset(old, out=tmp_path / "dataset")
@@ -310,7 +314,7 @@ def test_export_writes_one_file_a_table(table: str, kind: str, demo: cs.Dataset,
 
 
 def test_export_refuses_what_it_cannot_do(demo: cs.Dataset, tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="ends in .parquet or .csv"):
+    with pytest.raises(ArgumentError, match=r"ends in \.parquet or \.csv"):
         cs.export_table(demo, "specs", tmp_path / "specs.xlsx")
     with pytest.raises(ArgumentError, match="expected a table, found 'spec'"):
         cs.export_table(demo, "spec", tmp_path / "specs.csv")

@@ -17,11 +17,12 @@ import cachestats as cs
 from cachestats.errors import ArgumentError, DatasetError
 
 
-def matrix(rows: int, columns: int, *, name: str = "package-{}", column: str = "target-{}", big: int = 40) -> pl.DataFrame:
+def matrix(
+    rows: int, columns: int, *, name: str = "package-{}", column: str = "target-{}", big: int = 40
+) -> pl.DataFrame:
     values = np.random.default_rng(1).integers(0, big, (rows, columns))
     return pl.DataFrame(
-        {"package": [name.format(n) for n in range(rows)]}
-        | {column.format(n): values[:, n] for n in range(columns)}
+        {"package": [name.format(n) for n in range(rows)]} | {column.format(n): values[:, n] for n in range(columns)}
     )
 
 
@@ -46,13 +47,17 @@ def test_it_draws_the_matrix(demo: cs.Dataset) -> None:
 
 def test_the_title_says_snapshot_and_measure(demo: cs.Dataset) -> None:
     develop = demo.specs.filter(pl.col("snapshot") == "develop")
-    for measure, words in (("specs", "Specs"), ("share", "Share of packages"), ("packages", "Packages with")):
+    for measure, words in (
+        ("specs", "Specs, by"),
+        ("share", "Share of the packages of each stack, by"),
+        ("packages", "Packages with a binary, by"),
+    ):
         counts = cs.coverage_matrix(develop, rows="stack", columns="compiler_name", measure=measure)
         title = cs.plot_coverage(counts).get_title(loc="left")
         assert title.startswith(words)
         assert "stack and compiler name" in title
         assert "snapshot develop" in title
-    assert cs.plot_coverage(matrix(2, 2)).get_title(loc="left") == "Coverage by package"
+    assert cs.plot_coverage(matrix(2, 2)).get_title(loc="left") == "Coverage, by package"
 
 
 def test_what_is_left_out_is_said_and_is_the_least() -> None:
@@ -76,7 +81,9 @@ ODD = {
     "60 x 15": matrix(60, 15),
     "500 x 40": matrix(500, 40),
     "large numbers": matrix(5, 15, big=10**9),
-    "long names": matrix(4, 4, name="a-very-long-name-of-a-package-that-goes-on-and-on-{}", column="so-is-this-target-{}"),
+    "long names": matrix(
+        4, 4, name="a-very-long-name-of-a-package-that-goes-on-and-on-{}", column="so-is-this-target-{}"
+    ),
     "odd names": matrix(4, 2, name="$x_{}$\n<b>^\\frac", column="$y${}%&"),
     "all zero": matrix(3, 3, big=1),
     "shares": matrix(3, 3).with_columns(pl.exclude("package") / 40),

@@ -51,12 +51,14 @@ def build(folder: Path, out: Path) -> None:
     specs: dict[str, Rows] = defaultdict(list)
     variants: dict[str, Rows] = defaultdict(list)
     for path in folder.glob("_cache/*/*/specs.md"):
-        front_matter = yaml.load(path.read_text(encoding="utf-8").strip("-\n"), Loader=yaml.CSafeLoader)  # noqa: S506
+        front_matter = yaml.load(path.read_text(encoding="utf-8").strip("-\n"), Loader=yaml.CSafeLoader)
         snapshot = front_matter["categories"][1]
         for spec in front_matter["spec_details"]:
             words = sorted((named(word) for word in set(spec["variants"])), key=lambda word: (word[0], word[2]))
             specs[snapshot] += spec_rows(front_matter["title"], snapshot, spec, " ".join(text for _, _, text in words))
-            variants[snapshot] += [(snapshot, spec["hash"], name, value) for name, values, _ in words for value in values]
+            variants[snapshot] += [
+                (snapshot, spec["hash"], name, value) for name, values, _ in words for value in values
+            ]
     for name, tables, schema, key in (
         ("specs", specs, SPECS, ["package", "hash", "stack"]),
         ("variants", variants, VARIANTS, ["hash", "variant", "value"]),

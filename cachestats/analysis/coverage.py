@@ -36,6 +36,7 @@ class CoverageMatrix(pl.DataFrame):
 
     column_axis: str | None = None
     measure: str | None = None
+    whole: str | None = None
     snapshots: tuple[str, ...] = ()
 
 
@@ -73,9 +74,8 @@ def coverage(
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.coverage(demo.specs, rows="package", columns="target").rows()
-    [('py-filelock', 'aarch64', 59), ('py-filelock', 'x86_64_v3', 83), ('py-propcache', 'aarch64', 33), \
-('py-propcache', 'x86_64_v3', 35)]
+    >>> cs.coverage(demo.specs, rows="package", columns="platform").rows()
+    [('py-filelock', 'darwin', 18), ('py-filelock', 'linux', 124), ('py-propcache', 'darwin', 14), ...]
     """
     frame = _checked(specs, rows, columns, measure, of, root)
     counted = ["snapshot", "hash"] if measure == "specs" else ["package"]
@@ -110,16 +110,16 @@ def coverage_matrix(
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.coverage_matrix(demo.specs, rows="package", columns="os", measure="packages")
-    shape: (2, 5)
-    ┌──────────────┬─────────┬─────────────┬─────────────┬─────────────┐
-    │ package      ┆ sequoia ┆ ubuntu18.04 ┆ ubuntu22.04 ┆ ubuntu24.04 │
-    │ ---          ┆ ---     ┆ ---         ┆ ---         ┆ ---         │
-    │ str          ┆ i64     ┆ i64         ┆ i64         ┆ i64         │
-    ╞══════════════╪═════════╪═════════════╪═════════════╪═════════════╡
-    │ py-filelock  ┆ 1       ┆ 1           ┆ 1           ┆ 1           │
-    │ py-propcache ┆ 1       ┆ 0           ┆ 1           ┆ 1           │
-    └──────────────┴─────────┴─────────────┴─────────────┴─────────────┘
+    >>> cs.coverage_matrix(demo.specs, rows="package", columns="target")
+    shape: (2, 6)
+    ┌──────────────┬─────────┬─────────────┬─────────────┬─────────┬───────────┐
+    │ package      ┆ aarch64 ┆ neoverse_v1 ┆ neoverse_v2 ┆ ppc64le ┆ x86_64_v3 │
+    │ ---          ┆ ---     ┆ ---         ┆ ---         ┆ ---     ┆ ---       │
+    │ str          ┆ i64     ┆ i64         ┆ i64         ┆ i64     ┆ i64       │
+    ╞══════════════╪═════════╪═════════════╪═════════════╪═════════╪═══════════╡
+    │ py-filelock  ┆ 46      ┆ 12          ┆ 1           ┆ 4       ┆ 79        │
+    │ py-propcache ┆ 33      ┆ 0           ┆ 0           ┆ 0       ┆ 35        │
+    └──────────────┴─────────┴─────────────┴─────────────┴─────────┴───────────┘
     """
     cells = coverage(specs, rows=rows, columns=columns, measure=measure, of=of, root=root).with_columns(
         pl.col(rows).fill_null("none" if rows != "stack" else "no stack"),
@@ -139,6 +139,7 @@ def coverage_matrix(
         schema_overrides={rows: pl.String},
     )
     matrix.column_axis, matrix.measure = columns, measure
+    matrix.whole = of if measure == "share" else None
     matrix.snapshots = _snapshots(specs)
     return matrix
 

@@ -23,7 +23,11 @@ _FONT = 8.0  # points
 _TEXT_WIDTH = 0.62  # width of a digit over the font size, as drawn by DejaVu Sans
 _EMPTY = "#f4f4f4"
 
-_MEASURES = {"specs": "specs", "packages": "packages with a binary", "share": "share of packages with a binary"}
+_MEASURES = {
+    "specs": ("specs", "specs"),
+    "packages": ("packages with a binary", "packages"),
+    "share": ("share of packages with a binary", "share of packages"),
+}
 
 
 def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -53,7 +57,7 @@ def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
     >>> import cachestats as cs
     >>> matrix = cs.coverage_matrix(demo.specs, rows="package", columns="target")
     >>> print(cs.plot_coverage(matrix).get_title(loc="left"))
-    Specs by package and target
+    Specs, by package and target
     2 snapshots: develop-2025-03-09 to develop
     """
     row_axis, *names = matrix.columns or [""]
@@ -87,29 +91,33 @@ def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.tick_params(which="minor", length=0)
     ax.spines[:].set_visible(False)
 
+    known = matrix if isinstance(matrix, CoverageMatrix) else CoverageMatrix()
     left_out = [
         f"showing {len(part):,} of {whole:,} {_plural(axis)}, those with the most"
         for part, whole, axis in (
             (shown_rows, len(rows), row_axis),
-            (shown_columns, len(names), getattr(matrix, "column_axis", None) or "column"),
+            (shown_columns, len(names), known.column_axis or "column"),
         )
         if len(part) < whole
     ]
-    ax.set_title("\n".join([*_title(matrix, row_axis, is_share), *left_out]), loc="left", fontsize=_FONT + 2)
+    title, unit = _MEASURES[known.measure or "share"] if known.measure or is_share else ("coverage", "")
+    ax.set_title("\n".join([*_title(title, row_axis, known), *left_out]), loc="left", fontsize=_FONT + 2)
     _write_numbers(ax, shown, is_share)
     formatter = PercentFormatter(1) if is_share else FuncFormatter(lambda value, _: f"{value:,.0f}")
     bar = ax.figure.colorbar(image, ax=ax, format=formatter, shrink=min(1.0, 8 / len(row_labels)), pad=0.02)
     bar.ax.tick_params(labelsize=_FONT)
+    bar.set_label(unit, fontsize=_FONT)
     bar.outline.set_visible(False)
     return ax
 
 
-def _title(matrix: pl.DataFrame, row_axis: str, is_share: bool) -> list[str]:
-    known = matrix if isinstance(matrix, CoverageMatrix) else CoverageMatrix()
-    measure = _MEASURES[known.measure or "share"] if known.measure or is_share else "coverage"
-    columns = f" and {known.column_axis.replace('_', ' ')}" if known.column_axis else ""
-    first = f"{measure.capitalize()} by {row_axis.replace('_', ' ')}{columns}"
-    snapshots = known.snapshots
+def _title(measure: str, row_axis: str, matrix: CoverageMatrix) -> list[str]:
+    whole = {"row": row_axis, "column": matrix.column_axis}.get(matrix.whole or "")
+    if whole:
+        measure = f"share of the packages of each {whole.replace('_', ' ')}"
+    columns = f" and {matrix.column_axis.replace('_', ' ')}" if matrix.column_axis else ""
+    first = f"{measure.capitalize()}, by {row_axis.replace('_', ' ')}{columns}"
+    snapshots = matrix.snapshots
     if not snapshots:
         return [first]
     if len(snapshots) == 1:

@@ -1,0 +1,71 @@
+"""Make what is generated from the code and the data: `make docs`. A test fails where a committed copy differs."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import matplotlib
+import nbformat
+import polars as pl
+from nbclient import NotebookClient
+
+import cachestats as cs
+from cachestats.cli import cli
+from cachestats.schema import dictionary_markdown
+
+ROOT = Path(__file__).parent.parent
+CORPUS_SITE = ROOT.parent / "shared" / "corpus" / "site"
+
+
+def cli_markdown() -> str:
+    """Return the reference of the command line: the help of every verb."""
+    lines = ["# The command line", "", "Made by `make docs` from the help of every verb; do not edit by hand."]
+    for name, text in _helps(cli, "cachestats"):
+        lines += ["", f"## {name}", "", "```text", text, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _helps(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
+    context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
+    yield name, "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    if isinstance(command, click.Group):
+        for verb in sorted(command.commands):
+            yield from _helps(command.commands[verb], f"{name} {verb}")
+
+
+def draw_charts(folder: Path, site: Path) -> None:
+    """Draw the README's charts from the pages of the corpus."""
+    matplotlib.use("agg")
+    with tempfile.TemporaryDirectory() as scratch:
+        specs = cs.build_dataset(site, out=scratch).specs.filter(pl.col("snapshot") == "develop-2024-06-02")
+        matrix = cs.coverage_matrix(specs, rows="stack", columns="target", measure="packages")
+        cs.save_plot(cs.plot_coverage(matrix), folder / "coverage.svg")
+
+
+def run_notebook(path: Path) -> nbformat.NotebookNode:
+    """Run a notebook from top to bottom and return it with its outputs."""
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    return notebook
+
+
+def main() -> None:
+    """Make everything anew."""
+    (ROOT / "data" / "DICTIONARY.md").write_text(dictionary_markdown())
+    (ROOT / "docs" / "cli.md").write_text(cli_markdown())
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        nbformat.write(run_notebook(path), path)
+    if CORPUS_SITE.is_dir():
+        draw_charts(ROOT / "docs", CORPUS_SITE)
+    else:
+        sys.stderr.write(f"no corpus at {CORPUS_SITE}: the charts stay as they are\n")
+
+
+if __name__ == "__main__":
+    main()

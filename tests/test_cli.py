@@ -1,0 +1,171 @@
+"""The command line: what each verb prints and where, its formats, and its exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import cachestats as cs
+from conftest import SEEDS
+from tests.site import page, spec, write
+
+
+def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[bytes]:
+    done = subprocess.run(
+        [sys.executable, "-m", "cachestats", *map(str, arguments)], capture_output=True, check=False, timeout=120
+    )
+    assert done.returncode == code, done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+    return done
+
+
+QUESTION = ("--rows", "package", "--columns", "os")
+EXPECTED = [
+    ("py-filelock", "sequoia", 15),
+    ("py-filelock", "ubuntu18.04", 12),
+    ("py-filelock", "ubuntu20.04", 4),
+    ("py-filelock", "ubuntu22.04", 45),
+    ("py-filelock", "ubuntu24.04", 48),
+    ("py-propcache", "sequoia", 14),
+    ("py-propcache", "ubuntu22.04", 16),
+    ("py-propcache", "ubuntu24.04", 38),
+]
+
+
+def test_machines_get_the_tidy_table_in_every_format(demo: cs.Dataset, tmp_path: Path) -> None:
+    def output(form: str) -> bytes:
+        stdout = run("coverage", demo.path, *QUESTION, "--format", form).stdout
+        run("coverage", demo.path, *QUESTION, "--format", form, "--out", tmp_path / "out")
+        assert (tmp_path / "out").read_bytes() == stdout, "a file gets what stdout would"
+        return stdout
+
+    rows = list(csv.reader(io.StringIO(output("csv").decode())))
+    assert rows == [["package", "os", "value"], *[[*map(str, row)] for row in EXPECTED]]
+    assert [tuple(row.values()) for row in json.loads(output("json"))] == EXPECTED
+    assert pl.read_parquet(io.BytesIO(output("parquet"))).rows() == EXPECTED
+
+
+def test_eyes_get_the_matrix(demo: cs.Dataset) -> None:
+    markdown = run("coverage", demo.path, *QUESTION, "--format", "markdown").stdout.decode().splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in markdown]
+    assert cells[0] == ["package", "sequoia", "ubuntu18.04", "ubuntu20.04", "ubuntu22.04", "ubuntu24.04"]
+    assert cells[3] == ["py-propcache", "14", "0", "0", "16", "38"]
+    table = run("coverage", demo.path, *QUESTION, "--measure", "share", "--of", "all").stdout.decode().splitlines()
+    assert table[0].split() == cells[0]
+    assert table[3].split() == ["py-propcache", "50.0%", "0.0%", "0.0%", "50.0%", "50.0%"]
+
+
+@pytest.mark.parametrize(
+    ("options", "total"),
+    [
+        ((), 192),
+        (("--snapshot", "develop-2025-03-09"), 18),
+        (("--snapshot", "all"), 210),
+        (("--where", "os=sequoia"), 29),
+        (("--where", "os=sequoia", "--where", "os=ubuntu18.04"), 41),
+        (("--where", "os=sequoia", "--where", "package=py-filelock"), 15),
+        (("--where", "compiler=none"), 68),
+        (("--where", "compiler_name=none", "--where", "compiler_name=gcc"), 164),
+        (("--where", "os=plan9"), 0),
+    ],
+)
+def test_snapshots_and_filters_choose_specs(options: tuple[str, ...], total: int, demo: cs.Dataset) -> None:
+    done = run("coverage", demo.path, *QUESTION, *options, "--format", "json")
+    assert sum(row["value"] for row in json.loads(done.stdout)) == total
+    if not total:
+        assert "no specs in develop, os=plan9" in done.stderr.decode()
+
+
+def test_the_default_snapshot_is_the_newest_where_there_is_no_develop(tmp_path: Path) -> None:
+    names = ["develop-2024-12-29", "develop-2025-03-09", "v0.23.1"]
+    site = write(tmp_path / "site", {(name, "a"): page("a", name, [spec(target=name)]) for name in names})
+    cs.build_dataset(site, out=tmp_path / "dataset")
+    done = run("coverage", tmp_path / "dataset", "--rows", "package", "--columns", "target", "--format", "json")
+    assert [row["target"] for row in json.loads(done.stdout)] == ["develop-2025-03-09"]
+    done = run("coverage", tmp_path / "dataset", "--rows", "package", "--columns", "snapshot", "--format", "json")
+    assert [row["snapshot"] for row in json.loads(done.stdout)] == names
+
+
+def test_each_verb_prints_data_to_stdout_and_talk_to_stderr(demo: cs.Dataset, tmp_path: Path) -> None:
+    done = run("build", SEEDS, "--out", tmp_path / "dataset")
+    assert not done.stdout
+    assert "INFO develop: 192 specs, packages: 2" in done.stderr.decode(), "log lines where there is no terminal"
+    assert json.loads(run("info", demo.path, "--format", "json").stdout)[1]["num_specs"] == 192
+    assert run("info", demo.path).stdout.decode().splitlines()[2].split()[:4] == ["develop-2025-03-09", "1", "1", "18"]
+    assert b"| `package` | string | no |" in run("dictionary", "--format", "markdown").stdout
+    assert json.loads(run("dictionary", "--format", "json").stdout)[0]["column"] == "package"
+    assert not run("plot", "coverage", demo.path, *QUESTION, "--out", tmp_path / "chart.svg").stdout
+    assert (tmp_path / "chart.svg").read_text().startswith("<?xml")
+
+
+def test_rejected_shows_what_why_and_what_to_try(tmp_path: Path) -> None:
+    bad = {("develop", "a"): b"\xff", ("develop", "b"): page("b", specs=[spec(), spec("b" * 32, size="big")])}
+    site = write(tmp_path / "site", bad)
+    run("build", site, "--out", tmp_path / "dataset", code=11)
+    run("build", site, "--out", tmp_path / "dataset", "--max-rejected", "50%")
+    done = run("rejected", tmp_path / "dataset", "--severity", "error", "--format", "json")
+    (row,) = json.loads(done.stdout)
+    assert (row["rule"], row["place"], row["snapshot"], row["package"]) == ("encoding", "line 1", "develop", "a")
+    assert "1 of 2 rows, 0 specs left out: 1 error encoding" in done.stderr.decode()
+    assert json.loads(run("rejected", tmp_path / "dataset", "--rule", "size", "--format", "json").stdout)[0]["hint"]
+
+
+def test_exit_codes_tell_what_went_wrong(demo: cs.Dataset, tmp_path: Path) -> None:
+    big = write(tmp_path / "big", {("develop", "a"): page("a", specs=[spec(f"{n:032d}") for n in range(9)])})
+    small = write(tmp_path / "small", {("develop", "a"): page("a", specs=[spec()])})
+    run("build", big, "--out", tmp_path / "dataset")
+    for code, arguments, words in (
+        (2, ("coverage", demo.path), "Missing option '--rows'"),
+        (2, ("coverage", demo.path, "--rows", "tarket", "--columns", "os"), "hint: try target"),
+        (2, ("coverage", demo.path, *QUESTION, "--snapshot", "develp"), "hint: try develop"),
+        (2, ("coverage", demo.path, *QUESTION, "--where", "tarket=x"), "try target=x"),
+        (2, ("build", SEEDS, "--out", tmp_path / "x", "--max-rejected", "lots"), "such as 1% or 0.01, found 'lots'"),
+        (2, ("plot", "coverage", demo.path, *QUESTION, "--out", tmp_path / "x.bmp"), "ends in .svg, .pdf, .png"),
+        (2, ("plot", "coverage", demo.path, *QUESTION, "--where", "os=x", "--out", tmp_path / "x.svg"), "to draw"),
+        (10, ("build", tmp_path / "nowhere", "--out", tmp_path / "x"), "found nothing at"),
+        (12, ("info", tmp_path / "nowhere"), "expected a dataset, found nothing"),
+        (12, ("coverage", demo.path, *QUESTION, "--out", tmp_path / "no" / "x"), "cannot write"),
+        (13, ("build", small, "--out", tmp_path / "dataset"), "at least half of the 9 specs of develop, found 1"),
+        (0, ("build", small, "--out", tmp_path / "dataset", "--allow-shrink"), "1 specs"),
+    ):
+        assert words in run(*arguments, code=code).stderr.decode()
+
+
+def test_a_reader_that_leaves_early_is_no_error(demo: cs.Dataset) -> None:
+    command = f"{sys.executable} -m cachestats dictionary --format json | head -c 10"
+    done = subprocess.run(command, shell=True, capture_output=True, check=True, timeout=60)
+    assert done.stdout
+    assert not done.stderr
+
+
+def test_on_a_terminal_there_is_a_progress_bar_and_the_table_fits(demo: cs.Dataset, tmp_path: Path) -> None:
+    def on_terminal(*arguments: object) -> str:
+        main, side = pty.openpty()
+        environment = os.environ | {"COLUMNS": "60", "TERM": "xterm"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cachestats", *map(str, arguments)], stdout=side, stderr=side, env=environment
+        )
+        os.close(side)
+        seen = b""
+        try:
+            while part := os.read(main, 4096):
+                seen += part
+        except OSError:  # the other side was closed
+            pass
+        assert process.wait(60) == 0
+        os.close(main)
+        return seen.decode()
+
+    assert "writing snapshots" in on_terminal("build", SEEDS, "--out", tmp_path / "dataset")
+    shown = on_terminal("coverage", demo.path, "--rows", "package", "--columns", "stack")
+    assert "more columns do not fit the terminal" in shown
+    assert "py-propcache    10" in shown

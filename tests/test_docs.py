@@ -1,0 +1,128 @@
+"""The documentation: its examples run, its generated parts are the code's, and nothing public goes without words."""
+
+from __future__ import annotations
+
+import doctest
+import importlib.util
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import matplotlib.pyplot as plt
+import nbformat
+import pytest
+
+import cachestats as cs
+from cachestats.cli import cli
+from cachestats.schema import dictionary_markdown
+from conftest import ROOT, corpus_site
+
+README = (ROOT / "README.md").read_text()
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def make() -> ModuleType:
+    """Return docs/make.py as a module."""
+    spec = importlib.util.spec_from_file_location("make", ROOT / "docs" / "make.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_dictionary_is_the_codes() -> None:
+    assert (ROOT / "data/DICTIONARY.md").read_text() == dictionary_markdown(), "run `make docs`"
+
+
+def test_the_reference_of_the_command_line_is_the_codes() -> None:
+    assert (ROOT / "docs/cli.md").read_text() == make().cli_markdown(), "run `make docs`"
+
+
+def test_the_charts_are_what_the_corpus_gives(tmp_path: Path) -> None:
+    make().draw_charts(tmp_path, corpus_site())
+    charts = list(tmp_path.iterdir())
+    assert charts
+    for chart in charts:
+        assert (ROOT / "docs" / chart.name).read_bytes() == chart.read_bytes(), "run `make docs`"
+
+
+def test_the_readmes_commands_print_what_it_shows(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "data", tmp_path / "data")
+    (tmp_path / "out").mkdir()
+    examples = re.findall(r"^\$ (.+)\n((?:(?!\$ |```).*\n)*)", README, re.MULTILINE)
+    assert len(examples) == 6
+    for command, shown in examples:
+        program, *arguments = shlex.split(command)
+        assert program == "cachestats"
+        done = subprocess.run(
+            [sys.executable, "-m", "cachestats", *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        talk = [line for line in done.stderr.splitlines() if " INFO " not in line]
+        assert (done.stdout.splitlines() + talk) == shown.splitlines(), command
+
+
+def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "data", tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    results = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert results.attempted >= 6
+    assert not results.failed
+    plt.close("all")
+
+
+def test_the_readmes_sql_runs(demo: cs.Dataset, tmp_path: Path) -> None:
+    import duckdb
+
+    (query,) = re.findall(r"```sql\n(.+?)```", README, re.DOTALL)
+    rows = duckdb.sql(query.replace("out/dataset", str(demo.path))).fetchall()
+    assert len(rows) == 12
+    assert rows[0][1] == 2
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_gives_the_outputs_it_shows(path: Path) -> None:
+    shown = nbformat.read(path, as_version=4)
+    again = make().run_notebook(path)
+    for before, after in zip(shown.cells, again.cells, strict=True):
+        assert words(before) == words(after), "run `make docs`"
+    assert sum("image/png" in str(cell.get("outputs")) for cell in shown.cells) >= 2
+
+
+def words(cell: nbformat.NotebookNode) -> list[str]:
+    return [output.get("data", {}).get("text/plain", output.get("text", "")) for output in cell.get("outputs", [])]
+
+
+def test_every_verb_is_in_the_readme_and_has_help() -> None:
+    for name, command in cli.commands.items():
+        assert re.search(rf"\b{name}\b", README), name
+        assert command.help
+        assert all(getattr(option, "help", "") for option in command.params if option.param_type_name == "option")
+
+
+@pytest.mark.parametrize("name", cs.__all__)
+def test_every_public_name_has_words_and_an_example(name: str) -> None:
+    words = getattr(cs, name).__doc__
+    assert words
+    if name != "ParsedPage":  # an object that parse_page, which has one, returns
+        assert "Examples\n" in words
+        assert ">>> " in words
+
+
+def test_everything_public_is_there_and_nothing_heavy_is_imported() -> None:
+    code = "import sys, cachestats; print(sorted({'matplotlib', 'polars', 'pyarrow'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    assert set(dir(cs)) == set(cs.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = cs.nothing
+
+
+def test_the_changelog_speaks_of_this_version() -> None:
+    from importlib.metadata import version
+
+    assert f"## {version('cachestats')}" in (ROOT / "CHANGELOG.md").read_text()

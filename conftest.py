@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib
 import pytest
+from hypothesis import settings
 
 import cachestats as cs
 
@@ -16,7 +17,12 @@ ROOT = Path(__file__).parent
 SEEDS = ROOT / "data" / "_cache"
 CORPUS = ROOT.parent / "shared" / "corpus"
 
+# Set in .ci/run: nothing may be skipped there, and the same examples are tried every time.
+IS_GATE = bool(os.environ.get("CACHESTATS_NO_SKIPS"))
+
 matplotlib.use("agg")
+settings.register_profile("cachestats", deadline=None, derandomize=IS_GATE)
+settings.load_profile("cachestats")
 
 
 @pytest.fixture(scope="session")
@@ -59,9 +65,9 @@ def _close_figures() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Where `CACHESTATS_NO_SKIPS` is set, as in .ci/run, a missing corpus or tool is a failure."""
+    """Make a missing corpus or tool a failure at the gate, and a skip with its reason elsewhere."""
     report: Any = yield
-    if report.skipped and os.environ.get("CACHESTATS_NO_SKIPS") and not hasattr(report, "wasxfail"):
+    if report.skipped and IS_GATE and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, which is a failure here: {report.longrepr}"
     return report

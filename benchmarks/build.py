@@ -31,8 +31,18 @@ DUCKDB = "DuckDB"
 DUCKDB_AT_ONCE = "DuckDB, all snapshots at once"
 YAML = "PyYAML + Polars"
 
+# As `cachestats` does for itself: no build needs NumPy's linear algebra, which starts a thread for each core on import.
+ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+
 MIB = 1 << 20
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+class Build(NamedTuple):
+    """One way to build: a command, and the folder that it writes, which must not exist."""
+
+    command: list[str]
+    out: Path
 
 
 class Cost(NamedTuple):
@@ -66,30 +76,20 @@ def main() -> None:
 def print_comparison(folder: Path, runs: int, snapshots: int) -> None:
     """Compare the builds on one corpus, PyYAML on its first snapshot, and check that the rows are equal."""
     corpus, sample = make_corpus(folder, snapshots), make_corpus(folder, 1)
-    finished = folder / "finished"
-    out = {
-        name: folder / "out" / str(number)
-        for number, name in enumerate([CACHESTATS, DUCKDB, DUCKDB_AT_ONCE, FLOOR, YAML])
+    out, finished = folder / "out", folder / "finished"
+    builds = {
+        CACHESTATS: cachestats(corpus, out / "cachestats"),
+        DUCKDB: peer("duckdb_build.py", corpus, out / "duckdb"),
+        DUCKDB_AT_ONCE: peer("duckdb_build.py", "--all-at-once", corpus, out / "duckdb-at-once"),
+        FLOOR: peer("floor.py", corpus, finished, out / "floor"),
+        YAML: peer("yaml_polars_build.py", sample, out / "yaml"),
     }
-    on_sample = folder / "out" / "sample"
-    run(cachestats(corpus, out[CACHESTATS]), out[CACHESTATS])
-    run(python("peers/floor.py", "--prepare", out[CACHESTATS], finished), finished)
-    run(cachestats(sample, on_sample), on_sample)
-    costs = alternate(
-        {
-            CACHESTATS: (cachestats(corpus, out[CACHESTATS]), out[CACHESTATS]),
-            DUCKDB: (python("peers/duckdb_build.py", corpus, out[DUCKDB]), out[DUCKDB]),
-            DUCKDB_AT_ONCE: (
-                python("peers/duckdb_build.py", corpus, out[DUCKDB_AT_ONCE], "--all-at-once"),
-                out[DUCKDB_AT_ONCE],
-            ),
-            FLOOR: (python("peers/floor.py", corpus, finished, out[FLOOR]), out[FLOOR]),
-            YAML: (python("peers/yaml_polars_build.py", sample, out[YAML]), out[YAML]),
-        },
-        runs,
-    )
-    rows = equal_rows(out[CACHESTATS], [out[DUCKDB], out[DUCKDB_AT_ONCE], out[FLOOR]])
-    sample_rows = equal_rows(on_sample, [out[YAML]])
+    of_sample = cachestats(sample, out / "sample")
+    for build in (builds[CACHESTATS], peer("floor.py", "--prepare", builds[CACHESTATS].out, finished), of_sample):
+        run(build)
+    costs = alternate(builds, runs)
+    rows = equal_rows(builds[CACHESTATS].out, [builds[name].out for name in (DUCKDB, DUCKDB_AT_ONCE, FLOOR)])
+    sample_rows = equal_rows(of_sample.out, [builds[YAML].out])
     measured = costs[YAML]
     costs[YAML] = measured._replace(cpu=measured.cpu * snapshots, wall=measured.wall * snapshots)
 
@@ -110,7 +110,7 @@ def print_by_snapshots(folder: Path, runs: int) -> None:
     """Show how the cost of cachestats grows with the number of snapshots."""
     corpora = {snapshots: make_corpus(folder, snapshots) for snapshots in (2, 5, 10, 20)}
     out = folder / "out" / "memory"
-    costs = alternate({str(snapshots): (cachestats(corpus, out), out) for snapshots, corpus in corpora.items()}, runs)
+    costs = alternate({str(snapshots): cachestats(corpus, out) for snapshots, corpus in corpora.items()}, runs)
     print(f"cachestats build, 1,200 pages a snapshot; medians of {runs} runs:\n")
     print("| snapshots | specs | CPU s | wall s | peak MiB |\n|--:|--:|--:|--:|--:|")
     for (name, cost), corpus in zip(costs.items(), corpora.values(), strict=True):
@@ -125,7 +125,7 @@ def print_archive(folder: Path, runs: int) -> None:
         "92 weekly snapshots": make_corpus(folder, 92, specs=10),
     }
     out = folder / "out" / "archive"
-    costs = alternate({name: (cachestats(corpus, out), out) for name, corpus in corpora.items()}, runs)
+    costs = alternate({name: cachestats(corpus, out) for name, corpus in corpora.items()}, runs)
     print(f"cachestats build; medians of {runs} runs:\n")
     print("| corpus | pages | specs | MB | CPU s | wall s | peak MiB |\n|---|--:|--:|--:|--:|--:|--:|")
     for (name, cost), corpus in zip(costs.items(), corpora.values(), strict=True):
@@ -140,16 +140,18 @@ def make_corpus(folder: Path, snapshots: int, *, specs: float = 16, develop: flo
     """Return a corpus of 1,200 pages a snapshot, made unless it is there."""
     corpus = folder / f"corpus-{snapshots}-{specs:g}-{develop:g}"
     if not (corpus / "counts.json").exists():  # written last
-        options = ("--snapshots", snapshots, "--specs", specs, "--develop", develop)
-        command = python("make_corpus.py", corpus, *options)
-        made = subprocess.run(command, check=True, capture_output=True, text=True)
+        numbers = {"--snapshots": snapshots, "--specs": specs, "--develop": develop}
+        options = [str(part) for option in numbers.items() for part in option]
+        command = [sys.executable, str(HERE / "make_corpus.py"), str(corpus), *options]
+        made = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         (corpus / "counts.json").write_text(made.stdout)
     return corpus
 
 
 def corpus_counts(corpus: Path) -> dict[str, int]:
     """Return the numbers of snapshots, pages, specs, rows and bytes of a corpus."""
-    return json.loads((corpus / "counts.json").read_text())
+    numbers: dict[str, int] = json.loads((corpus / "counts.json").read_text())
+    return numbers
 
 
 def size(corpus: Path) -> str:
@@ -158,39 +160,39 @@ def size(corpus: Path) -> str:
     return f"{has['pages']:,} pages, {has['specs']:,} specs, {has['bytes'] / 1e6:.0f} MB, {os.cpu_count()} cores"
 
 
-def python(script: str, *arguments: object) -> list[str]:
-    """Return the command that runs a script of this folder."""
-    return [sys.executable, str(HERE / script), *map(str, arguments)]
+def cachestats(corpus: Path, out: Path) -> Build:
+    """Return the build by the command line of cachestats."""
+    return Build([sys.executable, "-m", "cachestats", "build", str(corpus), "--out", str(out)], out)
 
 
-def cachestats(corpus: Path, out: Path) -> list[str]:
-    """Return the command that builds a dataset."""
-    return [sys.executable, "-m", "cachestats", "build", str(corpus), "--out", str(out)]
+def peer(script: str, *arguments: str | Path) -> Build:
+    """Return the build by a script of `peers`, whose last argument is where it writes."""
+    return Build([sys.executable, str(HERE / "peers" / script), *map(str, arguments)], Path(arguments[-1]))
 
 
-def alternate(builds: dict[str, tuple[list[str], Path]], runs: int) -> dict[str, Cost]:
+def alternate(builds: dict[str, Build], runs: int) -> dict[str, Cost]:
     """Run all builds, one after the other, `runs` times; return the medians."""
     costs: dict[str, list[Cost]] = {name: [] for name in builds}
     for _ in range(runs):
-        for name, (command, out) in builds.items():
-            costs[name].append(run(command, out))
+        for name, build in builds.items():
+            costs[name].append(run(build))
     return {name: Cost(*map(statistics.median, zip(*measured, strict=True))) for name, measured in costs.items()}
 
 
-def run(command: list[str], out: Path) -> Cost:
-    """Run one build as a process, into a folder that is new, and return what it took."""
-    shutil.rmtree(out, ignore_errors=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # This process must stay small, so nothing large is imported above: until it starts a program, a child counts the
-    # memory of its parent as its own.
-    started = time.perf_counter()
-    with (out.parent / "log.txt").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+def run(build: Build) -> Cost:
+    """Run one build as a process and return what it took."""
+    shutil.rmtree(build.out, ignore_errors=True)
+    build.out.parent.mkdir(parents=True, exist_ok=True)
+    with build.out.with_suffix(".log").open("w") as log:
+        started = time.perf_counter()
+        # This process must stay small, so it imports nothing large before all builds have run: until it starts its
+        # program, a child counts the memory of its parent as its own.
+        process = subprocess.Popen(build.command, stdout=log, stderr=log, env=ENVIRONMENT)
         _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - started
+        wall = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed; see {log.name}")
+        raise SystemExit(f"{' '.join(build.command)} failed; see {log.name}")
     return Cost(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss * MAXRSS_UNIT / MIB)
 
 

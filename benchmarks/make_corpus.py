@@ -15,6 +15,7 @@ import datetime
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 STACKS = [
@@ -58,6 +59,8 @@ VALUES = {  # by the number of the option, modulo 16; the others are booleans
 SIGMA = 1.18  # of the log-normal shares: the median page has half as many specs as the mean
 CONFIGURATIONS = 0.9  # exponent that gives about 0.4 distinct lists a spec, as some of them turn out alike or unused
 
+Spec = dict[str, Any]
+
 
 def write_corpus(
     folder: Path, *, snapshots: int, pages: int, specs: float = 16, develop: float = 0, seed: int = 1
@@ -88,7 +91,7 @@ def write_corpus(
     return counts
 
 
-def page(package: str, snapshot: str, specs: list[dict]) -> str:
+def page(package: str, snapshot: str, specs: list[Spec]) -> str:
     """Return one page of the site's present template."""
 
     def values(key: str) -> list[str]:
@@ -124,13 +127,13 @@ class _Package:
         self.choices.sort(key=lambda texts: texts[0].lstrip("+"))
         self.versions = [f"{rng.randrange(1, 9)}.{rng.randrange(30)}.{rng.randrange(10)}" for _ in range(3)]
 
-    def specs(self, snapshot: str, specs_a_share: float, rng: random.Random) -> list[dict]:
+    def specs(self, snapshot: str, specs_a_share: float, rng: random.Random) -> list[Spec]:
         count = max(1, round(self.share * specs_a_share * rng.uniform(0.9, 1.1)))
         configurations = [self._variants(rng) for _ in range(round(count**CONFIGURATIONS))]
         specs = [self._spec(rng.choice(configurations), snapshot < SPACK_1, rng) for _ in range(count)]
         return sorted(specs, key=lambda spec: spec["hash"])
 
-    def _spec(self, variants: list[str], before_spack_1: bool, rng: random.Random) -> dict:
+    def _spec(self, variants: list[str], before_spack_1: bool, rng: random.Random) -> Spec:
         platform, os, target, compilers = rng.choice(MACHINES)
         compiler = rng.choice(compilers)
         if before_spack_1:

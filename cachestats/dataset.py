@@ -48,7 +48,8 @@ _NEW = f"{_STAGING}/new"
 _COMMIT = f"{_STAGING}/commit.json"
 _LOCK = ".lock"
 
-_ROW_GROUP = 128 * 1024
+# Hashes repeat over a whole snapshot: with a million rows their dictionary is written once. Pages have an index too.
+_ROW_GROUP = 1 << 20
 _RECOVERY_SECONDS = 10
 
 

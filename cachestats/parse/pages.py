@@ -9,7 +9,8 @@ rules and messages. So this module only has to know what is clean, and both read
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from cachestats.parse.codes import Codes, distinct
+from cachestats.parse.codes import distinct, tally
 from cachestats.parse.frontmatter import folder_findings, normalise, read_page
 from cachestats.parse.records import RECORDS, Generation, PageInfo, Piece, generation
 from cachestats.rejection import Rejection
@@ -58,7 +59,7 @@ _META_LISTS = {
 }
 
 
-class _Meta(msgspec.Struct):
+class _Meta(msgspec.Struct, gc=False):
     compilers: list[str]
     num_specs: int
     num_specs_by_stack: dict[str, int]
@@ -127,11 +128,15 @@ def _split(page: Page) -> _Split | None:
         or not _is_utf8(data)
     ):
         return None
+    said = data[head.end() : end_of_meta]
     try:
-        meta = _decode_meta(memoryview(data)[head.end() : end_of_meta])
+        meta = _decode_meta(said)
     except (msgspec.DecodeError, RecursionError):
         return None
     first_spec = data[start : data.find(b"}", start)]
+    sorted_keys = first_spec.startswith(b'[{"compiler"')
+    if not sorted_keys:  # then neither are the names in `meta`
+        meta = _in_order(meta)
     return _Split(
         page,
         head[1].decode(),
@@ -139,11 +144,17 @@ def _split(page: Page) -> _Split | None:
         meta,
         memoryview(data)[start:end],
         generation(
-            sorted_keys=first_spec.startswith(b'[{"compiler"'),
+            sorted_keys=sorted_keys,
             tarball=b'"tarball"' in first_spec,
-            old_compilers=any("@=" in compiler for compiler in meta.compilers),
+            old_compilers=b"@=" in said and any("@=" in compiler for compiler in meta.compilers),
         ),
     )
+
+
+def _in_order(meta: _Meta) -> _Meta:
+    by_stack = dict(sorted(meta.num_specs_by_stack.items()))
+    names = {key: sorted(getattr(meta, key)) for key in (*_META_LISTS, "stacks")}
+    return _Meta(num_specs=meta.num_specs, num_specs_by_stack=by_stack, **names)
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -159,8 +170,7 @@ def _is_utf8(data: bytes) -> bool:
 def _read_columns(splits: list[_Split]) -> Piece | None:
     """Read the specs of pages of one snapshot as columns, or return None unless all of them are clean."""
     lines = b"".join(part for split in splits for part in (b'{"specs":', split.specs, b"}\n"))
-    # The value of `specs` could close its own bracket and go on; then it is no JSON value, though the line is.
-    if lines.count(b"}]") != len(splits) or b"} " in lines or b"}\t" in lines:
+    if not _ends_once(lines, len(splits)):
         return None
     try:
         table = pj.read_json(
@@ -204,6 +214,18 @@ def _read_columns(splits: list[_Split]) -> Piece | None:
     return Piece(splits[0].snapshot, infos, records, findings)
 
 
+def _ends_once(lines: bytes, count: int) -> bool:
+    """Whether the list in each line ends where the line does.
+
+    A value such as `[{...}], "x": [{}]` would be no JSON, though it makes a line that is. The last `}` of a list stands
+    right before its `]`; with one of these in each line, no list ends before its line.
+    """
+    text = np.frombuffer(lines, np.uint8)
+    after = text[np.flatnonzero(text[:-1] == ord("}")) + 1]
+    known = np.bincount(after, minlength=256)
+    return bool(known[ord("]")] == count and known[list(b"]},\n")].sum() == len(after))
+
+
 def _are_clean(columns: dict[str, pa.Array]) -> bool:
     """Whether all text is there and not empty, and no size is given."""
     if columns["hash"].null_count or (len(columns["hash"]) and pc.min(pc.binary_length(columns["hash"])).as_py() == 0):
@@ -216,43 +238,39 @@ def _are_clean(columns: dict[str, pa.Array]) -> bool:
 
 
 def _agrees(metas: list[_Meta], pages: npt.NDArray[np.int32], columns: dict[str, pa.Array]) -> bool:
-    """Whether every page's `meta` sums up its specs rightly."""
+    """Whether every page's `meta` sums up its specs rightly, and no spec names a stack twice."""
     if [meta.num_specs for meta in metas] != np.bincount(pages, minlength=len(metas)).tolist():
         return False
     for key, name in _META_LISTS.items():
-        found = distinct(_pairs(pages, columns[name]))
-        if not np.array_equal(found, distinct(_said([getattr(meta, key) for meta in metas], columns[name]))):
+        if _names_by_page(pages, columns[name], len(metas))[:2] != _flat([getattr(meta, key) for meta in metas]):
             return False
     stacks = columns["stacks"].values
-    owners = np.repeat(np.arange(len(pages)), np.diff(columns["stacks"].offsets.to_numpy()))
-    in_stack = _pairs(owners, stacks)
-    if len(distinct(in_stack)) != len(in_stack):  # a stack named twice by one spec
+    specs = np.repeat(np.arange(len(pages)), np.diff(columns["stacks"].offsets.to_numpy()))
+    in_stack = specs * len(stacks.dictionary) + stacks.indices.to_numpy()
+    if len(distinct(in_stack)) != len(in_stack):
         return False
-    in_page = np.sort(_pairs(pages[owners], stacks))
-    found = distinct(in_page)
-    counts = np.diff(np.append(np.searchsorted(in_page, found), len(in_page)))
-    said = _said([list(meta.num_specs_by_stack) for meta in metas], stacks)
-    order = np.argsort(said)
-    said_counts = np.array([count for meta in metas for count in meta.num_specs_by_stack.values()])
+    lengths, names, counts = _names_by_page(pages[specs], stacks, len(metas))
+    by_stack = [meta.num_specs_by_stack for meta in metas]
     return (
-        np.array_equal(found, said[order])
-        and np.array_equal(counts, said_counts[order])
-        and np.array_equal(found, distinct(_said([meta.stacks for meta in metas], stacks)))
+        (lengths, names) == _flat([meta.stacks for meta in metas])
+        and (lengths, names) == _flat(by_stack)
+        and counts == list(chain.from_iterable(page.values() for page in by_stack))
     )
 
 
-def _pairs(owners: npt.NDArray[np.integer], column: pa.DictionaryArray) -> Codes:
-    """Return one number for each pair of owner (a page or a spec) and name."""
-    codes = column.indices.fill_null(len(column.dictionary)).to_numpy()
-    keep = codes < len(column.dictionary)
-    pairs: Codes = owners[keep].astype(np.int64) * (len(column.dictionary) + 1) + codes[keep]
-    return pairs
+def _names_by_page(
+    pages: npt.NDArray[np.int32], column: pa.DictionaryArray, num_pages: int
+) -> tuple[list[int], list[str], list[int]]:
+    """Return how many distinct names each page has, these names page by page and sorted, and how often each stands."""
+    names = sorted(column.dictionary.to_pylist())
+    rank = {name: code for code, name in enumerate(names)}
+    ranks = np.array([rank[name] for name in column.dictionary.to_pylist()], np.int64)
+    if column.null_count:
+        pages, column = pages[column.is_valid().to_numpy(zero_copy_only=False)], column.drop_null()
+    keys, counts = tally(pages * np.int64(len(names)) + ranks[column.indices.to_numpy()], num_pages * len(names))
+    owners = np.bincount(keys // max(len(names), 1), minlength=num_pages)
+    return owners.tolist(), [names[code] for code in (keys % max(len(names), 1)).tolist()], counts.tolist()
 
 
-def _said(names: list[list[str]], column: pa.DictionaryArray) -> Codes:
-    """Return the numbers that `_pairs` would give to these names of each page."""
-    owners = np.repeat(np.arange(len(names)), [len(page) for page in names])
-    flat = pa.array([name for page in names for name in page], pa.string())
-    codes = pc.index_in(flat, value_set=column.dictionary).fill_null(len(column.dictionary)).to_numpy()
-    pairs: Codes = owners * (len(column.dictionary) + 1) + codes
-    return pairs
+def _flat(names: Sequence[Collection[str]]) -> tuple[list[int], list[str]]:
+    return list(map(len, names)), list(chain.from_iterable(names))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
 import pyarrow as pa
 
 from cachestats.rejection import Rejection
@@ -34,8 +35,7 @@ RECORDS = pa.schema(
 Generation = Literal["g0", "g1", "g2", "g3", "g4"]
 
 
-@dataclass(frozen=True)
-class PageInfo:
+class PageInfo(msgspec.Struct, frozen=True):
     """What is known of one page beside its specs."""
 
     origin: str

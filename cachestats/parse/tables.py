@@ -45,8 +45,8 @@ def flatten(pieces: Sequence[Piece]) -> SnapshotTables:
     records = _concatenate(pieces)
     kept, rejections = _distinct(records, pages, snapshot)
     records = records.take(kept)
-    packages = [pages[page].package for page in records.column("page").to_pylist()]
-    specs, variants = _Snapshot(snapshot, packages, records).tables()
+    packages = pa.array([page.package for page in pages], pa.string()).dictionary_encode()
+    specs, variants = _Snapshot(snapshot, packages.take(records.column("page").combine_chunks()), records).tables()
     return SnapshotTables(snapshot, specs, variants, pages, len(records), rejections)
 
 
@@ -118,7 +118,7 @@ def _repeat(records: pa.Table, pages: list[PageInfo], snapshot: str, first: int,
 class _Snapshot:
     """The records of one snapshot in the order of the table `specs`, one a spec."""
 
-    def __init__(self, snapshot: str, packages: list[str], records: pa.Table) -> None:
+    def __init__(self, snapshot: str, packages: pa.DictionaryArray, records: pa.Table) -> None:
         self.snapshot = snapshot
         self.packages = packages
         self.records = records
@@ -133,9 +133,10 @@ class _Snapshot:
         kind_date = naming.snapshot_kind(self.snapshot)[1]
         length = len(owners)
         columns = {
-            "package": _encoded(pa.array(self.packages, pa.string()).dictionary_encode()),
+            "package": _encoded(self.packages),
             "hash": pa.DictionaryArray.from_arrays(np.arange(len(self.records), dtype=np.int32), self._column("hash")),
-            "variants": _encoded(variants.dictionary_encode()),
+            # In the order in which the specs bring them, which is fixed, and cheaper than the order of the alphabet.
+            "variants": variants.dictionary_encode(),
             "size_bytes": self._column("size_bytes"),
             **{name: _encoded(self._column(name)) for name in ("version", "platform", "os", "target")},
             "compiler": _encoded(self._column("compiler"), lambda text: naming.canonical_compiler(text)[0]),
@@ -202,7 +203,7 @@ class _Snapshot:
 
     def _with_null(self, owners: Codes, codes: Codes, names: list[str]) -> tuple[Codes, pa.Array, list[str]]:
         """Give a spec that has no entry one entry that is null."""
-        without = np.setdiff1d(np.arange(len(self.records)), owners, assume_unique=False)
+        without = np.flatnonzero(np.bincount(owners, minlength=len(self.records)) == 0)
         all_owners = np.concatenate([owners, without])
         order = np.argsort(all_owners, kind="stable")
         all_codes = np.concatenate([codes, np.full(len(without), -1)])[order].astype(np.int32)
@@ -222,8 +223,11 @@ def _variant_order(text: str) -> tuple[str, str]:
 def _encoded(column: pa.DictionaryArray, canonical: Callable[[str], str | None] = str) -> pa.DictionaryArray:
     """Give a dictionary column canonical names, and its dictionary a fixed order with no name unused."""
     indices = column.indices.fill_null(-1).to_numpy()
-    used = set(np.unique(indices).tolist())
-    spelled = [canonical(text) if code in used else None for code, text in enumerate(column.dictionary.to_pylist())]
+    used = np.bincount(indices + 1, minlength=len(column.dictionary) + 1)[1:] > 0
+    spelled = [
+        canonical(text) if is_used else None
+        for text, is_used in zip(column.dictionary.to_pylist(), used.tolist(), strict=True)
+    ]
     names = sorted({text for text in spelled if text is not None})
     code = {text: position for position, text in enumerate(names)}
     # One more place at the end, which the -1 of a null finds.

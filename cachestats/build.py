@@ -186,7 +186,7 @@ class _Build:
             self.rejections += tables.rejections
             found = self.snapshots[name]
             found.rows = {"specs": tables.specs.num_rows, "variants": tables.variants.num_rows}
-            found.targets = set(tables.specs.column("target").unify_dictionaries().chunk(0).dictionary.to_pylist())
+            found.targets = _names(tables, "target")
             found.row = extra | _snapshot_row(tables, found.sources)
             logger.info("%s: %s specs, packages: %s", name, f"{tables.num_specs:,}", f"{found.row['num_packages']:,}")
 
@@ -318,7 +318,6 @@ def _load(path: Path, snapshot: str) -> Piece:
 
 def _snapshot_row(tables: SnapshotTables, sources: set[str]) -> dict[str, Any]:
     kind, day = snapshot_kind(tables.snapshot)
-    stacks = set(tables.specs.column("stack").unify_dictionaries().chunk(0).dictionary.to_pylist())
     return {
         "snapshot": tables.snapshot,
         "kind": kind,
@@ -326,10 +325,14 @@ def _snapshot_row(tables: SnapshotTables, sources: set[str]) -> dict[str, Any]:
         "source": "; ".join(sorted(sources)),
         "generation": "+".join(sorted({page.generation for page in tables.pages})),
         "num_pages": len(tables.pages),
-        "num_packages": len({page.package for page in tables.pages if page.num_specs}),
+        "num_packages": len(_names(tables, "package")),
         "num_specs": tables.num_specs,
-        "num_stacks": len(stacks - {ROOT_STACK}),
+        "num_stacks": len(_names(tables, "stack") - {ROOT_STACK}),
     }
+
+
+def _names(tables: SnapshotTables, column: str) -> set[str]:
+    return {name for chunk in tables.specs.column(column).chunks for name in chunk.dictionary.to_pylist()}
 
 
 def _is_page_wide(row: Rejection) -> bool:

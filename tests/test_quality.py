@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 
@@ -19,3 +20,37 @@ def test_clean(command: str) -> None:
         [sys.executable, "-m", *command.split()], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# Data flows one way: a module may import what stands in an earlier line, or in its own.
+HOUSE = (
+    "errors schema naming",
+    "rejection targets",
+    "sources",
+    "parse",
+    "dataset",
+    "build",
+    "analysis",
+    "plots",
+    "cli",
+)
+
+
+def test_modules_import_only_leftwards() -> None:
+    rank = {part: place for place, parts in enumerate(HOUSE) for part in parts.split()}
+    for path in sorted((ROOT / "cachestats").rglob("*.py")):
+        part = path.relative_to(ROOT / "cachestats").parts[0].removesuffix(".py")
+        if part in ("__init__", "__main__"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cachestats."):
+                imported = str(node.module).split(".")[1]
+                assert rank[imported] <= rank[part], f"{path} imports {node.module}"
+
+
+def test_only_the_edges_touch_the_disk() -> None:
+    for part in ("parse", "analysis"):
+        for path in (ROOT / "cachestats" / part).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = [alias.name for alias in getattr(node, "names", ()) if isinstance(alias, ast.alias)]
+                assert not {"os", "pathlib", "Path", "shutil", "io"} & set(names), f"{path} imports {names}"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from cachestats.plots.saving import save_plot
     from cachestats.schema import data_dictionary
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "CachestatsError": "errors",
     "Dataset": "dataset",

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 import pyarrow as pa
 
+from cachestats import __version__
 from cachestats.dataset import Dataset, Writer, open_dataset, reported
 from cachestats.errors import RejectedError, ShrinkError, SourceError
 from cachestats.naming import ROOT_STACK, snapshot_kind, snapshot_order
@@ -30,12 +30,11 @@ from cachestats.parse.tables import SnapshotTables, flatten
 from cachestats.rejection import Rejection, to_table
 from cachestats.schema import SCHEMA_VERSION, SNAPSHOTS
 from cachestats.sources import Page, Source, open_sources
-from cachestats.targets import targets_table
+from cachestats.targets import archspec_version, targets_table
 
 logger = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 8 << 20
-_MADE_BY = {name: version(name) for name in ("cachestats", "archspec")}
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -227,11 +226,14 @@ class _Build:
         rows.sort(key=lambda row: str(row["snapshot"]))
         snapshots = pa.Table.from_pylist(rows, schema=SNAPSHOTS.arrow())
 
-        origins = {row.origin for row in self.rejections}
+        places = tuple(f"{reader.name}{mark}" for reader in readers for mark in ("/", "!"))
+        read_again = {reader.name for reader in readers}
         kept = [
             Rejection(**row)
             for row in self.writer.read("rejected").to_pylist()
-            if row["snapshot"] not in self.snapshots and row["origin"] not in origins
+            if row["snapshot"] not in self.snapshots
+            and row["origin"] not in read_again
+            and not row["origin"].startswith(places)
         ]
         rejected = to_table([*kept, *self.rejections])
         known = self.writer.read("targets").column("target").to_pylist()
@@ -249,7 +251,7 @@ class _Build:
         self.writer.publish(
             {
                 "schema_version": SCHEMA_VERSION,
-                "made_by": _MADE_BY,
+                "made_by": {"cachestats": __version__, "archspec": archspec_version()},
                 "sources": dict(sorted(sources.items())),
                 "snapshots": dict(sorted(counts.items())),
                 "tables": {

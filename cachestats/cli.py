@@ -8,26 +8,26 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
 
-from cachestats.errors import ArgumentError, CachestatsError
+from cachestats.errors import ArgumentError, CachestatsError, DatasetError
 from cachestats.schema import SPECS, TABLES
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from cachestats.build import Progress
+
 T = TypeVar("T")
 
 FORMATS = ("table", "csv", "json", "markdown", "parquet")
-
-talk = Console(stderr=True, highlight=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -60,9 +60,13 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; nothing was published", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        # Python would complain once more when it closes stdout.
+        if sys.stdout:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # then whoever read our output has seen enough
+            click.echo(f"error: cannot write to stdout: {error.strerror}\nhint: use --out", err=True)
+            sys.exit(DatasetError.exit_code)
 
 
 class _Share(click.ParamType[float]):
@@ -89,7 +93,7 @@ class _Where(click.ParamType[tuple[str, str]]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         column, equals, wanted = str(value).partition("=")
         columns = [column.name for column in SPECS.columns if column.dtype == "string"]
-        if not equals or column not in columns:
+        if not equals or column not in columns or not wanted.isprintable():
             near = get_close_matches(column, columns, 1)
             advice = f"; try {near[0]}={wanted or 'VALUE'}" if near else ""
             self.fail(f"expected COLUMN=VALUE with one of {', '.join(columns)}, found {value!r}{advice}", param, ctx)
@@ -100,9 +104,19 @@ def _dataset_argument(function: Callable[..., None]) -> Callable[..., None]:
     @click.argument("dataset", type=click.Path(path_type=Path))
     @wraps(function)
     def opened(*, dataset: Path, **options: Any) -> None:
+        import pyarrow as pa
+        from narwhals.exceptions import NarwhalsError
+        from polars.exceptions import PolarsError
+
         from cachestats.dataset import open_dataset
 
-        function(dataset=open_dataset(dataset), **options)
+        try:
+            function(dataset=open_dataset(dataset), **options)
+        except (PolarsError, NarwhalsError, pa.ArrowException) as error:
+            raise DatasetError(
+                f"expected whole Parquet files in {dataset}, found one that cannot be read: {error}",
+                hint="build the dataset again",
+            ) from error
 
     return opened
 
@@ -182,17 +196,16 @@ def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
     from cachestats.build import build_dataset
 
     _log()
-    with _Progress() as progress:
+    with _progress_bar() as progress:
         dataset = build_dataset(*sources, out=out, progress=progress, **options)
     counts = dataset.manifest["tables"]
     specs = sum(snapshot["num_specs"] for snapshot in dataset.manifest["snapshots"].values())
-    talk.print(
+    _talk(
         f"{out}: {len(dataset.manifest['snapshots']):,} snapshots, {specs:,} specs in {counts['specs']:,} rows, "
         f"{counts['rejected']:,} rejected rows",
-        soft_wrap=True,
     )
     if counts["rejected"]:
-        talk.print(f"see them with: cachestats rejected {out}", soft_wrap=True, markup=False)
+        _talk(f"see them with: cachestats rejected {out}")
 
 
 @cli.command()
@@ -209,13 +222,11 @@ def info(dataset: Any, form: str, out: Path | None) -> None:
     shown = ("snapshot", "num_pages", "num_packages", "num_specs", "num_stacks", "num_rejected", "generation", "source")
     _emit(frame[order].select(shown) if form == "table" else frame[order], form, out)
     for name, source in dataset.manifest["sources"].items():
-        talk.print(
+        _talk(
             f"read from {name} ({source['kind']}): {source['pages']:,} pages, {source['passed_over']:,} other files",
-            soft_wrap=True,
-            markup=False,
         )
     total = frame.select(pl.col("num_specs").sum()).item()
-    talk.print(f"{frame.height:,} snapshots, {total:,} specs; schema version {dataset.manifest['schema_version']}")
+    _talk(f"{frame.height:,} snapshots, {total:,} specs; schema version {dataset.manifest['schema_version']}")
 
 
 @cli.command()
@@ -235,13 +246,11 @@ def coverage(dataset: Any, form: str, out: Path | None, **question: Any) -> None
     answer = (coverage_matrix if form in {"table", "markdown"} else count)(specs, **axes)
     _emit(answer, form, out, percent=axes["measure"] == "share")
     if answer.is_empty():
-        talk.print(f"no specs in {where}", markup=False, soft_wrap=True)
+        _talk(f"no specs in {where}")
     elif form in {"table", "markdown"}:
-        talk.print(
+        _talk(
             f"{axes['measure']} of {where}: {answer.height:,} rows ({axes['rows']}) "
             f"by {answer.width - 1:,} columns ({axes['columns']})",
-            markup=False,
-            soft_wrap=True,
         )
 
 
@@ -268,7 +277,7 @@ def plot_coverage(dataset: Any, out: Path, **question: Any) -> None:
     if matrix.is_empty():
         raise ArgumentError(f"expected something to draw, found no specs in {where}", hint="ask for less with --where")
     save_plot(draw(matrix), out)
-    talk.print(f"wrote {out}", markup=False, soft_wrap=True)
+    _talk(f"wrote {out}")
 
 
 @cli.command()
@@ -282,7 +291,7 @@ def export(dataset: Any, table: str, out: Path) -> None:
     from cachestats.dataset import export_table
 
     rows = export_table(dataset, table, out)
-    talk.print(f"wrote {rows:,} rows of {table} to {out}", markup=False, soft_wrap=True)
+    _talk(f"wrote {rows:,} rows of {table} to {out}")
 
 
 @cli.command()
@@ -304,10 +313,8 @@ def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, ou
     by_rule = frame.group_by("severity", "rule").len().sort("len", "rule", descending=[True, False])
     summary = ", ".join(f"{count:,} {kind} {name}" for kind, name, count in by_rule.iter_rows())
     lost = frame["num_specs"].sum()
-    talk.print(
+    _talk(
         f"{frame.height:,} of {everything.height:,} rows, {lost:,} specs left out{': ' if summary else ''}{summary}",
-        markup=False,
-        soft_wrap=True,
     )
 
 
@@ -355,10 +362,19 @@ def _question(
     return specs, axes, ", ".join(words)
 
 
+def _talk(words: str) -> None:
+    click.echo(words, err=True)
+
+
 def _emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = False) -> None:
     """Write a frame to a file or to stdout."""
     if form == "table":
-        _write(_table(frame, percent=percent, to_terminal=out is None and sys.stdout.isatty()).encode(), out)
+        _write(
+            _table(
+                frame, percent=percent, to_terminal=out is None and sys.stdout is not None and sys.stdout.isatty()
+            ).encode(),
+            out,
+        )
     elif form == "markdown":
         import polars as pl
 
@@ -379,7 +395,7 @@ def _emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = F
     else:
         import io
 
-        if out is None and sys.stdout.isatty():
+        if out is None and sys.stdout is not None and sys.stdout.isatty():
             raise ArgumentError("expected a file for parquet, found a terminal", hint="add --out FILE.parquet")
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
@@ -388,11 +404,11 @@ def _emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = F
 
 def _write(data: bytes, out: Path | None) -> None:
     if out is None:
+        if sys.stdout is None:
+            raise DatasetError("expected somewhere to write to, found stdout closed", hint="use --out")
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
-    from cachestats.errors import DatasetError
-
     try:
         out.write_bytes(data)
     except OSError as error:
@@ -402,6 +418,7 @@ def _write(data: bytes, out: Path | None) -> None:
 def _table(frame: pl.DataFrame, *, percent: bool, to_terminal: bool) -> str:
     """Return a frame as a table that fits the terminal; in a file or a pipe it is as wide as it has to be."""
     from rich import box
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -415,10 +432,9 @@ def _table(frame: pl.DataFrame, *, percent: bool, to_terminal: bool) -> str:
         width += 3 + max(cell.cell_len for cell in (Text(name), *cells))
         # Text can be folded; a number that is folded is a wrong number.
         if is_number and width > console.width:
-            talk.print(
+            _talk(
                 f"{frame.width - len(columns)} more columns do not fit the terminal: "
                 "make it wider, or use --format or --out",
-                markup=False,
             )
             break
         table.add_column(Text(name), justify="right" if is_number else "left", overflow="fold")
@@ -440,31 +456,28 @@ def _cell(value: object, *, percent: bool) -> str:
 
 def _log() -> None:
     """On a terminal only warnings, since there is a progress bar; elsewhere lines that a log can keep."""
-    level = logging.WARNING if talk.is_terminal else logging.INFO
+    level = logging.WARNING if sys.stderr.isatty() else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
 
 
-class _Progress:
-    """A progress bar on a terminal, nothing elsewhere."""
+@contextmanager
+def _progress_bar() -> Iterator[Progress | None]:
+    """Give a progress bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich import progress
+    from rich.console import Console
 
-    def __enter__(self) -> Callable[..., Any]:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+    )
 
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=talk,
-            disable=not talk.is_terminal,
-            transient=True,
-        )
-        self._progress.start()
-        return self._track
+    def track(iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]:
+        return bar.track(iterable, task_id=bar.add_task(f"{desc} ({unit})", total=total))
 
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def _track(self, iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]:
-        task = self._progress.add_task(f"{desc} ({unit})", total=total)
-        return self._progress.track(iterable, task_id=task)
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield track

@@ -11,9 +11,10 @@
 Every file holds all columns of its table, `snapshot` too, so that a tool needs no partition keys from folder names:
 `read_parquet('DATASET/specs/*.parquet')` works anywhere, and the statistics let it skip the snapshots not asked for.
 
-A writer puts new files below `.staging`, then renames a list of them, `commit.json`, into place. That rename is the
-moment of publication: before it the dataset is the old one. After it the files are moved to where they belong, and
-whoever finds the list after a crash finishes the moves. A killed process leaves the old snapshot or the new one.
+A writer puts new files below the folder `.cachestats`, then renames a list of them, `commit.json`, into place there.
+That rename is the moment of publication: before it the dataset is the old one. After it the files are moved to where
+they belong, and whoever finds the list after a crash finishes the moves. A killed process leaves the old snapshot or
+the new one.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import filelock
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -43,14 +45,39 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
-_STAGING = ".staging"
-_NEW = f"{_STAGING}/new"
-_COMMIT = f"{_STAGING}/commit.json"
-_LOCK = ".lock"
+_STATE = ".cachestats"
+_LOCK = f"{_STATE}/lock"
+_NEW = f"{_STATE}/new"
+_SCRATCH = f"{_STATE}/scratch"
+_COMMIT = f"{_STATE}/commit.json"
 
 # Hashes repeat over a whole snapshot: with a million rows their dictionary is written once. Pages have an index too.
 _ROW_GROUP = 1 << 20
 _RECOVERY_SECONDS = 10
+
+
+class _Version(msgspec.Struct):
+    schema_version: int
+
+
+class _Source(msgspec.Struct):
+    kind: str
+    pages: int
+    passed_over: int
+
+
+class _Snapshot(msgspec.Struct):
+    num_specs: int
+    rows: dict[str, int]
+
+
+class _Manifest(_Version):
+    """What `manifest.json` holds; it is handed out as plain dictionaries."""
+
+    made_by: dict[str, str]
+    sources: dict[str, _Source]
+    snapshots: dict[str, _Snapshot]
+    tables: dict[str, int]
 
 
 class Dataset:
@@ -263,6 +290,8 @@ class Writer:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, wait: float) -> None:
+        if not os.fspath(path):
+            raise DatasetError("expected a folder to write to, found an empty path", hint="give '.' for this one")
         self.path = Path(path)
         self._lock = filelock.FileLock(self.path / _LOCK)
         self._wait = wait
@@ -270,37 +299,31 @@ class Writer:
 
     def __enter__(self) -> Self:
         with reported(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+            self._refuse_foreign()
+            (self.path / _STATE).mkdir(parents=True, exist_ok=True)
             self._acquire()
-        try:
-            with reported(self.path):
+            try:
                 _move(self.path)
-                shutil.rmtree(self.path / _STAGING, ignore_errors=True)
+                self._clean()
                 self.manifest = _read_manifest(self.path)
-                if self.manifest is None and (other := [p for p in self.path.iterdir() if not p.name.startswith(".")]):
-                    raise DatasetError(
-                        f"expected a dataset or an empty folder, found {self.path} with {other[0].name} in it",
-                        hint="give another folder to write to",
-                    )
-                (self.path / _NEW).mkdir(parents=True)
-        except BaseException:
-            self._lock.release()
-            raise
+                (self.path / _NEW).mkdir()
+                (self.path / _SCRATCH).mkdir()
+            except BaseException:
+                self._lock.release()
+                raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if not (self.path / _COMMIT).exists():
-            shutil.rmtree(self.path / _STAGING, ignore_errors=True)
+            self._clean()
         self._lock.release()
 
     @property
     def scratch(self) -> Path:
         """A folder for intermediate files, gone when the writer is done."""
-        folder = self.path / _STAGING / "scratch"
-        folder.mkdir(exist_ok=True)
-        return folder
+        return self.path / _SCRATCH
 
     def stage(self, table: str, data: pa.Table, snapshot: str | None = None) -> None:
         """Write a table, or one snapshot of it, beside the dataset. `data` is sorted as the table is declared."""
@@ -313,19 +336,41 @@ class Writer:
         self._staged.append(str(file.relative_to(self.path / _NEW)))
 
     def read(self, table: str) -> pa.Table:
-        """Return a small table as it was before, empty where there was none."""
+        """Return a small table as it was before, empty where there was no dataset."""
         declared = TABLES[table]
+        if self.manifest is None:
+            return declared.arrow().empty_table()
         file = _file(self.path, declared, None)
-        return pq.read_table(file) if file.exists() else declared.arrow().empty_table()
+        try:
+            return pq.read_table(file, schema=declared.arrow())
+        except (OSError, pa.ArrowException) as error:
+            raise DatasetError(
+                f"expected the table {table} in {file}, found none that can be read: {error}",
+                hint="build the dataset again, into a new folder",
+            ) from error
 
     def publish(self, manifest: dict[str, Any]) -> None:
         """Put everything that was staged into its place, and the manifest last."""
         with reported(self.path):
             (self.path / _NEW / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-            draft = self.path / _STAGING / "draft.json"
+            draft = self.path / _STATE / "draft.json"
             draft.write_text(json.dumps([*sorted(self._staged), MANIFEST]), encoding="utf-8")
             os.replace(draft, self.path / _COMMIT)
             _move(self.path)
+
+    def _refuse_foreign(self) -> None:
+        """Leave a folder alone that holds anything but a dataset, or what is left of a first build that was killed."""
+        if not self.path.exists() or (self.path / MANIFEST).exists() or (self.path / _STATE).exists():
+            return
+        if others := sorted(path.name for path in self.path.iterdir()):
+            raise DatasetError(
+                f"expected a dataset or an empty folder, found {self.path} with {others[0]} in it",
+                hint="give another folder to write to",
+            )
+
+    def _clean(self) -> None:
+        for folder in (_NEW, _SCRATCH):
+            shutil.rmtree(self.path / folder, ignore_errors=True)
 
     def _acquire(self) -> None:
         try:
@@ -346,7 +391,13 @@ def _move(folder: Path) -> None:
     commit = folder / _COMMIT
     if not commit.exists():
         return
-    for name in json.loads(commit.read_text(encoding="utf-8")):
+    try:
+        names = msgspec.json.decode(commit.read_bytes(), type=list[str])
+    except msgspec.DecodeError as error:
+        raise DatasetError(
+            f"expected a list of files in {commit}, found: {error}", hint="build the dataset again, into a new folder"
+        ) from error
+    for name in names:
         staged, target = folder / _NEW / name, folder / name
         if staged.exists():
             target.parent.mkdir(exist_ok=True)
@@ -369,22 +420,21 @@ def _finish_moves(folder: Path) -> None:
 
 def _read_manifest(folder: Path) -> dict[str, Any] | None:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        version = manifest["schema_version"]
-        complete = {"sources", "snapshots", "tables"} <= manifest.keys()
+        data = (folder / MANIFEST).read_bytes()
+        version = msgspec.json.decode(data, type=_Version).schema_version
+        if version == SCHEMA_VERSION:
+            return dict(msgspec.to_builtins(msgspec.json.decode(data, type=_Manifest)))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, msgspec.DecodeError, RecursionError) as error:
         raise DatasetError(
             f"expected a manifest in {folder / MANIFEST}, found one that cannot be read: {error}",
             hint="build the dataset again, into a new folder",
         ) from error
-    if version != SCHEMA_VERSION or not complete:
-        raise DatasetError(
-            f"expected a dataset of schema version {SCHEMA_VERSION}, found version {version} in {folder}",
-            hint="build the dataset again, into a new folder, with `cachestats build`",
-        )
-    return dict(manifest)
+    raise DatasetError(
+        f"expected a dataset of schema version {SCHEMA_VERSION}, found version {version} in {folder}",
+        hint="build the dataset again, into a new folder, with `cachestats build`",
+    )
 
 
 def _file(folder: Path, table: Table, snapshot: str | None) -> Path:

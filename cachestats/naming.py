@@ -6,6 +6,7 @@ written. Everything here takes and returns plain text, and is called once per di
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 from datetime import date
@@ -32,6 +33,7 @@ _PRESENT_COMPILER_NAMES = {
 
 _WEEKLY = re.compile(r"develop-(\d{4})-(\d\d)-(\d\d)")
 _RELEASE = re.compile(r"v\d+(\.\d+)+")
+_MAX_STEM = 200
 _NEEDS_QUOTES = re.compile(r"[\s'\"\\]")
 
 
@@ -54,14 +56,20 @@ def canonical_compiler(text: str | None) -> tuple[str | None, str | None, str | 
 
 
 def canonical_variant(text: str) -> str:
-    """Return a variant with `=` between name and value, also where Spack wrote `:=`.
+    """Return a variant with `=` between name and value, also where Spack wrote `:=`, and the value without quotes.
+
+    Spack puts a value in quotes that holds anything but letters, digits and a few signs.
 
     Examples
     --------
     >>> canonical_variant("processes:=eett,ppllj")
     'processes=eett,ppllj'
+    >>> canonical_variant("languages='c,c++'")
+    'languages=c,c++'
     """
     name, equals, value = text.partition("=")
+    while len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        value = value[1:-1]
     return f"{name.removesuffix(':')}={value}" if equals else text
 
 
@@ -89,9 +97,12 @@ def quote_variant(text: str) -> str:
     Examples
     --------
     >>> quote_variant("~mpi"), quote_variant("cflags=-O2 -g")
-    ('~mpi', "'cflags=-O2 -g'")
+    ('~mpi', "cflags='-O2 -g'")
     """
-    return shlex.quote(text) if not text or _NEEDS_QUOTES.search(text) else text
+    name, equals, value = text.partition("=")
+    if _NEEDS_QUOTES.search(name):
+        return shlex.quote(text)
+    return f"{name}{equals}{shlex.quote(value)}" if _NEEDS_QUOTES.search(value) else text
 
 
 def split_variants(text: str) -> list[str]:
@@ -99,7 +110,7 @@ def split_variants(text: str) -> list[str]:
 
     Examples
     --------
-    >>> split_variants("~mpi 'cflags=-O2 -g'")
+    >>> split_variants("~mpi cflags='-O2 -g'")
     ['~mpi', 'cflags=-O2 -g']
     """
     return shlex.split(text)
@@ -158,7 +169,8 @@ def file_stem(snapshot: str) -> str:
     """Return a file name for a snapshot that no file system, glob or Hadoop reader trips over.
 
     Letters, digits, `.`, `-` and inner `_` stand for themselves, the rest is percent-encoded; readers of Parquet
-    folders hide names that start with `.` or `_`, so there these are encoded too.
+    folders hide names that start with `.` or `_`, so there these are encoded too. Of a name that is too long for a file
+    the end is replaced by a checksum of it.
 
     Examples
     --------
@@ -166,4 +178,6 @@ def file_stem(snapshot: str) -> str:
     ('develop-2025-03-09', '%2E.%2Fx')
     """
     encoded = quote(snapshot, safe="").replace("~", "%7E")
+    if len(encoded) > _MAX_STEM:
+        encoded = f"{encoded[: _MAX_STEM - 17]}-{hashlib.sha256(snapshot.encode()).hexdigest()[:16]}"
     return f"%{ord(encoded[0]):02X}{encoded[1:]}" if encoded[:1] in {".", "_"} else encoded

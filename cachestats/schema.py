@@ -122,7 +122,7 @@ SPECS = Table(
             "variants",
             "string",
             "All variants, sorted by name, in one string: `+shared build_system=cmake`. "
-            "A variant with white space or quotes in it stands in shell quotes.",
+            "A value with white space or quotes in it stands in shell quotes.",
         ),
         Column("size_bytes", "int64", "Size of the binary; null where the source does not say.", True, "bytes"),
     ),

@@ -20,6 +20,19 @@ def _known() -> dict[str, Any]:
     return dict(archspec.cpu.TARGETS)
 
 
+def archspec_version() -> str:
+    """Return the version of archspec that `targets` comes from.
+
+    Examples
+    --------
+    >>> archspec_version().count(".")
+    2
+    """
+    import archspec
+
+    return str(archspec.__version__)
+
+
 def targets_table(seen: Iterable[str] = ()) -> pa.Table:
     """Return the table `targets`: for each microarchitecture, the machines that run binaries built for it.
 

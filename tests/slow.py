@@ -57,7 +57,13 @@ def _compiler(text: str) -> tuple[str | None, str | None, str | None]:
 
 
 def _variant(text: str) -> str:
-    return re.sub(r"^([^=]*?):=", r"\1=", text, count=1, flags=re.DOTALL)
+    match = re.fullmatch(r"([^=]*?):?=(.*)", text, re.DOTALL)
+    if not match:
+        return text
+    name, value = match.groups()
+    while quoted := re.fullmatch(r"(['\"])(.*)\1", value, re.DOTALL):
+        value = quoted[2]
+    return f"{name}={value}"
 
 
 def _parts(text: str) -> tuple[str, list[str]]:
@@ -68,4 +74,9 @@ def _parts(text: str) -> tuple[str, list[str]]:
 
 
 def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\"'\"'") + "'" if re.search(r"[\s'\"\\]", text) else text
+    head, equals, tail = text.partition("=")
+    if not re.search(r"[\s'\"\\]", text):
+        return text
+    if re.search(r"[\s'\"\\]", head):
+        head, equals, tail = "", "", text
+    return head + equals + "'" + tail.replace("'", "'\"'\"'") + "'"

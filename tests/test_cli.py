@@ -140,6 +140,20 @@ def test_exit_codes_tell_what_went_wrong(demo: cs.Dataset, tmp_path: Path) -> No
         assert words in run(*arguments, code=code).stderr.decode()
 
 
+def test_odd_places_to_write_to_are_no_tracebacks(demo: cs.Dataset, tmp_path: Path) -> None:
+    python = f"{sys.executable} -m cachestats"
+    for command, code in (
+        (f"{python} dictionary > /dev/full", 12),
+        (f"{python} coverage {demo.path} --rows os --columns target >&-", 12),
+        (f"{python} build {SEEDS} --out '{tmp_path}/y[/red]y'", 0),
+        (f"{python} coverage {demo.path} --rows os --columns target --where $'os=\\xff'", 2),
+    ):
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        assert "y[/red]y: 2 snapshots" in done.stderr or code
+
+
 def test_a_reader_that_leaves_early_is_no_error(demo: cs.Dataset) -> None:
     command = f"{sys.executable} -m cachestats dictionary --format json | head -c 10"
     done = subprocess.run(command, shell=True, capture_output=True, check=True, timeout=60)

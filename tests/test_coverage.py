@@ -140,6 +140,21 @@ def test_a_name_that_is_also_the_name_of_the_other_axis_keeps_its_column() -> No
     assert matrix.rows(named=True) == [{"stack": "e4s", "stack (package)": 1}]
 
 
+def test_a_missing_name_is_not_taken_for_one_that_is_called_so() -> None:
+    specs = pl.DataFrame(
+        {
+            "snapshot": "s",
+            "hash": ["h", "i", "j"],
+            "compiler_name": [None, "none", "stack"],
+            "stack": ["stack (os)"] * 3,
+        }
+    ).with_columns(package=pl.Series(["stack", "stack (package)", "z"]))
+    matrix = cs.coverage_matrix(specs, rows="compiler_name", columns="stack")
+    assert matrix["compiler_name"].to_list() == ["(none)", "none", "stack"]
+    matrix = cs.coverage_matrix(specs, rows="stack", columns="package")
+    assert matrix.columns == ["stack", "(stack (package))", "stack (package)", "z"]
+
+
 @pytest.mark.parametrize(
     ("question", "message"),
     [

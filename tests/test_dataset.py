@@ -220,7 +220,7 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new(two: tuple[Path, Path, Pat
         seen.add(found == after)
         # Whatever was left behind is no hindrance to the next build.
         assert state(cs.build_dataset(new, out=tmp_path / f"{count}")) == after
-        assert not (tmp_path / f"{count}/.staging").exists()
+        assert not (tmp_path / f"{count}/.cachestats/new").exists()
         if "done" in done.stdout:
             break
         assert done.returncode == -signal.SIGKILL, done.stderr
@@ -252,7 +252,7 @@ def test_a_kill_at_any_time_leaves_the_old_or_the_new(site: Path, tmp_path: Path
 
 def test_a_second_build_waits_or_says_that_another_is_running(two: tuple[Path, Path, Path]) -> None:
     path, _, new = two
-    lock = filelock.FileLock(path / ".lock", thread_local=False)
+    lock = filelock.FileLock(path / ".cachestats/lock", thread_local=False)
     lock.acquire()
     with pytest.raises(BusyError, match="another process is writing"):
         cs.build_dataset(new, out=path, wait=0.1)

@@ -53,6 +53,13 @@ variants = st.one_of(
     st.builds("{}={}".format, names, names),
     st.builds("{}:={},{}".format, names, names, names),
     st.sampled_from(["patches=0b8a3b8,9c1f2c1", "cflags=-O2 -g", "build_system=cmake", "libs=shared,static,shared"]),
+    st.builds(
+        "{}={}{}{}".format,
+        names,
+        st.shared(st.sampled_from("'\""), key="q"),
+        names,
+        st.shared(st.sampled_from("'\""), key="q"),
+    ),
     names,
 )
 compilers = st.sampled_from(

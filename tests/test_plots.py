@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -84,7 +85,7 @@ ODD = {
     "long names": matrix(
         4, 4, name="a-very-long-name-of-a-package-that-goes-on-and-on-{}", column="so-is-this-target-{}"
     ),
-    "odd names": matrix(4, 2, name="$x_{}$\n<b>^\\frac", column="$y${}%&"),
+    "odd names": matrix(4, 2, name="$x_{}$\n<b>^\\frac\x01\ufffe", column="$\\frac${}%&"),
     "all zero": matrix(3, 3, big=1),
     "shares": matrix(3, 3).with_columns(pl.exclude("package") / 40),
 }
@@ -135,6 +136,13 @@ def test_the_same_picture_gives_the_same_bytes(kind: str, demo: cs.Dataset, tmp_
     assert (tmp_path / f"one.{kind}").read_bytes() == (tmp_path / f"two.{kind}").read_bytes()
     if kind == "svg":
         assert not re.search(r"\d{4}-\d\d-\d\dT", (tmp_path / "one.svg").read_text()), "no date of the day"
+
+
+def test_odd_names_make_no_odd_files(tmp_path: Path) -> None:
+    specs = pl.DataFrame({"snapshot": ["$\\frac$"], "hash": ["h"], "package": ["\x01\ufffe"], "os": ["$a"]})
+    cs.save_plot(cs.plot_coverage(cs.coverage_matrix(specs, rows="package", columns="os")), tmp_path / "odd.svg")
+    assert ElementTree.parse(tmp_path / "odd.svg").getroot().tag.endswith("svg")
+    assert cs.plot_coverage(pl.DataFrame({"package": [None], "x": [1]})).get_yticklabels()[0].get_text() == "none"
 
 
 def test_it_draws_on_the_axes_it_is_given(demo: cs.Dataset) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -121,10 +121,10 @@ def coverage_matrix(
     │ py-propcache ┆ 33      ┆ 0           ┆ 0           ┆ 0       ┆ 35        │
     └──────────────┴─────────┴─────────────┴─────────────┴─────────┴───────────┘
     """
-    cells = coverage(specs, rows=rows, columns=columns, measure=measure, of=of, root=root).with_columns(
-        pl.col(rows).fill_null("none" if rows != "stack" else "no stack"),
-        pl.col(columns).fill_null("none" if columns != "stack" else "no stack"),
-    )
+    cells = coverage(specs, rows=rows, columns=columns, measure=measure, of=of, root=root)
+    for axis in (rows, columns):
+        nothing = _unused("no stack" if axis == "stack" else "none", cells[axis])
+        cells = cells.with_columns(pl.col(axis).fill_null(nothing))
     row_names = sorted(cells[rows].unique(), key=_ORDER.get(rows, natural_key))
     column_names = sorted(cells[columns].unique(), key=_ORDER.get(columns, natural_key))
     zero = 0.0 if measure == "share" else 0
@@ -133,7 +133,9 @@ def coverage_matrix(
         {rows: row_names}
         | {
             # A package may be called as the other axis is.
-            name if name != rows else f"{name} ({columns})": [values.get((row, name), zero) for row in row_names]
+            (name if name != rows else _unused(f"{name} ({columns})", column_names)): [
+                values.get((row, name), zero) for row in row_names
+            ]
             for name in column_names
         },
         schema_overrides={rows: pl.String},
@@ -142,6 +144,13 @@ def coverage_matrix(
     matrix.whole = of if measure == "share" else None
     matrix.snapshots = _snapshots(specs)
     return matrix
+
+
+def _unused(name: str, names: Collection[str] | pl.Series) -> str:
+    """Return the name, in as many brackets as it takes to be none of `names`."""
+    while name in names:
+        name = f"({name})"
+    return name
 
 
 def _checked(specs: IntoFrame, rows: str, columns: str, measure: str, of: str, root: bool) -> Any:

@@ -10,7 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import yaml
@@ -25,8 +25,8 @@ MAX_YAML_CHARACTERS = 4 << 20
 _MAX_DEPTH = 50
 _MAX_NAME = 200
 
-# libyaml reads ten times as fast as the pure Python loader, and is not there on every platform.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_ONCE = ("title", "categories", "meta", "spec_details")
+_REPEATED = "\0repeated"  # where the JSON reader notes the keys that an object has twice; no key of a page's
 
 _JSON_LINE = re.compile(r"^(meta|spec_details): (.*)$", re.MULTILINE)
 _META_LISTS = {
@@ -37,6 +37,21 @@ _META_LISTS = {
     "versions": "versions",
     "stacks": "stacks",
 }
+
+
+# libyaml reads ten times as fast as the pure Python loader, and is not there on every platform.
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML without types that text could be taken for: a version 1.0 or 2024-09-26 is text as it stands."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", r"[-+]?(0|[1-9][0-9]{0,17})", "-+0123456789"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
 
 
 class PageError(Exception):
@@ -94,11 +109,13 @@ def folder_findings(page: Page, snapshot: str, package: str) -> list[Rejection]:
 class _Reader:
     def __init__(self, page: Page) -> None:
         self.page = page
-        front_matter = _front_matter(page.data)
+        front_matter, rest = _front_matter(page.data)
         if "spec_details" not in front_matter:
             raise _no_details(front_matter)
         self.front_matter = front_matter
-        self.package = _text(front_matter.get("title"), "title", "the name of the package")
+        entries = front_matter["spec_details"]
+        lost = len(entries) if isinstance(entries, list) else None
+        self.package = _text(front_matter.get("title"), "title", "the name of the package", lost)
         categories = front_matter.get("categories")
         if not isinstance(categories, list) or len(categories) < 2:
             raise PageError(
@@ -106,9 +123,18 @@ class _Reader:
                 "categories",
                 f"expected `[package, <snapshot>]`, found {_show(categories)}",
                 "write the page again; without its snapshot a page cannot be placed",
+                lost,
             )
-        self.snapshot = _text(categories[1], "categories[1]", "the name of the snapshot")
+        self.snapshot = _text(categories[1], "categories[1]", "the name of the snapshot", lost)
         self.findings = folder_findings(page, self.snapshot, self.package)
+        if rest.strip():
+            self._find(
+                "end",
+                "trailing",
+                f"expected nothing behind the front matter, found {_show(rest.strip())}",
+                "write a page for each package and snapshot: what stands there was not read",
+                num_specs=None if "spec_details:" in rest else 0,
+            )
 
     def piece(self) -> Piece:
         """Return the specs that are whole, and a finding for each that is not."""
@@ -127,7 +153,7 @@ class _Reader:
             self.page.origin,
             self.package,
             generation(
-                sorted_keys=list(first) == sorted(map(str, first)),
+                sorted_keys=not first or next(iter(first)) == "compiler",
                 tarball="tarball" in first,
                 old_compilers=any("@=" in str(e.get("compiler")) for e in entries if isinstance(e, dict)),
             ),
@@ -135,7 +161,7 @@ class _Reader:
         )
         return Piece(self.snapshot, [info], pa.Table.from_pylist(rows, schema=RECORDS), self.findings)
 
-    def _find(self, place: str, rule: str, message: str, hint: str, *, num_specs: int = 0) -> None:
+    def _find(self, place: str, rule: str, message: str, hint: str, *, num_specs: int | None = 0) -> None:
         self.findings.append(
             Rejection(
                 self.page.origin,
@@ -143,7 +169,7 @@ class _Reader:
                 rule,
                 message,
                 hint,
-                "error" if num_specs else "warning",
+                "warning" if num_specs == 0 else "error",
                 num_specs,
                 self.snapshot,
                 self.package,
@@ -161,6 +187,7 @@ class _Reader:
             for key, expected, is_valid in _FIELDS
             if not is_valid(entry.get(key))
         ]
+        faults += [f"expected each key once, found '{key}' again" for key in entry.get(_REPEATED, ())]
         if faults:
             self._find(place, "field", "; ".join(faults), "write the page again, or correct the spec", num_specs=1)
             return None
@@ -204,7 +231,7 @@ class _Reader:
             return
         specs = [entry for entry in entries if isinstance(entry, dict)]
         stacks = Counter(stack for spec in specs for stack in _distinct_texts(spec.get("stacks")))
-        expected: dict[str, object] = {"num_specs": len(entries), "num_specs_by_stack": dict(stacks)}
+        expected: dict[str, object] = {"num_specs": len(entries), "num_specs_by_stack": dict(sorted(stacks.items()))}
         for key, field in _META_LISTS.items():
             texts = (_distinct_texts(spec.get(field)) for spec in specs)
             expected[key] = sorted(set().union(*texts))
@@ -216,7 +243,8 @@ class _Reader:
                 self._find(f"meta.{key}", "meta", f"expected {_show(value)}, found {_show(found)}", hint)
 
 
-def _front_matter(data: bytes) -> dict[str, Any]:
+def _front_matter(data: bytes) -> tuple[dict[str, Any], str]:
+    """Return the values of the front matter, and the text that follows it."""
     data = normalise(data)
     if not data.strip():
         raise PageError("empty", "file", "expected a page, found an empty file", "fetch or write the page again")
@@ -240,7 +268,7 @@ def _front_matter(data: bytes) -> dict[str, Any]:
             f"expected '---', found {_show(text.partition(chr(10))[0])}",
             "only pages of the cache site, which begin with front matter, can be read",
         )
-    body, end, _ = (text.removeprefix("---") + "\n").partition("\n---\n")
+    body, end, rest = (text.removeprefix("---") + "\n").partition("\n---\n")
     if not end:
         raise PageError(
             "truncated",
@@ -248,7 +276,15 @@ def _front_matter(data: bytes) -> dict[str, Any]:
             "expected front matter that ends with '---', found the end of the file",
             "fetch the page again: it was cut off",
         )
-    return _json_lines(body) or _yaml(body)
+    for key in _ONCE:
+        if (count := len(re.findall(rf"^{key}:", body, re.MULTILINE))) > 1:
+            raise PageError(
+                "repeated-key",
+                key,
+                f"expected the key '{key}' once, found it {count} times",
+                "write a page for each package and snapshot",
+            )
+    return _json_lines(body) or _yaml(body), rest
 
 
 def _json_lines(body: str) -> dict[str, Any] | None:
@@ -256,12 +292,18 @@ def _json_lines(body: str) -> dict[str, Any] | None:
     found = {}
     for key, value in _JSON_LINE.findall(body):
         try:
-            found[key] = json.loads(value)
+            found[key] = json.loads(value, object_pairs_hook=_object)
         except (ValueError, RecursionError):
             return None
-    rest = _yaml(_JSON_LINE.sub("", body))
-    # A key that stands twice: the last one counts, in YAML as in JSON, so the whole has to be read in order.
-    return None if found.keys() & rest.keys() else rest | found
+    return _yaml(_JSON_LINE.sub("", body)) | found
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object that knows which keys it has twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        found[_REPEATED] = sorted(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+    return found
 
 
 def _yaml(body: str) -> dict[str, Any]:
@@ -291,7 +333,9 @@ def _yaml(body: str) -> dict[str, Any]:
                     "fetch or write the page again",
                 )
         values = yaml.load(body, Loader=_Loader)  # noqa: S506 (a safe loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except PageError:
+        raise
+    except Exception as error:  # beside its own errors PyYAML lets out whatever a tag such as `!!int ""` leads to
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error)
         raise PageError(
@@ -329,7 +373,7 @@ def _no_details(front_matter: dict[str, Any]) -> PageError:
     )
 
 
-def _text(value: object, place: str, what: str) -> str:
+def _text(value: object, place: str, what: str, num_specs: int | None) -> str:
     if isinstance(value, str) and _is_text(value) and len(value) <= _MAX_NAME:
         return value
     raise PageError(
@@ -337,6 +381,7 @@ def _text(value: object, place: str, what: str) -> str:
         place,
         f"expected {what}, text of 1 to {_MAX_NAME} characters, found {_show(value)}",
         "write the page again, or put the name in quotes",
+        num_specs,
     )
 
 
@@ -354,7 +399,10 @@ def _distinct_texts(value: object) -> set[str]:
 
 
 def _show(value: object) -> str:
-    shown = "nothing" if value is None else repr(value)
+    try:
+        shown = "nothing" if value is None else repr(value)
+    except ValueError:  # Python does not write out numbers of thousands of digits
+        shown = "a very large number"
     shown = shown.encode("utf-8", "backslashreplace").decode()
     return shown if len(shown) <= 120 else f"{shown[:117]}..."
 

@@ -9,7 +9,7 @@ from cachestats.parse.pages import read_pages
 from cachestats.parse.tables import flatten
 from cachestats.rejection import Rejection, to_table
 from cachestats.schema import REJECTED, SPECS, VARIANTS
-from cachestats.sources.base import Page
+from cachestats.sources.base import Page, printable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -71,7 +71,7 @@ def parse_page(data: bytes | str, *, origin: str = "page") -> ParsedPage:
 
     # Halves of surrogate pairs cannot be encoded; as the replacement bytes they are found and reported.
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    found = next(read_pages([Page(origin, raw)]))
+    found = next(read_pages([Page(printable(origin), raw)]))
     if isinstance(found, Rejection):
         specs, variants = SPECS.arrow().empty_table(), VARIANTS.arrow().empty_table()
         snapshot = package = None

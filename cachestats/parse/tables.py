@@ -97,7 +97,8 @@ def _repeat(records: pa.Table, pages: list[PageInfo], snapshot: str, first: int,
     kept, left_out = (records.slice(row, 1).to_pylist()[0] for row in (first, again))
     kept_page, page = pages[kept.pop("page")], pages[left_out.pop("page")]
     kept_position, position = kept.pop("position"), left_out.pop("position")
-    if kept == left_out and kept_page.package == page.package and kept_page.origin != page.origin:
+    elsewhere = kept_page.origin != page.origin or kept_position == position
+    if kept == left_out and kept_page.package == page.package and elsewhere:
         return []
     differs = ", ".join(name for name in kept if kept[name] != left_out[name]) or "nothing"
     return [

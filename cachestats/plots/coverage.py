@@ -67,7 +67,7 @@ def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
             f"columns {', '.join(matrix.columns) or 'none'}",
             hint="give the result of coverage_matrix; if it is empty, look for other snapshots or drop a filter",
         )
-    rows = matrix[row_axis].cast(pl.String).to_list()
+    rows = matrix[row_axis].cast(pl.String).fill_null("none").to_list()
     values = matrix.select(names).to_numpy().astype(float)
     is_share = all(matrix.schema[name].is_float() for name in names)
 
@@ -80,8 +80,9 @@ def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
 
     norm = Normalize(0, 1) if is_share else PowerNorm(0.5, 0, max(1.0, shown.max()))
     image = ax.imshow(np.ma.masked_equal(shown, 0), cmap=_colours(), norm=norm, aspect="auto", interpolation="none")
-    ax.set_yticks(range(len(row_labels)), row_labels, fontsize=_FONT)
-    ax.set_xticks(range(len(column_labels)), column_labels, fontsize=_FONT)
+    # parse_math: what stands between two $ is a name here, not a formula.
+    ax.set_yticks(range(len(row_labels)), row_labels, fontsize=_FONT, parse_math=False)
+    ax.set_xticks(range(len(column_labels)), column_labels, fontsize=_FONT, parse_math=False)
     if max(map(len, column_labels)) > 7:
         plt.setp(ax.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
     ax.tick_params(length=0)
@@ -101,7 +102,9 @@ def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
         if len(part) < whole
     ]
     title, unit = _MEASURES[known.measure or "share"] if known.measure or is_share else ("coverage", "")
-    ax.set_title("\n".join([*_title(title, row_axis, known), *left_out]), loc="left", fontsize=_FONT + 2)
+    ax.set_title(
+        "\n".join([*_title(title, row_axis, known), *left_out]), loc="left", fontsize=_FONT + 2, parse_math=False
+    )
     _write_numbers(ax, shown, is_share)
     formatter = PercentFormatter(1) if is_share else FuncFormatter(lambda value, _: f"{value:,.0f}")
     bar = ax.figure.colorbar(image, ax=ax, format=formatter, shrink=min(1.0, 8 / len(row_labels)), pad=0.02)
@@ -117,7 +120,7 @@ def _title(measure: str, row_axis: str, matrix: CoverageMatrix) -> list[str]:
         measure = f"share of the packages of each {whole.replace('_', ' ')}"
     columns = f" and {matrix.column_axis.replace('_', ' ')}" if matrix.column_axis else ""
     first = f"{measure.capitalize()}, by {row_axis.replace('_', ' ')}{columns}"
-    snapshots = matrix.snapshots
+    snapshots = [_short(name) for name in matrix.snapshots]
     if not snapshots:
         return [first]
     if len(snapshots) == 1:
@@ -176,7 +179,7 @@ def _number(value: float, is_share: bool) -> str:
 
 
 def _short(name: str) -> str:
-    name = name.replace("$", r"\$")  # Matplotlib would set what stands between two of them as a formula
+    name = "".join(character if character.isprintable() else "\ufffd" for character in name)
     return name if len(name) <= 40 else f"{name[:37]}..."
 
 

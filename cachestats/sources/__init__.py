@@ -30,7 +30,7 @@ def open_sources(sources: Sequence[str | os.PathLike[str]]) -> list[Source]:
     """
     if not sources:
         raise SourceError("expected at least one source, found none", hint=f"give {_EXPECTED}")
-    readers = {Path(source).resolve(): _open(Path(source)) for source in sources}
+    readers = {Path(source).resolve(): _open(source) for source in sources}
     return [reader for place, reader in readers.items() if not any(_covers(other, place) for other in readers)]
 
 
@@ -41,7 +41,10 @@ def _covers(folder: Path, place: Path) -> bool:
     return not any(part.startswith(".") for part in place.relative_to(folder).parts)
 
 
-def _open(path: Path) -> Source:
+def _open(source: str | os.PathLike[str]) -> Source:
+    if not os.fspath(source):
+        raise SourceError(f"expected {_EXPECTED}, found an empty path", hint="give '.' for the current folder")
+    path = Path(source)
     try:
         if path.is_dir():
             return FolderSource(path)

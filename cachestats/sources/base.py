@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -58,7 +57,7 @@ def make_page(origin: str, path: str, data: bytes) -> Page:
 
 def printable(path: str) -> str:
     """Return a path as text that can be stored, also where a file name is not UTF-8."""
-    return path if path.isascii() else os.fsencode(path).decode("utf-8", "replace")
+    return path if path.isascii() else path.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def too_large(origin: str, size: int) -> Rejection:

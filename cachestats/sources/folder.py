@@ -27,21 +27,22 @@ class FolderSource:
 
     def batches(self) -> Iterator[Batch]:
         """Yield batches of pages, folder by folder in the order of their names."""
-        pages: dict[str, list[str]] = {}
-        for path in _walk(str(self._path), ()):
-            if is_page(path):
-                pages.setdefault(os.path.dirname(os.path.dirname(path)), []).append(path)
-            else:
+        paths: list[str] = []
+        for path in _walk(str(self._path)):
+            if not is_page(path):
                 self.passed_over += 1
-        if not pages:
+                continue
+            if paths and (len(paths) == _PAGES_A_BATCH or _folder_above(path) != _folder_above(paths[-1])):
+                yield partial(_read_all, paths)  # at once: these are parsed while the rest is looked for
+                paths = []
+            paths.append(path)
+        if not paths:
             raise SourceError(
                 f"expected pages `_cache/<snapshot>/<package>/specs.md` in {self.name}, "
                 f"found {self.passed_over:,} other files",
                 hint="give the root of a checkout of the cache site, or its `_cache` folder",
             )
-        for paths in pages.values():
-            for start in range(0, len(paths), _PAGES_A_BATCH):
-                yield partial(_read_all, paths[start : start + _PAGES_A_BATCH])
+        yield partial(_read_all, paths)
 
 
 class FileSource:
@@ -59,23 +60,46 @@ class FileSource:
         yield partial(_read_all, [str(self._path)])
 
 
-def _walk(folder: str, followed: tuple[str, ...]) -> Iterator[str]:
-    """Yield the files below a folder, sorted; links to folders are followed, but never in a circle."""
+def _folder_above(path: str) -> str:
+    return path.rpartition("/")[0].rpartition("/")[0]
+
+
+def _walk(root: str) -> Iterator[str]:
+    """Yield the files below a folder, sorted; what a link leads to is walked once, however many lead there."""
+    walked = {os.path.realpath(root)}
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            names = os.listdir(folder)
+            if names == ["specs.md"]:  # nearly every folder: no need to look closer, `_read` does
+                yield f"{folder}/specs.md"
+                continue
+            with os.scandir(folder) as entries:
+                found = sorted((entry.name, entry) for entry in entries if not entry.name.startswith("."))
+        except OSError as error:
+            raise SourceError(f"cannot list {folder}: {error.strerror}", hint="check its permissions") from error
+        folders = []
+        for _, entry in found:
+            if entry.name == "specs.md" or not _is_folder(entry):
+                yield entry.path
+            elif not entry.is_symlink():
+                folders.append(entry.path)
+            elif not any(_is_inside(target := os.path.realpath(entry.path), place) for place in walked):
+                walked.add(target)
+                folders.append(entry.path)
+        waiting += reversed(folders)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
-        with os.scandir(folder) as entries:
-            found = sorted((entry.name, entry) for entry in entries if not entry.name.startswith("."))
-    except OSError as error:
-        raise SourceError(f"cannot list {folder}: {error.strerror}", hint="check its permissions") from error
-    for _, entry in found:
-        if not entry.is_dir():
-            yield entry.path
-        elif not entry.is_symlink():
-            yield from _walk(entry.path, followed)
-        else:
-            target = os.path.realpath(entry.path)
-            here = os.path.realpath(folder)
-            if target not in followed and os.path.commonpath([target, here]) != target:
-                yield from _walk(entry.path, (*followed, target))
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    return os.path.commonpath([path, folder]) == folder
 
 
 def _read_all(paths: list[str]) -> Iterator[Page | Rejection]:
@@ -87,13 +111,15 @@ def _read(path: str) -> Page | Rejection:
     try:
         # Non-blocking, so that a pipe that calls itself a page cannot hold up the build.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb", buffering=0) as file:
+        try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 return unreadable(origin, "not a regular file")
             if status.st_size > MAX_PAGE_BYTES:
                 return too_large(origin, status.st_size)
-            data = file.readall()
+            data = os.read(descriptor, status.st_size)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         return unreadable(origin, error.strerror or str(error))
     return make_page(origin, os.path.abspath(path), data)

@@ -2,7 +2,7 @@
 
 A page as the site writes it is five lines of which two are JSON. The JSON of all pages of a batch is read by Arrow's
 reader in one go, straight into columns, and checked as columns. A batch in which anything is out of the ordinary is
-halved until the page in question stands alone; that page goes to the careful reader (`frontmatter`), which alone knows
+halved until the page in question stands alone; that page goes to the careful reader (`careful`), which alone knows
 rules and messages. So this module only has to know what is clean, and both readers agree on that (tested).
 """
 
@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from cachestats.parse.codes import distinct, tally
-from cachestats.parse.frontmatter import folder_findings, normalise, read_page
+from cachestats.parse.careful import folder_findings, read_page
+from cachestats.parse.frontmatter import normalise
 from cachestats.parse.records import RECORDS, Generation, PageInfo, Piece, generation
 from cachestats.rejection import Rejection
 from cachestats.sources.base import Page

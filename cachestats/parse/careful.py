@@ -1,0 +1,259 @@
+"""The careful reading of one page: every fault is found, named and kept from spreading.
+
+Pages as the site writes them never come here (see `pages`); what comes here is damaged, hand-written, of 2021-22, or
+disagrees with itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+
+from cachestats.parse.frontmatter import REPEATED, PageError, read_front_matter, show
+from cachestats.parse.records import RECORDS, PageInfo, Piece, generation
+from cachestats.rejection import Rejection
+from cachestats.sources.base import Page
+
+_MAX_NAME = 200
+_META_LISTS = {
+    "compilers": "compiler",
+    "oss": "os",
+    "platforms": "platform",
+    "targets": "target",
+    "versions": "versions",
+    "stacks": "stacks",
+}
+
+
+def read_page(page: Page) -> Piece | Rejection:
+    """Read one page; return its specs, or why there are none to be had."""
+    try:
+        return _Reader(page).piece()
+    except PageError as error:
+        return Rejection(
+            page.origin,
+            error.place,
+            error.rule,
+            error.message,
+            error.hint,
+            num_specs=error.num_specs,
+            snapshot=page.folder_snapshot,
+            package=page.folder_package,
+        )
+
+
+def folder_findings(page: Page, snapshot: str, package: str) -> list[Rejection]:
+    """Return a warning for each folder that disagrees with the front matter, which wins."""
+    return [
+        Rejection(
+            page.origin,
+            place,
+            "folder",
+            f"expected {found!r}, the name of the page's folder, found {said!r}",
+            "the front matter was taken; move the page if it is the folder that is right",
+            severity="warning",
+            snapshot=snapshot,
+            package=package,
+        )
+        for place, said, found in (
+            ("categories", snapshot, page.folder_snapshot),
+            ("title", package, page.folder_package),
+        )
+        if found is not None and found != said
+    ]
+
+
+class _Reader:
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        front_matter, rest = read_front_matter(page.data)
+        if "spec_details" not in front_matter:
+            raise _no_details(front_matter)
+        self.front_matter = front_matter
+        entries = front_matter["spec_details"]
+        lost = len(entries) if isinstance(entries, list) else None
+        self.package = _text(front_matter.get("title"), "title", "the name of the package", lost)
+        categories = front_matter.get("categories")
+        if not isinstance(categories, list) or len(categories) < 2:
+            raise PageError(
+                "snapshot",
+                "categories",
+                f"expected `[package, <snapshot>]`, found {show(categories)}",
+                "write the page again; without its snapshot a page cannot be placed",
+                lost,
+            )
+        self.snapshot = _text(categories[1], "categories[1]", "the name of the snapshot", lost)
+        self.findings = folder_findings(page, self.snapshot, self.package)
+        if rest.strip():
+            self._find(
+                "end",
+                "trailing",
+                f"expected nothing behind the front matter, found {show(rest.strip())}",
+                "write a page for each package and snapshot: what stands there was not read",
+                num_specs=None if "spec_details:" in rest else 0,
+            )
+
+    def piece(self) -> Piece:
+        """Return the specs that are whole, and a finding for each that is not."""
+        entries = self.front_matter["spec_details"]
+        if not isinstance(entries, list):
+            raise PageError(
+                "spec-details",
+                "spec_details",
+                f"expected a list of specs, found {show(entries)}",
+                "write the page again",
+            )
+        rows = [row for position, entry in enumerate(entries) if (row := self._record(position, entry))]
+        self._check_meta(entries)
+        first = next((entry for entry in entries if isinstance(entry, dict)), {})
+        info = PageInfo(
+            self.page.origin,
+            self.package,
+            generation(
+                sorted_keys=not first or next(iter(first)) == "compiler",
+                tarball="tarball" in first,
+                old_compilers=any("@=" in str(e.get("compiler")) for e in entries if isinstance(e, dict)),
+            ),
+            len(entries),
+        )
+        return Piece(self.snapshot, [info], pa.Table.from_pylist(rows, schema=RECORDS), self.findings)
+
+    def _find(self, place: str, rule: str, message: str, hint: str, *, num_specs: int | None = 0) -> None:
+        self.findings.append(
+            Rejection(
+                self.page.origin,
+                place,
+                rule,
+                message,
+                hint,
+                "warning" if num_specs == 0 else "error",
+                num_specs,
+                self.snapshot,
+                self.package,
+            )
+        )
+
+    def _record(self, position: int, entry: object) -> dict[str, Any] | None:
+        """Return one spec as a record, or None once all that is wrong with it was noted."""
+        place = f"spec_details[{position}]"
+        if not isinstance(entry, dict):
+            self._find(place, "spec", f"expected a spec, found {show(entry)}", "write the page again", num_specs=1)
+            return None
+        faults = [
+            f"expected {expected} in '{key}', found {show(entry[key]) if key in entry else 'no such key'}"
+            for key, expected, is_valid in _FIELDS
+            if not is_valid(entry.get(key))
+        ]
+        faults += [f"expected each key once, found '{key}' again" for key in entry.get(REPEATED, ())]
+        if faults:
+            self._find(place, "field", "; ".join(faults), "write the page again, or correct the spec", num_specs=1)
+            return None
+        versions = entry["versions"]
+        if len(versions) > 1:
+            self._find(
+                f"{place}.versions",
+                "versions",
+                f"expected one version, found {len(versions)}: {show(versions)}",
+                "the first was taken; a spec has exactly one version",
+            )
+        return {
+            "page": 0,
+            "position": position,
+            "hash": entry["hash"],
+            "os": entry["os"],
+            "platform": entry["platform"],
+            "target": entry["target"],
+            "version": versions[0],
+            "compiler": entry.get("compiler"),
+            "size_bytes": self._size(f"{place}.size", entry.get("size")),
+            "stacks": entry["stacks"],
+            "variants": entry["variants"],
+        }
+
+    def _size(self, place: str, size: object) -> int | None:
+        if size is None or size == "-":
+            return None
+        number = int(size) if isinstance(size, str) and re.fullmatch(r"[0-9]{1,18}", size) else size
+        if isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 1 << 63:
+            return number
+        self._find(place, "size", f"expected '-' or a number of bytes, found {show(size)}", "the size was left out")
+        return None
+
+    def _check_meta(self, entries: list[Any]) -> None:
+        """Compare what `meta` sums up with the specs themselves."""
+        hint = "the specs were taken as they are; write the page again to make its summary agree"
+        meta = self.front_matter.get("meta")
+        if not isinstance(meta, dict):
+            self._find("meta", "meta", f"expected a summary of the specs, found {show(meta)}", hint)
+            return
+        specs = [entry for entry in entries if isinstance(entry, dict)]
+        stacks = Counter(stack for spec in specs for stack in _distinct_texts(spec.get("stacks")))
+        expected: dict[str, object] = {"num_specs": len(entries), "num_specs_by_stack": dict(sorted(stacks.items()))}
+        for key, field in _META_LISTS.items():
+            texts = (_distinct_texts(spec.get(field)) for spec in specs)
+            expected[key] = sorted(set().union(*texts))
+        for key, value in expected.items():
+            found = meta.get(key)
+            if key in meta and (_distinct_texts(found) if isinstance(value, list) else found) != (
+                set(value) if isinstance(value, list) else value
+            ):
+                self._find(f"meta.{key}", "meta", f"expected {show(value)}, found {show(found)}", hint)
+
+
+def _no_details(front_matter: dict[str, Any]) -> PageError:
+    names = front_matter.get("spec_names", front_matter.get("spec_files"))
+    if isinstance(names, list):
+        return PageError(
+            "no-hashes",
+            "spec_files",
+            f"expected 'spec_details', found a page of 2021-22 that names {len(names):,} specs without hashes",
+            "take the page from a newer commit of the site, or the snapshot from its build-cache index",
+            num_specs=len(names),
+        )
+    return PageError(
+        "no-specs",
+        "front matter",
+        f"expected the key 'spec_details', found {', '.join(sorted(map(str, front_matter))) or 'no keys'}",
+        "only pages below `_cache` list specs",
+    )
+
+
+def _text(value: object, place: str, what: str, num_specs: int | None) -> str:
+    if isinstance(value, str) and _is_text(value) and len(value) <= _MAX_NAME:
+        return value
+    raise PageError(
+        place.partition("[")[0],
+        place,
+        f"expected {what}, text of 1 to {_MAX_NAME} characters, found {show(value)}",
+        "write the page again, or put the name in quotes",
+        num_specs,
+    )
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value is text that can be stored: not empty, and no halves of surrogate pairs."""
+    return isinstance(value, str) and value != "" and (value.isascii() or not re.search("[\ud800-\udfff]", value))
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _distinct_texts(value: object) -> set[str]:
+    return {text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)}
+
+
+_FIELDS: tuple[tuple[str, str, Callable[[object], bool]], ...] = (
+    ("hash", "text", _is_text),
+    ("os", "text", _is_text),
+    ("platform", "text", _is_text),
+    ("target", "text", _is_text),
+    ("versions", "a list of one text", lambda value: _is_texts(value) and bool(value)),
+    ("stacks", "a list of texts", _is_texts),
+    ("variants", "a list of texts", _is_texts),
+    ("compiler", "text", lambda value: value is None or _is_text(value)),
+)

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from cachestats.parse.codes import distinct, tally
 from cachestats.parse.careful import folder_findings, read_page
+from cachestats.parse.codes import distinct, tally
 from cachestats.parse.frontmatter import normalise
 from cachestats.parse.records import RECORDS, Generation, PageInfo, Piece, generation
 from cachestats.rejection import Rejection

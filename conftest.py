@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import polars as pl
 import pytest
 from hypothesis import settings
 
@@ -35,6 +36,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
     """Return the dataset of the corpus's 3,102 pages, where the corpus is present."""
     return cs.build_dataset(corpus_site(), out=tmp_path_factory.mktemp("corpus") / "dataset")
+
+
+@pytest.fixture(scope="session")
+def many(request: pytest.FixtureRequest, demo: cs.Dataset) -> pl.DataFrame:
+    """Return the specs of the three pages, and of the corpus where it is present."""
+    datasets = [demo, request.getfixturevalue("corpus")] if IS_GATE or (CORPUS / "site").is_dir() else [demo]
+    return pl.concat([dataset.specs for dataset in datasets]).collect()
 
 
 def corpus_site() -> Path:

@@ -22,8 +22,8 @@ import pyarrow as pa
 
 from cachestats import __version__
 from cachestats.dataset import Dataset, Writer, open_dataset, reported
-from cachestats.errors import RejectedError, ShrinkError, SourceError
-from cachestats.naming import ROOT_STACK, snapshot_kind, snapshot_order
+from cachestats.errors import ArgumentError, RejectedError, ShrinkError
+from cachestats.naming import ROOT_STACK, counted, snapshot_kind, snapshot_order
 from cachestats.parse.pages import read_pages
 from cachestats.parse.records import PageInfo, Piece
 from cachestats.parse.tables import SnapshotTables, flatten
@@ -88,6 +88,8 @@ def build_dataset(
         If more than `max_rejected` was rejected.
     ShrinkError
         If a snapshot would lose more than half of its specs.
+    ArgumentError
+        If `max_rejected` is no share, or `threads` is below one.
     DatasetError
         If `out` is something else than a dataset, or cannot be written.
     BusyError
@@ -100,6 +102,10 @@ def build_dataset(
     >>> ds.manifest["tables"]["specs"]
     524
     """
+    if not 0 <= max_rejected <= 1:
+        raise ArgumentError(f"expected max_rejected from 0 to 1, found {max_rejected}", hint="0.01 is one percent")
+    if threads is not None and threads < 1:
+        raise ArgumentError(f"expected at least one thread, found {threads}", hint="leave threads out")
     readers = open_sources(sources)
     threads = threads or _available_cpus()
     progress = progress or _no_progress
@@ -122,6 +128,7 @@ class _Snapshot:
     rows: dict[str, int] = field(default_factory=dict)
     targets: set[str] = field(default_factory=set)
     rejections: list[Rejection] = field(default_factory=list)
+    copies: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -163,12 +170,8 @@ class _Build:
                     found.pieces.append(piece)
                     found.sources.add(reader.name)
         for reader in readers:
-            logger.info(
-                "%s: read %s pages, passed over %s other files",
-                reader.name,
-                f"{self.pages[reader.name]:,}",
-                f"{reader.passed_over:,}",
-            )
+            pages, others = counted(self.pages[reader.name], "page"), counted(reader.passed_over, "other file")
+            logger.info("%s: read %s, passed over %s", reader.name, pages, others)
 
     def put_together(self) -> None:
         """Make the tables of each snapshot and stage them."""
@@ -182,16 +185,16 @@ class _Build:
             # The tables end here: what is kept of all snapshots must not grow with them.
             found.rows = {"specs": tables.specs.num_rows, "variants": tables.variants.num_rows}
             found.targets = _names(tables, "target")
-            found.rejections = tables.rejections
+            found.rejections, found.copies = tables.rejections, tables.copies
             found.row = _snapshot_row(tables, found.sources) | {"read_at": now}
             return name
 
         names = sorted(self.snapshots, key=snapshot_order)
         for name in self.progress(self._map(stage, names), desc="writing snapshots", total=len(names), unit="snapshot"):
             found = self.snapshots[name]
-            self.rejections += found.rejections
+            self.rejections = [row for row in self.rejections if row.origin not in found.copies] + found.rejections
             specs, packages = found.row["num_specs"], found.row["num_packages"]
-            logger.info("%s: %s specs, packages: %s", name, f"{specs:,}", f"{packages:,}")
+            logger.info("%s: %s of %s", name, counted(specs, "spec"), counted(packages, "package"))
 
     def check(self, *, max_rejected: float, allow_shrink: bool) -> None:
         """Refuse to publish what is implausible."""
@@ -220,12 +223,9 @@ class _Build:
     def publish(self, readers: list[Source]) -> None:
         """Stage the small tables beside the snapshots and publish everything."""
         old = self.writer.manifest or {"sources": {}, "snapshots": {}}
-        rejected_by_snapshot = Counter(
-            {
-                name: sum(row.num_specs or 0 for row in self.rejections if row.snapshot == name)
-                for name in self.snapshots
-            }
-        )
+        rejected_by_snapshot: Counter[str | None] = Counter()
+        for rejection in self.rejections:
+            rejected_by_snapshot[rejection.snapshot] += rejection.num_specs or 0
         rows = [row for row in self.writer.read("snapshots").to_pylist() if row["snapshot"] not in self.snapshots]
         rows += [found.row | {"num_rejected": rejected_by_snapshot[name]} for name, found in self.snapshots.items()]
         rows.sort(key=lambda row: str(row["snapshot"]))
@@ -350,7 +350,7 @@ def _most_common(rejections: list[Rejection]) -> str:
     rows = [row for row in rejections if row.severity == "error"]
     rule, count = Counter(row.rule for row in rows).most_common(1)[0]
     example = next(row for row in rows if row.rule == rule)
-    return f"Most often ({count:,} times): {example.message} ({example.origin}, {example.place})"
+    return f"Most often ({counted(count, 'time')}): {example.message} ({example.origin}, {example.place})"
 
 
 def _available_cpus() -> int:
@@ -359,6 +359,3 @@ def _available_cpus() -> int:
 
 def _no_progress(iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]:
     return iterable
-
-
-__all__ = ["Progress", "SourceError", "build_dataset"]

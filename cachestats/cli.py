@@ -5,8 +5,10 @@ Data goes to stdout, talk to stderr. Modules that take long to import are import
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cachestats.errors import ArgumentError, CachestatsError, DatasetError
+from cachestats.naming import ROOT_STACK, counted
 from cachestats.schema import SPECS, TABLES
 
 if TYPE_CHECKING:
@@ -58,15 +61,8 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; nothing was published", err=True)
+        click.echo("interrupted", err=True)
         sys.exit(130)
-    except OSError as error:
-        # Python would complain once more when it closes stdout.
-        if sys.stdout:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):  # then whoever read our output has seen enough
-            click.echo(f"error: cannot write to stdout: {error.strerror}\nhint: use --out", err=True)
-            sys.exit(DatasetError.exit_code)
 
 
 class _Share(click.ParamType[float]):
@@ -92,7 +88,7 @@ class _Where(click.ParamType[tuple[str, str]]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         column, equals, wanted = str(value).partition("=")
-        columns = [column.name for column in SPECS.columns if column.dtype == "string"]
+        columns = [column.name for column in SPECS.columns if column.dtype == "string" and column.name != "variants"]
         if not equals or column not in columns or not wanted.isprintable():
             near = get_close_matches(column, columns, 1)
             advice = f"; try {near[0]}={wanted or 'VALUE'}" if near else ""
@@ -122,12 +118,21 @@ def _dataset_argument(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _output_options(function: Callable[..., None]) -> Callable[..., None]:
-    function = click.option(
+    @click.option(
+        "--format",
+        "form",
+        type=click.Choice(FORMATS),
+        help="How to write it.  [default: by the ending of --out, else table]",
+    )
+    @click.option(
         "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of stdout."
-    )(function)
-    return click.option(
-        "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="How to write it."
-    )(function)
+    )
+    @wraps(function)
+    def chosen(*, form: str | None, out: Path | None, **options: Any) -> None:
+        by_ending = {f".{name}": name for name in FORMATS} | {".md": "markdown"}
+        function(form=form or by_ending.get(out.suffix if out else "", "table"), out=out, **options)
+
+    return chosen
 
 
 def _coverage_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -140,19 +145,19 @@ def _coverage_options(function: Callable[..., None]) -> Callable[..., None]:
             type=_Where(),
             multiple=True,
             metavar="COLUMN=VALUE",
-            help="Only these specs; may be repeated: the same column again means or, another one and.",
+            help="Only these specs. Repeat it for more: values of one column are alternatives, columns must all hold.",
         ),
         click.option(
             "--snapshot",
+            multiple=True,
             metavar="NAME|all",
-            help="Snapshot to look at. [default: develop if there, else the newest; all where snapshots are an axis]",
+            help="Snapshot to look at; may be repeated.  [default: develop if there, else the newest; all where "
+            "snapshots are an axis]",
         ),
         click.option(
             "--of",
             type=click.Choice(("row", "column", "all")),
-            default="row",
-            show_default=True,
-            help="The whole that a share is of.",
+            help="What 100% is for a share: the packages of its row, of its column, or all.  [default: row]",
         ),
         click.option(
             "--measure",
@@ -161,8 +166,8 @@ def _coverage_options(function: Callable[..., None]) -> Callable[..., None]:
             show_default=True,
             help="What to count: distinct specs, distinct packages, or the share of packages.",
         ),
-        click.option("--columns", required=True, metavar="AXIS", help=f"One of {axes}."),
-        click.option("--rows", required=True, metavar="AXIS", help="Another one of them."),
+        click.option("--columns", required=True, metavar="AXIS", help="What the columns are: another of these."),
+        click.option("--rows", required=True, metavar="AXIS", help=f"What the rows are: one of {axes}."),
     ):
         function = option(function)
     return function
@@ -171,7 +176,7 @@ def _coverage_options(function: Callable[..., None]) -> Callable[..., None]:
 @cli.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the dataset.")
-@click.option("--allow-shrink", is_flag=True, help="Publish a snapshot also with less than half the specs it had.")
+@click.option("--allow-shrink", is_flag=True, help="Publish even if a snapshot loses more than half of its specs.")
 @click.option(
     "--max-rejected",
     type=_Share(),
@@ -191,18 +196,19 @@ def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
     """Read pages of the cache site into a Parquet dataset.
 
     SOURCE is a checkout of the cache site (its root, its _cache folder, one snapshot's folder, one page) or an
-    archive of one (.tar, .tar.gz, .tar.zst, .zip). Snapshots in it replace those of the dataset; others stay.
+    archive of one (.tar, .tar.gz, .tar.zst, .zip). A snapshot that the sources hold any page of replaces that of the
+    dataset whole; the dataset's other snapshots stay.
     """
     from cachestats.build import build_dataset
 
     _log()
     with _progress_bar() as progress:
         dataset = build_dataset(*sources, out=out, progress=progress, **options)
-    counts = dataset.manifest["tables"]
-    specs = sum(snapshot["num_specs"] for snapshot in dataset.manifest["snapshots"].values())
+    counts, snapshots = dataset.manifest["tables"], dataset.manifest["snapshots"]
+    specs = sum(snapshot["num_specs"] for snapshot in snapshots.values())
     _talk(
-        f"{out}: {len(dataset.manifest['snapshots']):,} snapshots, {specs:,} specs in {counts['specs']:,} rows, "
-        f"{counts['rejected']:,} rejected rows",
+        f"{out}: {counted(len(snapshots), 'snapshot')}, {counted(specs, 'spec')} in {counted(counts['specs'], 'row')}, "
+        f"{counted(counts['rejected'], 'rejected row')}"
     )
     if counts["rejected"]:
         _talk(f"see them with: cachestats rejected {out}")
@@ -219,14 +225,14 @@ def info(dataset: Any, form: str, out: Path | None) -> None:
 
     frame = dataset.snapshots.collect()
     order = sorted(range(frame.height), key=lambda row: snapshot_order(frame["snapshot"][row]))
-    shown = ("snapshot", "num_pages", "num_packages", "num_specs", "num_stacks", "num_rejected", "generation", "source")
+    shown = ("snapshot", "num_specs", "num_packages", "num_stacks", "num_rejected", "num_pages", "generation")
     _emit(frame[order].select(shown) if form == "table" else frame[order], form, out)
     for name, source in dataset.manifest["sources"].items():
-        _talk(
-            f"read from {name} ({source['kind']}): {source['pages']:,} pages, {source['passed_over']:,} other files",
-        )
+        pages, others = counted(source["pages"], "page"), counted(source["passed_over"], "other file")
+        _talk(f"read from {name} ({source['kind']}): {pages}, {others}")
     total = frame.select(pl.col("num_specs").sum()).item()
-    _talk(f"{frame.height:,} snapshots, {total:,} specs; schema version {dataset.manifest['schema_version']}")
+    version = dataset.manifest["schema_version"]
+    _talk(f"{counted(frame.height, 'snapshot')}, {counted(total, 'spec')}; schema version {version}")
 
 
 @cli.command()
@@ -242,16 +248,19 @@ def coverage(dataset: Any, form: str, out: Path | None, **question: Any) -> None
     from cachestats.analysis.coverage import coverage as count
     from cachestats.analysis.coverage import coverage_matrix
 
-    specs, axes, where = _question(dataset, **question)
-    answer = (coverage_matrix if form in {"table", "markdown"} else count)(specs, **axes)
-    _emit(answer, form, out, percent=axes["measure"] == "share")
+    asked = _Question(dataset, **question)
+    as_matrix = form in {"table", "markdown"}
+    answer = (coverage_matrix if as_matrix else count)(asked.specs, **asked.axes)
+    _emit(answer, form, out, percent=asked.axes["measure"] == "share")
     if answer.is_empty():
-        _talk(f"no specs in {where}")
-    elif form in {"table", "markdown"}:
-        _talk(
-            f"{axes['measure']} of {where}: {answer.height:,} rows ({axes['rows']}) "
-            f"by {answer.width - 1:,} columns ({axes['columns']})",
-        )
+        _talk(f"no specs in {asked.words}")
+        for hint in asked.hints():
+            _talk(f"hint: {hint}")
+        return
+    rows, columns = counted(answer.height, "row"), counted(answer.width - 1, "column")
+    matrix = f"{rows} ({asked.axes['rows']}) by {columns} ({asked.axes['columns']})"
+    size = matrix if as_matrix else counted(answer.height, "cell")
+    _talk(f"{asked.axes['measure']} of {asked.words}: {size}")
 
 
 @cli.group()
@@ -272,10 +281,14 @@ def plot_coverage(dataset: Any, out: Path, **question: Any) -> None:
     from cachestats.plots.saving import save_plot
 
     matplotlib.use("agg")
-    specs, axes, where = _question(dataset, **question)
-    matrix = coverage_matrix(specs, **axes)
+    asked = _Question(dataset, **question)
+    matrix = coverage_matrix(asked.specs, **asked.axes)
     if matrix.is_empty():
-        raise ArgumentError(f"expected something to draw, found no specs in {where}", hint="ask for less with --where")
+        raise ArgumentError(
+            f"expected something to draw, found no specs in {asked.words}",
+            hint="; ".join(asked.hints()) or "ask for another snapshot",
+        )
+    matrix.only = asked.filters or None
     save_plot(draw(matrix), out)
     _talk(f"wrote {out}")
 
@@ -291,7 +304,7 @@ def export(dataset: Any, table: str, out: Path) -> None:
     from cachestats.dataset import export_table
 
     rows = export_table(dataset, table, out)
-    _talk(f"wrote {rows:,} rows of {table} to {out}")
+    _talk(f"wrote {counted(rows, 'row')} of {table} to {out}")
 
 
 @cli.command()
@@ -300,7 +313,7 @@ def export(dataset: Any, table: str, out: Path) -> None:
 @click.option("--rule", help="Only those that broke this rule.")
 @_output_options
 def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, out: Path | None) -> None:
-    """Show what could not be read, or was read with a doubt, and what to try."""
+    """Show what could not be read, or was read with a warning, and what to try."""
     import polars as pl
 
     everything = dataset.rejected.collect()
@@ -312,10 +325,11 @@ def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, ou
     _emit(frame.select(shown) if form == "table" else frame, form, out)
     by_rule = frame.group_by("severity", "rule").len().sort("len", "rule", descending=[True, False])
     summary = ", ".join(f"{count:,} {kind} {name}" for kind, name, count in by_rule.iter_rows())
-    lost = frame["num_specs"].sum()
-    _talk(
-        f"{frame.height:,} of {everything.height:,} rows, {lost:,} specs left out{': ' if summary else ''}{summary}",
-    )
+    lost = f"{counted(frame['num_specs'].sum(), 'spec')} left out"
+    if unknown := frame["num_specs"].null_count():
+        lost += f", and those of {counted(unknown, 'page')}, how many nobody can tell"
+    total = counted(everything.height, "row")
+    _talk(f"{frame.height:,} of {total}, {lost}{': ' if summary else ''}{summary}")
 
 
 @cli.command()
@@ -330,36 +344,72 @@ def dictionary(form: str, out: Path | None) -> None:
         _emit(data_dictionary(), form, out)
 
 
-def _question(
-    dataset: Any, *, snapshot: str | None, where: tuple[tuple[str, str], ...], **axes: Any
-) -> tuple[pl.LazyFrame, dict[str, Any], str]:
-    """Return the specs that are asked about, the arguments of `coverage`, and words for what was asked."""
-    import polars as pl
+class _Question:
+    """What `coverage` and `plot coverage` were asked: the specs, the arguments of the function, and words for them."""
 
+    def __init__(
+        self,
+        dataset: Any,
+        *,
+        snapshot: tuple[str, ...],
+        where: tuple[tuple[str, str], ...],
+        measure: str,
+        of: str | None,
+        root: bool,
+        **axes: str,
+    ) -> None:
+        if of and measure != "share":
+            raise ArgumentError(f"expected --of with --measure share, found it with {measure}", hint="leave out --of")
+        self.wanted: dict[str, list[str]] = {}
+        for column, value in where:
+            self.wanted.setdefault(column, []).append(value)
+        snapshots = [*snapshot, *self.wanted.pop("snapshot", ())]
+        self.chosen = _chosen_snapshots(dataset, snapshots, everything="snapshot" in axes.values())
+        self.in_snapshots = _matching(dataset.specs, "snapshot", self.chosen)
+        self.specs = self.in_snapshots
+        for column, values in self.wanted.items():
+            self.specs = _matching(self.specs, column, values)
+        # Whoever asks for root by name means it.
+        root = root or ROOT_STACK in self.wanted.get("stack", ())
+        self.axes: dict[str, Any] = axes | {"measure": measure, "of": of or "row", "root": root}
+        self.filters = ", ".join(f"{column}={' or '.join(values)}" for column, values in self.wanted.items())
+        names = " and ".join(self.chosen) if len(self.chosen) < 4 else f"{counted(len(self.chosen), 'snapshot')}"
+        self.words = f"{names}{', ' * bool(self.filters)}{self.filters}"
+
+    def hints(self) -> list[str]:
+        """Return, for each filter that nothing passes, what there is instead."""
+        hints = []
+        for column, values in self.wanted.items():
+            if _matching(self.in_snapshots, column, values).select(column).head(1).collect().is_empty():
+                there = sorted(self.in_snapshots.select(column).unique().collect()[column].drop_nulls())
+                near = [name for value in values for name in get_close_matches(value, there, 3, 0.5)] or there[:3]
+                hints.append(f"no {column} is {' or '.join(values)}; there is {', '.join(near)}")
+        return hints
+
+
+def _chosen_snapshots(dataset: Any, asked: list[str], *, everything: bool) -> list[str]:
+    """Return the snapshots that are asked about, oldest first; by default `develop` if there, else the newest."""
     from cachestats.naming import snapshot_order
 
     names = sorted(dataset.manifest["snapshots"], key=snapshot_order)
-    if snapshot is None:
-        snapshot = "all" if "snapshot" in (axes["rows"], axes["columns"]) else names[-1] if names else "all"
-    specs = dataset.specs
-    if snapshot != "all":
-        if snapshot not in names:
-            near = get_close_matches(snapshot, names, 3) or names[-3:]
+    if "all" in asked or (everything and not asked):
+        return names
+    for name in asked:
+        if name not in names:
+            near = get_close_matches(name, names, 3) or names[-3:]
             raise ArgumentError(
-                f"expected one of the {len(names):,} snapshots of {dataset.path}, found {snapshot!r}",
-                hint=f"try {', '.join(near)}, or all",
+                f"expected one of the {counted(len(names), 'snapshot')} of {dataset.path}, found {name!r}",
+                hint=f"try {', '.join([*near, 'all'])}",
             )
-        specs = specs.filter(pl.col("snapshot") == snapshot)
-    wanted: dict[str, list[str]] = {}
-    for column, value in where:
-        wanted.setdefault(column, []).append(value)
-    for column, values in wanted.items():
-        matches = pl.col(column).is_in(values)
-        no_compiler = column.startswith("compiler") and "none" in values
-        specs = specs.filter(matches | pl.col(column).is_null() if no_compiler else matches)
-    words = [f"{len(names):,} snapshots" if snapshot == "all" else snapshot]
-    words += [f"{column}={' or '.join(values)}" for column, values in wanted.items()]
-    return specs, axes, ", ".join(words)
+    return [name for name in names if name in asked] if asked else names[-1:]
+
+
+def _matching(specs: pl.LazyFrame, column: str, values: list[str]) -> pl.LazyFrame:
+    """Return the specs that have one of the values; `none` is where there is no compiler or stack."""
+    import polars as pl
+
+    matches = pl.col(column).is_in(values)
+    return specs.filter(matches | pl.col(column).is_null() if "none" in values else matches)
 
 
 def _talk(words: str) -> None:
@@ -378,6 +428,13 @@ def _emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = F
     elif form == "markdown":
         import polars as pl
 
+        shown = pl.DataFrame(
+            {
+                name: [_cell(value, percent=percent and dtype.is_numeric()) for value in frame[name].to_list()]
+                for name, dtype in frame.schema.items()
+            },
+            schema=dict.fromkeys(frame.columns, pl.String),
+        )
         with pl.Config(
             tbl_formatting="MARKDOWN",
             tbl_hide_column_data_types=True,
@@ -387,14 +444,12 @@ def _emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = F
             tbl_width_chars=-1,
             fmt_str_lengths=10_000,
         ):
-            _write(f"{frame}\n".encode(), out)
+            _write(f"{shown}\n".encode(), out)
     elif form == "csv":
         _write(frame.write_csv().encode(), out)
     elif form == "json":
         _write(f"{frame.write_json()}\n".encode(), out)
     else:
-        import io
-
         if out is None and sys.stdout is not None and sys.stdout.isatty():
             raise ArgumentError("expected a file for parquet, found a terminal", hint="add --out FILE.parquet")
         buffer = io.BytesIO()
@@ -406,8 +461,14 @@ def _write(data: bytes, out: Path | None) -> None:
     if out is None:
         if sys.stdout is None:
             raise DatasetError("expected somewhere to write to, found stdout closed", hint="use --out")
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            # Python would complain once more when it closes stdout.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if not isinstance(error, BrokenPipeError):  # else whoever read our output has seen enough
+                raise DatasetError(f"cannot write to stdout: {error.strerror}", hint="use --out") from error
         return
     try:
         out.write_bytes(data)
@@ -422,16 +483,18 @@ def _table(frame: pl.DataFrame, *, percent: bool, to_terminal: bool) -> str:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=None if to_terminal else 100_000, highlight=False)
+    text = io.StringIO()
+    width = shutil.get_terminal_size().columns if to_terminal else 100_000
+    console = Console(file=text, width=width, force_terminal=to_terminal, highlight=False)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     columns: list[list[Text]] = []
-    width = 0
+    needed = 0
     for name, dtype in frame.schema.items():
         is_number = dtype.is_numeric()
         cells = [Text(_cell(value, percent=percent and is_number)) for value in frame[name].to_list()]
-        width += 3 + max(cell.cell_len for cell in (Text(name), *cells))
+        needed += 3 + max(cell.cell_len for cell in (Text(name), *cells))
         # Text can be folded; a number that is folded is a wrong number.
-        if is_number and width > console.width:
+        if is_number and needed > width:
             _talk(
                 f"{frame.width - len(columns)} more columns do not fit the terminal: "
                 "make it wider, or use --format or --out",
@@ -441,14 +504,15 @@ def _table(frame: pl.DataFrame, *, percent: bool, to_terminal: bool) -> str:
         columns.append(cells)
     for row in zip(*columns, strict=True):
         table.add_row(*row)
-    with console.capture() as capture:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+    console.print(table)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
 def _cell(value: object, *, percent: bool) -> str:
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if percent:
         return f"{value:.1%}"
     return f"{value:,}" if isinstance(value, int) else str(value)

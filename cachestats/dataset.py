@@ -20,10 +20,12 @@ the new one.
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +38,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cachestats.errors import ArgumentError, BusyError, DatasetError
-from cachestats.naming import file_stem
+from cachestats.naming import counted, file_stem
 from cachestats.schema import SCHEMA_VERSION, TABLES, Table
 
 if TYPE_CHECKING:
@@ -82,6 +84,9 @@ class _Manifest(_Version):
 
 class Dataset:
     """A dataset on disk: its path, its manifest and its tables as Polars LazyFrames.
+
+    The tables are read when a frame is collected. A frame that is collected after another build was published may
+    see some snapshots as they were and some as they are; open the dataset again to see the new ones.
 
     Attributes
     ----------
@@ -159,7 +164,7 @@ class Dataset:
     def __repr__(self) -> str:
         counts = self.manifest["tables"]
         tables = ", ".join(f"{name} {rows:,}" for name, rows in counts.items())
-        return f"Dataset({str(self.path)!r}: {len(self.manifest['snapshots']):,} snapshots; rows: {tables})"
+        return f"Dataset({str(self.path)!r}: {counted(len(self.manifest['snapshots']), 'snapshot')}; rows: {tables})"
 
     def _repr_html_(self) -> str:
         import html
@@ -171,7 +176,7 @@ class Dataset:
         )
         return (
             f"<b>cachestats dataset</b> <code>{html.escape(str(self.path))}</code>, "
-            f"{len(self.manifest['snapshots']):,} snapshots"
+            f"{counted(len(self.manifest['snapshots']), 'snapshot')}"
             f"<table><thead><tr><th>table</th><th>rows</th><th>a row is</th></tr></thead><tbody>{rows}</tbody></table>"
         )
 
@@ -204,9 +209,12 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
             f"expected a dataset, found nothing at {folder}",
             hint=f"make one with `cachestats build SOURCE --out {folder}`",
         )
-    if (folder / _COMMIT).exists():
-        _finish_moves(folder)
-    manifest = _read_manifest(folder)
+    while True:
+        with reported(folder):
+            _finish_moves(folder)
+        manifest = _read_manifest(folder)
+        if not (folder / _COMMIT).exists():  # else a publication began just now, and the manifest may be the old one
+            break
     if manifest is None:
         raise DatasetError(
             f"expected a dataset, found no {MANIFEST} in {folder}",
@@ -272,10 +280,20 @@ def export_table(dataset: Dataset, table: str, out: str | os.PathLike[str]) -> i
         )
         with writer:
             for file in dataset.files(table):
-                for batch in pq.ParquetFile(file).iter_batches(_ROW_GROUP):
+                for batch in _batches(file):
                     rows += batch.num_rows
                     writer.write_table(pa.Table.from_arrays(batch.columns, schema=schema))
     return rows
+
+
+def _batches(file: Path) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from pq.ParquetFile(file).iter_batches(_ROW_GROUP)
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(
+            f"expected a whole Parquet file, found one that cannot be read: {file}: {error}",
+            hint="build the dataset again",
+        ) from error
 
 
 class Writer:
@@ -406,16 +424,20 @@ def _move(folder: Path) -> None:
 
 
 def _finish_moves(folder: Path) -> None:
-    """Finish a publication that is under way or was cut off."""
+    """Finish a publication that was cut off, or wait for one that is under way."""
     lock = filelock.FileLock(folder / _LOCK)
-    try:
-        with reported(folder), lock.acquire(timeout=_RECOVERY_SECONDS):
-            _move(folder)
-    except filelock.Timeout:
-        raise BusyError(
-            f"another process has been publishing to {folder} for more than {_RECOVERY_SECONDS} s",
-            hint="try again later",
-        ) from None
+    deadline = time.monotonic() + _RECOVERY_SECONDS
+    while (folder / _COMMIT).exists():
+        try:
+            with lock.acquire(timeout=0.05):
+                _move(folder)
+        except filelock.Timeout:
+            # A build holds the lock from start to end, but a publication is done in no time: look again.
+            if time.monotonic() > deadline:
+                raise BusyError(
+                    f"another process has been publishing to {folder} for more than {_RECOVERY_SECONDS} s",
+                    hint="try again later",
+                ) from None
 
 
 def _read_manifest(folder: Path) -> dict[str, Any] | None:
@@ -490,6 +512,9 @@ def reported(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        problem = os.strerror(error.errno) if error.errno else str(error)
+        hints = {errno.ENOENT: "make the folder first", errno.ENOTDIR: "give a folder, not a file"}
         raise DatasetError(
-            f"cannot write to {folder}: {error.strerror or error}", hint="check free space and permissions there"
+            f"cannot write to {folder}: {problem}",
+            hint=hints.get(error.errno or 0, "check free space and permissions there"),
         ) from error

@@ -33,6 +33,7 @@ _PRESENT_COMPILER_NAMES = {
 
 _WEEKLY = re.compile(r"develop-(\d{4})-(\d\d)-(\d\d)")
 _RELEASE = re.compile(r"v\d+(\.\d+)+")
+_DIGITS = re.compile(r"([0-9]+)")
 _MAX_STEM = 200
 _NEEDS_QUOTES = re.compile(r"[\s'\"\\]")
 
@@ -145,16 +146,15 @@ def natural_key(text: str) -> NaturalKey:
     ['gcc@7.5', 'gcc@11.4']
     """
     # Numbers compare by length and then as text: int() refuses very long ones, and a version may be anything.
-    digits = re.compile(r"([0-9]+)")
     parts = [
         (1, len(number), number) if (number := part.lstrip("0")) and number.isdecimal() else (0, 0, part)
-        for part in digits.split(text)
+        for part in _DIGITS.split(text)
     ]
     return (*parts, (0, 0, text))
 
 
 def snapshot_order(snapshot: str) -> tuple[int, date, NaturalKey]:
-    """Return a sort key: releases by version, then weekly snapshots by date, then others, then `develop`, the newest.
+    """Return a sort key, the newest last: others, releases by version, weekly snapshots by date, then `develop`.
 
     Examples
     --------
@@ -162,7 +162,18 @@ def snapshot_order(snapshot: str) -> tuple[int, date, NaturalKey]:
     ['v0.9.0', 'v0.21.0', 'develop-2025-03-09', 'develop']
     """
     kind, day = snapshot_kind(snapshot)
-    return ("release", "weekly", "other", "rolling").index(kind), day or date.min, natural_key(snapshot)
+    return ("other", "release", "weekly", "rolling").index(kind), day or date.min, natural_key(snapshot)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and what it counts, in the singular where it is one.
+
+    Examples
+    --------
+    >>> counted(1, "spec"), counted(1200, "spec")
+    ('1 spec', '1,200 specs')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def file_stem(snapshot: str) -> str:

@@ -122,9 +122,15 @@ SPECS = Table(
             "variants",
             "string",
             "All variants, sorted by name, in one string: `+shared build_system=cmake`. "
-            "A value with white space or quotes in it stands in shell quotes.",
+            "A value with white space or quotes in it is quoted as in a shell.",
         ),
-        Column("size_bytes", "int64", "Size of the binary; null where the source does not say.", True, "bytes"),
+        Column(
+            "size_bytes",
+            "int64",
+            "Size of the binary; null where the source does not say, as pages do not.",
+            True,
+            "bytes",
+        ),
     ),
 )
 
@@ -152,7 +158,12 @@ SNAPSHOTS = Table(
         Column("kind", "string", "`rolling` (`develop`), `weekly`, `release`, or `other`."),
         Column("snapshot_date", "date", "Date of a weekly snapshot; null for the other kinds.", True),
         Column("source", "string", "Where the snapshot was read from; several sources are separated by `; `."),
-        Column("generation", "string", "Generations of the pages it was read from, such as `g1` or `g3+g4`."),
+        Column(
+            "generation",
+            "string",
+            "Generations of its pages: `g1` has a spec's keys unsorted, `g2` sorted, `g3` no `tarball`, `g4` "
+            "the compiler names of Spack 1.0; several are joined by `+`.",
+        ),
         Column("num_pages", "int64", "Pages read.", unit="pages"),
         Column("num_packages", "int64", "Distinct packages.", unit="packages"),
         Column("num_specs", "int64", "Distinct specs.", unit="specs"),
@@ -189,7 +200,13 @@ REJECTED = Table(
         Column("place", "string", "Where in the file: a line, or a path such as `spec_details[3].hash`."),
         Column("message", "string", "What was expected and what was found."),
         Column("hint", "string", "What to try."),
-        Column("num_specs", "int64", "Spec entries left out because of it; null where nobody can tell.", True, "specs"),
+        Column(
+            "num_specs",
+            "int64",
+            "Spec entries left out because of it; null where nobody can tell how many.",
+            True,
+            "specs",
+        ),
         Column("snapshot", "string", "Snapshot it belongs to; null where the page does not say.", True),
         Column("package", "string", "Package it belongs to; null where the page does not say.", True),
     ),

@@ -11,6 +11,7 @@ import click
 import matplotlib
 import nbformat
 import polars as pl
+from click.testing import CliRunner
 from nbclient import NotebookClient
 
 import cachestats as cs
@@ -22,19 +23,19 @@ CORPUS_SITE = ROOT.parent / "shared" / "corpus" / "site"
 
 
 def cli_markdown() -> str:
-    """Return the reference of the command line: the help of every verb."""
+    """Return the reference of the command line: the help of every verb, as it prints it."""
     lines = ["# The command line", "", "Made by `make docs` from the help of every verb; do not edit by hand."]
-    for name, text in _helps(cli, "cachestats"):
-        lines += ["", f"## {name}", "", "```text", text, "```"]
+    for words in _verbs(cli, ["cachestats"]):
+        done = CliRunner().invoke(cli, [*words[1:], "--help"], prog_name="cachestats", terminal_width=100)
+        lines += ["", f"## {' '.join(words)}", "", "```text", *map(str.rstrip, done.output.splitlines()), "```"]
     return "\n".join(lines) + "\n"
 
 
-def _helps(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
-    context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
-    yield name, "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+def _verbs(command: click.Command, words: list[str]) -> Iterator[list[str]]:
+    yield words
     if isinstance(command, click.Group):
         for verb in sorted(command.commands):
-            yield from _helps(command.commands[verb], f"{name} {verb}")
+            yield from _verbs(command.commands[verb], [*words, verb])
 
 
 def draw_charts(folder: Path, site: Path) -> None:

@@ -89,9 +89,9 @@ category: package
 meta: {"versions": ["1.2.11"], "compilers": ["gcc@7.5.0"]}
 spec_files:
  - "zlib@1.2.11%gcc@7.5.0+optimize+pic+shared arch=linux-ubuntu18.04-x86_64": spec-0.json
- - "zlib@1.2.11%gcc@9.3.0+optimize+pic+shared arch=linux-ubuntu20.04-x86_64": spec-1.json
+ - "zlib@1.2.11%gcc@9.3.0+optimize+pic+shared arch=linux-ubuntu20.04-x86_64 LONG": spec-1.json
 ---
-"""
+""".replace("LONG", 40 * "^libiconv@1.16%gcc@9.3.0 arch=linux-ubuntu20.04-x86_64 ")
 
 G0B = """---
 title: "zlib"

@@ -41,6 +41,15 @@ EXPECTED = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("ending", "start"),
+    [("csv", b"package,os"), ("json", b"[{"), ("parquet", b"PAR1"), ("md", b"| package"), ("txt", b"package  ")],
+)
+def test_the_ending_of_a_file_says_its_format(ending: str, start: bytes, demo: cs.Dataset, tmp_path: Path) -> None:
+    run("coverage", demo.path, *QUESTION, "--out", tmp_path / f"out.{ending}")
+    assert (tmp_path / f"out.{ending}").read_bytes().startswith(start)
+
+
 def test_machines_get_the_tidy_table_in_every_format(demo: cs.Dataset, tmp_path: Path) -> None:
     def output(form: str) -> bytes:
         stdout = run("coverage", demo.path, *QUESTION, "--format", form).stdout
@@ -76,6 +85,9 @@ def test_eyes_get_the_matrix(demo: cs.Dataset) -> None:
         (("--where", "compiler=none"), 68),
         (("--where", "compiler_name=none", "--where", "compiler_name=gcc"), 164),
         (("--where", "os=plan9"), 0),
+        (("--where", "stack=root"), 192),
+        (("--where", "snapshot=develop-2025-03-09"), 18),
+        (("--snapshot", "develop-2025-03-09", "--snapshot", "develop"), 210),
     ],
 )
 def test_snapshots_and_filters_choose_specs(options: tuple[str, ...], total: int, demo: cs.Dataset) -> None:
@@ -83,6 +95,7 @@ def test_snapshots_and_filters_choose_specs(options: tuple[str, ...], total: int
     assert sum(row["value"] for row in json.loads(done.stdout)) == total
     if not total:
         assert "no specs in develop, os=plan9" in done.stderr.decode()
+        assert "hint: no os is plan9; there is sequoia, ubuntu18.04" in done.stderr.decode()
 
 
 def test_the_default_snapshot_is_the_newest_where_there_is_no_develop(tmp_path: Path) -> None:
@@ -98,9 +111,9 @@ def test_the_default_snapshot_is_the_newest_where_there_is_no_develop(tmp_path: 
 def test_each_verb_prints_data_to_stdout_and_talk_to_stderr(demo: cs.Dataset, tmp_path: Path) -> None:
     done = run("build", SEEDS, "--out", tmp_path / "dataset")
     assert not done.stdout
-    assert "INFO develop: 192 specs, packages: 2" in done.stderr.decode(), "log lines where there is no terminal"
+    assert "INFO develop: 192 specs of 2 packages" in done.stderr.decode(), "log lines where there is no terminal"
     assert json.loads(run("info", demo.path, "--format", "json").stdout)[1]["num_specs"] == 192
-    assert run("info", demo.path).stdout.decode().splitlines()[2].split()[:4] == ["develop-2025-03-09", "1", "1", "18"]
+    assert run("info", demo.path).stdout.decode().splitlines()[2].split()[:4] == ["develop-2025-03-09", "18", "1", "9"]
     assert b"| `package` | string | no |" in run("dictionary", "--format", "markdown").stdout
     assert json.loads(run("dictionary", "--format", "json").stdout)[0]["column"] == "package"
     assert not run("plot", "coverage", demo.path, *QUESTION, "--out", tmp_path / "chart.svg").stdout
@@ -115,7 +128,10 @@ def test_rejected_shows_what_why_and_what_to_try(tmp_path: Path) -> None:
     done = run("rejected", tmp_path / "dataset", "--severity", "error", "--format", "json")
     (row,) = json.loads(done.stdout)
     assert (row["rule"], row["place"], row["snapshot"], row["package"]) == ("encoding", "line 1", "develop", "a")
-    assert "1 of 2 rows, 0 specs left out: 1 error encoding" in done.stderr.decode()
+    assert (
+        "1 of 2 rows, 0 specs left out, and those of 1 page, how many nobody can tell: 1 error encoding"
+        in done.stderr.decode()
+    )
     assert json.loads(run("rejected", tmp_path / "dataset", "--rule", "size", "--format", "json").stdout)[0]["hint"]
 
 
@@ -128,6 +144,7 @@ def test_exit_codes_tell_what_went_wrong(demo: cs.Dataset, tmp_path: Path) -> No
         (2, ("coverage", demo.path, "--rows", "tarket", "--columns", "os"), "hint: try target"),
         (2, ("coverage", demo.path, *QUESTION, "--snapshot", "develp"), "hint: try develop"),
         (2, ("coverage", demo.path, *QUESTION, "--where", "tarket=x"), "try target=x"),
+        (2, ("coverage", demo.path, *QUESTION, "--of", "row"), "expected --of with --measure share"),
         (2, ("build", SEEDS, "--out", tmp_path / "x", "--max-rejected", "lots"), "such as 1% or 0.01, found 'lots'"),
         (2, ("plot", "coverage", demo.path, *QUESTION, "--out", tmp_path / "x.bmp"), "ends in .svg, .pdf, .png"),
         (2, ("plot", "coverage", demo.path, *QUESTION, "--where", "os=x", "--out", tmp_path / "x.svg"), "to draw"),
@@ -135,7 +152,7 @@ def test_exit_codes_tell_what_went_wrong(demo: cs.Dataset, tmp_path: Path) -> No
         (12, ("info", tmp_path / "nowhere"), "expected a dataset, found nothing"),
         (12, ("coverage", demo.path, *QUESTION, "--out", tmp_path / "no" / "x"), "cannot write"),
         (13, ("build", small, "--out", tmp_path / "dataset"), "at least half of the 9 specs of develop, found 1"),
-        (0, ("build", small, "--out", tmp_path / "dataset", "--allow-shrink"), "1 specs"),
+        (0, ("build", small, "--out", tmp_path / "dataset", "--allow-shrink"), "1 spec in 2 rows"),
     ):
         assert words in run(*arguments, code=code).stderr.decode()
 

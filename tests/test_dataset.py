@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -99,6 +100,24 @@ def test_the_same_page_twice_is_one_page(site: Path, expected: dict[str, bytes],
     dataset = cs.build_dataset(site, archive(site, tmp_path / "site.zip", 1), out=tmp_path / "dataset")
     assert bytes_of(dataset) == expected
     assert dataset.rejected.collect().is_empty()
+    assert dataset.snapshots.collect()["num_pages"].unique().to_list() == [40]
+
+
+def test_a_copy_of_a_page_is_not_rejected_again(tmp_path: Path) -> None:
+    text = page("a", specs=[spec(), spec("b" * 32, os=1)], meta={})
+    for name in ("one", "two"):
+        write(tmp_path / name, {("develop", "a"): text})
+    dataset = cs.build_dataset(tmp_path / "one", tmp_path / "two", out=tmp_path / "dataset", max_rejected=1)
+    (row,) = dataset.snapshots.collect().rows(named=True)
+    assert (row["num_pages"], row["num_specs"], row["num_rejected"]) == (1, 1, 1)
+
+
+def test_two_pages_of_a_package_are_one_and_a_warning(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write(tmp_path / name, {("develop", "a"): page("a", specs=[spec(name * 8)])})
+    dataset = cs.build_dataset(tmp_path / "one", tmp_path / "two", out=tmp_path / "dataset")
+    assert dataset.manifest["snapshots"]["develop"]["num_specs"] == 2
+    assert dataset.rejected.collect().select("rule", "severity", "package").rows() == [("second-page", "warning", "a")]
 
 
 def test_snapshots_of_a_dataset_that_a_source_lacks_stay(
@@ -195,9 +214,10 @@ print("done")
 """
 
 
-def state(dataset: cs.Dataset) -> tuple[list[tuple[object, ...]], list[str]]:
-    rows = dataset.specs.collect().rows() + dataset.variants.collect().rows() + dataset.targets.collect().rows()
-    return rows, dataset.snapshots.collect()["snapshot"].to_list()
+def state(dataset: cs.Dataset) -> list[object]:
+    """Return everything in a dataset but when it was read."""
+    tables = [dataset.scan(table).drop("read_at", strict=False).collect().rows() for table in TABLES]
+    return [tables, dataset.manifest]
 
 
 def test_a_kill_at_any_step_leaves_the_old_or_the_new(two: tuple[Path, Path, Path], tmp_path: Path) -> None:
@@ -232,22 +252,43 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new(two: tuple[Path, Path, Pat
 
 def test_a_kill_at_any_time_leaves_the_old_or_the_new(site: Path, tmp_path: Path) -> None:
     old = write(tmp_path / "old", {("develop-2023-05-14", "zlib"): page("zlib", "develop-2023-05-14", [spec()])})
-    before = state(cs.build_dataset(old, out=tmp_path / "dataset"))
+    before = state(cs.build_dataset(old, out=tmp_path / "pristine"))
     cs.build_dataset(old, out=tmp_path / "both")
-    after = state(cs.build_dataset(site, out=tmp_path / "both"))
-    draw = random.Random(1)
-    for _ in range(12):
-        command = [sys.executable, "-m", "cachestats", "build", str(site), "--out", str(tmp_path / "dataset")]
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        time.sleep(draw.uniform(0.1, 0.8))
+    start = time.monotonic()
+    subprocess.run(command(site, tmp_path / "both"), check=True, capture_output=True)
+    whole = time.monotonic() - start
+    after = state(cs.open_dataset(tmp_path / "both"))
+    seen = []
+    for part in range(16):
+        dataset = tmp_path / f"killed-{part}"
+        shutil.copytree(tmp_path / "pristine", dataset)
+        process = subprocess.Popen(command(site, dataset), stderr=subprocess.DEVNULL)
+        time.sleep(whole * (0.3 + 0.06 * part))
         process.kill()
         process.wait()
-        found = state(cs.open_dataset(tmp_path / "dataset"))
-        assert found in (before, after)
-        if found == after:
-            cs.build_dataset(old, out=tmp_path / "dataset", allow_shrink=True)
-            cs.open_dataset(tmp_path / "dataset")
-            before = state(cs.open_dataset(tmp_path / "dataset"))
+        seen.append(state(cs.open_dataset(dataset)))
+        assert seen[-1] in (before, after)
+    assert before in seen
+    assert after in seen
+
+
+def command(source: Path, out: Path) -> list[str]:
+    return [sys.executable, "-m", "cachestats", "build", str(source), "--out", str(out)]
+
+
+def test_a_reader_waits_for_a_publication_and_not_for_a_build(two: tuple[Path, Path, Path]) -> None:
+    path, *_ = two
+    commit = path / ".cachestats/commit.json"
+    lock = filelock.FileLock(path / ".cachestats/lock", thread_local=False)
+    with lock:
+        assert cs.open_dataset(path).manifest["snapshots"]["develop"]["num_specs"] == 1
+        commit.write_text('["manifest.json"]')
+        threading.Timer(0.3, commit.unlink).start()
+        assert cs.open_dataset(path).manifest["snapshots"]["develop"]["num_specs"] == 1
+        assert not commit.exists()
+    commit.write_text('["manifest.json"]')  # as a process that was killed leaves it
+    cs.open_dataset(path)
+    assert not commit.exists()
 
 
 def test_a_second_build_waits_or_says_that_another_is_running(two: tuple[Path, Path, Path]) -> None:
@@ -261,8 +302,9 @@ def test_a_second_build_waits_or_says_that_another_is_running(two: tuple[Path, P
 
 
 def test_two_builds_at_once_both_succeed(site: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "cachestats", "build", str(site), "--out", str(tmp_path / "dataset")]
-    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    processes = [
+        subprocess.Popen(command(site, tmp_path / "dataset"), stderr=subprocess.PIPE, text=True) for _ in range(3)
+    ]
     talk = [process.communicate(timeout=120)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], talk
     assert bytes_of(cs.open_dataset(tmp_path / "dataset")) == expected

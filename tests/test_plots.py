@@ -28,7 +28,7 @@ def matrix(
 
 
 def drawn(ax: Axes) -> np.ndarray:
-    return ax.images[0].get_array().filled(0)
+    return ax.collections[0].get_array().filled(0)
 
 
 def texts(ax: Axes) -> list[Text]:
@@ -50,7 +50,7 @@ def test_the_title_says_snapshot_and_measure(demo: cs.Dataset) -> None:
     develop = demo.specs.filter(pl.col("snapshot") == "develop")
     for measure, words in (
         ("specs", "Specs, by"),
-        ("share", "Share of the packages of each stack, by"),
+        ("share", "Share of each stack's packages, by"),
         ("packages", "Packages with a binary, by"),
     ):
         counts = cs.coverage_matrix(develop, rows="stack", columns="compiler_name", measure=measure)
@@ -66,9 +66,10 @@ def test_what_is_left_out_is_said_and_is_the_least() -> None:
     ax = cs.plot_coverage(big)
     assert drawn(ax).shape == (60, 15)
     title = ax.get_title(loc="left")
-    assert "showing 60 of 500 packages" in title
-    assert "showing 15 of 40 columns" in title
-    sums = dict(zip(big["package"], big.drop("package").sum_horizontal(), strict=True))
+    assert "the 60 of 500 packages with the most" in title
+    assert "the 15 of 40 columns with the most" in title
+    columns = [label.get_text() for label in ax.get_xticklabels()]
+    sums = dict(zip(big["package"], big.select(columns).sum_horizontal(), strict=True))
     shown = [label.get_text() for label in ax.get_yticklabels()]
     assert min(sums[name] for name in shown) >= max(sums[name] for name in sums if name not in shown)
     assert shown == sorted(shown, key=big["package"].to_list().index)
@@ -114,7 +115,7 @@ def test_numbers_are_readable_on_their_cells_in_colour_and_grey() -> None:
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     ax = cs.plot_coverage(matrix(20, 10, big=100))
-    image = ax.images[0]
+    image = ax.collections[0]
     cells = image.cmap(image.norm(drawn(ax)))
     from matplotlib.colors import to_rgb
 
@@ -138,6 +139,25 @@ def test_the_same_picture_gives_the_same_bytes(kind: str, demo: cs.Dataset, tmp_
         assert not re.search(r"\d{4}-\d\d-\d\dT", (tmp_path / "one.svg").read_text()), "no date of the day"
 
 
+def test_the_scale_has_whole_numbers_and_is_left_out_where_all_is_one() -> None:
+    ax = cs.plot_coverage(pl.DataFrame({"os": ["a", "b"], "x": [1, 3], "y": [0, 2]}))
+    bar = ax.figure.axes[1]
+    ax.figure.canvas.draw()
+    ticks = [label.get_text() for label in bar.get_yticklabels()]
+    assert len(set(ticks)) == len(ticks) > 1
+    assert len(cs.plot_coverage(pl.DataFrame({"os": ["a"], "x": [1]})).figure.axes) == 1
+
+
+def test_a_row_is_never_shown_for_columns_that_are_left_out() -> None:
+    numbers = np.eye(100, dtype=int) * np.arange(1, 101)
+    assert (
+        drawn(
+            cs.plot_coverage(pl.DataFrame({"os": map(str, range(100))} | {f"c{n}": numbers[n] for n in range(100)}))
+        ).sum(axis=0)
+        > 0
+    ).all()
+
+
 def test_odd_names_make_no_odd_files(tmp_path: Path) -> None:
     specs = pl.DataFrame({"snapshot": ["$\\frac$"], "hash": ["h"], "package": ["\x01\ufffe"], "os": ["$a"]})
     cs.save_plot(cs.plot_coverage(cs.coverage_matrix(specs, rows="package", columns="os")), tmp_path / "odd.svg")
@@ -148,13 +168,13 @@ def test_odd_names_make_no_odd_files(tmp_path: Path) -> None:
 def test_it_draws_on_the_axes_it_is_given(demo: cs.Dataset) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 3))
     assert cs.plot_coverage(matrix(3, 3), ax=right) is right
-    assert not left.images
+    assert not left.collections
     assert len(plt.get_fignums()) == 1
     assert right.figure is figure
 
 
 def test_what_cannot_be_drawn_or_saved_is_an_error(tmp_path: Path) -> None:
-    for nothing in (pl.DataFrame(), matrix(0, 3), matrix(3, 0), pl.DataFrame({"a": ["x"], "b": ["y"]})):
+    for nothing in (pl.LazyFrame(), pl.DataFrame(), matrix(0, 3), matrix(3, 0), pl.DataFrame({"a": ["x"], "b": ["y"]})):
         with pytest.raises(ArgumentError, match="at least one row and column of numbers"):
             cs.plot_coverage(nothing)
     ax = cs.plot_coverage(matrix(2, 2))

@@ -38,6 +38,8 @@ class CoverageMatrix(pl.DataFrame):
     measure: str | None = None
     whole: str | None = None
     snapshots: tuple[str, ...] = ()
+    only: str | None = None
+    """Words for the filter that the specs went through, where whoever made the matrix set them."""
 
 
 def coverage(
@@ -99,8 +101,8 @@ def coverage_matrix(
     -------
     A Polars DataFrame whose first column is called as `rows` says and holds the names; then one column for each name
     on the other axis. Both are in the order that a person expects: targets by family and then by ancestry, snapshots
-    by date with `develop` last, the rest by name with numbers in their natural order. A missing compiler is called
-    `none`, a missing stack `no stack`.
+    by date with `develop` last, the rest by name with numbers in their natural order. A missing compiler or
+    stack is called `none`.
 
     Raises
     ------
@@ -123,8 +125,7 @@ def coverage_matrix(
     """
     cells = coverage(specs, rows=rows, columns=columns, measure=measure, of=of, root=root)
     for axis in (rows, columns):
-        nothing = _unused("no stack" if axis == "stack" else "none", cells[axis])
-        cells = cells.with_columns(pl.col(axis).fill_null(nothing))
+        cells = cells.with_columns(pl.col(axis).fill_null(_unused("none", cells[axis])))
     row_names = sorted(cells[rows].unique(), key=_ORDER.get(rows, natural_key))
     column_names = sorted(cells[columns].unique(), key=_ORDER.get(columns, natural_key))
     zero = 0.0 if measure == "share" else 0

@@ -34,13 +34,15 @@ def read_page(page: Page) -> Piece | Rejection:
     try:
         return _Reader(page).piece()
     except PageError as error:
+        # Where the specs cannot be counted, `meta` may still say how many there were.
+        said = re.search(rb'^meta: .*"num_specs": ([0-9]{1,9})\b', page.data, re.MULTILINE)
         return Rejection(
             page.origin,
             error.place,
             error.rule,
             error.message,
             error.hint,
-            num_specs=error.num_specs,
+            num_specs=int(said[1]) if error.num_specs is None and said else error.num_specs,
             snapshot=page.folder_snapshot,
             package=page.folder_package,
         )
@@ -107,6 +109,9 @@ class _Reader:
                 f"expected a list of specs, found {show(entries)}",
                 "write the page again",
             )
+        if not entries:
+            hint = "nothing is lost; a package without specs should have no page"
+            self._find("spec_details", "no-specs", "expected at least one spec, found none", hint)
         rows = [row for position, entry in enumerate(entries) if (row := self._record(position, entry))]
         self._check_meta(entries)
         first = next((entry for entry in entries if isinstance(entry, dict)), {})

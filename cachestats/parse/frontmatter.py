@@ -17,6 +17,7 @@ REPEATED = "\0repeated"
 
 _MAX_DEPTH = 50
 _ONCE = ("title", "categories", "meta", "spec_details")
+_LISTED = re.compile(r"^(spec_files|spec_names): *\n((?: *- .*\n?)+)", re.MULTILINE)
 _JSON_LINE = re.compile(r"^(meta|spec_details): (.*)$", re.MULTILINE)
 
 
@@ -82,6 +83,9 @@ def read_front_matter(data: bytes) -> tuple[dict[str, Any], str]:
             "expected front matter that ends with '---', found the end of the file",
             "fetch the page again: it was cut off",
         )
+    if "spec_details:" not in body and (listed := dict(_LISTED.findall(body))):
+        # Pages of 2021 have whole spec strings as keys, which are longer than YAML lets a key be.
+        return {key: lines.splitlines() for key, lines in listed.items()}, rest
     for key in _ONCE:
         if (count := len(re.findall(rf"^{key}:", body, re.MULTILINE))) > 1:
             raise PageError(

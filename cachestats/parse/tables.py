@@ -7,6 +7,7 @@ into pieces.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,8 @@ class SnapshotTables:
     pages: list[PageInfo]
     num_specs: int
     rejections: list[Rejection]
+    copies: set[str]
+    """Origins of pages that are copies of other pages; what was said of their specs was said before."""
 
 
 def flatten(pieces: Sequence[Piece]) -> SnapshotTables:
@@ -45,9 +48,12 @@ def flatten(pieces: Sequence[Piece]) -> SnapshotTables:
     records = _concatenate(pieces)
     kept, rejections = _distinct(records, pages, snapshot)
     records = records.take(kept)
+    copies = _copies(records, pages, rejections)
+    rejections += _second_pages(records, pages, snapshot)
     packages = pa.array([page.package for page in pages], pa.string()).dictionary_encode()
     specs, variants = _Snapshot(snapshot, packages.take(records.column("page").combine_chunks()), records).tables()
-    return SnapshotTables(snapshot, specs, variants, pages, len(records), rejections)
+    distinct_pages = [page for page in pages if page.origin not in copies]
+    return SnapshotTables(snapshot, specs, variants, distinct_pages, len(records), rejections, copies)
 
 
 def _concatenate(pieces: Sequence[Piece]) -> pa.Table:
@@ -113,6 +119,39 @@ def _repeat(records: pa.Table, pages: list[PageInfo], snapshot: str, first: int,
             snapshot=snapshot,
             package=page.package,
         )
+    ]
+
+
+def _copies(records: pa.Table, pages: list[PageInfo], rejections: list[Rejection]) -> set[str]:
+    """Return the origins of the pages that gave no spec, and no reason for it: each is a copy of another page."""
+    with_specs = {pages[number].origin for number in pc.unique(records.column("page")).to_pylist()}
+    packages = Counter(page.package for page in pages)
+    said = {rejection.origin for rejection in rejections}
+    return {
+        page.origin
+        for page in pages
+        if packages[page.package] > 1 and page.num_specs and page.origin not in with_specs | said
+    }
+
+
+def _second_pages(records: pa.Table, pages: list[PageInfo], snapshot: str) -> list[Rejection]:
+    """Return a warning for each page that adds specs to a package which has a page already."""
+    first: dict[str, PageInfo] = {}
+    used = pc.unique(records.column("page")).to_pylist()
+    return [
+        Rejection(
+            page.origin,
+            "file",
+            "second-page",
+            f"expected one page for {page.package} in {snapshot}, found this one and {first[page.package].origin}, "
+            "which have different specs",
+            "the specs of both were taken; give one source for a snapshot",
+            severity="warning",
+            snapshot=snapshot,
+            package=page.package,
+        )
+        for page in sorted((pages[number] for number in used), key=lambda page: (page.package, page.origin))
+        if first.setdefault(page.package, page) is not page
     ]
 
 

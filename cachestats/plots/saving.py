@@ -43,11 +43,14 @@ def save_plot(ax: Axes, out: str | os.PathLike[str]) -> None:
     path = Path(out)
     if path.suffix not in _METADATA:
         raise ArgumentError(
-            f"expected a file that ends in {', '.join(_METADATA)}, found {path.name!r}", hint=f"try {path.stem}.png"
+            f"expected a file that ends in {', '.join(_METADATA)}, found {path.name!r}",
+            hint=f"try {path.with_suffix('.png')}",
         )
     figure = ax.get_figure(root=True)
     try:
         with rc_context({"svg.hashsalt": "cachestats"}):
             cast(Figure, figure).savefig(path, metadata=_METADATA[path.suffix], dpi=_DPI)
     except OSError as error:
-        raise DatasetError(f"cannot write {path}: {error.strerror or error}", hint="check the folder") from error
+        raise DatasetError(
+            f"cannot write {path}: {error.strerror or error}", hint="check that the folder exists and may be written"
+        ) from error

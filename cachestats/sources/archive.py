@@ -15,7 +15,17 @@ import pyarrow as pa
 
 from cachestats.errors import SourceError
 from cachestats.rejection import Rejection
-from cachestats.sources.base import MAX_PAGE_BYTES, Batch, Page, is_page, make_page, printable, too_large, unreadable
+from cachestats.sources.base import (
+    MAX_PAGE_BYTES,
+    Batch,
+    Page,
+    is_page,
+    make_page,
+    printable,
+    source_name,
+    too_large,
+    unreadable,
+)
 
 ArchiveKind = Literal["tar", "tar.gz", "tar.zst", "zip"]
 
@@ -41,7 +51,7 @@ class ArchiveSource:
     """All pages of one archive, in the order in which it holds them."""
 
     def __init__(self, path: Path, kind: ArchiveKind) -> None:
-        self.name = printable(str(path))
+        self.name = source_name(path)
         self.kind: str = kind
         self.passed_over = 0
         self._path = path

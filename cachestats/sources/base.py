@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from cachestats.rejection import Rejection
@@ -53,6 +55,14 @@ def make_page(origin: str, path: str, data: bytes) -> Page:
     if snapshot == "_cache":
         snapshot = ""
     return Page(origin, data, printable(snapshot) or None, printable(package) or None)
+
+
+def source_name(path: Path) -> str:
+    """Return what a source is called: the path that was given, relative where it lies below the current folder."""
+    given = os.path.normpath(path)
+    if os.path.isabs(given) and os.path.commonpath([given, os.getcwd()]) == os.getcwd():
+        given = os.path.relpath(given)
+    return printable(given)
 
 
 def printable(path: str) -> str:

@@ -10,7 +10,17 @@ from pathlib import Path
 
 from cachestats.errors import SourceError
 from cachestats.rejection import Rejection
-from cachestats.sources.base import MAX_PAGE_BYTES, Batch, Page, is_page, make_page, printable, too_large, unreadable
+from cachestats.sources.base import (
+    MAX_PAGE_BYTES,
+    Batch,
+    Page,
+    is_page,
+    make_page,
+    printable,
+    source_name,
+    too_large,
+    unreadable,
+)
 
 _PAGES_A_BATCH = 2000
 
@@ -21,19 +31,19 @@ class FolderSource:
     kind = "folder"
 
     def __init__(self, path: Path) -> None:
-        self.name = printable(str(path))
+        self.name = source_name(path)
         self.passed_over = 0
-        self._path = path
+        self._path = os.path.abspath(path)
 
     def batches(self) -> Iterator[Batch]:
         """Yield batches of pages, folder by folder in the order of their names."""
         paths: list[str] = []
-        for path in _walk(str(self._path)):
+        for path in _walk(self._path):
             if not is_page(path):
                 self.passed_over += 1
                 continue
             if paths and (len(paths) == _PAGES_A_BATCH or _folder_above(path) != _folder_above(paths[-1])):
-                yield partial(_read_all, paths)  # at once: these are parsed while the rest is looked for
+                yield partial(self._read, paths)  # at once: these are parsed while the rest is looked for
                 paths = []
             paths.append(path)
         if not paths:
@@ -42,7 +52,12 @@ class FolderSource:
                 f"found {self.passed_over:,} other files",
                 hint="give the root of a checkout of the cache site, or its `_cache` folder",
             )
-        yield partial(_read_all, paths)
+        yield partial(self._read, paths)
+
+    def _read(self, paths: list[str]) -> Iterator[Page | Rejection]:
+        # What is read is known by the path that was given, so that it does not matter where the folder lies.
+        start = len(self._path.rstrip("/"))
+        return (_read(path, f"{self.name.rstrip('/')}{printable(path[start:])}") for path in paths)
 
 
 class FileSource:
@@ -51,13 +66,13 @@ class FileSource:
     kind = "page"
 
     def __init__(self, path: Path) -> None:
-        self.name = printable(str(path))
+        self.name = source_name(path)
         self.passed_over = 0
-        self._path = path
+        self._path = os.path.abspath(path)
 
     def batches(self) -> Iterator[Batch]:
         """Yield the one page."""
-        yield partial(_read_all, [str(self._path)])
+        yield lambda: iter([_read(self._path, self.name, folders="/_cache/" in self._path)])
 
 
 def _folder_above(path: str) -> str:
@@ -102,12 +117,8 @@ def _is_inside(path: str, folder: str) -> bool:
     return os.path.commonpath([path, folder]) == folder
 
 
-def _read_all(paths: list[str]) -> Iterator[Page | Rejection]:
-    return map(_read, paths)
-
-
-def _read(path: str) -> Page | Rejection:
-    origin = printable(path)
+def _read(path: str, origin: str, *, folders: bool = True) -> Page | Rejection:
+    """Read the page at an absolute path; `folders` says whether the folders above it name snapshot and package."""
     try:
         # Non-blocking, so that a pipe that calls itself a page cannot hold up the build.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -118,8 +129,10 @@ def _read(path: str) -> Page | Rejection:
             if status.st_size > MAX_PAGE_BYTES:
                 return too_large(origin, status.st_size)
             data = os.read(descriptor, status.st_size)
+            while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
+                data += more
         finally:
             os.close(descriptor)
     except OSError as error:
         return unreadable(origin, error.strerror or str(error))
-    return make_page(origin, os.path.abspath(path), data)
+    return make_page(origin, path, data) if folders else Page(origin, data)

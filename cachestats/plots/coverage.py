@@ -79,15 +79,7 @@ def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
     _write_numbers(ax, mesh, shown.values, is_share=measure == "share")
     _draw_scale(ax, mesh, _UNITS.get(measure or "", ""), is_share=measure == "share")
 
-    unit = {"specs": "specs", "packages": "packages"}.get(measure or "", "most")
-    left_out = [
-        f"the {len(part):,} of {whole:,} {_plural(axis)} with the {'most ' * (unit != 'most')}{unit}"
-        for part, whole, axis in (
-            (shown.rows, matrix.height, row_axis),
-            (shown.columns, len(names), known.column_axis or "column"),
-        )
-        if len(part) < whole
-    ]
+    left_out = _left_out(shown, matrix, measure, known.column_axis or "column")
     title = [*_title(known, measure, row_axis), *left_out]
     ax.set_title("\n".join(title), loc="left", fontsize=_FONT + 2, parse_math=False)
     return ax
@@ -231,6 +223,21 @@ def _title(matrix: CoverageMatrix, measure: str | None, row_axis: str) -> list[s
         lines.append(f"{len(snapshots):,} snapshots: {snapshots[0]} to {snapshots[-1]}")
     if matrix.only:
         lines.append(f"only {_short(matrix.only)}")
+    return lines
+
+
+def _left_out(shown: _Shown, matrix: pl.DataFrame, measure: str | None, column_axis: str) -> list[str]:
+    """Return lines that say what is not shown."""
+    lines = []
+    for part, whole, axis in (
+        (shown.columns, matrix.width - 1, column_axis),
+        (shown.rows, matrix.height, matrix.columns[0]),
+    ):
+        if len(part) < whole:
+            # Of the packages none has more packages than another.
+            most = "" if axis == "package" and measure != "specs" else f" with the most {measure or ''}".rstrip()
+            of_these = "in these, " if lines else ""
+            lines.append(f"{of_these}the {len(part):,} of {whole:,} {_plural(axis)}{most}")
     return lines
 
 

@@ -66,7 +66,7 @@ def test_what_is_left_out_is_said_and_is_the_least() -> None:
     ax = cs.plot_coverage(big)
     assert drawn(ax).shape == (60, 15)
     title = ax.get_title(loc="left")
-    assert "the 60 of 500 packages with the most" in title
+    assert "in these, the 60 of 500 packages" in title
     assert "the 15 of 40 columns with the most" in title
     columns = [label.get_text() for label in ax.get_xticklabels()]
     sums = dict(zip(big["package"], big.select(columns).sum_horizontal(), strict=True))

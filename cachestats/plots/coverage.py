@@ -228,7 +228,7 @@ def _title(matrix: CoverageMatrix, measure: str | None, row_axis: str) -> list[s
 
 def _left_out(shown: _Shown, matrix: pl.DataFrame, measure: str | None, column_axis: str) -> list[str]:
     """Return lines that say what is not shown."""
-    lines = []
+    lines: list[str] = []
     for part, whole, axis in (
         (shown.columns, matrix.width - 1, column_axis),
         (shown.rows, matrix.height, matrix.columns[0]),

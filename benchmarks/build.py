@@ -27,8 +27,8 @@ TABLES = ("specs", "variants")
 
 CACHESTATS = "cachestats build"
 FLOOR = "floor: read, simdjson, write"
-DUCKDB = "DuckDB"
-DUCKDB_AT_ONCE = "DuckDB, all snapshots at once"
+DUCKDB = "DuckDB, tuned"
+DUCKDB_AT_ONCE = "DuckDB script"
 YAML = "PyYAML + Polars"
 
 # As `cachestats` does for itself: no build needs NumPy's linear algebra, which starts a thread for each core on import.

@@ -8,11 +8,12 @@ into pieces.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,6 +22,8 @@ from cachestats.parse.codes import Codes, distinct_pairs, ranges
 from cachestats.parse.records import PageInfo, Piece
 from cachestats.rejection import Rejection
 from cachestats.schema import SPECS, VARIANTS, Table
+
+_SPECS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -192,36 +195,22 @@ class _Snapshot:
 
     def _variants(self, owners: Codes, codes: Codes, variants: list[str]) -> pa.Table:
         """Return a row for every value of every variant, sorted by hash."""
-        split = [naming.split_variant(text) for text in variants]
-        pairs = sorted({(name, value) for name, values in split for value in values})
-        rank = {pair: code for code, pair in enumerate(pairs)}
-        counts = np.array([len(values) for _, values in split], np.int64)
-        flat = np.array([rank[name, value] for name, values in split for value in values], np.int64)
-
         hashes = self._column("hash")
         by_hash = pc.sort_indices(hashes).to_numpy()
-        hash_rank = np.empty(len(by_hash), np.int64)
-        hash_rank[by_hash] = np.arange(len(by_hash))
-        # The variants of a spec stand together, so putting whole specs in order leaves little to sort.
-        lengths = np.bincount(owners, minlength=len(by_hash))
-        order = ranges((np.cumsum(lengths) - lengths)[by_hash], lengths[by_hash])
-        owners, codes = hash_rank[owners[order]], codes[order]
-
-        values = ranges((np.cumsum(counts) - counts)[codes], counts[codes])
-        owners, pair = distinct_pairs(np.repeat(owners, counts[codes]), flat[values], len(pairs))
-        names = sorted({name for name, _ in pairs})
-        texts = sorted({value for _, value in pairs})
-        name_code = {name: code for code, name in enumerate(names)}
-        text_code = {text: code for code, text in enumerate(texts)}
-        name_of = np.array([name_code[name] for name, _ in pairs], np.int32)
-        text_of = np.array([text_code[value] for _, value in pairs], np.int32)
-        columns = {
-            "snapshot": _constant(self.snapshot, len(owners)),
-            "hash": pa.DictionaryArray.from_arrays(owners.astype(np.int32), hashes.take(pa.array(by_hash))),
-            "variant": pa.DictionaryArray.from_arrays(name_of[pair], pa.array(names, pa.string())),
-            "value": pa.DictionaryArray.from_arrays(text_of[pair], pa.array(texts, pa.string())),
-        }
-        return _table(VARIANTS, columns)
+        split = [naming.split_variant(text) for text in variants]
+        pairs = sorted({(name, value) for name, values in split for value in values})
+        rows = list(_variant_rows(owners, codes, split, pairs, by_hash))
+        owner = np.concatenate([part for part, _ in rows]) if rows else np.empty(0, np.int32)
+        pair = np.concatenate([part for _, part in rows]) if rows else np.empty(0, np.int32)
+        return _table(
+            VARIANTS,
+            {
+                "snapshot": _constant(self.snapshot, len(owner)),
+                "hash": pa.DictionaryArray.from_arrays(owner, hashes.take(pa.array(by_hash))),
+                "variant": _coded([name for name, _ in pairs]).take(pa.array(pair)),
+                "value": _coded([value for _, value in pairs]).take(pa.array(pair)),
+            },
+        )
 
     def _column(self, name: str) -> pa.Array:
         column = self.records.column(name).combine_chunks()
@@ -256,6 +245,28 @@ class _Snapshot:
         return pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), words.take(pa.array(codes))), " ")
 
 
+def _variant_rows(
+    owners: Codes, codes: Codes, split: list[tuple[str, tuple[str, ...]]], pairs: list[tuple[str, str]], order: Codes
+) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
+    """Yield, for the specs in the order given, their places in it and their distinct pairs of variant and value.
+
+    Some specs at a time: over all of `develop` the steps in between would take more memory than everything else.
+    """
+    rank = {pair: code for code, pair in enumerate(pairs)}
+    counts = np.array([len(values) for _, values in split], np.int64)
+    flat = np.array([rank[name, value] for name, values in split for value in values], np.int64)
+    first_value = np.cumsum(counts) - counts
+    lengths = np.bincount(owners, minlength=len(order))
+    first = np.cumsum(lengths) - lengths
+    for place in range(0, len(order), _SPECS_AT_ONCE):
+        specs = order[place : place + _SPECS_AT_ONCE]
+        of_specs = codes[ranges(first[specs], lengths[specs])]
+        places = np.repeat(np.arange(place, place + len(specs)), lengths[specs])
+        values = flat[ranges(first_value[of_specs], counts[of_specs])]
+        owner, pair = distinct_pairs(np.repeat(places, counts[of_specs]), values, len(pairs))
+        yield owner.astype(np.int32), pair.astype(np.int32)
+
+
 def _variant_order(text: str) -> tuple[str, str]:
     return naming.split_variant(text)[0], text
 
@@ -273,6 +284,11 @@ def _encoded(column: pa.DictionaryArray, canonical: Callable[[str], str | None] 
     # One more place at the end, which the -1 of a null finds.
     codes = np.array([-1 if text is None else code[text] for text in spelled] + [-1], np.int32)[indices]
     return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), pa.array(names, pa.string()))
+
+
+def _coded(texts: list[str]) -> pa.DictionaryArray:
+    """Return texts as a dictionary column whose dictionary is sorted."""
+    return _encoded(pa.array(texts, pa.string()).dictionary_encode())
 
 
 def _constant(text: str, length: int) -> pa.DictionaryArray:

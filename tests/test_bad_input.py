@@ -55,6 +55,7 @@ BAD_PAGES: dict[str, tuple[bytes, str, str, int | None]] = {
     "title is very long": (swap('"zlib"', '"' + "z" * 201 + '"'), "title", "title", 2),
     "no snapshot": (swap("[package, develop]", "[package]"), "snapshot", "categories", 2),
     "snapshot is a number": (swap("develop]", "2025]"), "categories", "categories[1]", 2),
+    "more specs after the list": (swap("}]\n---", '}], "x": [{}]\n---'), "syntax", "line 6", 2),
     "a tag that does not fit": (swap("layout: cache", 'layout: !!int ""'), "syntax", "front matter", 2),
     "a huge number": (swap('"zlib"', "!!int 0x" + "f" * 6000), "title", "title", 2),
     "two lists": (swap("spec_details: [", "spec_details: []\nspec_details: ["), "repeated-key", "spec_details", 2),

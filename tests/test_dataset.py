@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import random
 import shutil
@@ -110,6 +111,19 @@ def test_a_copy_of_a_page_is_not_rejected_again(tmp_path: Path) -> None:
     dataset = cs.build_dataset(tmp_path / "one", tmp_path / "two", out=tmp_path / "dataset", max_rejected=1)
     (row,) = dataset.snapshots.collect().rows(named=True)
     assert (row["num_pages"], row["num_specs"], row["num_rejected"]) == (1, 1, 1)
+
+
+def test_which_of_two_specs_with_one_hash_is_kept_does_not_depend_on_the_order(tmp_path: Path) -> None:
+    for name, os in (("one", "a"), ("two", "b")):
+        specs = [spec(f"{n:032d}", os=os) for n in range(5)]
+        write(tmp_path / name, {("develop", "a"): page("a", specs=specs if name == "one" else specs[::-1])})
+    one, two = (
+        cs.build_dataset(*sources, out=tmp_path / f"dataset-{n}", max_rejected=1)
+        for n, sources in enumerate(itertools.permutations([tmp_path / "one", tmp_path / "two"]))
+    )
+    assert one.specs.collect()["os"].unique().to_list() == ["a"]
+    assert bytes_of(one) == bytes_of(two)
+    assert one.rejected.collect().equals(two.rejected.collect())
 
 
 def test_two_pages_of_a_package_are_one_and_a_warning(tmp_path: Path) -> None:
@@ -225,6 +239,7 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new(two: tuple[Path, Path, Pat
     before = state(cs.open_dataset(dataset))
     cs.build_dataset(old, out=tmp_path / "both")
     after = state(cs.build_dataset(new, out=tmp_path / "both"))
+    other = write(tmp_path / "other", {("v3.0", "a"): page("a", "v3.0", [spec()])})
     seen = set()
     for count in range(60):
         cs.build_dataset(old, out=tmp_path / f"{count}")
@@ -235,8 +250,14 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new(two: tuple[Path, Path, Pat
             timeout=60,
             check=False,
         )
+        # Whoever comes first, another build or a reader, finds the one or the other.
+        shutil.copytree(tmp_path / f"{count}", tmp_path / f"{count}-built")
+        third = cs.build_dataset(other, out=tmp_path / f"{count}-built")
+        assert third.manifest["snapshots"].keys() - {"v3.0"} in ({"develop", "v1.0"}, {"develop", "v1.0", "v2.0"})
         found = state(cs.open_dataset(tmp_path / f"{count}"))
         assert found in (before, after), count
+        assert (found == after) == ("v2.0" in third.manifest["snapshots"])
+        assert third.specs.filter(snapshot="develop").collect().height == (18 if found == after else 2)
         seen.add(found == after)
         # Whatever was left behind is no hindrance to the next build.
         assert state(cs.build_dataset(new, out=tmp_path / f"{count}")) == after

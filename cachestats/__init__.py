@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cachestats.build import build_dataset
     from cachestats.dataset import Dataset, export_table, open_dataset
     from cachestats.errors import CachestatsError
+    from cachestats.lockfile import read_lockfile
     from cachestats.parse.page import ParsedPage, parse_page
     from cachestats.plots.coverage import plot_coverage
     from cachestats.plots.saving import save_plot
@@ -37,6 +38,7 @@ _HOMES = {
     "open_dataset": "dataset",
     "parse_page": "parse.page",
     "plot_coverage": "plots.coverage",
+    "read_lockfile": "lockfile",
     "save_plot": "plots.saving",
 }
 
@@ -52,6 +54,7 @@ __all__ = [
     "open_dataset",
     "parse_page",
     "plot_coverage",
+    "read_lockfile",
     "save_plot",
 ]
 

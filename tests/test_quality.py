@@ -30,7 +30,7 @@ HOUSE = (
     "rejection targets",
     "sources",
     "parse",
-    "dataset",
+    "dataset lockfile",
     "build",
     "analysis",
     "plots",

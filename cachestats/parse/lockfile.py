@@ -1,0 +1,118 @@
+"""Environment lockfiles (`spack.lock`), versions 1 to 8: from bytes to the specs of an environment."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from cachestats import naming
+from cachestats.errors import SourceError
+from cachestats.parse.nodes import Node, compiler, parse_node, variants
+from cachestats.schema import SPECS
+
+NEWEST_VERSION = 8
+
+_ANOTHER = "give the spack.lock that `spack concretize` wrote into the environment's folder"
+
+
+class _Meta(msgspec.Struct):
+    file_type: str | None = msgspec.field(name="file-type", default=None)
+    lockfile_version: int | None = msgspec.field(name="lockfile-version", default=None)
+
+
+class _Root(msgspec.Struct):
+    hash: str
+
+
+class _Included(msgspec.Struct):
+    """The part of a lockfile that an environment it includes has as well."""
+
+    roots: list[_Root] = []
+    concrete_specs: dict[str, dict[str, Any]] = {}
+    include_concrete: dict[str, _Included] = {}
+
+
+class _Lockfile(_Included):
+    meta: _Meta = msgspec.field(name="_meta", default_factory=_Meta)
+
+
+def parse_lockfile(data: bytes, *, origin: str) -> pa.Table:
+    """Return the specs of an environment: the columns of `specs`, and `is_root`; sorted by (package, hash).
+
+    Specs of included environments are among them. Externals are left out: they are not installed from a cache.
+
+    Raises
+    ------
+    SourceError
+        If the data is no lockfile, is cut off, or names a root that it does not hold.
+    """
+    try:
+        lockfile = msgspec.json.decode(data, type=_Lockfile)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise SourceError(f"expected a lockfile, found {origin}: {error}", hint=_ANOTHER) from error
+    if lockfile.meta.file_type != "spack-lockfile":
+        raise SourceError(
+            f"expected the file type 'spack-lockfile', found {lockfile.meta.file_type!r} in {origin}", hint=_ANOTHER
+        )
+    version = lockfile.meta.lockfile_version
+    if version is None or not 1 <= version <= NEWEST_VERSION:
+        warnings.warn(
+            f"{origin}: expected a lockfile of version 1 to {NEWEST_VERSION}, found {version}; what can be read was",
+            stacklevel=3,
+        )
+    nodes: dict[str, Node] = {}
+    roots: set[str] = set()
+    for part in _parts(lockfile):
+        for key, value in part.concrete_specs.items():
+            nodes[key] = _node(key, value, origin)
+        roots |= {root.hash for root in part.roots}
+    if missing := sorted(roots - nodes.keys()):
+        raise SourceError(
+            f"expected the spec of every root in {origin}, found none for {', '.join(missing)}",
+            hint="concretize the environment again: its lockfile is cut off or was edited",
+        )
+    # Versions 2 and 3 have the specs by another hash than the one that a cache, and a dependency, knows them by.
+    by_hash = nodes | {node.hash: node for node in nodes.values() if node.hash}
+    rows = [_row(key, node, by_hash) | {"is_root": key in roots} for key, node in nodes.items() if not node.external]
+    rows.sort(key=lambda row: (row["package"], row["hash"]))
+    return pa.Table.from_pylist(rows, schema=environment_schema())
+
+
+def environment_schema() -> pa.Schema:
+    """Return the schema of an environment: the columns of `specs`, of which some stay null, and `is_root`."""
+    columns = [field.with_nullable(True) for field in SPECS.arrow()]
+    return pa.schema([*columns, pa.field("is_root", pa.bool_(), nullable=False)])
+
+
+def _parts(lockfile: _Included) -> Iterator[_Included]:
+    """Yield a lockfile and, at any depth, what it includes."""
+    yield lockfile
+    for part in lockfile.include_concrete.values():
+        yield from _parts(part)
+
+
+def _node(key: str, value: dict[str, Any], origin: str) -> Node:
+    try:
+        return parse_node(value)
+    except msgspec.ValidationError as error:
+        raise SourceError(f"expected a spec at concrete_specs[{key!r}] in {origin}: {error}", hint=_ANOTHER) from error
+
+
+def _row(key: str, node: Node, nodes: dict[str, Node]) -> dict[str, Any]:
+    name, compiler_name, compiler_version = naming.canonical_compiler(compiler(node, nodes))
+    return {
+        "package": node.name,
+        "version": node.version,
+        "hash": node.hash or key,
+        "platform": node.arch.platform,
+        "os": node.arch.platform_os,
+        "target": node.target,
+        "compiler": name,
+        "compiler_name": compiler_name,
+        "compiler_version": compiler_version,
+        "variants": " ".join(naming.quote_variant(text) for text in variants(node)),
+    }

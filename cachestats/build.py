@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -24,17 +26,19 @@ from cachestats import __version__
 from cachestats.dataset import Dataset, Writer, open_dataset, reported
 from cachestats.errors import ArgumentError, RejectedError, ShrinkError
 from cachestats.naming import ROOT_STACK, counted, snapshot_kind, snapshot_order
+from cachestats.parse.index import read_index
 from cachestats.parse.pages import read_pages
 from cachestats.parse.records import PageInfo, Piece
 from cachestats.parse.tables import SnapshotTables, flatten
 from cachestats.rejection import Rejection, to_table
 from cachestats.schema import SCHEMA_VERSION, SNAPSHOTS
-from cachestats.sources import Page, Source, open_sources
+from cachestats.sources import Batch, Index, Item, Page, Source, open_sources
 from cachestats.targets import archspec_version, targets_table
 
 logger = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 8 << 20
+_ONE_INDEX = threading.Lock()  # an index may have hundreds of megabytes: never hold two
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -57,7 +61,7 @@ def build_dataset(
     wait: float = 600.0,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Read pages of the cache site into a dataset and return it.
+    """Read pages of the cache site, or indices of build caches, into a dataset and return it.
 
     Snapshots that the sources hold replace those of the dataset; its other snapshots stay. Nothing is published
     unless everything could be.
@@ -66,7 +70,8 @@ def build_dataset(
     ----------
     *sources
         Checkouts of the cache site (the root, `_cache`, one snapshot's folder, one page), or archives of one (.tar,
-        .tar.gz, .tar.zst, .zip).
+        .tar.gz, .tar.zst, .zip). Or folders of build-cache mirrors: `<snapshot>/`, with its stacks in
+        `<snapshot>/<stack>/`, each of layout 1, 2 or 3; no more than their indices is read.
     out
         Folder of the dataset; made where it does not exist.
     allow_shrink
@@ -83,7 +88,7 @@ def build_dataset(
     Raises
     ------
     SourceError
-        If a source cannot be read, or holds no page.
+        If a source cannot be read, holds neither page nor index, or an index is not what its checksum says.
     RejectedError
         If more than `max_rejected` was rejected.
     ShrinkError
@@ -135,7 +140,7 @@ class _Snapshot:
 class _Chunk:
     """What came of some pages: pieces that were laid down, and rejections."""
 
-    pages: int
+    files: int
     pieces: list[tuple[str, Path]]
     rejections: list[Rejection]
     specs: int
@@ -146,7 +151,7 @@ class _Build:
         self.writer, self.pool, self.threads, self.progress = writer, pool, threads, progress
         self.snapshots: dict[str, _Snapshot] = {}
         self.rejections: list[Rejection] = []
-        self.pages: Counter[str] = Counter()
+        self.files: Counter[str] = Counter()  # pages and indices
         self.entries = 0
 
     def read(self, readers: list[Source]) -> None:
@@ -154,15 +159,15 @@ class _Build:
         batches = ((reader, number, batch) for reader in readers for number, batch in enumerate(reader.batches()))
         scratch = self.writer.scratch
 
-        def parse(job: tuple[Source, int, Callable[[], Iterator[Page | Rejection]]]) -> tuple[Source, list[_Chunk]]:
+        def parse(job: tuple[Source, int, Batch]) -> tuple[Source, list[_Chunk]]:
             reader, number, batch = job
             place = scratch / f"{readers.index(reader)}-{number}"
             return reader, [_parse(chunk, f"{place}-{part}") for part, chunk in enumerate(_chunks(batch()))]
 
-        done = self.progress(self._map(parse, batches), desc="reading pages", total=None, unit="batch")
+        done = self.progress(self._map(parse, batches), desc="reading", total=None, unit="batch")
         for reader, chunks in done:
             for chunk in chunks:
-                self.pages[reader.name] += chunk.pages
+                self.files[reader.name] += chunk.files
                 self.entries += chunk.specs
                 self.rejections += chunk.rejections
                 for snapshot, piece in chunk.pieces:
@@ -170,8 +175,8 @@ class _Build:
                     found.pieces.append(piece)
                     found.sources.add(reader.name)
         for reader in readers:
-            pages, others = counted(self.pages[reader.name], "page"), counted(reader.passed_over, "other file")
-            logger.info("%s: read %s, passed over %s", reader.name, pages, others)
+            files = counted(self.files[reader.name], "file")
+            logger.info("%s: read %s, passed over %s others", reader.name, files, f"{reader.passed_over:,}")
 
     def put_together(self) -> None:
         """Make the tables of each snapshot and stage them."""
@@ -199,9 +204,12 @@ class _Build:
     def check(self, *, max_rejected: float, allow_shrink: bool) -> None:
         """Refuse to publish what is implausible."""
         of_pages = [row for row in self.rejections if row.severity == "error" and _is_page_wide(row)]
-        lost_pages, pages = len({row.origin for row in of_pages}), sum(self.pages.values())
+        lost_pages, pages = len({row.origin for row in of_pages}), sum(self.files.values())
         lost_specs = sum(row.num_specs or 0 for row in self.rejections)
-        specs = self.entries + sum(row.num_specs or 0 for row in of_pages)
+        # What is rejected of a page's `spec_details` was counted as read; pages and records of an index were not.
+        specs = self.entries + sum(
+            row.num_specs or 0 for row in self.rejections if not row.place.startswith("spec_details[")
+        )
         for lost, total, what in ((lost_pages, pages, "pages"), (lost_specs, specs, "specs")):
             if lost > max_rejected * total:
                 raise RejectedError(
@@ -248,7 +256,7 @@ class _Build:
             name: {"num_specs": found.row["num_specs"], "rows": found.rows} for name, found in self.snapshots.items()
         }
         sources = old["sources"] | {
-            reader.name: {"kind": reader.kind, "pages": self.pages[reader.name], "passed_over": reader.passed_over}
+            reader.name: {"kind": reader.kind, "files": self.files[reader.name], "passed_over": reader.passed_over}
             for reader in readers
         }
         for name, table in (("snapshots", snapshots), ("targets", targets), ("rejected", rejected)):
@@ -284,25 +292,28 @@ class _Build:
                 future.cancel()
 
 
-def _chunks(pages: Iterable[Page | Rejection]) -> Iterator[list[Page | Rejection]]:
-    """Cut a batch into chunks of some megabytes."""
-    chunk: list[Page | Rejection] = []
+def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Cut a batch into chunks of some megabytes; an index is a chunk of its own."""
+    chunk: list[Item] = []
     size = 0
-    for page in pages:
-        length = len(page.data) if isinstance(page, Page) else 0
+    for item in items:
+        length = len(item.data) if isinstance(item, Page) else _CHUNK_BYTES if isinstance(item, Index) else 0
         if chunk and size + length > _CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0
-        chunk.append(page)
+        chunk.append(item)
         size += length
     if chunk:
         yield chunk
 
 
-def _parse(chunk: list[Page | Rejection], place: str) -> _Chunk:
-    """Parse some pages and lay the pieces down in files whose names begin with `place`."""
+def _parse(chunk: list[Item], place: str) -> _Chunk:
+    """Parse some pages or an index, and lay the pieces down in files whose names begin with `place`."""
     found = _Chunk(len(chunk), [], [item for item in chunk if isinstance(item, Rejection)], 0)
-    for item in read_pages(page for page in chunk if isinstance(page, Page)):
+    for item in chain(
+        read_pages(item for item in chunk if isinstance(item, Page)),
+        (_parse_index(item) for item in chunk if isinstance(item, Index)),
+    ):
         if isinstance(item, Rejection):
             found.rejections.append(item)
             continue
@@ -310,17 +321,25 @@ def _parse(chunk: list[Page | Rejection], place: str) -> _Chunk:
         found.rejections += item.rejections
         found.specs += sum(page.num_specs for page in item.pages)
         found.pieces.append((item.snapshot, path))
-        records = item.records.replace_schema_metadata({"pages": msgspec.json.encode(item.pages)})
+        records = item.records.replace_schema_metadata(
+            {"pages": msgspec.json.encode(item.pages), "is_part_of_stacks": str(int(item.is_part_of_stacks))}
+        )
         with reported(path.parent), pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, records.schema) as ipc:
             ipc.write_table(records)
     return found
 
 
+def _parse_index(index: Index) -> Piece | Rejection:
+    with _ONE_INDEX:
+        return read_index(index.read(), origin=index.origin, snapshot=index.snapshot, stack=index.stack)
+
+
 def _load(path: Path, snapshot: str) -> Piece:
     with pa.memory_map(str(path)) as file:
         records = pa.ipc.open_file(file).read_all()
-    pages = msgspec.json.decode((records.schema.metadata or {})[b"pages"], type=list[PageInfo])
-    return Piece(snapshot, pages, records)
+    metadata = records.schema.metadata or {}
+    pages = msgspec.json.decode(metadata[b"pages"], type=list[PageInfo])
+    return Piece(snapshot, pages, records, is_part_of_stacks=metadata[b"is_part_of_stacks"] == b"1")
 
 
 def _snapshot_row(tables: SnapshotTables, sources: set[str]) -> dict[str, Any]:
@@ -331,7 +350,7 @@ def _snapshot_row(tables: SnapshotTables, sources: set[str]) -> dict[str, Any]:
         "snapshot_date": day,
         "source": "; ".join(sorted(sources)),
         "generation": "+".join(sorted({page.generation for page in tables.pages})),
-        "num_pages": len(tables.pages),
+        "num_pages": len({page.origin for page in tables.pages}),
         "num_packages": len(_names(tables, "package")),
         "num_specs": tables.num_specs,
         "num_stacks": len(_names(tables, "stack") - {ROOT_STACK}),
@@ -343,7 +362,7 @@ def _names(tables: SnapshotTables, column: str) -> set[str]:
 
 
 def _is_page_wide(row: Rejection) -> bool:
-    return not row.place.startswith("spec_details[")
+    return not row.place.startswith(("spec_details[", "database."))
 
 
 def _most_common(rejections: list[Rejection]) -> str:

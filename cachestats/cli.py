@@ -193,11 +193,12 @@ def _coverage_options(function: Callable[..., None]) -> Callable[..., None]:
     help="Seconds to wait for another process that is writing the dataset.",
 )
 def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
-    """Read pages of the cache site into a Parquet dataset.
+    """Read pages of the cache site, or indices of build caches, into a Parquet dataset.
 
-    SOURCE is a checkout of the cache site (its root, its _cache folder, one snapshot's folder, one page) or an
-    archive of one (.tar, .tar.gz, .tar.zst, .zip). A snapshot that the sources hold any page of replaces that of the
-    dataset whole; the dataset's other snapshots stay.
+    SOURCE is a checkout of the cache site (its root, its _cache folder, one snapshot's folder, one page), an archive
+    of one (.tar, .tar.gz, .tar.zst, .zip), or a folder of build-cache mirrors, a snapshot's with those of its stacks
+    inside, as SNAPSHOT/STACK/build_cache/index.json or in layout 3. A snapshot that the sources hold anything of
+    replaces that of the dataset whole; the dataset's other snapshots stay.
     """
     from cachestats.build import build_dataset
 
@@ -228,8 +229,8 @@ def info(dataset: Any, form: str, out: Path | None) -> None:
     shown = ("snapshot", "num_specs", "num_packages", "num_stacks", "num_rejected", "num_pages", "generation")
     _emit(frame[order].select(shown) if form == "table" else frame[order], form, out)
     for name, source in dataset.manifest["sources"].items():
-        pages, others = counted(source["pages"], "page"), counted(source["passed_over"], "other file")
-        _talk(f"read from {name} ({source['kind']}): {pages}, {others}")
+        files = counted(source["files"], "file")
+        _talk(f"read from {name} ({source['kind']}): {files}, {source['passed_over']:,} others passed over")
     total = frame.select(pl.col("num_specs").sum()).item()
     version = dataset.manifest["schema_version"]
     _talk(f"{counted(frame.height, 'snapshot')}, {counted(total, 'spec')}; schema version {version}")

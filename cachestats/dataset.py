@@ -64,7 +64,7 @@ class _Version(msgspec.Struct):
 
 class _Source(msgspec.Struct):
     kind: str
-    pages: int
+    files: int
     passed_over: int
 
 

@@ -162,9 +162,9 @@ SNAPSHOTS = Table(
             "generation",
             "string",
             "Generations of its pages: `g1` has a spec's keys unsorted, `g2` sorted, `g3` no `tarball`, `g4` "
-            "the compiler names of Spack 1.0; several are joined by `+`.",
+            "the compiler names of Spack 1.0; several are joined by `+`. Of indices `db` and the database version.",
         ),
-        Column("num_pages", "int64", "Pages read.", unit="pages"),
+        Column("num_pages", "int64", "Pages, or indices of stacks, that it was read from.", unit="pages"),
         Column("num_packages", "int64", "Distinct packages.", unit="packages"),
         Column("num_specs", "int64", "Distinct specs.", unit="specs"),
         Column("num_stacks", "int64", "Distinct stacks, `root` left out.", unit="stacks"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -48,9 +49,13 @@ def draw_charts(folder: Path, site: Path) -> None:
 
 
 def run_notebook(path: Path) -> nbformat.NotebookNode:
-    """Run a notebook from top to bottom and return it with its outputs."""
+    """Run a notebook from top to bottom, on a copy of the data, and return it with its outputs."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
+    with tempfile.TemporaryDirectory() as scratch:
+        shutil.copytree(ROOT / "data", Path(scratch) / "data")
+        place = Path(scratch) / path.parent.name
+        place.mkdir()
+        NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(place)}}).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
     return notebook

@@ -85,7 +85,7 @@ def test_an_archive_gives_the_same_bytes_in_any_order(
     dataset = cs.build_dataset(archive(site, tmp_path / f"site.{kind}", seed=len(kind)), out=tmp_path / "dataset")
     assert bytes_of(dataset) == expected
     (source,) = dataset.manifest["sources"].values()
-    assert source == {"kind": kind, "pages": 120, "passed_over": 2}
+    assert source == {"kind": kind, "files": 120, "passed_over": 2}
 
 
 @pytest.mark.parametrize("threads", [1, 4])

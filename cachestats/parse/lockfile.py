@@ -103,7 +103,7 @@ def _node(key: str, value: dict[str, Any], origin: str) -> Node:
 
 
 def _row(key: str, node: Node, nodes: dict[str, Node]) -> dict[str, Any]:
-    name, compiler_name, compiler_version = naming.canonical_compiler(compiler(node, nodes))
+    name, compiler_name, compiler_version = naming.canonical_compiler(compiler(node, nodes.get))
     return {
         "package": node.name,
         "version": node.version,

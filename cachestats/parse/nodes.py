@@ -6,7 +6,7 @@ vendor microarchitectures are objects, and that since version 5 the compiler is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -95,11 +95,11 @@ def dependencies(node: Node) -> Iterator[Dependency]:
         yield Dependency(str(edge.get("hash")), edge.get("name"), tuple(types), tuple(details.get("virtuals", ())))
 
 
-def compiler(node: Node, nodes: Mapping[str, Node]) -> str | None:
+def compiler(node: Node, look_up: Callable[[str], Node | None]) -> str | None:
     """Return the compiler of a node, such as `gcc@13.2.0`, or None where it has none.
 
     Up to version 4 the node says it. From 5 on a node that was written before has it in its annotations; of any other
-    it is the dependency that provides `c`, else `cxx`, else `fortran`, looked up in `nodes` by its hash.
+    it is the dependency that provides `c`, else `cxx`, else `fortran`, which `look_up` finds by its hash.
     """
     if node.compiler:
         return f"{node.compiler.name}@{node.compiler.version}"
@@ -109,8 +109,7 @@ def compiler(node: Node, nodes: Mapping[str, Node]) -> str | None:
     edges = list(dependencies(node))
     for language in _LANGUAGES:
         for edge in edges:
-            if language in edge.virtuals and edge.hash in nodes:
-                found = nodes[edge.hash]
+            if language in edge.virtuals and (found := look_up(edge.hash)):
                 return f"{found.name}@{found.version}"
     return None
 

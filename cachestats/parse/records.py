@@ -36,13 +36,13 @@ Generation = Literal["g0", "g1", "g2", "g3", "g4"]
 
 
 class PageInfo(msgspec.Struct, frozen=True):
-    """What is known of one page beside its specs."""
+    """What is known of one page, or of the specs of one package in an index, beside its specs."""
 
     origin: str
     package: str
-    generation: Generation
+    generation: str
     num_specs: int
-    """Entries in `spec_details`, those that were rejected included."""
+    """Entries in `spec_details`, those that were rejected included; in an index, cached specs of the package."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ class Piece:
     pages: list[PageInfo]
     records: pa.Table
     rejections: list[Rejection] = field(default_factory=list)
+    is_part_of_stacks: bool = False
+    """Whether the records tell one stack only, so that those of other pieces have to be joined by hash."""
 
 
 def generation(*, sorted_keys: bool, tarball: bool, old_compilers: bool) -> Generation:

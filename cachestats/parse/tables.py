@@ -49,10 +49,13 @@ def flatten(pieces: Sequence[Piece]) -> SnapshotTables:
     snapshot = pieces[0].snapshot
     pages = [page for piece in pieces for page in piece.pages]
     records = _concatenate(pieces)
+    joined = any(piece.is_part_of_stacks for piece in pieces)
+    if joined:
+        records = _joined_by_hash(records)
     kept, rejections = _distinct(records, pages, snapshot)
     records = records.take(kept)
-    copies = _copies(records, pages, rejections)
-    rejections += _second_pages(records, pages, snapshot)
+    copies = set() if joined else _copies(records, pages, rejections)
+    rejections += [] if joined else _second_pages(records, pages, snapshot)
     packages = pa.array([page.package for page in pages], pa.string()).dictionary_encode()
     specs, variants = _Snapshot(snapshot, packages.take(records.column("page").combine_chunks()), records).tables()
     distinct_pages = [page for page in pages if page.origin not in copies]
@@ -66,6 +69,21 @@ def _concatenate(pieces: Sequence[Piece]) -> pa.Table:
         tables.append(piece.records.set_column(0, "page", page))
         first += len(piece.pages)
     return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+
+
+def _joined_by_hash(records: pa.Table) -> pa.Table:
+    """Return one record for each hash, in the stacks of all its records."""
+    hashes = records.column("hash").combine_chunks().dictionary_encode()
+    code, first = np.unique(hashes.indices.to_numpy(), return_index=True)
+    lists = records.column("stacks").combine_chunks()
+    stacks = lists.flatten()
+    owners = np.repeat(hashes.indices.to_numpy().astype(np.int64), pc.list_value_length(lists).to_numpy())
+    owner, stack = distinct_pairs(owners, stacks.indices.to_numpy().astype(np.int64), len(stacks.dictionary))
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(code)))])
+    names = pa.DictionaryArray.from_arrays(pa.array(stack, pa.int32()), stacks.dictionary)
+    place = records.column_names.index("stacks")
+    joined = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), names)
+    return records.take(pa.array(first)).set_column(place, "stacks", joined)
 
 
 def _distinct(records: pa.Table, pages: list[PageInfo], snapshot: str) -> tuple[pa.Array, list[Rejection]]:

@@ -12,12 +12,15 @@ from pathlib import Path
 
 from cachestats.errors import SourceError
 from cachestats.sources.archive import ArchiveSource, archive_kind
-from cachestats.sources.base import Batch, Page, Source, is_page
+from cachestats.sources.base import Batch, Index, Item, Page, Source, is_page
 from cachestats.sources.folder import FileSource, FolderSource
 
-__all__ = ["Batch", "Page", "Source", "open_sources"]
+__all__ = ["Batch", "Index", "Item", "Page", "Source", "open_sources"]
 
-_EXPECTED = "a checkout of the cache site, its `_cache` folder, one snapshot's folder, one page, or an archive of these"
+_EXPECTED = (
+    "a checkout of the cache site, its `_cache` folder, one snapshot's folder, one page, an archive of these, or a "
+    "folder of mirrors"
+)
 
 
 def open_sources(sources: Sequence[str | os.PathLike[str]]) -> list[Source]:

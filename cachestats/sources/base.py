@@ -24,8 +24,20 @@ class Page:
     folder_package: str | None = None
 
 
-Batch = Callable[[], Iterator[Page | Rejection]]
-"""Some pages, not read before the call: a worker thread makes it."""
+@dataclass(frozen=True)
+class Index:
+    """The index of one stack of a snapshot, which is read when it is parsed: it may have hundreds of megabytes."""
+
+    origin: str
+    snapshot: str
+    stack: str
+    read: Callable[[], bytes]
+
+
+Item = Page | Index | Rejection
+
+Batch = Callable[[], Iterator[Item]]
+"""Some pages or indices, not read before the call: a worker thread makes it."""
 
 
 class Source(Protocol):

@@ -1,4 +1,4 @@
-"""Pages on disk: a checkout of the site, any folder inside it, or a single page."""
+"""Pages and indices on disk: a checkout of the site, any folder inside it, a single page, or mirrors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cachestats.rejection import Rejection
 from cachestats.sources.base import (
     MAX_PAGE_BYTES,
     Batch,
+    Item,
     Page,
     is_page,
     make_page,
@@ -21,6 +22,7 @@ from cachestats.sources.base import (
     too_large,
     unreadable,
 )
+from cachestats.sources.mirror import index_at, is_index
 
 _PAGES_A_BATCH = 2000
 
@@ -36,9 +38,13 @@ class FolderSource:
         self._path = os.path.abspath(path)
 
     def batches(self) -> Iterator[Batch]:
-        """Yield batches of pages, folder by folder in the order of their names."""
+        """Yield batches of pages, folder by folder in the order of their names, and then indices one by one."""
         paths: list[str] = []
+        indices: list[str] = []
         for path in _walk(self._path):
+            if is_index(path):
+                indices.append(path)
+                continue
             if not is_page(path):
                 self.passed_over += 1
                 continue
@@ -46,18 +52,24 @@ class FolderSource:
                 yield partial(self._read, paths)  # at once: these are parsed while the rest is looked for
                 paths = []
             paths.append(path)
-        if not paths:
+        if not paths and not indices:
             raise SourceError(
-                f"expected pages `_cache/<snapshot>/<package>/specs.md` in {self.name}, "
-                f"found {self.passed_over:,} other files",
-                hint="give the root of a checkout of the cache site, or its `_cache` folder",
+                f"expected pages `_cache/<snapshot>/<package>/specs.md` or indices `build_cache/index.json` in "
+                f"{self.name}, found {self.passed_over:,} other files",
+                hint="give the root of a checkout of the cache site, or of a mirror",
             )
-        yield partial(self._read, paths)
+        if paths:
+            yield partial(self._read, paths)
+        for path in indices:
+            index = index_at(path, self._origin(path))
+            yield partial(iter, (index,))
 
-    def _read(self, paths: list[str]) -> Iterator[Page | Rejection]:
-        # What is read is known by the path that was given, so that it does not matter where the folder lies.
-        start = len(self._path.rstrip("/"))
-        return (_read(path, f"{self.name.rstrip('/')}{printable(path[start:])}") for path in paths)
+    def _read(self, paths: list[str]) -> Iterator[Item]:
+        return (_read(path, self._origin(path)) for path in paths)
+
+    def _origin(self, path: str) -> str:
+        """Return what a file is called: by the path that was given, wherever the folder lies."""
+        return f"{self.name.rstrip('/')}{printable(path[len(self._path.rstrip('/')) :])}"
 
 
 class FileSource:

@@ -1,0 +1,140 @@
+"""Build-cache indices (`index.json`), database versions 5 to 9: from bytes to the records of one stack.
+
+An index holds every spec that its own know of; those with `in_buildcache` are cached. What is not needed stays bytes:
+a node is read when it is its turn, or when another one has it for a compiler, and only its record is kept.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from cachestats.parse.nodes import Node, compiler, parse_node, variants
+from cachestats.parse.records import RECORDS, PageInfo, Piece
+from cachestats.rejection import Rejection
+
+NEWEST_VERSION = 9
+_COMPILERS_KEPT = 4096
+
+
+class _Record(msgspec.Struct):
+    spec: msgspec.Raw = msgspec.Raw()  # empty where there is none
+    in_buildcache: bool = False
+
+
+class _Database(msgspec.Struct):
+    version: str | int
+    installs: dict[str, _Record]
+
+
+class _Index(msgspec.Struct):
+    database: _Database
+
+
+_decode_index = msgspec.json.Decoder(_Index).decode
+_decode_node = msgspec.json.Decoder(Node).decode
+
+
+def read_index(data: bytes, *, origin: str, snapshot: str, stack: str) -> Piece | Rejection:
+    """Read one index; return its cached specs as records of one stack, or why there are none to be had.
+
+    Externals, and specs that the index only knows of as dependencies, are left out.
+    """
+    try:
+        database = _decode_index(data).database
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        return Rejection(
+            origin,
+            "file",
+            "index",
+            f"expected the index of a build cache, found: {error}",
+            "fetch it again: it may be cut off",
+            num_specs=None,
+            snapshot=snapshot,
+        )
+    return _Reader(database, origin, snapshot, stack).piece()
+
+
+class _Reader:
+    def __init__(self, database: _Database, origin: str, snapshot: str, stack: str) -> None:
+        self.database, self.origin, self.snapshot, self.stack = database, origin, snapshot, stack
+        self.findings: list[Rejection] = []
+        # Thousands of specs have the same few compilers.
+        self.look_up = lru_cache(_COMPILERS_KEPT)(self._look_up)
+
+    def piece(self) -> Piece:
+        version = self.database.version
+        if not str(version).isdecimal() or not 1 <= int(version) <= NEWEST_VERSION:
+            self._find(
+                "database.version",
+                "version",
+                f"expected a database of version 1 to {NEWEST_VERSION}, found {version!r}",
+                "what can be read was; look for a newer cachestats",
+                severity="warning",
+            )
+        rows: list[dict[str, Any]] = []
+        packages: dict[str, int] = {}
+        counts: list[int] = []
+        for position, (key, record) in enumerate(self.database.installs.items()):
+            if record.in_buildcache and (node := self._node(key, record)) and not node.external:
+                page = packages.setdefault(node.name, len(packages))
+                if page == len(counts):
+                    counts.append(0)
+                counts[page] += 1
+                rows.append(self._row(page, position, key, node))
+        generation = f"db{version}"
+        pages = [PageInfo(self.origin, name, generation, counts[page]) for name, page in packages.items()]
+        return Piece(
+            self.snapshot, pages, pa.Table.from_pylist(rows, schema=RECORDS), self.findings, is_part_of_stacks=True
+        )
+
+    def _row(self, page: int, position: int, key: str, node: Node) -> dict[str, Any]:
+        return {
+            "page": page,
+            "position": position,
+            "hash": key,
+            "os": node.arch.platform_os,
+            "platform": node.arch.platform,
+            "target": node.target,
+            "version": node.version,
+            "compiler": compiler(node, self.look_up),
+            "size_bytes": None,
+            "stacks": [self.stack],
+            "variants": variants(node),
+        }
+
+    def _node(self, key: str, record: _Record) -> Node | None:
+        """Return the node of a record, or None once what is wrong with it was noted."""
+        try:
+            if not bytes(record.spec):
+                raise msgspec.ValidationError("no spec")
+            return _parse(record.spec)
+        except (msgspec.DecodeError, RecursionError) as error:
+            self._find(
+                f"database.installs[{key!r}]",
+                "record",
+                f"expected a spec, found: {error}",
+                "rebuild the index with `spack buildcache update-index`",
+                num_specs=1,
+            )
+            return None
+
+    def _look_up(self, key: str) -> Node | None:
+        record = self.database.installs.get(key)
+        try:
+            return _parse(record.spec) if record else None
+        except (msgspec.DecodeError, RecursionError):
+            return None  # its own record says what is wrong with it
+
+    def _find(self, place: str, rule: str, message: str, hint: str, **fields: Any) -> None:
+        self.findings.append(Rejection(self.origin, place, rule, message, hint, snapshot=self.snapshot, **fields))
+
+
+def _parse(spec: msgspec.Raw) -> Node:
+    try:
+        return _decode_node(spec)
+    except msgspec.ValidationError:
+        return parse_node(msgspec.json.decode(spec))  # of version 1, or what is wrong with it

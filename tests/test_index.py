@@ -1,0 +1,162 @@
+"""Build-cache indices: equal to the site's pages that were made from them, in every layout, and what damage does."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cachestats as cs
+from cachestats.errors import SourceError
+from conftest import CORPUS
+from tests.test_dataset import bytes_of
+from tests.test_lockfile import GCC, NO_COMPILER, OLD, edge, node
+
+A, G = "a" * 32, "g" * 32
+PACKAGE = node("a", A, dependencies=[edge("gcc", G, ["build"], ["c"])])
+
+
+def index(specs: dict[str, Any], *, cached: set[str], version: Any = "8") -> bytes:
+    installs = {key: {"spec": value, "ref_count": 1, "in_buildcache": key in cached} for key, value in specs.items()}
+    return json.dumps({"database": {"version": version, "installs": installs}}).encode()
+
+
+DEFAULT = index({A: PACKAGE, G: GCC}, cached={A, G})
+
+
+def layout_2(mirror: Path, data: bytes, *, checksum: str | None = None) -> None:
+    folder = mirror / "build_cache"
+    folder.mkdir(parents=True)
+    (folder / "index.json").write_bytes(data)
+    (folder / "index.json.hash").write_text(checksum or hashlib.sha256(data).hexdigest())
+
+
+def layout_3(mirror: Path, *blobs: tuple[int, bytes], compression: str = "none", **wrong: Any) -> None:
+    entries = []
+    for version, data in blobs:
+        packed = gzip.compress(data) if compression == "gzip" else data
+        checksum = hashlib.sha256(packed).hexdigest()
+        place = mirror / "blobs/sha256" / checksum[:2] / checksum
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(packed)
+        entries.append(
+            {
+                "contentLength": len(packed),
+                "mediaType": f"application/vnd.spack.db.v{version}+json",
+                "compression": compression,
+                "checksumAlgorithm": "sha256",
+                "checksum": checksum,
+            }
+            | wrong
+        )
+    manifest = mirror / "v3/manifests/index/index.manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(json.dumps({"version": 3, "data": entries}))
+
+
+def build(folder: Path, **options: Any) -> cs.Dataset:
+    return cs.build_dataset(folder / "mirrors", out=folder / "dataset", **options)
+
+
+@pytest.mark.parametrize("mirrors", ["mirrors", "mirrors-v3"])
+def test_indices_give_the_bytes_that_the_pages_give(mirrors: str, corpus: cs.Dataset, tmp_path: Path) -> None:
+    dataset = cs.build_dataset(CORPUS / mirrors, out=tmp_path / "dataset")
+    found, pages = bytes_of(dataset), bytes_of(corpus)
+    assert len(found) == (10 if mirrors == "mirrors" else 2)
+    assert found == {name: pages[name] for name in found}
+    assert dataset.rejected.collect().is_empty()
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_the_layouts_give_the_same(compression: str, tmp_path: Path) -> None:
+    for stack in ("", "e4s"):
+        layout_2(tmp_path / "old/mirrors/develop" / stack, DEFAULT)
+        layout_3(tmp_path / "new/mirrors/develop" / stack, (8, DEFAULT), compression=compression)
+    old, new = build(tmp_path / "old"), build(tmp_path / "new")
+    assert bytes_of(old) == bytes_of(new)
+    rows = old.specs.select("package", "stack", "compiler").collect().rows()
+    assert rows == [
+        ("a", "e4s", "gcc@14.2.0"),
+        ("a", "root", "gcc@14.2.0"),
+        ("gcc", "e4s", None),
+        ("gcc", "root", None),
+    ]
+    (row,) = new.snapshots.collect().rows(named=True)
+    assert (row["num_pages"], row["num_specs"], row["num_stacks"], row["generation"]) == (2, 2, 1, "db8")
+
+
+def test_of_several_databases_the_newest_known_is_taken(tmp_path: Path) -> None:
+    newest = index({A: PACKAGE | {"version": "9"}}, cached={A})
+    others = [(version, index({A: PACKAGE}, cached={A})) for version in (10, 7)]
+    layout_3(tmp_path / "mirrors/develop", others[0], (9, newest), others[1])
+    assert build(tmp_path).specs.collect()["version"].to_list() == ["9"]
+
+
+def test_only_cached_specs_are_taken_and_externals_left_out(tmp_path: Path) -> None:
+    external = node("glibc", "e" * 32, external={"path": "/usr"})
+    stub = node("cmake", "c" * 32)
+    layout_2(
+        tmp_path / "mirrors/develop", index({A: PACKAGE, "e" * 32: external, "c" * 32: stub}, cached={A, "e" * 32})
+    )
+    assert build(tmp_path).specs.collect()["package"].to_list() == ["a"]
+
+
+def test_nodes_of_version_1_are_read(tmp_path: Path) -> None:
+    layout_2(tmp_path / "mirrors/develop", index({A: {"a": OLD | NO_COMPILER}}, cached={A}, version="5"))
+    (row,) = build(tmp_path).specs.collect().rows(named=True)
+    assert (row["package"], row["compiler"], row["target"]) == ("a", "intel-oneapi-compilers@2024.2.1", "zen4")
+
+
+BROKEN = {"spec": None, "in_buildcache": True}
+
+
+@pytest.mark.parametrize(
+    ("data", "rules", "kept"),
+    [
+        (index({A: PACKAGE}, cached={A}, version="12"), [("version", "warning", 0)], 1),
+        (index({A: PACKAGE}, cached={A}, version=8), [], 1),
+        (index({A: PACKAGE, "b" * 32: None}, cached={A, "b" * 32}), [("record", "error", 1)], 1),
+        (index({A: PACKAGE, "b" * 32: {"name": "b"}}, cached={A, "b" * 32}), [("record", "error", 1)], 1),
+        (index({A: PACKAGE, "b" * 32: node("b", "b", version=1.0)}, cached={A, "b" * 32}), [("record", "error", 1)], 1),
+        (DEFAULT.replace(b'{"spec": {"name": "gcc"', b'{"sepc": {"name": "gcc"'), [("record", "error", 1)], 1),
+        (index({A: PACKAGE}, cached={A}), [], 1),  # neither its dependency nor its compiler is there
+        (DEFAULT[:-50], [("index", "error", None)], 0),
+        (b"", [("index", "error", None)], 0),
+        (b"[" * 100_000, [("index", "error", None)], 0),
+    ],
+)
+def test_damage_is_a_row_and_the_rest_is_kept(
+    data: bytes, rules: list[tuple[str, str, int | None]], kept: int, tmp_path: Path
+) -> None:
+    layout_2(tmp_path / "mirrors/develop", data)
+    dataset = build(tmp_path, max_rejected=1)
+    rejected = dataset.rejected.collect()
+    assert rejected.select("rule", "severity", "num_specs").rows() == rules
+    assert all(rejected["snapshot"] == "develop")
+    assert dataset.specs.collect().height == kept
+
+
+def test_what_is_not_as_its_checksum_says_is_refused(tmp_path: Path) -> None:
+    layout_2(tmp_path / "a/mirrors/develop", DEFAULT, checksum="0" * 64)
+    layout_3(tmp_path / "b/mirrors/develop", (8, DEFAULT), contentLength=7)
+    layout_3(tmp_path / "c/mirrors/develop", (8, DEFAULT))
+    (blob,) = (tmp_path / "c").rglob("blobs/sha256/*/*")
+    blob.write_bytes(DEFAULT[:-1] + b" ")
+    layout_3(tmp_path / "d/mirrors/develop", (8, DEFAULT), checksum="../../../../etc/passwd")
+    layout_3(tmp_path / "e/mirrors/develop", (8, DEFAULT), mediaType="application/vnd.spack.spec.v5+json")
+    layout_3(tmp_path / "f/mirrors/develop", (8, bytes(50 << 20)), compression="gzip")
+    for name, message in (
+        ("a", "expected the sha256 checksum 0000"),
+        ("b", f"expected 7 bytes in .*, found {len(DEFAULT):,}"),
+        ("c", "expected the sha256 checksum"),
+        ("d", "expected a sha256 checksum in"),
+        ("e", "expected an index in"),
+        ("f", "unpacks to more than 200 times"),
+    ):
+        with pytest.raises(SourceError, match=message):
+            build(tmp_path / name)
+        assert not (tmp_path / name / "dataset/specs").exists(), "nothing is published"

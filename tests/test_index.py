@@ -12,6 +12,7 @@ import pytest
 
 import cachestats as cs
 from cachestats.errors import SourceError
+from cachestats.parse import index as index_module
 from conftest import CORPUS
 from tests.test_dataset import bytes_of
 from tests.test_lockfile import GCC, NO_COMPILER, OLD, edge, node
@@ -63,7 +64,10 @@ def build(folder: Path, **options: Any) -> cs.Dataset:
 
 
 @pytest.mark.parametrize("mirrors", ["mirrors", "mirrors-v3"])
-def test_indices_give_the_bytes_that_the_pages_give(mirrors: str, corpus: cs.Dataset, tmp_path: Path) -> None:
+def test_indices_give_the_bytes_that_the_pages_give(
+    mirrors: str, corpus: cs.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "_ROWS_AT_ONCE", 100)
     dataset = cs.build_dataset(CORPUS / mirrors, out=tmp_path / "dataset")
     found, pages = bytes_of(dataset), bytes_of(corpus)
     assert len(found) == (10 if mirrors == "mirrors" else 2)

@@ -18,6 +18,7 @@ from cachestats.rejection import Rejection
 
 NEWEST_VERSION = 9
 _COMPILERS_KEPT = 4096
+_ROWS_AT_ONCE = 10_000
 
 
 class _Record(msgspec.Struct):
@@ -75,7 +76,8 @@ class _Reader:
                 "what can be read was; look for a newer cachestats",
                 severity="warning",
             )
-        rows: list[dict[str, Any]] = []
+        tables: list[pa.Table] = []
+        rows: list[dict[str, Any]] = []  # of Python's own objects only so many at a time
         packages: dict[str, int] = {}
         counts: list[int] = []
         for position, (key, record) in enumerate(self.database.installs.items()):
@@ -85,11 +87,13 @@ class _Reader:
                     counts.append(0)
                 counts[page] += 1
                 rows.append(self._row(page, position, key, node))
+            if len(rows) == _ROWS_AT_ONCE:
+                tables.append(pa.Table.from_pylist(rows, schema=RECORDS))
+                rows = []
+        records = pa.concat_tables([*tables, pa.Table.from_pylist(rows, schema=RECORDS)]).unify_dictionaries()
         generation = f"db{version}"
         pages = [PageInfo(self.origin, name, generation, counts[page]) for name, page in packages.items()]
-        return Piece(
-            self.snapshot, pages, pa.Table.from_pylist(rows, schema=RECORDS), self.findings, is_part_of_stacks=True
-        )
+        return Piece(self.snapshot, pages, records, self.findings, is_part_of_stacks=True)
 
     def _row(self, page: int, position: int, key: str, node: Node) -> dict[str, Any]:
         return {

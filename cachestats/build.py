@@ -185,10 +185,11 @@ class _Build:
         def stage(name: str) -> str:
             found = self.snapshots[name]
             tables = flatten([_load(piece, name) for piece in found.pieces])
-            self.writer.stage("specs", tables.specs, name)
-            self.writer.stage("variants", tables.variants, name)
+            made = {"specs": tables.specs, "variants": tables.variants, "dependencies": tables.dependencies}
+            for table, data in made.items():
+                self.writer.stage(table, data, name)
             # The tables end here: what is kept of all snapshots must not grow with them.
-            found.rows = {"specs": tables.specs.num_rows, "variants": tables.variants.num_rows}
+            found.rows = {table: data.num_rows for table, data in made.items()}
             found.targets = _names(tables, "target")
             found.rejections, found.copies = tables.rejections, tables.copies
             found.row = _snapshot_row(tables, found.sources) | {"read_at": now}
@@ -268,8 +269,10 @@ class _Build:
                 "sources": dict(sorted(sources.items())),
                 "snapshots": dict(sorted(counts.items())),
                 "tables": {
-                    "specs": sum(snapshot["rows"]["specs"] for snapshot in counts.values()),
-                    "variants": sum(snapshot["rows"]["variants"] for snapshot in counts.values()),
+                    **{
+                        table: sum(snapshot["rows"][table] for snapshot in counts.values())
+                        for table in ("specs", "variants", "dependencies")
+                    },
                     "snapshots": snapshots.num_rows,
                     "targets": targets.num_rows,
                     "rejected": rejected.num_rows,
@@ -324,8 +327,9 @@ def _parse(chunk: list[Item], place: str) -> _Chunk:
         records = item.records.replace_schema_metadata(
             {"pages": msgspec.json.encode(item.pages), "is_part_of_stacks": str(int(item.is_part_of_stacks))}
         )
-        with reported(path.parent), pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, records.schema) as ipc:
-            ipc.write_table(records)
+        with reported(path.parent):
+            _lay_down(records, path)
+            _lay_down(item.dependencies, _edges_beside(path))
     return found
 
 
@@ -337,9 +341,21 @@ def _parse_index(index: Index) -> Piece | Rejection:
 def _load(path: Path, snapshot: str) -> Piece:
     with pa.memory_map(str(path)) as file:
         records = pa.ipc.open_file(file).read_all()
+    with pa.memory_map(str(_edges_beside(path))) as file:
+        edges = pa.ipc.open_file(file).read_all()
     metadata = records.schema.metadata or {}
     pages = msgspec.json.decode(metadata[b"pages"], type=list[PageInfo])
-    return Piece(snapshot, pages, records, is_part_of_stacks=metadata[b"is_part_of_stacks"] == b"1")
+    is_part_of_stacks = metadata[b"is_part_of_stacks"] == b"1"
+    return Piece(snapshot, pages, records, dependencies=edges, is_part_of_stacks=is_part_of_stacks)
+
+
+def _lay_down(table: pa.Table, path: Path) -> None:
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as ipc:
+        ipc.write_table(table)
+
+
+def _edges_beside(path: Path) -> Path:
+    return path.with_suffix(".edges")
 
 
 def _snapshot_row(tables: SnapshotTables, sources: set[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@
       manifest.json                  schema version, sources, snapshots and counts
       specs/<snapshot>.parquet       tables with many rows: one file a snapshot
       variants/<snapshot>.parquet
+      dependencies/<snapshot>.parquet
       snapshots.parquet              tables with few rows: one file
       targets.parquet
       rejected.parquet
@@ -94,7 +95,7 @@ class Dataset:
         The folder.
     manifest : dict
         `schema_version`, `sources`, `snapshots` and counts, as in `manifest.json`.
-    specs, variants, snapshots, targets, rejected : polars.LazyFrame
+    specs, variants, dependencies, snapshots, targets, rejected : polars.LazyFrame
         The tables, with the columns of `cachestats.data_dictionary()`.
 
     Examples
@@ -117,6 +118,11 @@ class Dataset:
     def variants(self) -> pl.LazyFrame:
         """One row per (snapshot, hash, variant, value)."""
         return self.scan("variants")
+
+    @property
+    def dependencies(self) -> pl.LazyFrame:
+        """One row per (snapshot, hash, dependency_hash)."""
+        return self.scan("dependencies")
 
     @property
     def snapshots(self) -> pl.LazyFrame:

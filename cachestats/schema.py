@@ -148,6 +148,32 @@ VARIANTS = Table(
     ),
 )
 
+DEPENDENCIES = Table(
+    "dependencies",
+    grain="one row per (snapshot, hash, dependency_hash)",
+    key=("snapshot", "hash", "dependency_hash"),
+    sort=("hash", "dependency_hash"),
+    by_snapshot=True,
+    warning="Only indices know dependencies: of snapshots that were read from pages there are none here.",
+    columns=(
+        _SNAPSHOT,
+        _HASH,
+        Column("dependency_hash", "string", "DAG hash of a spec that it depends on directly."),
+        Column("dependency_package", "string", "Package of that spec; null where the index does not say.", True),
+        Column("is_build", "boolean", "Whether it is needed to build the spec."),
+        Column("is_link", "boolean", "Whether the spec is linked against it."),
+        Column("is_run", "boolean", "Whether it is needed to run the spec."),
+        Column("is_test", "boolean", "Whether it is needed to test the spec."),
+        Column("virtuals", "string", "What it provides to the spec, such as `c,cxx` or `mpi`, if anything.", True),
+        Column(
+            "is_external",
+            "boolean",
+            "Whether it is a part of the system rather than of the cache; null where the index does not hold it.",
+            True,
+        ),
+    ),
+)
+
 SNAPSHOTS = Table(
     "snapshots",
     grain="one row per snapshot",
@@ -212,7 +238,9 @@ REJECTED = Table(
     ),
 )
 
-TABLES: dict[str, Table] = {table.name: table for table in (SPECS, VARIANTS, SNAPSHOTS, TARGETS, REJECTED)}
+TABLES: dict[str, Table] = {
+    table.name: table for table in (SPECS, VARIANTS, DEPENDENCIES, SNAPSHOTS, TARGETS, REJECTED)
+}
 
 
 def data_dictionary() -> pl.DataFrame:

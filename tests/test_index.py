@@ -75,6 +75,46 @@ def test_indices_give_the_bytes_that_the_pages_give(
     assert dataset.rejected.collect().is_empty()
 
 
+def slow_dependencies(folder: Path) -> set[tuple[Any, ...]]:
+    """Return the rows of `dependencies` by plain loops, for nodes of version 4 and later."""
+    rows = set()
+    for path in folder.rglob("index.json"):
+        snapshot = path.relative_to(folder).parts[0]
+        installs = json.loads(path.read_text())["database"]["installs"]
+        for key, record in installs.items():
+            if not record["in_buildcache"]:
+                continue
+            for one in record["spec"].get("dependencies", []):
+                types, virtuals = one["parameters"]["deptypes"], one["parameters"]["virtuals"]
+                needed = [kind in types for kind in ("build", "link", "run", "test")]
+                provided = ",".join(sorted(virtuals)) or None
+                external = "external" in installs[one["hash"]]["spec"]
+                rows.add((snapshot, key, one["hash"], one["name"], *needed, provided, external))
+    return rows
+
+
+def test_dependencies_are_those_of_a_slow_reader(tmp_path: Path) -> None:
+    if not CORPUS.is_dir():
+        pytest.skip(f"the corpus is not present at {CORPUS}")
+    dataset = cs.build_dataset(CORPUS / "mirrors", out=tmp_path / "dataset")
+    rows = dataset.dependencies.collect().rows()
+    assert len(rows) == len(set(rows)) > 50_000
+    assert set(rows) == slow_dependencies(CORPUS / "mirrors")
+
+
+def test_a_dependency_named_twice_is_one_and_what_is_missing_is_known_by_name(tmp_path: Path) -> None:
+    edges = [
+        edge("gcc", G, ["build"], ["cxx"]),
+        edge("gcc", G, ["run"], ["c"]),
+        edge("mpich", "m" * 32, ["link"], ["mpi"]),
+    ]
+    layout_2(tmp_path / "mirrors/develop", index({A: node("a", A, dependencies=edges), G: GCC}, cached={A}))
+    assert build(tmp_path).dependencies.collect().rows() == [
+        ("develop", A, G, "gcc", True, False, True, False, "c,cxx", False),
+        ("develop", A, "m" * 32, "mpich", False, True, False, False, "mpi", None),
+    ]
+
+
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_the_layouts_give_the_same(compression: str, tmp_path: Path) -> None:
     for stack in ("", "e4s"):

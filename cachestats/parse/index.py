@@ -6,18 +6,19 @@ a node is read when it is its turn, or when another one has it for a compiler, a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 
-from cachestats.parse.nodes import Node, compiler, parse_node, variants
-from cachestats.parse.records import RECORDS, PageInfo, Piece
+from cachestats.parse.nodes import Node, compiler, dependencies, parse_node, variants
+from cachestats.parse.records import DEPENDENCY_RECORDS, RECORDS, PageInfo, Piece
 from cachestats.rejection import Rejection
 
 NEWEST_VERSION = 9
-_COMPILERS_KEPT = 4096
+_NODES_KEPT = 4096
 _ROWS_AT_ONCE = 10_000
 
 
@@ -63,8 +64,8 @@ class _Reader:
     def __init__(self, database: _Database, origin: str, snapshot: str, stack: str) -> None:
         self.database, self.origin, self.snapshot, self.stack = database, origin, snapshot, stack
         self.findings: list[Rejection] = []
-        # Thousands of specs have the same few compilers.
-        self.look_up = lru_cache(_COMPILERS_KEPT)(self._look_up)
+        # Thousands of specs have the same few compilers and build tools.
+        self.look_up = lru_cache(_NODES_KEPT)(self._look_up)
 
     def piece(self) -> Piece:
         version = self.database.version
@@ -76,8 +77,7 @@ class _Reader:
                 "what can be read was; look for a newer cachestats",
                 severity="warning",
             )
-        tables: list[pa.Table] = []
-        rows: list[dict[str, Any]] = []  # of Python's own objects only so many at a time
+        records, edges = _Rows(RECORDS), _Rows(DEPENDENCY_RECORDS)
         packages: dict[str, int] = {}
         counts: list[int] = []
         for position, (key, record) in enumerate(self.database.installs.items()):
@@ -86,14 +86,14 @@ class _Reader:
                 if page == len(counts):
                     counts.append(0)
                 counts[page] += 1
-                rows.append(self._row(page, position, key, node))
-            if len(rows) == _ROWS_AT_ONCE:
-                tables.append(pa.Table.from_pylist(rows, schema=RECORDS))
-                rows = []
-        records = pa.concat_tables([*tables, pa.Table.from_pylist(rows, schema=RECORDS)]).unify_dictionaries()
+                records.add(self._row(page, position, key, node))
+                for edge in self._edges(key, node):
+                    edges.add(edge)
         generation = f"db{version}"
         pages = [PageInfo(self.origin, name, generation, counts[page]) for name, page in packages.items()]
-        return Piece(self.snapshot, pages, records, self.findings, is_part_of_stacks=True)
+        return Piece(
+            self.snapshot, pages, records.table(), self.findings, dependencies=edges.table(), is_part_of_stacks=True
+        )
 
     def _row(self, page: int, position: int, key: str, node: Node) -> dict[str, Any]:
         return {
@@ -109,6 +109,29 @@ class _Reader:
             "stacks": [self.stack],
             "variants": variants(node),
         }
+
+    def _edges(self, key: str, node: Node) -> Iterator[dict[str, Any]]:
+        """Yield a row for each spec that a node depends on; for one that it needs twice the reasons add up."""
+        types: dict[str, set[str]] = {}
+        virtuals: dict[str, set[str]] = {}
+        packages: dict[str, str | None] = {}
+        for edge in dependencies(node):
+            types.setdefault(edge.hash, set()).update(edge.types)
+            virtuals.setdefault(edge.hash, set()).update(edge.virtuals)
+            packages[edge.hash] = edge.package
+        for other, needed_for in types.items():
+            found = self.look_up(other)
+            yield {
+                "hash": key,
+                "dependency_hash": other,
+                "dependency_package": packages[other] or (found.name if found else None),
+                "is_build": "build" in needed_for,
+                "is_link": "link" in needed_for,
+                "is_run": "run" in needed_for,
+                "is_test": "test" in needed_for,
+                "virtuals": ",".join(sorted(virtuals[other])) or None,
+                "is_external": bool(found.external) if found else None,
+            }
 
     def _node(self, key: str, record: _Record) -> Node | None:
         """Return the node of a record, or None once what is wrong with it was noted."""
@@ -135,6 +158,25 @@ class _Reader:
 
     def _find(self, place: str, rule: str, message: str, hint: str, **fields: Any) -> None:
         self.findings.append(Rejection(self.origin, place, rule, message, hint, snapshot=self.snapshot, **fields))
+
+
+class _Rows:
+    """Rows on their way into a table; of Python's own objects there are only so many at a time."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self.schema = schema
+        self.tables: list[pa.Table] = []
+        self.rows: list[dict[str, Any]] = []
+
+    def add(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
+        if len(self.rows) >= _ROWS_AT_ONCE:
+            self.tables.append(pa.Table.from_pylist(self.rows, schema=self.schema))
+            self.rows = []
+
+    def table(self) -> pa.Table:
+        rest = pa.Table.from_pylist(self.rows, schema=self.schema)
+        return pa.concat_tables([*self.tables, rest]).unify_dictionaries()
 
 
 def _parse(spec: msgspec.Raw) -> Node:

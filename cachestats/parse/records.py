@@ -32,6 +32,20 @@ RECORDS = pa.schema(
     }
 )
 
+DEPENDENCY_RECORDS = pa.schema(
+    {
+        "hash": pa.string(),
+        "dependency_hash": pa.string(),
+        "dependency_package": pa.string(),
+        "is_build": pa.bool_(),
+        "is_link": pa.bool_(),
+        "is_run": pa.bool_(),
+        "is_test": pa.bool_(),
+        "virtuals": pa.string(),
+        "is_external": pa.bool_(),
+    }
+)
+
 Generation = Literal["g0", "g1", "g2", "g3", "g4"]
 
 
@@ -53,6 +67,8 @@ class Piece:
     pages: list[PageInfo]
     records: pa.Table
     rejections: list[Rejection] = field(default_factory=list)
+    dependencies: pa.Table = field(default_factory=DEPENDENCY_RECORDS.empty_table)
+    """The edges from these specs, as `DEPENDENCY_RECORDS`; pages have none."""
     is_part_of_stacks: bool = False
     """Whether the records tell one stack only, so that those of other pieces have to be joined by hash."""
 

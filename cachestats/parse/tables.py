@@ -21,7 +21,7 @@ from cachestats import naming
 from cachestats.parse.codes import Codes, distinct_pairs, ranges
 from cachestats.parse.records import PageInfo, Piece
 from cachestats.rejection import Rejection
-from cachestats.schema import SPECS, VARIANTS, Table
+from cachestats.schema import DEPENDENCIES, SPECS, VARIANTS, Table
 
 _SPECS_AT_ONCE = 1 << 16
 
@@ -33,6 +33,7 @@ class SnapshotTables:
     snapshot: str
     specs: pa.Table
     variants: pa.Table
+    dependencies: pa.Table
     pages: list[PageInfo]
     num_specs: int
     rejections: list[Rejection]
@@ -59,7 +60,8 @@ def flatten(pieces: Sequence[Piece]) -> SnapshotTables:
     packages = pa.array([page.package for page in pages], pa.string()).dictionary_encode()
     specs, variants = _Snapshot(snapshot, packages.take(records.column("page").combine_chunks()), records).tables()
     distinct_pages = [page for page in pages if page.origin not in copies]
-    return SnapshotTables(snapshot, specs, variants, distinct_pages, len(records), rejections, copies)
+    edges = _dependencies(snapshot, pa.concat_tables([piece.dependencies for piece in pieces]))
+    return SnapshotTables(snapshot, specs, variants, edges, distinct_pages, len(records), rejections, copies)
 
 
 def _concatenate(pieces: Sequence[Piece]) -> pa.Table:
@@ -69,6 +71,26 @@ def _concatenate(pieces: Sequence[Piece]) -> pa.Table:
         tables.append(piece.records.set_column(0, "page", page))
         first += len(piece.pages)
     return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+
+
+def _dependencies(snapshot: str, edges: pa.Table) -> pa.Table:
+    """Return the table `dependencies`: an edge that the indices of several stacks have is one."""
+    keys = [("hash", "ascending"), ("dependency_hash", "ascending"), ("is_external", "ascending")]
+    edges = edges.take(pc.sort_indices(edges, sort_keys=keys)).combine_chunks()
+    codes = [_chunk(edges.column(name)).dictionary_encode().indices.to_numpy() for name, _ in keys[:2]]
+    is_first = np.append(True, (np.diff(codes[0]) != 0) | (np.diff(codes[1]) != 0))[: len(edges)]
+    edges = edges.filter(pa.array(is_first))
+    columns = {
+        name: column.dictionary_encode() if pa.types.is_string(column.type) else column
+        for name, column in zip(edges.column_names, map(_chunk, edges.columns), strict=True)
+    }
+    return _table(DEPENDENCIES, columns | {"snapshot": _constant(snapshot, len(edges))})
+
+
+def _chunk(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as the one array that it is, or would be."""
+    combined = column.combine_chunks()
+    return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
 
 
 def _joined_by_hash(records: pa.Table) -> pa.Table:
@@ -231,8 +253,7 @@ class _Snapshot:
         )
 
     def _column(self, name: str) -> pa.Array:
-        column = self.records.column(name).combine_chunks()
-        return column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+        return _chunk(self.records.column(name))
 
     def _listed(
         self, name: str, canonical: Callable[[str], str], order: Callable[[str], Any]

@@ -166,17 +166,23 @@ class _Rows:
     def __init__(self, schema: pa.Schema) -> None:
         self.schema = schema
         self.tables: list[pa.Table] = []
-        self.rows: list[dict[str, Any]] = []
+        self.columns: list[list[Any]] = [[] for _ in schema]
 
     def add(self, row: dict[str, Any]) -> None:
-        self.rows.append(row)
-        if len(self.rows) >= _ROWS_AT_ONCE:
-            self.tables.append(pa.Table.from_pylist(self.rows, schema=self.schema))
-            self.rows = []
+        """Add a row, its keys in the order of the schema."""
+        for column, value in zip(self.columns, row.values(), strict=True):
+            column.append(value)
+        if len(self.columns[0]) >= _ROWS_AT_ONCE:
+            self._flush()
 
     def table(self) -> pa.Table:
-        rest = pa.Table.from_pylist(self.rows, schema=self.schema)
-        return pa.concat_tables([*self.tables, rest]).unify_dictionaries()
+        self._flush()
+        return pa.concat_tables(self.tables).unify_dictionaries()
+
+    def _flush(self) -> None:
+        arrays = [pa.array(column, field.type) for column, field in zip(self.columns, self.schema, strict=True)]
+        self.tables.append(pa.table(arrays, schema=self.schema))
+        self.columns = [[] for _ in self.schema]
 
 
 def _parse(spec: msgspec.Raw) -> Node:

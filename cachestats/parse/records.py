@@ -34,14 +34,14 @@ RECORDS = pa.schema(
 
 DEPENDENCY_RECORDS = pa.schema(
     {
-        "hash": pa.string(),
-        "dependency_hash": pa.string(),
-        "dependency_package": pa.string(),
+        "hash": NAME,
+        "dependency_hash": NAME,
+        "dependency_package": NAME,
         "is_build": pa.bool_(),
         "is_link": pa.bool_(),
         "is_run": pa.bool_(),
         "is_test": pa.bool_(),
-        "virtuals": pa.string(),
+        "virtuals": NAME,
         "is_external": pa.bool_(),
     }
 )

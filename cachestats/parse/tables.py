@@ -24,6 +24,7 @@ from cachestats.rejection import Rejection
 from cachestats.schema import DEPENDENCIES, SPECS, VARIANTS, Table
 
 _SPECS_AT_ONCE = 1 << 16
+_EDGE_TEXTS = ("hash", "dependency_hash", "dependency_package", "virtuals")
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def flatten(pieces: Sequence[Piece]) -> SnapshotTables:
     packages = pa.array([page.package for page in pages], pa.string()).dictionary_encode()
     specs, variants = _Snapshot(snapshot, packages.take(records.column("page").combine_chunks()), records).tables()
     distinct_pages = [page for page in pages if page.origin not in copies]
-    edges = _dependencies(snapshot, pa.concat_tables([piece.dependencies for piece in pieces]))
+    edges = _dependencies(snapshot, pa.concat_tables([piece.dependencies for piece in pieces]).unify_dictionaries())
     return SnapshotTables(snapshot, specs, variants, edges, distinct_pages, len(records), rejections, copies)
 
 
@@ -75,16 +76,15 @@ def _concatenate(pieces: Sequence[Piece]) -> pa.Table:
 
 def _dependencies(snapshot: str, edges: pa.Table) -> pa.Table:
     """Return the table `dependencies`: an edge that the indices of several stacks have is one."""
-    keys = [("hash", "ascending"), ("dependency_hash", "ascending"), ("is_external", "ascending")]
-    edges = edges.take(pc.sort_indices(edges, sort_keys=keys)).combine_chunks()
-    codes = [_chunk(edges.column(name)).dictionary_encode().indices.to_numpy() for name, _ in keys[:2]]
-    is_first = np.append(True, (np.diff(codes[0]) != 0) | (np.diff(codes[1]) != 0))[: len(edges)]
-    edges = edges.filter(pa.array(is_first))
-    columns = {
-        name: column.dictionary_encode() if pa.types.is_string(column.type) else column
-        for name, column in zip(edges.column_names, map(_chunk, edges.columns), strict=True)
-    }
-    return _table(DEPENDENCIES, columns | {"snapshot": _constant(snapshot, len(edges))})
+    texts = {name: _encoded(_chunk(edges.column(name))) for name in edges.column_names if name in _EDGE_TEXTS}
+    hashes, others = (texts[name].indices.to_numpy().astype(np.int64) for name in ("hash", "dependency_hash"))
+    # Where one index knows an edge's end and another does not, the one that knows comes first.
+    unknown = pc.is_null(edges.column("is_external")).to_numpy()
+    order = np.lexsort((unknown, others, hashes))
+    pairs = hashes[order] * len(texts["dependency_hash"].dictionary) + others[order]
+    rows = pa.array(order[np.append(True, pairs[1:] != pairs[:-1])] if len(order) else order)
+    columns = {name: texts.get(name, _chunk(edges.column(name))).take(rows) for name in edges.column_names}
+    return _table(DEPENDENCIES, columns | {"snapshot": _constant(snapshot, len(rows))})
 
 
 def _chunk(column: pa.ChunkedArray) -> pa.Array:

@@ -133,6 +133,23 @@ def test_the_layouts_give_the_same(compression: str, tmp_path: Path) -> None:
     assert (row["num_pages"], row["num_specs"], row["num_stacks"], row["generation"]) == (2, 2, 1, "db8")
 
 
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        (["develop"], {("develop", "root")}),
+        (["ours"], {("ours", "root")}),
+        (["develop", "develop/e4s"], {("develop", "root"), ("develop", "e4s")}),
+        (["ours", "ours/e4s"], {("ours", "root"), ("ours", "e4s")}),
+        (["develop-2025-03-09/e4s", "v1.0/e4s"], {("develop-2025-03-09", "e4s"), ("v1.0", "e4s")}),
+    ],
+)
+def test_folders_tell_snapshot_and_stack(folders: list[str], expected: set[tuple[str, str]], tmp_path: Path) -> None:
+    for folder in folders:
+        layout_2(tmp_path / "mirrors" / folder, DEFAULT)
+    found = build(tmp_path).specs.select("snapshot", "stack").collect().rows()
+    assert set(found) == expected
+
+
 def test_of_several_databases_the_newest_known_is_taken(tmp_path: Path) -> None:
     newest = index({A: PACKAGE | {"version": "9"}}, cached={A})
     others = [(version, index({A: PACKAGE}, cached={A})) for version in (10, 7)]

@@ -1,7 +1,7 @@
 """Build-cache mirrors on disk: where an index stands in each layout, whose it is, and its bytes, checked.
 
 Layouts 1 and 2 have `build_cache/index.json` with its checksum beside it; layout 3 has a manifest that names a blob by
-its checksum. A mirror that lies inside another one is a stack of it, and the other one, the root, is the snapshot.
+its checksum. A mirror that lies inside another one, or in a folder named as a snapshot is, is a stack of that snapshot.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import partial
 import msgspec
 
 from cachestats.errors import SourceError
-from cachestats.naming import ROOT_STACK
+from cachestats.naming import ROOT_STACK, snapshot_kind
 from cachestats.sources.base import Index, printable
 
 _INDEX = "/build_cache/index.json"
@@ -50,8 +50,11 @@ def index_at(path: str, origin: str) -> Index:
     end = _INDEX if path.endswith(_INDEX) else _MANIFEST
     mirror = path.removesuffix(end)
     above, _, name = mirror.rpartition("/")
-    inside = os.path.exists(above + _INDEX) or os.path.exists(above + _MANIFEST)
-    snapshot, stack = (above.rpartition("/")[2], name) if inside else (name, ROOT_STACK)
+    parent = above.rpartition("/")[2]
+    has_root = os.path.exists(above + _INDEX) or os.path.exists(above + _MANIFEST)
+    # A snapshot may have no index of its own; then its name has to tell.
+    is_stack = has_root or (snapshot_kind(name)[0] == "other" and snapshot_kind(parent)[0] != "other")
+    snapshot, stack = (parent, name) if is_stack else (name, ROOT_STACK)
     read = partial(_read_index, path) if end == _INDEX else partial(_read_blob, mirror, path)
     return Index(origin, printable(snapshot), printable(stack), read)
 

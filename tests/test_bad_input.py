@@ -10,8 +10,9 @@ import socket
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -366,13 +367,21 @@ def test_deep_folders_are_walked(tmp_path: Path) -> None:
     assert dataset.manifest["tables"]["specs"] == 4
 
 
-def test_what_may_not_be_read_or_written_is_an_error(tmp_path: Path) -> None:
+@pytest.fixture
+def shared_path() -> Iterator[Path]:
+    """Return a folder that other users may enter, as pytest's own is not."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_what_may_not_be_read_or_written_is_an_error(shared_path: Path) -> None:
+    tmp_path = shared_path
     site = write(tmp_path / "site", {("develop", "zlib"): GOOD, ("develop", "other"): page("other", specs=[spec(C)])})
     (site / "_cache/develop/zlib/specs.md").chmod(0)
     (tmp_path / "target").mkdir(mode=0o555)
     (tmp_path / "open").mkdir()
-    for folder in (tmp_path / "open", tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o777)
+    (tmp_path / "open").chmod(0o777)
     code = f"""
 import os, polars
 import cachestats as cs

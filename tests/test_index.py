@@ -150,6 +150,15 @@ def test_folders_tell_snapshot_and_stack(folders: list[str], expected: set[tuple
     assert set(found) == expected
 
 
+def test_one_index_may_be_given_alone(tmp_path: Path) -> None:
+    layout_2(tmp_path / "develop/e4s", DEFAULT)
+    dataset = cs.build_dataset(tmp_path / "develop/e4s/build_cache/index.json", out=tmp_path / "dataset")
+    assert set(dataset.specs.select("snapshot", "stack").collect().rows()) == {("develop", "e4s")}
+    (tmp_path / "index.json").write_bytes(DEFAULT)
+    with pytest.raises(SourceError, match="a file that is none of them"):
+        cs.build_dataset(tmp_path / "index.json", out=tmp_path / "dataset")
+
+
 def test_of_several_databases_the_newest_known_is_taken(tmp_path: Path) -> None:
     newest = index({A: PACKAGE | {"version": "9"}}, cached={A})
     others = [(version, index({A: PACKAGE}, cached={A})) for version in (10, 7)]

@@ -13,7 +13,8 @@ from pathlib import Path
 from cachestats.errors import SourceError
 from cachestats.sources.archive import ArchiveSource, archive_kind
 from cachestats.sources.base import Batch, Index, Item, Page, Source, is_page
-from cachestats.sources.folder import FileSource, FolderSource
+from cachestats.sources.folder import FileSource, FolderSource, IndexSource
+from cachestats.sources.mirror import is_index
 
 __all__ = ["Batch", "Index", "Item", "Page", "Source", "open_sources"]
 
@@ -59,6 +60,8 @@ def _open(source: str | os.PathLike[str]) -> Source:
             head = file.read(512)
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
+    if is_index(str(path.absolute())):
+        return IndexSource(path)
     if kind := archive_kind(head):
         return ArchiveSource(path, kind)
     if path.suffix == ".md" or head.lstrip(b"\xef\xbb\xbf").startswith(b"---"):

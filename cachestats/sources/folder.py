@@ -87,6 +87,21 @@ class FileSource:
         yield lambda: iter([_read(self._path, self.name, folders="/_cache/" in self._path)])
 
 
+class IndexSource:
+    """One index, where it stands in its mirror."""
+
+    kind = "index"
+
+    def __init__(self, path: Path) -> None:
+        self.name = source_name(path)
+        self.passed_over = 0
+        self._path = os.path.abspath(path)
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield the one index."""
+        yield partial(iter, (index_at(self._path, self.name),))
+
+
 def _folder_above(path: str) -> str:
     return path.rpartition("/")[0].rpartition("/")[0]
 

@@ -147,6 +147,8 @@ class _Chunk:
 
 
 class _Build:
+    """One build: `read`, `put_together`, `check` and `publish`, in this order."""
+
     def __init__(self, writer: Writer, pool: ThreadPoolExecutor, threads: int, progress: Progress) -> None:
         self.writer, self.pool, self.threads, self.progress = writer, pool, threads, progress
         self.snapshots: dict[str, _Snapshot] = {}
@@ -155,7 +157,7 @@ class _Build:
         self.entries = 0
 
     def read(self, readers: list[Source]) -> None:
-        """Read all pages and lay their specs down, a piece a batch and snapshot."""
+        """Read all pages and indices and lay their specs down, a piece a chunk and snapshot."""
         batches = ((reader, number, batch) for reader in readers for number, batch in enumerate(reader.batches()))
         scratch = self.writer.scratch
 

@@ -98,6 +98,8 @@ class ArchiveSource:
             tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictTarInfo) as archive,
         ):
             for member in archive:
+                # tarfile keeps every member that it has seen; over a whole site that is the archive's size again.
+                archive.members = []  # type: ignore[attr-defined]
                 if not 0 <= member.offset_data + member.size <= max(limit, _GROWTH_COUNTS_FROM):
                     if self.kind != "tar":
                         raise _bomb(self.name)
@@ -111,8 +113,6 @@ class ArchiveSource:
                 yield self._refused(member.name, member.size, kind) or self._page(
                     member.name, content.read() if content else b""
                 )
-                # tarfile keeps every member that it has seen; over a whole site that is the archive's size again.
-                archive.members = []  # type: ignore[attr-defined]
             # To the very end: only there are the checksums of gzip and zstd, and whatever else may follow.
             while rest := archive.fileobj.read(1 << 16):
                 if rest.strip(b"\0"):

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 Codes = npt.NDArray[np.int64]
 
-_DENSE = 1 << 22  # up to here it is faster to count in an array with a place for each number than to sort
+_SPARSE = 8  # up to so many places a number it is faster to count in an array with all places than to sort
 
 
 def distinct(numbers: Codes) -> Codes:
@@ -18,7 +18,7 @@ def distinct(numbers: Codes) -> Codes:
 
 def tally(numbers: Codes, bound: int) -> tuple[Codes, Codes]:
     """Return the distinct numbers, sorted, and how often each stands; all are below `bound`."""
-    if bound <= _DENSE:
+    if bound <= _SPARSE * len(numbers):
         counts = np.bincount(numbers, minlength=bound)
         found = np.flatnonzero(counts)
         return found, counts[found]

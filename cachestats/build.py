@@ -31,7 +31,7 @@ from cachestats.parse.pages import read_pages
 from cachestats.parse.records import PageInfo, Piece
 from cachestats.parse.tables import SnapshotTables, flatten
 from cachestats.rejection import Rejection, to_table
-from cachestats.schema import SCHEMA_VERSION, SNAPSHOTS
+from cachestats.schema import SCHEMA_VERSION, SNAPSHOTS, TABLES
 from cachestats.sources import Batch, Index, Item, Page, Source, open_sources
 from cachestats.targets import archspec_version, targets_table
 
@@ -272,8 +272,9 @@ class _Build:
                 "snapshots": dict(sorted(counts.items())),
                 "tables": {
                     **{
-                        table: sum(snapshot["rows"][table] for snapshot in counts.values())
-                        for table in ("specs", "variants", "dependencies")
+                        name: sum(snapshot["rows"][name] for snapshot in counts.values())
+                        for name, declared in TABLES.items()
+                        if declared.by_snapshot
                     },
                     "snapshots": snapshots.num_rows,
                     "targets": targets.num_rows,

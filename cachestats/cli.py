@@ -374,7 +374,7 @@ class _Question:
         root = root or ROOT_STACK in self.wanted.get("stack", ())
         self.axes: dict[str, Any] = axes | {"measure": measure, "of": of or "row", "root": root}
         self.filters = ", ".join(f"{column}={' or '.join(values)}" for column, values in self.wanted.items())
-        names = " and ".join(self.chosen) if len(self.chosen) < 4 else f"{counted(len(self.chosen), 'snapshot')}"
+        names = " and ".join(self.chosen) if len(self.chosen) < 4 else counted(len(self.chosen), "snapshot")
         self.words = f"{names}{', ' * bool(self.filters)}{self.filters}"
 
     def hints(self) -> list[str]:
@@ -471,10 +471,10 @@ def _write(data: bytes, out: Path | None) -> None:
             if not isinstance(error, BrokenPipeError):  # else whoever read our output has seen enough
                 raise DatasetError(f"cannot write to stdout: {error.strerror}", hint="use --out") from error
         return
-    try:
+    from cachestats.dataset import reported
+
+    with reported(out):
         out.write_bytes(data)
-    except OSError as error:
-        raise DatasetError(f"cannot write {out}: {error.strerror or error}", hint="check the folder") from error
 
 
 def _table(frame: pl.DataFrame, *, percent: bool, to_terminal: bool) -> str:

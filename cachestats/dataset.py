@@ -521,7 +521,7 @@ def _written(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def reported(folder: Path) -> Iterator[None]:
+def reported(place: Path) -> Iterator[None]:
     """Turn what the file system refuses into a DatasetError that says where."""
     try:
         yield
@@ -529,6 +529,6 @@ def reported(folder: Path) -> Iterator[None]:
         problem = os.strerror(error.errno) if error.errno else str(error)
         hints = {errno.ENOENT: "make the folder first", errno.ENOTDIR: "give a folder, not a file"}
         raise DatasetError(
-            f"cannot write to {folder}: {problem}",
+            f"cannot write to {place}: {problem}",
             hint=hints.get(error.errno or 0, "check free space and permissions there"),
         ) from error

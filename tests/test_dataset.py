@@ -26,8 +26,8 @@ import cachestats as cs
 from benchmarks.make_corpus import write_corpus
 from cachestats import build as build_module
 from cachestats.errors import ArgumentError, BusyError, DatasetError, RejectedError, ShrinkError
-from cachestats.schema import TABLES, dictionary_markdown
-from conftest import ROOT, SEEDS
+from cachestats.schema import TABLES
+from conftest import SEEDS
 from tests.site import page, spec, write
 
 
@@ -409,8 +409,3 @@ def test_memory_does_not_grow_with_the_number_of_snapshots(tmp_path: Path) -> No
         command = [sys.executable, "-c", code, str(tmp_path / f"{snapshots}"), str(tmp_path / f"{snapshots}d")]
         peaks[snapshots] = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) / 1024
     assert peaks[12] - peaks[3] < 20, peaks
-
-
-def test_the_committed_dictionary_is_the_codes(demo: cs.Dataset) -> None:
-    assert (ROOT / "data/DICTIONARY.md").read_text() == dictionary_markdown()
-    assert cs.data_dictionary().height == sum(len(table.columns) for table in TABLES.values())

@@ -18,7 +18,7 @@ import pytest
 
 import cachestats as cs
 from cachestats.cli import cli
-from cachestats.schema import dictionary_markdown
+from cachestats.schema import TABLES, dictionary_markdown
 from conftest import ROOT, corpus_site
 
 README = (ROOT / "README.md").read_text()
@@ -37,6 +37,7 @@ def make() -> ModuleType:
 
 def test_the_dictionary_is_the_codes() -> None:
     assert (ROOT / "data/DICTIONARY.md").read_text() == dictionary_markdown(), "run `make docs`"
+    assert cs.data_dictionary().height == sum(len(table.columns) for table in TABLES.values())
 
 
 def test_the_reference_of_the_command_line_is_the_codes() -> None:

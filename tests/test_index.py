@@ -159,6 +159,13 @@ def test_one_index_may_be_given_alone(tmp_path: Path) -> None:
         cs.build_dataset(tmp_path / "index.json", out=tmp_path / "dataset")
 
 
+def test_an_index_inside_another_source_is_read_once(tmp_path: Path) -> None:
+    layout_2(tmp_path / "develop", DEFAULT)
+    inside = tmp_path / "develop/build_cache/index.json"
+    dataset = cs.build_dataset(tmp_path / "develop", inside, out=tmp_path / "dataset")
+    assert [source["files"] for source in dataset.manifest["sources"].values()] == [1]
+
+
 def test_of_several_databases_the_newest_known_is_taken(tmp_path: Path) -> None:
     newest = index({A: PACKAGE | {"version": "9"}}, cached={A})
     others = [(version, index({A: PACKAGE}, cached={A})) for version in (10, 7)]

@@ -46,7 +46,7 @@ DEPENDENCY_RECORDS = pa.schema(
     }
 )
 
-Generation = Literal["g0", "g1", "g2", "g3", "g4"]
+Generation = Literal["g1", "g2", "g3", "g4"]
 
 
 class PageInfo(msgspec.Struct, frozen=True):

@@ -24,7 +24,6 @@ from cachestats.rejection import Rejection
 from cachestats.schema import DEPENDENCIES, SPECS, VARIANTS, Table
 
 _SPECS_AT_ONCE = 1 << 16
-_EDGE_TEXTS = ("hash", "dependency_hash", "dependency_package", "virtuals")
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def flatten(pieces: Sequence[Piece]) -> SnapshotTables:
     copies = set() if joined else _copies(records, pages, rejections)
     rejections += [] if joined else _second_pages(records, pages, snapshot)
     packages = pa.array([page.package for page in pages], pa.string()).dictionary_encode()
-    specs, variants = _Snapshot(snapshot, packages.take(records.column("page").combine_chunks()), records).tables()
+    specs, variants = _Snapshot(snapshot, packages.take(_chunk(records.column("page"))), records).tables()
     distinct_pages = [page for page in pages if page.origin not in copies]
     edges = _dependencies(snapshot, pa.concat_tables([piece.dependencies for piece in pieces]).unify_dictionaries())
     return SnapshotTables(snapshot, specs, variants, edges, distinct_pages, len(records), rejections, copies)
@@ -76,14 +75,15 @@ def _concatenate(pieces: Sequence[Piece]) -> pa.Table:
 
 def _dependencies(snapshot: str, edges: pa.Table) -> pa.Table:
     """Return the table `dependencies`: an edge that the indices of several stacks have is one."""
-    texts = {name: _encoded(_chunk(edges.column(name))) for name in edges.column_names if name in _EDGE_TEXTS}
+    columns = dict(zip(edges.column_names, map(_chunk, edges.columns), strict=True))
+    texts = {name: _encoded(column) for name, column in columns.items() if pa.types.is_dictionary(column.type)}
     hashes, others = (texts[name].indices.to_numpy().astype(np.int64) for name in ("hash", "dependency_hash"))
     # Where one index knows an edge's end and another does not, the one that knows comes first.
-    unknown = pc.is_null(edges.column("is_external")).to_numpy()
+    unknown = columns["is_external"].is_null().to_numpy(zero_copy_only=False)
     order = np.lexsort((unknown, others, hashes))
     pairs = hashes[order] * len(texts["dependency_hash"].dictionary) + others[order]
     rows = pa.array(order[np.append(True, pairs[1:] != pairs[:-1])] if len(order) else order)
-    columns = {name: texts.get(name, _chunk(edges.column(name))).take(rows) for name in edges.column_names}
+    columns = {name: column.take(rows) for name, column in (columns | texts).items()}
     return _table(DEPENDENCIES, columns | {"snapshot": _constant(snapshot, len(rows))})
 
 
@@ -95,9 +95,9 @@ def _chunk(column: pa.ChunkedArray) -> pa.Array:
 
 def _joined_by_hash(records: pa.Table) -> pa.Table:
     """Return one record for each hash, in the stacks of all its records."""
-    hashes = records.column("hash").combine_chunks().dictionary_encode()
+    hashes = _chunk(records.column("hash")).dictionary_encode()
     code, first = np.unique(hashes.indices.to_numpy(), return_index=True)
-    lists = records.column("stacks").combine_chunks()
+    lists = _chunk(records.column("stacks"))
     stacks = lists.flatten()
     owners = np.repeat(hashes.indices.to_numpy().astype(np.int64), pc.list_value_length(lists).to_numpy())
     owner, stack = distinct_pairs(owners, stacks.indices.to_numpy().astype(np.int64), len(stacks.dictionary))

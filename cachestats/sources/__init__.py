@@ -1,7 +1,7 @@
 """Where specs come from.
 
 A source yields its pages in batches that one worker reads and parses at a time. What a source is, is found by looking
-at it: a folder, an archive (by its first bytes, not its name), or one page.
+at it: a folder, an archive (by its first bytes, not its name), one page or one index.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def open_sources(sources: Sequence[str | os.PathLike[str]]) -> list[Source]:
 
 def _covers(folder: Path, place: Path) -> bool:
     """Whether reading `folder` reads `place` too: it does not look into hidden folders, nor into archives."""
-    if place == folder or not place.is_relative_to(folder) or not (place.is_dir() or is_page(str(place))):
+    if place == folder or not place.is_relative_to(folder):
+        return False
+    if not (place.is_dir() or is_page(str(place)) or is_index(str(place))):
         return False
     return not any(part.startswith(".") for part in place.relative_to(folder).parts)
 

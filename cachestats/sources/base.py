@@ -41,15 +41,15 @@ Batch = Callable[[], Iterator[Item]]
 
 
 class Source(Protocol):
-    """A place that holds pages."""
+    """A place that holds pages or indices."""
 
     name: str
     kind: str
     passed_over: int
-    """Files that are not pages; final once `batches` is exhausted."""
+    """Files that are neither; final once `batches` is exhausted."""
 
     def batches(self) -> Iterator[Batch]:
-        """Yield the pages in batches of some megabytes, each of one snapshot as far as the folders tell."""
+        """Yield pages in batches of some megabytes, each of one snapshot as far as the folders tell, and indices."""
         ...
 
 

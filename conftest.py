@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 import cachestats as cs
+from tests.servers import HttpServer, S3Server
 
 ROOT = Path(__file__).parent
 SEEDS = ROOT / "data" / "_cache"
@@ -51,6 +53,20 @@ def corpus_site() -> Path:
     if not site.is_dir():
         pytest.skip(f"the corpus is not present at {site}")
     return site
+
+
+@pytest.fixture
+def http_server() -> Iterator[Callable[..., HttpServer]]:
+    """Return how to start a server of a folder, which ends with the test."""
+    with ExitStack() as stack:
+        yield lambda folder, **options: stack.enter_context(HttpServer(folder, **options))
+
+
+@pytest.fixture
+def s3_server() -> Iterator[Callable[..., S3Server]]:
+    """Return how to start a server of a bucket, filled from a folder, which ends with the test."""
+    with ExitStack() as stack:
+        yield lambda folder=None, **options: stack.enter_context(S3Server(folder, **options))
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ from cachestats.schema import SPECS, TABLES
 if TYPE_CHECKING:
     import polars as pl
 
-    from cachestats.build import Progress
+    from cachestats.reading import Progress
 
 T = TypeVar("T")
 

@@ -8,6 +8,7 @@
       snapshots.parquet              tables with few rows: one file
       targets.parquet
       rejected.parquet
+      documents.parquet
 
 Every file holds all columns of its table, `snapshot` too, so that a tool needs no partition keys from folder names:
 `read_parquet('DATASET/specs/*.parquet')` works anywhere, and the statistics let it skip the snapshots not asked for.
@@ -65,6 +66,11 @@ class _Version(msgspec.Struct):
 
 class _Source(msgspec.Struct):
     kind: str
+    location: str
+    snapshots: list[str]
+    stacks: list[str]
+    allow_hosts: list[str]
+    signed: bool
     files: int
     passed_over: int
 
@@ -83,6 +89,13 @@ class _Manifest(_Version):
     tables: dict[str, int]
 
 
+class _Commit(msgspec.Struct):
+    """The list of a publication: files to move to their places, then files to remove."""
+
+    move: list[str]
+    remove: list[str]
+
+
 class Dataset:
     """A dataset on disk: its path, its manifest and its tables as Polars LazyFrames.
 
@@ -95,7 +108,7 @@ class Dataset:
         The folder.
     manifest : dict
         `schema_version`, `sources`, `snapshots` and counts, as in `manifest.json`.
-    specs, variants, dependencies, snapshots, targets, rejected : polars.LazyFrame
+    specs, variants, dependencies, snapshots, targets, rejected, documents : polars.LazyFrame
         The tables, with the columns of `cachestats.data_dictionary()`.
 
     Examples
@@ -138,6 +151,11 @@ class Dataset:
     def rejected(self) -> pl.LazyFrame:
         """One row per finding."""
         return self.scan("rejected")
+
+    @property
+    def documents(self) -> pl.LazyFrame:
+        """One row per page or index that was read."""
+        return self.scan("documents")
 
     def scan(self, table: str) -> pl.LazyFrame:
         """Return one table by name.
@@ -328,6 +346,7 @@ class Writer:
         self._lock = filelock.FileLock(self.path / _LOCK)
         self._wait = wait
         self._staged: list[str] = []
+        self._removed: list[str] = []
 
     def __enter__(self) -> Self:
         with reported(self.path):
@@ -381,12 +400,33 @@ class Writer:
                 hint="build the dataset again, into a new folder",
             ) from error
 
+    def read_snapshot(self, table: str, snapshot: str, columns: list[str] | None = None) -> pa.Table:
+        """Return one snapshot of a table as it was before, its text dictionary-encoded, each column in one piece."""
+        declared = TABLES[table]
+        file = _file(self.path, declared, snapshot)
+        texts = [column.name for column in declared.columns if column.dtype == "string"]
+        try:
+            found = pq.read_table(file, columns=columns, read_dictionary=texts, partitioning=None)
+        except (OSError, pa.ArrowException) as error:
+            raise DatasetError(
+                f"expected the table {table} of {snapshot} in {file}, found none that can be read: {error}",
+                hint="build the dataset again, into a new folder",
+            ) from error
+        whole = found.unify_dictionaries().combine_chunks()
+        return pa.table(dict(zip(whole.column_names, whole.columns, strict=True)))
+
+    def remove(self, snapshot: str) -> None:
+        """Leave a snapshot out of what is published."""
+        files = (_file(self.path, table, snapshot) for table in TABLES.values() if table.by_snapshot)
+        self._removed += [str(file.relative_to(self.path)) for file in files]
+
     def publish(self, manifest: dict[str, Any]) -> None:
         """Put everything that was staged into its place, and the manifest last."""
         with reported(self.path):
             (self.path / _NEW / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
             draft = self.path / _STATE / "draft.json"
-            draft.write_text(json.dumps([*sorted(self._staged), MANIFEST]), encoding="utf-8")
+            commit = {"move": [*sorted(self._staged), MANIFEST], "remove": self._removed}
+            draft.write_text(json.dumps(commit), encoding="utf-8")
             os.replace(draft, self.path / _COMMIT)
             _move(self.path)
 
@@ -424,16 +464,18 @@ def _move(folder: Path) -> None:
     if not commit.exists():
         return
     try:
-        names = msgspec.json.decode(commit.read_bytes(), type=list[str])
+        decided = msgspec.json.decode(commit.read_bytes(), type=_Commit)
     except msgspec.DecodeError as error:
         raise DatasetError(
             f"expected a list of files in {commit}, found: {error}", hint="build the dataset again, into a new folder"
         ) from error
-    for name in names:
+    for name in decided.move:
         staged, target = folder / _NEW / name, folder / name
         if staged.exists():
             target.parent.mkdir(exist_ok=True)
             os.replace(staged, target)
+    for name in decided.remove:
+        (folder / name).unlink(missing_ok=True)
     commit.unlink()
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised whenever a reader of the older version would misread a newer dataset."""
 
 DType = Literal["string", "int64", "boolean", "date", "timestamp"]
@@ -238,8 +238,34 @@ REJECTED = Table(
     ),
 )
 
+DOCUMENTS = Table(
+    "documents",
+    grain="one row per page or index that was read",
+    key=("origin",),
+    sort=("source", "origin"),
+    columns=(
+        Column("source", "string", "Source it belongs to, as in `manifest.json`."),
+        Column("origin", "string", "File, archive member, address, or entry of a catalogue."),
+        Column("snapshot", "string", "Snapshot that it tells of; null where nothing could be taken from it.", True),
+        Column("package", "string", "Package that a page is about; null for an index.", True),
+        Column("stack", "string", "Stack that an index is of; null for a page.", True),
+        Column(
+            "generation",
+            "string",
+            "Generation as in `snapshots`; null where it is a copy of another page, or nothing could be taken from it.",
+            True,
+        ),
+        Column("num_specs", "int64", "Spec entries in it.", True, "specs"),
+        Column(
+            "stamp", "string", "What told that it had not changed, without reading it: size and date, or a tag.", True
+        ),
+        Column("digest", "string", "Checksum of what was read."),
+    ),
+    warning="What `cachestats update` goes by. Of a source that is read again it holds what is there now.",
+)
+
 TABLES: dict[str, Table] = {
-    table.name: table for table in (SPECS, VARIANTS, DEPENDENCIES, SNAPSHOTS, TARGETS, REJECTED)
+    table.name: table for table in (SPECS, VARIANTS, DEPENDENCIES, SNAPSHOTS, TARGETS, REJECTED, DOCUMENTS)
 }
 
 

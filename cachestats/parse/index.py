@@ -40,7 +40,7 @@ _decode_index = msgspec.json.Decoder(_Index).decode
 _decode_node = msgspec.json.Decoder(Node).decode
 
 
-def read_index(data: bytes, *, origin: str, snapshot: str, stack: str) -> Piece | Rejection:
+def read_index(data: bytes | bytearray, *, origin: str, snapshot: str, stack: str) -> Piece | Rejection:
     """Read one index; return its cached specs as records of one stack, or why there are none to be had.
 
     Externals, and specs that the index only knows of as dependencies, are left out.

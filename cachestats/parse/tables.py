@@ -8,7 +8,7 @@ into pieces.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from cachestats import naming
 from cachestats.parse.codes import Codes, distinct_pairs, ranges
 from cachestats.parse.records import PageInfo, Piece
 from cachestats.rejection import Rejection
-from cachestats.schema import DEPENDENCIES, SPECS, VARIANTS, Table
+from cachestats.schema import DEPENDENCIES, SPECS, TABLES, VARIANTS, Table
 
 _SPECS_AT_ONCE = 1 << 16
 
@@ -39,6 +39,11 @@ class SnapshotTables:
     rejections: list[Rejection]
     copies: set[str]
     """Origins of pages that are copies of other pages; what was said of their specs was said before."""
+
+    @property
+    def tables(self) -> dict[str, pa.Table]:
+        """The tables by name."""
+        return {"specs": self.specs, "variants": self.variants, "dependencies": self.dependencies}
 
 
 def flatten(pieces: Sequence[Piece]) -> SnapshotTables:
@@ -62,6 +67,113 @@ def flatten(pieces: Sequence[Piece]) -> SnapshotTables:
     distinct_pages = [page for page in pages if page.origin not in copies]
     edges = _dependencies(snapshot, pa.concat_tables([piece.dependencies for piece in pieces]).unify_dictionaries())
     return SnapshotTables(snapshot, specs, variants, edges, distinct_pages, len(records), rejections, copies)
+
+
+def merge(
+    old: Mapping[str, pa.Table], new: SnapshotTables | None, *, packages: Collection[str], stacks: Collection[str]
+) -> dict[str, pa.Table] | None:
+    """Return the tables of a snapshot of which some packages or stacks were read anew.
+
+    Parameters
+    ----------
+    old
+        Its tables `specs`, `variants` and `dependencies` as they are stored, all text dictionary-encoded.
+    new
+        What was read, None where there is nothing any more.
+    packages, stacks
+        What of the old tables is left out: it is in `new`, or gone.
+
+    Returns
+    -------
+    The tables as `flatten` makes them of everything; None where they cannot be told apart without reading all of it,
+    because a hash that was read stands elsewhere in the snapshot too and is not the same spec there.
+    """
+    specs = old["specs"]
+    is_kept = ~(_is_in(specs.column("package"), packages) | _is_in(specs.column("stack"), stacks))
+    specs = specs.filter(pa.array(is_kept))
+    hashes = pc.unique(_plain(specs.column("hash")))
+    tables = {"specs": specs}
+    for name in ("variants", "dependencies"):
+        tables[name] = old[name].filter(pc.is_in(_plain(old[name].column("hash")), hashes))
+    if new:
+        if packages and pc.any(pc.is_in(_plain(new.specs.column("hash")), hashes)).as_py():
+            return None
+        tables = {name: pa.concat_tables([table, new.tables[name]]) for name, table in tables.items()}
+    tables = {name: _in_order(table, TABLES[name]) for name, table in tables.items()}
+    return tables if _says_one_thing(tables["specs"]) else None
+
+
+def _says_one_thing(specs: pa.Table) -> bool:
+    """Whether all rows of a hash, one a stack, agree."""
+    facts = [name for name in specs.column_names if name not in {"stack", "size_bytes"}]
+    plain = pa.table({name: _codes(specs.column(name)) for name in facts})
+    return bool(plain.group_by(facts).aggregate([]).num_rows == pc.count_distinct(plain.column("hash")).as_py())
+
+
+def _in_order(table: pa.Table, declared: Table) -> pa.Table:
+    """Return rows sorted as the table is declared, those with the same key once, their dictionaries as `flatten`'s."""
+    columns = {
+        name: _chunk(column)
+        for name, column in zip(table.column_names, table.unify_dictionaries().columns, strict=True)
+    }
+    key = np.zeros(len(table), np.int64)
+    for name in declared.sort:
+        rank = _rank(columns[name])
+        key = key * (len(columns[name].dictionary) + 1) + rank
+    # Of an edge that is there twice the row that knows more comes first.
+    unknown = columns["is_external"].is_null().to_numpy(zero_copy_only=False) if "is_external" in columns else 0
+    order = np.argsort(key * 2 + unknown, kind="stable")
+    kept = order[np.append(True, key[order][1:] != key[order][:-1])] if len(order) else order
+    rows = pa.array(kept)
+    sorted_columns = {name: column.take(rows) for name, column in columns.items()}
+    return _table(
+        declared,
+        {
+            name: column
+            if not pa.types.is_dictionary(column.type)
+            else _by_appearance(column)
+            if name in {"hash", "variants"} and declared is SPECS
+            else _encoded(column)
+            for name, column in sorted_columns.items()
+        },
+    )
+
+
+def _rank(column: pa.DictionaryArray) -> Codes:
+    """Return, for each row, the place of its name in the order of the names; null comes last."""
+    names = column.dictionary
+    rank = np.empty(len(names) + 1, np.int64)
+    rank[pc.sort_indices(names).to_numpy()] = np.arange(len(names))
+    rank[len(names)] = len(names)
+    result: Codes = rank[column.indices.fill_null(len(names)).to_numpy()]
+    return result
+
+
+def _by_appearance(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Give a dictionary column without nulls a dictionary in the order in which its names come."""
+    codes = column.indices.to_numpy()
+    used, first = np.unique(codes, return_index=True)
+    names = used[np.argsort(first)]
+    place = np.empty(len(column.dictionary), np.int32)
+    place[names] = np.arange(len(names), dtype=np.int32)
+    return pa.DictionaryArray.from_arrays(place[codes], column.dictionary.take(pa.array(names)))
+
+
+def _is_in(column: pa.ChunkedArray, names: Collection[str]) -> npt.NDArray[np.bool_]:
+    if not names:
+        return np.zeros(len(column), np.bool_)
+    found = pc.is_in(_plain(column), pa.array(sorted(names), pa.string()))
+    result: npt.NDArray[np.bool_] = found.to_numpy()
+    return result
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(pa.string())
+
+
+def _codes(column: pa.ChunkedArray) -> pa.Array:
+    chunk = _chunk(column)
+    return chunk.indices if pa.types.is_dictionary(chunk.type) else chunk
 
 
 def _concatenate(pieces: Sequence[Piece]) -> pa.Table:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import IO, Literal, Self, cast
 
 import pyarrow as pa
@@ -18,14 +21,19 @@ from cachestats.rejection import Rejection
 from cachestats.sources.base import (
     MAX_PAGE_BYTES,
     Batch,
+    Choice,
+    Known,
     Page,
+    Seen,
+    Stamp,
     is_page,
     make_page,
     printable,
-    source_name,
     too_large,
     unreadable,
 )
+from cachestats.sources.packed import GZIP, ZSTD
+from cachestats.sources.storage import DiskStorage, Storage
 
 ArchiveKind = Literal["tar", "tar.gz", "tar.zst", "zip"]
 
@@ -34,15 +42,16 @@ _BATCH_BYTES = 8 << 20
 # Pages shrink to a tenth at best, since their hashes are random: a stream that grows more than this is a bomb.
 _MAX_GROWTH = 200
 _GROWTH_COUNTS_FROM = 64 << 20
+_UNKNOWN = 1 << 50  # bytes that nothing exceeds: a server need not say how much it sends
 
 
 def archive_kind(head: bytes) -> ArchiveKind | None:
     """Return the kind of archive that begins with these (at least 512) bytes, None where it is none."""
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
-    if head.startswith(b"\x1f\x8b"):
+    if head.startswith(GZIP):
         return "tar.gz"
-    if head.startswith(b"\x28\xb5\x2f\xfd"):
+    if head.startswith(ZSTD):
         return "tar.zst"
     return "tar" if head[257:262] == b"ustar" else None
 
@@ -50,14 +59,21 @@ def archive_kind(head: bytes) -> ArchiveKind | None:
 class ArchiveSource:
     """All pages of one archive, in the order in which it holds them."""
 
-    def __init__(self, path: Path, kind: ArchiveKind) -> None:
-        self.name = source_name(path)
+    def __init__(self, name: str, storage: Storage, path: str, kind: ArchiveKind, choice: Choice) -> None:
+        choice.check_pages(name)
+        self.name = name
         self.kind: str = kind
         self.passed_over = 0
-        self._path = path
+        self._storage, self._path, self.choice = storage, path, choice
+        self._stamp: Stamp = None
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self, known: Known) -> Iterator[Batch]:
         """Yield batches of pages that were read already: an archive has one place to read from."""
+        self._stamp = self._storage.stamp(self._path)
+        members = [origin for origin in known.stamps if origin.startswith(f"{self.name}!")]
+        if members and all(known.has(origin, self._stamp) for origin in members):
+            yield partial(iter, (Seen(members),))
+            return
         batch: list[Page | Rejection] = []
         size = 0
         folder: str | None = None
@@ -65,6 +81,9 @@ class ArchiveSource:
         for item in self._members():
             found += 1
             data, snapshot = (item.data, item.folder_snapshot) if isinstance(item, Page) else (b"", folder)
+            if not self.choice.takes(snapshot):
+                self.passed_over += 1
+                continue
             if batch and (size + len(data) > _BATCH_BYTES or snapshot != folder):
                 yield partial(iter, batch)
                 batch, size = [], 0
@@ -91,9 +110,10 @@ class ArchiveSource:
             raise self._damaged(str(error) or type(error).__name__) from error
 
     def _tar_members(self) -> Iterator[Page | Rejection]:
-        limit = self._path.stat().st_size * (1 if self.kind == "tar" else _MAX_GROWTH)
+        size = self._storage.size(self._path)
+        limit = _UNKNOWN if size is None else size * (1 if self.kind == "tar" else _MAX_GROWTH)
         with (
-            self._path.open("rb") as raw,
+            self._storage.stream(self._path) as raw,
             self._decompressed(raw) as stream,
             tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictTarInfo) as archive,
         ):
@@ -119,9 +139,10 @@ class ArchiveSource:
                     raise self._damaged("there is more behind its end")
 
     def _zip_members(self) -> Iterator[Page | Rejection]:
-        with zipfile.ZipFile(self._path) as archive:
+        with self._seekable() as file, zipfile.ZipFile(file) as archive:
+            packed = file.seek(0, os.SEEK_END)
             size = sum(member.file_size for member in archive.infolist() if is_page(member.filename))
-            if size > max(_GROWTH_COUNTS_FROM, _MAX_GROWTH * self._path.stat().st_size):
+            if size > max(_GROWTH_COUNTS_FROM, _MAX_GROWTH * packed):
                 raise _bomb(self.name)
             for member in archive.infolist():
                 if member.is_dir():
@@ -130,6 +151,17 @@ class ArchiveSource:
                 kind = None if unix_type in {0, 0o10} else "a link or device"
                 if self._is_page(member.filename):
                     yield self._refused(member.filename, member.file_size, kind) or self._zip_page(archive, member)
+
+    @contextmanager
+    def _seekable(self) -> Iterator[IO[bytes]]:
+        """Give a file to jump about in, as a .zip has its list at the end: what is not on disk is put there."""
+        if isinstance(self._storage, DiskStorage):
+            with open(self._path, "rb") as file:
+                yield file
+            return
+        with tempfile.TemporaryFile() as copy:
+            copy.writelines(self._storage.chunks(self._path))
+            yield cast("IO[bytes]", copy)
 
     def _zip_page(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Page | Rejection:
         origin = self._origin(member.filename)
@@ -162,7 +194,7 @@ class ArchiveSource:
         return too_large(origin, size) if size > MAX_PAGE_BYTES else None
 
     def _page(self, name: str, data: bytes) -> Page:
-        return make_page(self._origin(name), name, data)
+        return make_page(self._origin(name), name, data, self._stamp)
 
     def _damaged(self, problem: str) -> SourceError:
         return SourceError(

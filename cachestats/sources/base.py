@@ -1,17 +1,27 @@
-"""What every source of pages has in common: how a page is told from other files, and how big one may be."""
+"""What every source has in common: what it yields, how a page is told from other files, and how big one may be."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from cachestats.errors import SourceError
+from cachestats.naming import counted, snapshot_kind
 from cachestats.rejection import Rejection
+
+if TYPE_CHECKING:
+    from cachestats.sources.mirror import Mirror
 
 MAX_PAGE_BYTES = 128 << 20
 """Larger files are rejected unread. The largest page of the public site has about 3 MB."""
+
+
+Stamp = str | None
+"""What changes when a file changes, and can be had without reading it; None where nothing can."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +30,16 @@ class Page:
 
     origin: str
     data: bytes
+    stamp: Stamp = None
     folder_snapshot: str | None = None
     folder_package: str | None = None
+
+
+class Content(NamedTuple):
+    """The bytes of an index, and the checksum of them as they were stored."""
+
+    data: bytes | bytearray
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -31,13 +49,86 @@ class Index:
     origin: str
     snapshot: str
     stack: str
-    read: Callable[[], bytes]
+    stamp: Stamp
+    read: Callable[[], Content]
+    mirror: Mirror | None = None
+    """Where the sizes of its specs are found, if anywhere."""
 
 
-Item = Page | Index | Rejection
+@dataclass(frozen=True)
+class Seen:
+    """Pages and indices that are as they were when they were read, by their stamps."""
+
+    origins: Sequence[str]
+
+
+Item = Page | Index | Seen | Rejection
 
 Batch = Callable[[], Iterator[Item]]
 """Some pages or indices, not read before the call: a worker thread makes it."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was read before, by origin: its stamp, and the checksum of what it held."""
+
+    stamps: Mapping[str, Stamp] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    look_again: bool = False
+    """Whether to look also at what never changes once it is published."""
+
+    def has(self, origin: str, stamp: Stamp) -> bool:
+        """Whether a file is as it was when it was read."""
+        return stamp is not None and self.stamps.get(origin) == stamp
+
+    def is_settled(self, origin: str, snapshot: str) -> bool:
+        """Whether a file was read and belongs to a snapshot that does not change: looking costs a request each."""
+        return not self.look_again and origin in self.stamps and snapshot_kind(snapshot)[0] in {"weekly", "release"}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which snapshots and stacks are wanted of a source; all where none is named."""
+
+    snapshots: tuple[str, ...] = ()
+    stacks: tuple[str, ...] = ()
+
+    def takes(self, snapshot: str | None, stack: str | None = None) -> bool:
+        """Whether something of this snapshot and stack is wanted; what is not known, is."""
+        return (not self.snapshots or snapshot is None or snapshot in self.snapshots) and (
+            not self.stacks or stack is None or stack in self.stacks
+        )
+
+    def check_named(self, name: str, snapshots: Collection[str], stacks: Collection[str]) -> None:
+        """Refuse a choice of what a source does not have.
+
+        Raises
+        ------
+        SourceError
+            If a snapshot or stack is named that it does not have.
+        """
+        for kind, wanted, there in (("snapshot", self.snapshots, snapshots), ("stack", self.stacks, stacks)):
+            for one in wanted:
+                if one not in there:
+                    near = get_close_matches(one, there, 3) or sorted(there)[:3]
+                    raise SourceError(
+                        f"expected the {kind} {one} in {name}, found {counted(len(there), kind)} without it",
+                        hint=f"there is {', '.join(near)}" if near else "check the address",
+                    )
+
+    def check_pages(self, name: str) -> None:
+        """Refuse to choose stacks of pages, which have all stacks of a package in one.
+
+        Raises
+        ------
+        SourceError
+            If stacks are named.
+        """
+        if self.stacks:
+            raise SourceError(
+                f"expected indices to choose the stacks {', '.join(self.stacks)} of, found pages in {name}",
+                hint="leave out --stack; choose stacks when you ask: --where stack=NAME",
+            )
 
 
 class Source(Protocol):
@@ -45,11 +136,15 @@ class Source(Protocol):
 
     name: str
     kind: str
+    choice: Choice
     passed_over: int
     """Files that are neither; final once `batches` is exhausted."""
 
-    def batches(self) -> Iterator[Batch]:
-        """Yield pages in batches of some megabytes, each of one snapshot as far as the folders tell, and indices."""
+    def batches(self, known: Known) -> Iterator[Batch]:
+        """Yield pages in batches of some megabytes, each of one snapshot as far as the folders tell, and indices.
+
+        What is as it is known is not read: it is `Seen`.
+        """
         ...
 
 
@@ -59,14 +154,19 @@ def is_page(path: str) -> bool:
     return name == "specs.md" or (name == "index.md" and folders.rpartition("/")[0].rpartition("/")[2] == "_cache")
 
 
-def make_page(origin: str, path: str, data: bytes) -> Page:
+def make_page(origin: str, path: str, data: bytes, stamp: Stamp) -> Page:
     """Return the page at `path` with what its folders `<snapshot>/<package>/` say."""
+    return Page(origin, data, stamp, *page_folders(path))
+
+
+def page_folders(path: str) -> tuple[str | None, str | None]:
+    """Return the snapshot and the package that the folders above a page name."""
     _, snapshot, package, _ = ("", "", "", *path.split("/"))[-4:]
     if package == "_cache":
         snapshot = package = ""
     if snapshot == "_cache":
         snapshot = ""
-    return Page(origin, data, printable(snapshot) or None, printable(package) or None)
+    return printable(snapshot) or None, printable(package) or None
 
 
 def source_name(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Pages and indices on disk: a checkout of the site, any folder inside it, a single page, or mirrors."""
+"""Pages and indices on disk: a checkout of the site, any folder inside it, or mirrors. And one page or index alone."""
 
 from __future__ import annotations
 
@@ -6,65 +6,111 @@ import os
 import stat
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from cachestats.errors import SourceError
 from cachestats.rejection import Rejection
 from cachestats.sources.base import (
     MAX_PAGE_BYTES,
     Batch,
+    Choice,
     Item,
+    Known,
     Page,
+    Seen,
+    Stamp,
     is_page,
     make_page,
+    page_folders,
     printable,
-    source_name,
     too_large,
     unreadable,
 )
-from cachestats.sources.mirror import index_at, is_index
+from cachestats.sources.mirror import Found, batches, is_index, place_index
+from cachestats.sources.storage import DiskStorage, Storage, disk_stamp, stamp_of
 
 _PAGES_A_BATCH = 2000
 
 
-class _OnDisk:
-    def __init__(self, path: Path) -> None:
-        self.name = source_name(path)
-        self.passed_over = 0
-        self._path = os.path.abspath(path)
-
-
-class FolderSource(_OnDisk):
+class FolderSource:
     """All pages and indices at or below a folder; hidden files and folders are not looked at."""
 
     kind = "folder"
 
-    def batches(self) -> Iterator[Batch]:
+    def __init__(self, name: str, path: str, storage: Storage, choice: Choice) -> None:
+        self.name = name
+        self.passed_over = 0
+        self._path, self._storage, self.choice = path, storage, choice
+
+    def batches(self, known: Known) -> Iterator[Batch]:
         """Yield batches of pages, folder by folder in the order of their names, and then indices one by one."""
         paths: list[str] = []
-        indices: list[str] = []
-        for path in _walk(self._path):
+        found: list[Found] = []
+        seen: list[str] = []
+        pages = 0
+        for path, stamp in self._walk(known):
             if is_index(path):
-                indices.append(path)
+                found.append(place_index(self._storage, path, self._origin(path)))
                 continue
             if not is_page(path):
                 self.passed_over += 1
+                continue
+            pages += 1
+            if not self.choice.takes(page_folders(path)[0]):
+                self.passed_over += 1
+                continue
+            if known.has(origin := self._origin(path), stamp):
+                seen.append(origin)
                 continue
             if paths and (len(paths) == _PAGES_A_BATCH or _folder_above(path) != _folder_above(paths[-1])):
                 yield partial(self._read, paths)  # at once: these are parsed while the rest is looked for
                 paths = []
             paths.append(path)
-        if not paths and not indices:
+        if not pages and not found:
             raise SourceError(
                 f"expected pages `_cache/<snapshot>/<package>/specs.md` or indices `build_cache/index.json` in "
                 f"{self.name}, found {self.passed_over:,} other files",
                 hint="give the root of a checkout of the cache site, or of a mirror",
             )
+        if pages:
+            self.choice.check_pages(self.name)
+        if seen:
+            yield partial(iter, (Seen(seen),))
         if paths:
             yield partial(self._read, paths)
-        for path in indices:
-            index = index_at(path, self._origin(path))
-            yield partial(iter, (index,))
+        if found:
+            yield from batches(self.name, found, known, self.choice)
+
+    def _walk(self, known: Known) -> Iterator[tuple[str, Stamp]]:
+        """Yield the files, sorted, those that are known with their stamps; what links lead to is walked once."""
+        walked = {os.path.realpath(self._path)}
+        waiting = [self._path]
+        while waiting:
+            folder = waiting.pop()
+            page = f"{folder}/specs.md"
+            # Nearly every folder holds one page. Of one that is known this need not be found out again: there may be
+            # a hundred thousand.
+            if known.stamps and self._origin(page) in known.stamps and (stamp := disk_stamp(page)):
+                yield page, stamp
+                continue
+            try:
+                names = os.listdir(folder)
+                if names == ["specs.md"]:  # no need to look closer, `_read` does
+                    yield page, None
+                    continue
+                with os.scandir(folder) as entries:
+                    found = sorted((entry.name, entry) for entry in entries if not entry.name.startswith("."))
+            except OSError as error:
+                raise SourceError(f"cannot list {folder}: {error.strerror}", hint="check its permissions") from error
+            folders = []
+            for _, entry in found:
+                if entry.name == "specs.md" or not _is_folder(entry):
+                    yield entry.path, disk_stamp(entry.path) if known.stamps else None
+                elif not entry.is_symlink():
+                    folders.append(entry.path)
+                elif not any(_is_inside(target := os.path.realpath(entry.path), place) for place in walked):
+                    walked.add(target)
+                    folders.append(entry.path)
+            waiting += reversed(folders)
 
     def _read(self, paths: list[str]) -> Iterator[Item]:
         return (_read(path, self._origin(path)) for path in paths)
@@ -74,55 +120,43 @@ class FolderSource(_OnDisk):
         return f"{self.name.rstrip('/')}{printable(path[len(self._path.rstrip('/')) :])}"
 
 
-class FileSource(_OnDisk):
+class FileSource:
     """One page, whatever its name."""
 
     kind = "page"
 
-    def batches(self) -> Iterator[Batch]:
+    def __init__(self, name: str, storage: Storage, path: str, choice: Choice) -> None:
+        choice.check_pages(name)
+        self.name, self.choice = name, choice
+        self.passed_over = 0
+        self._storage, self._path = storage, path
+
+    def batches(self, known: Known) -> Iterator[Batch]:
         """Yield the one page."""
-        yield lambda: iter([_read(self._path, self.name, folders="/_cache/" in self._path)])
+        if isinstance(self._storage, DiskStorage):
+            yield lambda: iter([_read(self._path, self.name, folders="/_cache/" in self._path)])
+            return
+        data = bytes(self._storage.read(self._path, limit=MAX_PAGE_BYTES))
+        yield lambda: iter([Page(self.name, data)])
 
 
-class IndexSource(_OnDisk):
-    """One index, where it stands in its mirror."""
+class IndexSource:
+    """One index, wherever it stands."""
 
     kind = "index"
 
-    def batches(self) -> Iterator[Batch]:
+    def __init__(self, name: str, found: Found, choice: Choice) -> None:
+        self.name = name
+        self.passed_over = 0
+        self._found, self.choice = found, choice
+
+    def batches(self, known: Known) -> Iterator[Batch]:
         """Yield the one index."""
-        yield partial(iter, (index_at(self._path, self.name),))
+        yield from batches(self.name, [self._found], known, self.choice)
 
 
 def _folder_above(path: str) -> str:
     return path.rpartition("/")[0].rpartition("/")[0]
-
-
-def _walk(root: str) -> Iterator[str]:
-    """Yield the files below a folder, sorted; what a link leads to is walked once, however many lead there."""
-    walked = {os.path.realpath(root)}
-    waiting = [root]
-    while waiting:
-        folder = waiting.pop()
-        try:
-            names = os.listdir(folder)
-            if names == ["specs.md"]:  # nearly every folder: no need to look closer, `_read` does
-                yield f"{folder}/specs.md"
-                continue
-            with os.scandir(folder) as entries:
-                found = sorted((entry.name, entry) for entry in entries if not entry.name.startswith("."))
-        except OSError as error:
-            raise SourceError(f"cannot list {folder}: {error.strerror}", hint="check its permissions") from error
-        folders = []
-        for _, entry in found:
-            if entry.name == "specs.md" or not _is_folder(entry):
-                yield entry.path
-            elif not entry.is_symlink():
-                folders.append(entry.path)
-            elif not any(_is_inside(target := os.path.realpath(entry.path), place) for place in walked):
-                walked.add(target)
-                folders.append(entry.path)
-        waiting += reversed(folders)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -154,4 +188,5 @@ def _read(path: str, origin: str, *, folders: bool = True) -> Page | Rejection:
             os.close(descriptor)
     except OSError as error:
         return unreadable(origin, error.strerror or str(error))
-    return make_page(origin, path, data) if folders else Page(origin, data)
+    stamp = stamp_of(status)
+    return make_page(origin, path, data, stamp) if folders else Page(origin, data, stamp)

@@ -1,34 +1,47 @@
-"""Build-cache mirrors on disk: where an index stands in each layout, whose it is, and its bytes, checked.
+"""Build-cache mirrors: where an index stands in each layout, whose it is, and its bytes, checked.
 
 Layouts 1 and 2 have `build_cache/index.json` with its checksum beside it; layout 3 has a manifest that names a blob by
-its checksum. A mirror that lies inside another one, or in a folder named as a snapshot is, is a stack of that snapshot.
+its checksum, and may have views, each with a manifest of its own. A mirror that lies inside another one, or in a folder
+named as a snapshot is, is a stack of that snapshot; so is a view of its mirror.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
-import os
 import re
-import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import msgspec
 
 from cachestats.errors import SourceError
 from cachestats.naming import ROOT_STACK, snapshot_kind
-from cachestats.sources.base import Index, printable
+from cachestats.rejection import Rejection
+from cachestats.sources.base import Batch, Choice, Content, Index, Item, Known, Seen, Stamp, printable
+from cachestats.sources.packed import unpack
+from cachestats.sources.storage import DiskStorage, MissingError, Storage
+
+MAX_INDEX_BYTES = 4 << 30
+"""Larger indices are refused. The largest of the public cache has some hundreds of megabytes."""
+_MAX_MANIFEST_BYTES = 1 << 20
 
 _INDEX = "/build_cache/index.json"
-_MANIFEST = "/v3/manifests/index/index.manifest.json"
+_MANIFESTS = "/v3/manifests/index"
+_MANIFEST = f"{_MANIFESTS}/index.manifest.json"
+_INDEX_PLACE = re.compile(
+    rf"(?P<mirror>.*)(?:{_INDEX}|{_MANIFESTS}(?:/(?P<view>[^/]+))?/index\.manifest\.json)", re.DOTALL
+)
+_BLOB_PLACE = re.compile(r"(?P<mirror>.*)/blobs/sha256/[0-9a-f]{2}/(?P<checksum>[0-9a-f]{64})", re.DOTALL)
 
 _NEWEST_DATABASE = 9
 _DATABASE = re.compile(r"application/vnd\.spack\.db\.v([0-9]{1,4})\+json")
-_MAX_GROWTH = 200  # JSON of specs shrinks to a tenth or so
+_SIGNED = b"-----BEGIN PGP SIGNED MESSAGE-----"
 
 
-class _Blob(msgspec.Struct):
+class Blob(msgspec.Struct):
+    """What a manifest says of a file."""
+
     content_length: int = msgspec.field(name="contentLength")
     media_type: str = msgspec.field(name="mediaType")
     checksum: str
@@ -37,87 +50,199 @@ class _Blob(msgspec.Struct):
 
 
 class _Manifest(msgspec.Struct):
-    data: list[_Blob]
+    data: list[Blob]
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A mirror of layout 3."""
+
+    storage: Storage
+    path: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """An index that was found, and whose it is; not looked at yet."""
+
+    storage: Storage
+    path: str
+    origin: str
+    snapshot: str
+    stack: str
+
+    @property
+    def mirror(self) -> Mirror | None:
+        """The mirror of layout 3 that it stands in, None where it is of an older layout."""
+        place = _BLOB_PLACE.fullmatch(self.path) or _INDEX_PLACE.fullmatch(self.path)
+        return Mirror(self.storage, place["mirror"]) if place and not self.path.endswith(_INDEX) else None
+
+    def index(self) -> Index:
+        """Look at it, and return it with its stamp.
+
+        Raises
+        ------
+        SourceError
+            If it is not there, or its manifest is none.
+        """
+        return Index(self.origin, self.snapshot, self.stack, *self._look(), self.mirror)
+
+    def items(self, known: Known) -> Iterator[Item]:
+        """Yield it, unless it is as it is known; or why it cannot be had."""
+        if not isinstance(self.storage, DiskStorage) and known.is_settled(self.origin, self.snapshot):
+            yield Seen([self.origin])
+            return
+        try:
+            index = self.index()
+        except SourceError as error:
+            yield refused(self.origin, self.snapshot, error)
+            return
+        yield Seen([self.origin]) if known.has(self.origin, index.stamp) else index
+
+    def _look(self) -> tuple[Stamp, partial[Content]]:
+        if blob := _BLOB_PLACE.fullmatch(self.path):
+            return blob["checksum"], partial(_read, self.storage, self.path, blob["checksum"])
+        if (mirror := self.mirror) is not None:
+            blob_ = _index_blob(mirror.storage, self.path)
+            place = f"{mirror.path}/blobs/sha256/{blob_.checksum[:2]}/{blob_.checksum}"
+            return blob_.checksum, partial(_read, self.storage, place, blob_.checksum, blob_.content_length)
+        if isinstance(self.storage, DiskStorage):  # its date costs less than its checksum
+            return self.storage.stamp(self.path), partial(_read_beside_checksum, self.storage, self.path)
+        checksum = _checksum_beside(self.storage, self.path)
+        return checksum or self.storage.stamp(self.path), partial(_read, self.storage, self.path, checksum)
+
+
+def refused(origin: str, snapshot: str, error: SourceError) -> Rejection:
+    """Return the row of an index that cannot be had; its snapshot is not published then."""
+    rule = "missing" if isinstance(error, MissingError) else "unreadable"
+    hint = error.hint or "fetch it again"
+    return Rejection(origin, "file", rule, error.message, hint, num_specs=None, snapshot=snapshot)
+
+
+def batches(name: str, found: list[Found], known: Known, choice: Choice) -> Iterator[Batch]:
+    """Yield the indices of a source that are wanted, one by one.
+
+    Raises
+    ------
+    SourceError
+        If some are wanted that it does not have.
+    """
+    choice.check_named(name, {one.snapshot for one in found}, {one.stack for one in found})
+    for one in found:
+        if choice.takes(one.snapshot, one.stack):
+            yield partial(one.items, known)
 
 
 def is_index(path: str) -> bool:
     """Whether a file is the index of a mirror, by its place."""
-    return path.endswith((_INDEX, _MANIFEST))
+    return _INDEX_PLACE.fullmatch(path) is not None
 
 
-def index_at(path: str, origin: str) -> Index:
-    """Return the index at a path for which `is_index` holds, not read yet."""
-    end = _INDEX if path.endswith(_INDEX) else _MANIFEST
-    mirror = path.removesuffix(end)
+def place_index(storage: Storage, path: str, origin: str) -> Found:
+    """Return the index at a path for which `is_index` holds, with the snapshot and stack that its folders tell."""
+    place = _INDEX_PLACE.fullmatch(path)
+    assert place, "the caller has asked is_index"  # noqa: S101
+    mirror, view = place["mirror"], place["view"]
     above, _, name = mirror.rpartition("/")
     parent = above.rpartition("/")[2]
-    has_root = os.path.exists(above + _INDEX) or os.path.exists(above + _MANIFEST)
     # A snapshot may have no index of its own; then its name has to tell.
-    is_stack = has_root or (snapshot_kind(name)[0] == "other" and snapshot_kind(parent)[0] != "other")
+    is_stack = snapshot_kind(name)[0] == "other" and (
+        snapshot_kind(parent)[0] != "other" or storage.exists(above + _INDEX) or storage.exists(above + _MANIFEST)
+    )
     snapshot, stack = (parent, name) if is_stack else (name, ROOT_STACK)
-    read = partial(_read_index, path) if end == _INDEX else partial(_read_blob, mirror, path)
-    return Index(origin, printable(snapshot), printable(stack), read)
+    if view:
+        stack = f"{stack}/{view}" if is_stack else view
+    return Found(storage, path, origin, printable(snapshot), printable(stack))
 
 
-def _read_index(path: str) -> bytes:
-    """Read the index of layout 1 or 2, and compare it with the checksum beside it, where there is one."""
-    data = _bytes(path)
-    if os.path.exists(f"{path}.hash"):
-        _check(path, data, _bytes(f"{path}.hash").decode("ascii", "replace").strip())
-    return data
-
-
-def _read_blob(mirror: str, path: str) -> bytes:
-    """Read the index that a manifest of layout 3 names: of several that of the newest database version known."""
+def indices_at(storage: Storage, mirror: str) -> Iterator[str]:
+    """Yield the paths of the indices that a mirror has, in any layout; nothing where there is no mirror."""
+    for path in (mirror + _INDEX, mirror + _MANIFEST):
+        if storage.exists(path):
+            yield path
     try:
-        manifest = msgspec.json.decode(_bytes(path), type=_Manifest)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise SourceError(f"expected a manifest at {path}, found: {error}", hint="fetch the mirror again") from error
-    databases = {int(match[1]): blob for blob in manifest.data if (match := _DATABASE.fullmatch(blob.media_type))}
+        views = [entry.path for entry in storage.entries(mirror + _MANIFESTS) if entry.is_folder]
+    except MissingError:  # or there are no listings
+        return
+    for view in views:
+        if storage.exists(f"{view}/index.manifest.json"):
+            yield f"{view}/index.manifest.json"
+
+
+def read_manifest(storage: Storage, path: str) -> tuple[list[Blob], bool]:
+    """Return what a manifest lists, and whether it is signed; the signature is not verified.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read, or is no manifest.
+    """
+    data = bytes(storage.read(path, limit=_MAX_MANIFEST_BYTES))
+    is_signed = data.lstrip().startswith(_SIGNED)
+    try:
+        return msgspec.json.decode(_signed_text(data) if is_signed else data, type=_Manifest).data, is_signed
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        name = storage.name(path)
+        raise SourceError(f"expected a manifest at {name}, found: {error}", hint="fetch the mirror again") from error
+
+
+def _signed_text(data: bytes) -> bytes:
+    """Return the text of a clear-signed message (RFC 9580, section 7), its dashes unescaped."""
+    lines = iter(data.splitlines())
+    for line in lines:
+        if not line.strip():  # the end of the headers
+            break
+    text = []
+    for line in lines:
+        if line.startswith(b"-----BEGIN PGP SIGNATURE"):
+            break
+        text.append(line.removeprefix(b"- "))
+    return b"\n".join(text)
+
+
+def _index_blob(storage: Storage, path: str) -> Blob:
+    """Return the blob that a manifest names: of several databases that of the newest version known."""
+    blobs, _ = read_manifest(storage, path)
+    name = storage.name(path)
+    databases = {int(match[1]): blob for blob in blobs if (match := _DATABASE.fullmatch(blob.media_type))}
     if not databases:
-        raise SourceError(f"expected an index in {path}, found none", hint="run `spack buildcache update-index` there")
+        raise SourceError(f"expected an index in {name}, found none", hint="run `spack buildcache update-index` there")
     blob = databases[max((version for version in databases if version <= _NEWEST_DATABASE), default=min(databases))]
     if blob.checksum_algorithm != "sha256" or not re.fullmatch("[0-9a-f]{64}", blob.checksum):
         raise SourceError(
-            f"expected a sha256 checksum in {path}, found {blob.checksum_algorithm} {blob.checksum!r}",
+            f"expected a sha256 checksum in {name}, found {blob.checksum_algorithm} {blob.checksum!r}",
             hint="fetch the mirror again",
         )
-    place = f"{mirror}/blobs/sha256/{blob.checksum[:2]}/{blob.checksum}"
-    data = _bytes(place)
-    if len(data) != blob.content_length:
-        raise SourceError(
-            f"expected {blob.content_length:,} bytes in {place}, found {len(data):,}", hint="fetch the mirror again"
-        )
-    _check(place, data, blob.checksum)
-    return _gunzip(place, data) if blob.compression == "gzip" else data
+    return blob
 
 
-def _bytes(path: str) -> bytes:
+def _checksum_beside(storage: Storage, path: str) -> str | None:
+    """Return the checksum that layouts 1 and 2 have beside the index, None where there is none."""
     try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}", hint="fetch the mirror again") from error
-
-
-def _check(path: str, data: bytes, expected: str) -> None:
-    found = hashlib.sha256(data).hexdigest()
-    if found != expected:
+        text = storage.read(f"{path}.hash", limit=_MAX_MANIFEST_BYTES).decode("ascii", "replace").strip()
+    except MissingError:
+        return None
+    if not re.fullmatch("[0-9a-f]{64}", text):
         raise SourceError(
-            f"expected the sha256 checksum {expected} of {path}, found {found}", hint="fetch the mirror again"
+            f"expected a sha256 checksum in {storage.name(path)}.hash, found {text[:80]!r}",
+            hint="fetch the mirror again",
         )
+    return text
 
 
-def _gunzip(path: str, data: bytes) -> bytes:
-    limit = _MAX_GROWTH * len(data)
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-            unpacked = stream.read(limit + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"expected gzip in {path}, found: {error}", hint="fetch the mirror again") from error
-    if len(unpacked) > limit:
+def _read_beside_checksum(storage: Storage, path: str) -> Content:
+    return _read(storage, path, _checksum_beside(storage, path))
+
+
+def _read(storage: Storage, path: str, checksum: str | None = None, length: int | None = None) -> Content:
+    """Read an index, compare it with its checksum and length, and unpack it."""
+    data = storage.read(path, limit=MAX_INDEX_BYTES)
+    name = storage.name(path)
+    if length is not None and len(data) != length:
+        raise SourceError(f"expected {length:,} bytes in {name}, found {len(data):,}", hint="fetch the mirror again")
+    digest = hashlib.sha256(data).hexdigest()
+    if checksum not in {None, digest}:
         raise SourceError(
-            f"expected an index, found one that unpacks to more than {_MAX_GROWTH} times its size: {path}",
-            hint="check where it comes from",
+            f"expected the sha256 checksum {checksum} of {name}, found {digest}", hint="fetch the mirror again"
         )
-    return unpacked
+    return Content(unpack(data, name), digest)

@@ -1,0 +1,292 @@
+"""Read sources: parse what they yield in a few threads, and lay the specs down as pieces, each of one snapshot.
+
+Batches are parsed by a few threads (the parsers release the interpreter's lock) and laid down as Arrow files. So the
+order of pages does not matter, a page may stand in any folder, and nothing is kept in memory but what is known of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
+
+import msgspec
+import pyarrow as pa
+
+from cachestats.dataset import reported
+from cachestats.errors import SourceError
+from cachestats.parse.index import read_index
+from cachestats.parse.pages import read_pages
+from cachestats.parse.records import PageInfo, Piece
+from cachestats.rejection import Rejection
+from cachestats.sources import Batch, Index, Item, Known, Mirror, Page, Seen, Source
+from cachestats.sources.mirror import refused
+
+_CHUNK_BYTES = 8 << 20
+_ONE_INDEX = threading.Lock()  # an index may have hundreds of megabytes: never hold two
+_DIGEST_LENGTH = 32
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Progress(Protocol):
+    """Anything that wraps an iterable and shows how far it is, such as `tqdm.tqdm`."""
+
+    def __call__(self, iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]:
+        """Return an iterable over the same items; `total` is their number, where that is known."""
+        ...
+
+
+class Document(NamedTuple):
+    """A page or index that was read: a row of the table `documents`."""
+
+    source: str
+    origin: str
+    snapshot: str | None
+    package: str | None
+    stack: str | None
+    generation: str | None
+    num_specs: int | None
+    stamp: str | None
+    digest: str
+
+
+@dataclass
+class Reading:
+    """What came of reading some sources."""
+
+    pieces: dict[str, list[Path]] = field(default_factory=dict)
+    """The pieces of each snapshot."""
+    mirrors: dict[str, dict[str, Mirror]] = field(default_factory=dict)
+    """For each snapshot the mirrors of its stacks that tell sizes."""
+    documents: dict[str, Document] = field(default_factory=dict)
+    """What was read, by origin."""
+    seen: set[str] = field(default_factory=set)
+    """Origins of what is as it was known, stamped anew or not."""
+    stamped: dict[str, str | None] = field(default_factory=dict)
+    """The stamps of what was read and holds what it held."""
+    rejections: list[Rejection] = field(default_factory=list)
+    errors: list[SourceError] = field(default_factory=list)
+    """Why indices could not be had."""
+    incomplete: set[str] = field(default_factory=set)
+    """Snapshots of which an index could not be had, or not be read."""
+    files: Counter[str] = field(default_factory=Counter)
+    """Pages and indices of each source, read or not."""
+    entries: int = 0
+    """Specs in what was read."""
+
+    def add(self, other: Reading) -> None:
+        """Take in what came of another part of the sources."""
+        for snapshot, paths in other.pieces.items():
+            self.pieces.setdefault(snapshot, []).extend(paths)
+        for snapshot, mirrors in other.mirrors.items():
+            self.mirrors.setdefault(snapshot, {}).update(mirrors)
+        self.documents |= other.documents
+        self.seen |= other.seen
+        self.stamped |= other.stamped
+        self.rejections += other.rejections
+        self.errors += other.errors
+        self.incomplete |= other.incomplete
+        self.files += other.files
+        self.entries += other.entries
+
+
+class Workers:
+    """A few threads that work things off in order."""
+
+    def __init__(self, pool: ThreadPoolExecutor, threads: int, progress: Progress | None) -> None:
+        self.pool, self.threads = pool, threads
+        self.progress = progress or _no_progress
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Apply a function in the threads, in order, taking items only as fast as they are worked off."""
+        waiting: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                waiting.append(self.pool.submit(function, item))
+                if len(waiting) > self.threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def read_sources(sources: list[Source], known: Known, workers: Workers, scratch: Path) -> Reading:
+    """Read what is not known of some sources, and lay its specs down in the folder `scratch`.
+
+    Raises
+    ------
+    SourceError
+        If a source cannot be read, or nothing of any.
+    """
+    batches = ((source, number, batch) for source in sources for number, batch in enumerate(source.batches(known)))
+
+    def parse(job: tuple[Source, int, Batch]) -> Reading:
+        source, number, batch = job
+        place = scratch / f"{sources.index(source)}-{number}"
+        found = Reading()
+        for part, chunk in enumerate(_chunks(batch())):
+            found.add(_parse(chunk, source.name, known, f"{place}-{part}"))
+        return found
+
+    reading = Reading()
+    for part in workers.progress(workers.map(parse, batches), desc="reading", total=None, unit="batch"):
+        reading.add(part)
+    if reading.errors and not reading.documents and not reading.seen:
+        raise reading.errors[0]
+    return reading
+
+
+def load_piece(path: Path, snapshot: str) -> Piece:
+    """Return a piece that was laid down; its columns are mapped, not read."""
+    with pa.memory_map(str(path)) as file:
+        records = pa.ipc.open_file(file).read_all()
+    with pa.memory_map(str(_edges_beside(path))) as file:
+        edges = pa.ipc.open_file(file).read_all()
+    metadata = records.schema.metadata or {}
+    pages = msgspec.json.decode(metadata[b"pages"], type=list[PageInfo])
+    is_part_of_stacks = metadata[b"is_part_of_stacks"] == b"1"
+    return Piece(snapshot, pages, records, dependencies=edges, is_part_of_stacks=is_part_of_stacks)
+
+
+def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Cut a batch into chunks of some megabytes; an index is a chunk of its own."""
+    chunk: list[Item] = []
+    size = 0
+    for item in items:
+        length = len(item.data) if isinstance(item, Page) else _CHUNK_BYTES if isinstance(item, Index) else 0
+        if chunk and size + length > _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(item)
+        size += length
+    if chunk:
+        yield chunk
+
+
+def _parse(chunk: list[Item], source: str, known: Known, place: str) -> Reading:
+    """Parse some pages or an index, and lay the pieces down in files whose names begin with `place`."""
+    found = Reading()
+    pages: list[Page] = []
+    number = 0
+    for item in chunk:
+        if isinstance(item, Seen):
+            found.files[source] += len(item.origins)
+            found.seen.update(item.origins)
+            continue
+        found.files[source] += not isinstance(item, Rejection) or item.severity == "error"
+        if isinstance(item, Rejection):
+            found.rejections.append(item)
+            if item.rule in {"missing", "unreadable"} and item.snapshot:
+                found.incomplete.add(item.snapshot)
+                found.errors.append(SourceError(item.message, hint=item.hint))
+        elif isinstance(item, Page):
+            pages.append(item)
+        else:
+            number += 1
+            _parse_index(item, source, known, f"{place}-i{number}.arrow", found)
+    _parse_pages(pages, source, known, place, found)
+    return found
+
+
+def _parse_pages(pages: list[Page], source: str, known: Known, place: str, found: Reading) -> None:
+    changed: list[Page] = []
+    digests: dict[str, str] = {}
+    for page in pages:
+        digest = hashlib.sha256(page.data).hexdigest()[:_DIGEST_LENGTH]
+        if known.digests.get(page.origin) == digest:
+            found.seen.add(page.origin)
+            if page.stamp != known.stamps.get(page.origin):
+                found.stamped[page.origin] = page.stamp
+        else:
+            changed.append(page)
+            digests[page.origin] = digest
+    infos: dict[str, tuple[str, PageInfo]] = {}
+    for number, piece in enumerate(read_pages(changed)):
+        if isinstance(piece, Rejection):
+            found.rejections.append(piece)
+        else:
+            _lay_down(piece, Path(f"{place}-{number}.arrow"), found)
+            infos.update((info.origin, (piece.snapshot, info)) for info in piece.pages)
+    for page in changed:
+        snapshot, info = infos.get(page.origin, (None, None))
+        found.documents[page.origin] = Document(
+            source,
+            page.origin,
+            snapshot,
+            info.package if info else None,
+            None,
+            info.generation if info else None,
+            info.num_specs if info else None,
+            page.stamp,
+            digests[page.origin],
+        )
+
+
+def _parse_index(index: Index, source: str, known: Known, place: str, found: Reading) -> None:
+    with _ONE_INDEX:
+        try:
+            content = index.read()
+        except SourceError as error:
+            found.rejections.append(refused(index.origin, index.snapshot, error))
+            found.errors.append(error)
+            found.incomplete.add(index.snapshot)
+            return
+        digest = content.digest[:_DIGEST_LENGTH]
+        if known.digests.get(index.origin) == digest:
+            found.seen.add(index.origin)
+            if index.stamp != known.stamps.get(index.origin):
+                found.stamped[index.origin] = index.stamp
+            return
+        piece = read_index(content.data, origin=index.origin, snapshot=index.snapshot, stack=index.stack)
+    if isinstance(piece, Rejection):
+        found.rejections.append(piece)
+        found.incomplete.add(index.snapshot)
+        return
+    _lay_down(piece, Path(place), found)
+    if index.mirror:
+        found.mirrors.setdefault(index.snapshot, {})[index.stack] = index.mirror
+    found.documents[index.origin] = Document(
+        source,
+        index.origin,
+        index.snapshot,
+        None,
+        index.stack,
+        piece.pages[0].generation if piece.pages else None,
+        sum(page.num_specs for page in piece.pages),
+        index.stamp,
+        digest,
+    )
+
+
+def _lay_down(piece: Piece, path: Path, found: Reading) -> None:
+    found.rejections += piece.rejections
+    found.entries += sum(page.num_specs for page in piece.pages)
+    found.pieces.setdefault(piece.snapshot, []).append(path)
+    records = piece.records.replace_schema_metadata(
+        {"pages": msgspec.json.encode(piece.pages), "is_part_of_stacks": str(int(piece.is_part_of_stacks))}
+    )
+    with reported(path.parent):
+        _write(records, path)
+        _write(piece.dependencies, _edges_beside(path))
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as ipc:
+        ipc.write_table(table)
+
+
+def _edges_beside(path: Path) -> Path:
+    return path.with_suffix(".edges")
+
+
+def _no_progress(iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]:
+    return iterable

@@ -1,0 +1,117 @@
+"""The catalogue of a build cache (`cache_spack_io_index.json`): which snapshots there are, and the index of each stack.
+
+Its addresses are followed on its own host, or where the user gives leave. Any other catalogue is taken for a copy, and
+what it names is looked for beside it, at the same path: so a catalogue works as well from a disk or another server.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from cachestats.errors import SourceError
+from cachestats.naming import snapshot_order
+from cachestats.rejection import Rejection
+from cachestats.sources.base import Batch, Choice, Item, Known, Seen, printable
+from cachestats.sources.mirror import Found, refused
+from cachestats.sources.storage import Storage, Storages, public_address
+
+FILE_NAME = "cache_spack_io_index.json"
+_MAX_BYTES = 64 << 20
+
+
+class _Entry(msgspec.Struct):
+    label: str
+    url: str
+
+
+Catalogue = dict[str, list[_Entry]]
+
+
+class CatalogueSource:
+    """The indices that a catalogue names."""
+
+    kind = "catalogue"
+
+    def __init__(self, name: str, storage: Storage, path: str, storages: Storages, choice: Choice) -> None:
+        self.name = name
+        self.passed_over = 0
+        self._storage, self._path, self._storages, self.choice = storage, path, storages, choice
+
+    def batches(self, known: Known) -> Iterator[Batch]:
+        """Yield the indices one by one, snapshot by snapshot."""
+        catalogue = read_catalogue(self._storage, self._path)
+        labels = {entry.label for entries in catalogue.values() for entry in entries}
+        self.choice.check_named(self.name, catalogue, labels)
+        for snapshot in sorted(filter(self.choice.takes, catalogue), key=snapshot_order):
+            entries = {(entry.label, entry.url): entry for entry in catalogue[snapshot]}.values()
+            if not entries:
+                yield partial(iter, (self._finding(snapshot, "empty-snapshot", "an index of each stack, found none"),))
+            seen: Counter[str] = Counter()
+            for entry in entries:
+                if not self.choice.takes(snapshot, entry.label):
+                    self.passed_over += 1
+                    continue
+                seen[entry.label] += 1
+                stack = entry.label
+                if seen[stack] > 1:
+                    what = f"the stack {stack} once, found it again at {entry.url}; both were taken"
+                    yield partial(iter, (self._finding(snapshot, "same-stack", what),))
+                number = f"#{seen[stack]}" if seen[stack] > 1 else ""
+                origin = printable(f"{self.name}!{snapshot}/{stack}{number}")
+                yield partial(self._items, known, origin, printable(snapshot), printable(stack), entry.url)
+
+    def _items(self, known: Known, origin: str, snapshot: str, stack: str, url: str) -> Iterator[Item]:
+        # The address of a blob changes with what is in it, so it costs no request to look.
+        if "/blobs/" not in url and known.is_settled(origin, snapshot):
+            yield Seen([origin])
+            return
+        try:
+            storage, path = self._find(url)
+        except SourceError as error:
+            yield refused(origin, snapshot, error)
+            return
+        yield from Found(storage, path, origin, snapshot, stack).items(known)
+
+    def _find(self, url: str) -> tuple[Storage, str]:
+        """Return where an address of the catalogue leads."""
+        parts = urlsplit(url)
+        if parts.scheme not in {"s3", "https", "http"} or not parts.netloc or ".." in unquote(parts.path).split("/"):
+            raise SourceError(f"expected the address of an index, found {url!r}", hint="fetch the catalogue again")
+        here, there = urlsplit(self._storage.name(self._path)), urlsplit(public_address(url))
+        is_own = (here.scheme, here.netloc) == (there.scheme, there.netloc)
+        if is_own or there.hostname in self._storages.network.allow_hosts:
+            return self._storages.find(url)
+        return self._storage, f"{self._path.rpartition('/')[0]}{parts.path}"
+
+    def _finding(self, snapshot: str, rule: str, expected: str) -> Rejection:
+        return Rejection(
+            self.name,
+            printable(snapshot),
+            rule,
+            f"expected {expected}",
+            "nothing, if the build cache is being filled; else tell who keeps it",
+            severity="warning",
+            snapshot=printable(snapshot),
+        )
+
+
+def read_catalogue(storage: Storage, path: str) -> Catalogue:
+    """Return the entries of a catalogue by snapshot.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read, or is no catalogue.
+    """
+    data = storage.read(path, limit=_MAX_BYTES)
+    try:
+        return msgspec.json.decode(data, type=Catalogue)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise SourceError(
+            f"expected a catalogue of snapshots at {storage.name(path)}, found: {error}", hint="fetch it again"
+        ) from error

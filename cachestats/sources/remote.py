@@ -1,0 +1,92 @@
+"""Pages and indices below an address, as far as the server lists its folders; a mirror is found without a list, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from cachestats.errors import SourceError
+from cachestats.rejection import Rejection
+from cachestats.sources.base import (
+    MAX_PAGE_BYTES,
+    Batch,
+    Choice,
+    Item,
+    Known,
+    Page,
+    Seen,
+    is_page,
+    make_page,
+    page_folders,
+    unreadable,
+)
+from cachestats.sources.mirror import Found, batches, indices_at, place_index
+from cachestats.sources.storage import Entry, MissingError, Storage
+
+_PAGES_A_BATCH = 200
+_AT_ONCE = 16
+_DEEPEST = 6
+_NOT_ENTERED = frozenset({"build_cache", "v3", "blobs"})  # what is wanted of these is known by its place
+
+
+class RemoteSource:
+    """All pages and indices at or below an address."""
+
+    kind = "folder"
+
+    def __init__(self, name: str, storage: Storage, path: str, choice: Choice) -> None:
+        self.name = name
+        self.passed_over = 0
+        self._storage, self._path, self.choice = storage, path.rstrip("/"), choice
+
+    def batches(self, known: Known) -> Iterator[Batch]:
+        """Yield batches of pages, and then indices one by one."""
+        found: list[Found] = []
+        pages: list[Entry] = []
+        self._walk(self._path, 0, found, pages)
+        if not found and not pages:
+            raise SourceError(
+                f"expected a mirror, a catalogue, or a list of folders with pages or mirrors at {self.name}, "
+                "found none",
+                hint="give the address of a mirror, of a catalogue or of an archive of the cache site",
+            )
+        if pages:
+            self.choice.check_pages(self.name)
+            pages = [page for page in pages if self.choice.takes(page_folders(page.path)[0])]
+        for first in range(0, len(pages), _PAGES_A_BATCH):
+            yield partial(self._read, pages[first : first + _PAGES_A_BATCH], known)
+        if found:
+            yield from batches(self.name, found, known, self.choice)
+
+    def _walk(self, folder: str, depth: int, found: list[Found], pages: list[Entry]) -> None:
+        try:
+            entries = self._storage.entries(folder)
+        except MissingError:
+            entries = []
+        names = {entry.path.rpartition("/")[2] for entry in entries}
+        if not entries or names & _NOT_ENTERED:
+            found += [
+                place_index(self._storage, path, self._storage.name(path)) for path in indices_at(self._storage, folder)
+            ]
+        for entry in entries:
+            if entry.is_folder and depth < _DEEPEST and entry.path.rpartition("/")[2] not in _NOT_ENTERED:
+                self._walk(entry.path, depth + 1, found, pages)
+            elif not entry.is_folder and is_page(entry.path):
+                pages.append(entry)
+            else:
+                self.passed_over += not entry.is_folder
+
+    def _read(self, pages: list[Entry], known: Known) -> Iterator[Item]:
+        names = {page.path: self._storage.name(page.path) for page in pages}
+        yield Seen([names[page.path] for page in pages if known.has(names[page.path], page.stamp)])
+        wanted = [page for page in pages if not known.has(names[page.path], page.stamp)]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            yield from pool.map(self._page, wanted)
+
+    def _page(self, page: Entry) -> Page | Rejection:
+        name = self._storage.name(page.path)
+        try:
+            return make_page(name, page.path, bytes(self._storage.read(page.path, limit=MAX_PAGE_BYTES)), page.stamp)
+        except SourceError as error:
+            return unreadable(name, error.message)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cachestats.analysis.coverage import coverage, coverage_matrix
-    from cachestats.build import build_dataset
+    from cachestats.build import build_dataset, update_dataset
     from cachestats.dataset import Dataset, export_table, open_dataset
     from cachestats.errors import CachestatsError
     from cachestats.lockfile import read_lockfile
@@ -40,6 +40,7 @@ _HOMES = {
     "plot_coverage": "plots.coverage",
     "read_lockfile": "lockfile",
     "save_plot": "plots.saving",
+    "update_dataset": "build",
 }
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "plot_coverage",
     "read_lockfile",
     "save_plot",
+    "update_dataset",
 ]
 
 

@@ -22,11 +22,12 @@ import pyarrow.compute as pc
 from cachestats import __version__
 from cachestats.dataset import Dataset, Writer, open_dataset
 from cachestats.errors import ArgumentError, DatasetError, RejectedError, ShrinkError
-from cachestats.naming import ROOT_STACK, counted, snapshot_kind, snapshot_order
+from cachestats.naming import ROOT_STACK, counted, file_stem, snapshot_kind, snapshot_order
 from cachestats.parse.tables import flatten, merge
 from cachestats.reading import Document, Progress, Reading, Workers, load_piece, read_sources
 from cachestats.rejection import Rejection, to_table
 from cachestats.schema import DOCUMENTS, SCHEMA_VERSION, SNAPSHOTS, TABLES
+from cachestats.sizes import Sizes
 from cachestats.sources import Choice, Given, Known, Network, Source, is_address, open_sources, plain_address
 from cachestats.targets import archspec_version, targets_table
 
@@ -48,6 +49,7 @@ def build_dataset(
     stacks: Iterable[str] = (),
     allow_shrink: bool = False,
     max_rejected: float = 0.01,
+    sizes: bool = False,
     allow_hosts: Iterable[str] = (),
     signed: bool = False,
     timeout: float = 60.0,
@@ -80,6 +82,9 @@ def build_dataset(
     max_rejected
         Share (0 to 1) of the pages and indices, and of the specs, that may be rejected. Of a snapshot one of whose
         indices cannot be read nothing is published.
+    sizes
+        Read the sizes of binaries as well, from mirrors of layout 3: one small file for each spec. A build that is
+        killed goes on where it was.
     allow_hosts
         Hosts that servers may redirect to, and that catalogues may lead to, beside their own.
     signed
@@ -124,7 +129,7 @@ def build_dataset(
     network = Network(timeout, retries, tuple(allow_hosts), signed, received)
     readers = open_sources([Given(os.fspath(source), choice) for source in sources], network)
     with Writer(out, wait=wait) as writer, ThreadPoolExecutor(threads) as pool:
-        build = _Build(writer, Workers(pool, threads, progress), _described(readers, network, writer.path))
+        build = _Build(writer, Workers(pool, threads, progress), _described(readers, network, sizes, writer.path))
         build.read(list(readers))
         build.check(max_rejected=max_rejected, allow_shrink=allow_shrink)
         build.publish()
@@ -140,6 +145,7 @@ def update_dataset(
     stacks: Iterable[str] = (),
     allow_shrink: bool = False,
     max_rejected: float = 0.01,
+    sizes: bool = False,
     allow_hosts: Iterable[str] = (),
     signed: bool = False,
     timeout: float = 60.0,
@@ -161,13 +167,13 @@ def update_dataset(
         The dataset's folder.
     *sources
         Sources to look at, which the dataset remembers from then on; by default those it remembers, with the
-        `snapshots`, `stacks`, `allow_hosts` and `signed` that they were given with.
+        `snapshots`, `stacks`, `sizes`, `allow_hosts` and `signed` that they were given with.
     prune
         Drop what is gone from the sources.
     look_again
         Look also at weekly snapshots and releases that were read from a server: they do not change once they are
         published, so it is not asked about them again.
-    snapshots, stacks, allow_shrink, max_rejected, allow_hosts, signed, timeout, retries
+    snapshots, stacks, allow_shrink, max_rejected, sizes, allow_hosts, signed, timeout, retries
         As in `build_dataset`.
     threads, wait, progress, received
         As in `build_dataset`.
@@ -203,10 +209,11 @@ def update_dataset(
         remembered = dataset.manifest["sources"].values()
         hosts = {host for source in remembered for host in source["allow_hosts"]}
         is_signed = signed or any(source["signed"] for source in remembered)
+        sizes = sizes or any(source["sizes"] for source in remembered)
         network = replace(network, allow_hosts=(*network.allow_hosts, *sorted(hosts)), signed=is_signed)
     readers = open_sources(given, network)
     with Writer(path, wait=wait) as writer, ThreadPoolExecutor(threads) as pool:
-        build = _Build(writer, Workers(pool, threads, progress), _described(readers, network, writer.path))
+        build = _Build(writer, Workers(pool, threads, progress), _described(readers, network, sizes, writer.path))
         build.update(list(readers), look_again=look_again, prune=prune)
         build.check(max_rejected=max_rejected, allow_shrink=allow_shrink)
         if build.is_changed:
@@ -284,6 +291,7 @@ class _Build:
         names = ("origin", "stamp", "digest")
         origins, stamps, digests = (self.documents.column(name).to_pylist() for name in names)
         known = Known(dict(zip(origins, stamps, strict=True)), dict(zip(origins, digests, strict=True)), look_again)
+        known = self._without_sizes(known)
         self.reading = self._read(readers, known, "new")
         self._plan(readers, prune=prune)
         tangled = {name for name, found in self.snapshots.items() if found.is_tangled or self._is_doubtful(name)}
@@ -414,6 +422,29 @@ class _Build:
             logger.warning("%s: left as it was, since not all of it could be read", name)
         return reading
 
+    def _known_sizes(self, name: str) -> dict[str, int]:
+        """Return the sizes of a snapshot's specs that are known already, by hash."""
+        if name not in self.manifest["snapshots"]:
+            return {}
+        specs = self.writer.read_snapshot("specs", name, ["hash", "size_bytes"])
+        specs = specs.filter(pc.is_valid(specs.column("size_bytes")))
+        return dict(zip(*(column.to_pylist() for column in specs.columns), strict=True))
+
+    @property
+    def wants_sizes(self) -> bool:
+        """Whether sizes are asked for."""
+        return any(source["sizes"] for source in self.sources.values())
+
+    def _without_sizes(self, known: Known) -> Known:
+        """Forget the indices of sources whose sizes were not asked for before: they are read again to find them."""
+        before = self.manifest["sources"]
+        asked = [
+            name for name, source in self.sources.items() if source["sizes"] and not before.get(name, {}).get("sizes")
+        ]
+        is_new = pc.is_in(self.documents.column("source"), pa.array(asked, pa.string()))
+        forgotten = self.documents.filter(pc.and_(is_new, pc.is_valid(self.documents.column("stack"))))
+        return known.without(forgotten.column("origin").to_pylist())
+
     def _found(self) -> list[Document]:
         """Return what was read of snapshots that can be published."""
         unknown = {None, *self.reading.incomplete}
@@ -473,17 +504,14 @@ class _Build:
         again |= {document.origin for name in names for document in self.snapshots[name].read}
         stamps = {**known.stamps, **{origin: document.stamp for origin, document in new.items()}}
         digests = {**known.digests, **{origin: document.digest for origin, document in new.items()}}
-        for origin in again:
-            stamps.pop(origin, None)
-            digests.pop(origin, None)
-        whole = self._read(readers, Known(stamps, digests, look_again=False), "whole")
+        whole = self._read(readers, Known(stamps, digests).without(again), "whole")
         for name in names:
             self.reading.pieces.pop(name, None)
         # These were counted when they were seen.
         whole.entries = 0
         whole.files.clear()
-        self.reading.seen -= whole.documents.keys()
         self.reading.add(whole)
+        self.reading.seen -= self.reading.documents.keys()
         for name in names:
             found = self.snapshots[name]
             found.left_out += found.kept
@@ -517,6 +545,10 @@ class _Build:
                 return name, False
         if new:
             found.rejections, found.copies = new.rejections, new.copies
+        if tables and (mirrors := self.reading.mirrors.get(name)) and self.wants_sizes:
+            sizes = Sizes(name, mirrors, self.writer.journals / file_stem(name), self.workers.progress)
+            tables["specs"], findings = sizes.fill(tables["specs"], self._known_sizes(name))
+            found.rejections = [*found.rejections, *findings]
         if tables:
             for table, data in tables.items():
                 self.writer.stage(table, data, name)
@@ -597,7 +629,9 @@ class _Build:
         return pa.Table.from_arrays(arrays, schema=DOCUMENTS.arrow())
 
 
-def _described(readers: Mapping[Source, Given], network: Network, dataset: Path) -> dict[str, dict[str, Any]]:
+def _described(
+    readers: Mapping[Source, Given], network: Network, sizes: bool, dataset: Path
+) -> dict[str, dict[str, Any]]:
     """Return what the manifest says of sources, enough to open them again."""
     return {
         reader.name: {
@@ -607,6 +641,7 @@ def _described(readers: Mapping[Source, Given], network: Network, dataset: Path)
             "stacks": list(given.choice.stacks),
             "allow_hosts": sorted(set(network.allow_hosts)),
             "signed": network.signed,
+            "sizes": sizes,
         }
         for reader, given in readers.items()
     }

@@ -40,7 +40,7 @@ def cli() -> None:
 
     \b
     First make a dataset, then ask it:
-      cachestats build CHECKOUT --out cache
+      cachestats build SOURCE --out cache
       cachestats coverage cache --rows stack --columns target --measure packages
 
     \b
@@ -135,6 +135,70 @@ def _output_options(function: Callable[..., None]) -> Callable[..., None]:
     return chosen
 
 
+def _source_options(function: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option(
+            "--wait",
+            type=click.FloatRange(0),
+            default=600,
+            show_default=True,
+            help="Seconds to wait for another process that is writing the dataset.",
+        ),
+        click.option("--threads", type=click.IntRange(1), help="Worker threads.  [default: one for each CPU]"),
+        click.option(
+            "--retries",
+            type=click.IntRange(0),
+            default=5,
+            show_default=True,
+            help="How often to try again when a server is busy or a connection breaks.",
+        ),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(0, min_open=True),
+            default=60,
+            show_default=True,
+            help="Seconds to wait for a server to answer, or to go on.",
+        ),
+        click.option("--signed", is_flag=True, help="Sign requests to S3 with your AWS credentials."),
+        click.option(
+            "--allow-host",
+            "allow_hosts",
+            multiple=True,
+            metavar="HOST",
+            help="Host that a server may redirect to, or a catalogue lead to, beside its own; may be repeated.",
+        ),
+        click.option(
+            "--max-rejected",
+            type=_Share(),
+            default="1%",
+            show_default=True,
+            help="Share of the pages and indices, and of the specs, that may be rejected.",
+        ),
+        click.option(
+            "--allow-shrink", is_flag=True, help="Publish even if a snapshot loses more than half of its specs."
+        ),
+        click.option(
+            "--sizes", is_flag=True, help="Read the sizes of binaries too, from layout 3: a small file for each spec."
+        ),
+        click.option(
+            "--stack",
+            "stacks",
+            multiple=True,
+            metavar="NAME",
+            help="Take this stack only; may be repeated. Names the specs of an installation, or of a lone index.",
+        ),
+        click.option(
+            "--snapshot",
+            "snapshots",
+            multiple=True,
+            metavar="NAME",
+            help="Take this snapshot only; may be repeated. Names that of an installation, or of a lone index.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def _coverage_options(function: Callable[..., None]) -> Callable[..., None]:
     # The choices stand in analysis.coverage, which imports Polars: too slow for `--help` and `build`.
     axes = "snapshot, package, version, platform, os, target, compiler, compiler_name, stack"
@@ -176,35 +240,27 @@ def _coverage_options(function: Callable[..., None]) -> Callable[..., None]:
 @cli.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the dataset.")
-@click.option("--allow-shrink", is_flag=True, help="Publish even if a snapshot loses more than half of its specs.")
-@click.option(
-    "--max-rejected",
-    type=_Share(),
-    default="1%",
-    show_default=True,
-    help="Share of the pages, and of the specs, that may be rejected.",
-)
-@click.option("--threads", type=click.IntRange(1), help="Worker threads.  [default: one for each CPU]")
-@click.option(
-    "--wait",
-    type=click.FloatRange(0),
-    default=600,
-    show_default=True,
-    help="Seconds to wait for another process that is writing the dataset.",
-)
+@_source_options
 def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
     """Read pages of the cache site, or indices of build caches, into a Parquet dataset.
 
-    SOURCE is a checkout of the cache site (its root, its _cache folder, one snapshot's folder, one page), an archive
-    of one (.tar, .tar.gz, .tar.zst, .zip), or a folder of build-cache mirrors, a snapshot's with those of its stacks
-    inside, as SNAPSHOT/STACK/build_cache/index.json or in layout 3. A snapshot that the sources hold anything of
-    replaces that of the dataset whole; the dataset's other snapshots stay.
-    """
+    SOURCE is a path, or an address that begins with https://, http:// or s3://, of
+
+    \b
+    - a checkout of the cache site: its root, its _cache folder, one snapshot's
+      folder, one page; or an archive of one (.tar, .tar.gz, .tar.zst, .zip)
+    - a build-cache mirror of layout 1, 2 or 3, or a folder of mirrors, each
+      snapshot's with those of its stacks inside: SNAPSHOT/STACK/...
+    - a catalogue of mirrors, cache_spack_io_index.json
+    - one index.json, or the database of an installation (.spack-db/index.json)
+
+    A snapshot that the sources hold anything of replaces that of the dataset whole; the dataset's other snapshots stay.
+    """  # noqa: D301 (as above)
     from cachestats.build import build_dataset
 
     _log()
-    with _progress_bar() as progress:
-        dataset = build_dataset(*sources, out=out, progress=progress, **options)
+    with _progress_bar() as (progress, received):
+        dataset = build_dataset(*sources, out=out, progress=progress, received=received, **options)
     counts, snapshots = dataset.manifest["tables"], dataset.manifest["snapshots"]
     specs = sum(snapshot["num_specs"] for snapshot in snapshots.values())
     _talk(
@@ -213,6 +269,42 @@ def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
     )
     if counts["rejected"]:
         _talk(f"see them with: cachestats rejected {out}")
+
+
+@cli.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.option("--prune", is_flag=True, help="Drop what is gone from the sources.")
+@click.option(
+    "--recheck",
+    "look_again",
+    is_flag=True,
+    help="Look also at weekly snapshots and releases that were read from a server. They never change.",
+)
+@_source_options
+@_output_options
+def update(dataset: Path, sources: tuple[str, ...], form: str, out: Path | None, **options: Any) -> None:
+    """Bring a dataset up to date with its sources, reading only what changed.
+
+    The sources are those that the dataset was built from, with the options they were given with, or the SOURCE named
+    here. The answer is a row for each snapshot in which something came, changed or went. What is gone from a source is
+    kept, unless --prune is given.
+    """
+    from cachestats.build import update_dataset
+
+    _log()
+    with _progress_bar() as (progress, received):
+        changes = update_dataset(dataset, *sources, progress=progress, received=received, **options)
+    if not changes.is_empty() or form != "table":
+        _emit(changes, form, out)
+    if changes.is_empty():
+        _talk(f"{dataset}: up to date")
+        return
+    files = ", ".join(f"{changes[f'files_{what}'].sum():,} {what}" for what in ("came", "changed", "went"))
+    specs = f"{changes['specs_added'].sum():,} specs added, {changes['specs_removed'].sum():,} removed"
+    _talk(f"{dataset}: {counted(changes.height, 'snapshot')}; files: {files}; {specs}")
+    if (changes["change"] == "kept").any():
+        _talk("kept: gone from the source, and still in the dataset; --prune drops it")
 
 
 @cli.command()
@@ -526,23 +618,31 @@ def _log() -> None:
 
 
 @contextmanager
-def _progress_bar() -> Iterator[Progress | None]:
-    """Give a progress bar on a terminal, nothing elsewhere."""
+def _progress_bar() -> Iterator[tuple[Progress | None, Callable[[int], None] | None]]:
+    """Give a progress bar on a terminal, with what is worked off and the bytes that came; nothing elsewhere."""
     if not sys.stderr.isatty():
-        yield None
+        yield None, None
         return
-    from rich import progress
+    from rich import filesize, progress
     from rich.console import Console
 
     columns = (
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[received]}"),
         progress.TimeElapsedColumn(),
     )
+    total = 0
 
     def track(iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]:
-        return bar.track(iterable, task_id=bar.add_task(f"{desc} ({unit})", total=total))
+        return bar.track(iterable, task_id=bar.add_task(f"{desc} ({unit})", total=total, received=""))
+
+    def received(size: int) -> None:
+        nonlocal total
+        total += size
+        if bar.tasks:
+            bar.update(bar.tasks[0].id, received=filesize.decimal(total))
 
     with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield track
+        yield track, received

@@ -53,6 +53,7 @@ _STATE = ".cachestats"
 _LOCK = f"{_STATE}/lock"
 _NEW = f"{_STATE}/new"
 _SCRATCH = f"{_STATE}/scratch"
+_JOURNALS = f"{_STATE}/journals"
 _COMMIT = f"{_STATE}/commit.json"
 
 # Hashes repeat over a whole snapshot: with a million rows their dictionary is written once. Pages have an index too.
@@ -71,6 +72,7 @@ class _Source(msgspec.Struct):
     stacks: list[str]
     allow_hosts: list[str]
     signed: bool
+    sizes: bool
     files: int
     passed_over: int
 
@@ -372,6 +374,11 @@ class Writer:
         self._lock.release()
 
     @property
+    def journals(self) -> Path:
+        """A folder for what a killed process leaves to the next one; gone once something is published."""
+        return self.path / _JOURNALS
+
+    @property
     def scratch(self) -> Path:
         """A folder for intermediate files, gone when the writer is done."""
         return self.path / _SCRATCH
@@ -429,6 +436,7 @@ class Writer:
             draft.write_text(json.dumps(commit), encoding="utf-8")
             os.replace(draft, self.path / _COMMIT)
             _move(self.path)
+        shutil.rmtree(self.journals, ignore_errors=True)
 
     def _refuse_foreign(self) -> None:
         """Leave a folder alone that holds anything but a dataset, or what is left of a first build that was killed."""

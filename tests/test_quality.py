@@ -32,6 +32,7 @@ HOUSE = (
     "parse",
     "dataset lockfile",
     "reading",
+    "sizes",
     "build",
     "analysis",
     "plots",

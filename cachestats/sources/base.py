@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -80,6 +80,15 @@ class Known:
     def has(self, origin: str, stamp: Stamp) -> bool:
         """Whether a file is as it was when it was read."""
         return stamp is not None and self.stamps.get(origin) == stamp
+
+    def without(self, origins: Iterable[str]) -> Known:
+        """Return what is known but for some files."""
+        left_out = set(origins)
+        return Known(
+            {origin: stamp for origin, stamp in self.stamps.items() if origin not in left_out},
+            {origin: digest for origin, digest in self.digests.items() if origin not in left_out},
+            self.look_again,
+        )
 
     def is_settled(self, origin: str, snapshot: str) -> bool:
         """Whether a file was read and belongs to a snapshot that does not change: looking costs a request each."""

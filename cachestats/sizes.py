@@ -1,0 +1,147 @@
+"""The sizes of binaries: only the spec manifests of mirrors of layout 3 tell them, one small file a spec.
+
+Many are asked for at a time. What was learned is written down at once, so that a build that is killed goes on where it
+was.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cachestats.dataset import reported
+from cachestats.errors import SourceError
+from cachestats.naming import ROOT_STACK, counted
+from cachestats.reading import Progress
+from cachestats.rejection import Rejection
+from cachestats.sources import Mirror
+from cachestats.sources.mirror import read_manifest
+from cachestats.sources.storage import MissingError
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE = 16
+_AHEAD = 1024  # how many are waited for at most
+_BINARY = "application/vnd.spack.install."
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+=~-]*")
+
+
+class _Answer(NamedTuple):
+    """What a spec's manifest says; no size where there is none, or it names no binary."""
+
+    hash: str
+    size: int | None
+    is_signed: bool
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Reads the sizes of a snapshot's specs, given the mirrors of its stacks."""
+
+    snapshot: str
+    mirrors: Mapping[str, Mirror]
+    journal: Path
+    """Where to write down what was learned."""
+    progress: Progress
+
+    def fill(self, specs: pa.Table, known: Mapping[str, int]) -> tuple[pa.Table, list[Rejection]]:
+        """Return the table `specs` with the sizes that it lacks, and what is to be said of those not found.
+
+        Sizes that are `known`, by hash, are not asked for.
+
+        Raises
+        ------
+        SourceError
+            If a manifest cannot be read though it is there.
+        """
+        specs = _with_sizes(specs, known)
+        lacking = specs.filter(pc.is_null(specs.column("size_bytes")))
+        wanted: dict[str, list[str]] = {}
+        columns = (lacking.column(name).to_pylist() for name in ("hash", "package", "version", "stack"))
+        for hash_, package, version, stack in zip(*columns, strict=True):
+            if stack in self.mirrors and all(map(_SAFE_NAME.fullmatch, (hash_, package, version))):
+                # The mirror of the whole snapshot has nearly all of them, and is asked first.
+                place = f"{package}/{package}-{version}-{hash_}.spec.manifest.json"
+                stacks = wanted.setdefault(hash_, [place])
+                stacks.insert(1 if stack == ROOT_STACK else len(stacks), stack)
+        answers = {answer.hash: answer for answer in self._answers(wanted)}
+        sizes = {hash_: answer.size for hash_, answer in answers.items() if answer.size is not None}
+        signed = sum(answer.is_signed for answer in answers.values())
+        logger.info(
+            "%s: sizes of %s of %s; %s signed (signatures are not verified)",
+            *(self.snapshot, f"{len(sizes):,}", counted(len(wanted), "spec"), counted(signed, "manifest")),
+        )
+        return _with_sizes(specs, sizes), self._say(sorted(wanted.keys() - sizes.keys()))
+
+    def _answers(self, wanted: Mapping[str, list[str]]) -> Iterator[_Answer]:
+        """Yield an answer for each spec, those known from a run that was killed first."""
+        known = {answer.hash: answer for answer in self._read_journal() if answer.hash in wanted}
+        yield from known.values()
+        left = [hash_ for hash_ in wanted if hash_ not in known]
+        with reported(self.journal.parent):
+            self.journal.parent.mkdir(exist_ok=True)
+            with self.journal.open("a", encoding="utf-8") as journal, ThreadPoolExecutor(_AT_ONCE) as pool:
+                answers = _bounded(pool, lambda hash_: self._ask(hash_, *wanted[hash_]), left)
+                label = f"sizes of {self.snapshot}"
+                for answer in self.progress(answers, desc=label, total=len(left), unit="manifest"):
+                    journal.write(f"{answer.hash} {-1 if answer.size is None else answer.size} {answer.is_signed:d}\n")
+                    yield answer
+
+    def _ask(self, hash_: str, place: str, *stacks: str) -> _Answer:
+        for stack in stacks:
+            mirror = self.mirrors[stack]
+            try:
+                blobs, is_signed = read_manifest(mirror.storage, f"{mirror.path}/v3/manifests/spec/{place}")
+            except MissingError:
+                continue
+            sizes = [blob.content_length for blob in blobs if blob.media_type.startswith(_BINARY)]
+            return _Answer(hash_, sizes[0] if sizes else None, is_signed)
+        return _Answer(hash_, None, False)
+
+    def _read_journal(self) -> Iterator[_Answer]:
+        try:
+            lines = self.journal.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise SourceError(f"cannot read {self.journal}: {error.strerror}", hint="remove it") from error
+        for line in lines:
+            # The last line may be cut off.
+            if match := re.fullmatch(r"(\S+) (-1|[0-9]{1,18}) ([01])", line):
+                yield _Answer(match[1], None if match[2] == "-1" else int(match[2]), match[3] == "1")
+
+    def _say(self, missing: list[str]) -> list[Rejection]:
+        if not missing:
+            return []
+        return [
+            Rejection(
+                next(iter(self.mirrors.values())).path,
+                f"v3/manifests/spec of {self.snapshot}",
+                "no-size",
+                f"expected a manifest with a size for each spec, found none for {counted(len(missing), 'spec')}, "
+                f"such as {missing[0]}",
+                "their size stays unknown; run `cachestats update --sizes` later if the mirror is being filled",
+                severity="warning",
+                snapshot=self.snapshot,
+            )
+        ]
+
+
+def _with_sizes(specs: pa.Table, sizes: Mapping[str, int]) -> pa.Table:
+    found = pa.array([sizes.get(hash_) for hash_ in specs.column("hash").to_pylist()], pa.int64())
+    column = pc.coalesce(specs.column("size_bytes"), found)
+    return specs.set_column(specs.column_names.index("size_bytes"), "size_bytes", column)
+
+
+def _bounded(pool: ThreadPoolExecutor, ask: Callable[[str], _Answer], hashes: list[str]) -> Iterator[_Answer]:
+    """Yield the answers in order, never waiting for more than a bounded number of them."""
+    for first in range(0, len(hashes), _AHEAD):
+        yield from pool.map(ask, hashes[first : first + _AHEAD])

@@ -1,0 +1,314 @@
+"""Updates: what they make is what a build of everything makes, and they read no more than what changed."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import cachestats as cs
+from cachestats import reading
+from cachestats.errors import DatasetError, SourceError
+from cachestats.sources import folder
+from conftest import CORPUS, ROOT
+from tests.site import page, spec, write
+from tests.test_dataset import bytes_of, state
+from tests.test_index import GCC, G, index, layout_2, layout_3, node
+from tests.test_lockfile import edge
+
+STACKS = ("e4s", "radiuss", "tutorial")
+
+
+def text(rng: random.Random, snapshot: str, package: str, hashes: list[str]) -> str:
+    """Return a page with some of the hashes."""
+    specs = [
+        spec(
+            one,
+            target=rng.choice(["x86_64_v3", "zen4"]),
+            stacks=sorted({rng.choice(STACKS), "root"}),
+            variants=[f"~{rng.choice('abc')}", "libs=shared,static"],
+        )
+        for one in sorted(rng.sample(hashes, rng.randint(1, len(hashes))))
+    ]
+    return page(package, snapshot, specs, generation=rng.choice(["g3", "g4"]))
+
+
+def edit_pages(rng: random.Random, site: Path, step: int) -> None:
+    """Write, change, touch, move and remove some pages; now and then let two of them have a part in one thing."""
+    for number in range(6):
+        snapshot, package = rng.choice(["develop", "v1.0", "v2.0"]), rng.choice(["a", "b", "c", "root"])
+        path = site / "_cache" / snapshot / package / "specs.md"
+        what = rng.random()
+        if what < 0.55 or not path.exists():
+            said = rng.choice(["develop", "v1.0"]) if rng.random() < 0.1 else snapshot
+            pool = "shared" if rng.random() < 0.08 else f"{snapshot}{package}"
+            write(
+                site, {(snapshot, package): text(rng, said, package, [f"{pool}{n}".ljust(32, "x") for n in range(6)])}
+            )
+        elif what < 0.7:
+            path.write_text(path.read_text())
+        elif what < 0.8:
+            path.write_text("no page")
+        else:
+            shutil.rmtree(path.parent)
+            continue
+        age(path, 1000 + 10 * step + number)
+
+
+def edit_mirrors(rng: random.Random, site: Path, step: int) -> None:
+    """Write, change, touch and remove some indices."""
+    for number in range(3):
+        place = site / rng.choice(["develop", "v1.0"]) / rng.choice(["", *STACKS])
+        path = place / "build_cache/index.json"
+        if path.exists() and rng.random() < 0.3:
+            shutil.rmtree(place)
+            continue
+        names = [f"p{n}" for n in sorted(rng.sample(range(8), 4))]
+        nodes: dict[str, Any] = {
+            name.ljust(32, "0"): node(name, name.ljust(32, "0"), dependencies=[edge("gcc", G, ["build"], ["c"])])
+            for name in names
+        }
+        shutil.rmtree(path.parent, ignore_errors=True)
+        layout_2(place, index(nodes | {G: GCC}, cached={*list(nodes)[1:], *([G] if rng.random() < 0.5 else [])}))
+        age(path, 1000 + 10 * step + number)
+
+
+def age(path: Path, seconds: int) -> None:
+    """Make a file older than the doubt about files that were just written."""
+    then = time.time() - 10_000 + seconds
+    os.utime(path, (then, then))
+
+
+def written(dataset: cs.Dataset) -> dict[Path, tuple[int, int]]:
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in dataset.path.rglob("*.parquet")}
+
+
+def tables(dataset: cs.Dataset) -> list[Any]:
+    """Return what a dataset says, without when it was read and how its files looked."""
+    counts = dataset.manifest["tables"]
+    return [*state(dataset)[:1], counts, dataset.manifest["snapshots"]]
+
+
+@pytest.mark.parametrize("edit", [edit_pages, edit_mirrors])
+@pytest.mark.parametrize("seed", range(6))
+def test_after_any_changes_it_is_as_if_built_from_everything(
+    edit: Callable[[random.Random, Path, int], None], seed: int, tmp_path: Path
+) -> None:
+    rng = random.Random(seed)
+    site = tmp_path / "site"
+    options = {"max_rejected": 1, "allow_shrink": True}
+    edit(rng, site, 0)
+    cs.build_dataset(site, out=tmp_path / "updated", **options)
+    seen = set()
+    for step in range(1, 12):
+        edit(rng, site, step)
+        changes = cs.update_dataset(tmp_path / "updated", prune=True, **options)
+        seen |= set(changes["change"])
+        fresh = cs.build_dataset(site, out=tmp_path / f"fresh-{step}", **options)
+        updated = cs.open_dataset(tmp_path / "updated")
+        assert bytes_of(updated) == bytes_of(fresh)
+        assert tables(updated) == tables(fresh)
+        assert set(changes.filter(pl.col("specs_added") > 0)["snapshot"]) <= set(changes["snapshot"])
+        before = written(updated)
+        assert cs.update_dataset(tmp_path / "updated", prune=True, **options).is_empty()
+        assert written(updated) == before, "nothing is written"
+    assert "changed" in seen
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """Return a checkout of twenty pages in two snapshots, none of which was just written."""
+    rng = random.Random(1)
+    pages = {
+        (snapshot, f"p{number}"): text(
+            rng, snapshot, f"p{number}", [f"{snapshot}{number}{n}".ljust(32, "0") for n in range(4)]
+        )
+        for snapshot in ("develop", "v1.0")
+        for number in range(10)
+    }
+    root = write(tmp_path / "site", pages)
+    for path in root.rglob("specs.md"):
+        age(path, 0)
+    return root
+
+
+def test_only_what_changed_is_read_and_only_what_differs_is_parsed(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cs.build_dataset(site, out=tmp_path / "dataset")
+    read: list[str] = []
+    parsed: list[str] = []
+    read_page, read_pages = folder._read, reading.read_pages
+
+    def reads(path: str, origin: str, **options: Any) -> Any:
+        read.append(path)
+        return read_page(path, origin, **options)
+
+    def parses(pages: Any) -> Any:
+        pages = list(pages)
+        parsed.extend(one.origin for one in pages)
+        return read_pages(pages)
+
+    monkeypatch.setattr(folder, "_read", reads)
+    monkeypatch.setattr(reading, "read_pages", parses)
+    changed, touched = site / "_cache/develop/p3/specs.md", site / "_cache/v1.0/p4/specs.md"
+    write(site, {("develop", "p3"): page("p3", "develop", [spec("n" * 32)])})
+    age(changed, 5)
+    age(touched, 5)
+    changes = cs.update_dataset(tmp_path / "dataset")
+    assert sorted(read) == [str(changed), str(touched)]
+    assert parsed == [str(changed)]
+    (row,) = changes.rows(named=True)
+    assert (row["snapshot"], row["change"]) == ("develop", "changed")
+    assert (row["files_came"], row["files_changed"], row["files_went"], row["specs_added"]) == (0, 1, 0, 1)
+    read.clear()
+    assert cs.update_dataset(tmp_path / "dataset").is_empty()
+    assert read == []
+
+
+def test_what_is_gone_stays_unless_told(site: Path, tmp_path: Path) -> None:
+    before = bytes_of(cs.build_dataset(site, out=tmp_path / "dataset"))
+    shutil.rmtree(site / "_cache/develop/p3")
+    shutil.rmtree(site / "_cache/v1.0")
+    for _ in range(2):
+        changes = cs.update_dataset(tmp_path / "dataset")
+        assert changes.select("snapshot", "change", "files_went").rows() == [
+            ("v1.0", "kept", 10),
+            ("develop", "kept", 1),
+        ]
+        assert bytes_of(cs.open_dataset(tmp_path / "dataset")) == before
+    changes = cs.update_dataset(tmp_path / "dataset", prune=True, allow_shrink=True)
+    assert changes.select("snapshot", "change", "files_went").rows() == [
+        ("v1.0", "went", 10),
+        ("develop", "changed", 1),
+    ]
+    dataset = cs.open_dataset(tmp_path / "dataset")
+    assert bytes_of(dataset) == bytes_of(cs.build_dataset(site, out=tmp_path / "fresh"))
+    assert "p3" not in set(dataset.specs.collect()["package"])
+    assert not list(dataset.path.rglob("v1.0.parquet"))
+
+
+def test_a_page_that_is_gone_and_contradicted_another_keeps_its_snapshot_as_it_was(tmp_path: Path) -> None:
+    both = [spec("s" * 32)]
+    site = write(tmp_path / "site", {("develop", name): page(name, "develop", both) for name in ("a", "b")})
+    cs.build_dataset(site, out=tmp_path / "dataset", max_rejected=1)
+    before = state(cs.open_dataset(tmp_path / "dataset"))
+    shutil.rmtree(site / "_cache/develop/a")
+    write(site, {("develop", "c"): page("c", "develop", [spec("c" * 32)])})
+    cs.update_dataset(tmp_path / "dataset", max_rejected=1)
+    assert state(cs.open_dataset(tmp_path / "dataset"))[0][0] == before[0][0]
+    cs.update_dataset(tmp_path / "dataset", max_rejected=1, prune=True)
+    assert set(cs.open_dataset(tmp_path / "dataset").specs.collect()["package"]) == {"b", "c"}
+
+
+def test_sources_are_remembered_and_can_be_moved_with_the_dataset(site: Path, tmp_path: Path) -> None:
+    other = write(tmp_path / "other", {("v3.0", "z"): page("z", "v3.0", [spec("z" * 32)])})
+    cs.build_dataset(site, out=tmp_path / "dataset", snapshots=["develop"])
+    assert set(cs.open_dataset(tmp_path / "dataset").manifest["snapshots"]) == {"develop"}
+    assert cs.update_dataset(tmp_path / "dataset", other)["snapshot"].to_list() == ["v3.0"]
+    assert len(cs.open_dataset(tmp_path / "dataset").manifest["sources"]) == 2
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("site", "other", "dataset"):
+        (tmp_path / name).rename(moved / name)
+    write(moved / "site", {("develop", "new"): page("new", "develop", [spec("n" * 32)])})
+    changes = cs.update_dataset(moved / "dataset")
+    assert changes.select("snapshot", "files_came").rows() == [("develop", 1)], "the choice is remembered, too"
+
+
+def test_a_dataset_without_sources_and_one_whose_source_is_gone(site: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="found nothing at"):
+        cs.update_dataset(tmp_path / "nothing")
+    cs.build_dataset(site, out=tmp_path / "dataset")
+    before = bytes_of(cs.open_dataset(tmp_path / "dataset"))
+    shutil.rmtree(site)
+    with pytest.raises(SourceError, match="found nothing at"):
+        cs.update_dataset(tmp_path / "dataset", prune=True)
+    assert bytes_of(cs.open_dataset(tmp_path / "dataset")) == before
+
+
+def test_a_snapshot_with_a_broken_index_stays_as_it_was_and_the_others_do_not(tmp_path: Path) -> None:
+    nodes = {name.ljust(32, "0"): node(name, name.ljust(32, "0")) for name in "abcd"}
+    a, b, c, d = nodes
+    for snapshot in ("develop", "v1.0"):
+        layout_3(tmp_path / "mirrors" / snapshot, (8, index(nodes, cached={a, b, c})))
+        layout_3(tmp_path / "mirrors" / snapshot / "e4s", (8, index(nodes, cached={a})))
+    cs.build_dataset(tmp_path / "mirrors", out=tmp_path / "dataset")
+    before = bytes_of(cs.open_dataset(tmp_path / "dataset"))
+    for snapshot in ("develop", "v1.0"):
+        shutil.rmtree(tmp_path / "mirrors" / snapshot / "e4s")
+        layout_3(tmp_path / "mirrors" / snapshot / "e4s", (8, index(nodes, cached={a, d})))
+    (blob,) = (tmp_path / "mirrors/develop/e4s/blobs").rglob("sha256/*/*")
+    blob.unlink()
+    changes = cs.update_dataset(tmp_path / "dataset", max_rejected=0.5)
+    assert changes.select("snapshot", "specs_added").rows() == [("v1.0", 1)]
+    dataset = cs.open_dataset(tmp_path / "dataset")
+    assert {name for name, data in bytes_of(dataset).items() if data != before[name]} == {
+        f"{table}/v1.0.parquet" for table in ("specs", "variants")
+    }
+    assert dataset.rejected.collect().select("rule", "snapshot").rows() == [("missing", "develop")]
+    layout_3_again(tmp_path / "mirrors/develop/e4s", index(nodes, cached={a, d}))
+    assert cs.update_dataset(tmp_path / "dataset").select("snapshot", "specs_added").rows() == [("develop", 1)]
+    assert cs.open_dataset(tmp_path / "dataset").rejected.collect().is_empty()
+
+
+def layout_3_again(mirror: Path, data: bytes) -> None:
+    shutil.rmtree(mirror)
+    layout_3(mirror, (8, data))
+
+
+UPDATE = "import sys, cachestats as cs; cs.update_dataset(sys.argv[1])"
+
+
+def start(dataset: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", UPDATE, str(dataset)], cwd=ROOT)
+
+
+def test_a_killed_update_leaves_the_old_or_the_new(site: Path, tmp_path: Path) -> None:
+    cs.build_dataset(site, out=tmp_path / "pristine")
+    write(site, {("develop", "p3"): page("p3", "develop", [spec("n" * 32)])})
+    shutil.copytree(tmp_path / "pristine", tmp_path / "updated")
+    started = time.monotonic()
+    assert start(tmp_path / "updated").wait() == 0
+    whole = time.monotonic() - started
+    contents = [bytes_of(cs.open_dataset(tmp_path / name)) for name in ("pristine", "updated")]
+    for part in range(10):
+        dataset = tmp_path / f"killed-{part}"
+        shutil.copytree(tmp_path / "pristine", dataset)
+        process = start(dataset)
+        time.sleep(whole * (0.5 + 0.05 * part))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert bytes_of(cs.open_dataset(dataset)) in contents
+        cs.update_dataset(dataset)
+        assert bytes_of(cs.open_dataset(dataset)) == contents[1]
+
+
+def test_two_updates_at_once_are_as_good_as_one(site: Path, tmp_path: Path) -> None:
+    cs.build_dataset(site, out=tmp_path / "dataset")
+    write(site, {("develop", "p3"): page("p3", "develop", [spec("n" * 32)])})
+    assert [process.wait() for process in [start(tmp_path / "dataset") for _ in range(2)]] == [0, 0]
+    assert bytes_of(cs.open_dataset(tmp_path / "dataset")) == bytes_of(cs.build_dataset(site, out=tmp_path / "fresh"))
+
+
+def test_an_update_of_the_corpus_with_one_snapshot_more(tmp_path: Path, corpus: cs.Dataset) -> None:
+    mirrors = tmp_path / "mirrors"
+    for snapshot in ("develop-2024-03-17", "develop-2025-05-25"):
+        shutil.copytree(CORPUS / "mirrors" / snapshot, mirrors / snapshot)
+    shutil.move(mirrors / "develop-2025-05-25", tmp_path / "later")
+    cs.build_dataset(mirrors, out=tmp_path / "dataset")
+    shutil.move(tmp_path / "later", mirrors / "develop-2025-05-25")
+    changes = cs.update_dataset(tmp_path / "dataset")
+    assert changes.select("snapshot", "change", "specs_added").rows() == [("develop-2025-05-25", "came", 1413)]
+    found, pages = bytes_of(cs.open_dataset(tmp_path / "dataset")), bytes_of(corpus)
+    assert found == {name: pages[name] for name in found}

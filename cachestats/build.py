@@ -365,6 +365,9 @@ class _Build:
         counts = {name: entry for name, entry in self.manifest["snapshots"].items() if name not in removed} | {
             name: {"num_specs": found.row["num_specs"], "rows": found.rows} for name, found in made.items()
         }
+        # A source of which nothing is left, since others took its place, is not to come back.
+        with_documents = set(pc.unique(small["documents"].column("source")).to_pylist())
+        kept = {name: source for name, source in self.manifest["sources"].items() if name in with_documents}
         for name, table in small.items():
             self.writer.stage(name, table)
         for name in removed:
@@ -373,7 +376,7 @@ class _Build:
             {
                 "schema_version": SCHEMA_VERSION,
                 "made_by": {"cachestats": __version__, "archspec": archspec_version()},
-                "sources": dict(sorted((self.manifest["sources"] | self.sources).items())),
+                "sources": dict(sorted((kept | self.sources).items())),
                 "snapshots": dict(sorted(counts.items())),
                 "tables": {
                     name: small[name].num_rows

@@ -24,7 +24,8 @@ _ROWS_AT_ONCE = 10_000
 
 class _Record(msgspec.Struct):
     spec: msgspec.Raw = msgspec.Raw()  # empty where there is none
-    in_buildcache: bool = False
+    in_buildcache: bool | None = None  # not there in the database of an installation, which has instead
+    installed: bool = False
 
 
 class _Database(msgspec.Struct):
@@ -80,8 +81,10 @@ class _Reader:
         records, edges = _Rows(RECORDS), _Rows(DEPENDENCY_RECORDS)
         packages: dict[str, int] = {}
         counts: list[int] = []
+        is_buildcache = any(record.in_buildcache is not None for record in self.database.installs.values())
         for position, (key, record) in enumerate(self.database.installs.items()):
-            if record.in_buildcache and (node := self._node(key, record)) and not node.external:
+            is_there = record.in_buildcache if is_buildcache else record.installed
+            if is_there and (node := self._node(key, record)) and not node.external:
                 page = packages.setdefault(node.name, len(packages))
                 if page == len(counts):
                     counts.append(0)

@@ -120,7 +120,8 @@ class _Opener:
         try:
             if path.is_dir():
                 if (path / _INSTALLED.lstrip("/")).is_file():
-                    return self._file(storage, place + _INSTALLED, name)
+                    place += _INSTALLED
+                    return self._file(storage, place, name, storage.head(place, _HEAD_BYTES))
                 return FolderSource(name, place, storage, self.choice)
             if not path.exists():
                 raise SourceError(f"expected {_EXPECTED}, found nothing at {path}", hint="check the path")
@@ -130,14 +131,14 @@ class _Opener:
                 )
         except OSError as error:
             raise SourceError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
-        return self._file(storage, place, name)
+        return self._file(storage, place, name, storage.head(place, _HEAD_BYTES))
 
     def _at_address(self, address: str) -> Source:
         storage, place = self.storages.find(address)
         name = storage.name(place)
         try:
-            if not place.endswith("/") and not _is_list(storage.head(place, _HEAD_BYTES)):
-                return self._file(storage, place, name)
+            if not place.endswith("/") and not _is_list(head := storage.head(place, _HEAD_BYTES)):
+                return self._file(storage, place, name, head)
         except MissingError:
             pass  # a folder is nothing that one can read
         folder, name = place.rstrip("/"), name.rstrip("/")
@@ -158,10 +159,9 @@ class _Opener:
         choice = Choice((snapshot,), self.choice.stacks)
         return CatalogueSource(f"{storage.name(above)}/{FILE_NAME}", storage, catalogue, self.storages, choice)
 
-    def _file(self, storage: Storage, path: str, name: str) -> Source:
-        head = storage.head(path, _HEAD_BYTES)
+    def _file(self, storage: Storage, path: str, name: str, head: bytes) -> Source:
         inside = _unpacked(head)
-        place = re.sub(r"\.(?:gz|zst)$", "", path)
+        place = re.sub(r"\.(?:gz|zst)$", "", plain_address(path) if is_address(path) else path)
         if is_index(place):
             found = place_index(storage, place, name)
             return IndexSource(name, Found(storage, path, name, found.snapshot, found.stack), self.choice)

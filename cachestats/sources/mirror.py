@@ -218,6 +218,8 @@ def _index_blob(storage: Storage, path: str) -> Blob:
 
 def _checksum_beside(storage: Storage, path: str) -> str | None:
     """Return the checksum that layouts 1 and 2 have beside the index, None where there is none."""
+    if "?" in path:  # a signed address is that of one file
+        return None
     try:
         text = storage.read(f"{path}.hash", limit=_MAX_MANIFEST_BYTES).decode("ascii", "replace").strip()
     except MissingError:

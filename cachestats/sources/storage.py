@@ -339,6 +339,14 @@ class S3Storage(Storage):
         filesystem.retries = network.retries + 1
         super().__init__(filesystem, network)
 
+    def _open(self, path: str, place: int, identity: str | None) -> _Opened:
+        if "/" not in path.rstrip("/"):
+            raise FileNotFoundError(path)  # a bucket
+        opened = super()._open(path, place, identity)
+        if opened.file.details["type"] == "directory":
+            raise FileNotFoundError(path)  # s3fs opens it as if it were empty
+        return opened
+
     def name(self, path: str) -> str:
         """Return the s3:// address."""
         return printable(f"s3://{path}")

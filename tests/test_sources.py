@@ -93,7 +93,7 @@ def test_archives_stream(name: str, mirrors: Path, http_server: Serve, tmp_path:
     server = http_server(mirrors)
     server.forever(f"/{name}", chunked())  # as code hosts send them, without a length
     served = cs.build_dataset(f"{server.url}/{name}", out=tmp_path / "served")
-    assert bytes_of(served) == bytes_of(cs.build_dataset(mirrors / "site", out=tmp_path / "on-disk"))
+    assert bytes_of(served) == bytes_of(cs.build_dataset(mirrors / "site", out=tmp_path / "from-disk"))
     server.requests.clear()
     assert cs.update_dataset(tmp_path / "served").is_empty()
     assert len(server.requests) <= 2, "its entity tag tells that it is the same"
@@ -113,7 +113,7 @@ def test_s3_gives_what_the_disk_gives(
     develop = cs.build_dataset("s3://caches/develop", out=tmp_path / "develop")
     assert set(develop.specs.collect()["stack"]) == {"root", "e4s"}
     site = cs.build_dataset("s3://caches/site", out=tmp_path / "site")
-    assert bytes_of(site) == bytes_of(cs.build_dataset(mirrors / "site", out=tmp_path / "on-disk"))
+    assert bytes_of(site) == bytes_of(cs.build_dataset(mirrors / "site", out=tmp_path / "from-disk"))
     assert cs.update_dataset(tmp_path / "site").is_empty()
     server.put("site/_cache/develop/new/specs.md", page("new", "develop", [spec("n" * 32)]).encode())
     assert cs.update_dataset(tmp_path / "site").select("files_came", "specs_added").rows() == [(1, 1)]

@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -274,6 +275,7 @@ class _Build:
         self.writer, self.workers, self.sources = writer, workers, sources
         self.manifest: dict[str, Any] = writer.manifest or {"sources": {}, "snapshots": {}}
         self.documents = writer.read("documents")  # as they were
+        self.rows = {origin: row for row, origin in enumerate(self.documents.column("origin").to_pylist())}
         self.reading = Reading()
         self.snapshots: dict[str, _Snapshot] = {}
         self.gone: list[Document] = []
@@ -288,9 +290,10 @@ class _Build:
 
     def update(self, readers: list[Source], *, look_again: bool, prune: bool) -> None:
         """Read what changed, and make the snapshots in which something did."""
-        names = ("origin", "stamp", "digest")
-        origins, stamps, digests = (self.documents.column(name).to_pylist() for name in names)
-        known = Known(dict(zip(origins, stamps, strict=True)), dict(zip(origins, digests, strict=True)), look_again)
+        stamps, digests = (
+            dict(zip(self.rows, self.documents.column(name).to_pylist(), strict=True)) for name in ("stamp", "digest")
+        )
+        known = Known(stamps, digests, look_again)
         known = self._without_sizes(known)
         self.reading = self._read(readers, known, "new")
         self._plan(readers, prune=prune)
@@ -309,7 +312,7 @@ class _Build:
         specs = self.reading.entries + sum(
             row.num_specs or 0 for row in rejections if not row.place.startswith("spec_details[")
         )
-        seen = pc.is_in(self.documents.column("origin"), pa.array(sorted(self.reading.seen), pa.string()))
+        seen = self._are(self.reading.seen)
         specs += pc.sum(self.documents.column("num_specs").filter(seen)).as_py() or 0
         for lost, total, what in ((lost_files, files, "files"), (lost_specs, specs, "specs")):
             if lost > max_rejected * total:
@@ -444,7 +447,7 @@ class _Build:
         asked = [
             name for name, source in self.sources.items() if source["sizes"] and not before.get(name, {}).get("sizes")
         ]
-        is_new = pc.is_in(self.documents.column("source"), pa.array(asked, pa.string()))
+        is_new = _is_in(self.documents.column("source"), asked)
         forgotten = self.documents.filter(pc.and_(is_new, pc.is_valid(self.documents.column("stack"))))
         return known.without(forgotten.column("origin").to_pylist())
 
@@ -453,11 +456,16 @@ class _Build:
         unknown = {None, *self.reading.incomplete}
         return [document for document in self.reading.documents.values() if document.snapshot not in unknown]
 
+    def _are(self, origins: Iterable[str]) -> pa.Array:
+        """Return, for each document that was known, whether it is one of these."""
+        result = np.zeros(len(self.rows), np.bool_)
+        result[[row for origin in origins if (row := self.rows.get(origin)) is not None]] = True
+        return pa.array(result)
+
     def _plan(self, readers: list[Source], *, prune: bool) -> None:
         """Find out which snapshots something was read of, or is gone from, and what of them is kept."""
-        looked_at = pc.is_in(self.documents.column("source"), pa.array([reader.name for reader in readers]))
-        here = self.reading.seen | self.reading.documents.keys()
-        is_here = pc.is_in(self.documents.column("origin"), pa.array(sorted(here), pa.string()))
+        looked_at = _is_in(self.documents.column("source"), [reader.name for reader in readers])
+        is_here = self._are(self.reading.seen | self.reading.documents.keys())
         choices = {reader.name: reader.choice for reader in readers}
         self.gone = [
             document
@@ -467,8 +475,8 @@ class _Build:
         ]
         # What could not be read need not be remembered.
         self.dropped = {document.origin for document in self.gone if prune or document.snapshot is None}
-        read = pa.array(sorted(self.dropped | self.reading.documents.keys()), pa.string())
-        left_out = _documents(self.documents.filter(pc.is_in(self.documents.column("origin"), read)))
+        read = self.dropped | self.reading.documents.keys()
+        left_out = _documents(self.documents.filter(self._are(read)))
         for document in self._found():
             self.snapshots.setdefault(str(document.snapshot), _Snapshot()).read.append(document)
         for document in left_out:
@@ -541,8 +549,10 @@ class _Build:
         pieces = [load_piece(piece, name) for piece in self.reading.pieces.get(name, ())]
         new = flatten(pieces) if pieces else None
         tables = new.tables if new else None
+        before = pa.array([], pa.string())
         if found.kept:
             old = {table: self.writer.read_snapshot(table, name) for table in _BY_SNAPSHOT}
+            before = _hashes(old["specs"])
             tables = merge(old, new, packages=found.packages, stacks=found.stacks)
             if tables is None:
                 return name, False
@@ -558,7 +568,11 @@ class _Build:
             found.rows = {table: data.num_rows for table, data in tables.items()}
             found.targets = _names(tables["specs"], "target")
             found.row = self._row(name, found, tables["specs"])
-        self._count_specs(name, found, tables)
+        if not found.kept and name in self.manifest["snapshots"]:
+            before = _hashes(self.writer.read_snapshot("specs", name, ["hash"]))
+        after = _hashes(tables["specs"]) if tables else pa.array([], pa.string())
+        common = pc.sum(pc.is_in(after, before)).as_py() or 0
+        found.specs_added, found.specs_removed = len(after) - common, len(before) - common
         return name, True
 
     def _row(self, name: str, found: _Snapshot, specs: pa.Table) -> dict[str, Any]:
@@ -578,14 +592,6 @@ class _Build:
             "num_stacks": len(_names(specs, "stack") - {ROOT_STACK}),
             "read_at": datetime.now(UTC),
         }
-
-    def _count_specs(self, name: str, found: _Snapshot, tables: dict[str, pa.Table] | None) -> None:
-        nothing = pa.array([], pa.string())
-        after = _hashes(tables["specs"]) if tables else nothing
-        is_there = name in self.manifest["snapshots"]
-        before = _hashes(self.writer.read_snapshot("specs", name, ["hash"])) if is_there else nothing
-        common = pc.sum(pc.is_in(after, before)).as_py() or 0
-        found.specs_added, found.specs_removed = len(after) - common, len(before) - common
 
     def _rejections(self) -> list[Rejection]:
         """Return what was found this time."""
@@ -617,19 +623,20 @@ class _Build:
             if document.snapshot not in incomplete
         ]
         left_out = self.dropped | {document.origin for document in new}
-        old = self.documents.filter(
-            pc.invert(pc.is_in(self.documents.column("origin"), pa.array(sorted(left_out), pa.string())))
+        snapshots = self.documents.column("snapshot")
+        is_left_out = pc.or_(self._are(left_out), _is_in(snapshots, whole))
+        # Of the sources that were read only what was there; of this, what could not be read has no snapshot.
+        is_stale = pc.and_(_is_in(self.documents.column("source"), self.sources), pc.is_null(snapshots))
+        is_stale = pc.and_not(is_stale, self._are(self.reading.seen))
+        kept = self.documents.filter(pc.invert(pc.or_(is_left_out, is_stale)))
+        if stamps := self.reading.stamped:
+            pairs = zip(kept.column("origin").to_pylist(), kept.column("stamp").to_pylist(), strict=True)
+            stamped = pa.array([stamps.get(origin, stamp) for origin, stamp in pairs], pa.string())
+            kept = kept.set_column(kept.column_names.index("stamp"), kept.schema.field("stamp"), stamped)
+        table = pa.concat_tables(
+            [kept, pa.Table.from_pylist([document._asdict() for document in new], schema=DOCUMENTS.arrow())]
         )
-        stamps = self.reading.stamped
-        kept = [
-            document._replace(stamp=stamps.get(document.origin, document.stamp))
-            for document in _documents(old)
-            if document.snapshot not in whole
-            and (document.snapshot or document.source not in self.sources or document.origin in self.reading.seen)
-        ]
-        columns = zip(*sorted([*kept, *new]), strict=True) if kept or new else [[] for _ in DOCUMENTS.columns]
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, DOCUMENTS.arrow(), strict=True)]
-        return pa.Table.from_arrays(arrays, schema=DOCUMENTS.arrow())
+        return table.sort_by([(name, "ascending") for name in DOCUMENTS.sort])
 
 
 def _described(
@@ -680,6 +687,10 @@ def _given(dataset: Dataset, addresses: list[str], choice: Choice) -> list[Given
         has_choice = bool(choice.snapshots or choice.stacks)
         given.append(Given(address, choice if has_choice or not known else known.choice, known.name if known else None))
     return given
+
+
+def _is_in(column: pa.ChunkedArray, names: Collection[str]) -> pa.ChunkedArray:
+    return pc.is_in(column, pa.array(list(names), pa.string()))
 
 
 def _documents(table: pa.Table) -> list[Document]:

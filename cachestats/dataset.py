@@ -59,6 +59,7 @@ _COMMIT = f"{_STATE}/commit.json"
 # Hashes repeat over a whole snapshot: with a million rows their dictionary is written once. Pages have an index too.
 _ROW_GROUP = 1 << 20
 _RECOVERY_SECONDS = 10
+_MANY_NAMES = frozenset({"hash", "dependency_hash", "variants"})
 
 
 class _Version(msgspec.Struct):
@@ -411,16 +412,23 @@ class Writer:
         """Return one snapshot of a table as it was before, its text dictionary-encoded, each column in one piece."""
         declared = TABLES[table]
         file = _file(self.path, declared, snapshot)
-        texts = [column.name for column in declared.columns if column.dtype == "string"]
+        texts = {column.name for column in declared.columns if column.dtype == "string"}
         try:
-            found = pq.read_table(file, columns=columns, read_dictionary=texts, partitioning=None)
+            # Of names that hardly repeat each page has a dictionary of its own: it is faster to make a new one.
+            found = pq.read_table(file, columns=columns, read_dictionary=[*(texts - _MANY_NAMES)], partitioning=None)
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(
                 f"expected the table {table} of {snapshot} in {file}, found none that can be read: {error}",
                 hint="build the dataset again, into a new folder",
             ) from error
-        whole = found.unify_dictionaries().combine_chunks()
-        return pa.table(dict(zip(whole.column_names, whole.columns, strict=True)))
+        return pa.table(
+            {
+                name: (
+                    column.dictionary_encode() if name in _MANY_NAMES else column.unify_dictionaries()
+                ).combine_chunks()
+                for name, column in zip(found.column_names, found.columns, strict=True)
+            }
+        )
 
     def remove(self, snapshot: str) -> None:
         """Leave a snapshot out of what is published."""

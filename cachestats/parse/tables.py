@@ -132,7 +132,7 @@ def _in_order(table: pa.Table, declared: Table) -> pa.Table:
             name: column
             if not pa.types.is_dictionary(column.type)
             else _by_appearance(column)
-            if name in {"hash", "variants"} and declared is SPECS
+            if name in {"hash", "variants"}
             else _encoded(column)
             for name, column in sorted_columns.items()
         },

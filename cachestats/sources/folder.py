@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from functools import partial
+from operator import attrgetter
 
 from cachestats.errors import SourceError
 from cachestats.rejection import Rejection
@@ -17,7 +18,6 @@ from cachestats.sources.base import (
     Known,
     Page,
     Seen,
-    Stamp,
     is_page,
     make_page,
     page_folders,
@@ -47,7 +47,7 @@ class FolderSource:
         found: list[Found] = []
         seen: list[str] = []
         pages = 0
-        for path, stamp in self._walk(known):
+        for path in self._walk(known, seen):
             if is_index(path):
                 found.append(place_index(self._storage, path, self._origin(path)))
                 continue
@@ -58,13 +58,14 @@ class FolderSource:
             if not self.choice.takes(page_folders(path)[0]):
                 self.passed_over += 1
                 continue
-            if known.has(origin := self._origin(path), stamp):
+            if known.stamps and known.has(origin := self._origin(path), disk_stamp(path)):
                 seen.append(origin)
                 continue
             if paths and (len(paths) == _PAGES_A_BATCH or _folder_above(path) != _folder_above(paths[-1])):
                 yield partial(self._read, paths)  # at once: these are parsed while the rest is looked for
                 paths = []
             paths.append(path)
+        pages += len(seen)
         if not pages and not found:
             raise SourceError(
                 f"expected pages `_cache/<snapshot>/<package>/specs.md` or indices `build_cache/index.json` in "
@@ -80,37 +81,56 @@ class FolderSource:
         if found:
             yield from batches(self.name, found, known, self.choice)
 
-    def _walk(self, known: Known) -> Iterator[tuple[str, Stamp]]:
-        """Yield the files, sorted, those that are known with their stamps; what links lead to is walked once."""
+    def _walk(self, known: Known, seen: list[str]) -> Iterator[str]:
+        """Yield the files, sorted, but for pages that are as they are known; what links lead to is walked once."""
         walked = {os.path.realpath(self._path)}
         waiting = [self._path]
         while waiting:
             folder = waiting.pop()
-            page = f"{folder}/specs.md"
-            # Nearly every folder holds one page. Of one that is known this need not be found out again: there may be
-            # a hundred thousand.
-            if known.stamps and self._origin(page) in known.stamps and (stamp := disk_stamp(page)):
-                yield page, stamp
-                continue
             try:
-                names = os.listdir(folder)
-                if names == ["specs.md"]:  # no need to look closer, `_read` does
-                    yield page, None
+                if not known.stamps and os.listdir(folder) == ["specs.md"]:
+                    yield f"{folder}/specs.md"  # nearly every folder: no need to look closer, `_read` does
+                    continue
+                names = self._changed(folder, known, seen) if known.stamps else None
+                if names is not None and not names:
                     continue
                 with os.scandir(folder) as entries:
-                    found = sorted((entry.name, entry) for entry in entries if not entry.name.startswith("."))
+                    wanted = (one for one in entries if one.name[0] != "." and (names is None or one.name in names))
+                    found = sorted(wanted, key=attrgetter("name"))
             except OSError as error:
                 raise SourceError(f"cannot list {folder}: {error.strerror}", hint="check its permissions") from error
             folders = []
-            for _, entry in found:
+            for entry in found:
                 if entry.name == "specs.md" or not _is_folder(entry):
-                    yield entry.path, disk_stamp(entry.path) if known.stamps else None
+                    yield entry.path
                 elif not entry.is_symlink():
                     folders.append(entry.path)
                 elif not any(_is_inside(target := os.path.realpath(entry.path), place) for place in walked):
                     walked.add(target)
                     folders.append(entry.path)
             waiting += reversed(folders)
+
+    def _changed(self, folder: str, known: Known, seen: list[str]) -> set[str]:
+        """Return what has to be looked at in a folder: all but folders with a page that is as it is known.
+
+        There may be a hundred thousand: this does no more for each than it must.
+        """
+        names = os.listdir(folder)
+        if not self.choice.takes(page_folders(f"{folder}/package/specs.md")[0]):
+            return set(names)
+        changed = set()
+        prefix, stamps = self._origin(folder), known.stamps
+        for name in names:
+            if stamp := stamps.get(origin := f"{prefix}/{name}/specs.md"):
+                try:
+                    status = os.stat(f"{folder}/{name}/specs.md")
+                except OSError:
+                    status = None
+                if status and f"{status.st_size} {status.st_mtime_ns}" == stamp:
+                    seen.append(origin)
+                    continue
+            changed.add(name)
+        return changed
 
     def _read(self, paths: list[str]) -> Iterator[Item]:
         return (_read(path, self._origin(path)) for path in paths)

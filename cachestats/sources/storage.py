@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -76,9 +77,13 @@ class MissingError(SourceError):
 class Storage:
     """The files of one disk, server or object store, by their paths there."""
 
-    def __init__(self, filesystem: Any, network: Network) -> None:
-        self.filesystem = filesystem
+    def __init__(self, network: Network) -> None:
         self.network = network
+
+    @cached_property
+    def filesystem(self) -> Any:
+        """The fsspec filesystem, made when the first file is asked for: importing it takes longer than a page."""
+        raise NotImplementedError
 
     def name(self, path: str) -> str:
         """Return what a path is called in messages and tables."""
@@ -211,10 +216,12 @@ class Storage:
 class DiskStorage(Storage):
     """The disk; symbolic links are followed."""
 
-    def __init__(self, network: Network) -> None:
+    @cached_property
+    def filesystem(self) -> Any:
+        """The local file system."""
         from fsspec.implementations.local import LocalFileSystem
 
-        super().__init__(LocalFileSystem(skip_instance_cache=True), network)
+        return LocalFileSystem(skip_instance_cache=True)
 
     def stamp(self, path: str) -> Stamp:
         """Return size and date, None where the file was only just written."""
@@ -229,14 +236,13 @@ class DiskStorage(Storage):
 class HttpStorage(Storage):
     """One or more web servers, by address; of a folder the links are listed that its page shows."""
 
-    def __init__(self, network: Network) -> None:
+    @cached_property
+    def filesystem(self) -> Any:
+        """The file system over HTTP, with a client of ours."""
         from fsspec.implementations.http import HTTPFileSystem
 
-        super().__init__(
-            HTTPFileSystem(
-                get_client=self._client, simple_links=False, skip_instance_cache=True, use_listings_cache=False
-            ),
-            network,
+        return HTTPFileSystem(
+            get_client=self._client, simple_links=False, skip_instance_cache=True, use_listings_cache=False
         )
 
     def name(self, path: str) -> str:
@@ -321,7 +327,15 @@ class HttpStorage(Storage):
 class S3Storage(Storage):
     """Buckets, by bucket and key. s3fs tries again by itself."""
 
-    def __init__(self, network: Network) -> None:
+    @cached_property
+    def filesystem(self) -> Any:
+        """The file system of S3.
+
+        Raises
+        ------
+        SourceError
+            If s3fs is not installed.
+        """
         try:
             import s3fs
         except ImportError as error:
@@ -329,6 +343,7 @@ class S3Storage(Storage):
                 "expected the package s3fs for an s3:// address, found it not installed",
                 hint="pip install 'cachestats[s3]', or give an https:// address of the bucket",
             ) from error
+        network = self.network
         timeouts = {"connect_timeout": network.timeout, "read_timeout": network.timeout}
         filesystem = s3fs.S3FileSystem(
             anon=not network.signed,
@@ -337,7 +352,7 @@ class S3Storage(Storage):
             use_listings_cache=False,
         )
         filesystem.retries = network.retries + 1
-        super().__init__(filesystem, network)
+        return filesystem
 
     def _open(self, path: str, place: int, identity: str | None) -> _Opened:
         if "/" not in path.rstrip("/"):

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 NaturalKey = tuple[tuple[int, int, str], ...]
 SnapshotKind = Literal["rolling", "weekly", "release", "other"]
+ListSign = Literal["=", ":="]
 
 ROOT_STACK = "root"
 """The pseudo-stack that is the union of all stacks of a snapshot."""
@@ -35,6 +36,7 @@ _WEEKLY = re.compile(r"develop-(\d{4})-(\d\d)-(\d\d)")
 _RELEASE = re.compile(r"v\d+(\.\d+)+")
 _DIGITS = re.compile(r"([0-9]+)")
 _MAX_STEM = 200
+_SPELLED_AS_SPACK_1 = re.compile(r"g4|db0*([89]|[1-9][0-9]+)")
 _NEEDS_QUOTES = re.compile(r"[\s'\"\\]")
 
 
@@ -72,6 +74,20 @@ def canonical_variant(text: str) -> str:
     while len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         value = value[1:-1]
     return f"{name.removesuffix(':')}={value}" if equals else text
+
+
+def variant_sign(text: str) -> str:
+    """Return the sign with which a variant is written: `+`, `~`, `=` or `:=`, or nothing where it has none.
+
+    Examples
+    --------
+    >>> variant_sign("~mpi"), variant_sign("languages='c,c++'"), variant_sign("patches:=0b8a3b8")
+    ('~', '=', ':=')
+    """
+    if text.startswith(("+", "~")):
+        return text[0]
+    name, equals, _ = text.partition("=")
+    return ":=" if equals and name.endswith(":") else equals
 
 
 def split_variant(text: str) -> tuple[str, tuple[str, ...]]:
@@ -115,6 +131,19 @@ def split_variants(text: str) -> list[str]:
     ['~mpi', 'cflags=-O2 -g']
     """
     return shlex.split(text)
+
+
+def is_spelled_as_spack_1(generation: str) -> bool:
+    """Return whether pages of a generation, or made from a database of it, spell names as Spack does since 1.0.
+
+    Examples
+    --------
+    >>> is_spelled_as_spack_1("g3"), is_spelled_as_spack_1("g4")
+    (False, True)
+    >>> is_spelled_as_spack_1("db7"), is_spelled_as_spack_1("db8")
+    (False, True)
+    """
+    return _SPELLED_AS_SPACK_1.fullmatch(generation) is not None
 
 
 def snapshot_kind(snapshot: str) -> tuple[SnapshotKind, date | None]:

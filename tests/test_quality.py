@@ -31,6 +31,7 @@ HOUSE = (
     "sources",
     "parse",
     "dataset lockfile",
+    "site",
     "build",
     "analysis",
     "plots",

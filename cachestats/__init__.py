@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cachestats.plots.coverage import plot_coverage
     from cachestats.plots.saving import save_plot
     from cachestats.schema import data_dictionary
+    from cachestats.site import export_site
 
 __version__ = "0.1.0"
 
@@ -34,6 +35,7 @@ _HOMES = {
     "coverage": "analysis.coverage",
     "coverage_matrix": "analysis.coverage",
     "data_dictionary": "schema",
+    "export_site": "site",
     "export_table": "dataset",
     "open_dataset": "dataset",
     "parse_page": "parse.page",
@@ -51,6 +53,7 @@ __all__ = [
     "coverage",
     "coverage_matrix",
     "data_dictionary",
+    "export_site",
     "export_table",
     "open_dataset",
     "parse_page",

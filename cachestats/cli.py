@@ -388,16 +388,34 @@ def plot_coverage(dataset: Any, out: Path, **question: Any) -> None:
 
 @cli.command()
 @_dataset_argument
-@click.option("--table", required=True, type=click.Choice(tuple(TABLES)), help="Table to write.")
+@click.option("--table", type=click.Choice(tuple(TABLES)), help="Table to write, into the file --out.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A .parquet or .csv file to write.")
 @click.option(
-    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A .parquet or .csv file to write."
+    "--site",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write pages to: a new one, or that of an earlier export, which is brought up to date.",
 )
-def export(dataset: Any, table: str, out: Path) -> None:
-    """Write one table, all snapshots, into one file for BI tools."""
-    from cachestats.dataset import export_table
+def export(dataset: Any, table: str | None, out: Path | None, site: Path | None) -> None:
+    """Write one table into one file for BI tools, or everything as pages of the site.
 
-    rows = export_table(dataset, table, out)
-    _talk(f"wrote {counted(rows, 'row')} of {table} to {out}")
+    Give either --table and --out, or --site.
+    """
+    if site and not (table or out):
+        from cachestats.site import export_site
+
+        pages = export_site(dataset, site)
+        _talk(f"wrote {counted(pages, 'page')} to {site}")
+    elif table and out and not site:
+        from cachestats.dataset import export_table
+
+        rows = export_table(dataset, table, out)
+        _talk(f"wrote {counted(rows, 'row')} of {table} to {out}")
+    else:
+        given = [name for name, value in (("--table", table), ("--out", out), ("--site", site)) if value]
+        raise ArgumentError(
+            f"expected either --table and --out, or --site, found {' and '.join(given) or 'none of them'}",
+            hint="a table goes into the file --out, pages go into the folder --site",
+        )
 
 
 @cli.command()

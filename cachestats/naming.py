@@ -15,26 +15,34 @@ from urllib.parse import quote
 
 NaturalKey = tuple[tuple[int, int, str], ...]
 SnapshotKind = Literal["rolling", "weekly", "release", "other"]
+ListSign = Literal["=", ":="]
 
 ROOT_STACK = "root"
 """The pseudo-stack that is the union of all stacks of a snapshot."""
 
+MAX_NAME = 200
+"""So many characters may the name of a package or snapshot have; a page with a longer one is rejected."""
+
 # What Spack 1.0 made of the names of compilers when they became packages (`LEGACY_COMPILER_TO_BUILTIN` in its
 # aliases.py). It spells the successor of `intel` without the s of the package's own name, and so do the pages that it
 # writes: both spellings are one here.
-_PRESENT_COMPILER_NAMES = {
-    "arm": "acfl",
-    "clang": "llvm",
-    "intel": "intel-oneapi-compiler-classic",
-    "intel-oneapi-compilers-classic": "intel-oneapi-compiler-classic",
-    "oneapi": "intel-oneapi-compilers",
-    "rocmcc": "llvm-amdgpu",
+_OLD_COMPILER_NAMES = {
+    "acfl": "arm",
+    "intel-oneapi-compiler-classic": "intel",
+    "intel-oneapi-compilers": "oneapi",
+    "llvm": "clang",
+    "llvm-amdgpu": "rocmcc",
+}
+_PRESENT_COMPILER_NAMES = {old: present for present, old in _OLD_COMPILER_NAMES.items()} | {
+    "intel-oneapi-compilers-classic": "intel-oneapi-compiler-classic"
 }
 
 _WEEKLY = re.compile(r"develop-(\d{4})-(\d\d)-(\d\d)")
 _RELEASE = re.compile(r"v\d+(\.\d+)+")
 _DIGITS = re.compile(r"([0-9]+)")
 _MAX_STEM = 200
+_SPELLED_AS_SPACK_1 = re.compile(r"g4|db0*([89]|[1-9][0-9]+)")
+_BARE_VALUE = re.compile(r"[a-zA-Z0-9,/_.\-\[\]]+")  # what Spack leaves without quotes (`NO_QUOTES_NEEDED`)
 _NEEDS_QUOTES = re.compile(r"[\s'\"\\]")
 
 
@@ -56,6 +64,23 @@ def canonical_compiler(text: str | None) -> tuple[str | None, str | None, str | 
     return (f"{name}@{version}", name, version) if version else (name, name, None)
 
 
+def page_compiler(compiler: str | None, *, is_old: bool) -> str:
+    """Return a compiler as a page spells it, with the names of before Spack 1.0 on an old one.
+
+    Examples
+    --------
+    >>> page_compiler("llvm@14.0.0", is_old=False), page_compiler("llvm@14.0.0", is_old=True)
+    ('llvm@14.0.0', 'clang@=14.0.0')
+    >>> page_compiler(None, is_old=False)
+    'none'
+    """
+    name, at, version = (compiler or "none").partition("@")
+    name = _OLD_COMPILER_NAMES.get(name, name) if is_old else name
+    # A version that begins with `=` cannot be told from one that stands behind `@=`, and `none` is no compiler.
+    equals = (at and is_old) or version.startswith("=") or compiler == "none"
+    return f"{name}@={version}" if equals else f"{name}{at}{version}"
+
+
 def canonical_variant(text: str) -> str:
     """Return a variant with `=` between name and value, also where Spack wrote `:=`, and the value without quotes.
 
@@ -72,6 +97,39 @@ def canonical_variant(text: str) -> str:
     while len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         value = value[1:-1]
     return f"{name.removesuffix(':')}={value}" if equals else text
+
+
+def variant_sign(text: str) -> str:
+    """Return the sign with which a variant is written: `+`, `~`, `=` or `:=`, or nothing where it has none.
+
+    Examples
+    --------
+    >>> variant_sign("~mpi"), variant_sign("languages='c,c++'"), variant_sign("patches:=0b8a3b8")
+    ('~', '=', ':=')
+    """
+    if text.startswith(("+", "~")):
+        return text[0]
+    name, equals, _ = text.partition("=")
+    return ":=" if equals and name.endswith(":") else equals
+
+
+def page_variant(text: str, *, sign: ListSign) -> str:
+    """Return a canonical variant as a page spells it, its value with this sign and in quotes where Spack has them.
+
+    Examples
+    --------
+    >>> page_variant("languages=c,c++", sign="="), page_variant("cuda_arch=70,80", sign=":=")
+    ("languages='c,c++'", 'cuda_arch:=70,80')
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        return text
+    if name.endswith(":"):  # only with `:=` can that be told from the sign
+        sign = ":="
+    if not _BARE_VALUE.fullmatch(value):
+        # In double quotes Spack escapes some characters. What was read has them escaped still.
+        value = f'"{value}"' if "'" in value else f"'{value}'"
+    return f"{name}{sign}{value}"
 
 
 def split_variant(text: str) -> tuple[str, tuple[str, ...]]:
@@ -114,7 +172,22 @@ def split_variants(text: str) -> list[str]:
     >>> split_variants("~mpi cflags='-O2 -g'")
     ['~mpi', 'cflags=-O2 -g']
     """
-    return shlex.split(text)
+    if "'" in text or '"' in text or "\\" in text:
+        return shlex.split(text)
+    return text.split(" ") if text else []  # a hundred times faster
+
+
+def is_spelled_as_spack_1(generation: str) -> bool:
+    """Return whether pages of a generation, or made from a database of it, spell names as Spack does since 1.0.
+
+    Examples
+    --------
+    >>> is_spelled_as_spack_1("g3"), is_spelled_as_spack_1("g4")
+    (False, True)
+    >>> is_spelled_as_spack_1("db7"), is_spelled_as_spack_1("db8")
+    (False, True)
+    """
+    return _SPELLED_AS_SPACK_1.fullmatch(generation) is not None
 
 
 def snapshot_kind(snapshot: str) -> tuple[SnapshotKind, date | None]:

@@ -145,6 +145,12 @@ VARIANTS = Table(
         _HASH,
         Column("variant", "string", "Name of the variant."),
         Column("value", "string", "`true` or `false` for `+name` and `~name`, else one of the comma-separated values."),
+        Column(
+            "sign",
+            "string",
+            "How Spack writes the variant: `+` or `~` of a switch, `=` of a value, `:=` of a list of values (since "
+            "Spack 1.0, before it `=`); empty where the source gives no sign.",
+        ),
     ),
 )
 

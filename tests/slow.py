@@ -39,13 +39,24 @@ def read(pages: Iterable[str]) -> tuple[list[Row], list[Row]]:
                         *(stack, " ".join(map(_quoted, texts)), None),
                     )
                 )
-            for text in texts:
-                variant, values = _parts(text)
-                variants |= {(snapshot, one["hash"], variant, value) for value in values}
+            signs: dict[tuple[str, str], list[str]] = {}
+            for text in one["variants"]:
+                variant, values = _parts(_variant(text))
+                for value in values:
+                    signs.setdefault((variant, value), []).append(_sign(text))
+            variants |= {(snapshot, one["hash"], *pair, min(found, key=_FIRST.index)) for pair, found in signs.items()}
     return (
         sorted(specs, key=lambda row: (row[2], row[0], row[4], row[11] is None, row[11])),
         sorted(variants),
     )
+
+
+_FIRST = [":=", "=", "+", "~", ""]
+
+
+def _sign(text: str) -> str:
+    match = re.match(r"[+~]|[^=]*?(:?=)", text)
+    return (match[1] or match[0]) if match else ""
 
 
 def _compiler(text: str) -> tuple[str | None, str | None, str | None]:

@@ -331,6 +331,14 @@ def test_two_builds_at_once_both_succeed(site: Path, expected: dict[str, bytes],
     assert bytes_of(cs.open_dataset(tmp_path / "dataset")) == expected
 
 
+def test_a_sign_that_is_left_out_changes_no_byte(tmp_path: Path) -> None:
+    found = []
+    for name, variants in (("one", ["x:=a,b", "y=c"]), ("both", ["x:=a,b", "x=a,b", "y=c"])):
+        site = write(tmp_path / name, {("develop", "a"): page("a", specs=[spec(variants=variants)])})
+        found.append(bytes_of(cs.build_dataset(site, out=tmp_path / f"{name}d")))
+    assert found[0] == found[1]
+
+
 def test_a_snapshot_that_shrinks_is_refused_unless_asked_for(two: tuple[Path, Path, Path], tmp_path: Path) -> None:
     dataset, old, new = two
     cs.build_dataset(new, out=dataset)

@@ -190,6 +190,23 @@ def test_nodes_of_version_1_are_read(tmp_path: Path) -> None:
     assert (row["package"], row["compiler"], row["target"]) == ("a", "intel-oneapi-compilers@2024.2.1", "zen4")
 
 
+@pytest.mark.parametrize(("version", "sign"), [("7", "="), ("8", ":="), (9, ":="), ("10", ":=")])
+def test_lists_are_signed_as_the_database_is_old(version: Any, sign: str, tmp_path: Path) -> None:
+    parameters = {"api": "v2", "libs": ["shared", "static"], "patches": ["0b8a3b8c1d2e3f"], "pic": False, "mpi": True}
+    package = PACKAGE | {"parameters": parameters}
+    layout_2(tmp_path / "mirrors/develop", index({A: package}, cached={A}, version=version))
+    dataset = build(tmp_path)
+    assert dataset.variants.select("variant", "value", "sign").collect().rows() == [
+        ("api", "v2", "="),
+        ("libs", "shared", sign),
+        ("libs", "static", sign),
+        ("mpi", "true", "+"),
+        ("patches", "0b8a3b8", sign),
+        ("pic", "false", "~"),
+    ]
+    assert dataset.specs.collect()["variants"].to_list() == ["api=v2 libs=shared,static +mpi patches=0b8a3b8 ~pic"]
+
+
 BROKEN = {"spec": None, "in_buildcache": True}
 
 

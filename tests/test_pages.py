@@ -54,6 +54,7 @@ variants = st.one_of(
     st.builds("{}={}".format, names, names),
     st.builds("{}:={},{}".format, names, names, names),
     st.sampled_from(["patches=0b8a3b8,9c1f2c1", "cflags=-O2 -g", "build_system=cmake", "libs=shared,static,shared"]),
+    st.sampled_from(["x=a", "x:=a", "x:=b,a", "x=b,c", "x", "x=", "x:=", "+x", "~x", "x=true", "x:=false", "x::=a"]),
     st.builds(
         "{}={}{}{}".format,
         names,
@@ -230,10 +231,32 @@ def test_a_second_round_trip_changes_no_byte(demo: cs.Dataset, tmp_path: Path) -
             assert before.read_bytes() == after.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("spelled", "text", "expected"),
+    [
+        (["+x"], "+x", [("x", "true", "+")]),
+        (["~x"], "~x", [("x", "false", "~")]),
+        (["x='a+'"], "x=a+", [("x", "a+", "=")]),
+        (["x:=b,a"], "x=b,a", [("x", "a", ":="), ("x", "b", ":=")]),
+        (["x"], "x", [("x", "", "")]),
+        (["x=a", "x:=a"], "x=a", [("x", "a", ":=")]),
+        (["x:=b,c", "x=a,b"], "x=a,b x=b,c", [("x", "a", "="), ("x", "b", ":="), ("x", "c", ":=")]),
+        (["x=true", "+x"], "+x x=true", [("x", "true", "=")]),
+        (["x", "x="], "x x=", [("x", "", "=")]),
+    ],
+)
+def test_the_sign_of_a_variant_is_kept(spelled: list[str], text: str, expected: list[tuple[str, str, str]]) -> None:
+    # Beside a spec that has the same variants with other signs.
+    found = cs.parse_page(page(specs=[spec(variants=spelled), spec("b" * 32, variants=["x=a,b", "x:=a,c", "~x"])]))
+    assert found.specs["variants"].unique(maintain_order=True).to_list()[0] == text
+    rows = found.variants.filter(hash="a" * 32).select("variant", "value", "sign").rows()
+    assert rows == expected
+
+
 def test_parse_page_gives_the_declared_tables() -> None:
     parsed = cs.parse_page(page(specs=[spec(), spec("b" * 32, stacks=[])]))
     assert (parsed.snapshot, parsed.package, parsed.rejected.height) == ("develop", "zlib", 0)
     assert parsed.specs["stack"].to_list() == ["e4s", "root", None]
-    assert parsed.variants.rows()[0] == ("develop", "a" * 32, "build_system", "cmake")
+    assert parsed.variants.rows()[0] == ("develop", "a" * 32, "build_system", "cmake", "=")
     assert parsed.specs.schema["snapshot_date"] == pl.Date
     assert "zlib in develop" in parsed._repr_html_()

@@ -33,6 +33,7 @@ HOUSE = (
     "dataset lockfile",
     "reading",
     "sizes",
+    "site",
     "build",
     "analysis",
     "plots",

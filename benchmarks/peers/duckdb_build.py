@@ -63,9 +63,11 @@ with words as (
 ),
 sorted as (
     select variants, list_sort(list_distinct([
-        {name: case when text[1] in ('+', '~') then text[2:] else split_part(text, '=', 1) end, text: text}
-        for text in [case when contains(word, ':=') then regexp_replace(word, '^([^=]*):=', '\1=') else word end
-                     for word in words]
+        case when word[1] in ('+', '~') then {name: word[2:], text: word, sign: word[1]}
+             when ends_with(split_part(word, '=', 1), ':')
+             then {name: split_part(word, ':=', 1), text: regexp_replace(word, ':=', '='), sign: ':='}
+             else {name: split_part(word, '=', 1), text: word, sign: '='} end
+        for word in words
     ])) as sorted
     from words
 )
@@ -74,9 +76,9 @@ select
     array_to_string([word.text for word in sorted], ' ') as text,
     flatten([
         case word.text[1]
-            when '+' then [{variant: word.name, value: 'true'}]
-            when '~' then [{variant: word.name, value: 'false'}]
-            else [{variant: word.name, value: value}
+            when '+' then [{variant: word.name, value: 'true', sign: '+'}]
+            when '~' then [{variant: word.name, value: 'false', sign: '~'}]
+            else [{variant: word.name, value: value, sign: word.sign}
                   for value in list_sort(list_distinct(string_split(word.text[length(word.name) + 2:], ',')))]
         end
         for word in sorted

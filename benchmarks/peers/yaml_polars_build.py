@@ -41,7 +41,7 @@ SPECS = {
     "variants": pl.String,
     "size_bytes": pl.Int64,
 }
-VARIANTS = {"snapshot": pl.String, "hash": pl.String, "variant": pl.String, "value": pl.String}
+VARIANTS = {"snapshot": pl.String, "hash": pl.String, "variant": pl.String, "value": pl.String, "sign": pl.String}
 
 Rows = list[tuple[Any, ...]]
 
@@ -55,9 +55,10 @@ def build(folder: Path, out: Path) -> None:
         snapshot = front_matter["categories"][1]
         for spec in front_matter["spec_details"]:
             words = sorted((named(word) for word in set(spec["variants"])), key=lambda word: (word[0], word[2]))
-            specs[snapshot] += spec_rows(front_matter["title"], snapshot, spec, " ".join(text for _, _, text in words))
+            texts = " ".join(text for _, _, text, _ in words)
+            specs[snapshot] += spec_rows(front_matter["title"], snapshot, spec, texts)
             variants[snapshot] += [
-                (snapshot, spec["hash"], name, value) for name, values, _ in words for value in values
+                (snapshot, spec["hash"], name, value, sign) for name, values, _, sign in words for value in values
             ]
     for name, tables, schema, key in (
         ("specs", specs, SPECS, ["package", "hash", "stack"]),
@@ -82,13 +83,14 @@ def spec_rows(package: str, snapshot: str, spec: dict[str, Any], variants: str) 
     return [(*common, *compiler, stack, variants, None) for stack in spec["stacks"]]
 
 
-def named(word: str) -> tuple[str, list[str], str]:
-    """Return the name, the values and the canonical text of one variant."""
+def named(word: str) -> tuple[str, list[str], str, str]:
+    """Return the name, the values, the canonical text and the sign of one variant."""
     if word.startswith(("+", "~")):
-        return word[1:], ["true" if word[0] == "+" else "false"], word
+        return word[1:], ["true" if word[0] == "+" else "false"], word, word[0]
     name, _, values = word.partition("=")
+    sign = ":=" if name.endswith(":") else "="
     name = name.removesuffix(":")
-    return name, values.split(","), f"{name}={values}"
+    return name, values.split(","), f"{name}={values}", sign
 
 
 def main() -> None:

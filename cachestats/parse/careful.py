@@ -13,12 +13,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from cachestats.naming import MAX_NAME
 from cachestats.parse.frontmatter import REPEATED, PageError, read_front_matter, show
 from cachestats.parse.records import RECORDS, PageInfo, Piece, generation
 from cachestats.rejection import Rejection
 from cachestats.sources.base import Page
 
-_MAX_NAME = 200
 _META_LISTS = {
     "compilers": "compiler",
     "oss": "os",
@@ -228,12 +228,12 @@ def _no_details(front_matter: dict[str, Any]) -> PageError:
 
 
 def _text(value: object, place: str, what: str, num_specs: int | None) -> str:
-    if isinstance(value, str) and _is_text(value) and len(value) <= _MAX_NAME:
+    if isinstance(value, str) and _is_text(value) and len(value) <= MAX_NAME:
         return value
     raise PageError(
         place.partition("[")[0],
         place,
-        f"expected {what}, text of 1 to {_MAX_NAME} characters, found {show(value)}",
+        f"expected {what}, text of 1 to {MAX_NAME} characters, found {show(value)}",
         "write the page again, or put the name in quotes",
         num_specs,
     )

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from cachestats import naming
 from cachestats.parse.nodes import Node, compiler, dependencies, parse_node, variants
 from cachestats.parse.records import DEPENDENCY_RECORDS, RECORDS, PageInfo, Piece
 from cachestats.rejection import Rejection
@@ -64,6 +65,8 @@ def read_index(data: bytes | bytearray, *, origin: str, snapshot: str, stack: st
 class _Reader:
     def __init__(self, database: _Database, origin: str, snapshot: str, stack: str) -> None:
         self.database, self.origin, self.snapshot, self.stack = database, origin, snapshot, stack
+        self.generation = f"db{database.version}"
+        self.list_sign: naming.ListSign = ":=" if naming.is_spelled_as_spack_1(self.generation) else "="
         self.findings: list[Rejection] = []
         # Thousands of specs have the same few compilers and build tools.
         self.look_up = lru_cache(_NODES_KEPT)(self._look_up)
@@ -92,8 +95,7 @@ class _Reader:
                 records.add(self._row(page, position, key, node))
                 for edge in self._edges(key, node):
                     edges.add(edge)
-        generation = f"db{version}"
-        pages = [PageInfo(self.origin, name, generation, counts[page]) for name, page in packages.items()]
+        pages = [PageInfo(self.origin, name, self.generation, counts[page]) for name, page in packages.items()]
         return Piece(
             self.snapshot, pages, records.table(), self.findings, dependencies=edges.table(), is_part_of_stacks=True
         )
@@ -110,7 +112,7 @@ class _Reader:
             "compiler": compiler(node, self.look_up),
             "size_bytes": None,
             "stacks": [self.stack],
-            "variants": variants(node),
+            "variants": variants(node, list_sign=self.list_sign),
         }
 
     def _edges(self, key: str, node: Node) -> Iterator[dict[str, Any]]:

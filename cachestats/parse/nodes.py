@@ -114,8 +114,10 @@ def compiler(node: Node, look_up: Callable[[str], Node | None]) -> str | None:
     return None
 
 
-def variants(node: Node) -> list[str]:
+def variants(node: Node, *, list_sign: naming.ListSign = "=") -> list[str]:
     """Return the variants of a node as the site's pages spell them, in canonical order.
+
+    `list_sign` stands between the name of a variant and a list of values: `:=` since Spack 1.0.
 
     Examples
     --------
@@ -124,13 +126,13 @@ def variants(node: Node) -> list[str]:
     >>> variants(parse_node({"name": "zlib", "version": "1.3", "arch": arch, "parameters": parameters}))
     ['libs=shared,static', '~pic', '+shared']
     """
-    spelled = [_variant(name, value) for name, value in node.parameters.items() if name not in _FLAGS]
-    return sorted(spelled, key=lambda text: (naming.split_variant(text)[0], text))
+    return [_variant(name, value, list_sign) for name, value in sorted(node.parameters.items()) if name not in _FLAGS]
 
 
-def _variant(name: str, value: Any) -> str:
+def _variant(name: str, value: Any, list_sign: naming.ListSign) -> str:
     if isinstance(value, bool):
         return f"{'+' if value else '~'}{name}"
     if isinstance(value, list):
-        value = ",".join(str(part)[:_PATCH_LENGTH] if name == "patches" else str(part) for part in value)
+        values = (str(part)[:_PATCH_LENGTH] if name == "patches" else str(part) for part in value)
+        return f"{name}{list_sign}{','.join(values)}"
     return f"{name}={value}"

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,18 @@ from cachestats.rejection import Rejection
 from cachestats.schema import DEPENDENCIES, SPECS, TABLES, VARIANTS, Table
 
 _SPECS_AT_ONCE = 1 << 16
+
+# Where a spec has one value of a variant twice, with different signs, the first of these is kept.
+_SIGNS = (":=", "=", "+", "~", "")
+
+T = TypeVar("T")
+
+
+class _Variant(NamedTuple):
+    """One variant: its canonical text, and the sign with which it was written."""
+
+    text: str
+    sign: str
 
 
 @dataclass(frozen=True)
@@ -319,9 +332,9 @@ class _Snapshot:
         self.records = records
 
     def tables(self) -> tuple[pa.Table, pa.Table]:
-        owners, variants, ranked = self._listed("variants", naming.canonical_variant, _variant_order)
-        text = self._joined(owners, variants, ranked)
-        return self._specs(text), self._variants(owners, variants, ranked)
+        owners, codes, variants = self._listed("variants", _variant, _variant_order)
+        text = self._joined(owners, codes, variants)
+        return self._specs(text), self._variants(owners, codes, variants)
 
     def _specs(self, variants: pa.Array) -> pa.Table:
         owners, codes, stacks = self._with_null(*self._listed("stacks", str, str))
@@ -345,22 +358,29 @@ class _Snapshot:
         columns["snapshot_date"] = pa.array([kind_date], pa.date32()).take(pa.array(np.zeros(length, np.int64)))
         return _table(SPECS, columns)
 
-    def _variants(self, owners: Codes, codes: Codes, variants: list[str]) -> pa.Table:
+    def _variants(self, owners: Codes, codes: Codes, variants: list[_Variant]) -> pa.Table:
         """Return a row for every value of every variant, sorted by hash."""
         hashes = self._column("hash")
         by_hash = pc.sort_indices(hashes).to_numpy()
-        split = [naming.split_variant(text) for text in variants]
-        pairs = sorted({(name, value) for name, values in split for value in values})
-        rows = list(_variant_rows(owners, codes, split, pairs, by_hash))
+        settings = [_settings(variant) for variant in variants]
+        distinct = sorted({setting for of_variant in settings for setting in of_variant})
+        rows = list(_variant_rows(owners, codes, settings, distinct, by_hash))
         owner = np.concatenate([part for part, _ in rows]) if rows else np.empty(0, np.int32)
-        pair = np.concatenate([part for _, part in rows]) if rows else np.empty(0, np.int32)
+        setting = np.concatenate([part for _, part in rows]) if rows else np.empty(0, np.int32)
+        # A setting that no spec was left with must not stand in the dictionaries: the file would tell of it.
+        is_used = np.bincount(setting, minlength=len(distinct)) > 0
+        if not is_used.all():
+            distinct = [one for one, used in zip(distinct, is_used.tolist(), strict=True) if used]
+            setting = (np.cumsum(is_used) - 1)[setting]
+        settings_of_rows = pa.array(setting)
         return _table(
             VARIANTS,
             {
                 "snapshot": _constant(self.snapshot, len(owner)),
                 "hash": pa.DictionaryArray.from_arrays(owner, hashes.take(pa.array(by_hash))),
-                "variant": _coded([name for name, _ in pairs]).take(pa.array(pair)),
-                "value": _coded([value for _, value in pairs]).take(pa.array(pair)),
+                "variant": _coded([one.name for one in distinct]).take(settings_of_rows),
+                "value": _coded([one.value for one in distinct]).take(settings_of_rows),
+                "sign": _coded([_SIGNS[one.sign] for one in distinct]).take(settings_of_rows),
             },
         )
 
@@ -368,8 +388,8 @@ class _Snapshot:
         return _chunk(self.records.column(name))
 
     def _listed(
-        self, name: str, canonical: Callable[[str], str], order: Callable[[str], Any]
-    ) -> tuple[Codes, Codes, list[str]]:
+        self, name: str, canonical: Callable[[str], T], order: Callable[[T], Any]
+    ) -> tuple[Codes, Codes, list[T]]:
         """Return, for a list column, the spec and the code of each distinct entry, in order, and the names coded."""
         lists = self._column(name)
         lengths = pc.list_value_length(lists).to_numpy()
@@ -377,8 +397,8 @@ class _Snapshot:
         values = lists.flatten()
         spelled = [canonical(text) for text in values.dictionary.to_pylist()]
         names = sorted(set(spelled), key=order)
-        code = {text: position for position, text in enumerate(names)}
-        codes = np.array([code[text] for text in spelled], np.int64)[values.indices.to_numpy()]
+        code = {one: position for position, one in enumerate(names)}
+        codes = np.array([code[one] for one in spelled], np.int64)[values.indices.to_numpy()]
         return *distinct_pairs(owners, codes, len(names)), names
 
     def _with_null(self, owners: Codes, codes: Codes, names: list[str]) -> tuple[Codes, pa.Array, list[str]]:
@@ -389,23 +409,45 @@ class _Snapshot:
         all_codes = np.concatenate([codes, np.full(len(without), -1)])[order].astype(np.int32)
         return all_owners[order], pa.array(all_codes, mask=all_codes < 0), names
 
-    def _joined(self, owners: Codes, codes: Codes, variants: list[str]) -> pa.Array:
+    def _joined(self, owners: Codes, codes: Codes, variants: list[_Variant]) -> pa.Array:
         """Return the variants of each spec as one string."""
+        texts = list(dict.fromkeys(variant.text for variant in variants))
+        if len(texts) < len(variants):  # some are written with two signs, which the text does not tell
+            code = {text: position for position, text in enumerate(texts)}
+            without_sign = np.array([code[variant.text] for variant in variants], np.int64)
+            owners, codes = distinct_pairs(owners, without_sign[codes], len(texts))
         offsets = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(self.records)))])
-        words = pa.array([naming.quote_variant(text) for text in variants], pa.string())
+        words = pa.array([naming.quote_variant(text) for text in texts], pa.string())
         return pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), words.take(pa.array(codes))), " ")
 
 
+class _Setting(NamedTuple):
+    """A variant and one of its values, and the place in `_SIGNS` of the sign between them."""
+
+    name: str
+    value: str
+    sign: int
+
+
+def _settings(variant: _Variant) -> list[_Setting]:
+    name, values = naming.split_variant(variant.text)
+    return [_Setting(name, value, _SIGNS.index(variant.sign)) for value in values]
+
+
 def _variant_rows(
-    owners: Codes, codes: Codes, split: list[tuple[str, tuple[str, ...]]], pairs: list[tuple[str, str]], order: Codes
+    owners: Codes, codes: Codes, settings: list[list[_Setting]], distinct: list[_Setting], order: Codes
 ) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
-    """Yield, for the specs in the order given, their places in it and their distinct pairs of variant and value.
+    """Yield, for the specs in the order given, their places in it and their distinct settings, a value once.
 
     Some specs at a time: over all of `develop` the steps in between would take more memory than everything else.
     """
-    rank = {pair: code for code, pair in enumerate(pairs)}
-    counts = np.array([len(values) for _, values in split], np.int64)
-    flat = np.array([rank[name, value] for name, values in split for value in values], np.int64)
+    rank = {setting: code for code, setting in enumerate(distinct)}
+    counts = np.array([len(of_variant) for of_variant in settings], np.int64)
+    flat = np.array([rank[setting] for of_variant in settings for setting in of_variant], np.int64)
+    # Settings that differ by their sign only follow on each other, the sign to keep first.
+    is_other_sign = np.array([False, *(one[:2] == other[:2] for one, other in pairwise(distinct))])
+    differs_by_sign = is_other_sign.any()
+    pair = np.cumsum(~is_other_sign)
     first_value = np.cumsum(counts) - counts
     lengths = np.bincount(owners, minlength=len(order))
     first = np.cumsum(lengths) - lengths
@@ -414,12 +456,19 @@ def _variant_rows(
         of_specs = codes[ranges(first[specs], lengths[specs])]
         places = np.repeat(np.arange(place, place + len(specs)), lengths[specs])
         values = flat[ranges(first_value[of_specs], counts[of_specs])]
-        owner, pair = distinct_pairs(np.repeat(places, counts[of_specs]), values, len(pairs))
-        yield owner.astype(np.int32), pair.astype(np.int32)
+        owner, setting = distinct_pairs(np.repeat(places, counts[of_specs]), values, len(distinct))
+        if differs_by_sign:
+            is_first = np.append(True, (np.diff(owner) > 0) | (np.diff(pair[setting]) > 0))[: len(owner)]
+            owner, setting = owner[is_first], setting[is_first]
+        yield owner.astype(np.int32), setting.astype(np.int32)
 
 
-def _variant_order(text: str) -> tuple[str, str]:
-    return naming.split_variant(text)[0], text
+def _variant(text: str) -> _Variant:
+    return _Variant(naming.canonical_variant(text), naming.variant_sign(text))
+
+
+def _variant_order(variant: _Variant) -> tuple[str, str, str]:
+    return naming.split_variant(variant.text)[0], variant.text, variant.sign
 
 
 def _encoded(column: pa.DictionaryArray, canonical: Callable[[str], str | None] = str) -> pa.DictionaryArray:

@@ -1,0 +1,393 @@
+"""A dataset written back as the pages of the cache site.
+
+    DIR/
+      _cache/<snapshot>/<package>/specs.md   a page for each package of each snapshot
+      _data/tags.yaml                        the snapshots and their stacks
+      api/data.json                          what each page sums up
+      .cachestats-site/pages.txt             the pages that an export wrote: no others are ever removed
+
+Every file is written beside its place and renamed into it, and a page that would not change is left alone. The list of
+pages is written before them: an export that was killed leaves whole files only, and the next one finishes its work.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
+from urllib.parse import quote
+
+import filelock
+import yaml
+
+from cachestats import naming
+from cachestats.dataset import Dataset, reported
+from cachestats.errors import BusyError, DatasetError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_STATE = ".cachestats-site"
+_PAGES = f"{_STATE}/pages.txt"
+
+# The list of pages tells what to remove, so a line of it that an export cannot have written is passed over.
+_OWN_PAGE = re.compile(r"_cache/[^./][^/]*/[^./][^/]*/specs\.md")
+_NEEDS_NO_ESCAPE = re.compile(r"[A-Za-z0-9_.+-]+")
+
+
+def export_site(dataset: Dataset, out: str | os.PathLike[str]) -> int:
+    """Write a dataset as pages of the cache site and return their number.
+
+    Built from these pages again, a dataset has the same `specs` and `variants`, byte for byte; one that was built from
+    the indices that the site's pages are made from gives these pages, byte for byte. A page has the present form, and
+    compilers as its snapshot has them: `gcc@=13.2.0` in those from before Spack 1.0, and in one that has pages of both.
+
+    Beside the pages there are `_data/tags.yaml`, as the site has it, and `api/data.json`, the list that the site's own
+    template makes of its pages: the same keys, values and order, and white space of our own. Its `rel` is where the
+    site shows the page.
+
+    Names go into paths percent-encoded where they hold anything but letters, digits, `-`, `.` and `_`, so none leads
+    out of the folder; in the page they stand as they are.
+
+    Parameters
+    ----------
+    dataset
+        The dataset.
+    out
+        The folder to write to: a new or empty one, or that of an earlier export, which is brought up to date. Pages
+        that an earlier export wrote and this one does not are removed; other files are left alone.
+
+    Raises
+    ------
+    DatasetError
+        If the folder holds anything else or cannot be written, the dataset cannot be read, or the name of a package or
+        snapshot is empty or longer than a page may have it.
+    BusyError
+        If another process is exporting to the folder.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> cs.export_site(ds, tmp / "site")
+    3
+    >>> (tmp / "site/_cache/develop/py-propcache/specs.md").read_text().splitlines()[1]
+    'title: "py-propcache"'
+    """
+    if not os.fspath(out):
+        raise DatasetError("expected a folder to write to, found an empty path", hint="give '.' for this one")
+    snapshots = _snapshots(dataset)
+    packages = {snapshot.name: _packages(snapshot) for snapshot in snapshots}
+    pages = {_path(snapshot, package) for snapshot, names in packages.items() for package in names}
+    stacks = {}
+    with reported(Path(out)), _Folder(Path(out), pages) as folder:
+        with folder.replaced("api/data.json") as file:
+            before = b"[\n"
+            for snapshot in sorted(snapshots, key=lambda snapshot: f"{naming.file_stem(snapshot.name)}/"):
+                frame = _specs(snapshot)
+                stacks[snapshot.name] = sorted(frame["stack"].explode().drop_nulls().unique())
+                found = {}
+                for page in _Pages(snapshot, frame):
+                    folder.write(path := _path(snapshot.name, page.package), page.text.encode())
+                    found[path] = page.entry
+                for path in sorted(found):
+                    file.write(before + json.dumps(found[path]).encode())
+                    before = b",\n"
+            file.write(b"\n]\n" if pages else b"[]\n")
+        with folder.replaced("_data/tags.yaml") as file:
+            tags = [{"name": name, "stacks": stacks[name]} for name in sorted(stacks, key=_tag_order)]
+            file.write(yaml.safe_dump(tags).encode())
+    return len(pages)
+
+
+class _Snapshot(NamedTuple):
+    """A snapshot, its files, and whether its pages have the compilers of before Spack 1.0."""
+
+    name: str
+    specs: Path
+    variants: Path
+    has_old_compilers: bool
+
+
+class _Page(NamedTuple):
+    """The text of one page, and its entry in `api/data.json`."""
+
+    package: str
+    text: str
+    entry: dict[str, Any]
+
+
+class _Pages:
+    """The pages of one snapshot, in the order of their packages."""
+
+    def __init__(self, snapshot: _Snapshot, frame: pl.DataFrame) -> None:
+        self.snapshot, self.frame = snapshot, frame
+        self.category = snapshot.name if naming.snapshot_kind(snapshot.name)[0] != "other" else _quoted(snapshot.name)
+        # Thousands of specs have the same few compilers and variants.
+        self.compilers: dict[str | None, str] = {}
+        self.variants: dict[tuple[str, str | None], list[str]] = {}
+        self.spellings: dict[str, _Spelling] = {}
+
+    def __iter__(self) -> Iterator[_Page]:
+        specs = self.frame.drop("package")
+        start = 0
+        for run in self.frame["package"].rle():
+            # Only those of one page are Python's own objects at a time.
+            rows = specs.slice(start, run["len"]).rows()
+            start += run["len"]
+            yield self._page(run["value"], [self._spec(*row) for row in rows])
+
+    def _page(self, package: str, specs: list[dict[str, Any]]) -> _Page:
+        stacks = sorted(Counter(stack for spec in specs for stack in spec["stacks"]).items())
+        meta = {
+            "compilers": sorted({spec["compiler"] for spec in specs}),
+            "num_specs": len(specs),
+            "num_specs_by_stack": dict(stacks),
+            "oss": sorted({spec["os"] for spec in specs}),
+            "platforms": sorted({spec["platform"] for spec in specs}),
+            "stacks": [stack for stack, _ in stacks],
+            "targets": sorted({spec["target"] for spec in specs}),
+            "versions": sorted({spec["versions"][0] for spec in specs}),
+        }
+        text = (
+            f"---\ntitle: {_quoted(package)}\nlayout: cache\ncategories: [package, {self.category}]\n"
+            f"meta: {json.dumps(meta)}\nspec_details: {json.dumps(specs)}\n---"
+        )
+        keys = ("versions", "compilers", "oss", "platforms", "targets", "stacks", "num_specs", "num_specs_by_stack")
+        entry = {
+            "uid": package,
+            "tag": self.snapshot.name,
+            "url": f"https://packages.spack.io/package.html?name={quote(package, safe='')}",
+            "rel": f"package/{quote(_folder_of(self.snapshot.name, package))}/specs/",
+            **{key: meta[key] for key in keys},
+        }
+        return _Page(package, text, entry)
+
+    def _spec(
+        self,
+        hash_: str,
+        os_: str,
+        platform: str,
+        target: str,
+        version: str,
+        compiler: str | None,
+        size_bytes: int | None,
+        variants: str,
+        stacks: list[str],
+        lists: str | None,
+    ) -> dict[str, Any]:
+        if compiler not in self.compilers:
+            self.compilers[compiler] = naming.page_compiler(compiler, is_old=self.snapshot.has_old_compilers)
+        if (variants, lists) not in self.variants:
+            self.variants[variants, lists] = self._page_variants(variants, lists)
+        return {
+            "compiler": self.compilers[compiler],
+            "hash": hash_,
+            "os": os_,
+            "platform": platform,
+            "size": "-" if size_bytes is None else str(size_bytes),
+            "stacks": stacks,
+            "target": target,
+            "variants": self.variants[variants, lists],
+            "versions": [version],
+        }
+
+    def _page_variants(self, text: str, lists: str | None) -> list[str]:
+        """Return the variants of a spec as a page spells them; `lists` are the rows that have `:=`, as JSON."""
+        listed = {(row["variant"], row["value"]) for row in json.loads(f"[{lists or ''}]")}
+        spelled = []
+        for variant in naming.split_variants(text):
+            spelling = self.spellings.get(variant) or self.spellings.setdefault(variant, _spelling(variant))
+            spelled.append(spelling.as_list if listed.issuperset(spelling.rows) else spelling.as_value)
+        return spelled
+
+
+class _Spelling(NamedTuple):
+    """A variant, as the rows (variant, value) that it makes, and as a page spells it with `:=` and with `=`."""
+
+    rows: list[tuple[str, str]]
+    as_list: str
+    as_value: str
+
+
+def _spelling(variant: str) -> _Spelling:
+    name, values = naming.split_variant(variant)
+    spelled = (naming.page_variant(variant, sign=":="), naming.page_variant(variant, sign="="))
+    return _Spelling([(name, value) for value in values], *spelled)
+
+
+class _Folder:
+    """The folder of an export, which one process writes at a time."""
+
+    def __init__(self, path: Path, pages: set[str]) -> None:
+        self.path, self.pages = path, pages
+        self._lock = filelock.FileLock(path / _STATE / "lock")
+
+    def __enter__(self) -> Self:
+        self._refuse_foreign()
+        (self.path / _STATE).mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise BusyError(
+                f"another process is exporting to {self.path}",
+                hint="try again once it is done, or write to another folder",
+            ) from None
+        try:
+            self.before = self._listed()
+            self._list(self.pages | self.before)
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                for name in self.before - self.pages:
+                    self._remove(self.path / name)
+                self._list(self.pages)
+        finally:
+            self._lock.release()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file, unless it has these bytes already."""
+        with suppress(FileNotFoundError), open(self.path / name, "rb") as file:
+            if file.read() == data:
+                return
+        with self.replaced(name) as file:
+            file.write(data)
+
+    @contextmanager
+    def replaced(self, name: str) -> Iterator[IO[bytes]]:
+        """Give a file to write to, and put it into its place once it is whole."""
+        folder, _, file_name = name.rpartition("/")
+        unfinished, target = f"{self.path}/{_STATE}/{file_name}", f"{self.path}/{name}"
+        with open(unfinished, "wb") as file:
+            yield file
+        os.makedirs(f"{self.path}/{folder}", exist_ok=True)
+        os.replace(unfinished, target)
+
+    def _refuse_foreign(self) -> None:
+        if not self.path.exists() or (self.path / _PAGES).exists():
+            return
+        if others := sorted(path.name for path in self.path.iterdir() if path.name != _STATE):
+            raise DatasetError(
+                f"expected an empty folder or an export of pages, found {self.path} with {others[0]} in it",
+                hint="give another folder to write to",
+            )
+
+    def _listed(self) -> set[str]:
+        try:
+            lines = (self.path / _PAGES).read_text("utf-8", "replace").splitlines()
+        except FileNotFoundError:
+            return set()
+        return {line for line in lines if _OWN_PAGE.fullmatch(line)}
+
+    def _list(self, pages: set[str]) -> None:
+        with self.replaced(_PAGES) as file:
+            file.write("".join(f"{page}\n" for page in sorted(pages)).encode())
+
+    def _remove(self, page: Path) -> None:
+        page.unlink(missing_ok=True)
+        with suppress(OSError):  # there is something else in the folder
+            page.parent.rmdir()
+            page.parent.parent.rmdir()
+
+
+def _snapshots(dataset: Dataset) -> list[_Snapshot]:
+    """Return the snapshots of a dataset."""
+    names = sorted(dataset.manifest["snapshots"])
+    generations = dict(dataset.snapshots.select("snapshot", "generation").collect().iter_rows())
+    return [
+        _Snapshot(name, specs, variants, not _is_spelled_as_spack_1(generations[name]))
+        for name, specs, variants in zip(names, dataset.files("specs"), dataset.files("variants"), strict=True)
+    ]
+
+
+def _is_spelled_as_spack_1(generations: str) -> bool:
+    return all(map(naming.is_spelled_as_spack_1, generations.split("+")))
+
+
+def _packages(snapshot: _Snapshot) -> list[str]:
+    """Return the packages of a snapshot, all of whose pages can be read again."""
+    import polars as pl
+
+    frame = _collected(snapshot, pl.scan_parquet(snapshot.specs, glob=False).select("package").unique())
+    packages = sorted(frame["package"])
+    for what, name in (("snapshot", snapshot.name), *(("package", package) for package in packages)):
+        if not 0 < len(name) <= naming.MAX_NAME:
+            raise DatasetError(
+                f"expected the name of a {what} of 1 to {naming.MAX_NAME} characters, found {name[:40]!r} "
+                f"with {len(name)} in {snapshot.name[:40]}",
+                hint="mend the source that it comes from, and build the dataset again",
+            )
+    return packages
+
+
+def _specs(snapshot: _Snapshot) -> pl.DataFrame:
+    """Return the specs of a snapshot, one a row, with their stacks and, as JSON, their variants that have `:=`."""
+    import polars as pl
+
+    lists = (
+        pl.scan_parquet(snapshot.variants, glob=False)
+        .filter(pl.col("sign") == ":=")
+        .group_by("hash")
+        .agg(lists=pl.struct("variant", "value").struct.json_encode().str.join(","))
+    )
+    specs = (
+        pl.scan_parquet(snapshot.specs, glob=False)
+        .group_by("package", "hash", maintain_order=True)
+        .agg(
+            pl.first("os", "platform", "target", "version", "compiler", "size_bytes", "variants"),
+            pl.col("stack").drop_nulls(),
+        )
+        .join(lists, on="hash", how="left", maintain_order="left")
+    )
+    return _collected(snapshot, specs)
+
+
+def _collected(snapshot: _Snapshot, frame: pl.LazyFrame) -> pl.DataFrame:
+    from polars.exceptions import PolarsError
+
+    try:
+        return frame.collect()
+    except (OSError, PolarsError) as error:
+        raise DatasetError(
+            f"expected whole Parquet files of {snapshot.name}, found one that cannot be read: {error}",
+            hint="build the dataset again",
+        ) from error
+
+
+def _path(snapshot: str, package: str) -> str:
+    """Return where the page of a package stands."""
+    return f"_cache/{_folder_of(snapshot, package)}/specs.md"
+
+
+def _folder_of(snapshot: str, package: str) -> str:
+    return f"{naming.file_stem(snapshot)}/{naming.file_stem(package)}"
+
+
+def _quoted(name: str) -> str:
+    """Return a name in double quotes, as YAML reads it."""
+    if _NEEDS_NO_ESCAPE.fullmatch(name):
+        return f'"{name}"'
+    return yaml.safe_dump(name, default_style='"', width=math.inf).rstrip("\n")
+
+
+def _tag_order(snapshot: str) -> tuple[int, int, naming.NaturalKey]:
+    """Return the place of a snapshot in `_data/tags.yaml`: `develop`, releases by version, the newest week first."""
+    kind, day = naming.snapshot_kind(snapshot)
+    return (
+        ("rolling", "release", "weekly", "other").index(kind),
+        -day.toordinal() if day else 0,
+        naming.natural_key(snapshot),
+    )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cachestats.analysis.coverage import coverage, coverage_matrix
-    from cachestats.build import build_dataset, update_dataset
+    from cachestats.build import build_dataset
     from cachestats.dataset import Dataset, export_table, open_dataset
     from cachestats.errors import CachestatsError
     from cachestats.lockfile import read_lockfile
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from cachestats.plots.saving import save_plot
     from cachestats.schema import data_dictionary
     from cachestats.site import export_site
+    from cachestats.sources.storage import Network
+    from cachestats.update import update_dataset
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "CachestatsError": "errors",
     "Dataset": "dataset",
+    "Network": "sources.storage",
     "ParsedPage": "parse.page",
     "build_dataset": "build",
     "coverage": "analysis.coverage",
@@ -42,12 +45,13 @@ _HOMES = {
     "plot_coverage": "plots.coverage",
     "read_lockfile": "lockfile",
     "save_plot": "plots.saving",
-    "update_dataset": "build",
+    "update_dataset": "update",
 }
 
 __all__ = [
     "CachestatsError",
     "Dataset",
+    "Network",
     "ParsedPage",
     "build_dataset",
     "coverage",

@@ -1,46 +1,48 @@
-"""From sources to a dataset: read, put each snapshot together, check, and publish them all at once.
-
-`build_dataset` reads everything and replaces the snapshots that it found. `update_dataset` reads what changed since and
-puts it into their tables: that needs the table `documents`, which says what was read and how it looked then.
-"""
+"""From sources to a dataset: read, put each snapshot together, check, and publish them all at once."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachestats import __version__
 from cachestats.dataset import Dataset, Writer, open_dataset
-from cachestats.errors import ArgumentError, DatasetError, RejectedError, ShrinkError
+from cachestats.documents import Document, Documents, to_table
+from cachestats.errors import ArgumentError, RejectedError, ShrinkError
 from cachestats.naming import ROOT_STACK, counted, file_stem, snapshot_kind, snapshot_order
 from cachestats.parse.tables import flatten, merge
-from cachestats.reading import Document, Progress, Reading, Workers, load_piece, read_sources
-from cachestats.rejection import Rejection, to_table
+from cachestats.reading import Reading, load_piece, read_sources
+from cachestats.rejection import FAILURES, Rejection
+from cachestats.rejection import to_table as rejected_table
 from cachestats.schema import DOCUMENTS, SCHEMA_VERSION, SNAPSHOTS, TABLES
-from cachestats.sizes import Sizes
-from cachestats.sources import Choice, Given, Known, Network, Source, is_address, open_sources, plain_address
+from cachestats.sizes import NO_SIZE, Sizes
+from cachestats.sources import (
+    Choice,
+    Given,
+    Known,
+    Network,
+    Source,
+    is_address,
+    open_sources,
+    plain_address,
+    source_name,
+)
 from cachestats.targets import archspec_version, targets_table
-
-if TYPE_CHECKING:
-    import polars as pl
+from cachestats.workers import Progress, Workers
 
 logger = logging.getLogger(__name__)
 
 _BY_SNAPSHOT = tuple(name for name, table in TABLES.items() if table.by_snapshot)
-
-_ACROSS_PAGES = frozenset({"duplicate-hash", "second-page"})
-"""Rules that more than one page has a part in."""
 
 
 def build_dataset(
@@ -51,14 +53,10 @@ def build_dataset(
     allow_shrink: bool = False,
     max_rejected: float = 0.01,
     sizes: bool = False,
-    allow_hosts: Iterable[str] = (),
-    signed: bool = False,
-    timeout: float = 60.0,
-    retries: int = 5,
+    network: Network | None = None,
     threads: int | None = None,
     wait: float = 600.0,
     progress: Progress | None = None,
-    received: Callable[[int], None] | None = None,
 ) -> Dataset:
     """Read pages of the cache site, or indices of build caches, into a dataset and return it.
 
@@ -86,22 +84,15 @@ def build_dataset(
     sizes
         Read the sizes of binaries as well, from mirrors of layout 3: one small file for each spec. A build that is
         killed goes on where it was.
-    allow_hosts
-        Hosts that servers may redirect to, and that catalogues may lead to, beside their own.
-    signed
-        Sign requests to S3 with the credentials that AWS's tools would find; by default they are anonymous.
-    timeout
-        Seconds to wait for a server to answer, or to go on.
-    retries
-        How often to try again, after a pause that doubles, when a server is busy or a connection breaks.
+    network
+        How to deal with servers; a `cachestats.Network`.
     threads
         Number of worker threads; by default one for each CPU this process may use. Does not change the result.
     wait
         Seconds to wait for another process that is writing the same dataset.
     progress
-        Wraps the iterables that are worked through, for a progress bar, such as `tqdm.tqdm`.
-    received
-        Called with the number of bytes of each piece that a source sent.
+        Wraps the iterables that are worked through, for a progress bar, such as `tqdm.tqdm`; with `sizes` also in
+        other threads.
 
     Raises
     ------
@@ -125,107 +116,20 @@ def build_dataset(
     >>> ds.manifest["tables"]["specs"]
     524
     """
-    threads = _checked(max_rejected, threads)
-    choice = Choice(tuple(snapshots), tuple(stacks))
-    network = Network(timeout, retries, tuple(allow_hosts), signed, received)
-    readers = open_sources([Given(os.fspath(source), choice) for source in sources], network)
+    threads = checked_threads(threads, max_rejected)
+    choice, network = Choice(tuple(snapshots), tuple(stacks)), network or Network()
     with Writer(out, wait=wait) as writer, ThreadPoolExecutor(threads) as pool:
-        build = _Build(writer, Workers(pool, threads, progress), _described(readers, network, sizes, writer.path))
-        build.read(list(readers))
+        given = [Given(os.fspath(source), choice, network, sizes) for source in sources]
+        readers = open_sources(named(given, writer))
+        build = Build(writer, Workers(pool, threads, progress), readers)
+        build.read()
         build.check(max_rejected=max_rejected, allow_shrink=allow_shrink)
         build.publish()
     return open_dataset(out)
 
 
-def update_dataset(
-    path: str | os.PathLike[str],
-    *sources: str | os.PathLike[str],
-    prune: bool = False,
-    look_again: bool = False,
-    snapshots: Iterable[str] = (),
-    stacks: Iterable[str] = (),
-    allow_shrink: bool = False,
-    max_rejected: float = 0.01,
-    sizes: bool = False,
-    allow_hosts: Iterable[str] = (),
-    signed: bool = False,
-    timeout: float = 60.0,
-    retries: int = 5,
-    threads: int | None = None,
-    wait: float = 600.0,
-    progress: Progress | None = None,
-    received: Callable[[int], None] | None = None,
-) -> pl.DataFrame:
-    """Bring a dataset up to date with its sources, and return what came, changed and went.
-
-    Only what changed is read: a page whose size or date is another one, and then only if its content is; an index
-    whose checksum or entity tag is another one. What is gone from a source stays in the dataset, unless `prune` says
-    otherwise. Nothing is written where nothing changed.
-
-    Parameters
-    ----------
-    path
-        The dataset's folder.
-    *sources
-        Sources to look at, which the dataset remembers from then on; by default those it remembers, with the
-        `snapshots`, `stacks`, `sizes`, `allow_hosts` and `signed` that they were given with.
-    prune
-        Drop what is gone from the sources.
-    look_again
-        Look also at weekly snapshots and releases that were read from a server: they do not change once they are
-        published, so it is not asked about them again.
-    snapshots, stacks, allow_shrink, max_rejected, sizes, allow_hosts, signed, timeout, retries
-        As in `build_dataset`.
-    threads, wait, progress, received
-        As in `build_dataset`.
-
-    Returns
-    -------
-    One row per snapshot in which something came, changed or went, the newest last: `snapshot, change` (`came`,
-    `changed`, `went`, or `kept` where something is gone from the source and not from the dataset), `files_came,
-    files_changed, files_went` (pages and indices), `specs_added, specs_removed, num_specs`.
-
-    Raises
-    ------
-    DatasetError
-        If there is no dataset at `path`, or it remembers no sources and none is given.
-    SourceError, RejectedError, ShrinkError, ArgumentError, BusyError
-        As `build_dataset` does.
-
-    Examples
-    --------
-    >>> import cachestats as cs
-    >>> ds = cs.build_dataset("data/_cache", out=tmp / "dataset")
-    >>> cs.update_dataset(ds.path).height
-    0
-    """
-    import polars as pl
-
-    threads = _checked(max_rejected, threads)
-    dataset = open_dataset(path)
-    choice = Choice(tuple(snapshots), tuple(stacks))
-    network = Network(timeout, retries, tuple(allow_hosts), signed, received)
-    given = _given(dataset, [os.fspath(source) for source in sources], choice)
-    if not sources:
-        remembered = dataset.manifest["sources"].values()
-        hosts = {host for source in remembered for host in source["allow_hosts"]}
-        is_signed = signed or any(source["signed"] for source in remembered)
-        sizes = sizes or any(source["sizes"] for source in remembered)
-        network = replace(network, allow_hosts=(*network.allow_hosts, *sorted(hosts)), signed=is_signed)
-    readers = open_sources(given, network)
-    with Writer(path, wait=wait) as writer, ThreadPoolExecutor(threads) as pool:
-        build = _Build(writer, Workers(pool, threads, progress), _described(readers, network, sizes, writer.path))
-        build.update(list(readers), look_again=look_again, prune=prune)
-        build.check(max_rejected=max_rejected, allow_shrink=allow_shrink)
-        if build.is_changed:
-            build.publish()
-    counts = ("files_came", "files_changed", "files_went", "specs_added", "specs_removed", "num_specs")
-    schema = {"snapshot": pl.String, "change": pl.String} | dict.fromkeys(counts, pl.Int64)
-    return pl.DataFrame(build.changes(), schema=schema)
-
-
 @dataclass
-class _Snapshot:
+class Snapshot:
     """What is known of a snapshot while it is made, and after its tables were staged."""
 
     read: list[Document] = field(default_factory=list)
@@ -234,14 +138,13 @@ class _Snapshot:
     """What was not: its specs are taken from the tables as they are."""
     left_out: list[Document] = field(default_factory=list)
     """What it was made of and is not any more: it was read anew, or is gone."""
-    gone: int = 0
-    """Files that are gone from the sources."""
     row: dict[str, Any] = field(default_factory=dict)
+    """Its row in the table `snapshots`; empty where nothing is left of it."""
     rows: dict[str, int] = field(default_factory=dict)
     targets: set[str] = field(default_factory=set)
     rejections: list[Rejection] = field(default_factory=list)
     copies: set[str] = field(default_factory=set)
-    specs_before: int = 0
+    has_sizes: bool = False
     specs_added: int = 0
     specs_removed: int = 0
 
@@ -268,57 +171,47 @@ class _Snapshot:
         )
 
 
-class _Build:
-    """One build: `read` or `update`, then `check` and `publish`."""
+class Build:
+    """One build: `read`, then `check` and `publish`."""
 
-    def __init__(self, writer: Writer, workers: Workers, sources: dict[str, dict[str, Any]]) -> None:
-        self.writer, self.workers, self.sources = writer, workers, sources
+    def __init__(self, writer: Writer, workers: Workers, sources: Mapping[Source, Given]) -> None:
+        self.writer, self.workers, self.readers = writer, workers, list(sources)
         self.manifest: dict[str, Any] = writer.manifest or {"sources": {}, "snapshots": {}}
-        self.documents = writer.read("documents")  # as they were
-        self.rows = {origin: row for row, origin in enumerate(self.documents.column("origin").to_pylist())}
+        self.sources = {reader.name: _described(reader, given, writer.path) for reader, given in sources.items()}
+        self.wants_sizes = any(given.sizes for given in sources.values())
+        self.documents = Documents(writer.read("documents"))  # as they were
+        self.rejected = writer.read("rejected")
         self.reading = Reading()
-        self.snapshots: dict[str, _Snapshot] = {}
-        self.gone: list[Document] = []
-        self.dropped: set[str] = set()  # origins of documents
+        self.snapshots: dict[str, Snapshot] = {}
+        self.left_out = self.documents.are(())  # which documents are not to stay
 
-    def read(self, readers: list[Source]) -> None:
+    def read(self) -> None:
         """Read everything, and make the snapshots that are found."""
-        self.reading = self._read(readers, Known(), "new")
-        for document in self._found():
-            self.snapshots.setdefault(str(document.snapshot), _Snapshot()).read.append(document)
-        self._put_together(self.snapshots)
-
-    def update(self, readers: list[Source], *, look_again: bool, prune: bool) -> None:
-        """Read what changed, and make the snapshots in which something did."""
-        stamps, digests = (
-            dict(zip(self.rows, self.documents.column(name).to_pylist(), strict=True)) for name in ("stamp", "digest")
-        )
-        known = Known(stamps, digests, look_again)
-        known = self._without_sizes(known)
-        self.reading = self._read(readers, known, "new")
-        self._plan(readers, prune=prune)
-        tangled = {name for name, found in self.snapshots.items() if found.is_tangled or self._is_doubtful(name)}
-        tangled |= self._put_together(name for name in self.snapshots if name not in tangled)
-        if tangled:
-            self._read_whole(readers, known, tangled)
+        self.reading = self.read_sources(Known(), "new")
+        for document in self.publishable():
+            self.snapshots.setdefault(str(document.snapshot), Snapshot()).read.append(document)
+        # Of the sources that were read only what was there now; of this, what could not be read has no snapshot.
+        unreadable = self.documents.have("snapshot", [None]) & self.documents.have("source", self.sources)
+        read = self.documents.are(self.reading.documents)
+        self.left_out = (read | unreadable | self.documents.have("snapshot", self.snapshots)) & ~self._incomplete()
+        self.put_together(self.snapshots)
 
     def check(self, *, max_rejected: float, allow_shrink: bool) -> None:
         """Refuse to publish what is implausible."""
-        rejections = self._rejections()
-        of_files = [row for row in rejections if row.severity == "error" and _is_file_wide(row)]
-        lost_files, files = len({row.origin for row in of_files}), sum(self.reading.files.values())
+        rejections = self._new_rejections()
+        lost_files = len({row.origin for row in rejections if row.severity == "error" and _is_file_wide(row)})
         lost_specs = sum(row.num_specs or 0 for row in rejections)
-        # What is rejected of a page's `spec_details` was counted as read; pages and records of an index were not.
-        specs = self.reading.entries + sum(
-            row.num_specs or 0 for row in rejections if not row.place.startswith("spec_details[")
-        )
-        seen = self._are(self.reading.seen)
-        specs += pc.sum(self.documents.column("num_specs").filter(seen)).as_py() or 0
+        files = sum(self.reading.files.values())
+        # What is rejected of a page's `spec_details` counts among its specs; pages and records of an index do not.
+        specs = sum(row.num_specs or 0 for row in rejections if not row.place.startswith("spec_details["))
+        specs += sum(document.num_specs or 0 for document in self.reading.documents.values())
+        seen = self.documents.table.column("num_specs").filter(pa.array(self.documents.are(self.reading.seen)))
+        specs += pc.sum(seen).as_py() or 0
         for lost, total, what in ((lost_files, files, "files"), (lost_specs, specs, "specs")):
             if lost > max_rejected * total:
                 raise RejectedError(
                     f"expected at most {max_rejected:.1%} of the {what} to be rejected, found {lost:,} of {total:,} "
-                    f"({lost / total:.1%}); nothing was published. {_most_common(rejections)}",
+                    f"({lost / max(total, 1):.1%}); nothing was published. {_most_common(rejections)}",
                     hint="mend the source, or allow more with --max-rejected (1 allows everything)",
                 )
         if allow_shrink:
@@ -326,43 +219,30 @@ class _Build:
         before = self.manifest["snapshots"]
         for name, found in self.snapshots.items():
             old, new = before.get(name, {}).get("num_specs", 0), found.row.get("num_specs", 0)
-            if 2 * new < old:
+            if found.row and 2 * new < old:
                 raise ShrinkError(
                     f"expected at least half of the {old:,} specs of {name}, found {new:,}; nothing was published",
                     hint="check that the source is whole, or publish it all the same with --allow-shrink",
                 )
 
-    @property
-    def is_changed(self) -> bool:
-        """Whether there is anything to publish."""
-        rows = {tuple(row.values()) for row in self.writer.read("rejected").to_pylist()}
-        remembered = {name: self.manifest["sources"].get(name) for name in self.sources}
-        return bool(
-            self.snapshots
-            or self.reading.documents
-            or self.reading.stamped
-            or self.dropped
-            or remembered != self.sources
-            or rows != {tuple(row.values()) for row in to_table(self._all_rejections()).to_pylist()}
-        )
-
     def publish(self) -> None:
         """Stage the small tables beside the snapshots and publish everything."""
         removed = {name for name, found in self.snapshots.items() if not found.row}
         made = {name: found for name, found in self.snapshots.items() if found.row}
-        rejections = self._all_rejections()
+        rejections = self.all_rejections()
         rejected_by_snapshot: Counter[str | None] = Counter()
         for rejection in rejections:
             rejected_by_snapshot[rejection.snapshot] += rejection.num_specs or 0
         rows = [row for row in self.writer.read("snapshots").to_pylist() if row["snapshot"] not in self.snapshots]
-        rows += [found.row | {"num_rejected": rejected_by_snapshot[name]} for name, found in made.items()]
+        rows += [found.row for found in made.values()]
+        rows = [row | {"num_rejected": rejected_by_snapshot[row["snapshot"]]} for row in rows]
         rows.sort(key=lambda row: str(row["snapshot"]))
 
         known = self.writer.read("targets").column("target").to_pylist()
         small = {
             "snapshots": pa.Table.from_pylist(rows, schema=SNAPSHOTS.arrow()),
             "targets": targets_table(set(known).union(*(found.targets for found in made.values()))),
-            "rejected": to_table(rejections),
+            "rejected": rejected_table(rejections),
             "documents": self._all_documents(),
         }
         counts = {name: entry for name, entry in self.manifest["snapshots"].items() if name not in removed} | {
@@ -370,7 +250,7 @@ class _Build:
         }
         # A source of which nothing is left, since others took its place, is not to come back.
         with_documents = set(pc.unique(small["documents"].column("source")).to_pylist())
-        kept = {name: source for name, source in self.manifest["sources"].items() if name in with_documents}
+        sources = {name: source for name, source in self.manifest["sources"].items() if name in with_documents}
         for name, table in small.items():
             self.writer.stage(name, table)
         for name in removed:
@@ -378,8 +258,8 @@ class _Build:
         self.writer.publish(
             {
                 "schema_version": SCHEMA_VERSION,
-                "made_by": {"cachestats": __version__, "archspec": archspec_version()},
-                "sources": dict(sorted((kept | self.sources).items())),
+                "made_by": made_by(),
+                "sources": dict(sorted((sources | self.sources).items())),
                 "snapshots": dict(sorted(counts.items())),
                 "tables": {
                     name: small[name].num_rows
@@ -390,37 +270,12 @@ class _Build:
             }
         )
 
-    def changes(self) -> list[dict[str, Any]]:
-        """Return what came, changed and went, a row a snapshot."""
-        gone = Counter(document.snapshot for document in self.gone)
-        rows = []
-        for name in sorted({*self.snapshots, *filter(None, gone)}, key=snapshot_order):
-            found = self.snapshots.get(name, _Snapshot())
-            before = {document.origin for document in found.left_out}
-            after = {document.origin for document in found.read}
-            num_specs = self.manifest["snapshots"].get(name, {}).get("num_specs", 0)
-            change = (
-                "kept" if name not in self.snapshots else "changed" if name in self.manifest["snapshots"] else "came"
-            )
-            rows.append(
-                {
-                    "snapshot": name,
-                    "change": "went" if name in self.snapshots and not found.row else change,
-                    "files_came": len(after - before),
-                    "files_changed": len(after & before),
-                    "files_went": gone[name],
-                    "specs_added": found.specs_added,
-                    "specs_removed": found.specs_removed,
-                    "num_specs": found.row.get("num_specs", num_specs if change == "kept" else 0),
-                }
-            )
-        return rows
-
-    def _read(self, readers: list[Source], known: Known, place: str) -> Reading:
+    def read_sources(self, known: Known, place: str) -> Reading:
+        """Read what is not known, and lay it down in a folder of this name."""
         scratch = self.writer.scratch / place
         scratch.mkdir()
-        reading = read_sources(readers, known, self.workers, scratch)
-        for reader in readers:
+        reading = read_sources(self.readers, known, self.workers, scratch)
+        for reader in self.readers:
             files = counted(reading.files[reader.name], "file")
             logger.info("%s: found %s, passed over %s others", reader.name, files, f"{reader.passed_over:,}")
             self.sources[reader.name] |= {"files": reading.files[reader.name], "passed_over": reader.passed_over}
@@ -428,120 +283,41 @@ class _Build:
             logger.warning("%s: left as it was, since not all of it could be read", name)
         return reading
 
-    def _known_sizes(self, name: str) -> dict[str, int]:
-        """Return the sizes of a snapshot's specs that are known already, by hash."""
-        if name not in self.manifest["snapshots"]:
-            return {}
-        specs = self.writer.read_snapshot("specs", name, ["hash", "size_bytes"])
-        specs = specs.filter(pc.is_valid(specs.column("size_bytes")))
-        return dict(zip(*(column.to_pylist() for column in specs.columns), strict=True))
-
-    @property
-    def wants_sizes(self) -> bool:
-        """Whether sizes are asked for."""
-        return any(source["sizes"] for source in self.sources.values())
-
-    def _without_sizes(self, known: Known) -> Known:
-        """Forget the indices of sources whose sizes were not asked for before: they are read again to find them."""
-        before = self.manifest["sources"]
-        asked = [
-            name for name, source in self.sources.items() if source["sizes"] and not before.get(name, {}).get("sizes")
-        ]
-        is_new = _is_in(self.documents.column("source"), asked)
-        forgotten = self.documents.filter(pc.and_(is_new, pc.is_valid(self.documents.column("stack"))))
-        return known.without(forgotten.column("origin").to_pylist())
-
-    def _found(self) -> list[Document]:
+    def publishable(self) -> list[Document]:
         """Return what was read of snapshots that can be published."""
         unknown = {None, *self.reading.incomplete}
         return [document for document in self.reading.documents.values() if document.snapshot not in unknown]
 
-    def _are(self, origins: Iterable[str]) -> pa.Array:
-        """Return, for each document that was known, whether it is one of these."""
-        result = np.zeros(len(self.rows), np.bool_)
-        result[[row for origin in origins if (row := self.rows.get(origin)) is not None]] = True
-        return pa.array(result)
-
-    def _plan(self, readers: list[Source], *, prune: bool) -> None:
-        """Find out which snapshots something was read of, or is gone from, and what of them is kept."""
-        looked_at = _is_in(self.documents.column("source"), [reader.name for reader in readers])
-        is_here = self._are(self.reading.seen | self.reading.documents.keys())
-        choices = {reader.name: reader.choice for reader in readers}
-        self.gone = [
-            document
-            for document in _documents(self.documents.filter(pc.and_not(looked_at, is_here)))
-            if document.snapshot not in self.reading.incomplete
-            and choices[document.source].takes(document.snapshot, document.stack)
-        ]
-        # What could not be read need not be remembered.
-        self.dropped = {document.origin for document in self.gone if prune or document.snapshot is None}
-        read = self.dropped | self.reading.documents.keys()
-        left_out = _documents(self.documents.filter(self._are(read)))
-        for document in self._found():
-            self.snapshots.setdefault(str(document.snapshot), _Snapshot()).read.append(document)
-        for document in left_out:
-            if document.snapshot is not None and document.snapshot not in self.reading.incomplete:
-                self.snapshots.setdefault(document.snapshot, _Snapshot()).left_out.append(document)
-        for name, found in self.snapshots.items():
-            before = _documents(self.documents.filter(pc.equal(self.documents.column("snapshot"), name)))
-            origins = {document.origin for document in found.left_out}
-            found.kept = [document for document in before if document.origin not in origins]
-
-    def _is_doubtful(self, name: str) -> bool:
-        """Whether pages of a snapshot contradicted each other, so that what one says depends on the others."""
-        rejected = self.writer.read("rejected")
-        rows = rejected.filter(pc.equal(rejected.column("snapshot"), name))
-        return bool(self.snapshots[name].kept) and not _ACROSS_PAGES.isdisjoint(rows.column("rule").to_pylist())
-
-    def _read_whole(self, readers: list[Source], known: Known, names: set[str]) -> None:
-        """Read everything of some snapshots, and make them as if for the first time."""
-        gone = set(self.gone)
-        for name in sorted(names):
-            if not gone.isdisjoint(self.snapshots[name].kept):
-                logger.warning(
-                    "%s: left as it was, since files that are gone contradicted others; --prune would drop them", name
-                )
-                self.reading.incomplete.add(name)
-                del self.snapshots[name]
-        names &= self.snapshots.keys()
-        everything = [document for name in names for document in self.snapshots[name].kept]
-        if others := sorted({document.source for document in everything} - {reader.name for reader in readers}):
-            raise ArgumentError(
-                f"expected all sources of {', '.join(sorted(names))}, found that {', '.join(others)} has a part in it",
-                hint="update without naming a source, to look at all of them",
-            )
-        new = self.reading.documents
-        again = {document.origin for document in everything}
-        again |= {document.origin for name in names for document in self.snapshots[name].read}
-        stamps = {**known.stamps, **{origin: document.stamp for origin, document in new.items()}}
-        digests = {**known.digests, **{origin: document.digest for origin, document in new.items()}}
-        whole = self._read(readers, Known(stamps, digests).without(again), "whole")
-        for name in names:
-            self.reading.pieces.pop(name, None)
-        # These were counted when they were seen.
-        whole.entries = 0
-        whole.files.clear()
-        self.reading.add(whole)
-        self.reading.seen -= self.reading.documents.keys()
-        for name in names:
-            found = self.snapshots[name]
-            found.left_out += found.kept
-            found.kept = []
-            found.read = [document for document in self._found() if document.snapshot == name]
-        self._put_together(names)
-
-    def _put_together(self, names: Iterable[str]) -> set[str]:
+    def put_together(self, names: Iterable[str]) -> set[str]:
         """Make and stage the tables of some snapshots; return those of which everything has to be read for that."""
         names = sorted(names, key=snapshot_order)
         tangled = set()
         staged = self.workers.map(self._stage, names)
-        for name, is_done in self.workers.progress(staged, desc="writing snapshots", total=len(names), unit="snapshot"):
+        done = self.workers.progress(staged, desc="writing snapshots", total=len(names), unit="snapshot")
+        for name, is_done in done:
             if not is_done:
                 tangled.add(name)
             elif row := self.snapshots[name].row:
                 specs, packages = counted(row["num_specs"], "spec"), counted(row["num_packages"], "package")
                 logger.info("%s: %s of %s", name, specs, packages)
         return tangled
+
+    def all_rejections(self) -> list[Rejection]:
+        """Return what was found, now and, of documents that stay and were not read, before."""
+        stay = self.documents.table.column("origin").filter(pa.array(~self.left_out))
+        staying = set(stay.to_pylist())
+        looked_at = tuple(f"{name}{mark}" for name in self.sources for mark in ("/", "!"))
+        sized = {name for name, found in self.snapshots.items() if found.has_sizes}
+        kept = []
+        for row in (Rejection(**row) for row in self.rejected.to_pylist()):
+            is_looked_at = row.origin in self.sources or row.origin.startswith(looked_at)
+            if row.rule in FAILURES or row.origin not in self.documents.rows:
+                stays = not is_looked_at and row.snapshot not in self.snapshots
+            else:
+                stays = row.origin in staying
+            if stays and not (row.rule == NO_SIZE and row.snapshot in sized):
+                kept.append(row)
+        return [*kept, *self._new_rejections()]
 
     def _stage(self, name: str) -> tuple[str, bool]:
         """Make the tables of a snapshot; return whether that could be done."""
@@ -552,158 +328,156 @@ class _Build:
         before = pa.array([], pa.string())
         if found.kept:
             old = {table: self.writer.read_snapshot(table, name) for table in _BY_SNAPSHOT}
-            before = _hashes(old["specs"])
+            before = hashes(old["specs"])
             tables = merge(old, new, packages=found.packages, stacks=found.stacks)
             if tables is None:
                 return name, False
+        elif name in self.manifest["snapshots"]:
+            before = hashes(self.writer.read_snapshot("specs", name, ["hash"]))
         if new:
             found.rejections, found.copies = new.rejections, new.copies
-        if tables and (mirrors := self.reading.mirrors.get(name)) and self.wants_sizes:
-            sizes = Sizes(name, mirrors, self.writer.journals / file_stem(name), self.workers.progress)
-            tables["specs"], findings = sizes.fill(tables["specs"], self._known_sizes(name))
-            found.rejections = [*found.rejections, *findings]
         if tables:
+            tables = self._with_sizes(name, found, tables)
             for table, data in tables.items():
                 self.writer.stage(table, data, name)
             found.rows = {table: data.num_rows for table, data in tables.items()}
             found.targets = _names(tables["specs"], "target")
             found.row = self._row(name, found, tables["specs"])
-        if not found.kept and name in self.manifest["snapshots"]:
-            before = _hashes(self.writer.read_snapshot("specs", name, ["hash"]))
-        after = _hashes(tables["specs"]) if tables else pa.array([], pa.string())
+        after = hashes(tables["specs"]) if tables else pa.array([], pa.string())
         common = pc.sum(pc.is_in(after, before)).as_py() or 0
         found.specs_added, found.specs_removed = len(after) - common, len(before) - common
         return name, True
 
-    def _row(self, name: str, found: _Snapshot, specs: pa.Table) -> dict[str, Any]:
-        """Return the row of a snapshot in the table `snapshots`."""
+    def _with_sizes(self, name: str, found: Snapshot, tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+        mirrors = self.reading.mirrors.get(name)
+        if not mirrors or not self.wants_sizes:
+            return tables
+        known: dict[str, int] = {}
+        if name in self.manifest["snapshots"]:
+            specs = self.writer.read_snapshot("specs", name, ["hash", "size_bytes"])
+            specs = specs.filter(pc.is_valid(specs.column("size_bytes")))
+            known = dict(zip(*(column.to_pylist() for column in specs.columns), strict=True))
+        origin = min(document.origin for document in found.read if document.stack in mirrors)
+        sizes = Sizes(name, origin, mirrors, self.writer.journals / file_stem(name), self.workers.progress)
+        specs, findings = sizes.fill(tables["specs"], known)
+        found.rejections, found.has_sizes = [*found.rejections, *findings], True
+        return tables | {"specs": specs}
+
+    def _row(self, name: str, found: Snapshot, specs: pa.Table) -> dict[str, Any]:
+        """Return the row of a snapshot in the table `snapshots`, but for what was rejected."""
         kind, day = snapshot_kind(name)
-        documents = [document for document in (*found.kept, *found.read) if document.origin not in found.copies]
-        generations = {document.generation for document in documents}
+        documents = [
+            document
+            for document in (*found.kept, *found.read)
+            if not document.is_copy and document.origin not in found.copies
+        ]
         return {
             "snapshot": name,
             "kind": kind,
             "snapshot_date": day,
             "source": "; ".join(sorted({document.source for document in documents})),
-            "generation": "+".join(sorted(filter(None, generations))),
+            "generation": "+".join(sorted({document.generation for document in documents if document.generation})),
             "num_pages": len(documents),
             "num_packages": len(_names(specs, "package")),
-            "num_specs": len(_hashes(specs)),
+            "num_specs": len(hashes(specs)),
             "num_stacks": len(_names(specs, "stack") - {ROOT_STACK}),
             "read_at": datetime.now(UTC),
         }
 
-    def _rejections(self) -> list[Rejection]:
-        """Return what was found this time."""
-        copies = set().union(*(found.copies for found in self.snapshots.values()))
-        rows = [row for row in self.reading.rejections if row.origin not in copies]
-        return rows + [row for found in self.snapshots.values() for row in found.rejections]
+    def _incomplete(self) -> Any:
+        return self.documents.have("snapshot", self.reading.incomplete)
 
-    def _all_rejections(self) -> list[Rejection]:
-        """Return what was found, now and, of what was not read this time, before."""
-        places = tuple(f"{name}{mark}" for name in self.sources for mark in ("/", "!"))
-        there = self.reading.seen | {document.origin for document in self.gone if document.origin not in self.dropped}
-        whole = {name for name, found in self.snapshots.items() if not found.kept}
-        kept = [
-            Rejection(**row)
-            for row in self.writer.read("rejected").to_pylist()
-            if row["origin"] in there
-            or not (row["snapshot"] in whole or row["origin"] in self.sources or row["origin"].startswith(places))
+    def _copies(self) -> set[str]:
+        return set().union(*(found.copies for found in self.snapshots.values()))
+
+    def _new_rejections(self) -> list[Rejection]:
+        """Return what was found this time; of a snapshot that is left as it was, only why."""
+        copies, incomplete = self._copies(), self.reading.incomplete
+        rows = [
+            row
+            for row in self.reading.rejections
+            if row.origin not in copies and (row.snapshot not in incomplete or row.rule in FAILURES)
         ]
-        return [*kept, *self._rejections()]
+        return rows + [row for found in self.snapshots.values() for row in found.rejections]
 
     def _all_documents(self) -> pa.Table:
         """Return the table `documents` as it is now."""
-        copies = set().union(*(found.copies for found in self.snapshots.values()))
-        whole = {name for name, found in self.snapshots.items() if not found.kept}
-        incomplete = self.reading.incomplete
+        copies, incomplete = self._copies(), self.reading.incomplete
         new = [
-            document._replace(generation=None) if document.origin in copies else document
+            document._replace(is_copy=document.origin in copies)
             for document in self.reading.documents.values()
             if document.snapshot not in incomplete
         ]
-        left_out = self.dropped | {document.origin for document in new}
-        snapshots = self.documents.column("snapshot")
-        is_left_out = pc.or_(self._are(left_out), _is_in(snapshots, whole))
-        # Of the sources that were read only what was there; of this, what could not be read has no snapshot.
-        is_stale = pc.and_(_is_in(self.documents.column("source"), self.sources), pc.is_null(snapshots))
-        is_stale = pc.and_not(is_stale, self._are(self.reading.seen))
-        kept = self.documents.filter(pc.invert(pc.or_(is_left_out, is_stale)))
+        kept = self.documents.table.filter(pa.array(~self.left_out))
         if stamps := self.reading.stamped:
             pairs = zip(kept.column("origin").to_pylist(), kept.column("stamp").to_pylist(), strict=True)
             stamped = pa.array([stamps.get(origin, stamp) for origin, stamp in pairs], pa.string())
             kept = kept.set_column(kept.column_names.index("stamp"), kept.schema.field("stamp"), stamped)
-        table = pa.concat_tables(
-            [kept, pa.Table.from_pylist([document._asdict() for document in new], schema=DOCUMENTS.arrow())]
-        )
+        gone = self.gone()[~self.left_out]
+        kept = kept.set_column(kept.column_names.index("is_gone"), kept.schema.field("is_gone"), pa.array(gone))
+        table = pa.concat_tables([kept, to_table(new)])
         return table.sort_by([(name, "ascending") for name in DOCUMENTS.sort])
 
-
-def _described(
-    readers: Mapping[Source, Given], network: Network, sizes: bool, dataset: Path
-) -> dict[str, dict[str, Any]]:
-    """Return what the manifest says of sources, enough to open them again."""
-    return {
-        reader.name: {
-            "kind": reader.kind,
-            "location": _location(given.address, dataset),
-            "snapshots": list(given.choice.snapshots),
-            "stacks": list(given.choice.stacks),
-            "allow_hosts": sorted(set(network.allow_hosts)),
-            "signed": network.signed,
-            "sizes": sizes,
-        }
-        for reader, given in readers.items()
-    }
+    def gone(self) -> Any:
+        """Return which documents are gone from their sources."""
+        return self.documents.table.column("is_gone").to_numpy()
 
 
-def _location(address: str, dataset: Path) -> str:
+def named(given: Iterable[Given], writer: Writer) -> list[Given]:
+    """Give each source that is a path the name by which the dataset knows it, or one that it knows nothing else by."""
+    known = {name: source["location"] for name, source in (writer.manifest or {"sources": {}})["sources"].items()}
+    by_location = {location: name for name, location in known.items()}
+    result = []
+    for one in given:
+        location = location_of(one.address, writer.path)
+        name = by_location.get(location)
+        if not is_address(one.address) and one.address and name is None:
+            name = source_name(Path(one.address))
+            name = str(Path(one.address).resolve()) if name in known else name
+        result.append(replace(one, name=name))
+    return result
+
+
+def location_of(address: str, dataset: Path) -> str:
     """Return where a source is: an address without secrets, or a path from the dataset, so that both can be moved."""
-    return (
-        plain_address(address) if is_address(address) else os.path.relpath(Path(address).resolve(), dataset.resolve())
-    )
+    if is_address(address):
+        return plain_address(address)
+    return os.path.relpath(Path(address).resolve(), dataset.resolve())
 
 
-def _given(dataset: Dataset, addresses: list[str], choice: Choice) -> list[Given]:
-    """Return the sources to look at, those that the dataset remembers by the names and choices it knows them by."""
-    remembered = {
-        source["location"]: Given(
-            source["location"] if is_address(source["location"]) else str(dataset.path / source["location"]),
-            Choice(tuple(source["snapshots"]), tuple(source["stacks"])),
-            name,
-        )
-        for name, source in dataset.manifest["sources"].items()
-    }
-    if not addresses:
-        if not remembered:
-            raise DatasetError(
-                f"expected {dataset.path} to remember where it was read from, found no sources",
-                hint="name the source: cachestats update DATASET SOURCE",
-            )
-        return list(remembered.values())
-    given = []
-    for address in addresses:
-        known = remembered.get(_location(address, dataset.path))
-        has_choice = bool(choice.snapshots or choice.stacks)
-        given.append(Given(address, choice if has_choice or not known else known.choice, known.name if known else None))
-    return given
+def made_by() -> dict[str, str]:
+    """Return the versions of what decides what is read out of a source."""
+    return {"cachestats": __version__, "archspec": archspec_version()}
 
 
-def _is_in(column: pa.ChunkedArray, names: Collection[str]) -> pa.ChunkedArray:
-    return pc.is_in(column, pa.array(list(names), pa.string()))
-
-
-def _documents(table: pa.Table) -> list[Document]:
-    return [Document(*row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True)]
-
-
-def _checked(max_rejected: float, threads: int | None) -> int:
+def checked_threads(threads: int | None, max_rejected: float) -> int:
     """Return the number of threads, once both arguments were looked at."""
     if not 0 <= max_rejected <= 1:
         raise ArgumentError(f"expected max_rejected from 0 to 1, found {max_rejected}", hint="0.01 is one percent")
     if threads is not None and threads < 1:
         raise ArgumentError(f"expected at least one thread, found {threads}", hint="leave threads out")
-    return threads or _available_cpus()
+    if threads:
+        return threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def hashes(specs: pa.Table) -> pa.Array:
+    """Return the distinct hashes of a snapshot, which are in one dictionary."""
+    chunks = specs.column("hash").chunks
+    return chunks[0].dictionary if chunks else pa.array([], pa.string())
+
+
+def _described(reader: Source, given: Given, dataset: Path) -> dict[str, Any]:
+    """Return what the manifest says of a source, enough to open it again."""
+    return {
+        "kind": reader.kind,
+        "location": location_of(given.address, dataset),
+        "snapshots": list(given.choice.snapshots),
+        "stacks": list(given.choice.stacks),
+        "allow_hosts": sorted(set(given.network.allow_hosts)),
+        "signed": given.network.signed,
+        "sizes": given.sizes,
+    }
 
 
 def _names(specs: pa.Table, column: str) -> set[str]:
@@ -711,22 +485,12 @@ def _names(specs: pa.Table, column: str) -> set[str]:
     return {name for chunk in specs.column(column).chunks for name in chunk.dictionary.to_pylist()}
 
 
-def _hashes(specs: pa.Table) -> pa.Array:
-    """Return the distinct hashes of a snapshot, which are in one dictionary."""
-    chunks = specs.column("hash").chunks
-    return chunks[0].dictionary if chunks else pa.array([], pa.string())
-
-
 def _is_file_wide(row: Rejection) -> bool:
     return not row.place.startswith(("spec_details[", "database."))
 
 
-def _most_common(rejections: list[Rejection]) -> str:
+def _most_common(rejections: Collection[Rejection]) -> str:
     rows = [row for row in rejections if row.severity == "error"]
     rule, count = Counter(row.rule for row in rows).most_common(1)[0]
     example = next(row for row in rows if row.rule == rule)
     return f"Most often ({counted(count, 'time')}): {example.message} ({example.origin}, {example.place})"
-
-
-def _available_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

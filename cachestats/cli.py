@@ -26,7 +26,7 @@ from cachestats.schema import SPECS, TABLES
 if TYPE_CHECKING:
     import polars as pl
 
-    from cachestats.reading import Progress
+    from cachestats.workers import Progress
 
 T = TypeVar("T")
 
@@ -259,8 +259,8 @@ def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
     from cachestats.build import build_dataset
 
     _log()
-    with _progress_bar() as (progress, received):
-        dataset = build_dataset(*sources, out=out, progress=progress, received=received, **options)
+    with _progress_bar() as (progress, on_bytes):
+        dataset = build_dataset(*sources, out=out, progress=progress, **_with_network(options, on_bytes))
     counts, snapshots = dataset.manifest["tables"], dataset.manifest["snapshots"]
     specs = sum(snapshot["num_specs"] for snapshot in snapshots.values())
     _talk(
@@ -277,9 +277,8 @@ def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
 @click.option("--prune", is_flag=True, help="Drop what is gone from the sources.")
 @click.option(
     "--recheck",
-    "look_again",
     is_flag=True,
-    help="Look also at weekly snapshots and releases that were read from a server. They never change.",
+    help="Trust neither dates nor tags, nor that weekly snapshots and releases never change: read everything again.",
 )
 @_source_options
 @_output_options
@@ -290,17 +289,17 @@ def update(dataset: Path, sources: tuple[str, ...], form: str, out: Path | None,
     here. The answer is a row for each snapshot in which something came, changed or went. What is gone from a source is
     kept, unless --prune is given.
     """
-    from cachestats.build import update_dataset
+    from cachestats.update import update_dataset
 
     _log()
-    with _progress_bar() as (progress, received):
-        changes = update_dataset(dataset, *sources, progress=progress, received=received, **options)
+    with _progress_bar() as (progress, on_bytes):
+        changes = update_dataset(dataset, *sources, progress=progress, **_with_network(options, on_bytes))
     if not changes.is_empty() or form != "table":
         _emit(changes, form, out)
     if changes.is_empty():
         _talk(f"{dataset}: up to date")
         return
-    files = ", ".join(f"{changes[f'files_{what}'].sum():,} {what}" for what in ("came", "changed", "went"))
+    files = ", ".join(f"{changes[f'files_{what}'].sum():,} {what}" for what in ("came", "changed", "gone"))
     specs = f"{changes['specs_added'].sum():,} specs added, {changes['specs_removed'].sum():,} removed"
     _talk(f"{dataset}: {counted(changes.height, 'snapshot')}; files: {files}; {specs}")
     if (changes["change"] == "kept").any():
@@ -581,7 +580,7 @@ def _write(data: bytes, out: Path | None) -> None:
             if not isinstance(error, BrokenPipeError):  # else whoever read our output has seen enough
                 raise DatasetError(f"cannot write to stdout: {error.strerror}", hint="use --out") from error
         return
-    from cachestats.dataset import reported
+    from cachestats.errors import reported
 
     with reported(out):
         out.write_bytes(data)
@@ -633,6 +632,15 @@ def _log() -> None:
     """On a terminal only warnings, since there is a progress bar; elsewhere lines that a log can keep."""
     level = logging.WARNING if sys.stderr.isatty() else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+
+
+def _with_network(options: dict[str, Any], on_bytes: Callable[[int], None] | None) -> dict[str, Any]:
+    """Return options with those that tell how to deal with servers in one."""
+    from cachestats.sources.storage import Network
+
+    names = ("timeout", "retries", "allow_hosts", "signed")
+    network = Network(**{name: options.pop(name) for name in names}, on_bytes=on_bytes)
+    return options | {"network": network}
 
 
 @contextmanager

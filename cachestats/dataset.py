@@ -22,7 +22,6 @@ the new one.
 from __future__ import annotations
 
 import base64
-import errno
 import json
 import logging
 import os
@@ -39,7 +38,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cachestats.errors import ArgumentError, BusyError, DatasetError
+from cachestats.errors import ArgumentError, BusyError, DatasetError, reported
 from cachestats.naming import counted, file_stem
 from cachestats.schema import SCHEMA_VERSION, TABLES, Table
 
@@ -576,17 +575,3 @@ def _written(target: Path) -> Iterator[Path]:
             os.replace(unfinished, target)
         finally:
             unfinished.unlink(missing_ok=True)
-
-
-@contextmanager
-def reported(place: Path) -> Iterator[None]:
-    """Turn what the file system refuses into a DatasetError that says where."""
-    try:
-        yield
-    except OSError as error:
-        problem = os.strerror(error.errno) if error.errno else str(error)
-        hints = {errno.ENOENT: "make the folder first", errno.ENOTDIR: "give a folder, not a file"}
-        raise DatasetError(
-            f"cannot write to {place}: {problem}",
-            hint=hints.get(error.errno or 0, "check free space and permissions there"),
-        ) from error

@@ -6,6 +6,12 @@ reading its log. The message says what was expected and what was found; `hint` s
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class CachestatsError(Exception):
     """Stand at the root of every error that cachestats raises on purpose.
@@ -67,3 +73,17 @@ class BusyError(CachestatsError):
     """Another process is writing the dataset and did not finish in time."""
 
     exit_code = 14
+
+
+@contextmanager
+def reported(place: Path) -> Iterator[None]:
+    """Turn what the file system refuses into a DatasetError that says where."""
+    try:
+        yield
+    except OSError as error:
+        problem = os.strerror(error.errno) if error.errno else str(error)
+        hints = {errno.ENOENT: "make the folder first", errno.ENOTDIR: "give a folder, not a file"}
+        raise DatasetError(
+            f"cannot write to {place}: {problem}",
+            hint=hints.get(error.errno or 0, "check free space and permissions there"),
+        ) from error

@@ -8,53 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 import pyarrow as pa
 
-from cachestats.dataset import reported
-from cachestats.errors import SourceError
+from cachestats.documents import Document
+from cachestats.errors import SourceError, reported
 from cachestats.parse.index import read_index
 from cachestats.parse.pages import read_pages
 from cachestats.parse.records import PageInfo, Piece
 from cachestats.rejection import Rejection
-from cachestats.sources import Batch, Index, Item, Known, Mirror, Page, Seen, Source
-from cachestats.sources.mirror import refused
+from cachestats.sources import Batch, Failed, Index, Item, Known, Mirror, Page, Seen, Source
+from cachestats.workers import Workers
 
 _CHUNK_BYTES = 8 << 20
 _ONE_INDEX = threading.Lock()  # an index may have hundreds of megabytes: never hold two
 _DIGEST_LENGTH = 32
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-class Progress(Protocol):
-    """Anything that wraps an iterable and shows how far it is, such as `tqdm.tqdm`."""
-
-    def __call__(self, iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]:
-        """Return an iterable over the same items; `total` is their number, where that is known."""
-        ...
-
-
-class Document(NamedTuple):
-    """A page or index that was read: a row of the table `documents`."""
-
-    source: str
-    origin: str
-    snapshot: str | None
-    package: str | None
-    stack: str | None
-    generation: str | None
-    num_specs: int | None
-    stamp: str | None
-    digest: str
 
 
 @dataclass
@@ -74,12 +47,12 @@ class Reading:
     rejections: list[Rejection] = field(default_factory=list)
     errors: list[SourceError] = field(default_factory=list)
     """Why indices could not be had."""
+    refused: set[str] = field(default_factory=set)
+    """Origins of what is there, and was not read or could not be."""
     incomplete: set[str] = field(default_factory=set)
     """Snapshots of which an index could not be had, or not be read."""
     files: Counter[str] = field(default_factory=Counter)
     """Pages and indices of each source, read or not."""
-    entries: int = 0
-    """Specs in what was read."""
 
     def add(self, other: Reading) -> None:
         """Take in what came of another part of the sources."""
@@ -92,31 +65,9 @@ class Reading:
         self.stamped |= other.stamped
         self.rejections += other.rejections
         self.errors += other.errors
+        self.refused |= other.refused
         self.incomplete |= other.incomplete
         self.files += other.files
-        self.entries += other.entries
-
-
-class Workers:
-    """A few threads that work things off in order."""
-
-    def __init__(self, pool: ThreadPoolExecutor, threads: int, progress: Progress | None) -> None:
-        self.pool, self.threads = pool, threads
-        self.progress = progress or _no_progress
-
-    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """Apply a function in the threads, in order, taking items only as fast as they are worked off."""
-        waiting: deque[Future[R]] = deque()
-        try:
-            for item in items:
-                waiting.append(self.pool.submit(function, item))
-                if len(waiting) > self.threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def read_sources(sources: list[Source], known: Known, workers: Workers, scratch: Path) -> Reading:
@@ -182,19 +133,28 @@ def _parse(chunk: list[Item], source: str, known: Known, place: str) -> Reading:
             found.files[source] += len(item.origins)
             found.seen.update(item.origins)
             continue
-        found.files[source] += not isinstance(item, Rejection) or item.severity == "error"
-        if isinstance(item, Rejection):
+        if isinstance(item, Failed):
+            _fail(item, found)
+        elif isinstance(item, Rejection):
             found.rejections.append(item)
-            if item.rule in {"missing", "unreadable"} and item.snapshot:
-                found.incomplete.add(item.snapshot)
-                found.errors.append(SourceError(item.message, hint=item.hint))
+            found.refused.add(item.origin)
+            if item.severity == "warning":
+                continue
         elif isinstance(item, Page):
             pages.append(item)
         else:
             number += 1
             _parse_index(item, source, known, f"{place}-i{number}.arrow", found)
+        found.files[source] += 1
     _parse_pages(pages, source, known, place, found)
     return found
+
+
+def _fail(failed: Failed, found: Reading) -> None:
+    found.rejections.append(failed.rejection())
+    found.errors.append(failed.error)
+    found.incomplete.add(failed.snapshot)
+    found.refused.add(failed.origin)
 
 
 def _parse_pages(pages: list[Page], source: str, known: Known, place: str, found: Reading) -> None:
@@ -202,7 +162,7 @@ def _parse_pages(pages: list[Page], source: str, known: Known, place: str, found
     digests: dict[str, str] = {}
     for page in pages:
         digest = hashlib.sha256(page.data).hexdigest()[:_DIGEST_LENGTH]
-        if known.digests.get(page.origin) == digest:
+        if known.holds(page.origin, digest):
             found.seen.add(page.origin)
             if page.stamp != known.stamps.get(page.origin):
                 found.stamped[page.origin] = page.stamp
@@ -226,6 +186,8 @@ def _parse_pages(pages: list[Page], source: str, known: Known, place: str, found
             None,
             info.generation if info else None,
             info.num_specs if info else None,
+            False,
+            False,
             page.stamp,
             digests[page.origin],
         )
@@ -236,12 +198,10 @@ def _parse_index(index: Index, source: str, known: Known, place: str, found: Rea
         try:
             content = index.read()
         except SourceError as error:
-            found.rejections.append(refused(index.origin, index.snapshot, error))
-            found.errors.append(error)
-            found.incomplete.add(index.snapshot)
+            _fail(Failed(index.origin, index.snapshot, error), found)
             return
         digest = content.digest[:_DIGEST_LENGTH]
-        if known.digests.get(index.origin) == digest:
+        if known.holds(index.origin, digest):
             found.seen.add(index.origin)
             if index.stamp != known.stamps.get(index.origin):
                 found.stamped[index.origin] = index.stamp
@@ -250,6 +210,7 @@ def _parse_index(index: Index, source: str, known: Known, place: str, found: Rea
     if isinstance(piece, Rejection):
         found.rejections.append(piece)
         found.incomplete.add(index.snapshot)
+        found.refused.add(index.origin)
         return
     _lay_down(piece, Path(place), found)
     if index.mirror:
@@ -262,6 +223,8 @@ def _parse_index(index: Index, source: str, known: Known, place: str, found: Rea
         index.stack,
         piece.pages[0].generation if piece.pages else None,
         sum(page.num_specs for page in piece.pages),
+        False,
+        False,
         index.stamp,
         digest,
     )
@@ -269,7 +232,6 @@ def _parse_index(index: Index, source: str, known: Known, place: str, found: Rea
 
 def _lay_down(piece: Piece, path: Path, found: Reading) -> None:
     found.rejections += piece.rejections
-    found.entries += sum(page.num_specs for page in piece.pages)
     found.pieces.setdefault(piece.snapshot, []).append(path)
     records = piece.records.replace_schema_metadata(
         {"pages": msgspec.json.encode(piece.pages), "is_part_of_stacks": str(int(piece.is_part_of_stacks))}
@@ -286,7 +248,3 @@ def _write(table: pa.Table, path: Path) -> None:
 
 def _edges_beside(path: Path) -> Path:
     return path.with_suffix(".edges")
-
-
-def _no_progress(iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]:
-    return iterable

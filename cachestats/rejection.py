@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 
 from cachestats.schema import REJECTED
 
+FAILURES = frozenset({"missing", "unreadable", "index"})
+"""Rules of files that could not be had or made out at all."""
 
-@dataclass(frozen=True, order=True)
-class Rejection:
+
+class Rejection(NamedTuple):
     """One finding; the fields are the columns of `rejected`."""
 
     origin: str
@@ -29,4 +30,4 @@ class Rejection:
 def to_table(rejections: Iterable[Rejection]) -> pa.Table:
     """Return the rejections as the table `rejected`, repeats left out, sorted as it is stored."""
     distinct = sorted(set(rejections), key=lambda row: (row.origin, row.place, row.rule, row.message))
-    return pa.Table.from_pylist([asdict(row) for row in distinct], schema=REJECTED.arrow())
+    return pa.Table.from_pylist([row._asdict() for row in distinct], schema=REJECTED.arrow())

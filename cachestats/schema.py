@@ -256,18 +256,21 @@ DOCUMENTS = Table(
         Column("package", "string", "Package that a page is about; null for an index.", True),
         Column("stack", "string", "Stack that an index is of; null for a page.", True),
         Column(
-            "generation",
-            "string",
-            "Generation as in `snapshots`; null where it is a copy of another page, or nothing could be taken from it.",
-            True,
+            "generation", "string", "Generation as in `snapshots`; null where nothing could be taken from it.", True
         ),
         Column("num_specs", "int64", "Spec entries in it.", True, "specs"),
+        Column("is_copy", "boolean", "Whether it is a page that says what another page says."),
+        Column("is_gone", "boolean", "Whether it is gone from its source; its specs stay until they are pruned."),
         Column(
-            "stamp", "string", "What told that it had not changed, without reading it: size and date, or a tag.", True
+            "stamp",
+            "string",
+            "What tells that it did not change, without reading it: size and date, a tag or a checksum. Null where "
+            "nothing does, and where the file had only just been written.",
+            True,
         ),
-        Column("digest", "string", "Checksum of what was read."),
+        Column("digest", "string", "First 32 hexadecimal digits of the sha256 checksum of what was read."),
     ),
-    warning="What `cachestats update` goes by. Of a source that is read again it holds what is there now.",
+    warning="This is what `cachestats update` goes by. Dates of files make it differ between builds of the same files.",
 )
 
 TABLES: dict[str, Table] = {

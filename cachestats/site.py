@@ -28,8 +28,8 @@ import filelock
 import yaml
 
 from cachestats import naming
-from cachestats.dataset import Dataset, reported
-from cachestats.errors import BusyError, DatasetError
+from cachestats.dataset import Dataset
+from cachestats.errors import BusyError, DatasetError, reported
 
 if TYPE_CHECKING:
     import polars as pl

@@ -17,16 +17,18 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachestats.dataset import reported
-from cachestats.errors import SourceError
+from cachestats.errors import SourceError, reported
 from cachestats.naming import ROOT_STACK, counted
-from cachestats.reading import Progress
 from cachestats.rejection import Rejection
 from cachestats.sources import Mirror
+from cachestats.sources.base import MissingError
 from cachestats.sources.mirror import read_manifest
-from cachestats.sources.storage import MissingError
+from cachestats.workers import Progress
 
 logger = logging.getLogger(__name__)
+
+NO_SIZE = "no-size"
+"""The rule of specs whose sizes are not to be had."""
 
 _AT_ONCE = 16
 _AHEAD = 1024  # how many are waited for at most
@@ -47,6 +49,8 @@ class Sizes:
     """Reads the sizes of a snapshot's specs, given the mirrors of its stacks."""
 
     snapshot: str
+    origin: str
+    """An index of the snapshot: what is not found is said of it."""
     mirrors: Mapping[str, Mirror]
     journal: Path
     """Where to write down what was learned."""
@@ -123,12 +127,12 @@ class Sizes:
             return []
         return [
             Rejection(
-                next(iter(self.mirrors.values())).path,
-                f"v3/manifests/spec of {self.snapshot}",
-                "no-size",
+                self.origin,
+                "v3/manifests/spec",
+                NO_SIZE,
                 f"expected a manifest with a size for each spec, found none for {counted(len(missing), 'spec')}, "
                 f"such as {missing[0]}",
-                "their size stays unknown; run `cachestats update --sizes` later if the mirror is being filled",
+                "their size stays unknown; look again with `cachestats update --sizes`, once the mirror is filled",
                 severity="warning",
                 snapshot=self.snapshot,
             )
@@ -136,7 +140,8 @@ class Sizes:
 
 
 def _with_sizes(specs: pa.Table, sizes: Mapping[str, int]) -> pa.Table:
-    found = pa.array([sizes.get(hash_) for hash_ in specs.column("hash").to_pylist()], pa.int64())
+    hashes = specs.column("hash").combine_chunks()
+    found = pa.array([sizes.get(hash_) for hash_ in hashes.dictionary.to_pylist()], pa.int64()).take(hashes.indices)
     column = pc.coalesce(specs.column("size_bytes"), found)
     return specs.set_column(specs.column_names.index("size_bytes"), "size_bytes", column)
 

@@ -285,7 +285,7 @@ def test_a_catalogue_leads_to_another_host_with_leave(tmp_path: Path, http_serve
     with pytest.raises(SourceError, match="found nothing"):
         cs.build_dataset(server.url, out=tmp_path / "dataset")
     assert other.requests == []
-    dataset = cs.build_dataset(server.url, out=tmp_path / "dataset", allow_hosts=["localhost"])
+    dataset = cs.build_dataset(server.url, out=tmp_path / "dataset", network=cs.Network(allow_hosts=("localhost",)))
     assert dataset.manifest["tables"]["specs"] == 2
     assert cs.update_dataset(tmp_path / "dataset").is_empty(), "leave is remembered"
 
@@ -311,7 +311,9 @@ def test_a_redirect_is_followed_on_the_same_host_and_with_leave(tmp_path: Path, 
     ):
         server.forever("/moved/build_cache/index.json", redirect(target))
         dataset = cs.build_dataset(
-            f"{server.url}/moved/build_cache/index.json", out=tmp_path / "dataset", allow_hosts=hosts
+            f"{server.url}/moved/build_cache/index.json",
+            out=tmp_path / "dataset",
+            network=cs.Network(allow_hosts=tuple(hosts)),
         )
         assert set(dataset.specs.collect()["snapshot"]) == {"moved"}
 
@@ -339,7 +341,7 @@ def test_a_broken_connection_goes_on_where_it_broke(tmp_path: Path, http_server:
     path = "/develop/build_cache/index.json"
     server.answer(path, *[cut(200_000)] * 3)
     received: list[int] = []
-    cs.build_dataset(f"{server.url}{path}", out=tmp_path / "dataset", received=received.append)
+    cs.build_dataset(f"{server.url}{path}", out=tmp_path / "dataset", network=cs.Network(on_bytes=received.append))
     size = (tmp_path / f"served{path}").stat().st_size
     assert size < sum(received) < 1.7 * size
     assert [one.headers["range"] for one in server.requests if "range" in one.headers]
@@ -366,7 +368,7 @@ def test_trouble_that_stays_is_told_and_nothing_is_published(
     path = "/develop/build_cache/index.json"
     server.forever(path, answer)
     with pytest.raises(SourceError, match=message):
-        cs.build_dataset(f"{server.url}{path}", out=tmp_path / "dataset", **options)
+        cs.build_dataset(f"{server.url}{path}", out=tmp_path / "dataset", network=cs.Network(**options))
     assert not (tmp_path / "dataset/manifest.json").exists()
 
 
@@ -500,10 +502,10 @@ def test_sizes_go_on_after_a_failure(sized: Path, tmp_path: Path, http_server: S
     path = f"/develop/v3/manifests/spec/c/c-1.0-{'c' * 32}.spec.manifest.json"
     server.forever(path, status(500))
     with pytest.raises(SourceError, match="HTTP 500"):
-        cs.build_dataset(server.url, out=tmp_path / "dataset", sizes=True, retries=0)
+        cs.build_dataset(server.url, out=tmp_path / "dataset", sizes=True, network=cs.Network(retries=0))
     server.normal(path)
     server.requests.clear()
-    dataset = cs.build_dataset(server.url, out=tmp_path / "dataset", sizes=True, retries=0)
+    dataset = cs.build_dataset(server.url, out=tmp_path / "dataset", sizes=True, network=cs.Network(retries=0))
     assert asked_for_sizes(server) == ["c"]
     assert dataset.specs.select("size_bytes").unique().sort("size_bytes").collect().to_series().to_list() == [
         111,

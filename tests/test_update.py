@@ -170,7 +170,7 @@ def test_only_what_changed_is_read_and_only_what_differs_is_parsed(
     assert parsed == [str(changed)]
     (row,) = changes.rows(named=True)
     assert (row["snapshot"], row["change"]) == ("develop", "changed")
-    assert (row["files_came"], row["files_changed"], row["files_went"], row["specs_added"]) == (0, 1, 0, 1)
+    assert (row["files_came"], row["files_changed"], row["files_gone"], row["specs_added"]) == (0, 1, 0, 1)
     read.clear()
     assert cs.update_dataset(tmp_path / "dataset").is_empty()
     assert read == []
@@ -180,15 +180,14 @@ def test_what_is_gone_stays_unless_told(site: Path, tmp_path: Path) -> None:
     before = bytes_of(cs.build_dataset(site, out=tmp_path / "dataset"))
     shutil.rmtree(site / "_cache/develop/p3")
     shutil.rmtree(site / "_cache/v1.0")
-    for _ in range(2):
-        changes = cs.update_dataset(tmp_path / "dataset")
-        assert changes.select("snapshot", "change", "files_went").rows() == [
-            ("v1.0", "kept", 10),
-            ("develop", "kept", 1),
-        ]
-        assert bytes_of(cs.open_dataset(tmp_path / "dataset")) == before
-    changes = cs.update_dataset(tmp_path / "dataset", prune=True, allow_shrink=True)
-    assert changes.select("snapshot", "change", "files_went").rows() == [
+    changes = cs.update_dataset(tmp_path / "dataset")
+    assert changes.select("snapshot", "change", "files_gone").rows() == [("v1.0", "kept", 10), ("develop", "kept", 1)]
+    assert cs.update_dataset(tmp_path / "dataset").is_empty(), "it is said once"
+    dataset = cs.open_dataset(tmp_path / "dataset")
+    assert bytes_of(dataset) == before
+    assert dataset.documents.filter("is_gone").collect().height == 11
+    changes = cs.update_dataset(tmp_path / "dataset", prune=True)
+    assert changes.select("snapshot", "change", "files_gone").rows() == [
         ("v1.0", "went", 10),
         ("develop", "changed", 1),
     ]
@@ -251,7 +250,10 @@ def test_a_snapshot_with_a_broken_index_stays_as_it_was_and_the_others_do_not(tm
     (blob,) = (tmp_path / "mirrors/develop/e4s/blobs").rglob("sha256/*/*")
     blob.unlink()
     changes = cs.update_dataset(tmp_path / "dataset", max_rejected=0.5)
-    assert changes.select("snapshot", "specs_added").rows() == [("v1.0", 1)]
+    assert changes.select("snapshot", "change", "specs_added").rows() == [
+        ("v1.0", "changed", 1),
+        ("develop", "failed", 0),
+    ]
     dataset = cs.open_dataset(tmp_path / "dataset")
     assert {name for name, data in bytes_of(dataset).items() if data != before[name]} == {
         f"{table}/v1.0.parquet" for table in ("specs", "variants")

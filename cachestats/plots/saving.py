@@ -10,8 +10,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cachestats.dataset import reported
-from cachestats.errors import ArgumentError
+from cachestats.errors import ArgumentError, reported
 
 # Without the date, and with ids that depend on the picture and not on chance, SVG and PDF are reproducible.
 _METADATA: dict[str, dict[str, str | None]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}

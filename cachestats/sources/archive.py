@@ -69,6 +69,7 @@ class ArchiveSource:
 
     def batches(self, known: Known) -> Iterator[Batch]:
         """Yield batches of pages that were read already: an archive has one place to read from."""
+        self.passed_over = 0
         self._stamp = self._storage.stamp(self._path)
         members = [origin for origin in known.stamps if origin.startswith(f"{self.name}!")]
         if members and all(known.has(origin, self._stamp) for origin in members):

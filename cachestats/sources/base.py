@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -62,7 +62,26 @@ class Seen:
     origins: Sequence[str]
 
 
-Item = Page | Index | Seen | Rejection
+@dataclass(frozen=True)
+class Failed:
+    """An index that cannot be had: nothing of its snapshot is published then."""
+
+    origin: str
+    snapshot: str
+    error: SourceError
+
+    def rejection(self) -> Rejection:
+        """Return it as a row of `rejected`."""
+        rule = "missing" if isinstance(self.error, MissingError) else "unreadable"
+        hint = self.error.hint or "fetch it again"
+        return Rejection(self.origin, "file", rule, self.error.message, hint, num_specs=None, snapshot=self.snapshot)
+
+
+class MissingError(SourceError):
+    """There is nothing at a path."""
+
+
+Item = Page | Index | Seen | Failed | Rejection
 
 Batch = Callable[[], Iterator[Item]]
 """Some pages or indices, not read before the call: a worker thread makes it."""
@@ -74,25 +93,24 @@ class Known:
 
     stamps: Mapping[str, Stamp] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
-    look_again: bool = False
-    """Whether to look also at what never changes once it is published."""
+    again: Collection[str] = frozenset()
+    """Origins of what has to be read once more, and parsed, although it is known."""
+    recheck: bool = False
+    """Whether to trust no stamps, and look also at what does not change once it is published."""
 
     def has(self, origin: str, stamp: Stamp) -> bool:
-        """Whether a file is as it was when it was read."""
-        return stamp is not None and self.stamps.get(origin) == stamp
+        """Whether a file is as it was when it was read, going by its stamp."""
+        is_same = stamp is not None and self.stamps.get(origin) == stamp
+        return is_same and not self.recheck and origin not in self.again
 
-    def without(self, origins: Iterable[str]) -> Known:
-        """Return what is known but for some files."""
-        left_out = set(origins)
-        return Known(
-            {origin: stamp for origin, stamp in self.stamps.items() if origin not in left_out},
-            {origin: digest for origin, digest in self.digests.items() if origin not in left_out},
-            self.look_again,
-        )
+    def holds(self, origin: str, digest: str) -> bool:
+        """Whether a file holds what it held when it was read."""
+        return self.digests.get(origin) == digest and origin not in self.again
 
     def is_settled(self, origin: str, snapshot: str) -> bool:
         """Whether a file was read and belongs to a snapshot that does not change: looking costs a request each."""
-        return not self.look_again and origin in self.stamps and snapshot_kind(snapshot)[0] in {"weekly", "release"}
+        is_known = origin in self.stamps and origin not in self.again
+        return is_known and not self.recheck and snapshot_kind(snapshot)[0] in {"weekly", "release"}
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ import msgspec
 from cachestats.errors import SourceError
 from cachestats.naming import snapshot_order
 from cachestats.rejection import Rejection
-from cachestats.sources.base import Batch, Choice, Item, Known, Seen, printable
-from cachestats.sources.mirror import Found, refused
+from cachestats.sources.base import Batch, Choice, Failed, Item, Known, printable
+from cachestats.sources.mirror import Place
 from cachestats.sources.storage import Storage, Storages, public_address
 
 FILE_NAME = "cache_spack_io_index.json"
@@ -44,6 +44,7 @@ class CatalogueSource:
 
     def batches(self, known: Known) -> Iterator[Batch]:
         """Yield the indices one by one, snapshot by snapshot."""
+        self.passed_over = 0
         catalogue = read_catalogue(self._storage, self._path)
         labels = {entry.label for entries in catalogue.values() for entry in entries}
         self.choice.check_named(self.name, catalogue, labels)
@@ -66,16 +67,12 @@ class CatalogueSource:
                 yield partial(self._items, known, origin, printable(snapshot), printable(stack), entry.url)
 
     def _items(self, known: Known, origin: str, snapshot: str, stack: str, url: str) -> Iterator[Item]:
-        # The address of a blob changes with what is in it, so it costs no request to look.
-        if "/blobs/" not in url and known.is_settled(origin, snapshot):
-            yield Seen([origin])
-            return
         try:
             storage, path = self._find(url)
         except SourceError as error:
-            yield refused(origin, snapshot, error)
+            yield Failed(origin, snapshot, error)
             return
-        yield from Found(storage, path, origin, snapshot, stack).items(known)
+        yield from Place(storage, path, origin, snapshot, stack).items(known)
 
     def _find(self, url: str) -> tuple[Storage, str]:
         """Return where an address of the catalogue leads."""

@@ -25,7 +25,7 @@ from cachestats.sources.base import (
     too_large,
     unreadable,
 )
-from cachestats.sources.mirror import Found, batches, is_index, place_index
+from cachestats.sources.mirror import Place, index_batches, is_index, place_index
 from cachestats.sources.storage import DiskStorage, Storage, disk_stamp, stamp_of
 
 _PAGES_A_BATCH = 2000
@@ -40,11 +40,14 @@ class FolderSource:
         self.name = name
         self.passed_over = 0
         self._path, self._storage, self.choice = path, storage, choice
+        self._above_pages: set[str] = set()  # folders with pages further down than in the next folder
 
     def batches(self, known: Known) -> Iterator[Batch]:
         """Yield batches of pages, folder by folder in the order of their names, and then indices one by one."""
+        self.passed_over = 0
+        self._above_pages = _folders_above({origin.rpartition("/")[0].rpartition("/")[0] for origin in known.stamps})
         paths: list[str] = []
-        found: list[Found] = []
+        found: list[Place] = []
         seen: list[str] = []
         pages = 0
         for path in self._walk(known, seen):
@@ -79,7 +82,7 @@ class FolderSource:
         if paths:
             yield partial(self._read, paths)
         if found:
-            yield from batches(self.name, found, known, self.choice)
+            yield from index_batches(self.name, found, known, self.choice)
 
     def _walk(self, known: Known, seen: list[str]) -> Iterator[str]:
         """Yield the files, sorted, but for pages that are as they are known; what links lead to is walked once."""
@@ -116,17 +119,18 @@ class FolderSource:
         There may be a hundred thousand: this does no more for each than it must.
         """
         names = os.listdir(folder)
-        if not self.choice.takes(page_folders(f"{folder}/package/specs.md")[0]):
+        if known.recheck or not self.choice.takes(page_folders(f"{folder}/package/specs.md")[0]):
             return set(names)
         changed = set()
         prefix, stamps = self._origin(folder), known.stamps
         for name in names:
-            if stamp := stamps.get(origin := f"{prefix}/{name}/specs.md"):
+            stamp = stamps.get(origin := f"{prefix}/{name}/specs.md")
+            if stamp and f"{prefix}/{name}" not in self._above_pages:
                 try:
                     status = os.stat(f"{folder}/{name}/specs.md")
                 except OSError:
                     status = None
-                if status and f"{status.st_size} {status.st_mtime_ns}" == stamp:
+                if status and f"{status.st_size} {status.st_mtime_ns}" == stamp and origin not in known.again:
                     seen.append(origin)
                     continue
             changed.add(name)
@@ -165,14 +169,23 @@ class IndexSource:
 
     kind = "index"
 
-    def __init__(self, name: str, found: Found, choice: Choice) -> None:
+    def __init__(self, name: str, found: Place, choice: Choice) -> None:
         self.name = name
         self.passed_over = 0
         self._found, self.choice = found, choice
 
     def batches(self, known: Known) -> Iterator[Batch]:
         """Yield the one index."""
-        yield from batches(self.name, [self._found], known, self.choice)
+        yield from index_batches(self.name, [self._found], known, self.choice)
+
+
+def _folders_above(folders: set[str]) -> set[str]:
+    """Return folders, and those that they are in."""
+    result = set()
+    while folders:
+        result |= folders
+        folders = {folder.rpartition("/")[0] for folder in folders} - result - {""}
+    return result
 
 
 def _folder_above(path: str) -> str:

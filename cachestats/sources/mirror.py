@@ -17,10 +17,21 @@ import msgspec
 
 from cachestats.errors import SourceError
 from cachestats.naming import ROOT_STACK, snapshot_kind
-from cachestats.rejection import Rejection
-from cachestats.sources.base import Batch, Choice, Content, Index, Item, Known, Seen, Stamp, printable
+from cachestats.sources.base import (
+    Batch,
+    Choice,
+    Content,
+    Failed,
+    Index,
+    Item,
+    Known,
+    MissingError,
+    Seen,
+    Stamp,
+    printable,
+)
 from cachestats.sources.packed import unpack
-from cachestats.sources.storage import DiskStorage, MissingError, Storage
+from cachestats.sources.storage import DiskStorage, ForbiddenError, Storage
 
 MAX_INDEX_BYTES = 4 << 30
 """Larger indices are refused. The largest of the public cache has some hundreds of megabytes."""
@@ -62,7 +73,7 @@ class Mirror:
 
 
 @dataclass(frozen=True)
-class Found:
+class Place:
     """An index that was found, and whose it is; not looked at yet."""
 
     storage: Storage
@@ -89,13 +100,15 @@ class Found:
 
     def items(self, known: Known) -> Iterator[Item]:
         """Yield it, unless it is as it is known; or why it cannot be had."""
-        if not isinstance(self.storage, DiskStorage) and known.is_settled(self.origin, self.snapshot):
+        # The address of a blob changes with what is in it: there the stamp tells, and it costs nothing to look.
+        is_remote = not isinstance(self.storage, DiskStorage) and not _BLOB_PLACE.fullmatch(self.path)
+        if is_remote and known.is_settled(self.origin, self.snapshot):
             yield Seen([self.origin])
             return
         try:
             index = self.index()
         except SourceError as error:
-            yield refused(self.origin, self.snapshot, error)
+            yield Failed(self.origin, self.snapshot, error)
             return
         yield Seen([self.origin]) if known.has(self.origin, index.stamp) else index
 
@@ -112,14 +125,7 @@ class Found:
         return checksum or self.storage.stamp(self.path), partial(_read, self.storage, self.path, checksum)
 
 
-def refused(origin: str, snapshot: str, error: SourceError) -> Rejection:
-    """Return the row of an index that cannot be had; its snapshot is not published then."""
-    rule = "missing" if isinstance(error, MissingError) else "unreadable"
-    hint = error.hint or "fetch it again"
-    return Rejection(origin, "file", rule, error.message, hint, num_specs=None, snapshot=snapshot)
-
-
-def batches(name: str, found: list[Found], known: Known, choice: Choice) -> Iterator[Batch]:
+def index_batches(name: str, found: list[Place], known: Known, choice: Choice) -> Iterator[Batch]:
     """Yield the indices of a source that are wanted, one by one.
 
     Raises
@@ -138,7 +144,7 @@ def is_index(path: str) -> bool:
     return _INDEX_PLACE.fullmatch(path) is not None
 
 
-def place_index(storage: Storage, path: str, origin: str) -> Found:
+def place_index(storage: Storage, path: str, origin: str) -> Place:
     """Return the index at a path for which `is_index` holds, with the snapshot and stack that its folders tell."""
     place = _INDEX_PLACE.fullmatch(path)
     assert place, "the caller has asked is_index"  # noqa: S101
@@ -152,7 +158,7 @@ def place_index(storage: Storage, path: str, origin: str) -> Found:
     snapshot, stack = (parent, name) if is_stack else (name, ROOT_STACK)
     if view:
         stack = f"{stack}/{view}" if is_stack else view
-    return Found(storage, path, origin, printable(snapshot), printable(stack))
+    return Place(storage, path, origin, printable(snapshot), printable(stack))
 
 
 def indices_at(storage: Storage, mirror: str) -> Iterator[str]:
@@ -162,7 +168,7 @@ def indices_at(storage: Storage, mirror: str) -> Iterator[str]:
             yield path
     try:
         views = [entry.path for entry in storage.entries(mirror + _MANIFESTS) if entry.is_folder]
-    except MissingError:  # or there are no listings
+    except (MissingError, ForbiddenError):  # or there are no listings
         return
     for view in views:
         if storage.exists(f"{view}/index.manifest.json"):

@@ -14,6 +14,7 @@ from cachestats.sources.base import (
     Choice,
     Item,
     Known,
+    MissingError,
     Page,
     Seen,
     is_page,
@@ -21,8 +22,8 @@ from cachestats.sources.base import (
     page_folders,
     unreadable,
 )
-from cachestats.sources.mirror import Found, batches, indices_at, place_index
-from cachestats.sources.storage import Entry, MissingError, Storage
+from cachestats.sources.mirror import Place, index_batches, indices_at, place_index
+from cachestats.sources.storage import Entry, ForbiddenError, Storage
 
 _PAGES_A_BATCH = 200
 _AT_ONCE = 16
@@ -35,17 +36,23 @@ class RemoteSource:
 
     kind = "folder"
 
-    def __init__(self, name: str, storage: Storage, path: str, choice: Choice) -> None:
+    def __init__(
+        self, name: str, storage: Storage, path: str, choice: Choice, refusal: SourceError | None = None
+    ) -> None:
         self.name = name
+        self._refusal = refusal
         self.passed_over = 0
         self._storage, self._path, self.choice = storage, path.rstrip("/"), choice
 
     def batches(self, known: Known) -> Iterator[Batch]:
         """Yield batches of pages, and then indices one by one."""
-        found: list[Found] = []
+        self.passed_over = 0
+        found: list[Place] = []
         pages: list[Entry] = []
         self._walk(self._path, 0, found, pages)
         if not found and not pages:
+            if isinstance(self._refusal, ForbiddenError):
+                raise self._refusal
             raise SourceError(
                 f"expected a mirror, a catalogue, or a list of folders with pages or mirrors at {self.name}, "
                 "found none",
@@ -57,12 +64,12 @@ class RemoteSource:
         for first in range(0, len(pages), _PAGES_A_BATCH):
             yield partial(self._read, pages[first : first + _PAGES_A_BATCH], known)
         if found:
-            yield from batches(self.name, found, known, self.choice)
+            yield from index_batches(self.name, found, known, self.choice)
 
-    def _walk(self, folder: str, depth: int, found: list[Found], pages: list[Entry]) -> None:
+    def _walk(self, folder: str, depth: int, found: list[Place], pages: list[Entry]) -> None:
         try:
             entries = self._storage.entries(folder)
-        except MissingError:
+        except (MissingError, ForbiddenError):
             entries = []
         names = {entry.path.rpartition("/")[2] for entry in entries}
         if not entries or names & _NOT_ENTERED:

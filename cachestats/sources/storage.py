@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from cachestats.errors import SourceError
-from cachestats.sources.base import printable
+from cachestats.sources.base import MissingError, printable
 
 if TYPE_CHECKING:
     from cachestats.sources.base import Stamp
@@ -48,18 +48,33 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Network:
-    """How to deal with servers."""
+    """How to deal with servers and object stores.
+
+    Attributes
+    ----------
+    timeout : float
+        Seconds to wait for an answer, and for more of it.
+    retries : int
+        How often to try again, after a pause that doubles, when a server is busy or a connection breaks.
+    allow_hosts : tuple of str
+        Hosts that servers may redirect to, and catalogues lead to, beside their own.
+    signed : bool
+        Whether to sign requests to S3 with the credentials that AWS's tools would find; else they are anonymous.
+    on_bytes : callable, optional
+        Called with the number of bytes of each piece that arrives, from any thread.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> network = cs.Network(timeout=10, retries=2, allow_hosts=("mirror.example.org",))
+    >>> ds = cs.build_dataset("data/_cache", out=tmp / "dataset", network=network)
+    """
 
     timeout: float = 60.0
-    """Seconds to wait for an answer, and for more of it."""
     retries: int = 5
-    """How often to try again when a server is busy or a connection breaks."""
     allow_hosts: tuple[str, ...] = ()
-    """Hosts that redirects and catalogues may lead to, beside the one that was asked."""
     signed: bool = False
-    """Whether requests to S3 are signed with the user's credentials."""
-    received: Callable[[int], None] | None = field(default=None, compare=False)
-    """Told of each piece that arrived, in bytes."""
+    on_bytes: Callable[[int], None] | None = field(default=None, compare=False)
 
 
 class Entry(NamedTuple):
@@ -70,8 +85,8 @@ class Entry(NamedTuple):
     stamp: Stamp
 
 
-class MissingError(SourceError):
-    """There is nothing at a path."""
+class ForbiddenError(SourceError):
+    """A path must not be read."""
 
 
 class Storage:
@@ -138,10 +153,10 @@ class Storage:
                 self._pause(path, error, failures)
 
     def exists(self, path: str) -> bool:
-        """Whether there is a file."""
+        """Whether there is a file that may be read: servers often forbid what is not there."""
         try:
             self.stamp(path)
-        except MissingError:
+        except (MissingError, ForbiddenError):
             return False
         return True
 
@@ -179,17 +194,21 @@ class Storage:
         return _Opened(file, None)
 
     def _pieces(self, file: IO[bytes]) -> Iterator[bytes]:
-        since, received = time.monotonic(), 0
-        while chunk := file.read(_CHUNK_BYTES):
+        waited, received = 0.0, 0
+        while True:
+            asked = time.monotonic()
+            chunk = file.read(_CHUNK_BYTES)
+            waited += time.monotonic() - asked
+            if not chunk:
+                return
             received += len(chunk)
-            if self.network.received:
-                self.network.received(len(chunk))
+            if self.network.on_bytes:
+                self.network.on_bytes(len(chunk))
             yield chunk
-            now = time.monotonic()
-            if now - since > self.network.timeout:
+            if waited > self.network.timeout:
                 if received < _SLOWEST_BYTES:
-                    raise TimeoutError(f"{received:,} bytes in {now - since:.0f} s")
-                since, received = now, 0
+                    raise TimeoutError(f"{received:,} bytes in {waited:.0f} s")
+                waited, received = 0.0, 0
 
     def _pause(self, path: str, error: Exception, failures: int) -> None:
         """Wait before the next try, or say what is wrong where there is none."""
@@ -207,6 +226,8 @@ class Storage:
         if isinstance(error, SourceError):
             raise error
         name = self.name(path)
+        if isinstance(error, PermissionError) or getattr(error, "status", None) in {401, 403}:
+            raise ForbiddenError(f"cannot read {name}: {_words(error)}", hint="check the address") from error
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             raise MissingError(f"expected a file, found nothing at {name}", hint="check the address") from error
         tries = f" after {failures} tries" if failures > 1 else ""
@@ -428,8 +449,6 @@ class Storages:
             return self._storage(HttpStorage), address
         if scheme == "s3":
             return self._storage(S3Storage), path
-        if scheme == "file":
-            return self._storage(DiskStorage), os.path.abspath(path)
         raise SourceError(
             f"expected a path or an address that begins with https://, http:// or s3://, found {address!r}",
             hint="download it, and give its path",

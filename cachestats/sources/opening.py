@@ -1,0 +1,204 @@
+"""Find out what sources are by looking at them: folders, files on disk or at an address, files by their first bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import unquote
+
+from cachestats.errors import SourceError
+from cachestats.naming import ROOT_STACK
+from cachestats.sources.archive import ArchiveSource, archive_kind
+from cachestats.sources.base import Choice, MissingError, Source, is_page, printable, source_name
+from cachestats.sources.catalogue import FILE_NAME, CatalogueSource, read_catalogue
+from cachestats.sources.folder import FileSource, FolderSource, IndexSource
+from cachestats.sources.mirror import Place, is_index, place_index
+from cachestats.sources.packed import GZIP, ZSTD, opened
+from cachestats.sources.remote import RemoteSource
+from cachestats.sources.storage import ForbiddenError, Network, Storage, Storages, is_address, plain_address
+
+_EXPECTED = (
+    "a checkout of the cache site or an archive of one, a build-cache mirror or a folder of mirrors, an index, or a "
+    "catalogue"
+)
+_HEAD_BYTES = 4096
+_INSTALLED = "/.spack-db/index.json"
+
+
+@dataclass(frozen=True)
+class Given:
+    """A source as the user gives it."""
+
+    address: str
+    choice: Choice = field(default_factory=Choice)
+    network: Network = field(default_factory=Network)
+    sizes: bool = False
+    """Whether the sizes of binaries are wanted as well."""
+    name: str | None = None
+    """What a path is called; by default as it is given."""
+
+
+def open_sources(sources: Sequence[Given]) -> dict[Source, Given]:
+    """Return a reader for each source; a place that is given twice, or lies inside another one, is read once.
+
+    Raises
+    ------
+    SourceError
+        If a source does not exist, cannot be read, or is nothing that cachestats reads.
+    """
+    if not sources:
+        raise SourceError("expected at least one source, found none", hint=f"give {_EXPECTED}")
+    storages: dict[Network, Storages] = {}
+    readers: dict[str | Path, tuple[Source, Given]] = {}
+    for source in sources:
+        if source.address.startswith("file://"):
+            source = replace(source, address=unquote(source.address.removeprefix("file://")))
+        is_remote = is_address(source.address)
+        place = plain_address(source.address).rstrip("/") if is_remote else Path(source.address).resolve()
+        if place not in readers:
+            opener = _Opener(source, storages.setdefault(source.network, Storages(source.network)))
+            readers[place] = opener.open(), source
+    folders = [place for place in readers if isinstance(place, Path)]
+    return dict(
+        opened
+        for place, opened in readers.items()
+        if not (isinstance(place, Path) and any(_covers(other, place) for other in folders))
+    )
+
+
+def _covers(folder: Path, place: Path) -> bool:
+    """Whether reading `folder` reads `place` too: it does not look into hidden folders, nor into archives."""
+    if place == folder or not place.is_relative_to(folder):
+        return False
+    if not (place.is_dir() or is_page(str(place)) or is_index(str(place))):
+        return False
+    return not any(part.startswith(".") for part in place.relative_to(folder).parts)
+
+
+class _Opener:
+    """Finds out what a source is."""
+
+    def __init__(self, given: Given, storages: Storages) -> None:
+        self.given, self.choice, self.storages = given, given.choice, storages
+
+    def open(self) -> Source:
+        address = self.given.address
+        if not address:
+            raise SourceError(f"expected {_EXPECTED}, found an empty path", hint="give '.' for the current folder")
+        return self._at_address(address) if is_address(address) else self._on_disk(Path(address))
+
+    def _on_disk(self, path: Path) -> Source:
+        storage, place = self.storages.find(str(path))
+        name = self.given.name or source_name(path)
+        try:
+            if path.is_dir():
+                if (path / _INSTALLED.lstrip("/")).is_file():
+                    place += _INSTALLED
+                    return self._file(storage, place, name, storage.head(place, _HEAD_BYTES))
+                return FolderSource(name, place, storage, self.choice)
+            if not path.exists():
+                raise SourceError(f"expected {_EXPECTED}, found nothing at {path}", hint="check the path")
+            if not path.is_file():
+                raise SourceError(
+                    f"expected {_EXPECTED}, found neither file nor folder at {path}", hint="give one of them"
+                )
+        except OSError as error:
+            raise SourceError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
+        return self._file(storage, place, name, storage.head(place, _HEAD_BYTES))
+
+    def _at_address(self, address: str) -> Source:
+        storage, place = self.storages.find(address)
+        name = storage.name(place)
+        refusal: SourceError | None = None
+        try:
+            if not place.endswith("/") and not _is_list(head := storage.head(place, _HEAD_BYTES)):
+                return self._file(storage, place, name, head)
+        except (MissingError, ForbiddenError) as error:  # a folder is nothing that one can read
+            refusal = error
+        folder, name = place.rstrip("/"), name.rstrip("/")
+        catalogue = f"{folder}/{FILE_NAME}"
+        if storage.exists(catalogue):
+            return CatalogueSource(f"{name}/{FILE_NAME}", storage, catalogue, self.storages, self.choice)
+        return self._in_catalogue_above(storage, folder) or RemoteSource(name, storage, folder, self.choice, refusal)
+
+    def _in_catalogue_above(self, storage: Storage, folder: str) -> Source | None:
+        """Return a snapshot as the catalogue beside it has it: few object stores list their folders."""
+        above, _, snapshot = folder.rpartition("/")
+        catalogue = f"{above}/{FILE_NAME}"
+        try:
+            if snapshot not in read_catalogue(storage, catalogue):
+                return None
+        except SourceError:
+            return None
+        choice = Choice((snapshot,), self.choice.stacks)
+        return CatalogueSource(storage.name(folder), storage, catalogue, self.storages, choice)
+
+    def _file(self, storage: Storage, path: str, name: str, head: bytes) -> Source:
+        inside = _unpacked(head)
+        place = re.sub(r"\.(?:gz|zst)$", "", plain_address(path) if is_address(path) else path)
+        if is_index(place):
+            found = place_index(storage, place, name)
+            return IndexSource(name, Place(storage, path, name, found.snapshot, found.stack), self.choice)
+        if inside.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+            return self._json(storage, path, name, inside)
+        if kind := archive_kind(head):
+            return ArchiveSource(name, storage, path, kind, self.choice)
+        if path.endswith(".md") or head.lstrip(b"\xef\xbb\xbf").startswith(b"---"):
+            return FileSource(name, storage, path, self.choice)
+        raise SourceError(f"expected {_EXPECTED}, found a file that is none of them: {name}", hint="give one of these")
+
+    def _json(self, storage: Storage, path: str, name: str, head: bytes) -> Source:
+        """Return the reader of a file that is told by the first key in it."""
+        key = re.match(rb'\s*\{\s*"([^"]*)"', head)
+        first = key[1] if key else b""
+        if first == b"database":
+            found = Place(storage, path, name, *self._labels(path, name))
+            return IndexSource(name, found, self.choice)
+        if first in {b"_meta", b"roots", b"concrete_specs"}:
+            raise SourceError(
+                f"expected {_EXPECTED}, found an environment's lockfile: {name}",
+                hint="read it with cachestats.read_lockfile",
+            )
+        if first in {b"version", b"data", b"spec", b"name"}:
+            raise SourceError(
+                f"expected {_EXPECTED}, found one file of a mirror: {name}", hint="give the mirror's own folder"
+            )
+        return CatalogueSource(name, storage, path, self.storages, self.choice)
+
+    def _labels(self, path: str, name: str) -> tuple[str, str]:
+        """Return snapshot and stack of an index that stands in no mirror: the user says what they are called."""
+        snapshots, stacks = self.choice.snapshots, self.choice.stacks
+        if path.endswith(_INSTALLED):
+            snapshots = snapshots or ("local",)
+            if len(stacks) != 1:
+                raise SourceError(
+                    f"expected a name for the stack of the installed specs in {name}, found "
+                    f"{', '.join(stacks) or 'none'}",
+                    hint="give it one with --stack NAME",
+                )
+        if len(snapshots) != 1 or len(stacks) > 1:
+            raise SourceError(
+                f"expected to know the snapshot of {name}, found that its folders do not tell",
+                hint="name it with --snapshot NAME, and the stack with --stack NAME if it is one",
+            )
+        return printable(snapshots[0]), printable(stacks[0] if stacks else ROOT_STACK)
+
+
+def _is_list(head: bytes) -> bool:
+    """Whether a server answered with a page that lists a folder, and not with a file."""
+    return head.lstrip()[:1] == b"<"
+
+
+def _unpacked(head: bytes) -> bytes:
+    """Return as much as can be told of what a file holds, given its first bytes."""
+    if not head.startswith((GZIP, ZSTD)):
+        return head
+    stream, data = opened(head), b""
+    try:
+        while piece := stream.read(256):
+            data += piece
+    except Exception:  # it goes on after these bytes, or is damaged, which reading it all will tell
+        return data
+    return data

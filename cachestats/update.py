@@ -1,0 +1,323 @@
+"""Bring a dataset up to date: read what changed, and put it into the tables of its snapshots."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cachestats.build import Build, Snapshot, checked_threads, location_of, made_by, named
+from cachestats.dataset import Writer, open_dataset
+from cachestats.documents import Mask
+from cachestats.errors import ArgumentError, DatasetError
+from cachestats.naming import snapshot_order
+from cachestats.rejection import to_table as rejected_table
+from cachestats.sizes import NO_SIZE
+from cachestats.sources import Choice, Given, Known, Network, Source, is_address, open_sources
+from cachestats.workers import Progress, Workers
+
+if TYPE_CHECKING:
+    import polars as pl
+
+logger = logging.getLogger(__name__)
+
+_ACROSS_PAGES = frozenset({"duplicate-hash", "second-page"})
+"""Rules that more than one page has a part in."""
+
+
+def update_dataset(
+    path: str | os.PathLike[str],
+    *sources: str | os.PathLike[str],
+    prune: bool = False,
+    recheck: bool = False,
+    snapshots: Iterable[str] = (),
+    stacks: Iterable[str] = (),
+    allow_shrink: bool = False,
+    max_rejected: float = 0.01,
+    sizes: bool = False,
+    network: Network | None = None,
+    threads: int | None = None,
+    wait: float = 600.0,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """Bring a dataset up to date with its sources, and return what came, changed and went.
+
+    Only what changed is read: a page whose size or date is another one, and taken in only if its content is; an index
+    whose checksum or entity tag is another one. What is gone from a source stays in the dataset, unless `prune` says
+    otherwise. Where nothing changed, nothing is written.
+
+    Parameters
+    ----------
+    path
+        The dataset's folder.
+    *sources
+        Sources to look at, which the dataset remembers from then on; by default those that it remembers. They keep the
+        `snapshots`, `stacks`, `sizes`, hosts and signing that they were given with first.
+    prune
+        Drop what is gone from the sources.
+    recheck
+        Trust neither dates nor tags, and read everything again. Otherwise also the weekly snapshots and releases of
+        servers, which do not change once they are published, are not asked about again.
+    snapshots, stacks
+        Look at no others this time.
+    allow_shrink, max_rejected, network, threads, wait, progress
+        As in `build_dataset`.
+    sizes
+        Read the sizes of binaries from now on; those that were not found before are looked for again.
+
+    Returns
+    -------
+    One row per snapshot in which something came, changed or went, the newest last: `snapshot, change, files_came,
+    files_changed, files_gone` (pages and indices), `specs_added, specs_removed, num_specs`. The change is `came`,
+    `changed`, `went`, `kept` (something is gone from the source now, and kept in the dataset) or `failed` (an index
+    could not be read, and the snapshot was left as it was).
+
+    Raises
+    ------
+    DatasetError
+        If there is no dataset at `path`, or it remembers no sources and none is given.
+    SourceError, RejectedError, ShrinkError, ArgumentError, BusyError
+        As `build_dataset` does.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> ds = cs.build_dataset("data/_cache", out=tmp / "dataset")
+    >>> cs.update_dataset(ds.path).height
+    0
+    """
+    import polars as pl
+
+    threads = checked_threads(threads, max_rejected)
+    open_dataset(path)  # there has to be one
+    choice = Choice(tuple(snapshots), tuple(stacks))
+    with Writer(path, wait=wait) as writer, ThreadPoolExecutor(threads) as pool:
+        asked = [Given(os.fspath(source), choice, network or Network(), sizes) for source in sources]
+        given = _given(writer, asked, Given("", choice, network or Network(), sizes))
+        update = _Update(writer, Workers(pool, threads, progress), open_sources(given))
+        update.remember(choice)
+        update.read_changes(recheck=recheck, prune=prune, sizes=sizes)
+        update.check(max_rejected=max_rejected, allow_shrink=allow_shrink)
+        if update.is_changed:
+            update.publish()
+    counts = ("files_came", "files_changed", "files_gone", "specs_added", "specs_removed", "num_specs")
+    schema = {"snapshot": pl.String, "change": pl.String} | dict.fromkeys(counts, pl.Int64)
+    return pl.DataFrame(update.changes(), schema=schema)
+
+
+def _given(writer: Writer, asked: list[Given], default: Given) -> list[Given]:
+    """Return the sources to look at: those asked for, or all remembered, as they were given first."""
+    remembered: dict[str, dict[str, Any]] = (writer.manifest or {"sources": {}})["sources"]
+    if not asked:
+        if not remembered:
+            raise DatasetError(
+                f"expected {writer.path} to remember where it was read from, found no sources",
+                hint="name the source: cachestats update DATASET SOURCE",
+            )
+        locations = [source["location"] for source in remembered.values()]
+        asked = [
+            replace(default, address=place if is_address(place) else str(writer.path / place)) for place in locations
+        ]
+    by_location = {source["location"]: source for source in remembered.values()}
+    return [_as_before(one, by_location.get(location_of(one.address, writer.path))) for one in named(asked, writer)]
+
+
+def _as_before(given: Given, source: Mapping[str, Any] | None) -> Given:
+    if source is None:
+        return given
+    choice = Choice(
+        given.choice.snapshots or tuple(source["snapshots"]), given.choice.stacks or tuple(source["stacks"])
+    )
+    hosts = tuple(sorted({*given.network.allow_hosts, *source["allow_hosts"]}))
+    network = replace(given.network, allow_hosts=hosts, signed=given.network.signed or source["signed"])
+    return replace(given, choice=choice, network=network, sizes=given.sizes or source["sizes"])
+
+
+class _Update(Build):
+    """One update: `remember`, `read_changes`, then `check` and `publish`."""
+
+    def __init__(self, writer: Writer, workers: Workers, sources: Mapping[Source, Given]) -> None:
+        super().__init__(writer, workers, sources)
+        self.now_gone = self.documents.are(())
+
+    def remember(self, choice: Choice) -> None:
+        """Keep of sources that are known what was chosen of them first: a choice now is for this time."""
+        for name, source in self.sources.items():
+            if (before := self.manifest["sources"].get(name)) and (choice.snapshots or choice.stacks):
+                source |= {"snapshots": before["snapshots"], "stacks": before["stacks"]}
+
+    def read_changes(self, *, recheck: bool, prune: bool, sizes: bool) -> None:
+        """Read what changed, and make the snapshots in which something did."""
+        known = Known(
+            self.documents.column("stamp"), self.documents.column("digest"), self._to_read_again(sizes), recheck
+        )
+        self.reading = self.read_sources(known, "new")
+        self._plan(prune=prune)
+        tangled = {name for name, found in self.snapshots.items() if found.is_tangled or self._is_doubtful(name)}
+        tangled |= self.put_together(name for name in self.snapshots if name not in tangled)
+        if tangled:
+            self._read_whole(known, tangled)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is anything to publish."""
+        counts = {"files", "passed_over"}  # which folders are looked into depends on what is known
+        sources = [
+            {
+                name: {key: value for key, value in source.items() if key not in counts}
+                for name, source in one.items()
+                if name in self.sources
+            }
+            for one in (self.sources, self.manifest["sources"])
+        ]
+        return bool(
+            self.snapshots
+            or self.left_out.any()
+            or self.reading.documents.keys() - self._of_incomplete()
+            or self.reading.stamped
+            or (self.gone() != super().gone()).any()
+            or sources[0] != sources[1]
+            or self.manifest["made_by"] != made_by()
+            or not self.rejected.equals(rejected_table(self.all_rejections()))
+        )
+
+    def gone(self) -> Mask:
+        """Return which documents are gone from their sources."""
+        is_here = self.documents.are(self.reading.seen)
+        result: Mask = (super().gone() & ~is_here) | self.now_gone
+        return result
+
+    def changes(self) -> list[dict[str, Any]]:
+        """Return what came, changed and went, a row a snapshot."""
+        new = self.now_gone & ~super().gone() | self.left_out & self.now_gone
+        gone = Counter(document.snapshot for document in self.documents.take(new))
+        before = self.manifest["snapshots"]
+        rows = []
+        for name in sorted({*self.snapshots, *filter(None, gone), *self.reading.incomplete}, key=snapshot_order):
+            found = self.snapshots.get(name, Snapshot())
+            digests = {document.origin: document.digest for document in found.left_out}
+            came = [document for document in found.read if document.origin not in digests]
+            changed = [
+                document for document in found.read if digests.get(document.origin, document.digest) != document.digest
+            ]
+            if name in self.snapshots:
+                change = ("changed" if name in before else "came") if found.row else "went"
+                num_specs = found.row.get("num_specs", 0)
+            else:
+                change = "failed" if name in self.reading.incomplete else "kept"
+                num_specs = before.get(name, {}).get("num_specs", 0)
+            rows.append(
+                {
+                    "snapshot": name,
+                    "change": change,
+                    "files_came": len(came),
+                    "files_changed": len(changed),
+                    "files_gone": gone[name],
+                    "specs_added": found.specs_added,
+                    "specs_removed": found.specs_removed,
+                    "num_specs": num_specs,
+                }
+            )
+        return rows
+
+    def _of_incomplete(self) -> set[str]:
+        incomplete = self.reading.incomplete
+        return {origin for origin, document in self.reading.documents.items() if document.snapshot in incomplete}
+
+    def _to_read_again(self, sizes: bool) -> frozenset[str]:
+        """Return the origins of what has to be read although it did not change."""
+        documents, origins = self.documents, self.documents.table.column("origin")
+        if self.manifest["made_by"] != made_by():
+            logger.info("everything is read again, since another version of cachestats made the dataset")
+            return frozenset(documents.rows)
+        before = self.manifest["sources"]
+        # Sizes were not asked for before, or not all of them were found.
+        new = [name for name, one in self.sources.items() if one["sizes"] and not before.get(name, {}).get("sizes")]
+        again = documents.have("source", new)
+        if sizes:
+            lacking = self.rejected.filter(pc.equal(self.rejected.column("rule"), NO_SIZE)).column("snapshot")
+            again |= documents.have("snapshot", lacking.to_pylist())
+        again &= ~documents.have("stack", [None])
+        # An archive has one stamp for all that is in it, whatever was taken of it.
+        for name, one in self.sources.items():
+            if name in before and any(before[name][key] != one[key] for key in ("snapshots", "stacks")):
+                again |= documents.have("source", [name])
+        return frozenset(origins.filter(pa.array(again)).to_pylist())
+
+    def _plan(self, *, prune: bool) -> None:
+        """Find out which snapshots something was read of, or is gone from, and what of them is kept."""
+        reading, documents = self.reading, self.documents
+        is_here = documents.are(reading.seen | reading.documents.keys() | reading.refused)
+        looked_at = documents.have("source", self.sources)
+        gone = documents.take(looked_at & ~is_here & ~self._incomplete())
+        choices = {reader.name: reader.choice for reader in self.readers}
+        gone = [one for one in gone if choices[one.source].takes(one.snapshot, one.stack)]
+        # What was moved is not gone; what could not be read need not be remembered.
+        subjects = {document.subject for document in reading.documents.values()}
+        dropped = {one.origin for one in gone if prune or one.snapshot is None or one.subject in subjects}
+        self.now_gone = documents.are(one.origin for one in gone if one.subject not in subjects)
+        self.left_out = (documents.are(reading.documents) | documents.are(dropped)) & ~self._incomplete()
+        for document in self.publishable():
+            self.snapshots.setdefault(str(document.snapshot), Snapshot()).read.append(document)
+        for document in documents.take(self.left_out):
+            if document.snapshot is not None:
+                self.snapshots.setdefault(document.snapshot, Snapshot()).left_out.append(document)
+        for name, found in self.snapshots.items():
+            origins = {document.origin for document in found.left_out}
+            found.kept = [document for document in documents.of_snapshot(name) if document.origin not in origins]
+
+    def _is_doubtful(self, name: str) -> bool:
+        """Whether pages of a snapshot contradicted each other, so that what one says depends on the others."""
+        rules = self.rejected.filter(pc.equal(self.rejected.column("snapshot"), name)).column("rule").to_pylist()
+        kept = self.snapshots[name].kept
+        return bool(kept) and (not _ACROSS_PAGES.isdisjoint(rules) or any(one.is_copy for one in kept))
+
+    def _read_whole(self, known: Known, names: set[str]) -> None:
+        """Read everything of some snapshots, and make them as if for the first time."""
+        others = {one.source for name in names for one in self.snapshots[name].kept} - self.sources.keys()
+        if others:
+            raise ArgumentError(
+                f"expected all sources of {', '.join(sorted(names))}, found that {', '.join(sorted(others))} "
+                "has a part in it",
+                hint="update without naming a source, to look at all of them",
+            )
+        reading = self.reading
+        wanted = {
+            name: {one.origin for one in (*self.snapshots[name].kept, *self.snapshots[name].read)} for name in names
+        }
+        new = reading.documents
+        whole = self.read_sources(
+            Known(
+                {**known.stamps, **{origin: one.stamp for origin, one in new.items()}},
+                {**known.digests, **{origin: one.digest for origin, one in new.items()}},
+                frozenset().union(*wanted.values()),
+            ),
+            "whole",
+        )
+        for name, origins in wanted.items():
+            found = self.snapshots[name]
+            found.read = [one for origin, one in whole.documents.items() if origin in origins and one.snapshot == name]
+            if len(found.read) < len(origins) or name in whole.incomplete:
+                # Something is gone that contradicted something else, or changes just now.
+                logger.warning("%s: left as it was, since what is gone contradicts what is there", name)
+                reading.incomplete.add(name)
+                del self.snapshots[name]
+                continue
+            found.left_out += found.kept
+            found.kept = []
+            reading.documents |= {one.origin: one for one in found.read}
+            reading.seen -= origins
+            reading.pieces[name] = whole.pieces[name]
+            reading.rejections = [row for row in reading.rejections if row.origin not in origins]
+            reading.rejections += [row for row in whole.rejections if row.origin in origins]
+        done = names & self.snapshots.keys()
+        self.left_out |= self.documents.have("snapshot", done)
+        self.left_out &= ~self._incomplete()
+        self.put_together(done)

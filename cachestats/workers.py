@@ -1,0 +1,45 @@
+"""A few threads, and a word on how far they are."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Progress(Protocol):
+    """Anything that wraps an iterable and shows how far it is, such as `tqdm.tqdm`."""
+
+    def __call__(self, iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]:
+        """Return an iterable over the same items; `total` is their number, where that is known."""
+        ...
+
+
+class Workers:
+    """A few threads that work things off in order."""
+
+    def __init__(self, pool: ThreadPoolExecutor, threads: int, progress: Progress | None) -> None:
+        self.pool, self.threads = pool, threads
+        self.progress = progress or _no_progress
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Apply a function in the threads, in order, taking items only as fast as they are worked off."""
+        waiting: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                waiting.append(self.pool.submit(function, item))
+                if len(waiting) > self.threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _no_progress(iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]:
+    return iterable

@@ -22,7 +22,7 @@ from cachestats.errors import DatasetError, SourceError
 from cachestats.sources import folder
 from conftest import CORPUS, ROOT
 from tests.site import page, spec, write
-from tests.test_dataset import bytes_of, state
+from tests.test_dataset import archive, bytes_of, state
 from tests.test_index import GCC, G, index, layout_2, layout_3, node
 from tests.test_lockfile import edge
 
@@ -83,6 +83,23 @@ def edit_mirrors(rng: random.Random, site: Path, step: int) -> None:
         age(path, 1000 + 10 * step + number)
 
 
+def edit_many(rng: random.Random, root: Path, step: int) -> None:
+    """Change two checkouts with a part in the same snapshots, an archive of a third, and mirrors."""
+    for name in "abc":
+        edit_pages(rng, root / name, step)
+    if rng.random() < 0.5:  # a page that says what another says
+        for path in sorted((root / "a").rglob("specs.md"))[:1]:
+            copy = root / "b" / path.relative_to(root / "a")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, copy)
+    for path in sorted((root / "b").rglob("specs.md"))[:2]:
+        (path.parent / "README").write_text("neither page nor index")
+    if rng.random() < 0.6:
+        archive(root / "c", root / "site.tar.gz", seed=step)
+        age(root / "site.tar.gz", 1000 + 10 * step)
+    edit_mirrors(rng, root / "mirrors", step)
+
+
 def age(path: Path, seconds: int) -> None:
     """Make a file older than the doubt about files that were just written."""
     then = time.time() - 10_000 + seconds
@@ -99,7 +116,7 @@ def tables(dataset: cs.Dataset) -> list[Any]:
     return [*state(dataset)[:1], counts, dataset.manifest["snapshots"]]
 
 
-@pytest.mark.parametrize("edit", [edit_pages, edit_mirrors])
+@pytest.mark.parametrize("edit", [edit_pages, edit_mirrors, edit_many])
 @pytest.mark.parametrize("seed", range(6))
 def test_after_any_changes_it_is_as_if_built_from_everything(
     edit: Callable[[random.Random, Path, int], None], seed: int, tmp_path: Path
@@ -108,13 +125,16 @@ def test_after_any_changes_it_is_as_if_built_from_everything(
     site = tmp_path / "site"
     options = {"max_rejected": 1, "allow_shrink": True}
     edit(rng, site, 0)
-    cs.build_dataset(site, out=tmp_path / "updated", **options)
+    if edit is edit_many:
+        archive(site / "c", site / "site.tar.gz", seed=0)
+    sources = [site / name for name in ("a", "b", "site.tar.gz", "mirrors")] if edit is edit_many else [site]
+    cs.build_dataset(*sources, out=tmp_path / "updated", **options)
     seen = set()
     for step in range(1, 12):
         edit(rng, site, step)
         changes = cs.update_dataset(tmp_path / "updated", prune=True, **options)
         seen |= set(changes["change"])
-        fresh = cs.build_dataset(site, out=tmp_path / f"fresh-{step}", **options)
+        fresh = cs.build_dataset(*sources, out=tmp_path / f"fresh-{step}", **options)
         updated = cs.open_dataset(tmp_path / "updated")
         assert bytes_of(updated) == bytes_of(fresh)
         assert tables(updated) == tables(fresh)

@@ -12,7 +12,6 @@ import pytest
 
 import cachestats as cs
 from cachestats.errors import SourceError
-from cachestats.parse import index as index_module
 from conftest import CORPUS
 from tests.test_dataset import bytes_of
 from tests.test_lockfile import GCC, NO_COMPILER, OLD, edge, node
@@ -64,10 +63,7 @@ def build(folder: Path, **options: Any) -> cs.Dataset:
 
 
 @pytest.mark.parametrize("mirrors", ["mirrors", "mirrors-v3"])
-def test_indices_give_the_bytes_that_the_pages_give(
-    mirrors: str, corpus: cs.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(index_module, "_ROWS_AT_ONCE", 100)
+def test_indices_give_the_bytes_that_the_pages_give(mirrors: str, corpus: cs.Dataset, tmp_path: Path) -> None:
     dataset = cs.build_dataset(CORPUS / mirrors, out=tmp_path / "dataset")
     found, pages = bytes_of(dataset), bytes_of(corpus)
     assert len(found) == (10 if mirrors == "mirrors" else 2)
@@ -199,6 +195,12 @@ BROKEN = {"spec": None, "in_buildcache": True}
         (index({A: PACKAGE, "b" * 32: None}, cached={A, "b" * 32}), [("record", "error", 1)], 1),
         (index({A: PACKAGE, "b" * 32: {"name": "b"}}, cached={A, "b" * 32}), [("record", "error", 1)], 1),
         (index({A: PACKAGE, "b" * 32: node("b", "b", version=1.0)}, cached={A, "b" * 32}), [("record", "error", 1)], 1),
+        (
+            index({A: PACKAGE, "b" * 32: node("b", "b", dependencies=[{"name": "gcc"}])}, cached={A, "b" * 32}),
+            [("record", "error", 1)],
+            1,
+        ),
+        (DEFAULT.replace(b'"virtuals": ["c"]', b'"virtuals": null'), [("record", "error", 1)], 1),
         (DEFAULT.replace(b'{"spec": {"name": "gcc"', b'{"sepc": {"name": "gcc"'), [("record", "error", 1)], 1),
         (index({A: PACKAGE}, cached={A}), [], 1),  # neither its dependency nor its compiler is there
         (DEFAULT[:-50], [("index", "error", None)], 0),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import cachestats as cs
+from benchmarks.make_index import write_index
 from cachestats.errors import SourceError
 from conftest import CORPUS
 from tests.test_dataset import bytes_of
@@ -96,6 +97,18 @@ def test_dependencies_are_those_of_a_slow_reader(tmp_path: Path) -> None:
     rows = dataset.dependencies.collect().rows()
     assert len(rows) == len(set(rows)) > 50_000
     assert set(rows) == slow_dependencies(CORPUS / "mirrors")
+
+
+def test_the_index_of_the_benchmark_is_whole(tmp_path: Path) -> None:
+    if not CORPUS.is_dir():
+        pytest.skip(f"the corpus is not present at {CORPUS}")
+    counts = write_index(tmp_path / "mirrors/develop", CORPUS, megabytes=15)
+    assert counts["copies"] == 2
+    tables = build(tmp_path)
+    assert tables.specs.collect().height == counts["specs"] == tables.specs.collect()["hash"].n_unique()
+    edges = tables.dependencies.collect()
+    assert edges.height == counts["edges"]
+    assert edges["is_external"].null_count() == 0, "every dependency is there"
 
 
 def test_a_dependency_named_twice_is_one_and_what_is_missing_is_known_by_name(tmp_path: Path) -> None:

@@ -196,12 +196,12 @@ def run(build: Build) -> Cost:
     return Cost(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss * MAXRSS_UNIT / MIB)
 
 
-def equal_rows(expected: Path, others: list[Path]) -> dict[str, int]:
+def equal_rows(expected: Path, others: list[Path], tables: tuple[str, ...] = TABLES) -> dict[str, int]:
     """Check that datasets hold equal tables, columns, types and order of rows included; return the numbers of rows."""
     import polars as pl
 
-    rows = dict.fromkeys(TABLES, 0)
-    for table in TABLES:
+    rows = dict.fromkeys(tables, 0)
+    for table in tables:
         names = sorted(file.name for file in (expected / table).iterdir())
         for other in others:
             found = sorted(file.name for file in (other / table).iterdir())
@@ -219,7 +219,8 @@ def equal_rows(expected: Path, others: list[Path]) -> dict[str, int]:
 
 def counts(rows: dict[str, int]) -> str:
     """Return numbers of rows in words."""
-    return " and ".join(f"{number:,} in `{table}`" for table, number in rows.items())
+    *others, last = (f"{number:,} in `{table}`" for table, number in rows.items())
+    return f"{', '.join(others)} and {last}"
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import cachestats as cs
+from benchmarks.make_index import write_index
 from cachestats.errors import SourceError
-from cachestats.parse import index as index_module
 from conftest import CORPUS
 from tests.test_dataset import bytes_of
 from tests.test_lockfile import GCC, NO_COMPILER, OLD, edge, node
@@ -64,10 +64,7 @@ def build(folder: Path, **options: Any) -> cs.Dataset:
 
 
 @pytest.mark.parametrize("mirrors", ["mirrors", "mirrors-v3"])
-def test_indices_give_the_bytes_that_the_pages_give(
-    mirrors: str, corpus: cs.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(index_module, "_ROWS_AT_ONCE", 100)
+def test_indices_give_the_bytes_that_the_pages_give(mirrors: str, corpus: cs.Dataset, tmp_path: Path) -> None:
     dataset = cs.build_dataset(CORPUS / mirrors, out=tmp_path / "dataset")
     found, pages = bytes_of(dataset), bytes_of(corpus)
     assert len(found) == (10 if mirrors == "mirrors" else 2)
@@ -100,6 +97,18 @@ def test_dependencies_are_those_of_a_slow_reader(tmp_path: Path) -> None:
     rows = dataset.dependencies.collect().rows()
     assert len(rows) == len(set(rows)) > 50_000
     assert set(rows) == slow_dependencies(CORPUS / "mirrors")
+
+
+def test_the_index_of_the_benchmark_is_whole(tmp_path: Path) -> None:
+    if not CORPUS.is_dir():
+        pytest.skip(f"the corpus is not present at {CORPUS}")
+    counts = write_index(tmp_path / "mirrors/develop", CORPUS, megabytes=15)
+    assert counts["copies"] == 2
+    tables = build(tmp_path)
+    assert tables.specs.collect().height == counts["specs"] == tables.specs.collect()["hash"].n_unique()
+    edges = tables.dependencies.collect()
+    assert edges.height == counts["edges"]
+    assert edges["is_external"].null_count() == 0, "every dependency is there"
 
 
 def test_a_dependency_named_twice_is_one_and_what_is_missing_is_known_by_name(tmp_path: Path) -> None:
@@ -218,6 +227,12 @@ BROKEN = {"spec": None, "in_buildcache": True}
         (index({A: PACKAGE, "b" * 32: None}, cached={A, "b" * 32}), [("record", "error", 1)], 1),
         (index({A: PACKAGE, "b" * 32: {"name": "b"}}, cached={A, "b" * 32}), [("record", "error", 1)], 1),
         (index({A: PACKAGE, "b" * 32: node("b", "b", version=1.0)}, cached={A, "b" * 32}), [("record", "error", 1)], 1),
+        (
+            index({A: PACKAGE, "b" * 32: node("b", "b", dependencies=[{"name": "gcc"}])}, cached={A, "b" * 32}),
+            [("record", "error", 1)],
+            1,
+        ),
+        (DEFAULT.replace(b'"virtuals": ["c"]', b'"virtuals": null'), [("record", "error", 1)], 1),
         (DEFAULT.replace(b'{"spec": {"name": "gcc"', b'{"sepc": {"name": "gcc"'), [("record", "error", 1)], 1),
         (index({A: PACKAGE}, cached={A}), [], 1),  # neither its dependency nor its compiler is there
         (DEFAULT[:-50], [("index", "error", None)], 0),

@@ -1,30 +1,37 @@
 """Build-cache indices (`index.json`), database versions 5 to 9: from bytes to the records of one stack.
 
-An index holds every spec that its own know of; those with `in_buildcache` are cached. What is not needed stays bytes:
-a node is read when it is its turn, or when another one has it for a compiler, and only its record is kept.
+An index holds every spec that its own know of; those with `in_buildcache` are cached. What is not needed stays bytes: a
+node is read when it is its turn, or when another one has it for a compiler. Of what it says nearly everything was said
+by another node before, so it is kept as numbers; bytes that were read before are not read again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
-from typing import Any
+from array import array
+from collections.abc import Callable, Hashable
+from functools import lru_cache, partial
+from typing import Any, Generic, TypeVar
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from cachestats import naming
-from cachestats.parse.nodes import Node, compiler, dependencies, parse_node, variants
-from cachestats.parse.records import DEPENDENCY_RECORDS, RECORDS, PageInfo, Piece
+from cachestats.parse.codes import Codes
+from cachestats.parse.nodes import Dependency, Node, compiler, dependency, parse_node, variants
+from cachestats.parse.records import DEPENDENCY_RECORDS, NAME, RECORDS, PageInfo, Piece
 from cachestats.rejection import Rejection
 
 NEWEST_VERSION = 9
 _NODES_KEPT = 4096
-_ROWS_AT_ONCE = 10_000
+_NO_SPEC = msgspec.Raw()
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
 
 
-class _Record(msgspec.Struct):
-    spec: msgspec.Raw = msgspec.Raw()  # empty where there is none
+class _Record(msgspec.Struct, gc=False):
+    spec: msgspec.Raw = _NO_SPEC
     in_buildcache: bool | None = None  # not there in the database of an installation, which has instead
     installed: bool = False
 
@@ -39,7 +46,6 @@ class _Index(msgspec.Struct):
 
 
 _decode_index = msgspec.json.Decoder(_Index).decode
-_decode_node = msgspec.json.Decoder(Node).decode
 
 
 def read_index(data: bytes | bytearray, *, origin: str, snapshot: str, stack: str) -> Piece | Rejection:
@@ -62,14 +68,39 @@ def read_index(data: bytes | bytearray, *, origin: str, snapshot: str, stack: st
     return _Reader(database, origin, snapshot, stack).piece()
 
 
+class _Distinct(dict[K, int], Generic[K, T]):
+    """Numbers, from 0 on, for what was read from bytes, or for names: the same bytes are read once."""
+
+    def __init__(self, read: Callable[[K], T]) -> None:
+        super().__init__()
+        self.read = read
+        self.found: list[T] = []
+
+    def __missing__(self, key: K) -> int:
+        self.found.append(self.read(key))
+        number = self[key] = len(self.found) - 1
+        return number
+
+
 class _Reader:
     def __init__(self, database: _Database, origin: str, snapshot: str, stack: str) -> None:
         self.database, self.origin, self.snapshot, self.stack = database, origin, snapshot, stack
-        self.generation = f"db{database.version}"
-        self.list_sign: naming.ListSign = ":=" if naming.is_spelled_as_spack_1(self.generation) else "="
         self.findings: list[Rejection] = []
-        # Thousands of specs have the same few compilers and build tools.
-        self.look_up = lru_cache(_NODES_KEPT)(self._look_up)
+        # Thousands of specs have the same few compilers. (Not a method: in a cycle the index would outlive its reader.)
+        self.look_up = lru_cache(_NODES_KEPT)(partial(_look_up, database.installs))
+        self.names = _Distinct[str | None, str | None](lambda name: name)
+        self.generation = f"db{database.version}"
+        list_sign: naming.ListSign = ":=" if naming.is_spelled_as_spack_1(self.generation) else "="
+        self.variants = _Distinct(partial(variants, list_sign=list_sign))
+        self.edges = _Distinct(dependency)
+        # Of every node, by hash, what those that depend on it ask for.
+        self.packages: dict[str, str] = {}
+        self.externals: set[str] = set()
+        # Of every cached spec: its hash, the eight numbers of its record, how many edges it has and which.
+        self.hashes: list[str] = []
+        self.numbers = array("i")
+        self.num_edges = array("i")
+        self.edge_numbers = array("i")
 
     def piece(self) -> Piece:
         version = self.database.version
@@ -81,117 +112,111 @@ class _Reader:
                 "what can be read was; look for a newer cachestats",
                 severity="warning",
             )
-        records, edges = _Rows(RECORDS), _Rows(DEPENDENCY_RECORDS)
-        packages: dict[str, int] = {}
-        counts: list[int] = []
         is_buildcache = any(record.in_buildcache is not None for record in self.database.installs.values())
         for position, (key, record) in enumerate(self.database.installs.items()):
-            is_there = record.in_buildcache if is_buildcache else record.installed
-            if is_there and (node := self._node(key, record)) and not node.external:
-                page = packages.setdefault(node.name, len(packages))
-                if page == len(counts):
-                    counts.append(0)
-                counts[page] += 1
-                records.add(self._row(page, position, key, node))
-                for edge in self._edges(key, node):
-                    edges.add(edge)
-        pages = [PageInfo(self.origin, name, self.generation, counts[page]) for name, page in packages.items()]
+            is_there = bool(record.in_buildcache if is_buildcache else record.installed)
+            try:
+                self._read(position, key, record, is_there)
+            except (msgspec.DecodeError, RecursionError) as error:
+                if is_there:
+                    self._find(
+                        f"database.installs[{key!r}]",
+                        "record",
+                        f"expected a spec, found: {error}",
+                        "rebuild the index with `spack buildcache update-index`",
+                        num_specs=1,
+                    )
+        pages, records = self._records()
         return Piece(
-            self.snapshot, pages, records.table(), self.findings, dependencies=edges.table(), is_part_of_stacks=True
+            self.snapshot, pages, records, self.findings, dependencies=self._dependencies(), is_part_of_stacks=True
         )
 
-    def _row(self, page: int, position: int, key: str, node: Node) -> dict[str, Any]:
-        return {
+    def _read(self, position: int, key: str, record: _Record, is_there: bool) -> None:
+        """Note what a record says; of a spec that is not in the cache, only what others ask for."""
+        if record.spec is _NO_SPEC:
+            raise msgspec.ValidationError("no spec")
+        node = parse_node(record.spec)
+        self.packages[key] = node.name
+        if node.external:
+            self.externals.add(key)
+        if node.external or not is_there:
+            return
+        names, edges = self.names, [self.edges[bytes(edge)] for edge in node.dependencies]
+        row = (
+            position,
+            names[node.name],
+            names[node.version],
+            names[node.arch.platform],
+            names[node.arch.platform_os],
+            names[node.target],
+            names[compiler(node, map(self.edges.found.__getitem__, edges), self.look_up)],
+            self.variants[bytes(node.parameters)],
+        )
+        self.hashes.append(key)
+        self.numbers.extend(row)
+        self.num_edges.append(len(edges))
+        self.edge_numbers.extend(edges)
+
+    def _records(self) -> tuple[list[PageInfo], pa.Table]:
+        """Return what is known of each package, and a record for each cached spec."""
+        position, package, version, platform, os, target, compiler, variants = np.array(self.numbers).reshape(-1, 8).T
+        packages, page, num_specs = np.unique(package, return_inverse=True, return_counts=True)
+        pages = [
+            PageInfo(self.origin, str(self.names.found[number]), self.generation, count)
+            for number, count in zip(packages.tolist(), num_specs.tolist(), strict=True)
+        ]
+        names = pa.array(self.names.found, NAME)
+        columns = {
             "page": page,
             "position": position,
-            "hash": key,
-            "os": node.arch.platform_os,
-            "platform": node.arch.platform,
-            "target": node.target,
-            "version": node.version,
-            "compiler": compiler(node, self.look_up),
-            "size_bytes": None,
-            "stacks": [self.stack],
-            "variants": variants(node, list_sign=self.list_sign),
+            "hash": self.hashes,
+            "os": names.take(os),
+            "platform": names.take(platform),
+            "target": names.take(target),
+            "version": names.take(version),
+            "compiler": names.take(compiler),
+            "size_bytes": pa.nulls(len(page)),
+            "stacks": pa.array([[self.stack]], pa.list_(NAME)).take(np.zeros(len(page), np.int32)),
+            "variants": pa.array(self.variants.found, pa.list_(NAME)).take(variants),
         }
+        return pages, pa.table(columns, schema=RECORDS)
 
-    def _edges(self, key: str, node: Node) -> Iterator[dict[str, Any]]:
-        """Yield a row for each spec that a node depends on; for one that it needs twice the reasons add up."""
-        types: dict[str, set[str]] = {}
-        virtuals: dict[str, set[str]] = {}
-        packages: dict[str, str | None] = {}
-        for edge in dependencies(node):
-            types.setdefault(edge.hash, set()).update(edge.types)
-            virtuals.setdefault(edge.hash, set()).update(edge.virtuals)
-            packages[edge.hash] = edge.package
-        for other, needed_for in types.items():
-            found = self.look_up(other)
-            yield {
-                "hash": key,
-                "dependency_hash": other,
-                "dependency_package": packages[other] or (found.name if found else None),
-                "is_build": "build" in needed_for,
-                "is_link": "link" in needed_for,
-                "is_run": "run" in needed_for,
-                "is_test": "test" in needed_for,
-                "virtuals": ",".join(sorted(virtuals[other])) or None,
-                "is_external": bool(found.external) if found else None,
-            }
+    def _dependencies(self) -> pa.Table:
+        """Return a row for each spec that a cached spec depends on."""
+        owners, numbers, edges = self._edges()
+        packages = self.packages
+        columns = {
+            "dependency_hash": [edge.hash for edge in edges],
+            "dependency_package": [edge.package or packages.get(edge.hash) for edge in edges],
+            **{f"is_{kind}": [kind in edge.types for edge in edges] for kind in ("build", "link", "run", "test")},
+            "virtuals": [",".join(sorted(edge.virtuals)) or None for edge in edges],
+            "is_external": [edge.hash in self.externals if edge.hash in packages else None for edge in edges],
+        }
+        rows = pa.table(columns, schema=DEPENDENCY_RECORDS.remove(0)).take(numbers)
+        return rows.add_column(0, "hash", pa.array(self.hashes, NAME).take(owners))
 
-    def _node(self, key: str, record: _Record) -> Node | None:
-        """Return the node of a record, or None once what is wrong with it was noted."""
-        try:
-            if not bytes(record.spec):
-                raise msgspec.ValidationError("no spec")
-            return _parse(record.spec)
-        except (msgspec.DecodeError, RecursionError) as error:
-            self._find(
-                f"database.installs[{key!r}]",
-                "record",
-                f"expected a spec, found: {error}",
-                "rebuild the index with `spack buildcache update-index`",
-                num_specs=1,
-            )
-            return None
-
-    def _look_up(self, key: str) -> Node | None:
-        record = self.database.installs.get(key)
-        try:
-            return _parse(record.spec) if record else None
-        except (msgspec.DecodeError, RecursionError):
-            return None  # its own record says what is wrong with it
+    def _edges(self) -> tuple[Codes, Codes, list[Dependency]]:
+        """Return the owner and the number of each edge, and the edges; of two to one spec the reasons add up."""
+        owners = np.repeat(np.arange(len(self.hashes)), self.num_edges)
+        numbers = np.array(self.edge_numbers, np.int64)
+        others = pa.array([edge.hash for edge in self.edges.found], NAME).indices.to_numpy()
+        pairs = np.sort(owners * len(others) + others[numbers], kind="stable")  # fast where there is order already
+        if (pairs[1:] > pairs[:-1]).all():
+            return owners, numbers, self.edges.found
+        joined: dict[tuple[int, str], Dependency] = {}
+        for owner, number in zip(owners.tolist(), numbers.tolist(), strict=True):
+            edge = self.edges.found[number]
+            pair = owner, edge.hash
+            joined[pair] = joined[pair].joined(edge) if pair in joined else edge
+        return np.array([owner for owner, _ in joined]), np.arange(len(joined)), list(joined.values())
 
     def _find(self, place: str, rule: str, message: str, hint: str, **fields: Any) -> None:
         self.findings.append(Rejection(self.origin, place, rule, message, hint, snapshot=self.snapshot, **fields))
 
 
-class _Rows:
-    """Rows on their way into a table; of Python's own objects there are only so many at a time."""
-
-    def __init__(self, schema: pa.Schema) -> None:
-        self.schema = schema
-        self.tables: list[pa.Table] = []
-        self.columns: list[list[Any]] = [[] for _ in schema]
-
-    def add(self, row: dict[str, Any]) -> None:
-        """Add a row, its keys in the order of the schema."""
-        for column, value in zip(self.columns, row.values(), strict=True):
-            column.append(value)
-        if len(self.columns[0]) >= _ROWS_AT_ONCE:
-            self._flush()
-
-    def table(self) -> pa.Table:
-        self._flush()
-        return pa.concat_tables(self.tables).unify_dictionaries()
-
-    def _flush(self) -> None:
-        arrays = [pa.array(column, field.type) for column, field in zip(self.columns, self.schema, strict=True)]
-        self.tables.append(pa.table(arrays, schema=self.schema))
-        self.columns = [[] for _ in self.schema]
-
-
-def _parse(spec: msgspec.Raw) -> Node:
+def _look_up(installs: dict[str, _Record], key: str) -> Node | None:
+    record = installs.get(key)
     try:
-        return _decode_node(spec)
-    except msgspec.ValidationError:
-        return parse_node(msgspec.json.decode(spec))  # of version 1, or what is wrong with it
+        return parse_node(record.spec) if record else None
+    except (msgspec.DecodeError, RecursionError):
+        return None  # its own record says what is wrong with it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from cachestats import naming
 from cachestats.errors import SourceError
-from cachestats.parse.nodes import Node, compiler, parse_node, variants
+from cachestats.parse.nodes import Node, compiler, dependency, parse_node, variants
 from cachestats.schema import SPECS
 
 NEWEST_VERSION = 8
@@ -32,7 +33,7 @@ class _Included(msgspec.Struct):
     """The part of a lockfile that an environment it includes has as well."""
 
     roots: list[_Root] = []
-    concrete_specs: dict[str, dict[str, Any]] = {}
+    concrete_specs: dict[str, msgspec.Raw] = {}
     include_concrete: dict[str, _Included] = {}
 
 
@@ -68,7 +69,8 @@ def parse_lockfile(data: bytes, *, origin: str) -> pa.Table:
     roots: set[str] = set()
     for part in _parts(lockfile):
         for key, value in part.concrete_specs.items():
-            nodes[key] = _node(key, value, origin)
+            with _naming(key, origin):
+                nodes[key] = parse_node(value)
         roots |= {root.hash for root in part.roots}
     if missing := sorted(roots - nodes.keys()):
         raise SourceError(
@@ -77,7 +79,11 @@ def parse_lockfile(data: bytes, *, origin: str) -> pa.Table:
         )
     # Versions 2 and 3 have the specs by another hash than the one that a cache, and a dependency, knows them by.
     by_hash = nodes | {node.hash: node for node in nodes.values() if node.hash}
-    rows = [_row(key, node, by_hash) | {"is_root": key in roots} for key, node in nodes.items() if not node.external]
+    rows = []
+    for key, node in nodes.items():
+        if not node.external:
+            with _naming(key, origin):
+                rows.append(_row(key, node, by_hash) | {"is_root": key in roots})
     rows.sort(key=lambda row: (row["package"], row["hash"]))
     return pa.Table.from_pylist(rows, schema=environment_schema())
 
@@ -95,15 +101,18 @@ def _parts(lockfile: _Included) -> Iterator[_Included]:
         yield from _parts(part)
 
 
-def _node(key: str, value: dict[str, Any], origin: str) -> Node:
+@contextmanager
+def _naming(key: str, origin: str) -> Iterator[None]:
+    """Turn what is wrong with a spec into an error that says which one it is."""
     try:
-        return parse_node(value)
-    except msgspec.ValidationError as error:
+        yield
+    except msgspec.DecodeError as error:
         raise SourceError(f"expected a spec at concrete_specs[{key!r}] in {origin}: {error}", hint=_ANOTHER) from error
 
 
 def _row(key: str, node: Node, nodes: dict[str, Node]) -> dict[str, Any]:
-    name, compiler_name, compiler_version = naming.canonical_compiler(compiler(node, nodes.get))
+    edges = map(dependency, node.dependencies)
+    name, compiler_name, compiler_version = naming.canonical_compiler(compiler(node, edges, nodes.get))
     return {
         "package": node.name,
         "version": node.version,
@@ -114,5 +123,5 @@ def _row(key: str, node: Node, nodes: dict[str, Node]) -> dict[str, Any]:
         "compiler": name,
         "compiler_name": compiler_name,
         "compiler_version": compiler_version,
-        "variants": " ".join(naming.quote_variant(text) for text in variants(node)),
+        "variants": " ".join(naming.quote_variant(text) for text in variants(node.parameters)),
     }

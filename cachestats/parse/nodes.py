@@ -2,12 +2,16 @@
 
 A node is one spec with its dependencies by hash. What of it changed over the years: how dependencies are written, that
 vendor microarchitectures are objects, and that since version 5 the compiler is a dependency like any other.
+
+Dependencies and parameters are most of a node, and repeat: thousands of specs need the same `gmake`, or differ in
+nothing but the target. So these stay bytes in a `Node`, for whoever reads many nodes to read each one only once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,34 +24,46 @@ _FLAGS = frozenset({"cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldli
 _LANGUAGES = ("c", "cxx", "fortran")
 _PATCH_LENGTH = 7  # of a patch's checksum, what Spack shows
 _COMPILERS_ARE_DEPENDENCIES = 5  # since this version of spec files
+_REASONS_KEPT = 1024  # a whole index has some dozens
+
+T = TypeVar("T")
 
 
-class Dependency(NamedTuple):
+class Dependency(msgspec.Struct, gc=False, frozen=True):
     """An edge to another spec: its hash, its package where the node says it, and what it is needed for."""
 
     hash: str
     package: str | None
-    types: tuple[str, ...]
-    virtuals: tuple[str, ...]
+    types: frozenset[str]
+    virtuals: frozenset[str]
+
+    def joined(self, other: Dependency) -> Dependency:
+        """Return the edge that has the reasons of both."""
+        types, virtuals = self.types | other.types, self.virtuals | other.virtuals
+        return Dependency(self.hash, self.package or other.package, types, virtuals)
 
 
-class _Arch(msgspec.Struct):
+class _Target(msgspec.Struct, gc=False):
+    name: str
+
+
+class _Arch(msgspec.Struct, gc=False):
     platform: str
     platform_os: str
-    target: str | dict[str, Any]
+    target: str | _Target
 
 
-class _Compiler(msgspec.Struct):
+class _Compiler(msgspec.Struct, gc=False):
     name: str
     version: str
 
 
-class _Annotations(msgspec.Struct):
+class _Annotations(msgspec.Struct, gc=False, frozen=True):
     original_specfile_version: int | None = None
     compiler: str | None = None
 
 
-class Node(msgspec.Struct):
+class Node(msgspec.Struct, gc=False):
     """One concrete spec; fields that cachestats has no use for are left out."""
 
     name: str
@@ -55,78 +71,129 @@ class Node(msgspec.Struct):
     arch: _Arch
     hash: str | None = None
     compiler: _Compiler | None = None
-    parameters: dict[str, Any] = {}
-    dependencies: dict[str, dict[str, Any]] | list[dict[str, Any]] = []
-    annotations: _Annotations = msgspec.field(default_factory=_Annotations)
+    parameters: msgspec.Raw = msgspec.Raw(b"{}")
+    """For `variants` to read."""
+    dependencies: list[msgspec.Raw] = []
+    """For `dependency` to read."""
+    annotations: _Annotations = _Annotations()
     external: Any = None
 
     @property
     def target(self) -> str:
         """The microarchitecture: generic ones are text, those of a vendor are objects."""
         target = self.arch.target
-        return target if isinstance(target, str) else str(target.get("name"))
+        return target if isinstance(target, str) else target.name
 
 
-def parse_node(value: Any) -> Node:
-    """Return a node from what its JSON holds.
+class _Edge(msgspec.Struct, gc=False):
+    hash: str
+    name: str | None = None
+    type: frozenset[str] = frozenset()
+    parameters: msgspec.Raw = msgspec.Raw(b"{}")  # since version 4, with the types in it
+
+
+class _Reasons(msgspec.Struct):
+    deptypes: frozenset[str] | msgspec.UnsetType = msgspec.UNSET
+    virtuals: frozenset[str] = frozenset()
+
+
+_decode_node = msgspec.json.Decoder(Node).decode
+_decode_edge = msgspec.json.Decoder(_Edge).decode
+_decode_reasons = msgspec.json.Decoder(_Reasons).decode
+_decode_parameters = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def parse_node(data: bytes | msgspec.Raw) -> Node:
+    """Return a node from its JSON.
 
     Raises
     ------
-    msgspec.ValidationError
+    msgspec.DecodeError
         If it is no node; the message says what was expected where.
     """
+    try:
+        return _decode_node(data)
+    except msgspec.ValidationError:
+        return _decode_node(msgspec.json.encode(_as_version_2(msgspec.json.decode(data))))
+
+
+def _as_version_2(value: Any) -> Any:
+    """Return a node of version 1 in the form of version 2, and any other value as it is."""
     if isinstance(value, dict) and "name" not in value and len(value) == 1:
-        # Version 1: the name is the one key, and the rest stands below it.
+        # The name is the one key, and the rest stands below it; dependencies have their names for keys as well.
         ((name, rest),) = value.items()
         value = {"name": name, **rest} if isinstance(rest, dict) else rest
-    return msgspec.convert(value, Node)
+    if isinstance(value, dict) and isinstance(edges := value.get("dependencies"), dict):
+        named = [{"name": name, **edge} if isinstance(edge, dict) else edge for name, edge in edges.items()]
+        value = value | {"dependencies": named}
+    return value
 
 
-def dependencies(node: Node) -> Iterator[Dependency]:
-    """Yield the dependencies of a node, in any of their three shapes."""
-    listed = (
-        ({"name": name, **edge} for name, edge in node.dependencies.items())
-        if isinstance(node.dependencies, dict)
-        else node.dependencies
-    )
-    for edge in listed:
-        details = edge.get("parameters", {})
-        types = details.get("deptypes", edge.get("type", ()))
-        yield Dependency(str(edge.get("hash")), edge.get("name"), tuple(types), tuple(details.get("virtuals", ())))
+def dependency(data: bytes | msgspec.Raw) -> Dependency:
+    """Return one of a node's dependencies from its JSON, which has one of two shapes.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        If it is none.
+    """
+    edge = _decoded(_decode_edge, data, "dependencies[...]")
+    reasons = _reasons(bytes(edge.parameters))
+    types = edge.type if isinstance(reasons.deptypes, msgspec.UnsetType) else reasons.deptypes
+    return Dependency(edge.hash, edge.name, types, reasons.virtuals)
 
 
-def compiler(node: Node, look_up: Callable[[str], Node | None]) -> str | None:
+@lru_cache(_REASONS_KEPT)
+def _reasons(data: bytes) -> _Reasons:
+    return _decoded(_decode_reasons, data, "dependencies[...].parameters")
+
+
+def _decoded(decode: Callable[[bytes | msgspec.Raw], T], data: bytes | msgspec.Raw, place: str) -> T:
+    """Decode a part of a node; errors say where in the node."""
+    try:
+        return decode(data)
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at `$")
+        raise msgspec.ValidationError(f"{problem} - at `$.{place}{path or '`'}") from None
+
+
+def compiler(node: Node, edges: Iterable[Dependency], look_up: Callable[[str], Node | None]) -> str | None:
     """Return the compiler of a node, such as `gcc@13.2.0`, or None where it has none.
 
     Up to version 4 the node says it. From 5 on a node that was written before has it in its annotations; of any other
-    it is the dependency that provides `c`, else `cxx`, else `fortran`, which `look_up` finds by its hash.
+    it is the one of its dependencies, `edges`, that provides `c`, else `cxx`, else `fortran`, which `look_up` finds by
+    its hash.
     """
     if node.compiler:
         return f"{node.compiler.name}@{node.compiler.version}"
     written_as = node.annotations.original_specfile_version
     if node.annotations.compiler and (written_as or 0) < _COMPILERS_ARE_DEPENDENCIES:
         return node.annotations.compiler
-    edges = list(dependencies(node))
+    providers = [edge for edge in edges if edge.virtuals]
     for language in _LANGUAGES:
-        for edge in edges:
+        for edge in providers:
             if language in edge.virtuals and (found := look_up(edge.hash)):
                 return f"{found.name}@{found.version}"
     return None
 
 
-def variants(node: Node, *, list_sign: naming.ListSign = "=") -> list[str]:
-    """Return the variants of a node as the site's pages spell them, in canonical order.
+def variants(data: bytes | msgspec.Raw, *, list_sign: naming.ListSign = "=") -> list[str]:
+    """Return the variants among a node's parameters as the site's pages spell them, in canonical order.
 
     `list_sign` stands between the name of a variant and a list of values: `:=` since Spack 1.0.
 
+    Raises
+    ------
+    msgspec.DecodeError
+        If the parameters are no object.
+
     Examples
     --------
-    >>> arch = {"platform": "linux", "platform_os": "rhel9", "target": "zen4"}
-    >>> parameters = {"shared": True, "pic": False, "libs": ["shared", "static"], "cflags": []}
-    >>> variants(parse_node({"name": "zlib", "version": "1.3", "arch": arch, "parameters": parameters}))
+    >>> variants(b'{"shared": true, "pic": false, "libs": ["shared", "static"], "cflags": []}')
     ['libs=shared,static', '~pic', '+shared']
     """
-    return [_variant(name, value, list_sign) for name, value in sorted(node.parameters.items()) if name not in _FLAGS]
+    parameters = _decoded(_decode_parameters, data, "parameters")
+    return [_variant(name, value, list_sign) for name, value in sorted(parameters.items()) if name not in _FLAGS]
 
 
 def _variant(name: str, value: Any, list_sign: naming.ListSign) -> str:

@@ -205,8 +205,9 @@ def _dependencies(snapshot: str, edges: pa.Table) -> pa.Table:
     hashes, others = (texts[name].indices.to_numpy().astype(np.int64) for name in ("hash", "dependency_hash"))
     # Where one index knows an edge's end and another does not, the one that knows comes first.
     unknown = columns["is_external"].is_null().to_numpy(zero_copy_only=False)
-    order = np.lexsort((unknown, others, hashes))
-    pairs = hashes[order] * len(texts["dependency_hash"].dictionary) + others[order]
+    pairs = hashes * len(texts["dependency_hash"].dictionary) + others
+    order = np.argsort(2 * pairs + unknown, kind="stable")
+    pairs = pairs[order]
     rows = pa.array(order[np.append(True, pairs[1:] != pairs[:-1])] if len(order) else order)
     columns = {name: column.take(rows) for name, column in (columns | texts).items()}
     return _table(DEPENDENCIES, columns | {"snapshot": _constant(snapshot, len(rows))})
@@ -471,19 +472,21 @@ def _variant_order(variant: _Variant) -> tuple[str, str, str]:
     return naming.split_variant(variant.text)[0], variant.text, variant.sign
 
 
-def _encoded(column: pa.DictionaryArray, canonical: Callable[[str], str | None] = str) -> pa.DictionaryArray:
+def _encoded(column: pa.DictionaryArray, canonical: Callable[[str], str | None] | None = None) -> pa.DictionaryArray:
     """Give a dictionary column canonical names, and its dictionary a fixed order with no name unused."""
     indices = column.indices.fill_null(-1).to_numpy()
-    used = np.bincount(indices + 1, minlength=len(column.dictionary) + 1)[1:] > 0
-    spelled = [
-        canonical(text) if is_used else None
-        for text, is_used in zip(column.dictionary.to_pylist(), used.tolist(), strict=True)
-    ]
-    names = sorted({text for text in spelled if text is not None})
-    code = {text: position for position, text in enumerate(names)}
+    used = np.flatnonzero(np.bincount(indices + 1, minlength=len(column.dictionary) + 1)[1:])
+    spelled = column.dictionary.take(used)
+    if canonical:
+        spelled = pa.array(map(canonical, spelled.to_pylist()), pa.string())
+    # A name's code is its rank; null comes last.
+    rank = pc.rank(spelled, tiebreaker="dense").to_numpy().astype(np.int32) - 1
+    names = spelled.take(np.unique(rank, return_index=True)[1]).drop_null()
     # One more place at the end, which the -1 of a null finds.
-    codes = np.array([-1 if text is None else code[text] for text in spelled] + [-1], np.int32)[indices]
-    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), pa.array(names, pa.string()))
+    codes = np.full(len(column.dictionary) + 1, -1, np.int32)
+    codes[used] = np.where(rank < len(names), rank, -1)
+    codes = codes[indices]
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), names)
 
 
 def _coded(texts: list[str]) -> pa.DictionaryArray:

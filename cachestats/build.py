@@ -37,6 +37,7 @@ from cachestats.sources import (
     plain_address,
     source_name,
 )
+from cachestats.sources.base import printable
 from cachestats.targets import archspec_version, targets_table
 from cachestats.workers import Progress, Workers
 
@@ -442,7 +443,7 @@ def location_of(address: str, dataset: Path) -> str:
     """Return where a source is: an address without secrets, or a path from the dataset, so that both can be moved."""
     if is_address(address):
         return plain_address(address)
-    return os.path.relpath(Path(address).resolve(), dataset.resolve())
+    return printable(os.path.relpath(Path(address).resolve(), dataset.resolve()))
 
 
 def made_by() -> dict[str, str]:

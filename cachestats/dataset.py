@@ -399,27 +399,20 @@ class Writer:
         if self.manifest is None:
             return declared.arrow().empty_table()
         file = _file(self.path, declared, None)
-        try:
-            return pq.read_table(file, schema=declared.arrow())
-        except (OSError, pa.ArrowException) as error:
-            raise DatasetError(
-                f"expected the table {table} in {file}, found none that can be read: {error}",
-                hint="build the dataset again, into a new folder",
-            ) from error
+        with _damage_told(table, file):
+            found = pq.read_table(file)
+            _check_columns(declared, found)
+            return found.cast(declared.arrow())
 
     def read_snapshot(self, table: str, snapshot: str, columns: list[str] | None = None) -> pa.Table:
         """Return one snapshot of a table as it was before, its text dictionary-encoded, each column in one piece."""
         declared = TABLES[table]
         file = _file(self.path, declared, snapshot)
         texts = {column.name for column in declared.columns if column.dtype == "string"}
-        try:
+        with _damage_told(table, file):
             # Of names that hardly repeat each page has a dictionary of its own: it is faster to make a new one.
-            found = pq.read_table(file, columns=columns, read_dictionary=[*(texts - _MANY_NAMES)], partitioning=None)
-        except (OSError, pa.ArrowException) as error:
-            raise DatasetError(
-                f"expected the table {table} of {snapshot} in {file}, found none that can be read: {error}",
-                hint="build the dataset again, into a new folder",
-            ) from error
+            found = pq.read_table(file, read_dictionary=[*(texts - _MANY_NAMES)], partitioning=None, columns=columns)
+            _check_columns(declared, found, columns)
         return pa.table(
             {
                 name: (
@@ -473,6 +466,28 @@ class Writer:
                 ) from None
 
 
+@contextmanager
+def _damage_told(table: str, file: Path) -> Iterator[None]:
+    """Say of a file that cannot be read what it should be."""
+    try:
+        yield
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DatasetError(
+            f"expected the table {table} in {file}, found none that can be read: {error}",
+            hint="build the dataset again, into a new folder",
+        ) from error
+
+
+def _check_columns(declared: Table, found: pa.Table, columns: Iterable[str] | None = None) -> None:
+    """Refuse a table that lacks columns, has others, or has nulls where none may be."""
+    expected = list(columns or [column.name for column in declared.columns])
+    if found.column_names != expected:
+        raise ValueError(f"expected the columns {', '.join(expected)}, found {', '.join(found.column_names)}")
+    for column in declared.columns:
+        if column.name in expected and not column.nullable and found.column(column.name).null_count:
+            raise ValueError(f"expected no nulls in {column.name}")
+
+
 def _move(folder: Path) -> None:
     """Move what was published to its place; safe to be repeated after a crash at any point. Needs the lock."""
     commit = folder / _COMMIT
@@ -480,6 +495,8 @@ def _move(folder: Path) -> None:
         return
     try:
         decided = msgspec.json.decode(commit.read_bytes(), type=_Commit)
+        if any(name.startswith("/") or ".." in name.split("/") for name in (*decided.move, *decided.remove)):
+            raise msgspec.DecodeError("a path that leads out of the dataset")
     except msgspec.DecodeError as error:
         raise DatasetError(
             f"expected a list of files in {commit}, found: {error}", hint="build the dataset again, into a new folder"
@@ -516,7 +533,11 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
         data = (folder / MANIFEST).read_bytes()
         version = msgspec.json.decode(data, type=_Version).schema_version
         if version == SCHEMA_VERSION:
-            return dict(msgspec.to_builtins(msgspec.json.decode(data, type=_Manifest)))
+            manifest = msgspec.json.decode(data, type=_Manifest)
+            tables = {table.name for table in TABLES.values() if table.by_snapshot}
+            if any(snapshot.rows.keys() != tables for snapshot in manifest.snapshots.values()):
+                raise msgspec.ValidationError(f"expected the rows of {', '.join(sorted(tables))} of each snapshot")
+            return dict(msgspec.to_builtins(manifest))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, msgspec.DecodeError, RecursionError) as error:

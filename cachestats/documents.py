@@ -47,6 +47,12 @@ class Documents:
         """Return a column of text, by origin."""
         return dict(zip(self.rows, self.table.column(name).to_pylist(), strict=True))
 
+    def labels(self) -> dict[str, tuple[str, str]]:
+        """Return snapshot and stack of the indices, by origin."""
+        indices = self.table.filter(pc.is_valid(self.table.column("stack")))
+        origins, snapshots, stacks = (indices.column(name).to_pylist() for name in ("origin", "snapshot", "stack"))
+        return dict(zip(origins, zip(snapshots, stacks, strict=True), strict=True))
+
     def are(self, origins: Iterable[str]) -> Mask:
         """Return which rows have one of these origins."""
         result = np.zeros(len(self.rows), np.bool_)

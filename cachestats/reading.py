@@ -201,7 +201,7 @@ def _parse_index(index: Index, source: str, known: Known, place: str, found: Rea
             _fail(Failed(index.origin, index.snapshot, error), found)
             return
         digest = content.digest[:_DIGEST_LENGTH]
-        if known.holds(index.origin, digest):
+        if known.holds(index.origin, digest, (index.snapshot, index.stack)):
             found.seen.add(index.origin)
             if index.stamp != known.stamps.get(index.origin):
                 found.stamped[index.origin] = index.stamp

@@ -22,7 +22,7 @@ from cachestats.naming import ROOT_STACK, counted
 from cachestats.rejection import Rejection
 from cachestats.sources import Mirror
 from cachestats.sources.base import MissingError
-from cachestats.sources.mirror import read_manifest
+from cachestats.sources.mirror import ManifestError, read_manifest
 from cachestats.workers import Progress
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,8 @@ class Sizes:
                 answers = _bounded(pool, lambda hash_: self._ask(hash_, *wanted[hash_]), left)
                 label = f"sizes of {self.snapshot}"
                 for answer in self.progress(answers, desc=label, total=len(left), unit="manifest"):
-                    journal.write(f"{answer.hash} {-1 if answer.size is None else answer.size} {answer.is_signed:d}\n")
+                    if answer.size is not None:
+                        journal.write(f"{answer.hash} {answer.size} {answer.is_signed:d}\n")
                     yield answer
 
     def _ask(self, hash_: str, place: str, *stacks: str) -> _Answer:
@@ -104,7 +105,7 @@ class Sizes:
             mirror = self.mirrors[stack]
             try:
                 blobs, is_signed = read_manifest(mirror.storage, f"{mirror.path}/v3/manifests/spec/{place}")
-            except MissingError:
+            except (MissingError, ManifestError):
                 continue
             sizes = [blob.content_length for blob in blobs if blob.media_type.startswith(_BINARY)]
             return _Answer(hash_, sizes[0] if sizes else None, is_signed)
@@ -119,8 +120,8 @@ class Sizes:
             raise SourceError(f"cannot read {self.journal}: {error.strerror}", hint="remove it") from error
         for line in lines:
             # The last line may be cut off.
-            if match := re.fullmatch(r"(\S+) (-1|[0-9]{1,18}) ([01])", line):
-                yield _Answer(match[1], None if match[2] == "-1" else int(match[2]), match[3] == "1")
+            if match := re.fullmatch(r"(\S+) ([0-9]{1,18}) ([01])", line):
+                yield _Answer(match[1], int(match[2]), match[3] == "1")
 
     def _say(self, missing: list[str]) -> list[Rejection]:
         if not missing:

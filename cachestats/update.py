@@ -156,7 +156,11 @@ class _Update(Build):
     def read_changes(self, *, recheck: bool, prune: bool, sizes: bool) -> None:
         """Read what changed, and make the snapshots in which something did."""
         known = Known(
-            self.documents.column("stamp"), self.documents.column("digest"), self._to_read_again(sizes), recheck
+            self.documents.column("stamp"),
+            self.documents.column("digest"),
+            self.documents.labels(),
+            self._to_read_again(sizes),
+            recheck,
         )
         self.reading = self.read_sources(known, "new")
         self._plan(prune=prune)
@@ -297,6 +301,10 @@ class _Update(Build):
             Known(
                 {**known.stamps, **{origin: one.stamp for origin, one in new.items()}},
                 {**known.digests, **{origin: one.digest for origin, one in new.items()}},
+                {
+                    **known.labels,
+                    **{origin: (str(one.snapshot), one.stack) for origin, one in new.items() if one.stack},
+                },
                 frozenset().union(*wanted.values()),
             ),
             "whole",

@@ -266,7 +266,7 @@ def test_what_is_not_as_its_checksum_says_is_refused(tmp_path: Path) -> None:
         ("c", "expected the sha256 checksum"),
         ("d", "expected a sha256 checksum in"),
         ("e", "expected an index in"),
-        ("f", "unpacks to more than 200 times"),
+        ("f", "unpacks to more than"),
     ):
         with pytest.raises(SourceError, match=message):
             build(tmp_path / name)

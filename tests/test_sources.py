@@ -16,7 +16,8 @@ import pytest
 
 import cachestats as cs
 from cachestats.errors import RejectedError, SourceError
-from cachestats.sources import storage
+from cachestats.sources import http
+from cachestats.sources.addresses import public_address
 from conftest import CORPUS, SEEDS
 from tests.servers import HttpServer, S3Server, body, chunked, cut, drip, hang, redirect, status
 from tests.site import page, spec, write
@@ -31,8 +32,8 @@ OTHER = node("b", B)
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "_FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(storage, "_LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr(http, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(http, "_LONGEST_PAUSE", 0.02)
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +125,8 @@ def test_s3_gives_what_the_disk_gives(
 
 
 def test_the_public_bucket_is_read_through_its_address() -> None:
-    assert storage.public_address("s3://spack-binaries/develop/x") == "https://binaries.spack.io/develop/x"
-    assert storage.public_address("s3://other/develop") == "s3://other/develop"
+    assert public_address("s3://spack-binaries/develop/x") == "https://binaries.spack.io/develop/x"
+    assert public_address("s3://other/develop") == "s3://other/develop"
 
 
 def test_an_index_may_be_packed(tmp_path: Path) -> None:
@@ -356,7 +357,7 @@ def test_a_broken_connection_goes_on_where_it_broke(tmp_path: Path, http_server:
         (drip(1), {"retries": 1, "timeout": 0.2}, "after 2 tries"),
         (hang(60), {"retries": 1, "timeout": 0.2}, "after 2 tries"),
         (body(b"<html>Sign in</html>"), {}, "expected"),
-        (body(gzip.compress(bytes(50 << 20))), {}, "unpacks to more than 200 times|checksum"),
+        (body(gzip.compress(bytes(50 << 20))), {}, "unpacks to more than|checksum"),
         (body(DEFAULT[:-9]), {}, "expected the sha256 checksum"),
     ],
 )

@@ -23,6 +23,7 @@ from cachestats.parse.records import DEPENDENCY_RECORDS, NAME, RECORDS, PageInfo
 from cachestats.rejection import Rejection
 
 NEWEST_VERSION = 9
+_KNOWN_VERSIONS = frozenset(map(str, range(1, NEWEST_VERSION + 1)))
 _NODES_KEPT = 4096
 _NO_SPEC = msgspec.Raw()
 
@@ -104,7 +105,7 @@ class _Reader:
 
     def piece(self) -> Piece:
         version = self.database.version
-        if not str(version).isdecimal() or not 1 <= int(version) <= NEWEST_VERSION:
+        if str(version) not in _KNOWN_VERSIONS:
             self._find(
                 "database.version",
                 "version",
@@ -136,6 +137,8 @@ class _Reader:
         if record.spec is _NO_SPEC:
             raise msgspec.ValidationError("no spec")
         node = parse_node(record.spec)
+        if not (key and node.name and node.version and node.arch.platform and node.arch.platform_os and node.target):
+            raise msgspec.ValidationError("an empty name")
         self.packages[key] = node.name
         if node.external:
             self.externals.add(key)

@@ -8,6 +8,7 @@ import os
 import tarfile
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -42,6 +43,7 @@ _BATCH_BYTES = 8 << 20
 # Pages shrink to a tenth at best, since their hashes are random: a stream that grows more than this is a bomb.
 _MAX_GROWTH = 200
 _GROWTH_COUNTS_FROM = 64 << 20
+_MAX_COPY_BYTES = 8 << 30
 _UNKNOWN = 1 << 50  # bytes that nothing exceeds: a server need not say how much it sends
 
 
@@ -66,10 +68,12 @@ class ArchiveSource:
         self.passed_over = 0
         self._storage, self._path, self.choice = storage, path, choice
         self._stamp: Stamp = None
+        self._times: Counter[str] = Counter()
 
     def batches(self, known: Known) -> Iterator[Batch]:
         """Yield batches of pages that were read already: an archive has one place to read from."""
         self.passed_over = 0
+        self._times.clear()
         self._stamp = self._storage.stamp(self._path)
         members = [origin for origin in known.stamps if origin.startswith(f"{self.name}!")]
         if members and all(known.has(origin, self._stamp) for origin in members):
@@ -161,7 +165,13 @@ class ArchiveSource:
                 yield file
             return
         with tempfile.TemporaryFile() as copy:
-            copy.writelines(self._storage.chunks(self._path))
+            for chunk in self._storage.chunks(self._path):
+                copy.write(chunk)
+                if copy.tell() > _MAX_COPY_BYTES:
+                    raise SourceError(
+                        f"expected at most {_MAX_COPY_BYTES:,} bytes, found more in {self.name}",
+                        hint="download it, and give its path",
+                    )
             yield cast("IO[bytes]", copy)
 
     def _zip_page(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Page | Rejection:
@@ -175,6 +185,7 @@ class ArchiveSource:
 
     def _is_page(self, name: str) -> bool:
         found = is_page(name)
+        self._times[name] += found
         self.passed_over += not found
         return found
 
@@ -204,7 +215,9 @@ class ArchiveSource:
         )
 
     def _origin(self, name: str) -> str:
-        return f"{self.name}!{printable(name)}"
+        """Return what a member is called; an archive may have several of one name."""
+        origin = f"{self.name}!{printable(name)}"
+        return f"{origin}#{self._times[name]}" if self._times[name] > 1 else origin
 
     def _decompressed(self, raw: IO[bytes]) -> IO[bytes]:
         if self.kind == "tar.gz":

@@ -93,24 +93,29 @@ class Known:
 
     stamps: Mapping[str, Stamp] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Snapshot and stack of each index, by origin: where mirrors come and go these change, and the index does not."""
     again: Collection[str] = frozenset()
     """Origins of what has to be read once more, and parsed, although it is known."""
     recheck: bool = False
     """Whether to trust no stamps, and look also at what does not change once it is published."""
 
-    def has(self, origin: str, stamp: Stamp) -> bool:
+    def has(self, origin: str, stamp: Stamp, label: tuple[str, str] | None = None) -> bool:
         """Whether a file is as it was when it was read, going by its stamp."""
-        is_same = stamp is not None and self.stamps.get(origin) == stamp
-        return is_same and not self.recheck and origin not in self.again
+        is_same = stamp is not None and self.stamps.get(origin) == stamp and not self.recheck
+        return is_same and self._is_taken(origin, label)
 
-    def holds(self, origin: str, digest: str) -> bool:
+    def holds(self, origin: str, digest: str, label: tuple[str, str] | None = None) -> bool:
         """Whether a file holds what it held when it was read."""
-        return self.digests.get(origin) == digest and origin not in self.again
+        return self.digests.get(origin) == digest and self._is_taken(origin, label)
 
-    def is_settled(self, origin: str, snapshot: str) -> bool:
-        """Whether a file was read and belongs to a snapshot that does not change: looking costs a request each."""
-        is_known = origin in self.stamps and origin not in self.again
-        return is_known and not self.recheck and snapshot_kind(snapshot)[0] in {"weekly", "release"}
+    def is_settled(self, origin: str, label: tuple[str, str]) -> bool:
+        """Whether an index was read and belongs to a snapshot that does not change: looking costs a request each."""
+        is_known = origin in self.stamps and self._is_taken(origin, label)
+        return is_known and not self.recheck and snapshot_kind(label[0])[0] in {"weekly", "release"}
+
+    def _is_taken(self, origin: str, label: tuple[str, str] | None) -> bool:
+        return origin not in self.again and self.labels.get(origin) == label
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import msgspec
 
 from cachestats.errors import SourceError
 from cachestats.naming import snapshot_order
 from cachestats.rejection import Rejection
+from cachestats.sources.addresses import plain_text, public_address, split_address
 from cachestats.sources.base import Batch, Choice, Failed, Item, Known, printable
 from cachestats.sources.mirror import Place
-from cachestats.sources.storage import Storage, Storages, public_address
+from cachestats.sources.storage import Storage
+from cachestats.sources.storages import Storages
 
 FILE_NAME = "cache_spack_io_index.json"
 _MAX_BYTES = 64 << 20
+_PLAIN = "-._~+:@ "
 
 
 class _Entry(msgspec.Struct):
@@ -50,6 +53,10 @@ class CatalogueSource:
         self.choice.check_named(self.name, catalogue, labels)
         for snapshot in sorted(filter(self.choice.takes, catalogue), key=snapshot_order):
             entries = {(entry.label, entry.url): entry for entry in catalogue[snapshot]}.values()
+            if not snapshot or not all(entry.label for entry in entries):
+                raise SourceError(
+                    f"expected names of snapshots and stacks in {self.name}, found an empty one", hint="fetch it again"
+                )
             if not entries:
                 yield partial(iter, (self._finding(snapshot, "empty-snapshot", "an index of each stack, found none"),))
             seen: Counter[str] = Counter()
@@ -60,10 +67,11 @@ class CatalogueSource:
                 seen[entry.label] += 1
                 stack = entry.label
                 if seen[stack] > 1:
-                    what = f"the stack {stack} once, found it again at {entry.url}; both were taken"
+                    what = f"the stack {stack} once, found it again at {plain_text(entry.url)}; both were taken"
                     yield partial(iter, (self._finding(snapshot, "same-stack", what),))
-                number = f"#{seen[stack]}" if seen[stack] > 1 else ""
-                origin = printable(f"{self.name}!{snapshot}/{stack}{number}")
+                # Names are quoted as far as they could be taken for another pair of names.
+                place = "/".join(quote(name, safe=_PLAIN) for name in (snapshot, stack))
+                origin = f"{self.name}!{place}{f'#{seen[stack]}' if seen[stack] > 1 else ''}"
                 yield partial(self._items, known, origin, printable(snapshot), printable(stack), entry.url)
 
     def _items(self, known: Known, origin: str, snapshot: str, stack: str, url: str) -> Iterator[Item]:
@@ -76,10 +84,12 @@ class CatalogueSource:
 
     def _find(self, url: str) -> tuple[Storage, str]:
         """Return where an address of the catalogue leads."""
-        parts = urlsplit(url)
+        parts = split_address(url)
         if parts.scheme not in {"s3", "https", "http"} or not parts.netloc or ".." in unquote(parts.path).split("/"):
-            raise SourceError(f"expected the address of an index, found {url!r}", hint="fetch the catalogue again")
-        here, there = urlsplit(self._storage.name(self._path)), urlsplit(public_address(url))
+            raise SourceError(
+                f"expected the address of an index, found {plain_text(url)!r}", hint="fetch the catalogue again"
+            )
+        here, there = split_address(self._storage.name(self._path)), split_address(public_address(url))
         is_own = (here.scheme, here.netloc) == (there.scheme, there.netloc)
         if is_own or there.hostname in self._storages.network.allow_hosts:
             return self._storages.find(url)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import msgspec
 
@@ -50,10 +51,14 @@ _DATABASE = re.compile(r"application/vnd\.spack\.db\.v([0-9]{1,4})\+json")
 _SIGNED = b"-----BEGIN PGP SIGNED MESSAGE-----"
 
 
+class ManifestError(SourceError):
+    """A file that has to be a manifest is none."""
+
+
 class Blob(msgspec.Struct):
     """What a manifest says of a file."""
 
-    content_length: int = msgspec.field(name="contentLength")
+    content_length: Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)] = msgspec.field(name="contentLength")
     media_type: str = msgspec.field(name="mediaType")
     checksum: str
     compression: str = "none"
@@ -102,7 +107,8 @@ class Place:
         """Yield it, unless it is as it is known; or why it cannot be had."""
         # The address of a blob changes with what is in it: there the stamp tells, and it costs nothing to look.
         is_remote = not isinstance(self.storage, DiskStorage) and not _BLOB_PLACE.fullmatch(self.path)
-        if is_remote and known.is_settled(self.origin, self.snapshot):
+        label = self.snapshot, self.stack
+        if is_remote and known.is_settled(self.origin, label):
             yield Seen([self.origin])
             return
         try:
@@ -110,7 +116,7 @@ class Place:
         except SourceError as error:
             yield Failed(self.origin, self.snapshot, error)
             return
-        yield Seen([self.origin]) if known.has(self.origin, index.stamp) else index
+        yield Seen([self.origin]) if known.has(self.origin, index.stamp, label) else index
 
     def _look(self) -> tuple[Stamp, partial[Content]]:
         if blob := _BLOB_PLACE.fullmatch(self.path):
@@ -149,11 +155,14 @@ def place_index(storage: Storage, path: str, origin: str) -> Place:
     place = _INDEX_PLACE.fullmatch(path)
     assert place, "the caller has asked is_index"  # noqa: S101
     mirror, view = place["mirror"], place["view"]
-    above, _, name = mirror.rpartition("/")
-    parent = above.rpartition("/")[2]
+    above = mirror.rpartition("/")[0]
+    # What lies at the root of a server is called by the server's name.
+    parent, name = ["", "", *(storage.parts(mirror) or [storage.name(mirror).rpartition("/")[2]])][-2:]
     # A snapshot may have no index of its own; then its name has to tell.
-    is_stack = snapshot_kind(name)[0] == "other" and (
-        snapshot_kind(parent)[0] != "other" or storage.exists(above + _INDEX) or storage.exists(above + _MANIFEST)
+    is_stack = (
+        bool(parent)
+        and snapshot_kind(name)[0] == "other"
+        and (snapshot_kind(parent)[0] != "other" or storage.exists(above + _INDEX) or storage.exists(above + _MANIFEST))
     )
     snapshot, stack = (parent, name) if is_stack else (name, ROOT_STACK)
     if view:
@@ -180,8 +189,10 @@ def read_manifest(storage: Storage, path: str) -> tuple[list[Blob], bool]:
 
     Raises
     ------
+    ManifestError
+        If it is no manifest.
     SourceError
-        If it cannot be read, or is no manifest.
+        If it cannot be read.
     """
     data = bytes(storage.read(path, limit=_MAX_MANIFEST_BYTES))
     is_signed = data.lstrip().startswith(_SIGNED)
@@ -189,7 +200,7 @@ def read_manifest(storage: Storage, path: str) -> tuple[list[Blob], bool]:
         return msgspec.json.decode(_signed_text(data) if is_signed else data, type=_Manifest).data, is_signed
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         name = storage.name(path)
-        raise SourceError(f"expected a manifest at {name}, found: {error}", hint="fetch the mirror again") from error
+        raise ManifestError(f"expected a manifest at {name}, found: {error}", hint="fetch the mirror again") from error
 
 
 def _signed_text(data: bytes) -> bytes:
@@ -228,7 +239,7 @@ def _checksum_beside(storage: Storage, path: str) -> str | None:
         return None
     try:
         text = storage.read(f"{path}.hash", limit=_MAX_MANIFEST_BYTES).decode("ascii", "replace").strip()
-    except MissingError:
+    except (MissingError, ForbiddenError):
         return None
     if not re.fullmatch("[0-9a-f]{64}", text):
         raise SourceError(

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from cachestats.errors import SourceError
 from cachestats.naming import ROOT_STACK
+from cachestats.sources.addresses import is_address, plain_address
 from cachestats.sources.archive import ArchiveSource, archive_kind
 from cachestats.sources.base import Choice, MissingError, Source, is_page, printable, source_name
 from cachestats.sources.catalogue import FILE_NAME, CatalogueSource, read_catalogue
@@ -17,7 +18,8 @@ from cachestats.sources.folder import FileSource, FolderSource, IndexSource
 from cachestats.sources.mirror import Place, is_index, place_index
 from cachestats.sources.packed import GZIP, ZSTD, opened
 from cachestats.sources.remote import RemoteSource
-from cachestats.sources.storage import ForbiddenError, Network, Storage, Storages, is_address, plain_address
+from cachestats.sources.storage import ForbiddenError, Network, Storage
+from cachestats.sources.storages import Storages
 
 _EXPECTED = (
     "a checkout of the cache site or an archive of one, a build-cache mirror or a folder of mirrors, an index, or a "
@@ -55,8 +57,13 @@ def open_sources(sources: Sequence[Given]) -> dict[Source, Given]:
     for source in sources:
         if source.address.startswith("file://"):
             source = replace(source, address=unquote(source.address.removeprefix("file://")))
-        is_remote = is_address(source.address)
-        place = plain_address(source.address).rstrip("/") if is_remote else Path(source.address).resolve()
+        place: str | Path
+        if is_address(source.address):
+            place = plain_address(source.address).rstrip("/")
+        elif "\0" in source.address:
+            raise SourceError(f"expected {_EXPECTED}, found a path with a null in it", hint="check the path")
+        else:
+            place = Path(source.address).resolve()
         if place not in readers:
             opener = _Opener(source, storages.setdefault(source.network, Storages(source.network)))
             readers[place] = opener.open(), source
@@ -125,12 +132,11 @@ class _Opener:
 
     def _in_catalogue_above(self, storage: Storage, folder: str) -> Source | None:
         """Return a snapshot as the catalogue beside it has it: few object stores list their folders."""
-        above, _, snapshot = folder.rpartition("/")
+        if not (parts := storage.parts(folder)):
+            return None
+        above, snapshot = folder.rpartition("/")[0], parts[-1]
         catalogue = f"{above}/{FILE_NAME}"
-        try:
-            if snapshot not in read_catalogue(storage, catalogue):
-                return None
-        except SourceError:
+        if not storage.exists(catalogue) or snapshot not in read_catalogue(storage, catalogue):
             return None
         choice = Choice((snapshot,), self.choice.stacks)
         return CatalogueSource(storage.name(folder), storage, catalogue, self.storages, choice)

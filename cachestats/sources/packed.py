@@ -13,7 +13,8 @@ from cachestats.errors import SourceError
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
 
-_MAX_GROWTH = 200  # JSON of specs shrinks to a tenth or so
+_MAX_GROWTH = 100  # JSON of specs shrinks to a twentieth or so
+_MAX_BYTES = 4 << 30
 _PIECE_BYTES = 1 << 20
 
 
@@ -27,7 +28,7 @@ def unpack(data: bytes | bytearray, name: str) -> bytes | bytearray:
     """
     if not data.startswith((GZIP, ZSTD)):
         return data
-    limit = _MAX_GROWTH * len(data)
+    limit = min(_MAX_GROWTH * len(data), _MAX_BYTES)
     unpacked = bytearray()
     try:
         stream = opened(data)
@@ -35,7 +36,7 @@ def unpack(data: bytes | bytearray, name: str) -> bytes | bytearray:
             unpacked += piece
             if len(unpacked) > limit:
                 raise SourceError(
-                    f"expected an index, found one that unpacks to more than {_MAX_GROWTH} times its size: {name}",
+                    f"expected an index, found one that unpacks to more than {limit:,} bytes: {name}",
                     hint="check where it comes from",
                 )
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from urllib.parse import unquote
 
 from cachestats.errors import SourceError
 from cachestats.rejection import Rejection
@@ -28,6 +29,7 @@ from cachestats.sources.storage import Entry, ForbiddenError, Storage
 _PAGES_A_BATCH = 200
 _AT_ONCE = 16
 _DEEPEST = 6
+_MOST_FOLDERS = 250_000  # twice what the public site has
 _NOT_ENTERED = frozenset({"build_cache", "v3", "blobs"})  # what is wanted of these is known by its place
 
 
@@ -42,11 +44,12 @@ class RemoteSource:
         self.name = name
         self._refusal = refusal
         self.passed_over = 0
+        self._folders = 0
         self._storage, self._path, self.choice = storage, path.rstrip("/"), choice
 
     def batches(self, known: Known) -> Iterator[Batch]:
         """Yield batches of pages, and then indices one by one."""
-        self.passed_over = 0
+        self.passed_over = self._folders = 0
         found: list[Place] = []
         pages: list[Entry] = []
         self._walk(self._path, 0, found, pages)
@@ -60,7 +63,7 @@ class RemoteSource:
             )
         if pages:
             self.choice.check_pages(self.name)
-            pages = [page for page in pages if self.choice.takes(page_folders(page.path)[0])]
+            pages = [page for page in pages if self.choice.takes(page_folders(unquote(page.path))[0])]
         for first in range(0, len(pages), _PAGES_A_BATCH):
             yield partial(self._read, pages[first : first + _PAGES_A_BATCH], known)
         if found:
@@ -68,6 +71,12 @@ class RemoteSource:
 
     def _walk(self, folder: str, depth: int, found: list[Place], pages: list[Entry]) -> None:
         try:
+            self._folders += 1
+            if self._folders > _MOST_FOLDERS:
+                raise SourceError(
+                    f"expected at most {_MOST_FOLDERS:,} folders, found more at {self.name}",
+                    hint="give the address of one snapshot",
+                )
             entries = self._storage.entries(folder)
         except (MissingError, ForbiddenError):
             entries = []
@@ -89,11 +98,14 @@ class RemoteSource:
         yield Seen([names[page.path] for page in pages if known.has(names[page.path], page.stamp)])
         wanted = [page for page in pages if not known.has(names[page.path], page.stamp)]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            yield from pool.map(self._page, wanted)
+            for first in range(0, len(wanted), _AT_ONCE):  # a page may be large: read no further ahead
+                yield from pool.map(self._page, wanted[first : first + _AT_ONCE])
 
     def _page(self, page: Entry) -> Page | Rejection:
         name = self._storage.name(page.path)
         try:
-            return make_page(name, page.path, bytes(self._storage.read(page.path, limit=MAX_PAGE_BYTES)), page.stamp)
+            return make_page(
+                name, unquote(page.path), bytes(self._storage.read(page.path, limit=MAX_PAGE_BYTES)), page.stamp
+            )
         except SourceError as error:
             return unreadable(name, error.message)

@@ -1,0 +1,131 @@
+"""Web servers, through fsspec and aiohttp, kept on the host that was asked and within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import random
+import re
+from functools import cached_property
+from typing import Any
+from urllib.parse import unquote, urljoin
+
+from cachestats.sources.addresses import check_host, plain_address, split_address
+from cachestats.sources.base import Stamp
+from cachestats.sources.storage import Entry, Opened, Storage
+
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+_TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_MAX_LIST_BYTES = 16 << 20
+_LINK = re.compile(r"""href\s{0,9}=\s{0,9}(?:"([^"]{1,4096})"|'([^']{1,4096})')""", re.IGNORECASE)
+
+
+class HttpStorage(Storage):
+    """One or more web servers, by address; of a folder the links are listed that its page shows."""
+
+    @cached_property
+    def filesystem(self) -> Any:
+        """The file system over HTTP, with a client of ours."""
+        from fsspec.implementations.http import HTTPFileSystem
+
+        return HTTPFileSystem(get_client=self._client, skip_instance_cache=True, use_listings_cache=False)
+
+    def name(self, path: str) -> str:
+        """Return the address without credentials and query."""
+        return plain_address(path)
+
+    def parts(self, path: str) -> list[str]:
+        """Return the names of the folders that lead to a path, and its own; none for a server's root."""
+        return [unquote(part) for part in split_address(path).path.split("/") if part]
+
+    def stamp(self, path: str) -> Stamp:
+        """Return the entity tag, the date and the length of the file."""
+
+        def ask() -> Stamp:
+            with self._request(path) as (file, _):
+                return _stamp(file.r.headers)
+
+        return self.again(path, ask)
+
+    def size(self, path: str) -> int | None:
+        """Return what the server says of the length of a file."""
+
+        def ask() -> int | None:
+            with self._request(path) as (file, _):
+                length = file.r.headers.get("Content-Length", "")
+                return int(length) if length.isdecimal() else None
+
+        return self.again(path, ask)
+
+    def entries(self, path: str) -> list[Entry]:
+        """Return what the page of a folder links to in it, sorted."""
+        top = f"{path.rstrip('/')}/"
+        page = self.read(top, limit=_MAX_LIST_BYTES).decode("utf-8", "replace")
+        if not page.lstrip().startswith("<"):
+            return []
+        links = {urljoin(top, html.unescape(one or other)) for one, other in _LINK.findall(page)}
+        names = {link.removeprefix(top) for link in links if link.startswith(top)}
+        return sorted(
+            Entry(f"{top}{name.rstrip('/')}", name.endswith("/"), None)
+            for name in names
+            if re.fullmatch(r"[^./?#&;][^/?#]*/?", name) and ".." not in unquote(name) and "/" not in unquote(name[:-1])
+        )
+
+    def _open(self, path: str, place: int, identity: str | None) -> Opened:
+        # Only what is still the same file can be gone on with.
+        headers = {"Range": f"bytes={place}-", "If-Range": identity} if place and identity else {}
+        opened = self._request(path, headers)
+        goes_on = (
+            opened.file.r.status == 206
+            and opened.identity == identity
+            and opened.file.r.headers.get("Content-Range", "").startswith(f"bytes {place}-")
+        )
+        return opened.starting_at(place if goes_on else 0)
+
+    def _request(self, path: str, headers: dict[str, str] | None = None) -> Opened:
+        # With any size but none fsspec makes one request, and not another one before it.
+        file = self.filesystem.open(path, "rb", block_size=0, size=1, headers=headers or {})
+        tag = file.r.headers.get("ETag", "")
+        return Opened(file, None if tag.startswith("W/") else tag or None)
+
+    async def _client(self, **options: Any) -> Any:
+        import aiohttp
+
+        guard = aiohttp.TraceConfig()
+        guard.on_request_redirect.append(self._check_redirect)
+        timeout = aiohttp.ClientTimeout(total=None, connect=self.network.timeout, sock_read=self.network.timeout)
+        return aiohttp.ClientSession(
+            timeout=timeout,
+            trace_configs=[guard],
+            middlewares=(self._in_time,),
+            auto_decompress=False,
+            headers={"Accept-Encoding": "identity"},
+            trust_env=True,
+            **options,
+        )
+
+    async def _in_time(self, request: Any, handler: Any) -> Any:
+        """Give up on a server that is not done with the head of its answer in time, whatever it sends until then."""
+        return await asyncio.wait_for(handler(request), 2 * self.network.timeout)
+
+    async def _check_redirect(self, session: Any, context: Any, params: Any) -> None:
+        headers = params.response.headers
+        target = urljoin(str(params.url), headers.get("Location") or headers.get("URI") or "")
+        check_host(target, str(params.url), self.network.allow_hosts)
+
+    def _seconds_to_wait(self, error: Exception, failures: int) -> float | None:
+        import aiohttp
+
+        pause = min(_FIRST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311
+        if isinstance(error, aiohttp.ClientResponseError):
+            asked = error.headers.get("Retry-After", "") if error.headers else ""
+            pause = min(float(asked), _LONGEST_PAUSE) if asked.isdecimal() else pause
+            return pause if error.status in _TRY_AGAIN else None
+        broken = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
+        return pause if isinstance(error, broken) and not isinstance(error, aiohttp.ClientSSLError) else None
+
+
+def _stamp(headers: Any) -> Stamp:
+    told = [headers[name] for name in ("ETag", "Last-Modified", "Content-Length") if name in headers]
+    return " ".join(told) if "ETag" in headers or len(told) == 2 else None

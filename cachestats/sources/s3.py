@@ -1,0 +1,53 @@
+"""S3, through fsspec and s3fs, which tries again by itself."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from cachestats.errors import SourceError
+from cachestats.sources.addresses import plain_address
+from cachestats.sources.storage import Opened, Storage
+
+
+class S3Storage(Storage):
+    """Buckets, by bucket and key."""
+
+    @cached_property
+    def filesystem(self) -> Any:
+        """The file system of S3.
+
+        Raises
+        ------
+        SourceError
+            If s3fs is not installed.
+        """
+        try:
+            import s3fs
+        except ImportError as error:
+            raise SourceError(
+                "expected the package s3fs for an s3:// address, found it not installed",
+                hint="pip install 'cachestats[s3]', or give an https:// address of the bucket",
+            ) from error
+        network = self.network
+        timeouts = {"connect_timeout": network.timeout, "read_timeout": network.timeout}
+        filesystem = s3fs.S3FileSystem(
+            anon=not network.signed,
+            config_kwargs=timeouts | {"retries": {"max_attempts": network.retries + 1, "mode": "standard"}},
+            skip_instance_cache=True,
+            use_listings_cache=False,
+        )
+        filesystem.retries = network.retries + 1
+        return filesystem
+
+    def name(self, path: str) -> str:
+        """Return the s3:// address."""
+        return plain_address(f"s3://{path}")
+
+    def _open(self, path: str, place: int, identity: str | None) -> Opened:
+        if "/" not in path.rstrip("/"):
+            raise FileNotFoundError(path)  # a bucket
+        opened = super()._open(path, place, identity)
+        if opened.file.details["type"] == "directory":
+            raise FileNotFoundError(path)  # s3fs opens it as if it were empty
+        return opened

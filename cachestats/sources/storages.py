@@ -1,0 +1,48 @@
+"""Which storage an address or path leads to."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from cachestats.errors import SourceError
+from cachestats.sources.addresses import WEB_PORTS, is_address, plain_text, public_address, split_address
+from cachestats.sources.http import HttpStorage
+from cachestats.sources.s3 import S3Storage
+from cachestats.sources.storage import DiskStorage, Network, Storage
+
+
+class Storages:
+    """The storages that one build reads from: a connection is kept for the next file of its server."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._open: dict[type[Storage], Storage] = {}
+        self._one_at_a_time = threading.Lock()
+
+    def find(self, address: str) -> tuple[Storage, str]:
+        """Return the storage that an address or path leads to, and the path there.
+
+        Raises
+        ------
+        SourceError
+            If it is none, or of a kind that is not read.
+        """
+        if not is_address(address):
+            return self._storage(DiskStorage), os.path.abspath(address)
+        address = public_address(address)
+        parts = split_address(address)
+        if parts.scheme in WEB_PORTS and parts.hostname:
+            return self._storage(HttpStorage), address
+        if parts.scheme == "s3" and parts.hostname:
+            return self._storage(S3Storage), address.partition("://")[2]
+        raise SourceError(
+            f"expected a path or an address that begins with https://, http:// or s3://, found {plain_text(address)!r}",
+            hint="download it, and give its path",
+        )
+
+    def _storage(self, kind: type[Storage]) -> Storage:
+        with self._one_at_a_time:
+            if kind not in self._open:
+                self._open[kind] = kind(self.network)
+            return self._open[kind]

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from cachestats import __version__
 from cachestats.dataset import Dataset, Writer, open_dataset
 from cachestats.documents import Document, Documents, to_table
-from cachestats.errors import ArgumentError, RejectedError, ShrinkError
+from cachestats.errors import ArgumentError, RejectedError, ShrinkError, SourceError
 from cachestats.naming import ROOT_STACK, counted, file_stem, snapshot_kind, snapshot_order
 from cachestats.parse.tables import flatten, merge
 from cachestats.reading import Reading, load_piece, read_sources
@@ -443,6 +443,8 @@ def location_of(address: str, dataset: Path) -> str:
     """Return where a source is: an address without secrets, or a path from the dataset, so that both can be moved."""
     if is_address(address):
         return plain_address(address)
+    if "\0" in address:
+        raise SourceError("expected a path, found one with a null in it", hint="check the path")
     return printable(os.path.relpath(Path(address).resolve(), dataset.resolve()))
 
 

@@ -58,15 +58,15 @@ def update_dataset(
     path
         The dataset's folder.
     *sources
-        Sources to look at, which the dataset remembers from then on; by default those that it remembers. They keep the
-        `snapshots`, `stacks`, `sizes`, hosts and signing that they were given with first.
+        Sources to look at, which the dataset remembers from then on; by default those that it remembers, with the
+        `snapshots`, `stacks`, `sizes`, hosts and signing that they were given with.
     prune
         Drop what is gone from the sources.
     recheck
         Trust neither dates nor tags, and read everything again. Otherwise also the weekly snapshots and releases of
         servers, which do not change once they are published, are not asked about again.
     snapshots, stacks
-        Look at no others this time.
+        Look at no others; where no source is named, only this time.
     allow_shrink, max_rejected, network, threads, wait, progress
         As in `build_dataset`.
     sizes
@@ -102,7 +102,8 @@ def update_dataset(
         asked = [Given(os.fspath(source), choice, network or Network(), sizes) for source in sources]
         given = _given(writer, asked, Given("", choice, network or Network(), sizes))
         update = _Update(writer, Workers(pool, threads, progress), open_sources(given))
-        update.remember(choice)
+        if not sources:
+            update.remember_first_choices()
         update.read_changes(recheck=recheck, prune=prune, sizes=sizes)
         update.check(max_rejected=max_rejected, allow_shrink=allow_shrink)
         if update.is_changed:
@@ -141,22 +142,22 @@ def _as_before(given: Given, source: Mapping[str, Any] | None) -> Given:
 
 
 class _Update(Build):
-    """One update: `remember`, `read_changes`, then `check` and `publish`."""
+    """One update: `read_changes`, then `check` and `publish`."""
 
     def __init__(self, writer: Writer, workers: Workers, sources: Mapping[Source, Given]) -> None:
         super().__init__(writer, workers, sources)
         self.now_gone = self.documents.are(())
 
-    def remember(self, choice: Choice) -> None:
-        """Keep of sources that are known what was chosen of them first: a choice now is for this time."""
+    def remember_first_choices(self) -> None:
+        """Remember what was chosen of the sources before, and not what was for this time."""
         for name, source in self.sources.items():
-            if (before := self.manifest["sources"].get(name)) and (choice.snapshots or choice.stacks):
-                source |= {"snapshots": before["snapshots"], "stacks": before["stacks"]}
+            before = self.manifest["sources"][name]
+            source |= {"snapshots": before["snapshots"], "stacks": before["stacks"]}
 
     def read_changes(self, *, recheck: bool, prune: bool, sizes: bool) -> None:
         """Read what changed, and make the snapshots in which something did."""
         known = Known(
-            self.documents.column("stamp"),
+            self._stamps(),
             self.documents.column("digest"),
             self.documents.labels(),
             self._to_read_again(sizes),
@@ -249,11 +250,21 @@ class _Update(Build):
             lacking = self.rejected.filter(pc.equal(self.rejected.column("rule"), NO_SIZE)).column("snapshot")
             again |= documents.have("snapshot", lacking.to_pylist())
         again &= ~documents.have("stack", [None])
-        # An archive has one stamp for all that is in it, whatever was taken of it.
-        for name, one in self.sources.items():
-            if name in before and any(before[name][key] != one[key] for key in ("snapshots", "stacks")):
-                again |= documents.have("source", [name])
         return frozenset(origins.filter(pa.array(again)).to_pylist())
+
+    def _stamps(self) -> dict[str, str | None]:
+        """Return the stamps that tell whether something changed.
+
+        An archive has one stamp for all that is in it, whatever was taken of it: where another choice is made, none.
+        """
+        stamps: dict[str, str | None] = {**self.documents.column("stamp")}
+        before = self.manifest["sources"]
+        for reader in self.readers:
+            choice = {"snapshots": list(reader.choice.snapshots), "stacks": list(reader.choice.stacks)}
+            if reader.name in before and before[reader.name] | choice != before[reader.name]:
+                for document in self.documents.take(self.documents.have("source", [reader.name])):
+                    stamps[document.origin] = None
+        return stamps
 
     def _plan(self, *, prune: bool) -> None:
         """Find out which snapshots something was read of, or is gone from, and what of them is kept."""

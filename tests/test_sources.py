@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import logging
 import re
 import shutil
+import socketserver
+import threading
+import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +24,7 @@ from cachestats.errors import RejectedError, SourceError
 from cachestats.sources import http
 from cachestats.sources.addresses import public_address
 from conftest import CORPUS, SEEDS
-from tests.servers import HttpServer, S3Server, body, chunked, cut, drip, hang, redirect, status
+from tests.servers import Answer, HttpServer, S3Server, body, chunked, cut, drip, hang, redirect, status
 from tests.site import page, spec, write
 from tests.test_dataset import archive, bytes_of
 from tests.test_index import DEFAULT, GCC, PACKAGE, A, G, build, index, layout_2, layout_3, node
@@ -340,7 +345,7 @@ def test_a_broken_connection_goes_on_where_it_broke(tmp_path: Path, http_server:
     layout_2(tmp_path / "served/develop", index(nodes, cached=set(nodes)))
     server = http_server(tmp_path / "served")
     path = "/develop/build_cache/index.json"
-    server.answer(path, *[cut(200_000)] * 3)
+    server.answer(path, *[cut(1_500_000)] * 3)
     received: list[int] = []
     cs.build_dataset(f"{server.url}{path}", out=tmp_path / "dataset", network=cs.Network(on_bytes=received.append))
     size = (tmp_path / f"served{path}").stat().st_size
@@ -518,3 +523,154 @@ def test_sizes_go_on_after_a_failure(sized: Path, tmp_path: Path, http_server: S
 
 def asked_for_sizes(server: HttpServer) -> list[str]:
     return sorted(one.path.split("/")[-2] for one in server.requests if one.path.endswith(".spec.manifest.json"))
+
+
+def test_halves_of_two_files_are_never_joined(tmp_path: Path, http_server: Serve) -> None:
+    nodes = {f"{number:032d}": node("a", f"{number:032d}") for number in range(8000)}
+    old, new = (index({key: one | {"version": v} for key, one in nodes.items()}, cached=set(nodes)) for v in "12")
+    assert len(old) == len(new)
+    layout_2(tmp_path / "served/develop", new)
+    (tmp_path / "served/develop/build_cache/index.json.hash").unlink()
+    path = "/develop/build_cache/index.json"
+    weak = {"etag": 'W/"same"'}
+    for headers in ({"etag": None}, weak, {"etag": '"old"'}):
+        server = http_server(tmp_path / "served")
+        server.answer(path, Answer(), Answer(), body(old, **headers) | cut(len(old) // 2))
+        with pytest.raises(SourceError, match="it changed while it was read"):
+            cs.build_dataset(f"{server.url}{path}", out=tmp_path / "dataset")
+    server = http_server(tmp_path / "served", etags=False)
+    server.answer(path, Answer(), Answer(), cut(len(new) // 2))
+    dataset = cs.build_dataset(f"{server.url}{path}", out=tmp_path / "dataset")
+    assert set(dataset.specs.collect()["version"]) == {"2"}
+
+
+def test_labels_of_a_catalogue_that_look_alike_are_not_one(tmp_path: Path) -> None:
+    layout_2(tmp_path / "x", DEFAULT)
+    one = "x/build_cache/index.json"
+    entries = {"a": [entry("b/c", one), entry("e4s", one), entry("e4s#2", one)], "a/b": [entry("c", one)]}
+    dataset = cs.build_dataset(catalogue(tmp_path, entries), out=tmp_path / "dataset")
+    found = set(dataset.specs.select("snapshot", "stack").collect().rows())
+    assert found == {("a", "b/c"), ("a", "e4s"), ("a", "e4s#2"), ("a/b", "c")}
+    with pytest.raises(SourceError, match="expected names of snapshots and stacks"):
+        cs.build_dataset(catalogue(tmp_path, {"": [entry("root", one)]}), out=tmp_path / "dataset")
+
+
+def test_a_mirror_may_be_a_whole_server(tmp_path: Path, http_server: Serve) -> None:
+    layout_2(tmp_path / "served", DEFAULT)
+    server = http_server(tmp_path / "served")
+    dataset = cs.build_dataset(server.url, out=tmp_path / "dataset")
+    assert set(dataset.specs.collect()["snapshot"]) == {server.url.removeprefix("http://")}
+
+
+@pytest.mark.parametrize("header", ["Location", "URI"])
+def test_secrets_are_not_in_what_is_raised(header: str, tmp_path: Path, http_server: Serve) -> None:
+    layout_2(tmp_path / "served/develop", DEFAULT)
+    server = http_server(tmp_path / "served")
+    path = "/develop/build_cache/index.json"
+    address = f"{server.url.replace('//', '//me:hunter2@')}{path}?token=hunter2"
+    elsewhere = server.url.replace("127.0.0.1", "localhost").replace("//", "//me:hunter2@")
+    to_elsewhere = body(b"", location=None) | status(302) | body(b"", **{header: f"{elsewhere}/x?token=hunter2"})
+    for answer in (status(403), status(500), redirect(f"{path}?token=hunter2"), to_elsewhere):
+        server.forever(path, answer)
+        with pytest.raises(SourceError) as caught:
+            cs.build_dataset(address, out=tmp_path / "dataset", network=cs.Network(retries=0))
+        assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+    assert "/x" not in {one.path for one in server.requests}
+    for wrong in ("ftp://me:hunter2@example.org/x", "http://[::1/hunter2"):
+        with pytest.raises(SourceError) as caught:
+            cs.build_dataset(wrong, out=tmp_path / "dataset")
+        assert "me:hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "http://h\u2100x/", "http:///x", "a\0b", "https://"])
+def test_what_is_no_address_is_told(address: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="expected"):
+        cs.build_dataset(address, out=tmp_path / "dataset")
+
+
+class _Endless(socketserver.BaseRequestHandler):
+    """Answers with one line again and again."""
+
+    line = b"HTTP/1.1 102 Processing\r\n\r\n"
+
+    def handle(self) -> None:
+        self.request.recv(10_000)
+        with contextlib.suppress(OSError):
+            while True:
+                self.request.sendall(self.line)
+                time.sleep(0.01)
+
+
+@pytest.mark.parametrize("line", [_Endless.line, b"X: y\r\n"])
+def test_a_server_that_never_comes_to_the_point_is_given_up_on(line: bytes, tmp_path: Path) -> None:
+    handler = type("Handler", (_Endless,), {"line": line})
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        network = cs.Network(timeout=0.2, retries=0)
+        with pytest.raises(SourceError, match="cannot read"):
+            cs.build_dataset(f"http://127.0.0.1:{server.server_address[1]}/x", out=tmp_path / "d", network=network)
+        server.shutdown()
+
+
+def test_listings_are_read_as_they_are_meant(tmp_path: Path, http_server: Serve) -> None:
+    write(
+        tmp_path / "served",
+        {("develop", name): page(name, "develop", [spec(f"{name:x<32}")]) for name in ("httpie", "zlib")},
+    )
+    server = http_server(tmp_path / "served", listings="nginx")
+    folder = "/_cache/develop/"
+    links = "".join(
+        f'<a href="{name}">x</a>'
+        for name in ("httpie/", "zlib/", "../", "/", "//localhost/y/", "?C=M", "%2e%2e/", "a%2fb/")
+    )
+    spaces = "<a" + 200_000 * " " + ">"
+    server.forever(folder, body(f"<html>{spaces}{links}</html>".encode(), content_type="text/html"))
+    dataset = cs.build_dataset(server.url, out=tmp_path / "dataset")
+    assert set(dataset.specs.collect()["package"]) == {"httpie", "zlib"}
+
+
+def test_what_a_server_forbids_is_not_there(tmp_path: Path, http_server: Serve) -> None:
+    layout_3(tmp_path / "served/develop", (8, DEFAULT))
+    server = http_server(tmp_path / "served")
+    for path in (
+        "/develop",
+        "/develop/",
+        "/develop/cache_spack_io_index.json",
+        "/cache_spack_io_index.json",
+        "/develop/build_cache/index.json",
+    ):
+        server.forever(path, status(403))
+    assert cs.build_dataset(f"{server.url}/develop", out=tmp_path / "dataset").manifest["tables"]["specs"] == 2
+
+
+def test_junk_among_manifests_costs_no_more_than_a_size(sized: Path, tmp_path: Path) -> None:
+    size_manifest(sized / "develop", "a", "a" * 32, 1 << 63)
+    size_manifest(sized / "develop", "c", "c" * 32, -5)
+    dataset = cs.build_dataset(sized, out=tmp_path / "dataset", sizes=True)
+    assert dataset.specs.select("package", "size_bytes").unique().sort("package").collect().rows() == [
+        ("a", None),
+        ("b", 222),
+        ("c", None),
+    ]
+    size_manifest(sized / "develop", "a", "a" * 32, 111)
+    cs.update_dataset(dataset.path)
+    assert cs.open_dataset(dataset.path).specs.filter(package="a").collect()["size_bytes"].to_list() == [None]
+    cs.update_dataset(dataset.path, sizes=True)
+    assert cs.open_dataset(dataset.path).specs.filter(package="a").collect()["size_bytes"].to_list() == [111]
+    assert cs.open_dataset(dataset.path).rejected.collect()["rule"].to_list() == ["no-size"]
+
+
+def test_each_source_keeps_its_own_options(tmp_path: Path, http_server: Serve) -> None:
+    layout_2(tmp_path / "other/v1.0", DEFAULT)
+    layout_2(tmp_path / "mirrors/develop", DEFAULT)
+    other, server = http_server(tmp_path / "other"), http_server(tmp_path / "served")
+    url = other.url.replace("127.0.0.1", "localhost") + "/v1.0/build_cache/index.json"
+    (tmp_path / "served").mkdir()
+    catalogue(tmp_path / "served", {"v1.0": [{"label": "root", "url": url}]})
+    cs.build_dataset(server.url, out=tmp_path / "dataset", network=cs.Network(allow_hosts=("localhost",)))
+    cs.update_dataset(tmp_path / "dataset", tmp_path / "mirrors", sizes=True)
+    cs.update_dataset(tmp_path / "dataset")
+    sources = cs.open_dataset(tmp_path / "dataset").manifest["sources"]
+    kept = {source["kind"]: (source["allow_hosts"], source["sizes"]) for source in sources.values()}
+    assert kept == {"catalogue": (["localhost"], False), "folder": ([], True)}

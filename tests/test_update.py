@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -334,3 +335,133 @@ def test_an_update_of_the_corpus_with_one_snapshot_more(tmp_path: Path, corpus: 
     assert changes.select("snapshot", "change", "specs_added").rows() == [("develop-2025-05-25", "came", 1413)]
     found, pages = bytes_of(cs.open_dataset(tmp_path / "dataset")), bytes_of(corpus)
     assert found == {name: pages[name] for name in found}
+
+
+def test_pages_below_a_page_are_seen(tmp_path: Path) -> None:
+    site = write(tmp_path / "site", {("develop", name): page(name, "develop", [spec(f"{name:x<32}")]) for name in "ab"})
+    (site / "_cache/develop/specs.md").write_text(page("top", "develop", [spec("t" * 32)]))
+    for path in site.rglob("specs.md"):
+        age(path, 0)
+    cs.build_dataset(site, out=tmp_path / "dataset")
+    assert cs.update_dataset(tmp_path / "dataset", prune=True).is_empty()
+    write(site, {("develop", "a"): page("a", "develop", [spec("n" * 32)])})
+    assert cs.update_dataset(tmp_path / "dataset").select("files_changed", "files_gone").rows() == [(1, 0)]
+
+
+def test_an_archive_is_read_again_for_more_of_it(site: Path, tmp_path: Path) -> None:
+    source = archive(site, tmp_path / "site.tar.gz", seed=1)
+    age(source, 0)
+    cs.build_dataset(source, out=tmp_path / "dataset", snapshots=["develop"])
+    changes = cs.update_dataset(tmp_path / "dataset", source, snapshots=["develop", "v1.0"])
+    assert changes.select("snapshot", "change").rows() == [("v1.0", "came")]
+
+
+def test_a_member_that_an_archive_has_twice(tmp_path: Path) -> None:
+    import io
+    import tarfile
+
+    source = tmp_path / "site.tar"
+    with tarfile.open(source, "w") as tar:
+        for hashes in (["a" * 32, "b" * 32], ["a" * 32]):
+            text_ = page("zlib", "develop", [spec(one) for one in hashes]).encode()
+            member = tarfile.TarInfo("_cache/develop/zlib/specs.md")
+            member.size = len(text_)
+            tar.addfile(member, io.BytesIO(text_))
+    before = bytes_of(cs.build_dataset(source, out=tmp_path / "dataset"))
+    for seconds in (0, 10):
+        age(source, seconds)
+        cs.update_dataset(tmp_path / "dataset", prune=True)
+        assert bytes_of(cs.open_dataset(tmp_path / "dataset")) == before
+
+
+def test_a_page_that_cannot_be_read_for_now_is_not_gone(site: Path, tmp_path: Path) -> None:
+    before = bytes_of(cs.build_dataset(site, out=tmp_path / "dataset"))
+    path = site / "_cache/develop/p3/specs.md"
+    path.unlink()
+    os.mkfifo(path)
+    assert cs.update_dataset(tmp_path / "dataset", prune=True, max_rejected=1).is_empty()
+    dataset = cs.open_dataset(tmp_path / "dataset")
+    assert bytes_of(dataset) == before
+    assert dataset.rejected.collect()["rule"].to_list() == ["unreadable"]
+
+
+def test_a_mirror_that_moves_to_another_layout_is_the_same_stack(tmp_path: Path) -> None:
+    layout_2(tmp_path / "mirrors/develop", index({G: GCC}, cached={G}))
+    cs.build_dataset(tmp_path / "mirrors", out=tmp_path / "dataset")
+    shutil.rmtree(tmp_path / "mirrors/develop")
+    other = node("b", "b" * 32)
+    layout_3(tmp_path / "mirrors/develop", (8, index({"b" * 32: other}, cached={"b" * 32})))
+    changes = cs.update_dataset(tmp_path / "dataset", allow_shrink=True)
+    assert changes.select("change", "files_gone", "specs_added", "specs_removed").rows() == [("changed", 0, 1, 1)]
+    assert cs.open_dataset(tmp_path / "dataset").specs.collect()["package"].to_list() == ["b"]
+
+
+def test_an_index_whose_place_in_the_snapshot_changes_is_taken_again(tmp_path: Path) -> None:
+    layout_2(tmp_path / "mirrors/nightly/e4s", index({G: GCC}, cached={G}))
+    age(tmp_path / "mirrors/nightly/e4s/build_cache/index.json", 0)
+    cs.build_dataset(tmp_path / "mirrors", out=tmp_path / "dataset")
+    assert set(cs.open_dataset(tmp_path / "dataset").specs.collect()["snapshot"]) == {"e4s"}
+    layout_2(tmp_path / "mirrors/nightly", index({G: GCC}, cached={G}))
+    cs.update_dataset(tmp_path / "dataset", prune=True)
+    updated, fresh = (
+        cs.open_dataset(tmp_path / "dataset"),
+        cs.build_dataset(tmp_path / "mirrors", out=tmp_path / "fresh"),
+    )
+    assert bytes_of(updated) == bytes_of(fresh)
+
+
+def test_two_folders_of_one_name_are_two_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in "12":
+        write(tmp_path / number / "site", {(f"v{number}.0", "a"): page("a", f"v{number}.0", [spec(number * 32)])})
+        monkeypatch.chdir(tmp_path / number)
+        cs.build_dataset("site", out=tmp_path / "dataset")
+    dataset = cs.open_dataset(tmp_path / "dataset")
+    assert len(dataset.manifest["sources"]) == 2
+    assert cs.update_dataset(dataset.path, prune=True).is_empty()
+
+
+def test_what_another_version_read_is_read_again(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cachestats import build
+
+    monkeypatch.setattr(build, "__version__", "0.0.1")
+    cs.build_dataset(site, out=tmp_path / "dataset")
+    monkeypatch.undo()
+    parsed: list[str] = []
+    read_pages = reading.read_pages
+    monkeypatch.setattr(
+        reading, "read_pages", lambda pages: read_pages([parsed.append(one.origin) or one for one in pages])
+    )
+    cs.update_dataset(tmp_path / "dataset")
+    assert len(parsed) == 20
+    assert cs.open_dataset(tmp_path / "dataset").manifest["made_by"]["cachestats"] == cs.__version__
+
+
+def test_a_source_whose_name_is_not_text_harms_no_dataset(site: Path, tmp_path: Path) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/s\xff")
+    shutil.copytree(site, odd)
+    dataset = cs.build_dataset(odd, out=tmp_path / "dataset")
+    assert cs.open_dataset(dataset.path).manifest["tables"] == dataset.manifest["tables"]
+
+
+@pytest.mark.parametrize("damage", ["no column", "other columns", "nulls", "no rows", "a list that leads out"])
+def test_a_damaged_dataset_is_told(damage: str, site: Path, tmp_path: Path) -> None:
+    path = cs.build_dataset(site, out=tmp_path / "dataset").path
+    write(site, {("develop", "p3"): page("p3", "develop", [spec("n" * 32)])})
+    documents = pl.read_parquet(path / "documents.parquet")
+    if damage == "no column":
+        documents.drop("origin").write_parquet(path / "documents.parquet")
+    elif damage == "nulls":
+        documents.with_columns(origin=pl.lit(None, pl.String)).write_parquet(path / "documents.parquet")
+    elif damage == "other columns":
+        for file in (path / "specs").iterdir():
+            pl.DataFrame({"x": [1]}).write_parquet(file)
+    elif damage == "no rows":
+        manifest = json.loads((path / "manifest.json").read_text())
+        manifest["snapshots"]["develop"]["rows"] = {}
+        (path / "manifest.json").write_text(json.dumps(manifest))
+    else:
+        (tmp_path / "canary").write_text("")
+        (path / ".cachestats/commit.json").write_text('{"move": [], "remove": ["../canary"]}')
+    with pytest.raises(DatasetError, match="expected"):
+        cs.update_dataset(path)
+    assert damage != "a list that leads out" or (tmp_path / "canary").exists()

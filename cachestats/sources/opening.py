@@ -60,8 +60,6 @@ def open_sources(sources: Sequence[Given]) -> dict[Source, Given]:
         place: str | Path
         if is_address(source.address):
             place = plain_address(source.address).rstrip("/")
-        elif "\0" in source.address:
-            raise SourceError(f"expected {_EXPECTED}, found a path with a null in it", hint="check the path")
         else:
             place = Path(source.address).resolve()
         if place not in readers:

@@ -184,6 +184,17 @@ def test_of_several_databases_the_newest_known_is_taken(tmp_path: Path) -> None:
     assert build(tmp_path).specs.collect()["version"].to_list() == ["9"]
 
 
+def test_cycles_and_spliced_specs_are_specs_like_others(tmp_path: Path) -> None:
+    """A spliced spec names in `build_spec` the one that was built; what it depends on is its own."""
+    other = "b" * 32
+    a = node("a", A, dependencies=[edge("b", other, ["link"], [])])
+    b = node("b", other, dependencies=[edge("a", A, ["run"], [])]) | {"build_spec": {"name": "b", "hash": "c" * 32}}
+    layout_2(tmp_path / "mirrors/develop", index({A: a, other: b}, cached={A, other}))
+    dataset = build(tmp_path)
+    assert dataset.specs.collect()["package"].to_list() == ["a", "b"]
+    assert dataset.dependencies.select("hash", "dependency_hash").collect().rows() == [(A, other), (other, A)]
+
+
 def test_only_cached_specs_are_taken_and_externals_left_out(tmp_path: Path) -> None:
     external = node("glibc", "e" * 32, external={"path": "/usr"})
     stub = node("cmake", "c" * 32)

@@ -1,0 +1,50 @@
+"""The command line: each verb reads its arguments, calls one public function and prints.
+
+Data goes to stdout, talk to stderr. Modules that take long to import are imported by the verb that needs them.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from cachestats.cli.coverage import coverage, plot
+from cachestats.cli.keeping import build, dictionary, export, info, rejected, update
+from cachestats.errors import CachestatsError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="cachestats", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Ask Spack's binary build cache what it covers.
+
+    \b
+    First make a dataset, then ask it:
+      cachestats build SOURCE --out cache
+      cachestats coverage cache --rows stack --columns target --measure packages
+
+    \b
+    Exit codes: 0 done, 2 usage, 10 source unreadable, 11 too much rejected,
+    12 dataset missing, of another schema or not writable, 13 refused to shrink,
+    14 dataset busy.
+    """  # noqa: D301 (a real backspace, by which Click knows a paragraph not to be wrapped)
+
+
+def main() -> None:
+    """Run the command line; what cachestats raises on purpose becomes a message and an exit code."""
+    try:
+        cli(prog_name="cachestats", standalone_mode=False)
+    except CachestatsError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+
+
+for command in (build, update, info, coverage, plot, export, rejected, dictionary):
+    cli.add_command(command)

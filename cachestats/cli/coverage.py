@@ -1,0 +1,111 @@
+"""The verbs `coverage` and `plot coverage`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cachestats.cli.output import emit, talk
+from cachestats.cli.parameters import Where, dataset_argument, output_options
+from cachestats.cli.question import Question
+from cachestats.errors import ArgumentError
+from cachestats.naming import counted
+
+
+def _coverage_options(function: Callable[..., None]) -> Callable[..., None]:
+    # The choices stand in analysis.coverage, which imports Polars: too slow for `--help` and `build`.
+    axes = "snapshot, package, version, platform, os, target, compiler, compiler_name, stack"
+    for option in (
+        click.option("--root", is_flag=True, help="Keep `root`, the union of the stacks, on stack axes."),
+        click.option(
+            "--where",
+            type=Where(),
+            multiple=True,
+            metavar="COLUMN=VALUE",
+            help="Only these specs. Repeat it for more: values of one column are alternatives, columns must all hold.",
+        ),
+        click.option(
+            "--snapshot",
+            multiple=True,
+            metavar="NAME|all",
+            help="Snapshot to look at; may be repeated.  [default: develop if there, else the newest; all where "
+            "snapshots are an axis]",
+        ),
+        click.option(
+            "--of",
+            type=click.Choice(("row", "column", "all")),
+            help="What 100% is for a share: the packages of its row, of its column, or all.  [default: row]",
+        ),
+        click.option(
+            "--measure",
+            type=click.Choice(("specs", "packages", "share")),
+            default="specs",
+            show_default=True,
+            help="What to count: distinct specs, distinct packages, or the share of packages.",
+        ),
+        click.option("--columns", required=True, metavar="AXIS", help="What the columns are: another of these."),
+        click.option("--rows", required=True, metavar="AXIS", help=f"What the rows are: one of {axes}."),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command()
+@dataset_argument
+@_coverage_options
+@output_options
+def coverage(dataset: Any, form: str, out: Path | None, **question: Any) -> None:
+    """Count what is covered, for any two of the axes.
+
+    As a table or as Markdown the answer is a matrix; as csv, json or parquet it is the tidy table with the columns
+    ROWS, COLUMNS and value, cells that are zero left out.
+    """
+    from cachestats.analysis.coverage import coverage as count
+    from cachestats.analysis.coverage import coverage_matrix
+
+    asked = Question(dataset, **question)
+    as_matrix = form in {"table", "markdown"}
+    answer = (coverage_matrix if as_matrix else count)(asked.specs, **asked.axes)
+    emit(answer, form, out, percent=asked.axes["measure"] == "share")
+    if answer.is_empty():
+        talk(f"no specs in {asked.words}")
+        for hint in asked.hints():
+            talk(f"hint: {hint}")
+        return
+    rows, columns = counted(answer.height, "row"), counted(answer.width - 1, "column")
+    matrix = f"{rows} ({asked.axes['rows']}) by {columns} ({asked.axes['columns']})"
+    size = matrix if as_matrix else counted(answer.height, "cell")
+    talk(f"{asked.axes['measure']} of {asked.words}: {size}")
+
+
+@click.group()
+def plot() -> None:
+    """Draw a chart into a .png, .svg or .pdf file."""
+
+
+@plot.command("coverage")
+@dataset_argument
+@_coverage_options
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+def plot_coverage(dataset: Any, out: Path, **question: Any) -> None:
+    """Draw coverage as a heatmap."""
+    import matplotlib
+
+    from cachestats.analysis.coverage import coverage_matrix
+    from cachestats.plots.coverage import plot_coverage as draw
+    from cachestats.plots.saving import save_plot
+
+    matplotlib.use("agg")
+    asked = Question(dataset, **question)
+    matrix = coverage_matrix(asked.specs, **asked.axes)
+    if matrix.is_empty():
+        raise ArgumentError(
+            f"expected something to draw, found no specs in {asked.words}",
+            hint="; ".join(asked.hints()) or "ask for another snapshot",
+        )
+    matrix.only = asked.filters or None
+    save_plot(draw(matrix), out)
+    talk(f"wrote {out}")

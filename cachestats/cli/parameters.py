@@ -1,0 +1,157 @@
+"""Arguments and options that verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cachestats.errors import DatasetError
+from cachestats.schema import SPECS
+
+FORMATS = ("table", "csv", "json", "markdown", "parquet")
+
+
+class Share(click.ParamType[float]):
+    """A share such as `1%` or `0.01`."""
+
+    name = "share"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the share from 0 to 1."""
+        text = str(value)
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1:
+            self.fail(f"expected a share such as 1% or 0.01, found {text!r}", param, ctx)
+        return share
+
+
+class Where(click.ParamType[tuple[str, str]]):
+    """A filter such as `target=x86_64_v3`."""
+
+    name = "column=value"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Return column and value."""
+        column, equals, wanted = str(value).partition("=")
+        columns = [column.name for column in SPECS.columns if column.dtype == "string" and column.name != "variants"]
+        if not equals or column not in columns or not wanted.isprintable():
+            near = get_close_matches(column, columns, 1)
+            advice = f"; try {near[0]}={wanted or 'VALUE'}" if near else ""
+            self.fail(f"expected COLUMN=VALUE with one of {', '.join(columns)}, found {value!r}{advice}", param, ctx)
+        return column, wanted
+
+
+def dataset_argument(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the argument DATASET, opened."""
+
+    @click.argument("dataset", type=click.Path(path_type=Path))
+    @wraps(function)
+    def opened(*, dataset: Path, **options: Any) -> None:
+        import pyarrow as pa
+        from narwhals.exceptions import NarwhalsError
+        from polars.exceptions import PolarsError
+
+        from cachestats.dataset import open_dataset
+
+        try:
+            function(dataset=open_dataset(dataset), **options)
+        except (PolarsError, NarwhalsError, pa.ArrowException) as error:
+            raise DatasetError(
+                f"expected whole Parquet files in {dataset}, found one that cannot be read: {error}",
+                hint="build the dataset again",
+            ) from error
+
+    return opened
+
+
+def output_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb `--format` and `--out`."""
+
+    @click.option(
+        "--format",
+        "form",
+        type=click.Choice(FORMATS),
+        help="How to write it.  [default: by the ending of --out, else table]",
+    )
+    @click.option(
+        "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of stdout."
+    )
+    @wraps(function)
+    def chosen(*, form: str | None, out: Path | None, **options: Any) -> None:
+        by_ending = {f".{name}": name for name in FORMATS} | {".md": "markdown"}
+        function(form=form or by_ending.get(out.suffix if out else "", "table"), out=out, **options)
+
+    return chosen
+
+
+def source_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options that say how sources are read."""
+    for option in (
+        click.option(
+            "--wait",
+            type=click.FloatRange(0),
+            default=600,
+            show_default=True,
+            help="Seconds to wait for another process that is writing the dataset.",
+        ),
+        click.option("--threads", type=click.IntRange(1), help="Worker threads.  [default: one for each CPU]"),
+        click.option(
+            "--retries",
+            type=click.IntRange(0),
+            default=5,
+            show_default=True,
+            help="How often to try again when a server is busy or a connection breaks.",
+        ),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(0, min_open=True),
+            default=60,
+            show_default=True,
+            help="Seconds to wait for a server to answer, or to go on.",
+        ),
+        click.option("--signed", is_flag=True, help="Sign requests to S3 with your AWS credentials."),
+        click.option(
+            "--allow-host",
+            "allow_hosts",
+            multiple=True,
+            metavar="HOST",
+            help="Host that a server may redirect to, or a catalogue lead to, beside its own; may be repeated.",
+        ),
+        click.option(
+            "--max-rejected",
+            type=Share(),
+            default="1%",
+            show_default=True,
+            help="Share of the pages and indices, and of the specs, that may be rejected.",
+        ),
+        click.option(
+            "--allow-shrink", is_flag=True, help="Publish even if a snapshot loses more than half of its specs."
+        ),
+        click.option(
+            "--sizes", is_flag=True, help="Read the sizes of binaries too, from layout 3: a small file for each spec."
+        ),
+        click.option(
+            "--stack",
+            "stacks",
+            multiple=True,
+            metavar="NAME",
+            help="Take this stack only; may be repeated. Names the specs of an installation, or of a lone index.",
+        ),
+        click.option(
+            "--snapshot",
+            "snapshots",
+            multiple=True,
+            metavar="NAME",
+            help="Take this snapshot only; may be repeated. Names that of an installation, or of a lone index.",
+        ),
+    ):
+        function = option(function)
+    return function

@@ -1,0 +1,80 @@
+"""Which specs of a dataset a verb is asked about: `--snapshot` and `--where`."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from cachestats.errors import ArgumentError
+from cachestats.naming import ROOT_STACK, counted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class Question:
+    """What `coverage` and `plot coverage` were asked: the specs, the arguments of the function, and words for them."""
+
+    def __init__(
+        self,
+        dataset: Any,
+        *,
+        snapshot: tuple[str, ...],
+        where: tuple[tuple[str, str], ...],
+        measure: str,
+        of: str | None,
+        root: bool,
+        **axes: str,
+    ) -> None:
+        if of and measure != "share":
+            raise ArgumentError(f"expected --of with --measure share, found it with {measure}", hint="leave out --of")
+        self.wanted: dict[str, list[str]] = {}
+        for column, value in where:
+            self.wanted.setdefault(column, []).append(value)
+        snapshots = [*snapshot, *self.wanted.pop("snapshot", ())]
+        self.chosen = chosen_snapshots(dataset, snapshots, everything="snapshot" in axes.values())
+        self.in_snapshots = matching(dataset.specs, "snapshot", self.chosen)
+        self.specs = self.in_snapshots
+        for column, values in self.wanted.items():
+            self.specs = matching(self.specs, column, values)
+        # Whoever asks for root by name means it.
+        root = root or ROOT_STACK in self.wanted.get("stack", ())
+        self.axes: dict[str, Any] = axes | {"measure": measure, "of": of or "row", "root": root}
+        self.filters = ", ".join(f"{column}={' or '.join(values)}" for column, values in self.wanted.items())
+        names = " and ".join(self.chosen) if len(self.chosen) < 4 else counted(len(self.chosen), "snapshot")
+        self.words = f"{names}{', ' * bool(self.filters)}{self.filters}"
+
+    def hints(self) -> list[str]:
+        """Return, for each filter that nothing passes, what there is instead."""
+        hints = []
+        for column, values in self.wanted.items():
+            if matching(self.in_snapshots, column, values).select(column).head(1).collect().is_empty():
+                there = sorted(self.in_snapshots.select(column).unique().collect()[column].drop_nulls())
+                near = [name for value in values for name in get_close_matches(value, there, 3, 0.5)] or there[:3]
+                hints.append(f"no {column} is {' or '.join(values)}; there is {', '.join(near)}")
+        return hints
+
+
+def chosen_snapshots(dataset: Any, asked: list[str], *, everything: bool) -> list[str]:
+    """Return the snapshots that are asked about, oldest first; by default `develop` if there, else the newest."""
+    from cachestats.naming import snapshot_order
+
+    names = sorted(dataset.manifest["snapshots"], key=snapshot_order)
+    if "all" in asked or (everything and not asked):
+        return names
+    for name in asked:
+        if name not in names:
+            near = get_close_matches(name, names, 3) or names[-3:]
+            raise ArgumentError(
+                f"expected one of the {counted(len(names), 'snapshot')} of {dataset.path}, found {name!r}",
+                hint=f"try {', '.join([*near, 'all'])}",
+            )
+    return [name for name in names if name in asked] if asked else names[-1:]
+
+
+def matching(specs: pl.LazyFrame, column: str, values: list[str]) -> pl.LazyFrame:
+    """Return the specs that have one of the values; `none` is where there is no compiler or stack."""
+    import polars as pl
+
+    matches = pl.col(column).is_in(values)
+    return specs.filter(matches | pl.col(column).is_null() if "none" in values else matches)

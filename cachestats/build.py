@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from cachestats.dataset import Dataset, Writer, open_dataset
 from cachestats.documents import Document, Documents, to_table
 from cachestats.errors import ArgumentError, RejectedError, ShrinkError, SourceError
 from cachestats.naming import ROOT_STACK, counted, file_stem, snapshot_kind, snapshot_order
-from cachestats.parse.tables import flatten, merge
+from cachestats.parse.tables import flatten, merge_rows, merge_specs
 from cachestats.reading import Reading, load_piece, read_sources
 from cachestats.rejection import FAILURES, Rejection
 from cachestats.rejection import to_table as rejected_table
@@ -43,7 +44,7 @@ from cachestats.workers import Progress, Workers
 
 logger = logging.getLogger(__name__)
 
-_BY_SNAPSHOT = tuple(name for name, table in TABLES.items() if table.by_snapshot)
+_BESIDE_SPECS = ("variants", "dependencies")
 
 
 def build_dataset(
@@ -321,48 +322,55 @@ class Build:
         return [*kept, *self._new_rejections()]
 
     def _stage(self, name: str) -> tuple[str, bool]:
-        """Make the tables of a snapshot; return whether that could be done."""
+        """Make the tables of a snapshot, one after the other; return whether that could be done."""
         found = self.snapshots[name]
         pieces = [load_piece(piece, name) for piece in self.reading.pieces.get(name, ())]
         new = flatten(pieces) if pieces else None
-        tables = new.tables if new else None
         before = pa.array([], pa.string())
+        tables: Iterator[pa.Table] = iter(())
         if found.kept:
-            old = {table: self.writer.read_snapshot(table, name) for table in _BY_SNAPSHOT}
-            before = hashes(old["specs"])
-            tables = merge(old, new, packages=found.packages, stacks=found.stacks)
-            if tables is None:
+            old = self.writer.read_snapshot("specs", name)
+            before = hashes(old)
+            if (merged := merge_specs(old, new, packages=found.packages, stacks=found.stacks)) is None:
                 return name, False
-        elif name in self.manifest["snapshots"]:
-            before = hashes(self.writer.read_snapshot("specs", name, ["hash"]))
+            del old
+            specs, kept = merged
+            tables = (merge_rows(table, self.writer.read_snapshot(table, name), new, kept) for table in _BESIDE_SPECS)
+        else:
+            if name in self.manifest["snapshots"]:
+                before = hashes(self.writer.read_snapshot("specs", name, ["hash"]))
+            if new:
+                specs, tables = new.specs, (new.tables[table] for table in _BESIDE_SPECS)
+        after = pa.array([], pa.string())
         if new:
             found.rejections, found.copies = new.rejections, new.copies
-        if tables:
-            tables = self._with_sizes(name, found, tables)
-            for table, data in tables.items():
+        if new or found.kept:
+            specs = self._with_sizes(name, found, specs)
+            after = hashes(specs)
+            found.targets = _names(specs, "target")
+            found.row = self._row(name, found, specs)
+            for table, data in zip(("specs", *_BESIDE_SPECS), chain((specs,), tables), strict=True):
                 self.writer.stage(table, data, name)
-            found.rows = {table: data.num_rows for table, data in tables.items()}
-            found.targets = _names(tables["specs"], "target")
-            found.row = self._row(name, found, tables["specs"])
-        after = hashes(tables["specs"]) if tables else pa.array([], pa.string())
+                found.rows[table] = data.num_rows
+                pa.default_memory_pool().release_unused()  # else what one table took is not there for the next
         common = pc.sum(pc.is_in(after, before)).as_py() or 0
         found.specs_added, found.specs_removed = len(after) - common, len(before) - common
         return name, True
 
-    def _with_sizes(self, name: str, found: Snapshot, tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    def _with_sizes(self, name: str, found: Snapshot, specs: pa.Table) -> pa.Table:
         mirrors = self.reading.mirrors.get(name)
         if not mirrors or not self.wants_sizes:
-            return tables
+            return specs
         known: dict[str, int] = {}
         if name in self.manifest["snapshots"]:
-            specs = self.writer.read_snapshot("specs", name, ["hash", "size_bytes"])
-            specs = specs.filter(pc.is_valid(specs.column("size_bytes")))
-            known = dict(zip(*(column.to_pylist() for column in specs.columns), strict=True))
+            before = self.writer.read_snapshot("specs", name, ["hash", "size_bytes"])
+            before = before.filter(pc.is_valid(before.column("size_bytes")))
+            known = dict(zip(*(column.to_pylist() for column in before.columns), strict=True))
         origin = min(document.origin for document in found.read if document.stack in mirrors)
         sizes = Sizes(name, origin, mirrors, self.writer.journals / file_stem(name), self.workers.progress)
-        specs, findings = sizes.fill(tables["specs"], known)
+        specs, findings = sizes.fill(specs, known)
         found.rejections, found.has_sizes = [*found.rejections, *findings], True
-        return tables | {"specs": specs}
+        return specs
 
     def _row(self, name: str, found: Snapshot, specs: pa.Table) -> dict[str, Any]:
         """Return the row of a snapshot in the table `snapshots`, but for what was rejected."""

@@ -8,7 +8,7 @@ into pieces.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
@@ -82,38 +82,41 @@ def flatten(pieces: Sequence[Piece]) -> SnapshotTables:
     return SnapshotTables(snapshot, specs, variants, edges, distinct_pages, len(records), rejections, copies)
 
 
-def merge(
-    old: Mapping[str, pa.Table], new: SnapshotTables | None, *, packages: Collection[str], stacks: Collection[str]
-) -> dict[str, pa.Table] | None:
-    """Return the tables of a snapshot of which some packages or stacks were read anew.
+def merge_specs(
+    old: pa.Table, new: SnapshotTables | None, *, packages: Collection[str], stacks: Collection[str]
+) -> tuple[pa.Table, pa.Array] | None:
+    """Return the table `specs` of a snapshot of which some packages or stacks were read anew.
 
     Parameters
     ----------
     old
-        Its tables `specs`, `variants` and `dependencies` as they are stored, all text dictionary-encoded.
+        The table as it is stored, all text dictionary-encoded.
     new
         What was read, None where there is nothing any more.
     packages, stacks
-        What of the old tables is left out: it is in `new`, or gone.
+        What of the old table is left out: it is in `new`, or gone.
 
     Returns
     -------
-    The tables as `flatten` makes them of everything; None where they cannot be told apart without reading all of it,
-    because a hash that was read stands elsewhere in the snapshot too and is not the same spec there.
+    The table as `flatten` makes it of everything, and the hashes that the old table has a part in. None where this
+    cannot be told without reading all of it, because a hash that was read stands elsewhere in the snapshot too and is
+    not the same spec there.
     """
-    specs = old["specs"]
-    is_kept = ~(_is_in(specs.column("package"), packages) | _is_in(specs.column("stack"), stacks))
-    specs = specs.filter(pa.array(is_kept))
-    hashes = pc.unique(_plain(specs.column("hash")))
-    tables = {"specs": specs}
-    for name in ("variants", "dependencies"):
-        tables[name] = old[name].filter(pc.is_in(_plain(old[name].column("hash")), hashes))
+    is_left_out = _is_in(old.column("package"), packages) | _is_in(old.column("stack"), stacks)
+    specs = old.filter(pa.array(~is_left_out))
+    kept = _used(specs.column("hash"))
     if new:
-        if packages and pc.any(pc.is_in(_plain(new.specs.column("hash")), hashes)).as_py():
+        if packages and _is_in(new.specs.column("hash"), kept).any():
             return None
-        tables = {name: pa.concat_tables([table, new.tables[name]]) for name, table in tables.items()}
-    tables = {name: _in_order(table, TABLES[name]) for name, table in tables.items()}
-    return tables if _says_one_thing(tables["specs"]) else None
+        specs = pa.concat_tables([specs, new.specs])
+    specs = _in_order(specs, SPECS)
+    return (specs, kept) if _says_one_thing(specs) else None
+
+
+def merge_rows(name: str, old: pa.Table, new: SnapshotTables | None, kept: pa.Array) -> pa.Table:
+    """Return the table `variants` or `dependencies` of such a snapshot, given the hashes kept of the old one."""
+    rows = old.filter(pa.array(_is_in(old.column("hash"), kept)))
+    return _in_order(pa.concat_tables([rows, new.tables[name]]) if new else rows, TABLES[name])
 
 
 def _says_one_thing(specs: pa.Table) -> bool:
@@ -172,16 +175,19 @@ def _by_appearance(column: pa.DictionaryArray) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(place[codes], column.dictionary.take(pa.array(names)))
 
 
-def _is_in(column: pa.ChunkedArray, names: Collection[str]) -> npt.NDArray[np.bool_]:
-    if not names:
-        return np.zeros(len(column), np.bool_)
-    found = pc.is_in(_plain(column), pa.array(sorted(names), pa.string()))
-    result: npt.NDArray[np.bool_] = found.to_numpy()
+def _is_in(column: pa.ChunkedArray, names: Collection[str] | pa.Array) -> npt.NDArray[np.bool_]:
+    """Return whether each row has one of some names, looking at each distinct name of the column once."""
+    coded = _chunk(column)
+    wanted = names if isinstance(names, pa.Array) else pa.array(sorted(names), pa.string())
+    found = np.append(pc.is_in(coded.dictionary, wanted).to_numpy(zero_copy_only=False), False)  # and null
+    result: npt.NDArray[np.bool_] = found[coded.indices.fill_null(len(coded.dictionary)).to_numpy()]
     return result
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(pa.string())
+def _used(column: pa.ChunkedArray) -> pa.Array:
+    """Return the distinct names in a column without nulls."""
+    coded = _chunk(column)
+    return coded.dictionary.take(pc.unique(coded.indices))
 
 
 def _codes(column: pa.ChunkedArray) -> pa.Array:

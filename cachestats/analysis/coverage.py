@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import narwhals as nw
 import polars as pl
 
+from cachestats.analysis.frames import collected, lazy, without_root
 from cachestats.errors import ArgumentError
-from cachestats.naming import ROOT_STACK, natural_key, snapshot_order
+from cachestats.naming import natural_key, snapshot_order
 from cachestats.targets import target_order
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def _unused(name: str, names: Collection[str] | pl.Series) -> str:
     return name
 
 
-def _checked(specs: IntoFrame, rows: str, columns: str, measure: str, of: str, root: bool) -> Any:
+def _checked(specs: IntoFrame, rows: str, columns: str, measure: str, of: str, root: bool) -> nw.LazyFrame[Any]:
     for value, choices, what in (
         (rows, AXES, "rows"),
         (columns, AXES, "columns"),
@@ -169,37 +170,15 @@ def _checked(specs: IntoFrame, rows: str, columns: str, measure: str, of: str, r
             )
     if rows == columns:
         raise ArgumentError(f"expected two different axes, found {rows!r} twice", hint="choose another one for columns")
-    try:
-        frame: Any = nw.from_native(specs)
-    except TypeError:
-        raise ArgumentError(
-            f"expected a frame that narwhals knows, found {type(specs).__name__}",
-            hint="give a Polars LazyFrame such as `open_dataset(path).specs`, a DuckDB relation, a pandas frame",
-        ) from None
     needed = {rows, columns, *(("snapshot", "hash") if measure == "specs" else ("package",))}
-    found = frame.collect_schema().names()
-    if missing := sorted(needed.difference(found)):
-        raise ArgumentError(
-            f"expected the columns {', '.join(sorted(needed))}, found {', '.join(found) or 'none'}",
-            hint=f"keep {', '.join(missing)} in the frame: it should have the columns of the table specs",
-        )
-    if "stack" in (rows, columns) and not root:
-        # A comparison with null is null, which a filter drops: specs in no stack have to be kept by name.
-        frame = frame.filter((nw.col("stack") != ROOT_STACK) | nw.col("stack").is_null())
-    return frame
+    frame = lazy(specs, needed)
+    return without_root(frame) if "stack" in (rows, columns) and not root else frame
 
 
 def _count_distinct(frame: Any, by: Sequence[str], counted: Sequence[str]) -> pl.DataFrame:
     """Count distinct combinations of `counted` for each combination of `by`, where the frame lives."""
     distinct = frame.select(*dict.fromkeys([*by, *counted])).unique()
-    return _collected(distinct.group_by(*by).agg(value=nw.len()) if by else distinct.select(value=nw.len()))
-
-
-def _collected(frame: Any) -> pl.DataFrame:
-    """Bring a small narwhals frame here, counts as Int64: backends return them as UInt32, Int64 or Decimal."""
-    native: pl.DataFrame = frame.collect("polars").to_native() if isinstance(frame, nw.LazyFrame) else frame.to_polars()
-    names = native.columns
-    return native.with_columns(pl.col(name).cast(pl.Int64 if name == "value" else pl.String) for name in names)
+    return collected(distinct.group_by(*by).agg(value=nw.len()) if by else distinct.select(value=nw.len()))
 
 
 def _share(cells: pl.DataFrame, frame: Any, by: list[str]) -> pl.DataFrame:
@@ -209,9 +188,8 @@ def _share(cells: pl.DataFrame, frame: Any, by: list[str]) -> pl.DataFrame:
 
 
 def _snapshots(specs: IntoFrame) -> tuple[str, ...]:
-    frame: Any = nw.from_native(specs)
+    frame = lazy(specs, ())
     if "snapshot" not in frame.collect_schema().names():
         return ()
-    distinct = frame.select("snapshot").unique()
-    names = _collected(distinct)["snapshot"].to_list()
+    names = collected(frame.select("snapshot").unique())["snapshot"].to_list()
     return tuple(sorted(names, key=snapshot_order))

@@ -1,0 +1,65 @@
+"""Frames of any kind that narwhals knows: looked at, worked on where they live, brought here when they are small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import polars as pl
+
+from cachestats.errors import ArgumentError
+from cachestats.naming import ROOT_STACK
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
+_TYPES = {
+    nw.String: pl.String,
+    nw.Boolean: pl.Boolean,
+    nw.Date: pl.Date,
+    nw.Float64: pl.Float64,
+    nw.Float32: pl.Float64,
+}
+
+
+def lazy(frame: IntoFrame, columns: Iterable[str], *, table: str = "specs") -> nw.LazyFrame[Any]:
+    """Return a frame as a narwhals LazyFrame, once it is known to have these columns.
+
+    Raises
+    ------
+    ArgumentError
+        If it is no frame, or lacks a column of the table it is taken for.
+    """
+    try:
+        found: Any = nw.from_native(frame)
+    except TypeError:
+        raise ArgumentError(
+            f"expected a frame that narwhals knows, found {type(frame).__name__}",
+            hint=f"give a Polars LazyFrame such as `open_dataset(path).{table}`, a DuckDB relation, a pandas frame",
+        ) from None
+    needed, names = sorted(set(columns)), found.collect_schema().names()
+    if missing := [name for name in needed if name not in names]:
+        raise ArgumentError(
+            f"expected the columns {', '.join(needed)}, found {', '.join(names) or 'none'}",
+            hint=f"keep {', '.join(missing)} in the frame: it should have the columns of the table {table}",
+        )
+    result: nw.LazyFrame[Any] = found.lazy()
+    return result
+
+
+def without_root(specs: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Leave out the rows of `root`, the union of the stacks, and keep those of no stack."""
+    # A comparison with null is null, which a filter drops: specs in no stack have to be kept by name.
+    return specs.filter((nw.col("stack") != ROOT_STACK) | nw.col("stack").is_null())
+
+
+def collected(frame: nw.LazyFrame[Any]) -> pl.DataFrame:
+    """Bring a small frame here as a Polars DataFrame.
+
+    Text, booleans, dates and floats stay what they are; whatever else there is are counts, which backends return as
+    UInt32, Int64 or Decimal: they become Int64. Rows come in any order: sort them.
+    """
+    schema = frame.collect_schema()
+    native: pl.DataFrame = frame.collect("polars").to_native()
+    return native.with_columns(pl.col(name).cast(_TYPES.get(type(dtype), pl.Int64)) for name, dtype in schema.items())

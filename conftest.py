@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -53,6 +54,42 @@ def corpus_site() -> Path:
     if not site.is_dir():
         pytest.skip(f"the corpus is not present at {site}")
     return site
+
+
+@pytest.fixture(scope="session")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
+    """Return the dataset of the corpus's indices, with its dependencies, where the corpus is present."""
+    corpus_site()
+    return cs.build_dataset(CORPUS / "mirrors", out=tmp_path_factory.mktemp("indexed") / "dataset")
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """Return a Spark session on this machine, where Java and PySpark are present."""
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java, and there is none")
+    sql = pytest.importorskip("pyspark.sql", reason="PySpark is not installed")
+    options = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2", "spark.default.parallelism": "2"}
+    builder = sql.SparkSession.builder.master("local[2]").config("spark.driver.host", "127.0.0.1")
+    for name, value in options.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def kinds(spark: Any) -> Callable[[pl.DataFrame], dict[str, Any]]:
+    """Return how to make a frame of every kind that the analyses are to give equal answers on."""
+
+    def make(frame: pl.DataFrame) -> dict[str, Any]:
+        import duckdb
+
+        relation = duckdb.from_arrow(frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
+        return {"polars": frame.lazy(), "duckdb": relation, "spark": spark.createDataFrame(frame.to_arrow())}
+
+    return make
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Callable
+from typing import Any
 
 import duckdb
 import narwhals as nw
@@ -18,6 +20,7 @@ from cachestats.analysis.coverage import AXES, MEASURES, WHOLES
 from cachestats.errors import ArgumentError
 from cachestats.schema import SPECS
 
+Kinds = Callable[[pl.DataFrame], dict[str, Any]]
 PAIRS = list(itertools.permutations(AXES, 2))
 
 
@@ -183,3 +186,11 @@ def test_no_specs_give_an_empty_answer() -> None:
     empty = pl.LazyFrame(schema=SPECS.polars())
     assert cs.coverage(empty, rows="os", columns="target", measure="share").shape == (0, 3)
     assert cs.coverage_matrix(empty, rows="os", columns="target").shape == (0, 1)
+
+
+def test_frames_of_every_kind_give_equal_answers(
+    demo: cs.Dataset, kinds: Callable[[pl.DataFrame], dict[str, Any]]
+) -> None:
+    expected = cs.coverage(demo.specs, rows="stack", columns="target", measure="share")
+    for name, frame in kinds(demo.specs.collect()).items():
+        assert cs.coverage(frame, rows="stack", columns="target", measure="share").equals(expected), name

@@ -179,7 +179,10 @@ class Build:
     def __init__(self, writer: Writer, workers: Workers, sources: Mapping[Source, Given]) -> None:
         self.writer, self.workers, self.readers = writer, workers, list(sources)
         self.manifest: dict[str, Any] = writer.manifest or {"sources": {}, "snapshots": {}}
-        self.sources = {reader.name: _described(reader, given, writer.path) for reader, given in sources.items()}
+        self.sources = {
+            reader.name: _described(reader, given, writer.path, self.manifest["sources"].get(reader.name))
+            for reader, given in sources.items()
+        }
         self.wants_sizes = any(given.sizes for given in sources.values())
         self.documents = Documents(writer.read("documents"))  # as they were
         self.rejected = writer.read("rejected")
@@ -293,7 +296,9 @@ class Build:
     def put_together(self, names: Iterable[str]) -> set[str]:
         """Make and stage the tables of some snapshots; return those of which everything has to be read for that."""
         names = sorted(names, key=snapshot_order)
-        tangled = set()
+        tangled: set[str] = set()
+        if not names:
+            return tangled
         staged = self.workers.map(self._stage, names)
         done = self.workers.progress(staged, desc="writing snapshots", total=len(names), unit="snapshot")
         for name, is_done in done:
@@ -301,7 +306,9 @@ class Build:
                 tangled.add(name)
             elif row := self.snapshots[name].row:
                 specs, packages = counted(row["num_specs"], "spec"), counted(row["num_packages"], "package")
-                logger.info("%s: %s of %s", name, specs, packages)
+                before = self.manifest["snapshots"].get(name, {}).get("num_specs")
+                replacing = "" if before is None else f", where there were {before:,}"
+                logger.info("%s: %s of %s%s", name, specs, packages, replacing)
         return tangled
 
     def all_rejections(self) -> list[Rejection]:
@@ -360,6 +367,8 @@ class Build:
     def _with_sizes(self, name: str, found: Snapshot, specs: pa.Table) -> pa.Table:
         mirrors = self.reading.mirrors.get(name)
         if not mirrors or not self.wants_sizes:
+            if self.wants_sizes and found.read:
+                logger.warning("%s: no sizes, which only mirrors of layout 3 tell", name)
             return specs
         known: dict[str, int] = {}
         if name in self.manifest["snapshots"]:
@@ -367,7 +376,7 @@ class Build:
             before = before.filter(pc.is_valid(before.column("size_bytes")))
             known = dict(zip(*(column.to_pylist() for column in before.columns), strict=True))
         origin = min(document.origin for document in found.read if document.stack in mirrors)
-        sizes = Sizes(name, origin, mirrors, self.writer.journals / file_stem(name), self.workers.progress)
+        sizes = Sizes(name, origin, mirrors, self.writer.journals / file_stem(name), self.workers)
         specs, findings = sizes.fill(specs, known)
         found.rejections, found.has_sizes = [*found.rejections, *findings], True
         return specs
@@ -478,17 +487,28 @@ def hashes(specs: pa.Table) -> pa.Array:
     return chunks[0].dictionary if chunks else pa.array([], pa.string())
 
 
-def _described(reader: Source, given: Given, dataset: Path) -> dict[str, Any]:
-    """Return what the manifest says of a source, enough to open it again."""
+def _described(reader: Source, given: Given, dataset: Path, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what the manifest says of a source, enough to open it again.
+
+    What was chosen of it before stays in the dataset, so it is remembered with what is chosen now.
+    """
+    known = before if reader.kind != "index" else None  # there a choice is a name
     return {
         "kind": reader.kind,
         "location": location_of(given.address, dataset),
-        "snapshots": list(given.choice.snapshots),
-        "stacks": list(given.choice.stacks),
+        "snapshots": _all_chosen(known["snapshots"] if known else None, given.choice.snapshots),
+        "stacks": _all_chosen(known["stacks"] if known else None, given.choice.stacks),
         "allow_hosts": sorted(set(given.network.allow_hosts)),
         "signed": given.network.signed,
         "sizes": given.sizes,
     }
+
+
+def _all_chosen(before: list[str] | None, now: Collection[str]) -> list[str]:
+    """Return what was chosen before and now; nothing stands for everything."""
+    if before is None:
+        return list(now)
+    return sorted({*before, *now}) if before and now else []
 
 
 def _names(specs: pa.Table, column: str) -> set[str]:

@@ -85,7 +85,7 @@ def read_sources(sources: list[Source], known: Known, workers: Workers, scratch:
         place = scratch / f"{sources.index(source)}-{number}"
         found = Reading()
         for part, chunk in enumerate(_chunks(batch())):
-            found.add(_parse(chunk, source.name, known, f"{place}-{part}"))
+            found.add(_parse(chunk, source, known, f"{place}-{part}"))
         return found
 
     reading = Reading()
@@ -93,6 +93,10 @@ def read_sources(sources: list[Source], known: Known, workers: Workers, scratch:
         reading.add(part)
     if reading.errors and not reading.documents and not reading.seen:
         raise reading.errors[0]
+    for source in sources:
+        if source.choice.snapshots and not reading.files[source.name]:
+            wanted = ", ".join(source.choice.snapshots)
+            raise SourceError(f"expected {wanted} in {source.name}, found nothing of it", hint="check --snapshot")
     return reading
 
 
@@ -123,9 +127,10 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _parse(chunk: list[Item], source: str, known: Known, place: str) -> Reading:
+def _parse(chunk: list[Item], reader: Source, known: Known, place: str) -> Reading:
     """Parse some pages or an index, and lay the pieces down in files whose names begin with `place`."""
     found = Reading()
+    source = reader.name
     pages: list[Page] = []
     number = 0
     for item in chunk:
@@ -146,7 +151,7 @@ def _parse(chunk: list[Item], source: str, known: Known, place: str) -> Reading:
             number += 1
             _parse_index(item, source, known, f"{place}-i{number}.arrow", found)
         found.files[source] += 1
-    _parse_pages(pages, source, known, place, found)
+    _parse_pages(pages, reader, known, place, found)
     return found
 
 
@@ -157,7 +162,7 @@ def _fail(failed: Failed, found: Reading) -> None:
     found.refused.add(failed.origin)
 
 
-def _parse_pages(pages: list[Page], source: str, known: Known, place: str, found: Reading) -> None:
+def _parse_pages(pages: list[Page], reader: Source, known: Known, place: str, found: Reading) -> None:
     changed: list[Page] = []
     digests: dict[str, str] = {}
     for page in pages:
@@ -170,16 +175,22 @@ def _parse_pages(pages: list[Page], source: str, known: Known, place: str, found
             changed.append(page)
             digests[page.origin] = digest
     infos: dict[str, tuple[str, PageInfo]] = {}
+    not_wanted: set[str] = set()
     for number, piece in enumerate(read_pages(changed)):
         if isinstance(piece, Rejection):
             found.rejections.append(piece)
+        elif not reader.choice.takes(piece.snapshot):  # the folder need not tell
+            not_wanted.update(info.origin for info in piece.pages)
         else:
             _lay_down(piece, Path(f"{place}-{number}.arrow"), found)
             infos.update((info.origin, (piece.snapshot, info)) for info in piece.pages)
+    found.files[reader.name] -= len(not_wanted)
     for page in changed:
+        if page.origin in not_wanted:
+            continue
         snapshot, info = infos.get(page.origin, (None, None))
         found.documents[page.origin] = Document(
-            source,
+            reader.name,
             page.origin,
             snapshot,
             info.package if info else None,

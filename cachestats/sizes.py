@@ -23,7 +23,7 @@ from cachestats.rejection import Rejection
 from cachestats.sources import Mirror
 from cachestats.sources.base import MissingError
 from cachestats.sources.mirror import ManifestError, read_manifest
-from cachestats.workers import Progress
+from cachestats.workers import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Sizes:
     mirrors: Mapping[str, Mirror]
     journal: Path
     """Where to write down what was learned."""
-    progress: Progress
+    workers: Workers
 
     def fill(self, specs: pa.Table, known: Mapping[str, int]) -> tuple[pa.Table, list[Rejection]]:
         """Return the table `specs` with the sizes that it lacks, and what is to be said of those not found.
@@ -95,12 +95,14 @@ class Sizes:
             with self.journal.open("a", encoding="utf-8") as journal, ThreadPoolExecutor(_AT_ONCE) as pool:
                 answers = _bounded(pool, lambda hash_: self._ask(hash_, *wanted[hash_]), left)
                 label = f"sizes of {self.snapshot}"
-                for answer in self.progress(answers, desc=label, total=len(left), unit="manifest"):
+                for answer in self.workers.progress(answers, desc=label, total=len(left), unit="manifest"):
                     if answer.size is not None:
                         journal.write(f"{answer.hash} {answer.size} {answer.is_signed:d}\n")
                     yield answer
 
     def _ask(self, hash_: str, place: str, *stacks: str) -> _Answer:
+        if self.workers.stopping.is_set():
+            raise SourceError("stopped before all sizes were read", hint="run it again: it goes on where it was")
         for stack in stacks:
             mirror = self.mirrors[stack]
             try:
@@ -133,7 +135,7 @@ class Sizes:
                 NO_SIZE,
                 f"expected a manifest with a size for each spec, found none for {counted(len(missing), 'spec')}, "
                 f"such as {missing[0]}",
-                "their size stays unknown; look again with `cachestats update --sizes`, once the mirror is filled",
+                "their size stays unknown; once the mirror is filled, look again: cachestats update DATASET --sizes",
                 severity="warning",
                 snapshot=self.snapshot,
             )

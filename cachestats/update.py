@@ -122,10 +122,9 @@ def _given(writer: Writer, asked: list[Given], default: Given) -> list[Given]:
                 f"expected {writer.path} to remember where it was read from, found no sources",
                 hint="name the source: cachestats update DATASET SOURCE",
             )
-        locations = [source["location"] for source in remembered.values()]
-        asked = [
-            replace(default, address=place if is_address(place) else str(writer.path / place)) for place in locations
-        ]
+        places = [source["location"] for source in remembered.values()]
+        places = [place if is_address(place) else os.path.normpath(writer.path / place) for place in places]
+        asked = [replace(default, address=place) for place in places]
     by_location = {source["location"]: source for source in remembered.values()}
     return [_as_before(one, by_location.get(location_of(one.address, writer.path))) for one in named(asked, writer)]
 
@@ -301,7 +300,7 @@ class _Update(Build):
             raise ArgumentError(
                 f"expected all sources of {', '.join(sorted(names))}, found that {', '.join(sorted(others))} "
                 "has a part in it",
-                hint="update without naming a source, to look at all of them",
+                hint="update without naming a source, to look at all; if one was moved, build from its new place",
             )
         reading = self.reading
         wanted = {
@@ -325,7 +324,9 @@ class _Update(Build):
             found.read = [one for origin, one in whole.documents.items() if origin in origins and one.snapshot == name]
             if len(found.read) < len(origins) or name in whole.incomplete:
                 # Something is gone that contradicted something else, or changes just now.
-                logger.warning("%s: left as it was, since what is gone contradicts what is there", name)
+                logger.warning(
+                    "%s: left as it was, since files that are gone contradict others; --prune drops them", name
+                )
                 reading.incomplete.add(name)
                 del self.snapshots[name]
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -24,6 +25,8 @@ class Workers:
 
     def __init__(self, pool: ThreadPoolExecutor, threads: int, progress: Progress | None) -> None:
         self.pool, self.threads = pool, threads
+        self.stopping = Event()
+        """Set once something went wrong, or the user had enough: what takes long may look at it."""
         self.progress = progress or _no_progress
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
@@ -36,6 +39,9 @@ class Workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+        except BaseException:
+            self.stopping.set()
+            raise
         finally:
             for future in waiting:
                 future.cancel()

@@ -245,6 +245,7 @@ BROKEN = {"spec": None, "in_buildcache": True}
         ),
         (DEFAULT.replace(b'"virtuals": ["c"]', b'"virtuals": null'), [("record", "error", 1)], 1),
         (DEFAULT.replace(b'{"spec": {"name": "gcc"', b'{"sepc": {"name": "gcc"'), [("record", "error", 1)], 1),
+        (index({A: PACKAGE, "b" * 32: node("", "b")}, cached={A, "b" * 32}), [("record", "error", 1)], 1),
         (index({A: PACKAGE}, cached={A}), [], 1),  # neither its dependency nor its compiler is there
         (DEFAULT[:-50], [("index", "error", None)], 0),
         (b"", [("index", "error", None)], 0),

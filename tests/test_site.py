@@ -162,9 +162,8 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
     assert {tag["name"] for tag in tags} == {*HOSTILE, "develop"}
 
 
-@pytest.mark.parametrize("name", ["", "x" * 201])
-def test_a_name_that_no_page_may_have_is_refused(name: str, tmp_path: Path) -> None:
-    layout_2(tmp_path / "mirrors/develop", index({"a" * 32: node(name, "a" * 32)}, cached={"a" * 32}))
+def test_a_name_that_no_page_may_have_is_refused(tmp_path: Path) -> None:
+    layout_2(tmp_path / "mirrors/develop", index({"a" * 32: node("x" * 201, "a" * 32)}, cached={"a" * 32}))
     dataset = cs.build_dataset(tmp_path / "mirrors", out=tmp_path / "dataset")
     with pytest.raises(DatasetError, match="expected the name of a package of 1 to 200 characters, found"):
         cs.export_site(dataset, tmp_path / "site")

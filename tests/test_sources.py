@@ -135,12 +135,14 @@ def test_the_public_bucket_is_read_through_its_address() -> None:
 
 
 def test_an_index_may_be_packed(tmp_path: Path) -> None:
-    for name, data in (("index.json.gz", gzip.compress(DEFAULT)), ("index.json.zst", zstd(DEFAULT))):
+    nodes = {f"{number:032d}": node("a", f"{number:032d}") for number in range(5000)}  # more than a block of zstd
+    plain = index(nodes, cached=set(nodes))
+    for name, data in (("index.json.gz", gzip.compress(plain)), ("index.json.zst", zstd(plain))):
         (tmp_path / "develop/build_cache").mkdir(parents=True, exist_ok=True)
         (tmp_path / "develop/build_cache" / name).write_bytes(data)
         dataset = cs.build_dataset(tmp_path / "develop/build_cache" / name, out=tmp_path / name)
         assert dataset.specs.select("snapshot", "stack").unique().collect().rows() == [("develop", "root")]
-        assert dataset.specs.collect().height == 2
+        assert dataset.specs.collect().height == 5000
 
 
 def zstd(data: bytes) -> bytes:

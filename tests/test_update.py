@@ -465,3 +465,27 @@ def test_a_damaged_dataset_is_told(damage: str, site: Path, tmp_path: Path) -> N
     with pytest.raises(DatasetError, match="expected"):
         cs.update_dataset(path)
     assert damage != "a list that leads out" or (tmp_path / "canary").exists()
+
+
+def test_what_was_chosen_adds_up(site: Path, tmp_path: Path) -> None:
+    for snapshot in ("develop", "v1.0"):
+        cs.build_dataset(site, out=tmp_path / "dataset", snapshots=[snapshot])
+    write(site, {("develop", "p3"): page("p3", "develop", [spec("n" * 32)])})
+    assert cs.update_dataset(tmp_path / "dataset")["snapshot"].to_list() == ["develop"]
+    one = site / "_cache/develop/p3/specs.md"
+    with pytest.raises(SourceError, match=r"expected v1\.0 in .*, found nothing of it"):
+        cs.build_dataset(one, out=tmp_path / "one", snapshots=["v1.0"])
+
+
+def test_the_command_line_says_what_failed(tmp_path: Path) -> None:
+    for snapshot in ("develop", "v1.0"):
+        layout_2(tmp_path / "mirrors" / snapshot, index({G: GCC}, cached={G}))
+    command = [sys.executable, "-m", "cachestats"]
+    cs.build_dataset(tmp_path / "mirrors", out=tmp_path / "dataset")
+    (tmp_path / "mirrors/develop/build_cache/index.json").write_bytes(b"{}")
+    done = subprocess.run(
+        [*command, "update", tmp_path / "dataset", "--max-rejected", "60%"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 10, done.stderr
+    assert "that of develop not all could be read" in done.stderr
+    assert "see them with: cachestats rejected" in done.stderr

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cachestats.cli.output import emit, log, progress_bar, talk, with_network, write
 from cachestats.cli.parameters import dataset_argument, output_options, source_options
-from cachestats.errors import ArgumentError
+from cachestats.errors import ArgumentError, SourceError
 from cachestats.naming import counted
 from cachestats.schema import TABLES
+
+if TYPE_CHECKING:
+    from cachestats.dataset import Dataset
 
 
 @click.command()
@@ -40,12 +43,8 @@ def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
         dataset = build_dataset(*sources, out=out, progress=progress, **with_network(options, on_bytes))
     counts, snapshots = dataset.manifest["tables"], dataset.manifest["snapshots"]
     specs = sum(snapshot["num_specs"] for snapshot in snapshots.values())
-    talk(
-        f"{out}: {counted(len(snapshots), 'snapshot')}, {counted(specs, 'spec')} in {counted(counts['specs'], 'row')}, "
-        f"{counted(counts['rejected'], 'rejected row')}"
-    )
-    if counts["rejected"]:
-        talk(f"see them with: cachestats rejected {out}")
+    talk(f"{out}: {counted(len(snapshots), 'snapshot')}, {counted(specs, 'spec')} in {counted(counts['specs'], 'row')}")
+    _say_what_is_wrong(dataset)
 
 
 @click.command()
@@ -66,6 +65,7 @@ def update(dataset: Path, sources: tuple[str, ...], form: str, out: Path | None,
     here. The answer is a row for each snapshot in which something came, changed or went. What is gone from a source is
     kept, unless --prune is given.
     """
+    from cachestats.dataset import open_dataset
     from cachestats.update import update_dataset
 
     log()
@@ -73,14 +73,35 @@ def update(dataset: Path, sources: tuple[str, ...], form: str, out: Path | None,
         changes = update_dataset(dataset, *sources, progress=progress, **with_network(options, on_bytes))
     if not changes.is_empty() or form != "table":
         emit(changes, form, out)
+    after = open_dataset(dataset)
     if changes.is_empty():
         talk(f"{dataset}: up to date")
+        _say_what_is_wrong(after)
         return
     files = ", ".join(f"{changes[f'files_{what}'].sum():,} {what}" for what in ("came", "changed", "gone"))
     specs = f"{changes['specs_added'].sum():,} specs added, {changes['specs_removed'].sum():,} removed"
     talk(f"{dataset}: {counted(changes.height, 'snapshot')}; files: {files}; {specs}")
-    if (changes["change"] == "kept").any():
-        talk("kept: gone from the source, and still in the dataset; --prune drops it")
+    _say_what_is_wrong(after)
+
+
+def _say_what_is_wrong(dataset: Dataset) -> None:
+    """Say what was rejected and what is only kept; end with an exit code where a snapshot could not be read."""
+    import polars as pl
+
+    from cachestats.rejection import FAILURES
+
+    rows = dataset.manifest["tables"]["rejected"]
+    if rows:
+        talk(f"{counted(rows, 'rejected row')}; see them with: cachestats rejected {dataset.path}")
+    if gone := dataset.documents.filter("is_gone").select(pl.len()).collect().item():
+        talk(f"{counted(gone, 'file')} gone from the sources and kept; --prune drops them")
+    failed = dataset.rejected.filter(pl.col("rule").is_in(FAILURES), pl.col("severity") == "error")
+    names = sorted(failed.select("snapshot").collect()["snapshot"].drop_nulls().unique())
+    if names:
+        raise SourceError(
+            f"expected whole snapshots, found that of {', '.join(names)} not all could be read: left as it was",
+            hint=f"see why: cachestats rejected {dataset.path}",
+        )
 
 
 @click.command()
@@ -98,7 +119,7 @@ def info(dataset: Any, form: str, out: Path | None) -> None:
     emit(frame[order].select(shown) if form == "table" else frame[order], form, out)
     for name, source in dataset.manifest["sources"].items():
         files = counted(source["files"], "file")
-        talk(f"read from {name} ({source['kind']}): {files}, {source['passed_over']:,} others passed over")
+        talk(f"read from {name} ({source['kind']}): {files}, {source['passed_over']:,} passed over")
     total = frame.select(pl.col("num_specs").sum()).item()
     version = dataset.manifest["schema_version"]
     talk(f"{counted(frame.height, 'snapshot')}, {counted(total, 'spec')}; schema version {version}")

@@ -52,6 +52,9 @@ class Question:
                 there = sorted(self.in_snapshots.select(column).unique().collect()[column].drop_nulls())
                 near = [name for value in values for name in get_close_matches(value, there, 3, 0.5)] or there[:3]
                 hints.append(f"no {column} is {' or '.join(values)}; there is {', '.join(near)}")
+        stacks = {*self.in_snapshots.select("stack").unique().collect()["stack"]}
+        if "stack" in self.axes.values() and stacks == {ROOT_STACK}:
+            hints.append("there is no stack but root, the union of all: --root shows it")
         return hints
 
 

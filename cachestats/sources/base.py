@@ -20,6 +20,8 @@ MAX_PAGE_BYTES = 128 << 20
 """Larger files are rejected unread. The largest page of the public site has about 3 MB."""
 
 
+_MOST_NAMED = 30
+
 Stamp = str | None
 """What changes when a file changes, and can be had without reading it; None where nothing can."""
 
@@ -142,10 +144,11 @@ class Choice:
         for kind, wanted, there in (("snapshot", self.snapshots, snapshots), ("stack", self.stacks, stacks)):
             for one in wanted:
                 if one not in there:
-                    near = get_close_matches(one, there, 3) or sorted(there)[:3]
+                    near = get_close_matches(one, there, 3) or sorted(there)[:_MOST_NAMED]
+                    more = " and others" if len(near) < len(there) else ""
                     raise SourceError(
                         f"expected the {kind} {one} in {name}, found {counted(len(there), kind)} without it",
-                        hint=f"there is {', '.join(near)}" if near else "check the address",
+                        hint=f"there is {', '.join(near)}{more}" if near else "check the address",
                     )
 
     def check_pages(self, name: str) -> None:

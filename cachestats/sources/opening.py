@@ -25,7 +25,7 @@ _EXPECTED = (
     "a checkout of the cache site or an archive of one, a build-cache mirror or a folder of mirrors, an index, or a "
     "catalogue"
 )
-_HEAD_BYTES = 4096
+_HEAD_BYTES = 1 << 18  # a block of zstd, before the end of which nothing can be told, may have half of this
 _INSTALLED = "/.spack-db/index.json"
 
 
@@ -99,7 +99,9 @@ class _Opener:
         name = self.given.name or source_name(path)
         try:
             if path.is_dir():
-                if (path / _INSTALLED.lstrip("/")).is_file():
+                if path.name == ".spack-db" and (path / "index.json").is_file():
+                    place = place.removesuffix("/.spack-db")
+                if path.name == ".spack-db" or (path / _INSTALLED.lstrip("/")).is_file():
                     place += _INSTALLED
                     return self._file(storage, place, name, storage.head(place, _HEAD_BYTES))
                 return FolderSource(name, place, storage, self.choice)
@@ -151,6 +153,10 @@ class _Opener:
             return ArchiveSource(name, storage, path, kind, self.choice)
         if path.endswith(".md") or head.lstrip(b"\xef\xbb\xbf").startswith(b"---"):
             return FileSource(name, storage, path, self.choice)
+        if head.startswith((b"\xfd7zXZ\0", b"BZh")):
+            raise SourceError(
+                f"expected an archive packed with gzip or zstd, found xz or bzip2: {name}", hint="pack it with gzip"
+            )
         raise SourceError(f"expected {_EXPECTED}, found a file that is none of them: {name}", hint="give one of these")
 
     def _json(self, storage: Storage, path: str, name: str, head: bytes) -> Source:
@@ -199,10 +205,10 @@ def _unpacked(head: bytes) -> bytes:
     """Return as much as can be told of what a file holds, given its first bytes."""
     if not head.startswith((GZIP, ZSTD)):
         return head
-    stream, data = opened(head), b""
+    stream, data = opened(head), bytearray()
     try:
-        while piece := stream.read(256):
+        while len(data) < _HEAD_BYTES and (piece := stream.read(4096)):
             data += piece
     except Exception:  # it goes on after these bytes, or is damaged, which reading it all will tell
-        return data
-    return data
+        return bytes(data)
+    return bytes(data)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import IO, Any, NamedTuple, NoReturn, TypeVar
 
-from cachestats.errors import SourceError
+from cachestats.errors import ArgumentError, SourceError
 from cachestats.sources.addresses import plain_text
 from cachestats.sources.base import MissingError, Stamp, printable
 
@@ -60,6 +60,15 @@ class Network:
     allow_hosts: tuple[str, ...] = ()
     signed: bool = False
     on_bytes: Callable[[int], None] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        hosts: object = self.allow_hosts
+        if self.timeout <= 0 or self.retries < 0 or isinstance(hosts, str):
+            raise ArgumentError(
+                f"expected a timeout above 0, retries from 0 on and hosts as a tuple, found {self.timeout}, "
+                f"{self.retries} and {self.allow_hosts!r}",
+                hint="such as Network(timeout=60, retries=5, allow_hosts=('example.org',))",
+            )
 
 
 class Entry(NamedTuple):
@@ -247,7 +256,8 @@ class Storage:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             raise MissingError(f"expected a file, found nothing at {name}", hint="check the address") from None
         tries = f" after {failures} tries" if failures > 1 else ""
-        raise SourceError(f"cannot read {name}{tries}: {_words(error)}", hint="try again later") from None
+        hint = "try again later" if getattr(error, "status", None) else "check the address, the network and the proxy"
+        raise SourceError(f"cannot read {name}{tries}: {_words(error)}", hint=hint) from None
 
 
 class DiskStorage(Storage):

@@ -364,7 +364,7 @@ def test_a_broken_connection_goes_on_where_it_broke(tmp_path: Path, http_server:
         (drip(1), {"retries": 1, "timeout": 0.2}, "after 2 tries"),
         (hang(60), {"retries": 1, "timeout": 0.2}, "after 2 tries"),
         (body(b"<html>Sign in</html>"), {}, "expected"),
-        (body(gzip.compress(bytes(50 << 20))), {}, "unpacks to more than|checksum"),
+        (body(gzip.compress(bytes(100 << 20))), {}, "unpacks to more than|checksum"),
         (body(DEFAULT[:-9]), {}, "expected the sha256 checksum"),
     ],
 )

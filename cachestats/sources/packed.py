@@ -14,6 +14,7 @@ GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
 
 _MAX_GROWTH = 100  # JSON of specs shrinks to a twentieth or so
+_GROWTH_COUNTS_FROM = 64 << 20
 _MAX_BYTES = 4 << 30
 _PIECE_BYTES = 1 << 20
 
@@ -28,7 +29,7 @@ def unpack(data: bytes | bytearray, name: str) -> bytes | bytearray:
     """
     if not data.startswith((GZIP, ZSTD)):
         return data
-    limit = min(_MAX_GROWTH * len(data), _MAX_BYTES)
+    limit = min(max(_MAX_GROWTH * len(data), _GROWTH_COUNTS_FROM), _MAX_BYTES)
     unpacked = bytearray()
     try:
         stream = opened(data)

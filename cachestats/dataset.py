@@ -58,6 +58,7 @@ _COMMIT = f"{_STATE}/commit.json"
 # Hashes repeat over a whole snapshot: with a million rows their dictionary is written once. Pages have an index too.
 _ROW_GROUP = 1 << 20
 _RECOVERY_SECONDS = 10
+_SELECTING = ("SELECT", "WITH")
 _MANY_NAMES = frozenset({"hash", "dependency_hash", "variants"})
 
 
@@ -174,6 +175,44 @@ class Dataset:
         if not files:
             return pl.LazyFrame(schema=declared.polars())
         return pl.scan_parquet(files, glob=False)
+
+    def sql(self, query: str) -> pl.LazyFrame:
+        """Ask the tables by their names in SQL, as Polars understands it.
+
+        Parameters
+        ----------
+        query
+            One statement that selects; the tables are those of `cachestats.data_dictionary()`.
+
+        Raises
+        ------
+        ArgumentError
+            If it is no such statement, or names what does not exist.
+
+        Examples
+        --------
+        >>> query = "SELECT package, count(DISTINCT hash) AS specs FROM specs GROUP BY package ORDER BY package"
+        >>> ds.sql(query).collect().rows()
+        [('py-filelock', 124), ('py-propcache', 68)]
+        """
+        import polars as pl
+        from polars.exceptions import PolarsError
+
+        first = (query.split(None, 1) or ["nothing"])[0]
+        if first.upper().strip("(") not in _SELECTING:
+            raise ArgumentError(
+                f"expected a statement that begins with {' or '.join(_SELECTING)}, found {first}",
+                hint="the tables are read only: SELECT ... FROM specs",
+            )
+        try:
+            found = pl.SQLContext({name: self.scan(name) for name in TABLES}, eager=False).execute(query)
+            found.collect_schema()
+        except PolarsError as error:
+            raise ArgumentError(
+                f"expected a statement that Polars understands, found: {str(error).splitlines()[0]}",
+                hint=f"the tables are {', '.join(TABLES)}; `cachestats dictionary` lists their columns",
+            ) from None
+        return found
 
     def files(self, table: str) -> list[Path]:
         """Return the Parquet files that hold a table, in the order of the snapshots' names."""

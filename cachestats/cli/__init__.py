@@ -11,6 +11,7 @@ import click
 
 from cachestats.cli.coverage import coverage, plot
 from cachestats.cli.keeping import build, dictionary, export, info, rejected, update
+from cachestats.cli.sql import sql
 from cachestats.errors import CachestatsError
 
 
@@ -46,5 +47,5 @@ def main() -> None:
         sys.exit(130)
 
 
-for command in (build, update, info, coverage, plot, export, rejected, dictionary):
+for command in (build, update, info, coverage, plot, export, rejected, dictionary, sql):
     cli.add_command(command)

@@ -16,7 +16,8 @@ from conftest import ROOT
 QUERIES = (
     "SELECT snapshot, stack, count(DISTINCT hash) AS specs FROM specs GROUP BY snapshot, stack ORDER BY 1, 2",
     "SELECT s.package, v.value, count(*) AS n FROM specs s "
-    "JOIN variants v ON s.hash = v.hash AND s.snapshot = v.snapshot WHERE v.variant = 'build_system' AND s.stack = 'root' GROUP BY s.package, v.value ORDER BY n DESC, 1, 2",
+    "JOIN variants v ON s.hash = v.hash AND s.snapshot = v.snapshot WHERE v.variant = 'build_system' "
+    "AND s.stack = 'root' GROUP BY s.package, v.value ORDER BY n DESC, 1, 2",
     "WITH native AS (SELECT target FROM targets WHERE is_native) SELECT count(*) AS n FROM native",
     "SELECT dependency_package, sum(CASE WHEN is_build THEN 1 ELSE 0 END) AS builds FROM dependencies "
     "GROUP BY dependency_package ORDER BY builds DESC, 1 LIMIT 5",

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_ACROSS_PAGES = frozenset({"duplicate-hash", "second-page"})
-"""Rules that more than one page has a part in."""
+_ACROSS_PAGES = frozenset({"duplicate-hash", "second-page", "stacks-disagree"})
+"""Rules that more than one page or index has a part in."""
 
 
 def update_dataset(

@@ -489,3 +489,16 @@ def test_the_command_line_says_what_failed(tmp_path: Path) -> None:
     assert done.returncode == 10, done.stderr
     assert "that of develop not all could be read" in done.stderr
     assert "see them with: cachestats rejected" in done.stderr
+
+
+def test_stacks_that_say_different_things_are_told_and_read_again(tmp_path: Path) -> None:
+    a = node("a", "a" * 32, dependencies=[edge("gcc", G, ["build"], ["c"])])
+    layout_2(tmp_path / "mirrors/develop/e4s", index({"a" * 32: a, G: GCC}, cached={"a" * 32}))
+    layout_2(tmp_path / "mirrors/develop/radiuss", index({"a" * 32: a}, cached={"a" * 32}))
+    dataset = cs.build_dataset(tmp_path / "mirrors", out=tmp_path / "dataset")
+    assert dataset.rejected.select("rule", "severity").collect().rows() == [("stacks-disagree", "warning")]
+    shutil.rmtree(tmp_path / "mirrors/develop/e4s")
+    layout_2(tmp_path / "mirrors/develop/e4s", index({G: GCC}, cached={G}))
+    cs.update_dataset(dataset.path, prune=True)
+    fresh = cs.build_dataset(tmp_path / "mirrors", out=tmp_path / "fresh")
+    assert tables(cs.open_dataset(dataset.path)) == tables(fresh)

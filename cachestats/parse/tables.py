@@ -25,6 +25,7 @@ from cachestats.rejection import Rejection
 from cachestats.schema import DEPENDENCIES, SPECS, TABLES, VARIANTS, Table
 
 _SPECS_AT_ONCE = 1 << 16
+_FACTS = ("os", "platform", "target", "version", "compiler")
 
 # Where a spec has one value of a variant twice, with different signs, the first of these is kept.
 _SIGNS = (":=", "=", "+", "~", "")
@@ -69,9 +70,11 @@ def flatten(pieces: Sequence[Piece]) -> SnapshotTables:
     pages = [page for piece in pieces for page in piece.pages]
     records = _concatenate(pieces)
     joined = any(piece.is_part_of_stacks for piece in pieces)
+    doubts = _disagreements(records, pages, snapshot) if joined else []
     if joined:
         records = _joined_by_hash(records)
     kept, rejections = _distinct(records, pages, snapshot)
+    rejections += doubts
     records = records.take(kept)
     copies = set() if joined else _copies(records, pages, rejections)
     rejections += [] if joined else _second_pages(records, pages, snapshot)
@@ -238,6 +241,35 @@ def _joined_by_hash(records: pa.Table) -> pa.Table:
     place = records.column_names.index("stacks")
     joined = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), names)
     return records.take(pa.array(first)).set_column(place, "stacks", joined)
+
+
+def _disagreements(records: pa.Table, pages: list[PageInfo], snapshot: str) -> list[Rejection]:
+    """Return a warning for each spec of which the indices of several stacks say different things."""
+    columns = {name: _codes(records.column(name)) for name in ("hash", *_FACTS)}
+    facts = pa.table(columns | {"row": np.arange(len(records))}).group_by(list(columns)).aggregate([("row", "min")])
+    if len(facts) == pc.count_distinct(records.column("hash")).as_py():
+        return []
+    counts = Counter(facts.column("hash").to_pylist())
+    kept = records.take(facts.column("row_min")).select(["page", "hash", *_FACTS])
+    first: dict[str, dict[str, Any]] = {}
+    rejections = []
+    for row in sorted(kept.to_pylist(), key=lambda row: pages[row["page"]].origin):
+        hash_, page = row["hash"], pages[row.pop("page")]
+        if counts[hash_] > 1 and (other := first.setdefault(hash_, row)) is not row:
+            differs = ", ".join(name for name in _FACTS if row[name] != other[name])
+            rejections.append(
+                Rejection(
+                    page.origin,
+                    f"database.installs[{hash_!r}]",
+                    "stacks-disagree",
+                    f"expected the indices of all stacks to say the same of a spec, found another {differs}",
+                    "one of them was taken; rebuild the indices with `spack buildcache update-index`",
+                    severity="warning",
+                    snapshot=snapshot,
+                    package=page.package,
+                )
+            )
+    return rejections
 
 
 def _distinct(records: pa.Table, pages: list[PageInfo], snapshot: str) -> tuple[pa.Array, list[Rejection]]:

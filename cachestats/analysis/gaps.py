@@ -122,7 +122,9 @@ def column_coverage(
     has = pl.col("package").is_in(packages["package"].to_list()).sum().cast(pl.Int64)
     return (
         cells.group_by(columns)
-        .agg(num_packages=has, num_gaps=packages.height - has, share=has / packages.height)
+        .agg(num_packages=has, num_gaps=packages.height - has)
+        # By a column: to divide by a number Polars multiplies by its inverse, and 49 of 49 is less than 1 then.
+        .with_columns(share=pl.col("num_packages") / (pl.col("num_packages") + pl.col("num_gaps")))
         .sort("share", columns, nulls_last=True)
     )
 

@@ -56,7 +56,7 @@ def usable(specs: IntoFrame, *, target: str, os: str | None = None, platform: st
     >>> cs.usable(demo.specs, target="neoverse_v2", os="ubuntu24.04").rows()
     [('py-filelock', '3.12.4', 'usable', 'aarch64', 28), ('py-propcache', '0.3.1', 'usable', 'aarch64', 19)]
     """
-    for value, what in ((target, "target"), (os or "any", "os"), (platform, "platform")):
+    for value, what in ((target, "target"), ("any" if os is None else os, "os"), (platform, "platform")):
         if not isinstance(value, str) or not value:
             raise ArgumentError(
                 f"expected the name of one {what}, found {value!r}", hint=f"take one from the column {what} of specs"

@@ -23,9 +23,13 @@ from tests.test_cli import run
 Kinds = Callable[[pl.DataFrame], dict[str, Any]]
 
 WEIGHTS = """
-    WITH RECURSIVE edges AS (
-        SELECT DISTINCT hash, dependency_hash, dependency_package FROM dependencies
-        WHERE snapshot IN (SELECT snapshot FROM specs)),
+    WITH RECURSIVE mine AS (FROM dependencies WHERE snapshot IN (SELECT snapshot FROM specs)),
+    named AS (
+        SELECT hash AS dependency_hash, package AS dependency_package FROM specs
+        UNION SELECT dependency_hash, dependency_package FROM mine WHERE dependency_package IS NOT NULL),
+    edges AS (
+        SELECT DISTINCT hash, dependency_hash, named.dependency_package
+        FROM mine LEFT JOIN named USING (dependency_hash)),
     direct AS (SELECT DISTINCT package, dependency_hash, dependency_package FROM specs JOIN edges USING (hash)),
     below AS (
         FROM direct UNION
@@ -211,8 +215,8 @@ def test_chains_lead_from_spec_to_spec() -> None:
             {"snapshot": "develop", "hash": "w", "stack": "ml"},
             {"snapshot": "develop", "hash": "x", "stack": "ml"},
         ],
-        # a needs the b that needs nothing; the other b needs c.
-        [("develop", ("u", "v"), True), ("develop", ("w", "x"), True)],
+        # a needs the b that needs nothing; the other b needs that one, and c.
+        [("develop", ("u", "v"), True), ("develop", ("w", "v"), True), ("develop", ("w", "x"), True)],
         ["", "", "a", "b", "b", "c", "", ""],
     )
     found = cs.gaps(specs, columns="stack", dependencies=edges)

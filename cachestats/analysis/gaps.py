@@ -161,11 +161,16 @@ def _dependents(specs: IntoFrame, dependencies: IntoFrame) -> pl.DataFrame:
     edges = edges.join(frame.select("snapshot").unique(), on="snapshot", how="semi")
     edges = edges.select("hash", "dependency_hash", "dependency_package").unique()
     specs_of = frame.select("hash", "package").unique()
-    pairs = specs_of.join(edges, on="hash").select("package", "dependency_package").unique()
-    pairs = pairs.filter(nw.col("package") != nw.col("dependency_package"))
-    direct = collected(pairs.group_by("dependency_package").agg(num_direct_dependents=nw.len()))
-    every = _all_dependents(collected(specs_of), collected(edges))
-    return every.join(direct.rename({"dependency_package": "package"}), on="package", how="left").select(
+    # An index may not say of which package a dependency is while another one, or the specs themselves, do.
+    named = edges.select("dependency_hash", needed="dependency_package")
+    named = nw.concat([named, specs_of.select(dependency_hash="hash", needed="package")])
+    named = named.filter(~nw.col("needed").is_null()).unique()
+    edges = edges.select("hash", "dependency_hash").unique().join(named, on="dependency_hash", how="left")
+    pairs = specs_of.join(edges, on="hash").select("package", "needed").unique()
+    pairs = pairs.filter(nw.col("package") != nw.col("needed"))
+    direct = collected(pairs.group_by("needed").agg(num_direct_dependents=nw.len()))
+    every = _all_dependents(collected(specs_of), collected(edges.select("hash", "dependency_hash", "needed")))
+    return every.join(direct.rename({"needed": "package"}), on="package", how="left").select(
         "package", pl.col("num_direct_dependents").fill_null(0), "num_dependents"
     )
 
@@ -177,7 +182,7 @@ def _all_dependents(specs_of: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame
     a package needs a second one, and some spec of the second a third, does not mean that the first needs the third.
     (Measured: a tenth more pairs, and for some packages many times as many.)
     """
-    below = edges.select(hash="dependency_hash", package="dependency_package")
+    below = edges.select(hash="dependency_hash", package="needed")
     named = pl.concat([specs_of.select("hash", "package"), below]).unique().drop_nulls()
     specs = pl.concat([named["hash"], edges["hash"], edges["dependency_hash"]]).unique()
     packages = named["package"].unique()

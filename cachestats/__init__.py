@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cachestats.analysis.coverage import coverage, coverage_matrix
+    from cachestats.analysis.gaps import column_coverage, gaps
+    from cachestats.analysis.usable import usable
+    from cachestats.analysis.versions import versions
     from cachestats.build import build_dataset
     from cachestats.dataset import Dataset, export_table, open_dataset
     from cachestats.errors import CachestatsError
@@ -35,17 +38,21 @@ _HOMES = {
     "Network": "sources.storage",
     "ParsedPage": "parse.page",
     "build_dataset": "build",
+    "column_coverage": "analysis.gaps",
     "coverage": "analysis.coverage",
     "coverage_matrix": "analysis.coverage",
     "data_dictionary": "schema",
     "export_site": "site",
     "export_table": "dataset",
+    "gaps": "analysis.gaps",
     "open_dataset": "dataset",
     "parse_page": "parse.page",
     "plot_coverage": "plots.coverage",
     "read_lockfile": "lockfile",
     "save_plot": "plots.saving",
     "update_dataset": "update",
+    "usable": "analysis.usable",
+    "versions": "analysis.versions",
 }
 
 __all__ = [
@@ -54,17 +61,21 @@ __all__ = [
     "Network",
     "ParsedPage",
     "build_dataset",
+    "column_coverage",
     "coverage",
     "coverage_matrix",
     "data_dictionary",
     "export_site",
     "export_table",
+    "gaps",
     "open_dataset",
     "parse_page",
     "plot_coverage",
     "read_lockfile",
     "save_plot",
     "update_dataset",
+    "usable",
+    "versions",
 ]
 
 

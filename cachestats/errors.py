@@ -39,6 +39,10 @@ class CachestatsError(Exception):
         return self.message if self.hint is None else f"{self.message}\nhint: {self.hint}"
 
 
+class CheckError(CachestatsError):
+    """A check found less than it was told to expect."""
+
+
 class ArgumentError(CachestatsError, ValueError):
     """A call names something that does not exist or does not go together: an axis, a snapshot, a column."""
 

@@ -14,6 +14,7 @@ from typing import Literal
 from urllib.parse import quote
 
 NaturalKey = tuple[tuple[int, int, str], ...]
+VersionKey = tuple[bool, NaturalKey, NaturalKey, str]
 SnapshotKind = Literal["rolling", "weekly", "release", "other"]
 ListSign = Literal["=", ":="]
 
@@ -40,6 +41,10 @@ _PRESENT_COMPILER_NAMES = {old: present for present, old in _OLD_COMPILER_NAMES.
 _WEEKLY = re.compile(r"develop-(\d{4})-(\d\d)-(\d\d)")
 _RELEASE = re.compile(r"v\d+(\.\d+)+")
 _DIGITS = re.compile(r"([0-9]+)")
+_SEGMENT = re.compile(r"[0-9]+|[a-zA-Z]+")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_INFINITE = ("stable", "nightly", "trunk", "head", "master", "main", "develop")
+_PRERELEASES = ("alpha", "beta", "rc", "final")
 _MAX_STEM = 200
 _SPELLED_AS_SPACK_1 = re.compile(r"g4|db0*([89]|[1-9][0-9]+)")
 _BARE_VALUE = re.compile(r"[a-zA-Z0-9,/_.\-\[\]]+")  # what Spack leaves without quotes (`NO_QUOTES_NEEDED`)
@@ -224,6 +229,50 @@ def natural_key(text: str) -> NaturalKey:
         for part in _DIGITS.split(text)
     ]
     return (*parts, (0, 0, text))
+
+
+def version_key(version: str) -> VersionKey:
+    """Return a sort key that orders versions as Spack does, the newest last.
+
+    A version is a row of numbers and words; what separates them does not count. Word by word: any word is older than
+    any number, and the words stable, nightly, trunk, head, master, main and develop are newer, in that order. What is
+    longer is newer, but for `alpha`, `beta` and `rc` at the end: these come before the version without them. A commit
+    follows the version it is said to stand for (`git.abc=1.2`), and all others where it is said for none. Keys are
+    equal where Spack takes versions for equal, as `1.0` and `1_00`.
+
+    The rules are those of `parse_string_components`, `VersionStrComponent` and `GitVersion` in Spack's
+    lib/spack/spack/version/version_types.py, and of the names in its common.py.
+
+    Examples
+    --------
+    >>> sorted(["develop", "1.10", "1.9", "main", "1.10rc1", "1.10.a", "git.abc=1.9"], key=version_key)
+    ['1.9', 'git.abc=1.9', '1.10rc1', '1.10', '1.10.a', 'main', 'develop']
+    """
+    if not (version.startswith("git.") or _COMMIT.fullmatch(version) or "=" in version[1:]):
+        return False, *_version_parts(version), ""
+    reference, equals, stands_for = version.removeprefix("git.").partition("=")
+    if not equals or ":" in stands_for:
+        return True, (), (), version.removeprefix("git.")
+    return False, *_version_parts(stands_for), reference
+
+
+def _version_parts(version: str) -> tuple[NaturalKey, NaturalKey]:
+    """Return the release that a version is or leads to, and which of its prereleases it is."""
+    segments = _SEGMENT.findall(version)
+    end = segments[-2:] if segments and segments[-1].isdecimal() else segments[-1:]  # such as `rc1` or `rc`
+    if len(segments) > len(end) and end[0] in _PRERELEASES:
+        segments = segments[: -len(end)]
+    else:
+        end = ["final"]
+    stage = (_PRERELEASES.index(end[0]), 0, "")
+    return tuple(map(_version_part, segments)), (stage, *map(_version_part, end[1:]))
+
+
+def _version_part(segment: str) -> tuple[int, int, str]:
+    if segment.isdecimal():
+        number = segment.lstrip("0")
+        return 1, len(number), number  # as in natural_key
+    return (2, _INFINITE.index(segment), "") if segment in _INFINITE else (0, 0, segment)
 
 
 def snapshot_order(snapshot: str) -> tuple[int, date, NaturalKey]:

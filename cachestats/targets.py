@@ -67,6 +67,54 @@ def targets_table(seen: Iterable[str] = ()) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=TARGETS.arrow())
 
 
+def is_known(target: str) -> bool:
+    """Return whether archspec knows a target.
+
+    Examples
+    --------
+    >>> is_known("zen4"), is_known("zen44")
+    (True, False)
+    """
+    return target in _known()
+
+
+def host_target() -> str:
+    """Return the microarchitecture of this machine, as archspec detects it.
+
+    Examples
+    --------
+    >>> host_target() in runnable(host_target())
+    True
+    """
+    import archspec.cpu
+
+    return str(archspec.cpu.host())
+
+
+def runnable(machine: str) -> tuple[str, ...]:
+    """Return the targets whose binaries a machine runs, the best first: its own, then its ancestors, nearest first.
+
+    None stands before a descendant of its own. For the rest the order is archspec's, which goes by distance, and for
+    Arm puts `aarch64` before what descends from it.
+
+    Examples
+    --------
+    >>> runnable("zen2"), runnable("unheard_of")
+    (('zen2', 'zen', 'x86_64_v3', 'x86_64_v2', 'x86_64'), ('unheard_of',))
+    >>> runnable("neoverse_v2")[-3:]
+    ('armv8.2a', 'armv8.1a', 'aarch64')
+    """
+    known = _known()
+    if machine not in known:
+        return (machine,)
+    left = {str(ancestor): {*map(str, ancestor.ancestors)} for ancestor in known[machine].ancestors}
+    order = [machine]
+    while left:
+        order.append(next(name for name in left if not any(name in above for above in left.values())))
+        del left[order[-1]]
+    return tuple(order)
+
+
 def target_order(target: str) -> tuple[bool, str, int, NaturalKey]:
     """Return a sort key: by family, ancestors before descendants, then by name; unknown targets last.
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import collected, lazy, without_root
+from cachestats.analysis.frames import collected, lazy, one_of, without_root
 from cachestats.errors import ArgumentError
 from cachestats.naming import natural_key, snapshot_order
-from cachestats.targets import target_order
+from cachestats.targets import runnable, target_order
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -44,7 +43,14 @@ class CoverageMatrix(pl.DataFrame):
 
 
 def coverage(
-    specs: IntoFrame, *, rows: Axis, columns: Axis, measure: Measure = "specs", of: Whole = "row", root: bool = False
+    specs: IntoFrame,
+    *,
+    rows: Axis,
+    columns: Axis,
+    measure: Measure = "specs",
+    of: Whole = "row",
+    root: bool = False,
+    usable: bool = False,
 ) -> pl.DataFrame:
     """Count what is covered for each pair of a row and a column that has anything.
 
@@ -63,16 +69,24 @@ def coverage(
         What the whole of a `share` is: the packages of its row, of its column, or all.
     root
         Keep `root`, the union of the stacks, where stacks are rows or columns.
+    usable
+        With targets as columns, say what a machine of that target can use instead of counting; this needs the columns
+        `platform` and `os` as well.
 
     Returns
     -------
     One row per cell that is not zero, with the columns `<rows>`, `<columns>` and `value` (Int64, for shares Float64
     from 0 to 1), sorted by the first two, null (no compiler, no stack) last.
 
+    If `usable`, one row per cell, whose `value` is `native` (something is built for that target), `usable` (for an
+    ancestor of it, on an operating system that something is built on for the target itself, or on that of the row) or
+    `missing`.
+
     Raises
     ------
     ArgumentError
-        If an axis, measure or whole does not exist, both axes are the same, or the frame lacks a column.
+        If an axis, measure or whole does not exist, both axes are the same, the frame lacks a column, or `usable` goes
+        with other columns than targets or with a measure.
 
     Examples
     --------
@@ -80,7 +94,9 @@ def coverage(
     >>> cs.coverage(demo.specs, rows="package", columns="platform").rows()
     [('py-filelock', 'darwin', 18), ('py-filelock', 'linux', 124), ('py-propcache', 'darwin', 14), ...]
     """
-    frame = _checked(specs, rows, columns, measure, of, root)
+    frame = _checked(specs, rows, columns, measure, of, root, usable)
+    if usable:
+        return _usable(frame, rows)
     counted = ["snapshot", "hash"] if measure == "specs" else ["package"]
     cells = _count_distinct(frame, [rows, columns], counted)
     if measure == "share":
@@ -89,13 +105,20 @@ def coverage(
 
 
 def coverage_matrix(
-    specs: IntoFrame, *, rows: Axis, columns: Axis, measure: Measure = "specs", of: Whole = "row", root: bool = False
+    specs: IntoFrame,
+    *,
+    rows: Axis,
+    columns: Axis,
+    measure: Measure = "specs",
+    of: Whole = "row",
+    root: bool = False,
+    usable: bool = False,
 ) -> CoverageMatrix:
     """Return `coverage` as a matrix: a line for each row, a column for each column, zeros written out.
 
     Parameters
     ----------
-    specs, rows, columns, measure, of, root
+    specs, rows, columns, measure, of, root, usable
         As in `coverage`.
 
     Returns
@@ -124,7 +147,7 @@ def coverage_matrix(
     │ py-propcache ┆ 33      ┆ 0           ┆ 0           ┆ 0       ┆ 35        │
     └──────────────┴─────────┴─────────────┴─────────────┴─────────┴───────────┘
     """
-    cells = coverage(specs, rows=rows, columns=columns, measure=measure, of=of, root=root)
+    cells = coverage(specs, rows=rows, columns=columns, measure=measure, of=of, root=root, usable=usable)
     for axis in (rows, columns):
         cells = cells.with_columns(pl.col(axis).fill_null(_unused("none", cells[axis])))
     row_names = sorted(cells[rows].unique(), key=_ORDER.get(rows, natural_key))
@@ -142,7 +165,7 @@ def coverage_matrix(
         },
         schema_overrides={rows: pl.String},
     )
-    matrix.column_axis, matrix.measure = columns, measure
+    matrix.column_axis, matrix.measure = columns, None if usable else measure
     matrix.whole = of if measure == "share" else None
     matrix.snapshots = _snapshots(specs)
     return matrix
@@ -155,22 +178,25 @@ def _unused(name: str, names: Collection[str] | pl.Series) -> str:
     return name
 
 
-def _checked(specs: IntoFrame, rows: str, columns: str, measure: str, of: str, root: bool) -> nw.LazyFrame[Any]:
+def _checked(
+    specs: IntoFrame, rows: str, columns: str, measure: str, of: str, root: bool, usable: bool
+) -> nw.LazyFrame[Any]:
     for value, choices, what in (
         (rows, AXES, "rows"),
         (columns, AXES, "columns"),
         (measure, MEASURES, "measure"),
         (of, WHOLES, "of"),
     ):
-        if value not in choices:
-            near = get_close_matches(str(value), choices, 1)
-            raise ArgumentError(
-                f"expected one of {', '.join(choices)} as {what}, found {value!r}",
-                hint=f"try {near[0]}" if near else f"choose one of the {len(choices)}",
-            )
+        one_of(value, choices, what)
     if rows == columns:
         raise ArgumentError(f"expected two different axes, found {rows!r} twice", hint="choose another one for columns")
-    needed = {rows, columns, *(("snapshot", "hash") if measure == "specs" else ("package",))}
+    if usable and (columns != "target" or measure != "specs"):
+        raise ArgumentError(
+            f"expected target as columns and no measure where usable is asked for, found {columns} and {measure}",
+            hint="leave out usable, or ask for the columns target alone",
+        )
+    counted = ("platform", "os") if usable else ("snapshot", "hash") if measure == "specs" else ("package",)
+    needed = {rows, columns, *counted}
     frame = lazy(specs, needed)
     return without_root(frame) if "stack" in (rows, columns) and not root else frame
 
@@ -185,6 +211,33 @@ def _share(cells: pl.DataFrame, frame: Any, by: list[str]) -> pl.DataFrame:
     whole = _count_distinct(frame, by, ["package"]).rename({"value": "whole"})
     joined = cells.join(whole, on=by, how="left", nulls_equal=True) if by else cells.join(whole, how="cross")
     return joined.with_columns(value=pl.col("value") / pl.col("whole")).drop("whole")
+
+
+def _usable(frame: Any, rows: str) -> pl.DataFrame:
+    """Say for each row and each target that something is built for what a machine of the target can use."""
+    built = collected(frame.select(*dict.fromkeys([rows, "target", "platform", "os"])).unique())
+    targets = built.select("target").unique()
+    systems = built.select("platform", "os").unique()
+    # A machine has an operating system as well: one that its column is built on, or that its row names.
+    machines = targets.join(systems, how="cross") if rows == "os" else built.select("target", "platform", "os").unique()
+    runs = pl.DataFrame(
+        [(target, built_for) for target in targets["target"] for built_for in runnable(target)],
+        schema={"target": pl.String, "built_for": pl.String},
+        orient="row",
+    )
+    found = (
+        machines.join(runs, on="target")
+        .join(built.rename({"target": "built_for"}), on=["platform", "os", "built_for"])
+        .group_by(rows, "target")
+        .agg(is_native=(pl.col("built_for") == pl.col("target")).any())
+    )
+    value = pl.when("is_native").then(pl.lit("native")).when(pl.col("is_native").is_null()).then(pl.lit("missing"))
+    cells = built.select(rows).unique().join(targets, how="cross")
+    return (
+        cells.join(found, on=[rows, "target"], how="left", nulls_equal=True)
+        .select(rows, "target", value=value.otherwise(pl.lit("usable")))
+        .sort(rows, "target", nulls_last=True)
+    )
 
 
 def _snapshots(specs: IntoFrame) -> tuple[str, ...]:

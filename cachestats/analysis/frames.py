@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -21,6 +22,22 @@ _TYPES = {
     nw.Float64: pl.Float64,
     nw.Float32: pl.Float64,
 }
+
+
+def one_of(value: str, choices: Sequence[str], what: str) -> None:
+    """Do nothing if a value is one of the choices.
+
+    Raises
+    ------
+    ArgumentError
+        If it is none of them.
+    """
+    if value not in choices:
+        near = get_close_matches(str(value), choices, 1)
+        raise ArgumentError(
+            f"expected one of {', '.join(choices)} as {what}, found {value!r}",
+            hint=f"try {near[0]}" if near else f"choose one of the {len(choices)}",
+        )
 
 
 def lazy(frame: IntoFrame, columns: Iterable[str], *, table: str = "specs") -> nw.LazyFrame[Any]:

@@ -10,8 +10,11 @@ import sys
 import click
 
 from cachestats.cli.coverage import coverage, plot
+from cachestats.cli.gaps import gaps
 from cachestats.cli.keeping import build, dictionary, export, info, rejected, update
 from cachestats.cli.sql import sql
+from cachestats.cli.usable import usable
+from cachestats.cli.versions import versions
 from cachestats.errors import CachestatsError
 
 
@@ -26,7 +29,7 @@ def cli() -> None:
       cachestats coverage cache --rows stack --columns target --measure packages
 
     \b
-    Exit codes: 0 done, 2 usage, 10 source unreadable, 11 too much rejected,
+    Exit codes: 0 done, 1 check failed, 2 usage, 10 source unreadable, 11 too much rejected,
     12 dataset missing, of another schema or not writable, 13 refused to shrink,
     14 dataset busy.
     """  # noqa: D301 (a real backspace, by which Click knows a paragraph not to be wrapped)
@@ -47,5 +50,5 @@ def main() -> None:
         sys.exit(130)
 
 
-for command in (build, update, info, coverage, plot, export, rejected, dictionary, sql):
+for command in (build, update, info, coverage, usable, gaps, versions, plot, export, rejected, dictionary, sql):
     cli.add_command(command)

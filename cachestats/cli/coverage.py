@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import Where, dataset_argument, output_options
+from cachestats.cli.parameters import dataset_argument, output_options, question_options
 from cachestats.cli.question import Question
 from cachestats.errors import ArgumentError
 from cachestats.naming import counted
@@ -20,20 +20,7 @@ def _coverage_options(function: Callable[..., None]) -> Callable[..., None]:
     axes = "snapshot, package, version, platform, os, target, compiler, compiler_name, stack"
     for option in (
         click.option("--root", is_flag=True, help="Keep `root`, the union of the stacks, on stack axes."),
-        click.option(
-            "--where",
-            type=Where(),
-            multiple=True,
-            metavar="COLUMN=VALUE",
-            help="Only these specs. Repeat it for more: values of one column are alternatives, columns must all hold.",
-        ),
-        click.option(
-            "--snapshot",
-            multiple=True,
-            metavar="NAME|all",
-            help="Snapshot to look at; may be repeated.  [default: develop if there, else the newest; all where "
-            "snapshots are an axis]",
-        ),
+        question_options,
         click.option(
             "--of",
             type=click.Choice(("row", "column", "all")),
@@ -56,8 +43,13 @@ def _coverage_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @dataset_argument
 @_coverage_options
+@click.option(
+    "--usable",
+    is_flag=True,
+    help="With targets as columns: say what their machines can use, native, usable or missing, instead of counting.",
+)
 @output_options
-def coverage(dataset: Any, form: str, out: Path | None, **question: Any) -> None:
+def coverage(dataset: Any, form: str, out: Path | None, usable: bool, **question: Any) -> None:
     """Count what is covered, for any two of the axes.
 
     As a table or as Markdown the answer is a matrix; as csv, json or parquet it is the tidy table with the columns
@@ -68,17 +60,15 @@ def coverage(dataset: Any, form: str, out: Path | None, **question: Any) -> None
 
     asked = Question(dataset, **question)
     as_matrix = form in {"table", "markdown"}
-    answer = (coverage_matrix if as_matrix else count)(asked.specs, **asked.axes)
+    answer = (coverage_matrix if as_matrix else count)(asked.specs, **asked.axes, usable=usable)
     emit(answer, form, out, percent=asked.axes["measure"] == "share")
     if answer.is_empty():
-        talk(f"no specs in {asked.words}")
-        for hint in asked.hints():
-            talk(f"hint: {hint}")
+        asked.say_there_is_nothing()
         return
     rows, columns = counted(answer.height, "row"), counted(answer.width - 1, "column")
     matrix = f"{rows} ({asked.axes['rows']}) by {columns} ({asked.axes['columns']})"
     size = matrix if as_matrix else counted(answer.height, "cell")
-    talk(f"{asked.axes['measure']} of {asked.words}: {size}")
+    talk(f"{'what is usable' if usable else asked.axes['measure']} of {asked.words}: {size}")
 
 
 @click.group()

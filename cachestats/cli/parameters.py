@@ -92,6 +92,28 @@ def output_options(function: Callable[..., None]) -> Callable[..., None]:
     return chosen
 
 
+def question_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options that say which specs it is asked about."""
+    for option in (
+        click.option(
+            "--where",
+            type=Where(),
+            multiple=True,
+            metavar="COLUMN=VALUE",
+            help="Only these specs. Repeat it for more: values of one column are alternatives, columns must all hold.",
+        ),
+        click.option(
+            "--snapshot",
+            multiple=True,
+            metavar="NAME|all",
+            help="Snapshot to look at; may be repeated.  [default: develop if there, else the newest; all where "
+            "snapshots are an axis]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def source_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options that say how sources are read."""
     for option in (

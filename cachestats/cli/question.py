@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from cachestats.cli.output import talk
 from cachestats.errors import ArgumentError
 from cachestats.naming import ROOT_STACK, counted
 
@@ -44,18 +45,32 @@ class Question:
         names = " and ".join(self.chosen) if len(self.chosen) < 4 else counted(len(self.chosen), "snapshot")
         self.words = f"{names}{', ' * bool(self.filters)}{self.filters}"
 
+    def names_of(self, column: str) -> list[str]:
+        """Return what there is in a column in the snapshots asked about."""
+        return sorted(self.in_snapshots.select(column).unique().collect()[column].drop_nulls())
+
     def hints(self) -> list[str]:
         """Return, for each filter that nothing passes, what there is instead."""
-        hints = []
-        for column, values in self.wanted.items():
-            if matching(self.in_snapshots, column, values).select(column).head(1).collect().is_empty():
-                there = sorted(self.in_snapshots.select(column).unique().collect()[column].drop_nulls())
-                near = [name for value in values for name in get_close_matches(value, there, 3, 0.5)] or there[:3]
-                hints.append(f"no {column} is {' or '.join(values)}; there is {', '.join(near)}")
-        stacks = {*self.in_snapshots.select("stack").unique().collect()["stack"]}
-        if "stack" in self.axes.values() and stacks == {ROOT_STACK}:
+        hints = [
+            f"no {column} is {' or '.join(values)}; there is {close_names(values, self.names_of(column))}"
+            for column, values in self.wanted.items()
+            if matching(self.in_snapshots, column, values).select(column).head(1).collect().is_empty()
+        ]
+        if "stack" in self.axes.values() and self.names_of("stack") == [ROOT_STACK]:
             hints.append("there is no stack but root, the union of all: --root shows it")
         return hints
+
+    def say_there_is_nothing(self) -> None:
+        """Say that no specs were found, and what to ask for instead."""
+        talk(f"no specs in {self.words}")
+        for hint in self.hints():
+            talk(f"hint: {hint}")
+
+
+def close_names(values: list[str], there: list[str]) -> str:
+    """Return a few of the names that there are, those that are much like the values if there are any."""
+    near = [name for value in values for name in get_close_matches(value, there, 3, 0.5)]
+    return ", ".join(near or there[:3])
 
 
 def chosen_snapshots(dataset: Any, asked: list[str], *, everything: bool) -> list[str]:

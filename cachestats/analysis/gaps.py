@@ -1,0 +1,236 @@
+"""What is missing where, and how much depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, get_args
+
+import narwhals as nw
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from cachestats.analysis.coverage import Axis
+from cachestats.analysis.frames import collected, lazy, one_of, without_root
+from cachestats.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
+Numbers = npt.NDArray[np.int64]
+
+COLUMNS: tuple[Axis, ...] = tuple(axis for axis in get_args(Axis) if axis != "package")
+
+
+def gaps(
+    specs: IntoFrame,
+    *,
+    columns: Axis,
+    of: Iterable[str] | None = None,
+    dependencies: IntoFrame | None = None,
+    root: bool = False,
+) -> pl.DataFrame:
+    """Find the packages that a column lacks while another has them, those first that most others need.
+
+    Parameters
+    ----------
+    specs
+        Any frame that narwhals knows, with the columns `package` and `columns` of the table `specs`, and with
+        `dependencies` also `snapshot` and `hash`. The distinct pairs are found where the frame lives.
+    columns
+        What to compare: stack, target, os, snapshot, version, platform, compiler or compiler_name.
+    of
+        Names of the packages in question, whether anything has them or not; by default all packages in `specs`.
+    dependencies
+        The table `dependencies`, as a frame of the same kind, to weigh gaps by. Snapshots that were read from pages
+        have none. Of the snapshots in `specs` each distinct edge between two specs is brought here.
+    root
+        Keep `root`, the union of the stacks, where stacks are the columns.
+
+    Returns
+    -------
+    One row per gap, with the columns `<columns>`, `package`, `num_columns` (Int64: how many columns have it),
+    `num_direct_dependents` and `num_dependents` (Int64: how many other packages have a spec in `specs` that depends on
+    it, directly or at all, to build, link, run or test; null without `dependencies`). Sorted by column, null last, then
+    the most dependents first, all and then direct ones, then the most columns, then by package.
+
+    Raises
+    ------
+    ArgumentError
+        If `columns` is none of these, `of` is empty or no list of names, a frame lacks a column, the frames are of
+        different kinds, or specs depend on each other in a circle.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> cs.gaps(demo.specs, columns="target").select("target", "package", "num_columns").rows()
+    [('neoverse_v1', 'py-propcache', 2), ('neoverse_v2', 'py-propcache', 2), ('ppc64le', 'py-propcache', 2)]
+    """
+    cells, packages = _cells(specs, columns, of, root)
+    wide = cells.group_by("package").agg(num_columns=pl.len().cast(pl.Int64))
+    missing = (
+        cells.select(columns)
+        .unique()
+        .join(packages, how="cross")
+        .join(cells, on=[columns, "package"], how="anti", nulls_equal=True)
+        .join(wide, on="package", how="left")
+        .with_columns(pl.col("num_columns").fill_null(0))
+    )
+    weights = ("num_direct_dependents", "num_dependents")
+    if dependencies is None:
+        weighed = missing.with_columns(pl.lit(None, pl.Int64).alias(weight) for weight in weights)
+    else:
+        weighed = missing.join(_dependents(specs, dependencies), on="package", how="left").with_columns(
+            pl.col(weights).fill_null(0)
+        )
+    return weighed.sort(
+        columns,
+        *(-pl.col(weight) for weight in ("num_dependents", "num_direct_dependents", "num_columns")),
+        "package",
+        nulls_last=True,
+    )
+
+
+def column_coverage(
+    specs: IntoFrame, *, columns: Axis, of: Iterable[str] | None = None, root: bool = False
+) -> pl.DataFrame:
+    """Count how many of the packages in question each column has.
+
+    Parameters
+    ----------
+    specs, columns, of, root
+        As in `gaps`.
+
+    Returns
+    -------
+    One row per column, with the columns `<columns>`, `num_packages` (Int64: packages in question that it has),
+    `num_gaps` (Int64: those that it lacks) and `share` (Float64, from 0 to 1: what it has of both), the smallest share
+    first, then by name, null last.
+
+    Raises
+    ------
+    ArgumentError
+        As `gaps`.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> cs.column_coverage(demo.specs, columns="target").rows()[2:4]
+    [('ppc64le', 1, 1, 0.5), ('aarch64', 2, 0, 1.0)]
+    """
+    cells, packages = _cells(specs, columns, of, root)
+    has = pl.col("package").is_in(packages["package"].to_list()).sum().cast(pl.Int64)
+    return (
+        cells.group_by(columns)
+        .agg(num_packages=has, num_gaps=packages.height - has)
+        # By a column: to divide by a number Polars multiplies by its inverse, and 49 of 49 is less than 1 then.
+        .with_columns(share=pl.col("num_packages") / (pl.col("num_packages") + pl.col("num_gaps")))
+        .sort("share", columns, nulls_last=True)
+    )
+
+
+def _cells(specs: IntoFrame, columns: str, of: Iterable[str] | None, root: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the distinct pairs of a column and a package, and the packages in question."""
+    one_of(columns, COLUMNS, "columns")
+    frame = lazy(specs, (columns, "package"))
+    if columns == "stack" and not root:
+        frame = without_root(frame)
+    cells = collected(frame.select(columns, "package").unique())
+    if of is None:
+        return cells, cells.select("package").unique()
+    names = [of] if isinstance(of, str) else list(of)
+    if isinstance(of, str) or not names or not all(isinstance(name, str) for name in names):
+        raise ArgumentError(
+            f"expected a list of at least one package as of, found {of!r}",
+            hint="give names such as ['zlib-ng', 'hdf5']",
+        )
+    return cells, pl.DataFrame({"package": names}).unique()
+
+
+def _dependents(specs: IntoFrame, dependencies: IntoFrame) -> pl.DataFrame:
+    """Count for each package how many others have a spec that depends on it."""
+    frame = lazy(specs, ("snapshot", "hash", "package"))
+    edges = lazy(dependencies, ("snapshot", "hash", "dependency_hash", "dependency_package"), table="dependencies")
+    if frame.implementation is not edges.implementation:
+        raise ArgumentError(
+            f"expected specs and dependencies as frames of one kind, found {frame.implementation} "
+            f"and {edges.implementation}",
+            hint="read both tables with the same tool",
+        )
+    # A hash stands for a spec and all below it, in whichever snapshot.
+    edges = edges.join(frame.select("snapshot").unique(), on="snapshot", how="semi")
+    edges = edges.select("hash", "dependency_hash", "dependency_package").unique()
+    specs_of = frame.select("hash", "package").unique()
+    # An index may not say of which package a dependency is while another one, or the specs themselves, do.
+    named = edges.select("dependency_hash", needed="dependency_package")
+    named = nw.concat([named, specs_of.select(dependency_hash="hash", needed="package")])
+    named = named.filter(~nw.col("needed").is_null()).unique()
+    edges = edges.select("hash", "dependency_hash").unique().join(named, on="dependency_hash", how="left")
+    pairs = specs_of.join(edges, on="hash").select("package", "needed").unique()
+    pairs = pairs.filter(nw.col("package") != nw.col("needed"))
+    direct = collected(pairs.group_by("needed").agg(num_direct_dependents=nw.len()))
+    every = _all_dependents(collected(specs_of), collected(edges.select("hash", "dependency_hash", "needed")))
+    return every.join(direct.rename({"needed": "package"}), on="package", how="left").select(
+        "package", pl.col("num_direct_dependents").fill_null(0), "num_dependents"
+    )
+
+
+def _all_dependents(specs_of: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
+    """Count for each package how many others have a spec that depends on it, at any distance.
+
+    Chains lead from spec to spec. Leading them from package to package would be less work, and wrong: that some spec of
+    a package needs a second one, and some spec of the second a third, does not mean that the first needs the third.
+    (Measured: a tenth more pairs, and for some packages many times as many.)
+    """
+    below = edges.select(hash="dependency_hash", package="needed")
+    named = pl.concat([specs_of.select("hash", "package"), below]).unique().drop_nulls()
+    specs = pl.concat([named["hash"], edges["hash"], edges["dependency_hash"]]).unique()
+    packages = named["package"].unique()
+    # Sets of packages are rows of bits, and all specs of a level get theirs at once: a snapshot has millions of edges,
+    # for which Python's own sets and numbers take several times as long.
+    sets = np.zeros((specs.len(), -(-packages.len() // 8)), np.uint8)
+    own, place = _places(named["hash"], specs), _places(named["package"], packages)
+    np.bitwise_or.at(sets, (own, place // 8), np.left_shift(1, place % 8).astype(np.uint8))
+    sources, ends = _places(edges["hash"], specs), _places(edges["dependency_hash"], specs)
+    order = np.argsort(sources, kind="stable")
+    _add_below(sets, sources[order], ends[order], specs)
+
+    starts, of = _places(specs_of["hash"], specs), _places(specs_of["package"], packages)
+    order = np.argsort(of, kind="stable")
+    needing, first = np.unique(of[order], return_index=True)
+    needs = np.unpackbits(_any_of(sets, starts[order], first), axis=1, count=packages.len(), bitorder="little")
+    needs[np.arange(needing.size), needing] = 0  # others
+    return pl.DataFrame({"package": packages, "num_dependents": needs.sum(axis=0, dtype=np.int64)})
+
+
+def _add_below(sets: npt.NDArray[np.uint8], sources: Numbers, ends: Numbers, specs: pl.Series) -> None:
+    """Add to the set of each spec those of all that it depends on; the edges are sorted by `sources`."""
+    waiting = np.bincount(sources, minlength=specs.len())
+    is_done = np.zeros(specs.len(), bool)
+    while (level := np.flatnonzero((waiting == 0) & ~is_done)).size:
+        is_new = np.zeros(specs.len(), bool)
+        is_new[level] = is_done[level] = True
+        of_level = is_new[sources]
+        if of_level.any():
+            first = np.flatnonzero(np.diff(sources[of_level], prepend=-1))
+            sets[level] |= _any_of(sets, ends[of_level], first)
+        waiting -= np.bincount(sources[is_new[ends]], minlength=specs.len())
+    if not is_done.all():
+        stuck = specs.filter(pl.Series(~is_done)).sort()[0]
+        raise ArgumentError(
+            f"expected specs that depend on other ones, found a circle of dependencies below {stuck!s}",
+            hint="build the dataset again, or leave out dependencies",
+        )
+
+
+def _any_of(sets: npt.NDArray[np.uint8], rows: Numbers, first: Numbers) -> npt.NDArray[np.uint8]:
+    """Return the union of the sets in `rows` for each run of rows, which begin at `first`."""
+    return np.bitwise_or.reduceat(sets[rows], first, axis=0)
+
+
+def _places(values: pl.Series, among: pl.Series) -> Numbers:
+    """Return where each of the values stands among all of them."""
+    places = pl.DataFrame({"value": among, "place": pl.arange(among.len(), eager=True)})
+    return (
+        pl.DataFrame({"value": values}).join(places, on="value", how="left", maintain_order="left")["place"].to_numpy()
+    )

@@ -1,0 +1,76 @@
+"""Which versions there are where: the newest of each package, and who lags behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, get_args
+
+import polars as pl
+
+from cachestats.analysis.coverage import Axis
+from cachestats.analysis.frames import collected, lazy, one_of, without_root
+from cachestats.naming import version_key
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
+GROUPS: tuple[Axis, ...] = tuple(axis for axis in get_args(Axis) if axis not in ("package", "version"))
+
+
+def versions(specs: IntoFrame, *, by: Axis = "stack", root: bool = False) -> pl.DataFrame:
+    """Find the newest version of each package in each stack, snapshot, ..., and which of them lag behind.
+
+    Versions are ordered as Spack orders them (`cachestats.naming.version_key`): `1.10` after `1.9`, `develop` and
+    `main` after every number, commits after the version that they stand for.
+
+    Parameters
+    ----------
+    specs
+        Any frame that narwhals knows, with the columns `package`, `version` and `by` of the table `specs`.
+    by
+        What to compare: stack, snapshot, platform, os, target, compiler or compiler_name.
+    root
+        Keep `root`, the union of the stacks, where stacks are compared.
+
+    Returns
+    -------
+    One row per package and stack (or what `by` says), sorted by these two, null last, with the columns `package`,
+    `<by>`, `version` (the newest there), `newest` (the newest of the package anywhere in `specs`), `is_behind` (whether
+    the first is older than the second) and `num_versions` (Int64: distinct versions there). Of versions that are equal
+    to Spack, such as `1.0` and `1_0`, the one that sorts last as text is named, and neither is behind.
+
+    Raises
+    ------
+    ArgumentError
+        If `by` is none of these, or the frame lacks a column.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> specs = pl.DataFrame({"package": "hdf5", "stack": ["e4s", "ml", "ml"], "version": ["1.14.5", "1.8.23", "1.12"]})
+    >>> cs.versions(specs, by="stack").rows()
+    [('hdf5', 'e4s', '1.14.5', '1.14.5', False, 1), ('hdf5', 'ml', '1.12', '1.14.5', True, 2)]
+    """
+    one_of(by, GROUPS, "by")
+    frame = lazy(specs, ("package", "version", by))
+    if by == "stack" and not root:
+        frame = without_root(frame)
+    found = collected(frame.select("package", by, "version").unique())
+    keys = {version: version_key(version) for version in found["version"].unique()}
+    ages = {key: age for age, key in enumerate(sorted(set(keys.values())))}
+    aged = pl.DataFrame(
+        {"version": keys.keys(), "age": [ages[key] for key in keys.values()]},
+        schema={"version": pl.String, "age": pl.Int64},
+    )
+    newest = pl.col("version").sort_by("age", "version").last()
+    return (
+        found.join(aged, on="version")
+        .with_columns(newest=newest.over("package"), newest_age=pl.col("age").max().over("package"))
+        .group_by("package", by)
+        .agg(
+            newest,
+            pl.col("newest").first(),
+            is_behind=pl.col("age").max() < pl.col("newest_age").first(),
+            num_versions=pl.len().cast(pl.Int64),
+        )
+        .sort("package", by, nulls_last=True)
+    )

@@ -1,0 +1,110 @@
+"""The verb `gaps`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cachestats.cli.output import emit, talk
+from cachestats.cli.parameters import Share, dataset_argument, output_options, question_options
+from cachestats.cli.question import Question, matching
+from cachestats.errors import CheckError
+from cachestats.naming import counted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class Packages(click.ParamType[list[str]]):
+    """A file with the name of one package in each line."""
+
+    name = "file"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        """Return the names; what follows a `#` is a remark."""
+        try:
+            lines = Path(str(value)).read_text().splitlines()
+        except (OSError, UnicodeError) as error:
+            self.fail(f"expected a text file, found {value!r}: {error}", param, ctx)
+        names = [line.partition("#")[0].strip() for line in lines]
+        for place, name in enumerate(names, 1):
+            if len(name.split()) > 1 or not name.isprintable():
+                self.fail(f"expected the name of one package in line {place} of {value}, found {name!r}", param, ctx)
+        if not any(names):
+            self.fail(f"expected the names of packages in {value}, a line each, found none", param, ctx)
+        return [name for name in names if name]
+
+
+@click.command()
+@dataset_argument
+@click.option(
+    "--columns",
+    required=True,
+    metavar="AXIS",
+    help="What to compare: stack, target, os, snapshot, version, platform, compiler or compiler_name.",
+)
+@click.option(
+    "--of",
+    "packages",
+    type=Packages(),
+    metavar="FILE",
+    help="Packages in question, one a line, whether anything has them or not.  [default: all that anything has]",
+)
+@click.option(
+    "--fail-under",
+    type=Share(),
+    metavar="SHARE",
+    help="End with exit code 1 if a column has less than this share of the packages, such as 90%.",
+)
+@click.option("--root", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are the columns.")
+@question_options
+@output_options
+def gaps(
+    dataset: Any, packages: list[str] | None, fail_under: float | None, form: str, out: Path | None, **question: Any
+) -> None:
+    """Show which packages a column lacks while another has them, those first that most other packages need.
+
+    How many others need them is known of snapshots that were read from indices.
+    """
+    from cachestats.analysis.gaps import column_coverage
+    from cachestats.analysis.gaps import gaps as find
+
+    asked = Question(dataset, **question, measure="specs", of=None)
+    asking: dict[str, Any] = {"columns": asked.axes["columns"], "root": asked.axes["root"], "of": packages}
+    edges = matching(dataset.dependencies, "snapshot", asked.chosen)
+    known = not edges.head(1).collect().is_empty()
+    answer = find(asked.specs, **asking, dependencies=edges if known else None)
+    has = column_coverage(asked.specs, **asking)
+    unweighed = form in {"table", "markdown"} and not known
+    emit(answer.drop("num_direct_dependents", "num_dependents") if unweighed else answer, form, out)
+    if has.is_empty():
+        asked.say_there_is_nothing()
+    else:
+        name, packages, lacking, share = has.row(0)
+        every = packages + lacking
+        talk(
+            f"gaps of {asked.words}: {answer.height:,} of {has.height * every:,} pairs of {has.columns[0]} and package "
+            f"are missing, {answer.height / (has.height * every):.1%}; the least has {name or 'none'}, "
+            f"{packages:,} of {counted(every, 'package')}, {share:.1%}"
+        )
+    if fail_under is not None:
+        _check(has, asked.wanted.get(asking["columns"], []), fail_under)
+
+
+def _check(has: pl.DataFrame, wanted: list[str], fail_under: float) -> None:
+    """Raise if the share of a column is too small, or a column that was asked for by name is not there at all."""
+    low = [
+        f"{name or 'none'} {packages:,} ({share:.1%})"
+        for name, packages, _, share in has.iter_rows()
+        if share < fail_under
+    ]
+    names = [name or "none" for name in has[:, 0]]
+    low += [f"{name} 0 (0.0%)" for name in wanted if name not in names]
+    if low or has.is_empty():
+        raise CheckError(
+            f"expected at least {fail_under:.1%} of the packages in every {has.columns[0]}, "
+            f"found less in {', '.join(low) or 'all, as there are no specs'}",
+            hint="what is missing stands in the output",
+        )

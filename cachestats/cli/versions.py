@@ -1,0 +1,56 @@
+"""The verb `versions`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cachestats.cli.output import emit, talk
+from cachestats.cli.parameters import dataset_argument, output_options, question_options
+from cachestats.cli.question import Question, close_names
+
+
+@click.command()
+@dataset_argument
+@click.option(
+    "--by",
+    required=True,
+    metavar="AXIS",
+    help="What to compare: stack, snapshot, platform, os, target, compiler or compiler_name.",
+)
+@click.option("--package", "packages", multiple=True, metavar="NAME", help="Only this package; may be repeated.")
+@click.option("--root", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are compared.")
+@question_options
+@output_options
+def versions(
+    dataset: Any, packages: tuple[str, ...], form: str, out: Path | None, where: tuple[Any, ...], **question: Any
+) -> None:
+    """Show the newest version of each package in each stack or snapshot, and which of them lag behind.
+
+    Versions are ordered as Spack orders them: 1.10 after 1.9, develop and main after every number. Tables and Markdown
+    show first what is behind.
+    """
+    from cachestats.analysis.versions import versions as newest
+
+    where = (*where, *(("package", name) for name in packages))
+    asked = Question(dataset, **question, where=where, measure="specs", of=None)
+    by = asked.axes["by"]
+    answer = newest(asked.specs, by=by, root=asked.axes["root"])
+    shown = answer.sort("is_behind", descending=True, maintain_order=True) if form in {"table", "markdown"} else answer
+    emit(shown, form, out)
+    if answer.is_empty():
+        asked.say_there_is_nothing()
+        return
+    if unheard := sorted({*packages} - {*answer["package"]}):
+        talk(f"hint: no package is {' or '.join(unheard)}; there is {close_names(unheard, asked.names_of('package'))}")
+    behind = answer.filter("is_behind")
+    late, every = behind["package"].n_unique(), answer["package"].n_unique()
+    most = behind.group_by(by).len().sort("len", by, descending=[True, False], nulls_last=True).head(1).rows()
+    name, count = most[0] if most else (None, 0)
+    where_most = f"; {name or 'none'} with {count:,} most" if most else ""
+    talk(
+        f"newest versions by {by} of {asked.words}: {late:,} of {every:,} packages "
+        f"are behind somewhere, {late / every:.1%}{where_most}"
+    )

@@ -1,0 +1,346 @@
+"""Gaps, their weights and the coverage of columns against the same questions in plain SQL, and their invariants."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cachestats as cs
+from cachestats.analysis.gaps import COLUMNS
+from cachestats.errors import ArgumentError
+from cachestats.schema import DEPENDENCIES, SPECS
+from tests.test_cli import run
+
+Kinds = Callable[[pl.DataFrame], dict[str, Any]]
+
+WEIGHTS = """
+    WITH RECURSIVE mine AS (FROM dependencies WHERE snapshot IN (SELECT snapshot FROM specs)),
+    named AS (
+        SELECT hash AS dependency_hash, package AS dependency_package FROM specs
+        UNION SELECT dependency_hash, dependency_package FROM mine WHERE dependency_package IS NOT NULL),
+    edges AS (
+        SELECT DISTINCT hash, dependency_hash, named.dependency_package
+        FROM mine LEFT JOIN named USING (dependency_hash)),
+    direct AS (SELECT DISTINCT package, dependency_hash, dependency_package FROM specs JOIN edges USING (hash)),
+    below AS (
+        FROM direct UNION
+        SELECT package, edges.dependency_hash, edges.dependency_package
+        FROM below JOIN edges ON below.dependency_hash = edges.hash)
+    SELECT dependency_package AS package,
+        (SELECT count(DISTINCT package) FROM direct
+         WHERE direct.dependency_package = below.dependency_package AND package <> direct.dependency_package) AS direct,
+        count(DISTINCT package) AS total
+    FROM below WHERE package <> dependency_package GROUP BY dependency_package
+"""
+
+
+def in_sql(
+    specs: pl.DataFrame,
+    columns: str,
+    *,
+    of: list[str] | None = None,
+    dependencies: pl.DataFrame | None = None,
+    root: bool = False,
+) -> list[tuple[object, ...]]:
+    """Answer with DuckDB what is missing."""
+    where = "WHERE stack IS DISTINCT FROM 'root'" if columns == "stack" and not root else ""
+    packages = "SELECT DISTINCT package FROM mine" if of is None else "SELECT DISTINCT unnest($of) AS package"
+    weights = duckdb.sql("SELECT '' AS package, 0 AS direct, 0 AS total").pl()
+    if dependencies is not None:
+        weights = duckdb.sql(WEIGHTS).pl()
+    unknown = "NULL" if dependencies is None else "0"
+    assert weights.width == 3
+    return duckdb.execute(
+        f"""
+        WITH mine AS (SELECT "{columns}" AS name, package FROM specs {where}),
+        wide AS (SELECT package, count(*) AS num FROM (SELECT DISTINCT * FROM mine) GROUP BY ALL)
+        SELECT name, package, coalesce(num, 0), coalesce(direct, {unknown}), coalesce(total, {unknown})
+        FROM (SELECT * FROM (SELECT DISTINCT name FROM mine), ({packages})) AS every
+        LEFT JOIN wide USING (package) LEFT JOIN weights USING (package)
+        WHERE NOT EXISTS (
+            FROM mine WHERE mine.name IS NOT DISTINCT FROM every.name AND mine.package = every.package)
+        ORDER BY name NULLS LAST, total DESC NULLS LAST, direct DESC NULLS LAST, num DESC NULLS LAST, package
+        """,
+        {} if of is None else {"of": of},
+    ).fetchall()
+
+
+def coverage_in_sql(
+    specs: pl.DataFrame, columns: str, *, of: list[str] | None = None, root: bool = False
+) -> list[tuple[object, ...]]:
+    """Answer with DuckDB how much each column has."""
+    assert specs.width
+    where = "WHERE stack IS DISTINCT FROM 'root'" if columns == "stack" and not root else ""
+    packages = "SELECT DISTINCT package FROM mine" if of is None else "SELECT DISTINCT unnest($of) AS package"
+    return duckdb.execute(
+        f"""
+        WITH mine AS (SELECT "{columns}" AS name, package FROM specs {where}), packages AS ({packages}),
+        total AS (SELECT count(*) AS num FROM packages)
+        SELECT name, count(DISTINCT packages.package) AS has, num - has, has / num AS share
+        FROM mine LEFT JOIN packages USING (package), total GROUP BY name, num ORDER BY share, name NULLS LAST
+        """,
+        {} if of is None else {"of": of},
+    ).fetchall()
+
+
+SOME = ["hdf5", "zlib-ng", "nothing-has-it"]
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_every_column_is_as_in_sql(columns: str, many: pl.DataFrame) -> None:
+    for of in (None, SOME):
+        found = cs.gaps(many, columns=columns, of=of)
+        assert found.columns == [columns, "package", "num_columns", "num_direct_dependents", "num_dependents"]
+        assert [*found.schema.values()][2:] == [pl.Int64] * 3
+        assert found.rows() == in_sql(many, columns, of=of)
+        shares = cs.column_coverage(many, columns=columns, of=of)
+        assert shares.columns == [columns, "num_packages", "num_gaps", "share"]
+        assert [*shares.schema.values()][1:] == [pl.Int64, pl.Int64, pl.Float64]
+        assert shares.rows() == coverage_in_sql(many, columns, of=of)
+
+
+@pytest.mark.parametrize("columns", ["stack", "target", "snapshot"])
+def test_weights_are_as_in_sql(columns: str, indexed: cs.Dataset) -> None:
+    dependencies = indexed.dependencies.collect()
+    everything = indexed.specs.collect()
+    for specs in (everything.filter(snapshot="develop-2024-06-02"), everything):
+        found = cs.gaps(specs, columns=columns, dependencies=dependencies)
+        assert found.rows() == in_sql(specs, columns, dependencies=dependencies)
+    assert (found["num_dependents"] > found["num_direct_dependents"]).any()
+
+
+hashes = "stuvwxyz"
+of_packages = st.none() | st.lists(st.sampled_from("abcd"), min_size=1, max_size=4)
+some_specs = st.lists(
+    st.fixed_dictionaries(
+        {
+            "snapshot": st.sampled_from(["develop", "v1.0"]),
+            "hash": st.sampled_from(hashes),
+            "stack": st.none() | st.sampled_from(["root", "e4s", "ml"]),
+            "target": st.sampled_from(["zen4", "m1"]),
+        }
+    ),
+    max_size=15,
+)
+# A hash stands for a spec of one package, which can only depend on what was there before it.
+some_edges = st.lists(
+    st.tuples(
+        st.sampled_from(["develop", "v1.0", "v0.9"]),
+        st.tuples(st.sampled_from(hashes), st.sampled_from(hashes)).filter(lambda pair: pair[0] < pair[1]),
+        st.booleans(),
+    ),
+    max_size=15,
+)
+packages = st.lists(st.sampled_from("abc"), min_size=len(hashes), max_size=len(hashes))
+
+
+def tables(
+    specs: list[dict[str, Any]], edges: list[tuple[str, tuple[str, str], bool]], packages: list[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    package = dict(zip(hashes, packages, strict=True))
+    return (
+        pl.DataFrame([row | {"package": package[row["hash"]]} for row in specs], schema=SPECS.polars()),
+        pl.DataFrame(
+            [
+                {"snapshot": snapshot, "hash": hash_, "dependency_hash": below}
+                | {"dependency_package": package[below] if is_named else None}
+                for snapshot, (hash_, below), is_named in edges
+            ],
+            schema=DEPENDENCIES.polars(),
+        ),
+    )
+
+
+given_tables = given(st.builds(tables, some_specs, some_edges, packages), st.sampled_from(["stack", "target"]))
+
+
+@given(
+    st.builds(tables, some_specs, some_edges, packages),
+    st.sampled_from(["stack", "target", "snapshot", "compiler"]),
+    of_packages,
+    st.booleans(),
+)
+def test_any_specs_are_as_in_sql(
+    frames: tuple[pl.DataFrame, pl.DataFrame], columns: str, of: list[str] | None, root: bool
+) -> None:
+    specs, edges = frames
+    question = {"columns": columns, "of": of, "root": root}
+    assert cs.gaps(specs, **question).rows() == in_sql(specs, **question)
+    assert cs.gaps(specs, **question, dependencies=edges).rows() == in_sql(specs, **question, dependencies=edges)
+    assert cs.column_coverage(specs, **question).rows() == coverage_in_sql(specs, **question)
+
+
+@given_tables
+def test_what_is_there_and_what_is_missing_make_up_the_whole(
+    frames: tuple[pl.DataFrame, pl.DataFrame], columns: str
+) -> None:
+    specs, edges = frames
+    missing = cs.gaps(specs, columns=columns, dependencies=edges)
+    there = cs.coverage(specs, rows=columns, columns="package")
+    cells = [*missing.select(columns, "package").rows(), *there.select(columns, "package").rows()]
+    assert len(cells) == len(set(cells)) == there[columns].n_unique() * there["package"].n_unique()
+    shares = cs.column_coverage(specs, columns=columns)
+    assert shares["num_gaps"].sum() == missing.height
+    assert shares["num_packages"].sum() == there.height
+    assert (missing["num_columns"] > 0).all()
+    assert (missing["num_dependents"] >= missing["num_direct_dependents"]).all()
+    assert (missing["num_dependents"] < specs["package"].n_unique()).all()
+
+
+@given(st.builds(tables, some_specs, some_edges, packages), st.randoms(use_true_random=False))
+def test_neither_row_order_nor_repeats_matter(frames: tuple[pl.DataFrame, pl.DataFrame], draw: random.Random) -> None:
+    specs, edges = frames
+    expected = cs.gaps(specs, columns="stack", dependencies=edges)
+    seed = draw.randrange(1 << 30)
+    again, edges_again = (
+        pl.concat([frame.sample(fraction=1, shuffle=True, seed=seed), frame]).lazy() for frame in frames
+    )
+    assert cs.gaps(again, columns="stack", dependencies=edges_again).equals(expected)
+
+
+def test_chains_lead_from_spec_to_spec() -> None:
+    specs, edges = tables(
+        [
+            {"snapshot": "develop", "hash": "u", "stack": "e4s"},
+            {"snapshot": "develop", "hash": "v", "stack": "ml"},
+            {"snapshot": "develop", "hash": "w", "stack": "ml"},
+            {"snapshot": "develop", "hash": "x", "stack": "ml"},
+        ],
+        # a needs the b that needs nothing; the other b needs that one, and c.
+        [("develop", ("u", "v"), True), ("develop", ("w", "v"), True), ("develop", ("w", "x"), True)],
+        ["", "", "a", "b", "b", "c", "", ""],
+    )
+    found = cs.gaps(specs, columns="stack", dependencies=edges)
+    assert found.rows() == [("e4s", "b", 1, 1, 1), ("e4s", "c", 1, 1, 1), ("ml", "a", 1, 0, 0)]
+
+
+@pytest.mark.parametrize("count", [49, 98, 103])
+def test_who_has_everything_has_a_share_of_exactly_one(count: int) -> None:
+    specs = pl.DataFrame({"package": [f"package-{number}" for number in range(count)], "stack": "e4s"})
+    assert cs.column_coverage(specs, columns="stack").rows() == [("e4s", count, 0, 1.0)]
+
+
+def test_a_circle_of_dependencies_is_named() -> None:
+    specs = pl.DataFrame({"snapshot": "s", "hash": ["u", "v"], "package": ["a", "b"], "stack": ["e4s", "ml"]})
+    edges = pl.DataFrame(
+        {"snapshot": "s", "hash": ["u", "v", "w"], "dependency_hash": ["v", "w", "v"], "dependency_package": "c"}
+    )
+    with pytest.raises(ArgumentError, match="found a circle of dependencies below u\nhint: build the dataset again"):
+        cs.gaps(specs, columns="stack", dependencies=edges)
+
+
+def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
+    for function in (cs.gaps, cs.column_coverage):
+        with pytest.raises(ArgumentError, match="as columns, found 'stak'\nhint: try stack"):
+            function(demo.specs, columns="stak")
+        with pytest.raises(ArgumentError, match="as columns, found 'package'"):
+            function(demo.specs, columns="package")
+        with pytest.raises(ArgumentError, match="keep package in the frame"):
+            function(demo.specs.drop("package"), columns="stack")
+        for of in ("hdf5", [], [1]):
+            with pytest.raises(ArgumentError, match="expected a list of at least one package as of, found"):
+                function(demo.specs, columns="stack", of=of)
+    with pytest.raises(ArgumentError, match="it should have the columns of the table dependencies"):
+        cs.gaps(demo.specs, columns="stack", dependencies=demo.dependencies.drop("dependency_hash"))
+    edges = duckdb.from_arrow(demo.dependencies.collect().to_arrow())
+    with pytest.raises(ArgumentError, match=r"frames of one kind, found .*polars and .*duckdb\nhint: read both tables"):
+        cs.gaps(demo.specs, columns="stack", dependencies=edges)
+
+
+def test_frames_of_every_kind_give_equal_answers(indexed: cs.Dataset, kinds: Kinds) -> None:
+    specs = indexed.specs.filter(pl.col("snapshot").is_in(["develop-2024-03-17", "develop-2024-04-14"])).collect()
+    dependencies = indexed.dependencies.filter(snapshot="develop-2024-04-14").collect()
+    expected = cs.gaps(specs, columns="stack", dependencies=dependencies)
+    shares = cs.column_coverage(specs, columns="stack", of=SOME)
+    edges = kinds(dependencies)
+    for name, frame in kinds(specs).items():
+        assert cs.gaps(frame, columns="stack", dependencies=edges[name]).equals(expected), name
+        assert cs.column_coverage(frame, columns="stack", of=SOME).equals(shares), name
+
+
+def test_the_command_shows_what_is_missing_and_how_much_that_is(demo: cs.Dataset, indexed: cs.Dataset) -> None:
+    done = run("gaps", demo.path, "--columns", "target")
+    assert [line.split() for line in done.stdout.decode().splitlines()][::2] == [
+        ["target", "package", "num_columns"],
+        ["neoverse_v1", "py-propcache", "2"],
+        ["ppc64le", "py-propcache", "2"],
+    ]
+    assert done.stderr.decode() == (
+        "gaps of develop: 3 of 10 pairs of target and package are missing, 30.0%; "
+        "the least has neoverse_v1, 1 of 2 packages, 50.0%\n"
+    )
+    assert json.loads(run("gaps", demo.path, "--columns", "target", "--format", "json").stdout)[0] == {
+        "target": "neoverse_v1", "package": "py-propcache", "num_columns": 2,
+        "num_direct_dependents": None, "num_dependents": None,
+    }  # fmt: skip
+    name = "develop-2024-06-02"
+    answer = json.loads(
+        run("gaps", indexed.path, "--columns", "stack", "--snapshot", name, "--root", "--format", "json").stdout
+    )
+    expected = cs.gaps(
+        indexed.specs.filter(snapshot=name),
+        columns="stack",
+        dependencies=indexed.dependencies.filter(snapshot=name),
+        root=True,
+    )
+    assert [tuple(row.values()) for row in answer] == expected.rows()
+    assert "num_dependents" in run("gaps", indexed.path, "--columns", "stack").stdout.decode()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (("--fail-under", "50%"), 0, ""),
+        (
+            ("--fail-under", "51%"),
+            1,
+            "error: expected at least 51.0% of the packages in every target, "
+            "found less in neoverse_v1 1 (50.0%), neoverse_v2 1 (50.0%), ppc64le 1 (50.0%)\n",
+        ),
+        (("--fail-under", "1", "--where", "target=aarch64"), 0, "0 of 2 pairs of target and package are missing, 0.0%"),
+        (
+            ("--fail-under", "1", "--where", "target=aarch64", "--where", "target=zen4"),
+            1,
+            "found less in zen4 0 (0.0%)",
+        ),
+        (("--fail-under", "1", "--where", "package=hdf5"), 1, "found less in all, as there are no specs"),
+        (("--where", "package=hdf5"), 0, "no specs in develop, package=hdf5\nhint: no package is hdf5; there is"),
+        (("--fail-under", "lots"), 2, "expected a share such as 1%"),
+        (("--of", "/no/such/file"), 2, "expected a text file, found '/no/such/file'"),
+    ],
+)
+def test_the_command_is_a_check(options: tuple[str, ...], code: int, words: str, demo: cs.Dataset) -> None:
+    assert words in run("gaps", demo.path, "--columns", "target", *options, code=code).stderr.decode()
+
+
+def test_a_column_of_what_has_none_is_called_so(demo: cs.Dataset) -> None:
+    question = ("gaps", demo.path, "--columns", "compiler_name", "--fail-under", "1", "--where", "compiler_name=none")
+    assert "the least has none, 1 of 1 package, 100.0%" in run(*question).stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("# ours\npy-filelock\n\nhdf5  # soon\n", 0, "5 of 10 pairs"),
+        ("py-filelock hdf5\n", 2, "the name of one package in line 1 of"),
+        ("py-filelock\nhdf5\x1b[31m", 2, r"in line 2 of"),
+        ("# none\n", 2, "expected the names of packages in"),
+        ("\udcff", 2, "expected a text file"),
+    ],
+)
+def test_the_packages_in_question_may_be_given(
+    text: str, code: int, words: str, demo: cs.Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "packages.txt").write_bytes(text.encode(errors="surrogateescape"))
+    done = run("gaps", demo.path, "--columns", "target", "--of", tmp_path / "packages.txt", code=code)
+    assert words in done.stderr.decode()
+    assert "\x1b" not in done.stderr.decode()

@@ -34,7 +34,7 @@ def usable(
 
     from cachestats.analysis.usable import CELLS
     from cachestats.analysis.usable import usable as look
-    from cachestats.targets import host_target
+    from cachestats.targets import host_target, is_known
 
     if target == HOST:
         target, platform = host_target(), platform or this_machine.system().lower()
@@ -57,5 +57,5 @@ def usable(
         return
     for column, value in (("target", target), ("os", os), ("platform", platform)):
         there = asked.names_of(column)
-        if value and value not in there and not (column == "target"):
+        if value and value not in there and not (column == "target" and is_known(value)):
             talk(f"hint: no {column} is {value}; there is {close_names([value], there)}")

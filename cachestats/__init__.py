@@ -14,14 +14,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cachestats.analysis.compare import compare, compare_counts, compare_specs
     from cachestats.analysis.coverage import coverage, coverage_matrix
+    from cachestats.analysis.drops import drops
+    from cachestats.analysis.duplicates import duplicates
     from cachestats.analysis.gaps import column_coverage, gaps
+    from cachestats.analysis.history import history, seen
+    from cachestats.analysis.holes import holes
+    from cachestats.analysis.match import hit_rates, match
+    from cachestats.analysis.overlap import overlap, overlap_sets
     from cachestats.analysis.usable import usable
     from cachestats.analysis.versions import versions
     from cachestats.build import build_dataset
     from cachestats.dataset import Dataset, export_table, open_dataset
     from cachestats.errors import CachestatsError
-    from cachestats.lockfile import read_lockfile
+    from cachestats.lockfile import read_lockfile, read_lockfile_dependencies
     from cachestats.parse.page import ParsedPage, parse_page
     from cachestats.plots.coverage import plot_coverage
     from cachestats.plots.saving import save_plot
@@ -39,17 +46,30 @@ _HOMES = {
     "ParsedPage": "parse.page",
     "build_dataset": "build",
     "column_coverage": "analysis.gaps",
+    "compare": "analysis.compare",
+    "compare_counts": "analysis.compare",
+    "compare_specs": "analysis.compare",
     "coverage": "analysis.coverage",
     "coverage_matrix": "analysis.coverage",
     "data_dictionary": "schema",
+    "drops": "analysis.drops",
+    "duplicates": "analysis.duplicates",
     "export_site": "site",
     "export_table": "dataset",
     "gaps": "analysis.gaps",
+    "history": "analysis.history",
+    "hit_rates": "analysis.match",
+    "holes": "analysis.holes",
+    "match": "analysis.match",
     "open_dataset": "dataset",
+    "overlap": "analysis.overlap",
+    "overlap_sets": "analysis.overlap",
     "parse_page": "parse.page",
     "plot_coverage": "plots.coverage",
     "read_lockfile": "lockfile",
+    "read_lockfile_dependencies": "lockfile",
     "save_plot": "plots.saving",
+    "seen": "analysis.history",
     "update_dataset": "update",
     "usable": "analysis.usable",
     "versions": "analysis.versions",
@@ -62,17 +82,30 @@ __all__ = [
     "ParsedPage",
     "build_dataset",
     "column_coverage",
+    "compare",
+    "compare_counts",
+    "compare_specs",
     "coverage",
     "coverage_matrix",
     "data_dictionary",
+    "drops",
+    "duplicates",
     "export_site",
     "export_table",
     "gaps",
+    "history",
+    "hit_rates",
+    "holes",
+    "match",
     "open_dataset",
+    "overlap",
+    "overlap_sets",
     "parse_page",
     "plot_coverage",
     "read_lockfile",
+    "read_lockfile_dependencies",
     "save_plot",
+    "seen",
     "update_dataset",
     "usable",
     "versions",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cachestats.errors import SourceError
-from cachestats.parse.lockfile import parse_lockfile
+from cachestats.parse.lockfile import parse_lockfile, parse_lockfile_dependencies
 from cachestats.sources.base import printable
 
 if TYPE_CHECKING:
@@ -48,13 +48,51 @@ def read_lockfile(path: str | os.PathLike[str]) -> pl.DataFrame:
     """
     import polars as pl
 
+    return pl.DataFrame(parse_lockfile(_bytes(path), origin=printable(str(path))))
+
+
+def read_lockfile_dependencies(path: str | os.PathLike[str]) -> pl.DataFrame:
+    """Read which specs of an environment depend on which.
+
+    Parameters
+    ----------
+    path
+        A `spack.lock`, as for `read_lockfile`.
+
+    Returns
+    -------
+    One row per (hash, dependency_hash), sorted by them: the columns of the table `dependencies`, of which `snapshot`
+    is null. What externals depend on is left out; `is_external` says which dependencies are externals.
+
+    Raises
+    ------
+    SourceError
+        As `read_lockfile`.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> _ = (tmp / "spack.lock").write_text('''{
+    ...     "_meta": {"file-type": "spack-lockfile", "lockfile-version": 6},
+    ...     "roots": [{"hash": "abc", "spec": "zlib-ng"}],
+    ...     "concrete_specs": {"abc": {"name": "zlib-ng", "version": "2.2", "hash": "abc",
+    ...         "arch": {"platform": "linux", "platform_os": "rhel9", "target": "zen4"},
+    ...         "dependencies": [{"name": "gmake", "hash": "def", "parameters": {"deptypes": ["build"]}}]}}}''')
+    >>> frame = cs.read_lockfile_dependencies(tmp / "spack.lock")
+    >>> frame.select("hash", "dependency_hash", "dependency_package", "is_build", "is_link").rows()
+    [('abc', 'def', 'gmake', True, False)]
+    """
+    import polars as pl
+
+    return pl.DataFrame(parse_lockfile_dependencies(_bytes(path), origin=printable(str(path))))
+
+
+def _bytes(path: str | os.PathLike[str]) -> bytes:
+    """Return what is in a file, unpacked where it is gzipped."""
     try:
         data = Path(path).read_bytes()
-        if data.startswith(b"\x1f\x8b"):
-            data = gzip.decompress(data)
+        return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
     except (OSError, EOFError, zlib.error) as error:
         raise SourceError(
             f"cannot read the lockfile {path}: {getattr(error, 'strerror', None) or error}", hint="check the path"
         ) from error
-    table = parse_lockfile(data, origin=printable(str(path)))
-    return pl.DataFrame(table)

@@ -56,7 +56,7 @@ def test_the_readmes_commands_print_what_it_shows(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "data", tmp_path / "data")
     (tmp_path / "out").mkdir()
     examples = re.findall(r"^\$ (.+)\n((?:(?!\$ |```).*\n)*)", README, re.MULTILINE)
-    assert len(examples) == 10
+    assert len(examples) == 15
     for command, shown in examples:
         program, *arguments = shlex.split(command)
         assert program == "cachestats"

@@ -12,6 +12,7 @@ import pytest
 
 import cachestats as cs
 from cachestats.errors import SourceError
+from cachestats.schema import DEPENDENCIES
 from conftest import CORPUS
 
 ZEN4 = {"name": "zen4", "vendor": "AuthenticAMD", "features": ["avx512f"], "generation": 0, "parents": ["zen3"]}
@@ -153,3 +154,72 @@ def test_specs_of_lockfiles_are_as_on_the_sites_pages(corpus: cs.Dataset) -> Non
         compared += ours.height
     assert len(paths) == 28
     assert compared > 7000
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_dependencies_of_every_version_are_read(version: str, tmp_path: Path) -> None:
+    written, _ = VERSIONS[version]
+    # Versions 2 and 3 have specs by build hash, which no dependency names.
+    key = "b" * 32 if version == "v2, v3" else "a" * 32
+    (tmp_path / "spack.lock").write_text(json.dumps(lockfile({key: written, "g" * 32: GCC}, [key])))
+    frame = cs.read_lockfile_dependencies(tmp_path / "spack.lock")
+    assert frame.schema == DEPENDENCIES.polars()
+    if version == "v5, written as v4":
+        assert frame.is_empty()
+        return
+    needed = "x" * 32 if "not there" in version else "g" * 32
+    kind = "run" if "no compiler" in version else "build"
+    virtuals = {"v4": "c", "v5": "c,cxx", "v5, only Fortran": "fortran", "v5, compiler not there": "c", "v6": "c"}
+    assert frame.rows(named=True) == [
+        {
+            "snapshot": None, "hash": "a" * 32, "dependency_hash": needed, "dependency_package": "gcc",
+            **{f"is_{each}": each == kind for each in ("build", "link", "run", "test")},
+            "virtuals": virtuals.get(version), "is_external": None if "not there" in version else False,
+        }
+    ]  # fmt: skip
+
+
+def test_dependencies_of_externals_are_left_out_and_reasons_add_up(tmp_path: Path) -> None:
+    external = node("mpich", "e" * 32, external={"path": "/usr"}, dependencies=[edge("gcc", "g" * 32, ["run"], [])])
+    twice = [edge("mpich", "e" * 32, ["build"], []), edge("mpich", "e" * 32, ["link"], ["mpi"])]
+    nameless = {"hash": "a" * 32, "type": ["build"]}
+    inner = {"roots": [], "concrete_specs": {"c" * 32: node("c", "c" * 32, dependencies=[nameless])}}
+    content = lockfile(
+        {"a" * 32: node("a", "a" * 32, dependencies=twice), "e" * 32: external}, [], include_concrete={"/i": inner}
+    )
+    (tmp_path / "spack.lock").write_text(json.dumps(content))
+    frame = cs.read_lockfile_dependencies(tmp_path / "spack.lock")
+    columns = ("hash", "dependency_hash", "dependency_package", "is_build", "is_link", "virtuals", "is_external")
+    assert frame.select(columns).rows() == [
+        ("a" * 32, "e" * 32, "mpich", True, True, "mpi", True),
+        ("c" * 32, "a" * 32, "a", True, False, None, False),
+    ]
+
+
+def test_what_is_no_lockfile_has_no_dependencies_either(tmp_path: Path) -> None:
+    path = tmp_path / "spack.lock"
+    with pytest.raises(SourceError, match="No such file or directory"):
+        cs.read_lockfile_dependencies(path)
+    path.write_bytes(b"[]")
+    with pytest.raises(SourceError, match="expected a lockfile"):
+        cs.read_lockfile_dependencies(path)
+    path.write_text(json.dumps(lockfile({"a": node("a", "a", dependencies=[{"name": 1}])}, [])))
+    with pytest.raises(SourceError, match=r"concrete_specs\['a'\]"):
+        cs.read_lockfile_dependencies(path)
+    path.write_text(json.dumps(lockfile({}, [], 99)))
+    with pytest.warns(UserWarning, match="version 1 to 8, found 99") as caught:
+        cs.read_lockfile_dependencies(path)
+    assert caught[0].filename == __file__, "the warning points at who called"
+
+
+def test_dependencies_of_lockfiles_are_as_in_the_indices(indexed: cs.Dataset) -> None:
+    compared = 0
+    every = indexed.dependencies.collect()
+    for path in sorted((CORPUS / "mirrors").glob("*/*/spack.lock")):
+        snapshot, stack = path.parts[-3:-1]
+        cached = indexed.specs.filter(snapshot=snapshot, stack=stack).select("hash").collect()
+        theirs = every.filter(snapshot=snapshot).join(cached, on="hash", how="semi").drop("snapshot")
+        ours = cs.read_lockfile_dependencies(path).join(cached, on="hash", how="semi").drop("snapshot")
+        assert ours.equals(theirs)
+        compared += ours.height
+    assert compared > 50_000

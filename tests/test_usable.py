@@ -160,9 +160,7 @@ def cells_in_sql(specs: pl.DataFrame, rows: str) -> list[tuple[object, ...]]:
     assert not RUNS.is_empty()
     systems = "SELECT DISTINCT target AS runs_on, platform, os FROM specs"
     if rows == "os":
-        systems = (
-            "SELECT * FROM (SELECT DISTINCT target AS runs_on FROM specs), (SELECT DISTINCT platform, os FROM specs)"
-        )
+        systems = "SELECT DISTINCT a.target AS runs_on, platform, b.os FROM specs AS a JOIN specs AS b USING (platform)"
     query = f"""
         WITH found AS (
             SELECT "{rows}" AS name, runs_on, bool_or(is_native) AS is_native
@@ -287,14 +285,10 @@ def test_the_command_names_what_it_does_not_know(demo: cs.Dataset) -> None:
 
 def test_coverage_shows_what_is_usable(demo: cs.Dataset) -> None:
     done = run("coverage", demo.path, "--rows", "os", "--columns", "target", "--usable")
-    assert done.stdout.decode().splitlines()[2].split() == [
-        "sequoia",
-        "native",
-        "usable",
-        "usable",
-        "missing",
-        "missing",
-    ]
+    rows = [line.split() for line in done.stdout.decode().splitlines()[2:]]
+    # Of aarch64 and its descendants only the first is built for macOS.
+    assert rows[0] == ["sequoia", "native", "missing", "missing", "missing", "missing"]
+    assert rows[4] == ["ubuntu24.04", "native", "usable", "usable", "missing", "native"]
     assert done.stderr.decode() == "what is usable of develop: 5 rows (os) by 5 columns (target)\n"
     failed = run("coverage", demo.path, "--rows", "target", "--columns", "os", "--usable", code=2)
     assert "expected target as columns" in failed.stderr.decode()

@@ -79,7 +79,7 @@ def coverage(
     from 0 to 1), sorted by the first two, null (no compiler, no stack) last.
 
     If `usable`, one row per cell, whose `value` is `native` (something is built for that target), `usable` (for an
-    ancestor of it, on an operating system that something is built on for the target itself, or on that of the row) or
+    ancestor of it, on an operating system that something is built on for the target itself, or that the row names) or
     `missing`.
 
     Raises
@@ -217,9 +217,11 @@ def _usable(frame: Any, rows: str) -> pl.DataFrame:
     """Say for each row and each target that something is built for what a machine of the target can use."""
     built = collected(frame.select(*dict.fromkeys([rows, "target", "platform", "os"])).unique())
     targets = built.select("target").unique()
-    systems = built.select("platform", "os").unique()
     # A machine has an operating system as well: one that its column is built on, or that its row names.
-    machines = targets.join(systems, how="cross") if rows == "os" else built.select("target", "platform", "os").unique()
+    machines = built.select("target", "platform", "os").unique()
+    if rows == "os":
+        systems = machines.select("platform", "os").unique()
+        machines = machines.select("target", "platform").unique().join(systems, on="platform")
     runs = pl.DataFrame(
         [(target, built_for) for target in targets["target"] for built_for in runnable(target)],
         schema={"target": pl.String, "built_for": pl.String},

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import narwhals as nw
 import polars as pl
 
 from cachestats.errors import ArgumentError
-from cachestats.naming import ROOT_STACK
+from cachestats.naming import ROOT_STACK, natural_key, snapshot_order
+from cachestats.targets import target_order
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
+
+T = TypeVar("T", bound=Hashable)
 
 _TYPES = {
     nw.String: pl.String,
@@ -22,9 +26,10 @@ _TYPES = {
     nw.Float64: pl.Float64,
     nw.Float32: pl.Float64,
 }
+_ORDER: dict[str, Callable[[str], Any]] = {"snapshot": snapshot_order, "target": target_order}
 
 
-def one_of(value: str, choices: Sequence[str], what: str) -> None:
+def one_of(value: object, choices: Sequence[str], what: str) -> None:
     """Do nothing if a value is one of the choices.
 
     Raises
@@ -65,6 +70,27 @@ def lazy(frame: IntoFrame, columns: Iterable[str], *, table: str = "specs") -> n
     return result
 
 
+def lazy_pair(
+    specs: IntoFrame, columns: Iterable[str], dependencies: IntoFrame, dependency_columns: Iterable[str]
+) -> tuple[nw.LazyFrame[Any], nw.LazyFrame[Any]]:
+    """Return specs and dependencies, to be joined where they live, as `lazy` does each.
+
+    Raises
+    ------
+    ArgumentError
+        As `lazy`, or if the two do not live in the same place.
+    """
+    frame = lazy(specs, columns)
+    edges = lazy(dependencies, dependency_columns, table="dependencies")
+    if frame.implementation != edges.implementation:
+        raise ArgumentError(
+            f"expected specs and dependencies as frames of one kind, found {frame.implementation.value} and "
+            f"{edges.implementation.value}",
+            hint="give both from one dataset, such as `ds.specs` and `ds.dependencies`",
+        )
+    return frame, edges
+
+
 def without_root(specs: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Leave out the rows of `root`, the union of the stacks, and keep those of no stack."""
     # A comparison with null is null, which a filter drops: specs in no stack have to be kept by name.
@@ -80,3 +106,32 @@ def collected(frame: nw.LazyFrame[Any]) -> pl.DataFrame:
     schema = frame.collect_schema()
     native: pl.DataFrame = frame.collect("polars").to_native()
     return native.with_columns(pl.col(name).cast(_TYPES.get(type(dtype), pl.Int64)) for name, dtype in schema.items())
+
+
+def ordered(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    """Sort by columns in the order that a person expects: versions as numbers, targets by family, null last.
+
+    Rows that are equal in these columns stay in the order they have.
+    """
+    keys = []
+    for name in columns:
+        values = sorted(frame[name].drop_nulls().unique(), key=_ORDER.get(name, natural_key))
+        keys.append(pl.col(name).replace_strict(values, range(len(values)), default=None, return_dtype=pl.Int64))
+    return frame.sort(*keys, nulls_last=True, maintain_order=True)
+
+
+def in_order(needs: Mapping[T, Iterable[T]]) -> list[T]:
+    """Return everything, what is needed before what needs it.
+
+    Raises
+    ------
+    ArgumentError
+        If needs go in a circle.
+    """
+    try:
+        return list(TopologicalSorter(needs).static_order())
+    except CycleError as error:
+        raise ArgumentError(
+            f"expected dependencies without a circle, found {' > '.join(map(str, error.args[1]))}",
+            hint="no hash can depend on itself: the dependencies were edited",
+        ) from None

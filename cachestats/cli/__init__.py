@@ -9,9 +9,16 @@ import sys
 
 import click
 
+from cachestats.cli.check import check
+from cachestats.cli.compare import compare
 from cachestats.cli.coverage import coverage, plot
+from cachestats.cli.duplicates import duplicates
 from cachestats.cli.gaps import gaps
+from cachestats.cli.history import history, seen
+from cachestats.cli.holes import holes
 from cachestats.cli.keeping import build, dictionary, export, info, rejected, update
+from cachestats.cli.match import match
+from cachestats.cli.overlap import overlap
 from cachestats.cli.sql import sql
 from cachestats.cli.usable import usable
 from cachestats.cli.versions import versions
@@ -50,5 +57,26 @@ def main() -> None:
         sys.exit(130)
 
 
-for command in (build, update, info, coverage, usable, gaps, versions, plot, export, rejected, dictionary, sql):
+for command in (
+    build,
+    update,
+    info,
+    coverage,
+    usable,
+    gaps,
+    compare,
+    history,
+    seen,
+    check,
+    overlap,
+    duplicates,
+    holes,
+    match,
+    versions,
+    plot,
+    export,
+    rejected,
+    dictionary,
+    sql,
+):
     cli.add_command(command)

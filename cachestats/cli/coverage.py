@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import dataset_argument, output_options, question_options
+from cachestats.cli.parameters import dataset_argument, output_options, root_option, snapshots_option, where_option
 from cachestats.cli.question import Question
 from cachestats.errors import ArgumentError
 from cachestats.naming import counted
@@ -19,8 +19,9 @@ def _coverage_options(function: Callable[..., None]) -> Callable[..., None]:
     # The choices stand in analysis.coverage, which imports Polars: too slow for `--help` and `build`.
     axes = "snapshot, package, version, platform, os, target, compiler, compiler_name, stack"
     for option in (
-        click.option("--root", is_flag=True, help="Keep `root`, the union of the stacks, on stack axes."),
-        question_options,
+        root_option,
+        where_option,
+        snapshots_option("develop if there, else the newest; all where snapshots are an axis"),
         click.option(
             "--of",
             type=click.Choice(("row", "column", "all")),

@@ -25,7 +25,7 @@ class Packages(click.ParamType[list[str]]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
         """Return the names; what follows a `#` is a remark."""
         try:
-            lines = Path(str(value)).read_text().splitlines()
+            lines = Path(str(value)).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeError) as error:
             self.fail(f"expected a text file, found {value!r}: {error}", param, ctx)
         names = [line.partition("#")[0].strip() for line in lines]

@@ -30,7 +30,7 @@ def talk(words: str) -> None:
 
 
 def emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = False) -> None:
-    """Write a frame to a file or to stdout."""
+    """Write a frame to a file or to stdout; with `percent` its floats are shares."""
     if form == "table":
         write(
             _table(
@@ -43,7 +43,7 @@ def emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = Fa
 
         shown = pl.DataFrame(
             {
-                name: [_cell(value, percent=percent and dtype.is_numeric()) for value in frame[name].to_list()]
+                name: [_cell(value, percent=percent and dtype.is_float()) for value in frame[name].to_list()]
                 for name, dtype in frame.schema.items()
             },
             schema=dict.fromkeys(frame.columns, pl.String),
@@ -105,7 +105,7 @@ def _table(frame: pl.DataFrame, *, percent: bool, to_terminal: bool) -> str:
     needed = 0
     for name, dtype in frame.schema.items():
         is_number = dtype.is_numeric()
-        cells = [Text(_cell(value, percent=percent and is_number)) for value in frame[name].to_list()]
+        cells = [Text(_cell(value, percent=percent and dtype.is_float())) for value in frame[name].to_list()]
         needed += 3 + max(cell.cell_len for cell in (Text(name), *cells))
         # Text can be folded; a number that is folded is a wrong number.
         if is_number and needed > width:

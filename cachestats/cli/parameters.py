@@ -92,26 +92,53 @@ def output_options(function: Callable[..., None]) -> Callable[..., None]:
     return chosen
 
 
+snapshot_option = click.option(
+    "--snapshot",
+    multiple=True,
+    metavar="NAME|all",
+    help="Snapshot to look at; may be repeated.  [default: develop if there, else the newest]",
+)
+where_option = click.option(
+    "--where",
+    type=Where(),
+    multiple=True,
+    metavar="COLUMN=VALUE",
+    help="Only these specs. Repeat it for more: values of one column are alternatives, columns must all hold.",
+)
+_EVERYTHING = "none"
+
+
+def snapshots_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb `--snapshot`, which may be repeated."""
+    return click.option(
+        "--snapshot",
+        multiple=True,
+        metavar="NAME|all",
+        help=f"Snapshot to look at; may be repeated.  [default: {default}]",
+    )
+
+
 def question_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options that say which specs it is asked about."""
-    for option in (
-        click.option(
-            "--where",
-            type=Where(),
-            multiple=True,
-            metavar="COLUMN=VALUE",
-            help="Only these specs. Repeat it for more: values of one column are alternatives, columns must all hold.",
-        ),
-        click.option(
-            "--snapshot",
-            multiple=True,
-            metavar="NAME|all",
-            help="Snapshot to look at; may be repeated.  [default: develop if there, else the newest; all where "
-            "snapshots are an axis]",
-        ),
-    ):
-        function = option(function)
-    return function
+    default = "develop if there, else the newest; all where snapshots are an axis"
+    return where_option(snapshots_option(default)(function))
+
+
+def by_option(choices: str, *, default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb `--by`: what to tell apart, or None for nothing."""
+    return click.option(
+        "--by",
+        default=default,
+        show_default=True,
+        metavar=f"AXIS|{_EVERYTHING}",
+        callback=lambda ctx, param, value: None if value == _EVERYTHING else value,
+        help=f"Tell apart one of {choices}; with {_EVERYTHING} look at the whole.",
+    )
+
+
+root_option = click.option(
+    "--root", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are told apart."
+)
 
 
 def source_options(function: Callable[..., None]) -> Callable[..., None]:

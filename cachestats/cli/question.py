@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Question:
-    """What `coverage` and `plot coverage` were asked: the specs, the arguments of the function, and words for them."""
+    """What a verb was asked: the specs, the arguments of the function, and words for them."""
 
     def __init__(
         self,
@@ -22,9 +22,10 @@ class Question:
         *,
         snapshot: tuple[str, ...],
         where: tuple[tuple[str, str], ...],
-        measure: str,
-        of: str | None,
-        root: bool,
+        measure: str = "specs",
+        of: str | None = None,
+        root: bool = False,
+        everything: bool = False,
         **axes: str,
     ) -> None:
         if of and measure != "share":
@@ -33,17 +34,18 @@ class Question:
         for column, value in where:
             self.wanted.setdefault(column, []).append(value)
         snapshots = [*snapshot, *self.wanted.pop("snapshot", ())]
-        self.chosen = chosen_snapshots(dataset, snapshots, everything="snapshot" in axes.values())
+        self.chosen = chosen_snapshots(dataset, snapshots, everything=everything or "snapshot" in axes.values())
         self.in_snapshots = matching(dataset.specs, "snapshot", self.chosen)
         self.specs = self.in_snapshots
         for column, values in self.wanted.items():
             self.specs = matching(self.specs, column, values)
         # Whoever asks for root by name means it.
-        root = root or ROOT_STACK in self.wanted.get("stack", ())
-        self.axes: dict[str, Any] = axes | {"measure": measure, "of": of or "row", "root": root}
+        self.root = root or ROOT_STACK in self.wanted.get("stack", ())
+        self.axes: dict[str, Any] = axes | {"measure": measure, "of": of or "row", "root": self.root}
         self.filters = ", ".join(f"{column}={' or '.join(values)}" for column, values in self.wanted.items())
-        names = " and ".join(self.chosen) if len(self.chosen) < 4 else counted(len(self.chosen), "snapshot")
-        self.words = f"{names}{', ' * bool(self.filters)}{self.filters}"
+        few = len(self.chosen) < 4
+        self.names = " and ".join(self.chosen) if few else counted(len(self.chosen), "snapshot")
+        self.words = f"{self.names}{', ' * bool(self.filters)}{self.filters}"
 
     def names_of(self, column: str) -> list[str]:
         """Return what there is in a column in the snapshots asked about."""
@@ -73,6 +75,18 @@ def close_names(values: list[str], there: list[str]) -> str:
     return ", ".join(near or there[:3])
 
 
+def sides(
+    old_dataset: Any, old: str, new_dataset: Any, new: str, *, where: tuple[tuple[str, str], ...], root: bool
+) -> tuple[Question, Question]:
+    """Return what is compared with what: two snapshots, through the same filters."""
+    if any(column == "snapshot" for column, _ in where):
+        raise ArgumentError("expected other columns in --where, found snapshot", hint="name the snapshots themselves")
+    return (
+        Question(old_dataset, snapshot=(old,), where=where, root=root),
+        Question(new_dataset, snapshot=(new,), where=where, root=root),
+    )
+
+
 def chosen_snapshots(dataset: Any, asked: list[str], *, everything: bool) -> list[str]:
     """Return the snapshots that are asked about, oldest first; by default `develop` if there, else the newest."""
     from cachestats.naming import snapshot_order
@@ -96,3 +110,8 @@ def matching(specs: pl.LazyFrame, column: str, values: list[str]) -> pl.LazyFram
 
     matches = pl.col(column).is_in(values)
     return specs.filter(matches | pl.col(column).is_null() if "none" in values else matches)
+
+
+def knowing_dependencies(dataset: Any, snapshots: list[str]) -> list[str]:
+    """Return those of the snapshots that have dependencies in the dataset: not those read from pages."""
+    return [name for name in snapshots if dataset.manifest["snapshots"][name]["rows"]["dependencies"]]

@@ -1,4 +1,4 @@
-"""Environment lockfiles (`spack.lock`), versions 1 to 8: from bytes to the specs of an environment."""
+"""Environment lockfiles (`spack.lock`), versions 1 to 8: from bytes to specs and what they depend on."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from cachestats import naming
 from cachestats.errors import SourceError
-from cachestats.parse.nodes import Node, compiler, dependency, parse_node, variants
-from cachestats.schema import SPECS
+from cachestats.parse.nodes import Dependency, Node, compiler, dependency, parse_node, variants
+from cachestats.schema import DEPENDENCIES, SPECS
 
 NEWEST_VERSION = 8
 
@@ -51,6 +51,50 @@ def parse_lockfile(data: bytes, *, origin: str) -> pa.Table:
     SourceError
         If the data is no lockfile, is cut off, or names a root that it does not hold.
     """
+    nodes, roots = _nodes(data, origin)
+    by_hash = _by_hash(nodes)
+    rows = []
+    for key, node in _installed(nodes):
+        with _naming(key, origin):
+            rows.append(_row(key, node, by_hash) | {"is_root": key in roots})
+    rows.sort(key=lambda row: (row["package"], row["hash"]))
+    return pa.Table.from_pylist(rows, schema=environment_schema())
+
+
+def parse_lockfile_dependencies(data: bytes, *, origin: str) -> pa.Table:
+    """Return what the specs of an environment depend on: the columns of `dependencies`, sorted by its two hashes.
+
+    Raises
+    ------
+    SourceError
+        As `parse_lockfile`.
+    """
+    nodes, _ = _nodes(data, origin)
+    by_hash = _by_hash(nodes)
+    edges: dict[tuple[str, str], Dependency] = {}
+    for key, node in _installed(nodes):
+        with _naming(key, origin):
+            for edge in map(dependency, node.dependencies):
+                pair = node.hash or key, edge.hash
+                edges[pair] = edges[pair].joined(edge) if pair in edges else edge
+    rows = [_edge(owner, edge, by_hash.get(edge.hash)) for (owner, _), edge in sorted(edges.items())]
+    return pa.Table.from_pylist(rows, schema=environment_dependencies_schema())
+
+
+def environment_schema() -> pa.Schema:
+    """Return the schema of an environment: the columns of `specs`, of which some stay null, and `is_root`."""
+    columns = [field.with_nullable(True) for field in SPECS.arrow()]
+    return pa.schema([*columns, pa.field("is_root", pa.bool_(), nullable=False)])
+
+
+def environment_dependencies_schema() -> pa.Schema:
+    """Return the schema of an environment's dependencies: the columns of `dependencies`, `snapshot` being null."""
+    schema = DEPENDENCIES.arrow()
+    return schema.set(0, schema.field(0).with_nullable(True))
+
+
+def _nodes(data: bytes, origin: str) -> tuple[dict[str, Node], set[str]]:
+    """Return the nodes of a lockfile and of what it includes, by the keys they have there, and those of its roots."""
     try:
         lockfile = msgspec.json.decode(data, type=_Lockfile)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
@@ -63,7 +107,7 @@ def parse_lockfile(data: bytes, *, origin: str) -> pa.Table:
     if version is None or not 1 <= version <= NEWEST_VERSION:
         warnings.warn(
             f"{origin}: expected a lockfile of version 1 to {NEWEST_VERSION}, found {version}; what can be read was",
-            stacklevel=3,
+            stacklevel=4,  # who called `read_lockfile`
         )
     nodes: dict[str, Node] = {}
     roots: set[str] = set()
@@ -77,21 +121,17 @@ def parse_lockfile(data: bytes, *, origin: str) -> pa.Table:
             f"expected the spec of every root in {origin}, found none for {', '.join(missing)}",
             hint="concretize the environment again: its lockfile is cut off or was edited",
         )
-    # Versions 2 and 3 have the specs by another hash than the one that a cache, and a dependency, knows them by.
-    by_hash = nodes | {node.hash: node for node in nodes.values() if node.hash}
-    rows = []
-    for key, node in nodes.items():
-        if not node.external:
-            with _naming(key, origin):
-                rows.append(_row(key, node, by_hash) | {"is_root": key in roots})
-    rows.sort(key=lambda row: (row["package"], row["hash"]))
-    return pa.Table.from_pylist(rows, schema=environment_schema())
+    return nodes, roots
 
 
-def environment_schema() -> pa.Schema:
-    """Return the schema of an environment: the columns of `specs`, of which some stay null, and `is_root`."""
-    columns = [field.with_nullable(True) for field in SPECS.arrow()]
-    return pa.schema([*columns, pa.field("is_root", pa.bool_(), nullable=False)])
+def _by_hash(nodes: dict[str, Node]) -> dict[str, Node]:
+    """Return the nodes by the hash that a cache, and a dependency, knows them by: in versions 2 and 3 another one."""
+    return nodes | {node.hash: node for node in nodes.values() if node.hash}
+
+
+def _installed(nodes: dict[str, Node]) -> Iterator[tuple[str, Node]]:
+    """Yield the nodes that are not a part of the system already."""
+    return ((key, node) for key, node in nodes.items() if not node.external)
 
 
 def _parts(lockfile: _Included) -> Iterator[_Included]:
@@ -124,4 +164,15 @@ def _row(key: str, node: Node, nodes: dict[str, Node]) -> dict[str, Any]:
         "compiler_name": compiler_name,
         "compiler_version": compiler_version,
         "variants": " ".join(naming.quote_variant(text) for text in variants(node.parameters)),
+    }
+
+
+def _edge(owner: str, edge: Dependency, node: Node | None) -> dict[str, Any]:
+    return {
+        "hash": owner,
+        "dependency_hash": edge.hash,
+        "dependency_package": edge.package or (node.name if node else None),
+        **{f"is_{kind}": kind in edge.types for kind in ("build", "link", "run", "test")},
+        "virtuals": ",".join(sorted(edge.virtuals)) or None,
+        "is_external": bool(node.external) if node else None,
     }

@@ -1,0 +1,51 @@
+"""What fell from one snapshot to the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from cachestats.analysis.compare import Group, compare_counts
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
+
+def drops(old: IntoFrame, new: IntoFrame, *, by: Group | None = "stack", root: bool = False) -> pl.DataFrame:
+    """Return, for each stack, the share of its packages that it lost from one snapshot to another.
+
+    A package that came does not make up for one that went: somebody used that one. What only changed its
+    representation (see `compare`) is not lost.
+
+    Parameters
+    ----------
+    old, new, by, root
+        As in `compare_counts`.
+
+    Returns
+    -------
+    One row per value of `by` that has a package in `old`, with the columns `<by>`; `old_packages`, `new_packages` and
+    `lost` (Int64): those of `old` that `new` lacks; and `drop` (Float64, from 0 to 1), `lost` over `old_packages`.
+    Sorted by `drop`, the largest first, and then by `<by>`.
+
+    Raises
+    ------
+    ArgumentError
+        As `compare`.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> develop, weekly = (demo.specs.filter(snapshot=name) for name in ("develop", "develop-2025-03-09"))
+    >>> cs.drops(develop, weekly, by=None).rows()
+    [(2, 1, 1, 0.5)]
+    """
+    counts = compare_counts(old, new, by=by, root=root).filter(pl.col("old_packages") > 0)
+    return counts.select(
+        *([by] if by else []),
+        "old_packages",
+        "new_packages",
+        lost="removed",
+        drop=pl.col("removed") / pl.col("old_packages"),
+    ).sort("drop", descending=True, maintain_order=True)

@@ -1,0 +1,202 @@
+"""What is built twice: specs that differ in nothing a person can see, and what makes their hashes differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import narwhals as nw
+import polars as pl
+
+from cachestats.analysis.frames import collected, in_order, lazy, lazy_pair, one_of
+from cachestats.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
+By = Literal["spec", "package", "cause"]
+
+BYS: tuple[By, ...] = get_args(By)
+VISIBLE = ("snapshot", "package", "version", "platform", "os", "target", "compiler", "variants")
+"""What a person can see of a spec."""
+
+
+_Group = tuple[str, str]  # its snapshot and the smallest hash in it
+_Below = tuple[str, str | None]  # a package, and the smallest hash of the group that its builds are
+
+
+def duplicates(
+    specs: IntoFrame, *, dependencies: IntoFrame | None = None, among: IntoFrame | None = None, by: By = "spec"
+) -> pl.DataFrame:
+    """Find specs that are equal in everything a person can see, and yet were built more than once.
+
+    They are equal in snapshot, package, version, platform, os, target, compiler and variants, and have more than one
+    hash: because of a dependency, or of what no column shows, such as the package's recipe or compiler flags.
+
+    Parameters
+    ----------
+    specs
+        Any lazy or eager frame that narwhals knows, with the eight columns above, `hash` and `size_bytes` of the table
+        `specs`. The counting is done where the frame lives.
+    dependencies
+        The table `dependencies`, as a frame of the same kind, to learn why hashes differ.
+    among
+        All specs of the snapshots, where `specs` are some of them: dependencies are followed down among these.
+    by
+        `spec`: a row for each group of equals. `package`: a row for each package that has such groups. `cause`: a row
+        for each package that makes hashes differ, which takes `dependencies`.
+
+    Returns
+    -------
+    The most excess first, then sorted by the other columns, null (no compiler) last. By `spec` the eight columns, and
+
+    - `hashes`: distinct hashes of the group; `excess`: those beyond the first, hashes - 1.
+    - `excess_bytes`: size of all binaries of the group but the largest; null where the size of one is not known.
+    - `differs`, with `dependencies`: the packages that its specs depend on directly, each in another build; joined by
+      commas, empty where there is none. Null where nothing is known of the snapshot's dependencies.
+    - `causes`, with `dependencies`: the packages at the bottom of it. A dependency that is itself a group of equals is
+      followed down to what makes that group differ. One that is not, because its version or its variants differ, or
+      because it is not in the cache, is a cause; so is the group's own package where none of its dependencies differs.
+
+    By `package` the columns `package`, `groups`, `hashes`, `excess` and `excess_bytes`, sums over its groups. By
+    `cause` the columns `cause`, `groups`, `packages` and `excess`: how many groups and packages it makes differ, and
+    their excess. A group that has two causes counts for both.
+
+    Raises
+    ------
+    ArgumentError
+        If `by` is something else, or `cause` without dependencies; a frame lacks a column or is of another kind; or
+        dependencies go in a circle.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> cs.duplicates(demo.specs, by="package").select("package", "groups", "hashes", "excess").rows()
+    [('py-filelock', 14, 141, 127), ('py-propcache', 4, 68, 64)]
+    """
+    one_of(by, BYS, "by")
+    needed = (*VISIBLE, "hash", "size_bytes")
+    if dependencies is None:
+        if by == "cause":
+            raise ArgumentError(
+                "expected dependencies to tell causes, found none", hint="add dependencies=ds.dependencies"
+            )
+        return _summed(_groups(_members(lazy(specs, needed))).drop("first"), by)
+    edge_columns = ("snapshot", "hash", "dependency_hash", "dependency_package")
+    frame, edges = lazy_pair(specs, needed, dependencies, edge_columns)
+    members = _members(frame)
+    all_members = members if among is None else _members(lazy_pair(among, needed, dependencies, edge_columns)[0])
+    return _summed(_explained(_groups(members), members, all_members, edges.select(*edge_columns)), by)
+
+
+def _members(specs: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Return each spec that has an equal, with `first`, the smallest hash among them, by which the group is known."""
+    distinct = specs.group_by(*VISIBLE, "hash").agg(size_bytes=nw.col("size_bytes").max())
+    return distinct.with_columns(hashes=nw.len().over(*VISIBLE), first=nw.col("hash").min().over(*VISIBLE)).filter(
+        nw.col("hashes") > 1
+    )
+
+
+def _groups(members: nw.LazyFrame[Any]) -> pl.DataFrame:
+    size = nw.col("size_bytes")
+    groups = members.group_by(*VISIBLE, "first").agg(
+        hashes=nw.len(), known=size.count(), sum=size.sum(), max=size.max()
+    )
+    return (
+        collected(groups)
+        .with_columns(
+            excess=pl.col("hashes") - 1,
+            excess_bytes=pl.when(pl.col("known") == pl.col("hashes")).then(pl.col("sum") - pl.col("max")),
+        )
+        .drop("known", "sum", "max")
+        .sort("excess", *VISIBLE, descending=[True, *[False] * len(VISIBLE)], nulls_last=True)
+    )
+
+
+def _explained(
+    groups: pl.DataFrame, members: nw.LazyFrame[Any], all_members: nw.LazyFrame[Any], edges: nw.LazyFrame[Any]
+) -> pl.DataFrame:
+    """Add to each group what makes its hashes differ."""
+    known = set(collected(edges.select("snapshot").unique())["snapshot"])
+    direct = _differing(members, all_members, edges)
+    deeper = _causes(direct if members is all_members else _differing(all_members, all_members, edges))
+    differs: list[str | None] = []
+    causes: list[str | None] = []
+    for snapshot, first, package in groups.select("snapshot", "first", "package").iter_rows():
+        found = direct.get((snapshot, first), [])
+        differs.append(",".join(sorted(name for name, _ in found)) if snapshot in known else None)
+        causes.append(",".join(sorted(_causes_of(snapshot, found, deeper)) or [package]) if snapshot in known else None)
+    return groups.drop("first").with_columns(
+        differs=pl.Series(differs, dtype=pl.String), causes=pl.Series(causes, dtype=pl.String)
+    )
+
+
+def _differing(
+    members: nw.LazyFrame[Any], all_members: nw.LazyFrame[Any], edges: nw.LazyFrame[Any]
+) -> dict[_Group, list[_Below]]:
+    """Return, for each group, the packages that its specs depend on in different builds, and the group of those."""
+    group = ("snapshot", "first", "hashes")
+    below = nw.col("below")
+    targets = all_members.select("snapshot", dependency_hash=nw.col("hash"), below=nw.col("first"))
+    counts = (
+        members.select(*group, "hash")
+        .join(edges, on=["snapshot", "hash"], how="inner")
+        .unique()
+        .with_columns(package=nw.coalesce(nw.col("dependency_package"), nw.col("dependency_hash")))
+        .join(targets, on=["snapshot", "dependency_hash"], how="left")
+        .group_by(*group, "package")
+        .agg(
+            edges=nw.len(),
+            owners=nw.col("hash").n_unique(),
+            builds=nw.col("dependency_hash").n_unique(),
+            grouped=below.count(),
+            below=below.min(),
+            last=below.max(),
+        )
+    )
+    # All specs of the group have all builds of the package if, and only if, there is an edge for every such pair.
+    differing = collected(counts.filter(nw.col("edges") != nw.col("hashes") * nw.col("builds")))
+    is_group = (
+        (pl.col("owners") == pl.col("hashes"))
+        & (pl.col("grouped") == pl.col("edges"))
+        & (pl.col("below") == pl.col("last"))
+    )
+    found: dict[_Group, list[_Below]] = {}
+    for snapshot, first, *rest in differing.select(
+        "snapshot", "first", "package", pl.when(is_group).then("below")
+    ).rows():
+        found.setdefault((snapshot, first), []).append((rest[0], rest[1]))
+    return found
+
+
+def _causes(differing: dict[_Group, list[_Below]]) -> dict[_Group, set[str]]:
+    """Return, for each group, the packages at the bottom of what makes it differ."""
+    causes: dict[_Group, set[str]] = {}
+    below = {group: {(group[0], first) for _, first in found if first} for group, found in differing.items()}
+    for group in in_order(below):
+        causes[group] = _causes_of(group[0], differing.get(group, []), causes)
+    return causes
+
+
+def _causes_of(snapshot: str, found: list[_Below], deeper: dict[_Group, set[str]]) -> set[str]:
+    # A group in which no dependency differs has no causes here: its package is one.
+    return set().union(*(deeper.get((snapshot, first or "")) or {package} for package, first in found))
+
+
+def _summed(groups: pl.DataFrame, by: By) -> pl.DataFrame:
+    """Return the groups, or sums over those of a package or a cause."""
+    if by == "spec":
+        return groups
+    size = pl.col("excess_bytes")
+    sums = {
+        "package": {
+            "groups": pl.len(),
+            "hashes": pl.col("hashes").sum(),
+            "excess": pl.col("excess").sum(),
+            "excess_bytes": pl.when(size.null_count() == 0).then(size.sum()),
+        },
+        "cause": {"groups": pl.len(), "packages": pl.col("package").n_unique(), "excess": pl.col("excess").sum()},
+    }[by]
+    if by == "cause":
+        groups = groups.with_columns(cause=pl.col("causes").str.split(",")).explode("cause").drop_nulls("cause")
+    summed = groups.group_by(by).agg(**sums).with_columns(pl.col(pl.UInt32).cast(pl.Int64))
+    return summed.sort("excess", by, descending=[True, False])

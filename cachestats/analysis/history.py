@@ -1,0 +1,229 @@
+"""Since when something is in the cache, and how steadily: series over the snapshots, first and last seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import narwhals as nw
+import polars as pl
+
+from cachestats.analysis.frames import collected, lazy, one_of, ordered, without_root
+from cachestats.errors import ArgumentError
+from cachestats.naming import snapshot_kind, snapshot_order
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
+Facet = Literal["package", "version", "platform", "os", "target", "compiler", "compiler_name", "stack"]
+
+FACETS: tuple[Facet, ...] = get_args(Facet)
+
+
+def history(
+    specs: IntoFrame, *, by: Facet | None = None, snapshots: Iterable[str] = (), root: bool = False
+) -> pl.DataFrame:
+    """Count, snapshot by snapshot, what there is, and what of it was there in the snapshot before.
+
+    The snapshot before is, of those looked at: for a weekly one the last weekly one by date, however long ago; for a
+    release the next lower version. `develop`, which rolls, and names of no known kind have none, nor has the first of a
+    series.
+
+    Parameters
+    ----------
+    specs
+        Any lazy or eager frame that narwhals knows, with the columns `snapshot`, `package` and `hash` of the table
+        `specs`, and that of `by`. The counting is done where the frame lives.
+    by
+        A series for each stack (or package, version, platform, os, target, compiler, compiler_name); by default one
+        for the whole.
+    snapshots
+        Names of snapshots that were looked at beside those in the frame: where it went through a filter, those in which
+        nothing passed, which is how a series breaks off.
+    root
+        Keep `root`, the union of the stacks, where `by` is stack.
+
+    Returns
+    -------
+    One row per value of `by` and snapshot that has it, or comes right after one that had it, with the columns
+
+    - `<by>`, if it is given
+    - `snapshot`, `snapshot_date` (null but for weekly ones)
+    - `packages`, `specs` (Int64): distinct packages and hashes
+    - `share` (Float64, from 0 to 1): `packages` over all packages that the frame has of the snapshot
+    - `previous`: the snapshot before, null where there is none, and then so are
+    - `kept`, `new`, `gone` (Int64): of the specs, those that the value had in the snapshot before, and those that it
+      had not, together `specs`; and those that it had and has no more
+
+    sorted by `<by>`, null (no compiler, no stack) last, and then releases by version, weekly snapshots by date,
+    `develop`.
+
+    Raises
+    ------
+    ArgumentError
+        If `by` is not one of these, or the frame lacks a column.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> cs.history(demo.specs, by="platform").select("platform", "snapshot", "packages", "specs").rows()
+    [('darwin', 'develop-2025-03-09', 1, 3), ('darwin', 'develop', 2, 29),
+     ('linux', 'develop-2025-03-09', 1, 15), ('linux', 'develop', 2, 163)]
+    """
+    if by is not None:
+        one_of(by, FACETS, "by")
+    frame = lazy(specs, {"snapshot", "package", "hash", *([by] if by else [])})
+    if by == "stack" and not root:
+        frame = without_root(frame)
+    names = _names(frame, snapshots)
+    before = snapshots_before(names)
+    key = ["snapshot", *([by] if by else [])]
+    packages = frame.select(*dict.fromkeys([*key, "package"])).unique()
+    rows = (
+        _kept(frame, key, before)
+        .join(collected(packages.group_by(*key).agg(packages=nw.len())), on=key, how="left", nulls_equal=True)
+        .join(_whole(frame), on="snapshot", how="left")
+        .with_columns(pl.col("packages").fill_null(0), previous=_mapped("snapshot", before, pl.String))
+        .with_columns(
+            pl.when(pl.col("previous").is_not_null()).then(pl.col("kept", "new", "gone")),
+            share=(pl.col("packages") / pl.col("whole")).fill_null(0.0),
+            snapshot_date=_mapped("snapshot", {name: snapshot_kind(name)[1] for name in names}, pl.Date),
+        )
+    )
+    facet = [by] if by else []
+    return ordered(rows, *facet, "snapshot").select(
+        *facet, "snapshot", "snapshot_date", "packages", "specs", "share", "previous", "kept", "new", "gone"
+    )
+
+
+def seen(
+    specs: IntoFrame,
+    *,
+    by: Sequence[Facet] = ("package", "version", "target"),
+    snapshots: Iterable[str] = (),
+    root: bool = False,
+) -> pl.DataFrame:
+    """Say in which snapshot each package, version and target was seen first, and in which last.
+
+    Parameters
+    ----------
+    specs
+        Any lazy or eager frame that narwhals knows, with the column `snapshot` of the table `specs` and those of `by`.
+    by
+        What is looked for: each combination of these, out of package, version, platform, os, target, compiler,
+        compiler_name and stack.
+    snapshots
+        As in `history`: without them what a filter let pass nowhere in the newest snapshot looks current.
+    root
+        Keep `root`, the union of the stacks, where `by` names stack.
+
+    Returns
+    -------
+    One row per combination and kind of snapshot that has it, with the columns of `by` and
+
+    - `kind`: `release`, `weekly`, `rolling` (`develop`) or `other`. Releases have no date in the data, so that only
+      snapshots of a kind have an order: releases that of their versions, weekly ones that of their dates.
+    - `first_seen`, `last_seen`: snapshots
+    - `first_date`, `last_date`: their dates, of weekly ones
+    - `snapshots`, `missed` (Int64): snapshots from the first to the last that have it, and that do not
+    - `is_current`: whether the last is the newest of its kind of those looked at
+
+    sorted by the columns of `by`, versions as numbers, targets by family, null last, and then by kind.
+
+    Raises
+    ------
+    ArgumentError
+        If `by` is empty, or holds a name twice or one that is none of these, or the frame lacks a column.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> cs.seen(demo.specs, by=["package"]).select("package", "kind", "first_seen", "last_seen").rows()
+    [('py-filelock', 'rolling', 'develop', 'develop'),
+     ('py-filelock', 'weekly', 'develop-2025-03-09', 'develop-2025-03-09'),
+     ('py-propcache', 'rolling', 'develop', 'develop')]
+    """
+    if isinstance(by, str) or not by or len(set(by)) < len(by):
+        raise ArgumentError(
+            f"expected a list of different names as by, found {by!r}",
+            hint='try by=["package"], or ["package", "target"]',
+        )
+    for name in by:
+        one_of(name, FACETS, "by")
+    frame = lazy(specs, {"snapshot", *by})
+    if "stack" in by and not root:
+        frame = without_root(frame)
+    names = _names(frame, snapshots) or [""]  # Spark looks nothing up in an empty list
+    kinds = [snapshot_kind(name)[0] for name in names]
+    stood = frame.select(*by, "snapshot").unique()
+    marked = stood.with_columns(
+        kind=nw.col("snapshot").replace_strict(names, kinds, default=None, return_dtype=nw.String),
+        place=nw.col("snapshot").replace_strict(names, list(range(len(names))), default=None, return_dtype=nw.Int64),
+    )
+    rows = collected(
+        marked.group_by(*by, "kind").agg(first=nw.col("place").min(), last=nw.col("place").max(), snapshots=nw.len())
+    )
+    by_place = dict(enumerate(names))
+    newest = {kind: place for place, kind in enumerate(kinds)}
+    dates = {place: snapshot_kind(name)[1] for place, name in by_place.items()}
+    return ordered(rows, *by, "kind").select(
+        *by,
+        "kind",
+        _mapped("first", by_place, pl.String).alias("first_seen"),
+        _mapped("last", by_place, pl.String).alias("last_seen"),
+        _mapped("first", dates, pl.Date).alias("first_date"),
+        _mapped("last", dates, pl.Date).alias("last_date"),
+        "snapshots",
+        # Snapshots of a kind stand side by side in their order.
+        missed=pl.col("last") - pl.col("first") + 1 - pl.col("snapshots"),
+        is_current=pl.col("last") == _mapped("kind", newest, pl.Int64),
+    )
+
+
+def snapshots_before(names: Iterable[str]) -> dict[str, str]:
+    """Return, for each snapshot that has one, the snapshot before: of the same kind, weekly or a release.
+
+    Examples
+    --------
+    >>> snapshots_before(["develop", "v0.10.0", "v0.9.0", "develop-2025-03-09"])
+    {'v0.10.0': 'v0.9.0'}
+    """
+    pairs = pairwise(sorted(names, key=snapshot_order))
+    kinds = {"weekly", "release"}
+    return {new: old for old, new in pairs if snapshot_kind(new)[0] == snapshot_kind(old)[0] in kinds}
+
+
+def _names(frame: nw.LazyFrame[Any], snapshots: Iterable[str]) -> list[str]:
+    found = collected(frame.select("snapshot").unique())["snapshot"]
+    return sorted({*found, *snapshots}, key=snapshot_order)
+
+
+def _kept(frame: nw.LazyFrame[Any], key: list[str], before: dict[str, str]) -> pl.DataFrame:
+    """Count the hashes of each cell, and those that were in it in the snapshot before, where the frame lives."""
+    hashes = frame.select(*key, "hash", is_now=nw.lit(1), was=nw.lit(0))
+    if before:
+        after = {old: new for new, old in before.items()}
+        # Moved to the snapshot that comes after it, a spec stands beside what became of it.
+        moved = frame.filter(nw.col("snapshot").is_in(list(after))).select(
+            nw.col("snapshot").replace_strict(list(after), list(after.values()), default=None, return_dtype=nw.String),
+            *key[1:],
+            "hash",
+            is_now=nw.lit(0),
+            was=nw.lit(1),
+        )
+        hashes = nw.concat([hashes, moved])
+    distinct = hashes.group_by(*key, "hash").agg(nw.col("is_now", "was").max())
+    counted = distinct.group_by(*key).agg(
+        specs=nw.col("is_now").sum(), kept=(nw.col("is_now") * nw.col("was")).sum(), was=nw.col("was").sum()
+    )
+    return collected(counted).with_columns(new=pl.col("specs") - pl.col("kept"), gone=pl.col("was") - pl.col("kept"))
+
+
+def _whole(frame: nw.LazyFrame[Any]) -> pl.DataFrame:
+    return collected(frame.select("snapshot", "package").unique().group_by("snapshot").agg(whole=nw.len()))
+
+
+def _mapped(name: str, values: dict[Any, Any], dtype: type[pl.DataType]) -> pl.Expr:
+    """Return a column's values looked up, null where there is none."""
+    return pl.col(name).replace_strict(list(values), list(values.values()), default=None, return_dtype=dtype)

@@ -1,0 +1,174 @@
+"""What is broken: cached specs that need, to be linked or run, what is not in the cache."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import narwhals as nw
+import polars as pl
+
+from cachestats.analysis.frames import collected, lazy_pair, one_of
+from cachestats.errors import ArgumentError
+from cachestats.naming import snapshot_order
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
+By = Literal["spec", "missing"]
+
+BYS: tuple[By, ...] = get_args(By)
+
+_COLUMNS = {
+    "spec": ("snapshot", "package", "version", "hash", "missing", "missing_package", "missing_hash", "chain"),
+    "missing": ("snapshot", "package", "hash", "direct", "breaks"),
+}
+_COUNTS = {"missing", "direct", "breaks"}
+
+
+def holes(specs: IntoFrame, dependencies: IntoFrame, *, by: By = "spec") -> pl.DataFrame:
+    """Find cached specs that cannot be installed from the cache alone, and what is missing for them.
+
+    A spec needs what it links against and what it runs, and what these need in turn; what it was only built or tested
+    with is not needed any more. A need that is neither in the cache of the snapshot nor external is missing, and breaks
+    every spec above it: Spack would have to build something from source though the spec's own binary is there. What
+    a missing spec itself needs is not known.
+
+    Parameters
+    ----------
+    specs
+        Any lazy or eager frame that narwhals knows, with the columns `snapshot`, `hash`, `package` and `version` of the
+        table `specs`. It should have all specs of its snapshots: a spec that was filtered out counts as missing.
+    dependencies
+        The table `dependencies`, as a frame of the same kind. Missing ones are looked for where the frames live; only
+        of snapshots that have any the edges are brought here, to follow them up.
+    by
+        `spec`: a row for each broken spec. `missing`: a row for each spec that is missing.
+
+    Returns
+    -------
+    By `spec`, sorted by package, version, snapshot and hash: `snapshot`, `package`, `version` and `hash` of the broken
+    spec; `missing`, how many specs are missing below it; of the nearest one (the smallest hash where several are as
+    near) `missing_package`, null where no source says, and `missing_hash`; and `chain`, the way down to it as
+    `package/hash > package/hash`, each hash in its first seven characters, which is how Spack abbreviates them.
+
+    By `missing`, those that break most first: `snapshot`, `package` and `hash` of the missing spec; `direct`, how many
+    cached specs need it directly; and `breaks`, how many need it directly or not.
+
+    Raises
+    ------
+    ArgumentError
+        If nothing is known of the dependencies of a snapshot, as where it was read from pages; `by` is something else;
+        or a frame lacks a column or is of another kind.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> import polars as pl
+    >>> specs = pl.DataFrame({"snapshot": "develop", "hash": ["a", "b"], "package": ["hdf5", "mpich"], "version": "1"})
+    >>> edges = pl.DataFrame(
+    ...     {
+    ...         "snapshot": "develop", "hash": ["a", "b"], "dependency_hash": ["b", "c"],
+    ...         "dependency_package": ["mpich", "libfabric"], "is_link": True, "is_run": False, "is_external": False,
+    ...     }
+    ... )
+    >>> cs.holes(specs, edges)["chain"].to_list()
+    ['hdf5/a > mpich/b > libfabric/c', 'mpich/b > libfabric/c']
+    >>> cs.holes(specs, edges, by="missing").rows()
+    [('develop', 'libfabric', 'c', 1, 2)]
+    """
+    one_of(by, BYS, "by")
+    frame, edges = lazy_pair(
+        specs,
+        ("snapshot", "hash", "package", "version"),
+        dependencies,
+        ("snapshot", "hash", "dependency_hash", "dependency_package", "is_link", "is_run", "is_external"),
+    )
+    cached = frame.select("snapshot", "hash", "package", "version").unique()
+    _check_known(cached, edges)
+    keys = cached.select("snapshot", dependency_hash=nw.col("hash"))
+    needs = (
+        edges.filter(nw.col("is_link") | nw.col("is_run"), ~nw.col("is_external").fill_null(False))
+        .select("snapshot", "hash", "dependency_hash", "dependency_package")
+        .join(cached, on=["snapshot", "hash"], how="inner")
+    )
+    missing = collected(needs.join(keys, on=["snapshot", "dependency_hash"], how="anti"))
+    if missing.is_empty():
+        return pl.DataFrame(schema={name: pl.Int64 if name in _COUNTS else pl.String for name in _COLUMNS[by]})
+    broken = sorted(missing["snapshot"].unique())
+    return _answer(missing, collected(needs.filter(nw.col("snapshot").is_in(broken))), by)
+
+
+def _check_known(cached: nw.LazyFrame[Any], edges: nw.LazyFrame[Any]) -> None:
+    """Refuse snapshots without dependencies: that nothing is missing there would be a guess."""
+    asked, known = (set(collected(table.select("snapshot").unique())["snapshot"]) for table in (cached, edges))
+    if unknown := sorted(asked - known, key=snapshot_order):
+        names = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
+        raise ArgumentError(
+            f"expected the dependencies of every snapshot, found none of {names}: the site's pages do not tell them",
+            hint="build the dataset from the indices of the build cache, or leave these snapshots out",
+        )
+
+
+def _answer(missing: pl.DataFrame, needs: pl.DataFrame, by: By) -> pl.DataFrame:
+    """Follow the edges up from what is missing."""
+    # Of pairs of a spec and what is missing below it there may be millions: numbers, in the order of the hashes, make
+    # one a few bytes.
+    ends = (needs.select("snapshot", "hash"), needs.select("snapshot", hash="dependency_hash"))
+    nodes = pl.concat(ends).unique().sort("snapshot", "hash").with_row_index("node")
+    below = nodes.rename({"hash": "dependency_hash", "node": "below"})
+    links = needs.join(nodes, on=["snapshot", "hash"]).join(below, on=["snapshot", "dependency_hash"])
+    absent = (
+        missing.group_by("snapshot", "dependency_hash")
+        .agg(package=pl.col("dependency_package").min(), direct=pl.col("hash").n_unique().cast(pl.Int64))
+        .rename({"dependency_hash": "hash"})
+        .join(nodes, on=["snapshot", "hash"])
+    )
+    pairs = _pairs(links.select("node", "below"), absent["node"])
+    if by == "missing":
+        breaks = pairs.group_by("missing").agg(breaks=pl.len().cast(pl.Int64))
+        found = absent.join(breaks, left_on="node", right_on="missing")
+        order = {"breaks": True, "direct": True, "snapshot": False, "package": False, "hash": False}
+        return found.select(_COLUMNS[by]).sort(*order, descending=[*order.values()])
+    counts = pairs.group_by("node").agg(number=pl.len().cast(pl.Int64))
+    nearest = pairs.sort("node", "distance", "missing").unique("node", keep="first").sort("distance")
+    named = links.unique("node").select("node", "snapshot", "package", "version", "hash")
+    lost = absent.select(missing="node", missing_package="package", missing_hash="hash")
+    chains = {node: _label(*words) for node, *words in lost.iter_rows()}
+    labels = {node: _label(*words) for node, *words in named.select("node", "package", "hash").iter_rows()}
+    for node, next_node in nearest.select("node", "below").iter_rows():
+        chains[node] = f"{labels[node]} > {chains[next_node]}"
+    return (
+        nearest.with_columns(chain=nearest["node"].replace_strict(chains, return_dtype=pl.String))
+        .join(lost, on="missing")
+        .drop("missing")
+        .join(counts, on="node")
+        .join(named, on="node")
+        .rename({"number": "missing"})
+        .select(_COLUMNS[by])
+        .sort("package", "version", "snapshot", "hash")
+    )
+
+
+def _pairs(links: pl.DataFrame, absent: pl.Series) -> pl.DataFrame:
+    """Return every spec with everything missing below it: how far down it is, and the next one on the way to it."""
+    step = pl.DataFrame({"node": absent, "missing": absent})
+    pairs = []
+    seen = step
+    for distance in count(1):
+        step = (
+            links.join(step, left_on="below", right_on="node")
+            .join(seen, on=["node", "missing"], how="anti")
+            .group_by("node", "missing")
+            .agg(pl.col("below").min())
+            .with_columns(distance=pl.lit(distance, pl.Int32))
+        )
+        pairs.append(step)
+        if step.is_empty():
+            break
+        seen = pl.concat([seen, step.select("node", "missing")])
+    return pl.concat(pairs)
+
+
+def _label(package: str | None, digest: str) -> str:
+    return f"{package or ''}/{digest[:7]}"

@@ -1,0 +1,173 @@
+"""What is shared: hashes and packages that stand in more than one stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import narwhals as nw
+import numpy as np
+import polars as pl
+
+from cachestats.analysis.frames import collected, lazy, one_of, ordered, without_root
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
+Circle = Literal["snapshot", "platform", "os", "target", "compiler", "compiler_name", "stack"]
+
+CIRCLES: tuple[Circle, ...] = get_args(Circle)
+
+_BITS = 62
+"""So many names fit into one whole number: of 64 bits one is the sign, and one is left free for sums to be safe."""
+
+
+def overlap(specs: IntoFrame, *, by: Circle = "stack", root: bool = False) -> pl.DataFrame:
+    """Count what each two stacks share.
+
+    Parameters
+    ----------
+    specs
+        Any lazy or eager frame that narwhals knows, with the columns `hash` and `package` of the table `specs`, and
+        that of `by`. A hash counts once, however many snapshots hold it: filter for one snapshot to see only that.
+    by
+        What is laid over what: each two stacks, or snapshots, platforms, os, targets, compilers (`compiler`,
+        `compiler_name`). A spec has one target: two of them share packages, and no hash.
+    root
+        Keep `root`, the union of the stacks, where `by` is stack.
+
+    Returns
+    -------
+    One row per pair, also of those that share nothing, with the columns
+
+    - `<by>`, `other_<by>`: the pair
+    - `hashes`, `other_hashes`, `common_hashes` (Int64): distinct hashes of the one, the other, and both
+    - `jaccard_hashes` (Float64, from 0 to 1): common hashes over the hashes of either, the Jaccard index
+      (Jaccard 1901, https://en.wikipedia.org/wiki/Jaccard_index)
+    - `packages`, `other_packages`, `common_packages`, `jaccard_packages`: the same of packages
+
+    sorted by the pair, in each of which the first is that which comes first; null (no compiler, no stack) last.
+
+    Raises
+    ------
+    ArgumentError
+        If `by` is not one of these, or the frame lacks a column.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> shared = cs.overlap(demo.specs, by="platform")
+    >>> shared.select("platform", "other_platform", "common_hashes", "common_packages", "jaccard_packages").rows()
+    [('darwin', 'linux', 0, 2, 1.0)]
+    """
+    frame = _checked(specs, by, root)
+    names = _names(frame, by)
+    pairs = list(combinations(range(len(names)), 2))
+    columns: dict[str, Any] = {
+        by: pl.Series([names[one] for one, _ in pairs], dtype=pl.String),
+        f"other_{by}": pl.Series([names[other] for _, other in pairs], dtype=pl.String),
+    }
+    for item, things in (("hash", "hashes"), ("package", "packages")):
+        is_in, counts = _matrix(_sets(frame, by, names, item), len(names))
+        both = is_in.T @ (is_in * counts[:, None])
+        size, other, common = (
+            np.array([both[place] for place in places], dtype=np.int64)
+            for places in ([(a, a) for a, _ in pairs], [(b, b) for _, b in pairs], pairs)
+        )
+        columns |= {things: size, f"other_{things}": other, f"common_{things}": common}
+        # No name is without a hash: nothing is divided by zero.
+        columns[f"jaccard_{things}"] = common / (size + other - common)
+    return pl.DataFrame(columns)
+
+
+def overlap_sets(specs: IntoFrame, *, by: Circle = "stack", root: bool = False) -> pl.DataFrame:
+    """Count what stands in exactly each combination of stacks: the bars of an UpSet plot.
+
+    Parameters
+    ----------
+    specs, by, root
+        As in `overlap`.
+
+    Returns
+    -------
+    One row per combination that has anything, with the columns `combination`, its names separated by `, ` (a missing
+    one is called `none`); `members` (Int64), how many they are; `hashes` and `packages` (Int64), those that stand in
+    all of these and in no other. Every hash is in one row, and every package in one. Sorted by `hashes` and then
+    `packages`, the largest first, and then by `combination`.
+
+    UpSet: Lex et al. 2014, https://doi.org/10.1109/TVCG.2014.2346248.
+
+    Raises
+    ------
+    ArgumentError
+        As `overlap`.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> cs.overlap_sets(demo.specs, by="platform").rows()
+    [('linux', 1, 163, 0), ('darwin', 1, 29, 0), ('darwin, linux', 2, 0, 2)]
+    """
+    frame = _checked(specs, by, root)
+    names = _names(frame, by)
+    hashes, packages = (_sets(frame, by, names, item) for item in ("hash", "package"))
+    none = "none" if "none" not in names else "(none)"
+    rows = [
+        (
+            ", ".join(names[place] or none for place in places),
+            len(places),
+            hashes.get(places, 0),
+            packages.get(places, 0),
+        )
+        for places in hashes.keys() | packages.keys()
+    ]
+    schema = {"combination": pl.String, "members": pl.Int64, "hashes": pl.Int64, "packages": pl.Int64}
+    return pl.DataFrame(rows, schema=schema, orient="row").sort(
+        "hashes", "packages", "combination", descending=[True, True, False]
+    )
+
+
+def _checked(specs: IntoFrame, by: str, root: bool) -> nw.LazyFrame[Any]:
+    one_of(by, CIRCLES, "by")
+    frame = lazy(specs, {by, "hash", "package"})
+    return without_root(frame) if by == "stack" and not root else frame
+
+
+def _names(frame: nw.LazyFrame[Any], by: str) -> list[str | None]:
+    return ordered(collected(frame.select(by).unique()), by)[by].to_list()
+
+
+def _sets(frame: nw.LazyFrame[Any], by: str, names: list[str | None], item: str) -> dict[tuple[int, ...], int]:
+    """Count hashes or packages by the places in `names` of those that have them, and no others."""
+    if not names:
+        return {}
+    parts = [names[start : start + _BITS] for start in range(0, len(names), _BITS)]
+    masks = [f"mask_{number}" for number in range(len(parts))]
+    # Each name is a bit: the sum of those of a hash says where it stands, in a number that any engine can group by.
+    bits = (_bit(by, part).alias(mask) for mask, part in zip(masks, parts, strict=True))
+    marked = frame.select(by, item).unique().select(item, *bits)
+    found = collected(marked.group_by(item).agg(nw.col(*masks).sum()).group_by(*masks).agg(value=nw.len()))
+    return {tuple(_places(row[:-1])): row[-1] for row in found.select(*masks, "value").iter_rows()}
+
+
+def _bit(by: str, names: list[str | None]) -> nw.Expr:
+    places = {name: 1 << place for place, name in enumerate(names)}
+    missing = places.pop(None, 0)
+    bit = nw.lit(0, nw.Int64)
+    if places:
+        bit = nw.col(by).replace_strict(list(places), list(places.values()), default=0, return_dtype=nw.Int64)
+    return nw.when(nw.col(by).is_null()).then(nw.lit(missing, nw.Int64)).otherwise(bit)
+
+
+def _places(masks: tuple[int, ...]) -> Iterator[int]:
+    for number, mask in enumerate(masks):
+        yield from (number * _BITS + place for place in range(_BITS) if mask >> place & 1)
+
+
+def _matrix(sets: dict[tuple[int, ...], int], width: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return a row for each set, with a one in the place of each name, and how much is in each set."""
+    is_in = np.zeros((len(sets), width), dtype=np.int64)
+    for row, places in enumerate(sets):
+        is_in[row, list(places)] = 1
+    return is_in, np.array(list(sets.values()), dtype=np.int64)

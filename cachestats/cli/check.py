@@ -1,0 +1,89 @@
+"""The verb `check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cachestats.cli.output import emit, talk
+from cachestats.cli.parameters import Share, by_option, dataset_argument, output_options, root_option, where_option
+from cachestats.cli.question import sides
+from cachestats.errors import ArgumentError, CheckError
+from cachestats.naming import snapshot_order
+
+
+@click.command()
+@dataset_argument
+@click.option(
+    "--max-drop",
+    type=Share(),
+    default="5%",
+    show_default=True,
+    help="Share of its packages that a stack may lose from one snapshot to the next.",
+)
+@click.option(
+    "--snapshot",
+    metavar="NAME",
+    help="Snapshot to check.  [default: the newest that has one before it, weekly ones first]",
+)
+@by_option("platform, os, target, compiler, compiler_name, stack", default="stack")
+@where_option
+@root_option
+@output_options
+def check(
+    dataset: Any,
+    max_drop: float,
+    snapshot: str | None,
+    by: Any,
+    form: str,
+    out: Path | None,
+    **question: Any,
+) -> None:
+    """Fail if a stack lost packages from one snapshot to the next.
+
+    The newest weekly snapshot is compared with the weekly one before, or a release with the next lower version; what
+    fell is printed. The exit code is 1 if a stack lost more than --max-drop of the packages that it had, whatever came
+    instead, and 0 if none did, or if there is no snapshot before, which is said.
+    """
+    import polars as pl
+
+    from cachestats.analysis.drops import drops
+    from cachestats.analysis.history import snapshots_before
+
+    before = snapshots_before(dataset.manifest["snapshots"])
+    if snapshot is None:
+        snapshot = max(before, key=snapshot_order, default=None)
+        if snapshot is None:
+            talk("nothing to compare: there are no two weekly snapshots, nor two releases")
+            return
+    elif snapshot not in before:
+        raise ArgumentError(
+            f"expected a snapshot that has one before it, found {snapshot!r}",
+            hint=f"there is {', '.join(sorted(before, key=snapshot_order)[-3:]) or 'none'}; "
+            "`cachestats compare` takes any two",
+        )
+    old, new = sides(dataset, before[snapshot], dataset, snapshot, **question)
+    found = drops(old.specs, new.specs, by=by, root=old.root)
+    whole = drops(old.specs, new.specs, by=None)
+    if whole.is_empty():
+        raise ArgumentError(
+            f"expected specs to compare with, found none in {old.words}",
+            hint="; ".join(old.hints()) or "leave out --where",
+        )
+    fell = found.filter(pl.col("lost") > 0)
+    short = {"old_packages": "old", "new_packages": "new"} if form in {"table", "markdown"} else {}
+    emit(fell.rename(short), form, out, percent=True)
+    had, _, lost, drop = whole.row(0)
+    talk(f"{old.words} to {new.names}: {lost:,} of {had:,} packages lost, {drop:.1%}")
+    failed = found.filter(pl.col("drop") > max_drop)
+    if not failed.is_empty():
+        drop_of = (
+            ", ".join(f"{row[by] or 'none'} {row['drop']:.1%}" for row in failed.to_dicts()) if by else f"{drop:.1%}"
+        )
+        raise CheckError(
+            f"expected no {by or 'snapshot'} to lose more than {max_drop:.1%} of its packages, found {drop_of}",
+            hint=f"see which with: cachestats compare {dataset.path} {before[snapshot]} {snapshot} --list packages "
+            "--change removed",
+        )

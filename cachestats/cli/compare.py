@@ -1,0 +1,112 @@
+"""The verb `compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cachestats.cli.output import emit, talk
+from cachestats.cli.parameters import by_option, dataset_argument, output_options, root_option, where_option
+from cachestats.cli.question import Question, sides
+from cachestats.errors import ArgumentError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+CHANGES = ("removed", "added", "representation", "updated", "rebuilt", "unchanged")
+
+
+@click.command()
+@dataset_argument
+@click.argument("old")
+@click.argument("new")
+@click.option(
+    "--with", "other", type=click.Path(path_type=Path), metavar="DATASET", help="Take NEW from this dataset instead."
+)
+@by_option("platform, os, target, compiler, compiler_name, stack", default="stack")
+@click.option(
+    "--list",
+    "listed",
+    type=click.Choice(("packages", "specs")),
+    help="List the packages and what became of them, or the specs behind that, instead of counting.",
+)
+@click.option(
+    "--change",
+    "changes",
+    type=click.Choice(CHANGES),
+    multiple=True,
+    help="List only this; may be repeated.  [default: all but unchanged]",
+)
+@where_option
+@root_option
+@output_options
+def compare(
+    dataset: Any,
+    old: str,
+    new: str,
+    other: Path | None,
+    by: str | None,
+    listed: str | None,
+    changes: tuple[str, ...],
+    form: str,
+    out: Path | None,
+    **question: Any,
+) -> None:
+    """Say what changed between two snapshots, OLD and NEW, package by package and stack by stack.
+
+    A package is removed or added; updated, if the set of its versions changed; rebuilt, if only its hashes did; or
+    unchanged. What only changed its representation is named so: compiler-wrapper, runtimes and compilers, which
+    Spack began to put into the cache as packages.
+    """
+    import polars as pl
+
+    from cachestats.analysis.compare import compare as compare_packages
+    from cachestats.analysis.compare import compare_counts, compare_specs
+    from cachestats.dataset import open_dataset
+
+    if changes and not listed:
+        raise ArgumentError("expected --change with --list, found it alone", hint="add --list packages")
+    asked = sides(dataset, old, open_dataset(other) if other else dataset, new, **question)
+    frames = [side.specs for side in asked]
+    options: dict[str, Any] = {"by": by, "root": asked[0].root}
+    wanted: Any = changes or CHANGES[:-1]
+    key = [by] if by else []
+    if listed is None:
+        rows = compare_counts(*frames, **options)
+        rows = rows.sort("removed", "added", "updated", descending=True, maintain_order=True)
+        packages = (pl.col(f"{side}_packages").alias(side) for side in ("old", "new"))
+        # What fits a terminal; the rest of it is said below.
+        for_eyes = rows.select(*key, *packages, "removed", "added", "updated", "rebuilt")
+    elif listed == "packages":
+        rows = _by_change(compare_packages(*frames, **options).filter(pl.col("change").is_in(list(wanted))))
+        for_eyes = rows.select("change", *key, "package", "old_versions", "new_versions")
+    else:
+        rows = _by_change(compare_specs(*frames, changes=wanted, **options))
+        columns = dict.fromkeys(("change", *key, "package", "side", "version", "os", "target"))
+        for_eyes = rows.select(*columns, pl.col("hash").str.head(7))
+    emit(for_eyes if form in {"table", "markdown"} else rows, form, out)
+    _sum_up(compare_packages(*frames), asked)
+
+
+def _by_change(rows: pl.DataFrame) -> pl.DataFrame:
+    import polars as pl
+
+    return rows.sort(pl.col("change").cast(pl.Enum(CHANGES)), maintain_order=True)
+
+
+def _sum_up(packages: pl.DataFrame, asked: tuple[Question, Question]) -> None:
+    by_change = dict.fromkeys(CHANGES, 0) | dict(packages["change"].value_counts().iter_rows())
+    before = packages.height - packages.filter(old_specs=0).height
+    share = f", {by_change['removed'] / before:.1%}" if before else ""
+    rest = ", ".join(f"{by_change[change]:,} {change}" for change in ("added", "updated", "rebuilt", "unchanged"))
+    filters = f", {asked[0].filters}" if asked[0].filters else ""
+    words = f"{asked[0].names} to {asked[1].names}{filters}"
+    talk(f"{words}: {by_change['removed']:,} of {before:,} packages removed{share}; {rest}")
+    represented = packages.filter(change="representation")["package"]
+    if len(represented):
+        talk(f"no change of coverage, since Spack makes packages of them only on one side: {', '.join(represented)}")
+    for side in asked:
+        for hint in side.hints():
+            talk(f"hint: {side.names}: {hint}")

@@ -1,0 +1,76 @@
+"""The verb `duplicates`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cachestats.cli.output import emit, talk
+from cachestats.cli.parameters import dataset_argument, output_options, snapshot_option, where_option
+from cachestats.cli.question import Question, knowing_dependencies
+from cachestats.errors import ArgumentError
+from cachestats.naming import counted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@click.command()
+@dataset_argument
+@click.option(
+    "--by",
+    type=click.Choice(("spec", "package", "cause")),
+    default="spec",
+    show_default=True,
+    help="A row for each group of equal specs, for each package, or for each package that makes hashes differ.",
+)
+@snapshot_option
+@where_option
+@output_options
+def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: Any) -> None:
+    """Show what is built twice: specs that look alike and have more than one hash.
+
+    They are equal in package, version, platform, os, target, compiler and variants. Where dependencies are known, which
+    pages do not tell, the column `causes` says which packages make the hashes differ: a dependency that is built twice
+    itself is followed down to what makes it so. The formats for machines have more columns: `variants`, and in
+    `differs` the direct dependencies that differ.
+    """
+    import polars as pl
+
+    from cachestats.analysis.duplicates import duplicates as find
+
+    asked = Question(dataset, **question)
+    known = knowing_dependencies(dataset, asked.chosen)
+    if by == "cause" and not known:
+        raise ArgumentError(
+            f"expected dependencies to tell causes, found none in {', '.join(asked.chosen)}: pages do not tell them",
+            hint="build the dataset from the indices of the build cache",
+        )
+    dependencies = dataset.dependencies if known else None
+    answer = find(asked.specs, dependencies=dependencies, among=asked.in_snapshots, by=by)
+    emit(_for_eyes(answer) if form in {"table", "markdown"} else answer, form, out)
+    groups = answer if by == "spec" else find(asked.specs)
+    total = asked.specs.select("snapshot", "hash").unique().select(pl.len()).collect().item()
+    share = f", {groups['excess'].sum() / total:.1%}" if total else ""
+    packages = counted(groups["package"].n_unique(), "package")
+    talk(
+        f"{asked.words}: {groups['excess'].sum():,} of {counted(total, 'spec')} in excess{share}; "
+        f"{counted(groups.height, 'group')} of {packages}"
+    )
+    if unknown := [name for name in asked.chosen if name not in known]:
+        talk(f"why hashes differ is not known of {', '.join(unknown)}: pages do not tell dependencies, indices do")
+    for hint in asked.hints():
+        talk(f"hint: {hint}")
+
+
+def _for_eyes(answer: pl.DataFrame) -> pl.DataFrame:
+    """Leave out what makes a table too wide: the longest texts, and what is unknown or the same in all rows."""
+    import polars as pl
+
+    left_out = {"platform", "variants", "differs"}
+    left_out |= {name for name in ("excess_bytes", "causes") if name in answer.columns and answer[name].is_null().all()}
+    left_out |= {name for name in ("snapshot",) if name in answer.columns and answer[name].n_unique() < 2}
+    eyes = answer.drop(*left_out, strict=False)
+    return eyes.with_columns(pl.col("^causes$").str.replace_all(",", ", "))

@@ -1,0 +1,95 @@
+"""The verbs `history` and `seen`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cachestats.cli.output import emit, talk
+from cachestats.cli.parameters import (
+    by_option,
+    dataset_argument,
+    output_options,
+    root_option,
+    snapshots_option,
+    where_option,
+)
+from cachestats.cli.question import Question
+from cachestats.naming import counted
+
+_FACETS = "package, version, platform, os, target, compiler, compiler_name, stack"
+
+
+@click.command()
+@dataset_argument
+@by_option(_FACETS, default="none")
+@snapshots_option("all")
+@where_option
+@root_option
+@output_options
+def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any) -> None:
+    """Count packages and specs, snapshot by snapshot, and the specs that were kept, are new and are gone.
+
+    Weekly snapshots are compared with the weekly one before, releases with the next lower version, of those looked at.
+    `develop` has none before it.
+    """
+    from cachestats.analysis.history import history as series
+
+    asked = Question(dataset, everything=True, **question)
+    rows = series(asked.specs, by=by, snapshots=asked.chosen, root=asked.root)
+    for_eyes = rows.drop("snapshot_date", "previous", *([] if by else ["share"]))
+    emit(for_eyes if form in {"table", "markdown"} else rows, form, out, percent=True)
+    if rows.is_empty():
+        _nothing(asked)
+        return
+    compared = rows.drop_nulls("previous")
+    specs, kept = int(compared["specs"].sum()), int(compared["kept"].sum())
+    found = f"{kept:,} of {counted(specs, 'spec')} were in the snapshot before, {kept / specs:.1%}" if specs else ""
+    talk(f"{asked.words}: {found or 'no specs that have a snapshot before'}")
+
+
+@click.command()
+@dataset_argument
+@click.option(
+    "--by",
+    default="package,version,target",
+    show_default=True,
+    metavar="AXIS,...",
+    callback=lambda ctx, param, value: value.split(","),
+    help=f"What to look for: each combination of these, out of {_FACETS}.",
+)
+@snapshots_option("all")
+@where_option
+@root_option
+@output_options
+def seen(dataset: Any, by: Any, form: str, out: Path | None, **question: Any) -> None:
+    """Say in which snapshot each package, version and target was seen first and last, and how often it was missed.
+
+    Weekly snapshots, releases and develop are told apart: releases have no date in the data.
+    """
+    import polars as pl
+
+    from cachestats.analysis.history import seen as first_and_last
+
+    asked = Question(dataset, everything=True, **question)
+    rows = first_and_last(asked.specs, by=by, snapshots=asked.chosen, root=asked.root)
+    ends = (
+        pl.coalesce(pl.col(f"{end}_date").dt.to_string(), f"{end}_seen").alias(f"{end}_seen")
+        for end in ("first", "last")
+    )
+    for_eyes = rows.select(*by, "snapshots", "missed", *ends)
+    emit(for_eyes if form in {"table", "markdown"} else rows, form, out)
+    if rows.is_empty():
+        _nothing(asked)
+        return
+    current = int(rows["is_current"].sum())
+    found = f"{current:,} of {counted(rows.height, 'row')}"
+    talk(f"{asked.words}: {found} in the newest snapshot of its kind, {current / rows.height:.1%}")
+
+
+def _nothing(asked: Question) -> None:
+    talk(f"no specs in {asked.words}")
+    for hint in asked.hints():
+        talk(f"hint: {hint}")

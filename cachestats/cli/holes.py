@@ -1,0 +1,69 @@
+"""The verb `holes`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cachestats.cli.output import emit, talk
+from cachestats.cli.parameters import dataset_argument, output_options, snapshot_option
+from cachestats.cli.question import Question, knowing_dependencies, matching
+from cachestats.errors import ArgumentError, CheckError
+from cachestats.naming import counted
+
+
+@click.command()
+@dataset_argument
+@click.option(
+    "--by",
+    type=click.Choice(("spec", "missing")),
+    default="spec",
+    show_default=True,
+    help="A row for each broken spec, or for each spec that is missing.",
+)
+@click.option("--fail", is_flag=True, help="Exit with 1 if any spec is broken.")
+@click.option("--fail-over", type=click.IntRange(0), metavar="N", help="Exit with 1 if more than N specs are broken.")
+@snapshot_option
+@output_options
+def holes(
+    dataset: Any, by: Any, fail: bool, fail_over: int | None, form: str, out: Path | None, snapshot: tuple[str, ...]
+) -> None:
+    """Show what is broken: cached specs that need what is not in the cache.
+
+    Needed is what a spec links against or runs, and what that needs in turn, externals aside. A spec that is broken
+    cannot be installed from the cache alone: something below it has to be built first. Only datasets made from indices
+    know dependencies; of snapshots that were read from pages nothing can be said.
+
+    The exit code is 0, with --fail and --fail-over also 1.
+    """
+    import polars as pl
+
+    from cachestats.analysis.holes import holes as find
+
+    if fail and fail_over is not None:
+        raise ArgumentError("expected --fail or --fail-over, found both", hint="--fail is the same as --fail-over 0")
+    asked = Question(dataset, snapshot=snapshot, where=())
+    known = knowing_dependencies(dataset, asked.chosen) or asked.chosen  # of none of them is an error
+    specs = matching(asked.specs, "snapshot", known)
+    answer = find(specs, dataset.dependencies, by=by)
+    other = answer if answer.is_empty() else find(specs, dataset.dependencies, by="missing" if by == "spec" else "spec")
+    broken, missing = (answer, other) if by == "spec" else (other, answer)
+    if form in {"table", "markdown"}:
+        same = ["snapshot"] if len(known) == 1 else []
+        emit(answer.drop(*same, "missing_package", "missing_hash", strict=False), form, out)
+    else:
+        emit(answer, form, out)
+    total = specs.select("snapshot", "hash").unique().select(pl.len()).collect().item()
+    share = f", {broken.height / total:.1%}" if total else ""
+    where = Question(dataset, snapshot=tuple(known), where=()).words
+    talk(f"{where}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
+    if unknown := [name for name in asked.chosen if name not in known]:
+        talk(f"nothing can be said of {', '.join(unknown)}: pages do not tell dependencies, indices do")
+    allowed = 0 if fail else fail_over
+    if allowed is not None and broken.height > allowed:
+        raise CheckError(
+            f"expected at most {counted(allowed, 'broken spec')}, found {broken.height:,}",
+            hint="see what is missing with --by missing",
+        )

@@ -1,0 +1,91 @@
+"""The verb `match`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cachestats.cli.output import emit, talk
+from cachestats.cli.parameters import dataset_argument, output_options, root_option, snapshot_option, where_option
+from cachestats.cli.question import Question
+from cachestats.errors import ArgumentError
+from cachestats.naming import counted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_EYES = ("build_step", "package", "version", "compiler", "os", "target", "is_root", "status", "differs")
+
+
+@click.command()
+@dataset_argument
+@click.argument("lockfile", type=click.Path(path_type=Path))
+@click.option("--best", is_flag=True, help="Rank the snapshots by how much of the environment they have.")
+@click.option(
+    "--by",
+    type=click.Choice(("snapshot", "stack")),
+    help="What --best ranks: snapshots or stacks.  [default: snapshot]",
+)
+@snapshot_option
+@where_option
+@root_option
+@output_options
+def match(
+    dataset: Any, lockfile: Path, best: bool, by: Any, form: str, out: Path | None, root: bool, **question: Any
+) -> None:
+    """Say what of an environment is in the cache, why the rest is not, and what is left to build.
+
+    LOCKFILE is the environment's spack.lock. Each of its specs is a hit, which is cached by its hash; near, if the
+    cache has its package: then `differs` says in what the closest one differs; or a miss. What is left to build stands
+    first, in the order in which it can be built. As a table or as Markdown hits are left out; the formats for machines
+    have them, and the closest spec.
+    """
+    from cachestats.analysis.match import hit_rates
+    from cachestats.analysis.match import match as compare
+    from cachestats.lockfile import read_lockfile, read_lockfile_dependencies
+
+    if (by or root) and not best:
+        given = "--by" if by else "--root"
+        raise ArgumentError(f"expected {given} with --best, found it alone", hint="add --best")
+    environment = read_lockfile(lockfile)
+    asked = Question(dataset, everything=best, root=root, **question)
+    if best:
+        rates = hit_rates(environment, asked.specs, by=by or "snapshot", root=asked.root)
+        emit(rates, form, out, percent=True)
+        words = counted(rates.height, by or "snapshot")
+        if not rates.is_empty():
+            top = rates.row(0, named=True)
+            name = " ".join(filter(None, (top["snapshot"], top.get("stack"))))
+            words = f"best of {words}: {name}, {_words(top)}"
+        talk(words)
+    else:
+        matches = compare(environment, asked.specs, dependencies=read_lockfile_dependencies(lockfile))
+        emit(_for_eyes(matches) if form in {"table", "markdown"} else matches, form, out)
+        hits, roots = matches["status"] == "hit", matches["is_root"]
+        counts = {"hits": hits.sum(), "specs": matches.height, "root_hits": (hits & roots).sum(), "roots": roots.sum()}
+        steps = matches["build_step"].drop_nulls()
+        in_steps = f" in {counted(max(steps), 'step')}" if len(steps) else ""
+        talk(f"{asked.words}: {_words(counts)}; {len(steps):,} left to build{in_steps}")
+    for hint in asked.hints():
+        talk(f"hint: {hint}")
+
+
+def _words(counts: dict[str, Any]) -> str:
+    """Return hits in proportion, of all specs and of the roots."""
+    parts = (("hits", "specs", "spec"), ("root_hits", "roots", "root"))
+    return "; ".join(
+        f"{counts[hits]:,} of {counted(counts[whole], noun)} hit"
+        + (f", {counts[hits] / counts[whole]:.1%}" if counts[whole] else "")
+        for hits, whole, noun in parts
+    )
+
+
+def _for_eyes(matches: pl.DataFrame) -> pl.DataFrame:
+    """Leave out the hits, the closest specs, and what the whole environment has in common."""
+    import polars as pl
+
+    left = matches.filter(pl.col("status") != "hit").select(_EYES)
+    common = [name for name in ("compiler", "os", "target") if matches[name].n_unique() < 2]
+    return left.drop(common).with_columns(pl.col("differs").str.replace_all(",", ", "))

@@ -1,0 +1,67 @@
+"""The verb `overlap`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cachestats.cli.output import emit, talk
+from cachestats.cli.parameters import dataset_argument, output_options, root_option, snapshots_option, where_option
+from cachestats.cli.question import Question
+from cachestats.naming import counted
+
+
+@click.command()
+@dataset_argument
+@click.option(
+    "--by",
+    default="stack",
+    show_default=True,
+    metavar="AXIS",
+    help="What is laid over what: snapshot, platform, os, target, compiler, compiler_name or stack.",
+)
+@click.option(
+    "--sets",
+    is_flag=True,
+    help="Instead of pairs, count what stands in exactly each combination, as an UpSet plot shows it.",
+)
+@snapshots_option("develop if there, else the newest; all where snapshots are laid over each other")
+@where_option
+@root_option
+@output_options
+def overlap(dataset: Any, by: str, sets: bool, form: str, out: Path | None, **question: Any) -> None:
+    """Count the hashes and packages that each two stacks have in common, and what share of both together that is."""
+    import polars as pl
+
+    from cachestats.analysis.overlap import overlap as pairs
+    from cachestats.analysis.overlap import overlap_sets
+
+    asked = Question(dataset, everything=by == "snapshot", **question)
+    options: dict[str, Any] = {"by": by, "root": asked.root}
+    if sets:
+        rows = overlap_sets(asked.specs, **options)
+        for_eyes = rows.select("hashes", "packages", "members", "combination")
+        many, total = int(rows.filter(rows["members"] > 1)["hashes"].sum()), int(rows["hashes"].sum())
+        words = f"{counted(rows.height, 'combination')}; {many:,} of {total:,} hashes in more than one {by}"
+        of = many / total if total else 0.0
+    else:
+        rows = pairs(asked.specs, **options).sort(
+            "common_hashes", "common_packages", descending=True, maintain_order=True
+        )
+        for_eyes = rows.select(
+            pl.col("common_hashes").alias("hashes"),
+            pl.col("jaccard_hashes").alias("of_hashes"),
+            pl.col("common_packages").alias("packages"),
+            pl.col("jaccard_packages").alias("of_packages"),
+            by,
+            f"other_{by}",
+        )
+        some = int((rows["common_hashes"] > 0).sum())
+        words = f"hashes in common in {some:,} of {counted(rows.height, 'pair')}"
+        of = some / rows.height if rows.height else 0.0
+    emit(for_eyes if form in {"table", "markdown"} else rows, form, out, percent=True)
+    talk(f"{asked.words}: {words}, {of:.1%}")
+    for hint in asked.hints():
+        talk(f"hint: {hint}")

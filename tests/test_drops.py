@@ -1,0 +1,125 @@
+"""What fell: the share of the packages of each stack that the next snapshot lacks, and the exit code for it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+from hypothesis import given
+
+import cachestats as cs
+from cachestats.errors import ArgumentError
+from tests.frames import specs_of
+from tests.site import page, spec, write
+from tests.test_cli import run
+
+ORDINARY = "package NOT IN ('compiler-wrapper', 'gcc-runtime', 'llvm')"
+
+
+def in_sql(old: pl.DataFrame, new: pl.DataFrame) -> list[tuple[object, ...]]:
+    """Answer the question with DuckDB, of packages that are no matter of representation."""
+    return duckdb.sql(
+        """
+        SELECT o.stack, count(DISTINCT o.package) AS had,
+            (SELECT count(DISTINCT package) FROM new n WHERE n.stack IS NOT DISTINCT FROM o.stack),
+            count(DISTINCT o.package) FILTER (WHERE NOT EXISTS (
+                FROM new n WHERE n.stack IS NOT DISTINCT FROM o.stack AND n.package = o.package)) AS lost,
+            lost / had AS fell
+        FROM old o WHERE o.stack IS DISTINCT FROM 'root' GROUP BY o.stack ORDER BY fell DESC, o.stack NULLS LAST
+        """
+    ).fetchall()
+
+
+def test_two_snapshots_are_as_in_sql(indexed: cs.Dataset) -> None:
+    old, new = (indexed.specs.filter(snapshot=f"develop-2025-0{day}").collect() for day in ("3-09", "5-25"))
+    found = cs.drops(old, new)
+    assert found.columns == ["stack", "old_packages", "new_packages", "lost", "drop"]
+    # Nothing is lost by representation here: the new side is that of Spack 1.0.
+    assert found.rows() == in_sql(old, new)
+
+
+@given(specs_of(["old", "new"]))
+def test_any_two_sides_are_as_in_sql(specs: pl.DataFrame) -> None:
+    ordinary = duckdb.sql(f"FROM specs WHERE {ORDINARY}").pl()
+    old, new = (ordinary.filter(snapshot=name) for name in ("old", "new"))
+    assert cs.drops(old, new).rows() == in_sql(old, new)
+    assert cs.drops(old, old)["lost"].sum() == 0
+
+
+def test_what_came_does_not_make_up_and_representation_is_no_loss() -> None:
+    old = pl.DataFrame({"package": ["a", "b", "gcc-runtime", "compiler-wrapper", "gcc"]})
+    new = pl.DataFrame({"package": ["a", "c", "d"]})
+    old, new = (side.with_columns(version=pl.lit("1"), hash="package", stack=pl.lit("e4s")) for side in (old, new))
+    assert cs.drops(old, new).rows() == [("e4s", 5, 3, 1, 0.2)]
+    assert cs.drops(old, new, by=None).rows() == [(5, 3, 1, 0.2)]
+    assert cs.drops(old.clear(), new, by=None).is_empty()
+    with pytest.raises(ArgumentError, match="as by, found 'package'"):
+        cs.drops(old, new, by="package")
+
+
+def test_the_verb_fails_where_a_stack_fell(indexed: cs.Dataset) -> None:
+    done = run("check", indexed.path, code=1)
+    rows = [line.split() for line in done.stdout.decode().splitlines()]
+    assert rows[0] == ["stack", "old", "new", "lost", "drop"]
+    assert rows[2:] == [
+        ["ml-darwin-aarch64-mps", "260", "0", "260", "100.0%"],
+        ["e4s", "554", "468", "90", "16.2%"],
+        ["ml-linux-x86_64-cpu", "304", "301", "10", "3.3%"],
+        ["radiuss", "229", "227", "3", "1.3%"],
+    ]
+    assert done.stderr.decode().splitlines() == [
+        "develop-2025-03-09 to develop-2025-05-25: 83 of 713 packages lost, 11.6%",
+        "error: expected no stack to lose more than 5.0% of its packages, "
+        "found ml-darwin-aarch64-mps 100.0%, e4s 16.2%",
+        f"hint: see which with: cachestats compare {indexed.path} develop-2025-03-09 develop-2025-05-25 "
+        "--list packages --change removed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (("--where", "stack=e4s", "--max-drop", "16%"), 1),
+        (("--where", "stack=e4s", "--max-drop", "17%"), 0),
+        (("--by", "none", "--max-drop", "12%"), 0),
+        (("--by", "none", "--max-drop", "11%"), 1),
+        (("--max-drop", "100%"), 0),
+        (("--snapshot", "develop-2024-04-14", "--where", "stack=radiuss", "--max-drop", "0"), 0),
+        (("--snapshot", "develop-2024-03-17"), 2),
+        (("--snapshot", "all"), 2),
+        (("--where", "stack=e5s"), 2),
+        (("--where", "snapshot=develop-2024-04-14"), 2),
+        (("--by", "package"), 2),
+        (("--max-drop", "5"), 2),
+    ],
+)
+def test_the_exit_code_says_what_happened(options: tuple[str, ...], code: int, indexed: cs.Dataset) -> None:
+    run("check", indexed.path, *options, code=code)
+
+
+def test_a_drop_of_just_what_is_allowed_passes(tmp_path: Path) -> None:
+    pages = {
+        (snapshot, f"p{number}"): page(f"p{number}", snapshot, [spec(f"{number:032}")])
+        for snapshot, count in (("develop-2025-03-09", 20), ("develop-2025-03-16", 19))
+        for number in range(count)
+    }
+    cs.build_dataset(write(tmp_path / "site", pages), out=tmp_path / "dataset")
+    run("check", tmp_path / "dataset", "--max-drop", "5%")
+    run("check", tmp_path / "dataset", "--max-drop", "4.99%", code=1)
+
+
+def test_machines_get_the_tidy_table(indexed: cs.Dataset) -> None:
+    done = run("check", indexed.path, "--max-drop", "1", "--format", "csv").stdout.decode()
+    header, *rows = csv.reader(io.StringIO(done))
+    assert header == ["stack", "old_packages", "new_packages", "lost", "drop"]
+    assert rows[0] == ["ml-darwin-aarch64-mps", "260", "0", "260", "1.0"]
+
+
+def test_nothing_to_compare_is_said_and_is_no_failure(demo: cs.Dataset) -> None:
+    done = run("check", demo.path)
+    assert done.stdout == b""
+    assert done.stderr == b"nothing to compare: there are no two weekly snapshots, nor two releases\n"

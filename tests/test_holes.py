@@ -1,0 +1,227 @@
+"""What is broken, against a recursive query in plain SQL, on caches that were damaged on purpose."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cachestats as cs
+from cachestats.analysis.holes import BYS
+from cachestats.errors import ArgumentError
+from cachestats.schema import DEPENDENCIES, SPECS
+from conftest import CORPUS
+from tests.graphs import caches
+from tests.test_cli import run
+
+Cache = tuple[pl.DataFrame, pl.DataFrame]
+
+REACHED = """
+    WITH RECURSIVE cached AS (SELECT DISTINCT snapshot, hash FROM specs),
+    needs AS (
+        SELECT DISTINCT snapshot, hash, dependency_hash FROM edges SEMI JOIN cached USING (snapshot, hash)
+        WHERE (is_link OR is_run) AND is_external IS NOT TRUE
+    ),
+    reached(snapshot, hash, missing, distance) AS (
+        SELECT snapshot, hash, dependency_hash, 1 FROM needs
+        WHERE (snapshot, dependency_hash) NOT IN (SELECT (snapshot, hash) FROM cached)
+        UNION
+        SELECT needs.snapshot, needs.hash, missing, distance + 1
+        FROM reached JOIN needs ON needs.snapshot = reached.snapshot AND needs.dependency_hash = reached.hash
+    ),
+    pairs AS (SELECT snapshot, hash, missing, min(distance) AS distance FROM reached GROUP BY ALL)
+"""
+BROKEN = f"""{REACHED}
+    SELECT package, version, snapshot, hash, count(DISTINCT missing),
+           min({{'distance': distance, 'missing': missing}}) AS nearest
+    FROM pairs JOIN (SELECT DISTINCT snapshot, hash, package, version FROM specs) USING (snapshot, hash)
+    GROUP BY ALL ORDER BY package, version, snapshot, hash
+"""
+MISSING = f"""{REACHED}
+    SELECT snapshot, missing, count(*) FILTER (distance = 1), count(*) AS breaks
+    FROM pairs GROUP BY ALL ORDER BY breaks DESC, 3 DESC, snapshot
+"""
+
+
+def check(specs: pl.DataFrame, edges: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Compare both answers with SQL, and follow every chain; return the answers."""
+    found, missing = cs.holes(specs, edges), cs.holes(specs, edges, by="missing")
+    assert found.schema["missing"] == missing.schema["direct"] == missing.schema["breaks"] == pl.Int64
+    in_sql = duckdb.sql(BROKEN).fetchall()
+    columns = ("package", "version", "snapshot", "hash", "missing")
+    assert found.select(columns).rows() == [row[:5] for row in in_sql]
+    assert found["missing_hash"].to_list() == [row[5]["missing"] for row in in_sql]
+    assert sorted(missing.select("snapshot", "hash", "direct", "breaks").rows()) == sorted(
+        duckdb.sql(MISSING).fetchall()
+    )
+    assert missing.equals(
+        missing.sort("breaks", "direct", "snapshot", "package", "hash", descending=[True] * 2 + [False] * 3)
+    )
+    links = {
+        (snapshot, hash_[:7], needed[:7])
+        for snapshot, hash_, needed in edges.filter(pl.col("is_link") | pl.col("is_run"))
+        .select("snapshot", "hash", "dependency_hash")
+        .rows()
+    }
+    packages = {
+        (snapshot, hash_[:7]): name for snapshot, hash_, name in specs.select("snapshot", "hash", "package").rows()
+    }
+    for row, expected in zip(found.rows(named=True), in_sql, strict=True):
+        names, hashes = zip(*(part.split("/") for part in row["chain"].split(" > ")), strict=True)
+        assert (hashes[0], hashes[-1]) == (row["hash"][:7], row["missing_hash"][:7])
+        assert len(hashes) - 1 == expected[5]["distance"]
+        assert all((row["snapshot"], *pair) in links for pair in pairwise(hashes))
+        assert list(names) == [*(packages[row["snapshot"], one] for one in hashes[:-1]), row["missing_package"] or ""]
+    return found, missing
+
+
+def test_the_corpus_is_whole_and_what_is_taken_from_it_is_missed(indexed: cs.Dataset) -> None:
+    specs, edges = indexed.specs.collect(), indexed.dependencies.collect()
+    assert cs.holes(specs, edges).shape == (0, 8)
+    assert cs.holes(specs, edges, by="missing").shape == (0, 5)
+    hashes = sorted(set(specs["hash"]))
+    for seed, share in ((1, 0.003), (2, 0.2)):
+        taken = random.Random(seed).sample(hashes, round(len(hashes) * share))
+        found, missing = check(specs.filter(~pl.col("hash").is_in(taken)), edges)
+        assert found.height > 100
+        assert set(missing["hash"]) <= set(taken)
+        assert missing.filter(pl.col("package").is_null()).is_empty()
+
+
+@given(caches())
+def test_any_cache_is_as_in_sql(cache: Cache) -> None:
+    specs, edges = cache
+    known = set(edges["snapshot"])
+    if set(specs["snapshot"]) <= known:
+        check(specs, edges)
+    else:
+        with pytest.raises(ArgumentError, match="the dependencies of every snapshot, found none of"):
+            cs.holes(specs, edges)
+    specs = specs.filter(pl.col("snapshot").is_in(known))
+    check(specs, edges)
+
+
+@given(caches(), st.randoms(use_true_random=False))
+def test_neither_row_order_nor_repeats_matter_and_filling_the_holes_mends_all(
+    cache: Cache, draw: random.Random
+) -> None:
+    specs, edges = (frame.filter(pl.col("snapshot").is_in(cache[1]["snapshot"].implode())) for frame in cache)
+    shuffled = [
+        pl.concat([frame, frame]).sample(fraction=1, shuffle=True, seed=draw.randrange(1 << 30))
+        for frame in (specs, edges)
+    ]
+    for by in BYS:
+        assert cs.holes(*shuffled, by=by).equals(cs.holes(specs, edges, by=by))
+    missing = cs.holes(specs, edges, by="missing").select("snapshot", "hash", package=pl.lit("p"), version=pl.lit("1"))
+    columns = ("snapshot", "hash", "package", "version")
+    mended = pl.concat([specs.select(columns), missing.select(columns)])
+    told = edges.join(missing, on=["snapshot", "hash"], how="anti")  # what a missing spec needs nobody knows
+    assert cs.holes(mended, told).is_empty()
+
+
+def edges_of(*edges: tuple[str, str, str, bool | None]) -> pl.DataFrame:
+    """Return dependencies of one snapshot: hash, dependency, `link`, `run` or `build`, and whether it is external."""
+    rows = [
+        {
+            "snapshot": "develop", "hash": hash_, "dependency_hash": needed, "dependency_package": needed.upper(),
+            **{f"is_{one}": one == kind for one in ("build", "link", "run", "test")}, "is_external": is_external,
+        }
+        for hash_, needed, kind, is_external in edges
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=DEPENDENCIES.polars())
+
+
+def specs_of(hashes: str) -> pl.DataFrame:
+    rows = [{"snapshot": "develop", "hash": hash_, "package": hash_.upper(), "version": "1"} for hash_ in hashes]
+    return pl.DataFrame(rows, schema=SPECS.polars())
+
+
+def test_builds_and_externals_break_nothing() -> None:
+    edges = edges_of(("a", "x", "build", False), ("b", "y", "link", True), ("c", "z", "test", None))
+    assert cs.holes(specs_of("abc"), edges).is_empty()
+    edges = edges_of(
+        ("a", "x", "run", False), ("b", "y", "link", None), ("c", "b", "run", False), ("d", "b", "build", False)
+    )
+    assert cs.holes(specs_of("abcd"), edges).select("hash", "missing_package", "chain").rows() == [
+        ("a", "X", "A/a > X/x"),
+        ("b", "Y", "B/b > Y/y"),
+        ("c", "Y", "C/c > B/b > Y/y"),
+    ]
+
+
+def test_a_wrong_question_says_what_there_is(indexed: cs.Dataset, demo: cs.Dataset) -> None:
+    with pytest.raises(ArgumentError, match="found none of develop-2025-03-09, develop: the site's pages do not tell"):
+        cs.holes(demo.specs, demo.dependencies)
+    with pytest.raises(ArgumentError, match="as by, found 'package'"):
+        cs.holes(indexed.specs, indexed.dependencies, by="package")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match=r"keep is_external in the frame: .* table dependencies"):
+        cs.holes(indexed.specs, indexed.dependencies.drop("is_external"))
+    with pytest.raises(ArgumentError, match="of one kind, found polars and duckdb"):
+        cs.holes(indexed.specs, duckdb.from_arrow(demo.dependencies.collect().to_arrow()))
+
+
+def test_frames_of_every_kind_give_equal_answers(
+    indexed: cs.Dataset, kinds: Callable[[pl.DataFrame], dict[str, Any]]
+) -> None:
+    question = {"snapshot": "develop-2024-03-17"}
+    some = indexed.specs.filter(pl.col("package") != "openblas", **question).collect()
+    specs, edges = kinds(some), kinds(indexed.dependencies.filter(**question).collect())
+    expected = cs.holes(specs["polars"], edges["polars"])
+    assert expected.height > 10
+    for name in specs:
+        assert cs.holes(specs[name], edges[name]).equals(expected), name
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
+    """Return the dataset of an index from which one binary was taken."""
+    folder = tmp_path_factory.mktemp("damaged")
+    index = json.loads((CORPUS / "mirrors" / "develop-2024-03-17" / "build_cache" / "index.json").read_text())
+    for record in index["database"]["installs"].values():
+        if record["spec"]["name"] == "openblas":
+            record["in_buildcache"] = False
+    (folder / "index.json").write_text(json.dumps(index))
+    options = {"snapshots": ["develop-2024-03-17"], "stacks": ["root"]}
+    return cs.build_dataset(folder / "index.json", out=folder / "dataset", **options)
+
+
+def test_the_verb_shows_what_is_broken_and_fails_if_asked_to(damaged: cs.Dataset, indexed: cs.Dataset) -> None:
+    expected = cs.holes(damaged.specs, damaged.dependencies)
+    done = run("holes", damaged.path, "--format", "json")
+    assert json.loads(done.stdout) == expected.to_dicts()
+    talk = done.stderr.decode()
+    assert talk == f"develop-2024-03-17: {expected.height} of 828 specs broken, 11.0%; 2 missing\n"
+    table = run("holes", damaged.path).stdout.decode().splitlines()
+    assert table[0].split() == ["package", "version", "hash", "missing", "chain"]
+    assert len(table) == expected.height + 2
+    missing = run("holes", damaged.path, "--by", "missing", "--format", "json").stdout
+    assert json.loads(missing) == cs.holes(damaged.specs, damaged.dependencies, by="missing").to_dicts()
+    run("holes", damaged.path, "--fail-over", expected.height)
+    failed = run("holes", damaged.path, "--fail-over", expected.height - 1, code=1)
+    assert (
+        f"error: expected at most {expected.height - 1} broken specs, found {expected.height}" in failed.stderr.decode()
+    )
+    assert json.loads(run("holes", damaged.path, "--fail", "--format", "json", code=1).stdout) == expected.to_dicts()
+    run("holes", damaged.path, "--fail", "--fail-over", 1, code=2)
+    whole = run("holes", indexed.path, "--snapshot", "all", "--fail")
+    assert whole.stderr.decode() == "5 snapshots: 0 of 8,216 specs broken, 0.0%; 0 missing\n"
+
+
+def test_the_verb_says_of_which_snapshots_nothing_can_be_said(demo: cs.Dataset, tmp_path: Path) -> None:
+    assert b"found none of develop: the site's pages do not tell them" in run("holes", demo.path, code=2).stderr
+    pages, mirror = CORPUS / "site" / "_cache" / "develop-2024-04-14", CORPUS / "mirrors" / "develop-2024-03-17"
+    cs.build_dataset(pages, mirror, out=tmp_path / "both")
+    done = run("holes", tmp_path / "both", "--snapshot", "all")
+    assert done.stderr.decode().splitlines() == [
+        "develop-2024-03-17: 0 of 830 specs broken, 0.0%; 0 missing",
+        "nothing can be said of develop-2024-04-14: pages do not tell dependencies, indices do",
+    ]

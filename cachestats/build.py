@@ -288,10 +288,14 @@ class Build:
             logger.warning("%s: left as it was, since not all of it could be read", name)
         return reading
 
+    def new_documents(self) -> list[Document]:
+        """Return what was read, but for snapshots that are left as they were."""
+        incomplete = self.reading.incomplete
+        return [document for document in self.reading.documents.values() if document.snapshot not in incomplete]
+
     def publishable(self) -> list[Document]:
         """Return what was read of snapshots that can be published."""
-        unknown = {None, *self.reading.incomplete}
-        return [document for document in self.reading.documents.values() if document.snapshot not in unknown]
+        return [document for document in self.new_documents() if document.snapshot is not None]
 
     def put_together(self, names: Iterable[str]) -> set[str]:
         """Make and stage the tables of some snapshots; return those of which everything has to be read for that."""
@@ -420,12 +424,8 @@ class Build:
 
     def _all_documents(self) -> pa.Table:
         """Return the table `documents` as it is now."""
-        copies, incomplete = self._copies(), self.reading.incomplete
-        new = [
-            document._replace(is_copy=document.origin in copies)
-            for document in self.reading.documents.values()
-            if document.snapshot not in incomplete
-        ]
+        copies = self._copies()
+        new = [document._replace(is_copy=document.origin in copies) for document in self.new_documents()]
         kept = self.documents.table.filter(pa.array(~self.left_out))
         if stamps := self.reading.stamped:
             pairs = zip(kept.column("origin").to_pylist(), kept.column("stamp").to_pylist(), strict=True)
@@ -459,7 +459,7 @@ def named(given: Iterable[Given], writer: Writer) -> list[Given]:
 def location_of(address: str, dataset: Path) -> str:
     """Return where a source is: an address without secrets, or a path from the dataset, so that both can be moved."""
     if is_address(address):
-        return plain_address(address)
+        return plain_address(address).rstrip("/")
     if "\0" in address:
         raise SourceError("expected a path, found one with a null in it", hint="check the path")
     return printable(os.path.relpath(Path(address).resolve(), dataset.resolve()))

@@ -184,7 +184,7 @@ class _Update(Build):
         return bool(
             self.snapshots
             or self.left_out.any()
-            or self.reading.documents.keys() - self._of_incomplete()
+            or self.new_documents()
             or self.reading.stamped
             or (self.gone() != super().gone()).any()
             or sources[0] != sources[1]
@@ -230,10 +230,6 @@ class _Update(Build):
                 }
             )
         return rows
-
-    def _of_incomplete(self) -> set[str]:
-        incomplete = self.reading.incomplete
-        return {origin for origin, document in self.reading.documents.items() if document.snapshot in incomplete}
 
     def _to_read_again(self, sizes: bool) -> frozenset[str]:
         """Return the origins of what has to be read although it did not change."""
@@ -335,6 +331,7 @@ class _Update(Build):
             reading.documents |= {one.origin: one for one in found.read}
             reading.seen -= origins
             reading.pieces[name] = whole.pieces[name]
+            reading.mirrors[name] = whole.mirrors.get(name, {})
             reading.rejections = [row for row in reading.rejections if row.origin not in origins]
             reading.rejections += [row for row in whole.rejections if row.origin in origins]
         done = names & self.snapshots.keys()

@@ -676,3 +676,17 @@ def test_each_source_keeps_its_own_options(tmp_path: Path, http_server: Serve) -
     sources = cs.open_dataset(tmp_path / "dataset").manifest["sources"]
     kept = {source["kind"]: (source["allow_hosts"], source["sizes"]) for source in sources.values()}
     assert kept == {"catalogue": (["localhost"], False), "folder": ([], True)}
+
+
+def test_a_catalogue_that_appears_does_not_make_another_source_of_an_address(
+    tmp_path: Path, http_server: Serve
+) -> None:
+    layout_2(tmp_path / "served/develop", DEFAULT)
+    server = http_server(tmp_path / "served", listings="nginx")
+    cs.build_dataset(f"{server.url}/", out=tmp_path / "dataset")
+    catalogue(tmp_path / "served", {"develop": [entry("root", "develop/build_cache/index.json")]})
+    for source in ([], [server.url]):
+        changes = cs.update_dataset(tmp_path / "dataset", *source)
+        assert changes["files_gone"].sum() == 0
+        assert list(cs.open_dataset(tmp_path / "dataset").manifest["sources"]) == [server.url]
+    assert cs.update_dataset(tmp_path / "dataset").is_empty()

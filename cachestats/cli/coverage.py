@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import dataset_argument, output_options, root_option, snapshots_option, where_option
+from cachestats.cli.parameters import dataset_argument, output_options, question_options, root_option
 from cachestats.cli.question import Question
 from cachestats.errors import ArgumentError
 from cachestats.naming import counted
@@ -20,8 +20,7 @@ def _coverage_options(function: Callable[..., None]) -> Callable[..., None]:
     axes = "snapshot, package, version, platform, os, target, compiler, compiler_name, stack"
     for option in (
         root_option,
-        where_option,
-        snapshots_option("develop if there, else the newest; all where snapshots are an axis"),
+        question_options,
         click.option(
             "--of",
             type=click.Choice(("row", "column", "all")),

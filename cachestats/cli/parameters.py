@@ -92,12 +92,6 @@ def output_options(function: Callable[..., None]) -> Callable[..., None]:
     return chosen
 
 
-snapshot_option = click.option(
-    "--snapshot",
-    multiple=True,
-    metavar="NAME|all",
-    help="Snapshot to look at; may be repeated.  [default: develop if there, else the newest]",
-)
 where_option = click.option(
     "--where",
     type=Where(),
@@ -118,10 +112,13 @@ def snapshots_option(default: str) -> Callable[[Callable[..., None]], Callable[.
     )
 
 
+_NEWEST = "develop if there, else the newest"
+snapshot_option = snapshots_option(_NEWEST)
+
+
 def question_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options that say which specs it is asked about."""
-    default = "develop if there, else the newest; all where snapshots are an axis"
-    return where_option(snapshots_option(default)(function))
+    return where_option(snapshots_option(f"{_NEWEST}; all where snapshots are an axis")(function))
 
 
 def by_option(choices: str, *, default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -44,12 +44,9 @@ class _Variant(NamedTuple):
 class SnapshotTables:
     """One snapshot, ready to be stored; text is dictionary-encoded still, with the dictionaries in a fixed order."""
 
-    snapshot: str
     specs: pa.Table
     variants: pa.Table
     dependencies: pa.Table
-    pages: list[PageInfo]
-    num_specs: int
     rejections: list[Rejection]
     copies: set[str]
     """Origins of pages that are copies of other pages; what was said of their specs was said before."""
@@ -80,9 +77,8 @@ def flatten(pieces: Sequence[Piece]) -> SnapshotTables:
     rejections += [] if joined else _second_pages(records, pages, snapshot)
     packages = pa.array([page.package for page in pages], pa.string()).dictionary_encode()
     specs, variants = _Snapshot(snapshot, packages.take(_chunk(records.column("page"))), records).tables()
-    distinct_pages = [page for page in pages if page.origin not in copies]
     edges = _dependencies(snapshot, pa.concat_tables([piece.dependencies for piece in pieces]).unify_dictionaries())
-    return SnapshotTables(snapshot, specs, variants, edges, distinct_pages, len(records), rejections, copies)
+    return SnapshotTables(specs, variants, edges, rejections, copies)
 
 
 def merge_specs(

@@ -127,7 +127,7 @@ class _Opener:
         folder, name = place.rstrip("/"), name.rstrip("/")
         catalogue = f"{folder}/{FILE_NAME}"
         if storage.exists(catalogue):
-            return CatalogueSource(f"{name}/{FILE_NAME}", storage, catalogue, self.storages, self.choice)
+            return CatalogueSource(name, storage, catalogue, self.storages, self.choice)
         return self._in_catalogue_above(storage, folder) or RemoteSource(name, storage, folder, self.choice, refusal)
 
     def _in_catalogue_above(self, storage: Storage, folder: str) -> Source | None:

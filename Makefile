@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test docs benchmark clean
+.PHONY: demo test docs sample benchmark clean
 
 demo: $(VENV)/ready
 	$(BIN)/cachestats build data/_cache --out out/dataset
@@ -19,6 +19,11 @@ test: $(VENV)/ready
 # What is generated: the data dictionary, the reference of the command line, the notebooks' outputs and the charts.
 docs: $(VENV)/ready
 	$(BIN)/python docs/make.py
+
+# The dataset in data/sample, from the indices of the corpus beside the repository.
+sample: $(VENV)/ready
+	rm -rf data/sample
+	$(BIN)/cachestats build ../shared/corpus/mirrors --out data/sample
 
 benchmark: $(VENV)/ready
 	$(BIN)/python -m pip install -q -c constraints.txt --group benchmarks

@@ -80,29 +80,29 @@ def duplicates(
             raise ArgumentError(
                 "expected dependencies to tell causes, found none", hint="add dependencies=ds.dependencies"
             )
-        return _summed(_groups(_members(lazy(specs, needed))).drop("first"), by)
+        return _summed(_groups(_distinct(lazy(specs, needed))).drop("first"), by)
     edge_columns = ("snapshot", "hash", "dependency_hash", "dependency_package")
     frame, edges = lazy_pair(specs, needed, dependencies, edge_columns)
-    members = _members(frame)
-    all_members = members if among is None else _members(lazy_pair(among, needed, dependencies, edge_columns)[0])
-    return _summed(_explained(_groups(members), members, all_members, edges.select(*edge_columns)), by)
+    distinct = _distinct(frame)
+    members = _members(distinct)
+    among_these = frame if among is None else lazy_pair(among, needed, dependencies, edge_columns)[0]
+    all_members = members if among is None else _members(_distinct(among_these))
+    return _summed(_explained(_groups(distinct), members, all_members, edges.select(*edge_columns)), by)
 
 
-def _members(specs: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    """Return each spec that has an equal, with `first`, the smallest hash among them, by which the group is known."""
-    distinct = specs.group_by(*VISIBLE, "hash").agg(size_bytes=nw.col("size_bytes").max())
-    return distinct.with_columns(hashes=nw.len().over(*VISIBLE), first=nw.col("hash").min().over(*VISIBLE)).filter(
-        nw.col("hashes") > 1
-    )
+def _distinct(specs: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Return each spec once, in however many stacks it stands."""
+    return specs.group_by(*VISIBLE, "hash").agg(size_bytes=nw.col("size_bytes").max())
 
 
-def _groups(members: nw.LazyFrame[Any]) -> pl.DataFrame:
+def _groups(distinct: nw.LazyFrame[Any]) -> pl.DataFrame:
+    """Return the groups of equals, with `first`, the smallest hash of each, by which it is known."""
     size = nw.col("size_bytes")
-    groups = members.group_by(*VISIBLE, "first").agg(
-        hashes=nw.len(), known=size.count(), sum=size.sum(), max=size.max()
+    groups = distinct.group_by(*VISIBLE).agg(
+        hashes=nw.len(), first=nw.col("hash").min(), known=size.count(), sum=size.sum(), max=size.max()
     )
     return (
-        collected(groups)
+        collected(groups.filter(nw.col("hashes") > 1))
         .with_columns(
             excess=pl.col("hashes") - 1,
             excess_bytes=pl.when(pl.col("known") == pl.col("hashes")).then(pl.col("sum") - pl.col("max")),
@@ -110,6 +110,12 @@ def _groups(members: nw.LazyFrame[Any]) -> pl.DataFrame:
         .drop("known", "sum", "max")
         .sort("excess", *VISIBLE, descending=[True, *[False] * len(VISIBLE)], nulls_last=True)
     )
+
+
+def _members(distinct: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Return each spec that has an equal, and of its group the number of hashes and the first."""
+    of_group = distinct.with_columns(hashes=nw.len().over(*VISIBLE), first=nw.col("hash").min().over(*VISIBLE))
+    return of_group.filter(nw.col("hashes") > 1).select("snapshot", "hash", "hashes", "first")
 
 
 def _explained(

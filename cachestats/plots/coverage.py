@@ -2,52 +2,64 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import matplotlib.pyplot as plt
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
-from matplotlib.colors import Colormap, ListedColormap, Normalize, PowerNorm
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.colors import ListedColormap
+from matplotlib.patches import Patch
 
 from cachestats.analysis.coverage import CoverageMatrix
+from cachestats.analysis.usable import CELLS
 from cachestats.errors import ArgumentError
+from cachestats.plots.drawing import FONT, ROW_HEIGHT, new_axes, plural, set_title, short, widest
+from cachestats.plots.heatmap import (
+    EMPTY,
+    Shown,
+    as_table,
+    draw_cells,
+    draw_labels,
+    draw_scale,
+    edges,
+    top,
+    write_numbers,
+)
 
 MAX_ROWS = 60
 MAX_COLUMNS = 15
 
-_CELL_WIDTH, _CELL_HEIGHT = 0.62, 0.25  # inches
-_FONT = 8.0  # points
-_TEXT_WIDTH = 0.62  # width of a digit over the font size, as drawn by DejaVu Sans
-_EMPTY = "#f4f4f4"
+_CELL_WIDTH = 0.62  # inches
+_TEXT_WIDTH = 0.62  # width of a letter over the font size
 
-_UNITS = {"specs": "specs", "packages": "packages with a binary", "share": "share of packages with a binary"}
+_UNITS = {
+    "specs": "specs",
+    "packages": "packages with a binary",
+    "share": "share of packages with a binary",
+    "usable": "what a machine can use",
+}
 
-Values = npt.NDArray[np.float64]
-
-
-class _Shown(NamedTuple):
-    """The part of a matrix that is drawn."""
-
-    values: Values
-    rows: list[str]
-    columns: list[str]
+NATIVE, USABLE, MISSING, NO_DATA = range(4)
+STATES = {  # colour, marks, and words, from dark to light
+    NATIVE: ("#0b3c6f", None, "native: built for this target"),
+    USABLE: ("#5a9fd4", "///", "usable: built for an ancestor of it"),
+    MISSING: ("#f6d5b0", None, "missing"),
+    NO_DATA: (EMPTY, "....", "no data"),
+}
 
 
 def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw a coverage matrix as a heatmap with the numbers in its cells.
+    """Draw a coverage matrix as a heatmap: numbers in its cells, or what a machine can use.
 
-    Darker is more, and an empty cell is blank, in colour as in greyscale. Above 60 rows or 15 columns the ones with
-    the largest sums are shown, in the order of the matrix, and the title says how many are left out.
+    Of numbers darker is more, and an empty cell is blank, in colour as in greyscale. Of states native is the darkest,
+    usable is hatched, missing is light and no data, which is null, is dotted; a legend says so. Above 60 rows or 15
+    columns the ones with the largest sums, or the most native and usable cells, are shown, in the order of the matrix,
+    and the title says how many are left out.
 
     Parameters
     ----------
     matrix
-        What `coverage_matrix` returns: the names of the rows in the first column, numbers in the others. A frame made
-        of it by `filter`, `sort`, ... is drawn as well, but cannot say in its title what it shows.
+        What `coverage_matrix` returns: the names of the rows in the first column; in the others numbers, or with
+        `usable` the states native, usable and missing. A frame made of it by `filter`, `sort`, ... is drawn as well,
+        but cannot say in its title what it shows.
     ax
         Axes to draw on; by default those of a new figure of fitting size.
 
@@ -58,7 +70,7 @@ def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
     Raises
     ------
     ArgumentError
-        If `matrix` is no frame, or has no numbers.
+        If `matrix` is no frame, or has neither numbers nor states.
 
     Examples
     --------
@@ -67,21 +79,28 @@ def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
     >>> print(cs.plot_coverage(matrix).get_title(loc="left"))
     Specs, by package and target
     2 snapshots: develop-2025-03-09 to develop
+    >>> matrix = cs.coverage_matrix(demo.specs, rows="package", columns="target", usable=True)
+    >>> print(cs.plot_coverage(matrix).get_title(loc="left").splitlines()[0])
+    What a machine can use, by package and target
     """
     row_axis, *names = _checked(matrix)
     known = matrix if isinstance(matrix, CoverageMatrix) else CoverageMatrix()
+    has_states = not matrix.schema[names[0]].is_numeric()
     measure = known.measure or ("share" if matrix.schema[names[0]].is_float() else None)
-    shown = _largest(matrix)
+    shown = _largest(matrix, has_states=has_states)
+    title = _title(known, "usable" if has_states else measure, row_axis)
+    title += _left_out(shown, matrix, "usable" if has_states else measure, known.column_axis or "column")
     if ax is None:
-        ax = _new_axes(shown)
-    mesh = _draw_cells(ax, shown, is_share=measure == "share")
-    _draw_labels(ax, shown)
-    _write_numbers(ax, mesh, shown.values, is_share=measure == "share")
-    _draw_scale(ax, mesh, _UNITS.get(measure or "", ""), is_share=measure == "share")
-
-    left_out = _left_out(shown, matrix, measure, known.column_axis or "column")
-    title = [*_title(known, measure, row_axis), *left_out]
-    ax.set_title("\n".join(title), loc="left", fontsize=_FONT + 2, parse_math=False)
+        ax = _new_axes(shown, title, has_states=has_states)
+    if has_states:
+        _draw_states(ax, shown)
+        draw_labels(ax, shown.rows, shown.columns)
+    else:
+        mesh = draw_cells(ax, shown, is_share=measure == "share")
+        draw_labels(ax, shown.rows, shown.columns)
+        write_numbers(ax, mesh, shown.values, is_share=measure == "share")
+        draw_scale(ax, mesh, _UNITS.get(measure or "", ""), is_share=measure == "share")
+    set_title(ax, title)
     return ax
 
 
@@ -89,125 +108,82 @@ def _checked(matrix: pl.DataFrame) -> list[str]:
     """Return the columns of a matrix, if it is one."""
     found = f"{type(matrix).__name__}"
     if isinstance(matrix, pl.DataFrame):
-        numbers = matrix.columns[1:]
-        if matrix.height and numbers and all(matrix.schema[name].is_numeric() for name in numbers):
+        cells = matrix.select(matrix.columns[1:])
+        has_numbers = all(dtype.is_numeric() for dtype in cells.dtypes)
+        if matrix.height and cells.width and (has_numbers or _are_states(cells)):
             return matrix.columns
         found = f"{matrix.height} rows and the columns {', '.join(matrix.columns) or 'none'}"
     raise ArgumentError(
-        f"expected a matrix with at least one row and column of numbers, found {found}",
+        f"expected a matrix with at least one row and column of numbers, or of {', '.join(CELLS)}, found {found}",
         hint="give the result of coverage_matrix; if it is empty, look for other snapshots or drop a filter",
     )
 
 
-def _largest(matrix: pl.DataFrame) -> _Shown:
+def _are_states(cells: pl.DataFrame) -> bool:
+    return all(
+        # A column without any data has no type.
+        dtype in (pl.String, pl.Null) and set(cells[name].drop_nulls()) <= set(CELLS)
+        for name, dtype in cells.schema.items()
+    )
+
+
+def _largest(matrix: pl.DataFrame, *, has_states: bool) -> Shown:
     """Return the part of a matrix that can be drawn: where it is too large, what has the largest sums."""
     names = matrix.columns[1:]
-    rows = matrix[matrix.columns[0]].cast(pl.String).fill_null("none").to_list()
+    rows = matrix[matrix.columns[0]].cast(pl.String).to_list()
+    if has_states:
+        places = pl.exclude(matrix.columns[0]).replace_strict(
+            list(CELLS), [NATIVE, USABLE, MISSING], default=NO_DATA, return_dtype=pl.Int64
+        )
+        matrix = matrix.select(places)
     values = matrix.select(names).to_numpy().astype(float)
-    columns = _top(values.sum(axis=0), MAX_COLUMNS)
+    weights = (values <= USABLE).astype(float) if has_states else np.nan_to_num(values)
+    columns = top(weights.sum(axis=0), MAX_COLUMNS)
     # Of these columns, so that no row is kept for what is not shown.
-    kept = _top(values[:, columns].sum(axis=1), MAX_ROWS)
-    return _Shown(
-        values[np.ix_(kept, columns)],
-        [_short(rows[row]) for row in kept],
-        [_short(names[column]) for column in columns],
+    kept = top(weights[:, columns].sum(axis=1), MAX_ROWS)
+    return Shown(
+        values[np.ix_(kept, columns)], [short(rows[row]) for row in kept], [short(names[column]) for column in columns]
     )
 
 
-def _top(sums: Values, count: int) -> list[int]:
-    """Return the positions of the `count` largest sums, in their own order; of equal sums the first."""
-    return sorted(np.argsort(-sums, kind="stable")[:count].tolist())
-
-
-def _new_axes(shown: _Shown) -> Axes:
+def _new_axes(shown: Shown, title: list[str], *, has_states: bool) -> Axes:
     """Return Axes of a new figure whose cells have a readable size, with room for the labels around them."""
-    label_inches = _FONT * _TEXT_WIDTH / 72
+    label_inches = FONT * _TEXT_WIDTH / 72
     width = max(len(shown.columns) * _CELL_WIDTH, 3.2) + max(map(len, shown.rows)) * label_inches + 1.2
-    height = max(len(shown.rows) * _CELL_HEIGHT, 0.9) + max(map(len, shown.columns)) * label_inches + 1.0
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+    if has_states:
+        width += widest(words for _, _, words in STATES.values())
+    height = max(len(shown.rows) * ROW_HEIGHT, 0.9) + max(map(len, shown.columns)) * label_inches + 1.0
+    return new_axes(width, height, title=title, labels=shown.rows)
 
 
-def _draw_cells(ax: Axes, shown: _Shown, *, is_share: bool) -> QuadMesh:
-    # A mesh of rectangles, not an image of as many pixels: some viewers of SVG and PDF would blur that.
-    edges = [np.arange(size + 1) - 0.5 for size in shown.values.shape]
-    mesh = ax.pcolormesh(
-        edges[1],
-        edges[0],
-        np.ma.masked_equal(shown.values, 0),
-        cmap=_colours(),
-        # The root makes room for small numbers, without which a few packages with hundreds of specs drown all others.
-        norm=Normalize(0, 1) if is_share else PowerNorm(0.5, 0, max(1.0, shown.values.max())),
-        edgecolors="white",
-        linewidth=1,
+def _draw_states(ax: Axes, shown: Shown) -> None:
+    """Draw each state in its colour and with its marks, and what they stand for."""
+    for state, (colour, marks, _) in STATES.items():
+        ax.pcolor(
+            *edges(shown.values),
+            np.ma.masked_not_equal(shown.values, state),
+            cmap=ListedColormap([colour]),
+            hatch=marks,
+            edgecolors=_edge(state),
+            linewidth=1,
+        )
+    as_table(ax)
+    # States that are nowhere are in it too: that nothing is missing is worth knowing.
+    ax.legend(
+        handles=[
+            Patch(facecolor=colour, hatch=marks, edgecolor=_edge(state), label=words)
+            for state, (colour, marks, words) in STATES.items()
+            if state != NO_DATA or (shown.values == NO_DATA).any()
+        ],
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        fontsize=FONT,
+        frameon=False,
     )
-    ax.set_facecolor(_EMPTY)
-    ax.invert_yaxis()
-    ax.spines[:].set_visible(False)
-    return mesh
 
 
-def _colours() -> Colormap:
-    """Return light to dark, without the near-white end that could pass for an empty cell."""
-    return ListedColormap(plt.get_cmap("YlGnBu")(np.linspace(0.22, 1, 256))).with_extremes(bad=_EMPTY)
-
-
-def _draw_labels(ax: Axes, shown: _Shown) -> None:
-    # parse_math: what stands between two $ is a name here, not a formula.
-    ax.set_yticks(range(len(shown.rows)), shown.rows, fontsize=_FONT, parse_math=False)
-    ax.set_xticks(range(len(shown.columns)), shown.columns, fontsize=_FONT, parse_math=False)
-    if max(map(len, shown.columns)) > 7:
-        plt.setp(ax.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
-    ax.tick_params(length=0)
-
-
-def _write_numbers(ax: Axes, mesh: QuadMesh, values: Values, *, is_share: bool) -> None:
-    """Write the number into each cell, all of them or none: where one does not fit, they would mislead."""
-    texts = [[_number(value, is_share) for value in row] for row in values]
-    box = ax.get_window_extent()
-    points = 72 / ax.figure.dpi
-    width, height = box.width * points / values.shape[1], box.height * points / values.shape[0]
-    longest = max(len(text) for row in texts for text in row)
-    size = min(_FONT, 0.8 * height, 0.9 * width / (longest * _TEXT_WIDTH) if longest else _FONT)
-    if size < 5:
-        return
-    colours = mesh.to_rgba(values)
-    for (row, column), value in np.ndenumerate(values):
-        if value:
-            colour = "white" if _luminance(colours[row, column]) < 0.18 else "black"
-            ax.text(column, row, texts[row][column], ha="center", va="center", fontsize=size, color=colour)
-
-
-def _number(value: float, is_share: bool) -> str:
-    if not value:
-        return ""
-    if is_share:
-        return f"{value:.0%}" if value >= 0.005 else "<1%"
-    return f"{value:,.0f}"
-
-
-def _luminance(colour: Values) -> float:
-    """Return the relative luminance of a colour as WCAG 2 defines it; at 0.18 black and white contrast alike."""
-    parts = colour[:3]
-    linear = np.where(parts <= 0.03928, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-    return float(linear @ (0.2126, 0.7152, 0.0722))
-
-
-def _draw_scale(ax: Axes, mesh: QuadMesh, unit: str, *, is_share: bool) -> None:
-    if mesh.norm.vmax == 1 and not is_share:
-        return  # every cell is one or nothing, which needs no scale
-    rows = ax.get_ylim()[0] - ax.get_ylim()[1]
-    bar = ax.figure.colorbar(
-        mesh,
-        ax=ax,
-        format=PercentFormatter(1) if is_share else FuncFormatter(lambda value, _: f"{value:,.0f}"),
-        ticks=None if is_share else MaxNLocator(5, integer=True),
-        shrink=min(1.0, 10 / rows),
-        anchor=(0, 1),
-        pad=0.02,
-    )
-    bar.ax.tick_params(labelsize=_FONT)
-    bar.set_label(unit, fontsize=_FONT)
-    bar.outline.set_visible(False)
+def _edge(state: int) -> str:
+    return "#aaaaaa" if state == NO_DATA else "white"
 
 
 def _title(matrix: CoverageMatrix, measure: str | None, row_axis: str) -> list[str]:
@@ -216,17 +192,17 @@ def _title(matrix: CoverageMatrix, measure: str | None, row_axis: str) -> list[s
     whole = {"row": rows, "column": columns}.get(matrix.whole or "")
     unit = f"share of each {whole}'s packages" if whole else _UNITS.get(measure or "", "coverage")
     lines = [f"{unit.capitalize()}, by {rows}{' and ' * bool(columns)}{columns}"]
-    snapshots = [_short(name) for name in matrix.snapshots]
+    snapshots = [short(name) for name in matrix.snapshots]
     if len(snapshots) == 1:
         lines.append(f"snapshot {snapshots[0]}")
     elif snapshots:
         lines.append(f"{len(snapshots):,} snapshots: {snapshots[0]} to {snapshots[-1]}")
     if matrix.only:
-        lines.append(f"only {_short(matrix.only)}")
+        lines.append(f"only {short(matrix.only)}")
     return lines
 
 
-def _left_out(shown: _Shown, matrix: pl.DataFrame, measure: str | None, column_axis: str) -> list[str]:
+def _left_out(shown: Shown, matrix: pl.DataFrame, measure: str | None, column_axis: str) -> list[str]:
     """Return lines that say what is not shown."""
     lines: list[str] = []
     for part, whole, axis in (
@@ -235,16 +211,9 @@ def _left_out(shown: _Shown, matrix: pl.DataFrame, measure: str | None, column_a
     ):
         if len(part) < whole:
             # Of the packages none has more packages than another.
-            most = "" if axis == "package" and measure != "specs" else f" with the most {measure or ''}".rstrip()
+            is_same = axis == "package" and measure not in ("specs", "usable")
+            counted = "usable cells" if measure == "usable" else measure or ""
+            most = "" if is_same else f" with the most {counted}".rstrip()
             of_these = "in these, " if lines else ""
-            lines.append(f"{of_these}the {len(part):,} of {whole:,} {_plural(axis)}{most}")
+            lines.append(f"{of_these}the {len(part):,} of {whole:,} {plural(axis)}{most}")
     return lines
-
-
-def _short(name: str) -> str:
-    name = "".join(character if character.isprintable() else "\ufffd" for character in name)
-    return name if len(name) <= 40 else f"{name[:37]}..."
-
-
-def _plural(axis: str) -> str:
-    return axis.replace("_", " ") + ("" if axis == "os" else "s")

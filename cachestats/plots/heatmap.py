@@ -1,0 +1,132 @@
+"""A matrix as cells: their colours, the numbers in them, names at two sides and a scale."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Colormap, ListedColormap, Normalize, PowerNorm
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+
+from cachestats.plots.drawing import FONT
+
+EMPTY = "#f4f4f4"
+
+_TEXT_WIDTH = 0.62  # width of a digit over the font size, as drawn by DejaVu Sans
+
+Values = npt.NDArray[np.float64]
+
+
+class Shown(NamedTuple):
+    """The part of a matrix that is drawn."""
+
+    values: Values
+    rows: list[str]
+    columns: list[str]
+
+
+def top(sums: Values, count: int) -> list[int]:
+    """Return the positions of the `count` largest sums, in their own order; of equal sums the first."""
+    return sorted(np.argsort(-sums, kind="stable")[:count].tolist())
+
+
+def draw_cells(ax: Axes, shown: Shown, *, is_share: bool) -> QuadMesh:
+    """Draw the numbers as colours, the darker the more, and nothing where one is zero or unknown."""
+    known = shown.values[np.isfinite(shown.values)]
+    mesh = ax.pcolormesh(
+        *edges(shown.values),
+        np.ma.masked_equal(np.ma.masked_invalid(shown.values), 0),
+        cmap=_colours(),
+        # The root makes room for small numbers, without which a few packages with hundreds of specs drown all others.
+        norm=Normalize(0, 1) if is_share else PowerNorm(0.5, 0, max(1.0, known.max(initial=0))),
+        edgecolors="white",
+        linewidth=1,
+    )
+    ax.set_facecolor(EMPTY)
+    as_table(ax)
+    return mesh
+
+
+def edges(values: Values) -> tuple[Values, Values]:
+    """Return where cells begin and end, across and down.
+
+    A mesh of rectangles, not an image of as many pixels: some viewers of SVG and PDF would blur that.
+    """
+    down, across = (np.arange(size + 1) - 0.5 for size in values.shape)
+    return across, down
+
+
+def as_table(ax: Axes) -> None:
+    """Turn Axes into something that is read as a table is: downwards, without a frame."""
+    ax.invert_yaxis()
+    ax.spines[:].set_visible(False)
+
+
+def _colours() -> Colormap:
+    """Return light to dark, without the near-white end that could pass for an empty cell."""
+    return ListedColormap(plt.get_cmap("YlGnBu")(np.linspace(0.22, 1, 256))).with_extremes(bad=EMPTY)
+
+
+def draw_labels(ax: Axes, rows: list[str], columns: list[str]) -> None:
+    """Write the names of rows and columns."""
+    # parse_math: what stands between two $ is a name here, not a formula.
+    ax.set_yticks(range(len(rows)), rows, fontsize=FONT, parse_math=False)
+    ax.set_xticks(range(len(columns)), columns, fontsize=FONT, parse_math=False)
+    if max(map(len, columns)) > 7:
+        plt.setp(ax.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
+    ax.tick_params(length=0)
+
+
+def write_numbers(ax: Axes, mesh: QuadMesh, values: Values, *, is_share: bool) -> None:
+    """Write the number into each cell, all of them or none: where one does not fit, they would mislead."""
+    texts = [[_number(value, is_share) for value in row] for row in values]
+    box = ax.get_window_extent()
+    points = 72 / ax.figure.dpi
+    width, height = box.width * points / values.shape[1], box.height * points / values.shape[0]
+    longest = max(len(text) for row in texts for text in row)
+    size = min(FONT, 0.8 * height, 0.9 * width / (longest * _TEXT_WIDTH) if longest else FONT)
+    if size < 5:
+        return
+    colours = mesh.to_rgba(values)
+    for (row, column), text in np.ndenumerate(texts):
+        if text:
+            colour = "white" if luminance(colours[row, column]) < 0.18 else "black"
+            ax.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+
+
+def _number(value: float, is_share: bool) -> str:
+    if not value or np.isnan(value):
+        return ""
+    if is_share:
+        return f"{value:.0%}" if value >= 0.005 else "<1%"
+    return f"{value:,.0f}"
+
+
+def luminance(colour: Values) -> float:
+    """Return the relative luminance of a colour as WCAG 2 defines it; at 0.18 black and white contrast alike."""
+    parts = colour[:3]
+    linear = np.where(parts <= 0.03928, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def draw_scale(ax: Axes, mesh: QuadMesh, unit: str, *, is_share: bool) -> None:
+    """Draw what the colours stand for."""
+    if mesh.norm.vmax == 1 and not is_share:
+        return  # every cell is one or nothing, which needs no scale
+    rows = ax.get_ylim()[0] - ax.get_ylim()[1]
+    bar = ax.figure.colorbar(
+        mesh,
+        ax=ax,
+        format=PercentFormatter(1) if is_share else FuncFormatter(lambda value, _: f"{value:,.0f}"),
+        ticks=None if is_share else MaxNLocator(5, integer=True),
+        shrink=min(1.0, 10 / rows),
+        anchor=(0, 1),
+        pad=0.02,
+    )
+    bar.ax.tick_params(labelsize=FONT)
+    bar.set_label(unit, fontsize=FONT)
+    bar.outline.set_visible(False)

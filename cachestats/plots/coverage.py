@@ -11,8 +11,9 @@ from matplotlib.patches import Patch
 from cachestats.analysis.coverage import CoverageMatrix
 from cachestats.analysis.usable import CELLS
 from cachestats.errors import ArgumentError
-from cachestats.plots.drawing import FONT, ROW_HEIGHT, new_axes, plural, set_title, short, widest
+from cachestats.plots.drawing import FONT, ROW_HEIGHT, new_axes, plural, set_title, short, width_of
 from cachestats.plots.heatmap import (
+    CELL_WIDTH,
     EMPTY,
     Shown,
     as_table,
@@ -27,7 +28,6 @@ from cachestats.plots.heatmap import (
 MAX_ROWS = 60
 MAX_COLUMNS = 15
 
-_CELL_WIDTH = 0.62  # inches
 _TEXT_WIDTH = 0.62  # width of a letter over the font size
 
 _UNITS = {
@@ -86,10 +86,10 @@ def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
     row_axis, *names = _checked(matrix)
     known = matrix if isinstance(matrix, CoverageMatrix) else CoverageMatrix()
     has_states = not matrix.schema[names[0]].is_numeric()
-    measure = known.measure or ("share" if matrix.schema[names[0]].is_float() else None)
+    measure = "usable" if has_states else known.measure or ("share" if matrix.schema[names[0]].is_float() else None)
+    column_axis = known.column_axis or ("target" if has_states else None)
     shown = _largest(matrix, has_states=has_states)
-    title = _title(known, "usable" if has_states else measure, row_axis)
-    title += _left_out(shown, matrix, "usable" if has_states else measure, known.column_axis or "column")
+    title = _title(known, measure, row_axis, column_axis) + _left_out(shown, matrix, measure, column_axis or "column")
     if ax is None:
         ax = _new_axes(shown, title, has_states=has_states)
     if has_states:
@@ -149,11 +149,11 @@ def _largest(matrix: pl.DataFrame, *, has_states: bool) -> Shown:
 def _new_axes(shown: Shown, title: list[str], *, has_states: bool) -> Axes:
     """Return Axes of a new figure whose cells have a readable size, with room for the labels around them."""
     label_inches = FONT * _TEXT_WIDTH / 72
-    width = max(len(shown.columns) * _CELL_WIDTH, 3.2) + max(map(len, shown.rows)) * label_inches + 1.2
+    width = max(len(shown.columns) * CELL_WIDTH, 3.2) + max(map(len, shown.rows)) * label_inches + 1.2
     if has_states:
-        width += widest(words for _, _, words in STATES.values())
+        width += width_of(words for _, _, words in STATES.values())
     height = max(len(shown.rows) * ROW_HEIGHT, 0.9) + max(map(len, shown.columns)) * label_inches + 1.0
-    return new_axes(width, height, title=title, labels=shown.rows)
+    return new_axes(width, height, title=title, names=shown.rows)
 
 
 def _draw_states(ax: Axes, shown: Shown) -> None:
@@ -178,6 +178,7 @@ def _draw_states(ax: Axes, shown: Shown) -> None:
         loc="upper left",
         bbox_to_anchor=(1, 1),
         fontsize=FONT,
+        handleheight=1.2,
         frameon=False,
     )
 
@@ -186,9 +187,9 @@ def _edge(state: int) -> str:
     return "#aaaaaa" if state == NO_DATA else "white"
 
 
-def _title(matrix: CoverageMatrix, measure: str | None, row_axis: str) -> list[str]:
+def _title(matrix: CoverageMatrix, measure: str | None, row_axis: str, column_axis: str | None) -> list[str]:
     """Return the lines of the title: what is counted, and in which specs."""
-    rows, columns = row_axis.replace("_", " "), (matrix.column_axis or "").replace("_", " ")
+    rows, columns = row_axis.replace("_", " "), (column_axis or "").replace("_", " ")
     whole = {"row": rows, "column": columns}.get(matrix.whole or "")
     unit = f"share of each {whole}'s packages" if whole else _UNITS.get(measure or "", "coverage")
     lines = [f"{unit.capitalize()}, by {rows}{' and ' * bool(columns)}{columns}"]

@@ -7,26 +7,29 @@ from collections.abc import Iterable, Sequence
 import matplotlib.pyplot as plt
 import polars as pl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from cachestats.errors import ArgumentError
 
 FONT = 8.0  # points
 TITLE = FONT + 2
 ROW_HEIGHT = 0.25  # inches
-LINE_HEIGHT = TITLE * 1.4 / 72
+LINE_HEIGHT = 0.2
 
 # Colours that people with any kind of colour vision tell apart: Okabe and Ito 2008, https://jfly.uni-koeln.de/color/.
-# The yellow of the set is left out, which is too light for lines on white.
+# Without the yellow of that set, which is too light for a line on white.
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-ORANGE, SKY, BLACK, GREY = "#E69F00", "#56B4E9", "#000000", "#999999"
+ORANGE, SKY, BLACK = "#E69F00", "#56B4E9", "#000000"
+PALE = "#dddddd"
 
-_MAX_NAME = 40
+_MAX_NAME, _MAX_WORDS = 40, 80
 _UNKNOWN = "\ufffd"
 
 
-def checked(frame: object, *, names: Iterable[str] = (), numbers: Iterable[str], maker: str) -> pl.DataFrame:
+def checked(frame: object, *, names: Iterable[str] = (), numbers: Iterable[str] = (), maker: str) -> pl.DataFrame:
     """Return a frame, once it is known to have rows and these columns.
 
     Raises
@@ -38,7 +41,8 @@ def checked(frame: object, *, names: Iterable[str] = (), numbers: Iterable[str],
     found = type(frame).__name__
     if isinstance(frame, pl.DataFrame):
         schema = frame.schema
-        has_numbers = all(schema.get(name, pl.Null()).is_numeric() for name in numbers)
+        # A column of which nothing is known has no type.
+        has_numbers = all(name in schema and (schema[name].is_numeric() or schema[name] == pl.Null) for name in numbers)
         if frame.height and has_numbers and all(name in schema for name in names):
             return frame
         found = f"{frame.height} rows and the columns {', '.join(frame.columns) or 'none'}"
@@ -48,14 +52,14 @@ def checked(frame: object, *, names: Iterable[str] = (), numbers: Iterable[str],
     )
 
 
-def short(name: str | None) -> str:
-    """Return a name as it can be drawn: in 40 characters, each of them one that the font has."""
-    name = name or "none"
-    return drawable(name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 3]}...")
+def short(name: str | None, length: int = _MAX_NAME) -> str:
+    """Return a name as it can be drawn, in no more than 40 characters; a missing one is called `none`."""
+    name = "none" if name is None else name
+    return _drawable(name if len(name) <= length else f"{name[: length - 3]}...")
 
 
-def drawable(text: str) -> str:
-    """Return a text with a question mark in a box where it cannot be printed or the font has no such character."""
+def _drawable(text: str) -> str:
+    """Return a text with a sign for the unknown where a character cannot be printed, or the font does not have it."""
     # More than one family where somebody has set others to fall back to.
     fonts = [get_font(findfont(FontProperties(family=[family]))) for family in FontProperties().get_family()]
     return "".join(
@@ -66,20 +70,16 @@ def drawable(text: str) -> str:
     )
 
 
-def text_width(text: str, size: float = FONT) -> float:
-    """Return how many inches wide a text is drawn."""
-    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=size), False)
-    return float(width) / 72
-
-
-def widest(texts: Iterable[str], size: float = FONT) -> float:
+def width_of(texts: Iterable[str], size: float = FONT) -> float:
     """Return how many inches wide the widest of some texts is drawn."""
-    return max((text_width(text, size) for text in texts), default=0.0)
+    font = FontProperties(size=size)
+    points = (text_to_path.get_text_width_height_descent(text, font, False)[0] for text in texts)
+    return max(points, default=0.0) / 72
 
 
-def new_axes(width: float, height: float, *, title: Sequence[str], labels: Iterable[str] = ()) -> Axes:
-    """Return Axes of a new figure, with room for a title that stands right of the labels, which no layout makes."""
-    needed = widest(labels) + widest(title, TITLE) + 0.4
+def new_axes(width: float, height: float, *, title: Sequence[str], names: Iterable[str] = ()) -> Axes:
+    """Return Axes of a new figure, wide enough for a title that begins right of the names: no layout sees to that."""
+    needed = width_of(names) + width_of(title, TITLE) + 0.4
     return plt.subplots(figsize=(max(width, needed), height), layout="constrained")[1]
 
 
@@ -88,6 +88,25 @@ def set_title(ax: Axes, lines: Iterable[str]) -> None:
     ax.set_title("\n".join(lines), loc="left", fontsize=TITLE, parse_math=False)
 
 
+def in_words(of: str | None) -> list[str]:
+    """Return the line of a title that says what the data is, if somebody did."""
+    return [short(of, _MAX_WORDS)] if of else []
+
+
 def plural(axis: str) -> str:
     """Return the name of a column as a person calls many of what it holds."""
     return axis.replace("_", " ") + ("" if axis == "os" else "s")
+
+
+def count_along(axis: Axis, unit: str, *, is_share: bool = False) -> None:
+    """Give an axis whole numbers, or percent, their unit, and lines to read them by."""
+    if is_share:
+        axis.set_major_formatter(PercentFormatter(1))
+    else:
+        axis.set_major_locator(MaxNLocator(5, integer=True))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):,.0f}"))  # losses are below zero
+    axis.set_label_text(unit, fontsize=FONT, parse_math=False)
+    axis.set_tick_params(labelsize=FONT, length=0)
+    axis.grid(color=PALE, linewidth=0.6)
+    axis.axes.set_axisbelow(True)
+    axis.axes.spines[:].set_visible(False)

@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from cachestats.plots.drawing import FONT
 
 EMPTY = "#f4f4f4"
+CELL_WIDTH = 0.62  # inches
 
 _TEXT_WIDTH = 0.62  # width of a digit over the font size, as drawn by DejaVu Sans
 

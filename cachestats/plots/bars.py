@@ -1,0 +1,117 @@
+"""Bars that name what they stand for, in parts that are laid end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from cachestats.plots.drawing import (
+    BLACK,
+    FONT,
+    LINE_HEIGHT,
+    ROW_HEIGHT,
+    count_along,
+    new_axes,
+    set_title,
+    width_of,
+)
+
+MAX_BARS = 40
+
+_THICKNESS = 0.72
+_LENGTH = 3.6  # inches that the longest bar has at least
+
+
+class Part(NamedTuple):
+    """What each bar has of one kind, and how it looks; what is lost is drawn on the other side of zero."""
+
+    label: str
+    values: Sequence[float]
+    colour: str
+    marks: str | None = None
+    is_loss: bool = False
+
+
+def draw_bars(
+    names: Sequence[str],
+    parts: Sequence[Part],
+    *,
+    unit: str,
+    title: Sequence[str],
+    notes: Sequence[str] | None = None,
+    is_share: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a bar to the right for each name, the first at the top, with a note at its end; by default its length."""
+    lengths = np.sum([part.values for part in parts if not part.is_loss], axis=0)
+    if notes is None:
+        notes = [f"{length:.0%}" if is_share else f"{length:,.0f}" for length in lengths]
+    if ax is None:
+        width = width_of(names) + _LENGTH + width_of(notes) + 0.5
+        height = len(names) * ROW_HEIGHT + len(title) * LINE_HEIGHT + (1.2 if len(parts) > 1 else 0.8)
+        ax = new_axes(width, height, title=title, names=names)
+    for part, starts in _laid_out(parts):
+        sign = -1 if part.is_loss else 1
+        ax.barh(range(len(names)), sign * np.asarray(part.values), _THICKNESS, starts, **_looks(part))
+    for row, (length, note) in enumerate(zip(lengths, notes, strict=True)):
+        # Not clipped, so that the layout makes room for what reaches over the edge.
+        ax.annotate(
+            note, (length, row), (3, 0), textcoords="offset points", va="center", fontsize=FONT, parse_math=False
+        )
+    ax.set_yticks(range(len(names)), names, fontsize=FONT, parse_math=False)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    count_along(ax.xaxis, unit, is_share=is_share)
+    ax.axvline(0, color=BLACK, linewidth=0.8)
+    ax.tick_params(length=0)
+    if len(parts) > 1:
+        # Below the numbers and the unit, which take 30 points.
+        ax.legend(loc="upper left", bbox_to_anchor=(0, 0), borderaxespad=4.5, ncols=3, fontsize=FONT, frameon=False)
+    set_title(ax, title)
+    return ax
+
+
+def draw_columns(
+    names: Sequence[str], parts: Sequence[Part], *, unit: str, title: Sequence[str], ax: Axes | None = None
+) -> Axes:
+    """Draw a bar upwards for each name, from left to right, and what is lost below zero."""
+    if ax is None:
+        width = max(len(names) * 0.3, 2.4) + width_of(part.label for part in parts) + 1.4
+        height = 2.4 + width_of(names) * 0.71 + len(title) * LINE_HEIGHT
+        ax = new_axes(width, height, title=title, names=["00,000", "00"])
+    for part, starts in _laid_out(parts):
+        sign = -1 if part.is_loss else 1
+        ax.bar(range(len(names)), sign * np.asarray(part.values), _THICKNESS, starts, **_looks(part))
+    ax.set_xticks(range(len(names)), names, fontsize=FONT, parse_math=False)
+    for label in ax.get_xticklabels():
+        label.set(rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_xlim(-0.5, max(len(names), 3) - 0.5)
+    count_along(ax.yaxis, unit)
+    ax.axhline(0, color=BLACK, linewidth=0.8)
+    ax.tick_params(length=0)
+    drawn = list(zip(parts, ax.containers, strict=True))
+    gains, losses = ([bars for part, bars in drawn if part.is_loss is is_loss] for is_loss in (False, True))
+    # From the top to the bottom, as they lie on each other.
+    ax.legend(
+        handles=[*reversed(gains), *losses], loc="upper left", bbox_to_anchor=(1, 1), fontsize=FONT, frameon=False
+    )
+    set_title(ax, title)
+    return ax
+
+
+def _laid_out(parts: Sequence[Part]) -> list[tuple[Part, npt.NDArray[np.float64]]]:
+    """Return where each part begins in each bar: behind those before it on its side of zero."""
+    ends = {is_loss: np.zeros(len(parts[0].values)) for is_loss in (False, True)}
+    laid = []
+    for part in parts:
+        start = ends[part.is_loss]
+        laid.append((part, -start if part.is_loss else start))
+        ends[part.is_loss] = start + np.asarray(part.values)
+    return laid
+
+
+def _looks(part: Part) -> dict[str, Any]:
+    return {"label": part.label, "color": part.colour, "hatch": part.marks, "edgecolor": "white", "linewidth": 0.5}

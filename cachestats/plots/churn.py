@@ -1,0 +1,79 @@
+"""What each snapshot kept of the one before it, what is new in it and what is gone, as bars."""
+
+from __future__ import annotations
+
+import polars as pl
+from matplotlib.axes import Axes
+
+from cachestats.errors import ArgumentError
+from cachestats.naming import counted
+from cachestats.plots.bars import Part, draw_columns
+from cachestats.plots.drawing import BLUE, ORANGE, VERMILLION, checked, in_words, short
+
+MAX_SNAPSHOTS = 60
+
+
+def plot_churn(history: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:
+    """Draw what each snapshot kept of the one before it, what is new, and, below zero, what is gone.
+
+    Parameters
+    ----------
+    history
+        What `history` returns without `by`, or the rows of one stack, target, ...: `snapshot`, `previous`, `kept`,
+        `new` and `gone`. Snapshots that have none before them are left out, which the title says; of more than 60 the
+        last are shown.
+    of
+        Words for what the history is made of, such as a filter: a line of the title.
+    ax
+        Axes to draw on; by default those of a new figure of fitting size.
+
+    Returns
+    -------
+    The Axes, with a bar for each snapshot in the order of the frame.
+
+    Raises
+    ------
+    ArgumentError
+        If `history` is no frame, lacks a column, has several rows for a snapshot, or none that has one before it.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> specs = demo.specs.with_columns(pl.col("snapshot").replace("develop", "develop-2025-03-16"))
+    >>> print(cs.plot_churn(cs.history(specs)).get_title(loc="left"))
+    Specs kept from the snapshot before, new and gone
+    1 of 2 snapshots: the others have none before them
+    """
+    counts = ("kept", "new", "gone")
+    checked(history, names=("snapshot", "previous"), numbers=counts, maker="history")
+    by = history.columns[0] if history.columns[0] != "snapshot" else None
+    if history["snapshot"].is_duplicated().any():
+        raise ArgumentError(
+            f"expected one row for each snapshot, found more: one for each {by or 'row'}",
+            hint=f"draw one {by or 'row'} at a time: `history.filter({by or 'snapshot'}=...)`",
+        )
+    known = history.drop_nulls("previous")
+    if known.is_empty():
+        raise ArgumentError(
+            f"expected a snapshot that has one before it, found {counted(history.height, 'snapshot')} without",
+            hint="look at two weekly snapshots at least, or at two releases",
+        )
+    shown = known.tail(MAX_SNAPSHOTS)
+    title = ["Specs kept from the snapshot before, new and gone", *in_words(of)]
+    if by:
+        title.append(f"{by.replace('_', ' ')} {short(history[by][0])}")
+    if known.height < history.height:
+        title.append(f"{known.height:,} of {counted(history.height, 'snapshot')}: the others have none before them")
+    if shown.height < known.height:
+        title.append(f"the last {shown.height} of {known.height:,}")
+    return draw_columns(
+        [short(name) for name in shown["snapshot"]],
+        [
+            Part("kept", shown["kept"].to_list(), BLUE),
+            Part("new", shown["new"].to_list(), ORANGE),
+            Part("gone", shown["gone"].to_list(), VERMILLION, "////", is_loss=True),
+        ],
+        unit="specs",
+        title=title,
+        ax=ax,
+    )

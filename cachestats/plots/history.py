@@ -1,0 +1,231 @@
+"""Series over the snapshots as lines on true dates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import date, timedelta
+from itertools import pairwise
+from statistics import median_low
+from typing import Literal, NamedTuple, get_args
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+
+from cachestats.analysis.frames import one_of
+from cachestats.errors import ArgumentError
+from cachestats.naming import counted
+from cachestats.plots.drawing import (
+    BLACK,
+    BLUE,
+    FONT,
+    GREEN,
+    LINE_HEIGHT,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    checked,
+    count_along,
+    in_words,
+    new_axes,
+    plural,
+    set_title,
+    short,
+    width_of,
+)
+
+Measure = Literal["packages", "specs", "share"]
+
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+MAX_LINES = 14
+
+# Of the snapshots from before Spack 1.0 the last page that was read is of 2025-03-09, and the first with compilers as
+# packages, and specs without one, of this day.
+REPRESENTATIONS = {date(2025, 3, 30): "Spack 1.0: compilers are packages"}
+
+_UNITS = {"packages": "packages", "specs": "specs", "share": "share of the snapshot's packages"}
+_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+_MARKERS = "osD^vPX"
+_WIDTH, _HEIGHT = 5.6, 3.2  # inches, without what stands around the lines
+
+
+class _Series(NamedTuple):
+    name: str
+    points: dict[date, float]
+
+
+def plot_history(
+    history: pl.DataFrame, *, measure: Measure = "packages", of: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw a series over the weekly snapshots as a line on true dates, or a line for each stack, target, ...
+
+    A line goes from one snapshot to the next. It is dotted where snapshots are missing: where two neighbours lie more
+    than one and a half times as far apart as is usual in the frame (the median). It falls to zero in the first snapshot
+    that lacks a stack, if none is missing there, and begins anew in the next that has it. Where Spack changed what it
+    makes a package of, a vertical line says so: what stands on its two sides does not compare.
+
+    Parameters
+    ----------
+    history
+        What `history` returns: `snapshot`, `snapshot_date`, the column that is measured, and before them that of `by`,
+        if there is one. Releases and `develop` have no date and are left out, which the title says. Of more than 14
+        series those that reach highest are drawn, as the title says too.
+    measure
+        What is drawn: packages, specs, or share.
+    of
+        Words for what the history is made of, such as a filter: a line of the title.
+    ax
+        Axes to draw on; by default those of a new figure.
+
+    Returns
+    -------
+    The Axes, with a legend that has the series in the order of their last values.
+
+    Raises
+    ------
+    ArgumentError
+        If `measure` is something else, or `history` is no frame, lacks a column, or has no weekly snapshot.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> history = cs.history(demo.specs, by="platform")
+    >>> print(cs.plot_history(history, measure="specs").get_title(loc="left"))
+    Specs, by platform
+    2025-03-09; without develop, which has no date
+    """
+    one_of(measure, MEASURES, "measure")
+    checked(history, names=("snapshot", "snapshot_date"), numbers=(measure,), maker="history")
+    dated = history.drop_nulls("snapshot_date")
+    if dated.is_empty():
+        raise ArgumentError(
+            f"expected weekly snapshots, found {_names(history['snapshot'])}",
+            hint="only weekly snapshots, such as develop-2025-03-09, have a date",
+        )
+    by = history.columns[0] if history.columns[0] != "snapshot" else None
+    every = _series(dated, by, measure)
+    highest = sorted(every, key=lambda series: -max(series.points.values()))[:MAX_LINES]
+    # In the legend as in the picture the highest is at the top.
+    shown = sorted(highest, key=lambda series: -series.points[max(series.points)])
+    dates = sorted(dated["snapshot_date"].unique())
+    breaks = _breaks(dates)
+
+    title = [f"{_UNITS[measure].capitalize()}{f', by {by}' if by else ''}".replace("_", " "), *in_words(of)]
+    title.append(_span(dates, history))
+    if by and len(shown) < len(every):
+        title.append(f"the {len(shown)} of {len(every):,} {plural(by)} that reach highest")
+    if breaks:
+        title.append("dotted where snapshots are missing")
+    if ax is None:
+        names = [series.name for series in shown] if by else []
+        ax = new_axes(_WIDTH + width_of(names) + 0.8, _HEIGHT + len(title) * LINE_HEIGHT, title=title, names=["00,000"])
+    for place, series in enumerate(shown):
+        _draw_series(ax, series, dates, breaks, place)
+    _draw_axes(ax, dates, measure)
+    _mark_representations(ax, dates)
+    if by:
+        ax.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=FONT, frameon=False)
+    set_title(ax, title)
+    return ax
+
+
+def _series(dated: pl.DataFrame, by: str | None, measure: str) -> list[_Series]:
+    """Return the points of each series, in the order of the frame."""
+    found: dict[str | None, dict[date, float]] = {}
+    names = dated[by].cast(pl.String) if by else [None] * dated.height
+    for name, day, value in zip(names, dated["snapshot_date"], dated[measure], strict=True):
+        found.setdefault(name, {})[day] = value
+    return [_Series(short(name), points) for name, points in found.items()]
+
+
+def _breaks(dates: Sequence[date]) -> set[date]:
+    """Return the dates right before which snapshots are missing."""
+    spans = {day: day - before for before, day in pairwise(dates)}
+    usual = median_low(spans.values()) if spans else timedelta()
+    return {day for day, span in spans.items() if span > 1.5 * usual}
+
+
+def _draw_series(ax: Axes, series: _Series, dates: Sequence[date], breaks: set[date], place: int) -> None:
+    colour = _COLOURS[place % len(_COLOURS)]
+    # From a snapshot that has nothing of it no line leads on.
+    joined = {day for before, day in pairwise(dates) if day in series.points and series.points.get(before)}
+    ax.plot(
+        *_line(series, dates, joined - breaks),
+        marker=_MARKERS[place % len(_MARKERS)],
+        markersize=4.5,
+        # Where colours are used twice.
+        markerfacecolor=colour if place < len(_COLOURS) else "white",
+        linewidth=1.5,
+        color=colour,
+        clip_on=False,
+        # A name that begins with _ is none to a legend.
+        label=series.name if not series.name.startswith("_") else f"\u200b{series.name}",
+    )
+    # Nobody knows when in a long time it was that the last of it went.
+    guessed = {day for day in joined & breaks if series.points[day]}
+    ax.plot(*_line(series, dates, guessed), linestyle=":", linewidth=1.2, color=colour)
+
+
+def _line(series: _Series, dates: Sequence[date], joined: set[date]) -> tuple[list[float], list[float]]:
+    """Return the points of a line, and one that cannot be drawn wherever one is not joined with that before it."""
+    points = []
+    for day in dates:
+        if day in series.points:
+            if day not in joined:
+                points.append((_at(day), math.nan))
+            points.append((_at(day), series.points[day]))
+    return [at for at, _ in points], [value for _, value in points]
+
+
+def _at(day: date) -> float:
+    return float(date2num(day))  # type: ignore[no-untyped-call]
+
+
+def _draw_axes(ax: Axes, dates: Sequence[date], measure: str) -> None:
+    locator = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    first, last = _at(dates[0]), _at(dates[-1])
+    margin = max((last - first) * 0.04, 4)
+    ax.set_xlim(first - margin, last + margin)
+    ax.set_ylim(0, (ax.dataLim.y1 or 1) * 1.18)  # above the lines there is room for words
+    count_along(ax.yaxis, _UNITS[measure], is_share=measure == "share")
+    ax.tick_params(axis="x", labelsize=FONT)
+    ax.xaxis.get_offset_text().set_fontsize(FONT)
+    ax.spines["bottom"].set_visible(True)
+
+
+def _mark_representations(ax: Axes, dates: Sequence[date]) -> None:
+    for day, words in REPRESENTATIONS.items():
+        if not dates[0] < day <= dates[-1]:
+            continue
+        ax.axvline(_at(day), color=BLACK, linewidth=0.8, linestyle="--", zorder=0)
+        is_left = day - dates[0] < dates[-1] - day
+        ax.annotate(
+            words,
+            (_at(day), 1),
+            (4 if is_left else -4, -3),
+            xycoords=ax.get_xaxis_transform(),
+            textcoords="offset points",
+            ha="left" if is_left else "right",
+            va="top",
+            fontsize=FONT,
+        )
+
+
+def _span(dates: Sequence[date], history: pl.DataFrame) -> str:
+    """Return from when to when, and what is left out because nobody knows when it was."""
+    number = f"{counted(len(dates), 'snapshot')}, " if len(dates) > 1 else ""
+    words = number + " to ".join(dict.fromkeys(map(str, (dates[0], dates[-1]))))
+    undated = history.filter(pl.col("snapshot_date").is_null())["snapshot"].unique()
+    if undated.is_empty():
+        return words
+    return f"{words}; without {_names(undated)}, which ha{'s' if len(undated) == 1 else 've'} no date"
+
+
+def _names(snapshots: pl.Series) -> str:
+    """Return the name of the only snapshot, or how many there are."""
+    names = snapshots.unique()
+    return short(names[0]) if len(names) == 1 else f"{len(names):,} others"

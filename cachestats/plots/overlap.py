@@ -1,0 +1,107 @@
+"""What each two stacks have in common, as a heatmap."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+
+from cachestats.analysis.frames import one_of
+from cachestats.plots.drawing import (
+    LINE_HEIGHT,
+    ROW_HEIGHT,
+    checked,
+    in_words,
+    new_axes,
+    plural,
+    set_title,
+    short,
+    width_of,
+)
+from cachestats.plots.heatmap import CELL_WIDTH, Shown, Values, draw_cells, draw_labels, draw_scale, top, write_numbers
+
+Measure = Literal["jaccard_hashes", "jaccard_packages", "common_hashes", "common_packages"]
+
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+MAX_NAMES = 25
+
+_UNITS = {
+    "jaccard_hashes": "share of hashes in common",
+    "jaccard_packages": "share of packages in common",
+    "common_hashes": "hashes in common",
+    "common_packages": "packages in common",
+}
+
+
+def plot_overlap(
+    overlap: pl.DataFrame, *, measure: Measure = "jaccard_hashes", of: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw what each two stacks have in common as a heatmap with the numbers in its cells.
+
+    Darker is more. A cell is blank where the two have nothing in common, and where a stack meets itself.
+
+    Parameters
+    ----------
+    overlap
+        What `overlap` returns: a pair in the first two columns, and the column that is measured. Of more than 25 stacks
+        those that have most in common with the others are shown, and the title says how many are left out.
+    measure
+        What is drawn: `jaccard_hashes` or `jaccard_packages`, the share that is in common, or `common_hashes` or
+        `common_packages`, how many.
+    of
+        Words for what the overlap is of, such as the snapshot: a line of the title.
+    ax
+        Axes to draw on; by default those of a new figure of fitting size.
+
+    Returns
+    -------
+    The Axes.
+
+    Raises
+    ------
+    ArgumentError
+        If `measure` is something else, or `overlap` is no frame, lacks a column, or has no pair.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> ax = cs.plot_overlap(cs.overlap(demo.specs), measure="common_packages", of="all snapshots")
+    >>> print(ax.get_title(loc="left"))
+    Packages in common, by stack
+    all snapshots
+    """
+    one_of(measure, MEASURES, "measure")
+    by = next(iter(getattr(overlap, "columns", [])), "stack")
+    checked(overlap, names=(by, f"other_{by}"), numbers=(measure,), maker="overlap")
+    every, values = _matrix(overlap, by, measure)
+    kept = top(np.nansum(values, axis=0), MAX_NAMES)
+    names = [short(every[place]) for place in kept]
+    shown = Shown(values[np.ix_(kept, kept)], names, names)
+    is_share = measure.startswith("jaccard")
+    title = [f"{_UNITS[measure].capitalize()}, by {by.replace('_', ' ')}", *in_words(of)]
+    if len(kept) < len(every):
+        title.append(f"the {len(kept)} of {len(every):,} {plural(by)} with the most in common")
+    if ax is None:
+        width = len(names) * CELL_WIDTH + width_of(names) + 1.4
+        height = max(len(names) * ROW_HEIGHT, 1.5) + width_of(names) * 0.71 + len(title) * LINE_HEIGHT + 0.6
+        ax = new_axes(width, height, title=title, names=names)
+    mesh = draw_cells(ax, shown, is_share=is_share)
+    draw_labels(ax, names, names)
+    write_numbers(ax, mesh, shown.values, is_share=is_share)
+    draw_scale(ax, mesh, _UNITS[measure], is_share=is_share)
+    set_title(ax, title)
+    return ax
+
+
+def _matrix(overlap: pl.DataFrame, by: str, measure: str) -> tuple[list[str | None], Values]:
+    """Return the names in their order, and a square of what each two have in common."""
+    ones, others = (overlap[column].cast(pl.String).to_list() for column in (by, f"other_{by}"))
+    # Each pair begins with what comes first, so that only the last name is nowhere in the first column.
+    names = list(dict.fromkeys([*ones, *others]))
+    places = {name: place for place, name in enumerate(names)}
+    values = np.full((len(names), len(names)), np.nan)
+    for one, other, value in zip(ones, others, overlap[measure], strict=True):
+        values[places[one], places[other]] = values[places[other], places[one]] = value
+    return names, values

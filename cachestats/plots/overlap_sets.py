@@ -1,0 +1,195 @@
+"""What stands in exactly each combination of stacks, as an UpSet chart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+
+from cachestats.analysis.frames import one_of
+from cachestats.errors import ArgumentError
+from cachestats.plots.drawing import (
+    BLACK,
+    BLUE,
+    FONT,
+    LINE_HEIGHT,
+    PALE,
+    ROW_HEIGHT,
+    checked,
+    count_along,
+    in_words,
+    new_axes,
+    set_title,
+    short,
+    width_of,
+)
+
+Measure = Literal["hashes", "packages"]
+
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+MAX_COMBINATIONS = 30
+MAX_NAMES = 30
+
+_BARS, _SIZES, _SPACE = 1.7, 1.3, 0.12  # inches: how high and how wide the bars are, and what is between
+
+
+class _Combination(NamedTuple):
+    names: tuple[str, ...]
+    value: int
+
+
+def plot_overlap_sets(
+    sets: pl.DataFrame, *, measure: Measure = "hashes", of: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw what stands in exactly each combination of stacks, and in no other, as an UpSet chart.
+
+    A column is a combination: its dots say of which stacks, and the bar above them how many hashes stand in all of
+    these and nowhere else. Bars to the right are whole stacks.
+
+    UpSet: Lex et al. 2014, https://doi.org/10.1109/TVCG.2014.2346248.
+
+    Parameters
+    ----------
+    sets
+        What `overlap_sets` returns: `combination`, `members`, and the column that is measured. The 30 largest
+        combinations are shown, as far as they are of no more than 30 stacks; the title says how many are left out.
+        Bars of whole stacks are sums over all combinations in the frame.
+    measure
+        What is counted: hashes or packages.
+    of
+        Words for what the sets are of, such as the snapshot: a line of the title.
+    ax
+        Axes whose area is divided; by default those of a new figure of fitting size.
+
+    Returns
+    -------
+    The Axes that were divided, which carry the title. Their `child_axes` are the bars, the dots and the whole stacks.
+
+    Raises
+    ------
+    ArgumentError
+        If `measure` is something else, or `sets` is no frame, lacks a column, or has no combination that can be shown.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> ax = cs.plot_overlap_sets(cs.overlap_sets(demo.specs, by="platform"), measure="packages")
+    >>> print(ax.get_title(loc="left"))
+    Packages in exactly the marked combination
+    >>> bars, dots, whole = ax.child_axes
+    """
+    one_of(measure, MEASURES, "measure")
+    checked(sets, names=("combination",), numbers=("members", measure), maker="overlap_sets")
+    every = _combinations(sets, measure)
+    sizes: dict[str, int] = {}
+    for combination in every:
+        for name in combination.names:
+            sizes[name] = sizes.get(name, 0) + combination.value
+    shown = _largest(every)
+    there = {name for combination in shown for name in combination.names}
+    names = sorted(there, key=lambda name: (-sizes[name], name))
+    title = [f"{measure.capitalize()} in exactly the marked combination", *in_words(of)]
+    if len(shown) < len(every):
+        title.append(f"the {len(shown)} of {len(every):,} combinations with the most")
+    labels = [short(name) for name in names]
+    if ax is None:
+        width = len(shown) * ROW_HEIGHT + width_of(labels) + _SPACE + _SIZES + 1.2
+        height = len(names) * ROW_HEIGHT + _SPACE + _BARS + len(title) * LINE_HEIGHT + 0.6
+        ax = new_axes(width, height, title=title, names=[*labels, "specs 00,000"])
+    bars, dots, whole = _divided(ax, len(shown), len(names))
+    _draw_combinations(bars, shown, measure)
+    _draw_dots(dots, shown, names, labels)
+    _draw_sizes(whole, [sizes[name] for name in names], measure)
+    set_title(ax, title)
+    return ax
+
+
+def _combinations(sets: pl.DataFrame, measure: str) -> list[_Combination]:
+    """Return the combinations that have anything, the largest first."""
+    found = []
+    for text, members, value in sets.select("combination", "members", measure).iter_rows():
+        names = tuple(text.split(", "))
+        # A name that has a comma in it can be told from two only where it stands alone.
+        names = (text,) if members == 1 else names
+        if len(names) != members:
+            raise ArgumentError(
+                f"expected {members} names in a combination, found {text!r}",
+                hint="give names without a comma to what is laid over each other",
+            )
+        if value:
+            found.append(_Combination(names, value))
+    return sorted(found, key=lambda combination: -combination.value)
+
+
+def _largest(every: list[_Combination]) -> list[_Combination]:
+    """Return the largest combinations, without those for which there is no more room."""
+    shown: list[_Combination] = []
+    names: set[str] = set()
+    for combination in every:
+        if len(names.union(combination.names)) <= MAX_NAMES and len(shown) < MAX_COMBINATIONS:
+            names.update(combination.names)
+            shown.append(combination)
+    if not shown:
+        raise ArgumentError(
+            f"expected a combination of at most {MAX_NAMES} that has anything, found none in {len(every):,}",
+            hint="measure something else, or leave some of what is laid over each other out",
+        )
+    return shown
+
+
+def _divided(ax: Axes, columns: int, rows: int) -> tuple[Axes, Axes, Axes]:
+    """Return the three parts of an area, as large as what stands in them wants them to be to each other."""
+    ax.set_axis_off()
+    across, down = max(columns, 2) * ROW_HEIGHT, max(rows, 2) * ROW_HEIGHT
+    width, height = across + _SPACE + _SIZES, down + _SPACE + _BARS
+    across, down = across / width, down / height
+    return (
+        ax.inset_axes((0, 1 - _BARS / height, across, _BARS / height)),
+        ax.inset_axes((0, 0, across, down)),
+        ax.inset_axes((1 - _SIZES / width, 0, _SIZES / width, down)),
+    )
+
+
+def _draw_combinations(ax: Axes, shown: Sequence[_Combination], measure: str) -> None:
+    values = [combination.value for combination in shown]
+    ax.bar(range(len(values)), values, 0.7, color=BLUE)
+    for place, value in enumerate(values):
+        ax.annotate(
+            f"{value:,}", (place, value), (0, 3), textcoords="offset points", ha="center", fontsize=FONT, rotation=90
+        )
+    ax.set_xlim(-0.5, max(len(values), 2) - 0.5)
+    ax.set_ylim(0, max(values) * 1.3)  # with room for the numbers
+    ax.set_xticks([])
+    count_along(ax.yaxis, measure)
+
+
+def _draw_dots(ax: Axes, shown: Sequence[_Combination], names: Sequence[str], labels: Sequence[str]) -> None:
+    rows = {name: row for row, name in enumerate(names)}
+    for row in range(0, len(names), 2):
+        ax.axhspan(row - 0.5, row + 0.5, color="#f4f4f4", zorder=0)
+    columns, all_rows = np.meshgrid(range(len(shown)), range(len(names)))
+    ax.scatter(columns, all_rows, s=22, color=PALE, zorder=1)
+    for place, combination in enumerate(shown):
+        own = [rows[name] for name in combination.names]
+        ax.plot([place] * len(own), sorted(own), color=BLACK, marker="o", markersize=5, linewidth=1.5)
+    ax.set_xlim(-0.5, max(len(shown), 2) - 0.5)
+    ax.set_ylim(max(len(names), 2) - 0.5, -0.5)
+    ax.set_xticks([])
+    ax.set_yticks(range(len(names)), labels, fontsize=FONT, parse_math=False)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+
+
+def _draw_sizes(ax: Axes, sizes: Sequence[int], measure: str) -> None:
+    ax.barh(range(len(sizes)), sizes, 0.7, color=BLACK)
+    for row, size in enumerate(sizes):
+        ax.annotate(f"{size:,}", (size, row), (3, 0), textcoords="offset points", va="center", fontsize=FONT)
+    ax.set_ylim(max(len(sizes), 2) - 0.5, -0.5)
+    ax.set_xlim(0, max(sizes))
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_xlabel(f"{measure} in all", fontsize=FONT)
+    ax.spines[:].set_visible(False)

@@ -30,8 +30,19 @@ if TYPE_CHECKING:
     from cachestats.errors import CachestatsError
     from cachestats.lockfile import read_lockfile, read_lockfile_dependencies
     from cachestats.parse.page import ParsedPage, parse_page
+    from cachestats.plots.changes import plot_changes
+    from cachestats.plots.churn import plot_churn
     from cachestats.plots.coverage import plot_coverage
+    from cachestats.plots.drops import plot_drops
+    from cachestats.plots.duplicates import plot_duplicates
+    from cachestats.plots.gaps import plot_gaps
+    from cachestats.plots.history import plot_history
+    from cachestats.plots.hit_rates import plot_hit_rates
+    from cachestats.plots.holes import plot_holes
+    from cachestats.plots.overlap import plot_overlap
+    from cachestats.plots.overlap_sets import plot_overlap_sets
     from cachestats.plots.saving import save_plot
+    from cachestats.plots.versions import plot_versions
     from cachestats.schema import data_dictionary
     from cachestats.site import export_site
     from cachestats.sources.storage import Network
@@ -65,7 +76,18 @@ _HOMES = {
     "overlap": "analysis.overlap",
     "overlap_sets": "analysis.overlap",
     "parse_page": "parse.page",
+    "plot_changes": "plots.changes",
+    "plot_churn": "plots.churn",
     "plot_coverage": "plots.coverage",
+    "plot_drops": "plots.drops",
+    "plot_duplicates": "plots.duplicates",
+    "plot_gaps": "plots.gaps",
+    "plot_history": "plots.history",
+    "plot_hit_rates": "plots.hit_rates",
+    "plot_holes": "plots.holes",
+    "plot_overlap": "plots.overlap",
+    "plot_overlap_sets": "plots.overlap_sets",
+    "plot_versions": "plots.versions",
     "read_lockfile": "lockfile",
     "read_lockfile_dependencies": "lockfile",
     "save_plot": "plots.saving",
@@ -101,7 +123,18 @@ __all__ = [
     "overlap",
     "overlap_sets",
     "parse_page",
+    "plot_changes",
+    "plot_churn",
     "plot_coverage",
+    "plot_drops",
+    "plot_duplicates",
+    "plot_gaps",
+    "plot_history",
+    "plot_hit_rates",
+    "plot_holes",
+    "plot_overlap",
+    "plot_overlap_sets",
+    "plot_versions",
     "read_lockfile",
     "read_lockfile_dependencies",
     "save_plot",

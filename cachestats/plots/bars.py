@@ -69,7 +69,7 @@ def draw_bars(
     ax.tick_params(length=0)
     if len(parts) > 1:
         # Below the numbers and the unit, which take 30 points.
-        ax.legend(loc="upper left", bbox_to_anchor=(0, 0), borderaxespad=4.5, ncols=3, fontsize=FONT, frameon=False)
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=4, ncols=3, fontsize=FONT, frameon=False)
     set_title(ax, title)
     return ax
 

@@ -39,6 +39,7 @@ def plot_churn(history: pl.DataFrame, *, of: str | None = None, ax: Axes | None 
     Examples
     --------
     >>> import cachestats as cs
+    >>> import polars as pl
     >>> specs = demo.specs.with_columns(pl.col("snapshot").replace("develop", "develop-2025-03-16"))
     >>> print(cs.plot_churn(cs.history(specs)).get_title(loc="left"))
     Specs kept from the snapshot before, new and gone

@@ -23,7 +23,7 @@ LINE_HEIGHT = 0.2
 # Without the yellow of that set, which is too light for a line on white.
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, BLACK = "#E69F00", "#56B4E9", "#000000"
-PALE = "#dddddd"
+GREY, PALE = "#999999", "#dddddd"
 
 _MAX_NAME, _MAX_WORDS = 40, 80
 _UNKNOWN = "\ufffd"

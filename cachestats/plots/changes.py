@@ -1,0 +1,68 @@
+"""What changed between two snapshots, as bars to both sides."""
+
+from __future__ import annotations
+
+import polars as pl
+from matplotlib.axes import Axes
+
+from cachestats.plots.bars import MAX_BARS, Part, draw_bars
+from cachestats.plots.drawing import BLUE, GREEN, GREY, SKY, VERMILLION, checked, in_words, plural, short
+
+_LOOKS = {
+    "removed": (VERMILLION, "////"),
+    "added": (GREEN, None),
+    "updated": (BLUE, "...."),
+    "rebuilt": (SKY, None),
+    "representation": (GREY, "xxxx"),
+}
+
+
+def plot_changes(counts: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:
+    """Draw how many packages of each stack were added, updated or rebuilt, and, below zero, removed.
+
+    What only changed its representation (see `compare`) stands at the end; what is unchanged is not drawn.
+
+    Parameters
+    ----------
+    counts
+        What `compare_counts` returns. Of more than 40 stacks those where most changed are shown, which the title says.
+    of
+        Words for what was compared, such as the two snapshots: a line of the title.
+    ax
+        Axes to draw on; by default those of a new figure of fitting size.
+
+    Returns
+    -------
+    The Axes, with a bar for each stack in the order of the frame, and how many packages it had and has behind it.
+
+    Raises
+    ------
+    ArgumentError
+        If `counts` is no frame, lacks a column, or is empty.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> weekly, develop = (demo.specs.filter(snapshot=name) for name in ("develop-2025-03-09", "develop"))
+    >>> ax = cs.plot_changes(cs.compare_counts(weekly, develop, by="platform"), of="develop-2025-03-09 to develop")
+    >>> [label.get_text() for label in ax.get_yticklabels()], [text.get_text() for text in ax.texts]
+    (['darwin', 'linux'], ['1 to 2', '1 to 2'])
+    """
+    checked(counts, numbers=("old_packages", "new_packages", *_LOOKS), maker="compare_counts")
+    by = counts.columns[0] if counts.columns[0] != "old_packages" else None
+    most = counts.with_row_index("row").sort(pl.sum_horizontal(*_LOOKS), descending=True, maintain_order=True)
+    shown = most.head(MAX_BARS).sort("row")
+    title = [f"Packages that changed{f', by {by}' if by else ''}".replace("_", " "), *in_words(of)]
+    if by and shown.height < counts.height:
+        title.append(f"the {shown.height} of {counts.height:,} {plural(by)} where most changed")
+    return draw_bars(
+        [short(name) for name in shown[by].cast(pl.String)] if by else ["all"],
+        [
+            Part(change, shown[change].to_list(), colour, marks, is_loss=change == "removed")
+            for change, (colour, marks) in _LOOKS.items()
+        ],
+        unit="packages",
+        notes=[f"{old:,} to {new:,}" for old, new in shown.select("old_packages", "new_packages").rows()],
+        title=title,
+        ax=ax,
+    )

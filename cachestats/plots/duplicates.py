@@ -1,0 +1,69 @@
+"""What is built twice, as bars."""
+
+from __future__ import annotations
+
+import polars as pl
+from matplotlib.axes import Axes
+
+from cachestats.naming import counted
+from cachestats.plots.bars import MAX_BARS, Part, draw_bars
+from cachestats.plots.drawing import PURPLE, checked, in_words, short
+
+
+def plot_duplicates(duplicates: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:
+    """Draw the packages of which most is built more than once, and the bytes that it takes, where they are known.
+
+    Parameters
+    ----------
+    duplicates
+        What `duplicates` returns, by whatever: `excess`, and `package` or, by `cause`, `cause`; by `spec` it is summed
+        up for each package. Of more than 40 those with the most excess are shown, which the title says.
+    of
+        Words for what the duplicates are of, such as the snapshot: a line of the title.
+    ax
+        Axes to draw on; by default those of a new figure of fitting size.
+
+    Returns
+    -------
+    The Axes, with a bar for each package or cause.
+
+    Raises
+    ------
+    ArgumentError
+        If `duplicates` is no frame, lacks a column, or is empty.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> ax = cs.plot_duplicates(cs.duplicates(demo.specs, by="package"))
+    >>> [label.get_text() for label in ax.get_yticklabels()], [text.get_text() for text in ax.texts]
+    (['py-filelock', 'py-propcache'], ['127', '64'])
+    """
+    item = "cause" if "cause" in getattr(duplicates, "columns", []) else "package"
+    checked(duplicates, names=(item,), numbers=("excess",), maker="duplicates")
+    size = pl.col("excess_bytes") if "excess_bytes" in duplicates.columns else pl.lit(None, pl.Int64)
+    every = (
+        duplicates.group_by(item)
+        .agg(pl.col("excess").sum(), excess_bytes=pl.when(size.is_not_null().all()).then(size.sum()))
+        .sort("excess", item, descending=[True, False])
+    )
+    shown = every.head(MAX_BARS)
+    title = [f"Specs that were built again and look alike, by {item}", *in_words(of)]
+    if shown.height < every.height:
+        title.append(f"the {shown.height} of {counted(every.height, item)} with the most")
+    return draw_bars(
+        [short(name) for name in shown[item]],
+        [Part("", shown["excess"].to_list(), PURPLE)],
+        unit="specs in excess",
+        notes=[
+            f"{excess:,}" if size is None else f"{excess:,}, {_bytes(size)}"
+            for excess, size in shown.select("excess", "excess_bytes").iter_rows()
+        ],
+        title=title,
+        ax=ax,
+    )
+
+
+def _bytes(size: int) -> str:
+    power = (len(str(size)) - 1) // 3
+    return f"{size / 1000**power:.{1 if power else 0}f} {('B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB')[power]}"

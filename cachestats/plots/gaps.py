@@ -1,0 +1,77 @@
+"""What is missing where, by how much depends on it, as bars."""
+
+from __future__ import annotations
+
+import polars as pl
+from matplotlib.axes import Axes
+
+from cachestats.plots.bars import MAX_BARS, Part, draw_bars
+from cachestats.plots.drawing import VERMILLION, checked, in_words, plural, short
+
+
+def plot_gaps(gaps: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:
+    """Draw the packages that are missing somewhere, those first that most others need, and say where.
+
+    Parameters
+    ----------
+    gaps
+        What `gaps` returns: a stack, or what else was compared, in the first column, `package`, `num_columns` and
+        `num_dependents`. Where nothing is known of dependents, packages are ranked by how many stacks have them. Of
+        more than 40 packages the first are shown, which the title says.
+    of
+        Words for what the gaps are of, such as the snapshot: a line of the title.
+    ax
+        Axes to draw on; by default those of a new figure of fitting size.
+
+    Returns
+    -------
+    The Axes, with a bar for each package and where it is missing behind it.
+
+    Raises
+    ------
+    ArgumentError
+        If `gaps` is no frame, lacks a column, or is empty.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> ax = cs.plot_gaps(cs.gaps(demo.specs, columns="target"), of="all snapshots")
+    >>> [text.get_text() for text in ax.texts]
+    ['2, not in neoverse_v1, neoverse_v2, ppc64le']
+    """
+    column = next(iter(getattr(gaps, "columns", [])), "stack")
+    checked(gaps, names=(column, "package"), numbers=("num_columns", "num_dependents"), maker="gaps")
+    is_weighed = not gaps["num_dependents"].is_null().all()
+    packages = (
+        gaps.group_by("package", maintain_order=True)
+        .agg(pl.col("num_columns", "num_dependents").max().fill_null(0), pl.col(column))
+        .sort(
+            ["num_dependents", "num_columns", pl.col(column).list.len(), "package"],
+            descending=[True, True, True, False],
+        )
+    )
+    shown = packages.head(MAX_BARS)
+    weight = "num_dependents" if is_weighed else "num_columns"
+    many, places = plural(column), gaps[column].unique()
+    where = f"some {many}" if len(places) > 1 else f"{column.replace('_', ' ')} {short(places[0])}"
+    title = [f"Packages missing in {where}, by how many {'others need' if is_weighed else f'{many} have'} them"]
+    title += in_words(of)
+    if shown.height < packages.height:
+        title.append(f"the first {shown.height} of {packages.height:,} packages")
+    return draw_bars(
+        [short(name) for name in shown["package"]],
+        [Part("", shown[weight].to_list(), VERMILLION)],
+        unit="packages that depend on it" if is_weighed else f"{many} that have it",
+        notes=[
+            f"{value:,}, not in {_some(lacking)}" if len(places) > 1 else f"{value:,}"
+            for value, lacking in shown.select(weight, column).iter_rows()
+        ],
+        title=title,
+        ax=ax,
+    )
+
+
+def _some(names: list[str | None]) -> str:
+    """Return the first few names."""
+    texts = [short(name, 24) for name in names]
+    return ", ".join(texts if len(texts) <= 3 else [*texts[:2], f"{len(texts) - 2:,} more"])

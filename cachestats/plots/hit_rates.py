@@ -1,0 +1,61 @@
+"""How much of an environment each snapshot has, as bars."""
+
+from __future__ import annotations
+
+import polars as pl
+from matplotlib.axes import Axes
+
+from cachestats.plots.bars import MAX_BARS, Part, draw_bars
+from cachestats.plots.drawing import BLUE, PALE, checked, in_words, plural, short
+
+
+def plot_hit_rates(rates: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:
+    """Draw how many specs of an environment each snapshot has, and how many it lacks.
+
+    Parameters
+    ----------
+    rates
+        What `hit_rates` returns: `snapshot`, by stack also `stack`, `hits`, `specs` and `rate`. Of more than 40
+        snapshots or stacks the best are shown, which the title says.
+    of
+        Words for what was matched, such as the environment: a line of the title.
+    ax
+        Axes to draw on; by default those of a new figure of fitting size.
+
+    Returns
+    -------
+    The Axes, with a bar for each snapshot or stack in the order of the frame, the best first.
+
+    Raises
+    ------
+    ArgumentError
+        If `rates` is no frame, lacks a column, or is empty.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> environment = demo.specs.filter(snapshot="develop").unique("hash").with_columns(is_root=True)
+    >>> ax = cs.plot_hit_rates(cs.hit_rates(environment, demo.specs))
+    >>> [text.get_text() for text in ax.texts]
+    ['192 of 192, 100.0%', '18 of 192, 9.4%']
+    """
+    checked(rates, names=("snapshot",), numbers=("hits", "specs", "rate"), maker="hit_rates")
+    places = [name for name in ("snapshot", "stack") if name in rates.columns]
+    shown = rates.head(MAX_BARS)
+    title = [f"Specs of the environment that are cached, by {places[-1]}", *in_words(of)]
+    if shown.height < rates.height:
+        title.append(f"the {shown.height} best of {rates.height:,} {plural(places[-1])}")
+    return draw_bars(
+        [" ".join(map(short, names)) for names in shown.select(places).rows()],
+        [
+            Part("cached", shown["hits"].to_list(), BLUE),
+            Part("not cached", (shown["specs"] - shown["hits"]).to_list(), PALE),
+        ],
+        unit="specs of the environment",
+        notes=[
+            f"{hits:,} of {specs:,}" + ("" if rate is None else f", {rate:.1%}")
+            for hits, specs, rate in shown.select("hits", "specs", "rate").rows()
+        ],
+        title=title,
+        ax=ax,
+    )

@@ -1,0 +1,62 @@
+"""Who lags behind, as bars."""
+
+from __future__ import annotations
+
+import polars as pl
+from matplotlib.axes import Axes
+
+from cachestats.plots.bars import MAX_BARS, Part, draw_bars
+from cachestats.plots.drawing import BLUE, ORANGE, checked, in_words, plural, short
+
+
+def plot_versions(versions: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:
+    """Draw of how many of its packages each stack has the newest version, and with how many it is behind.
+
+    Parameters
+    ----------
+    versions
+        What `versions` returns: `package`, then a stack, or what else was compared, and `is_behind`. Of more than 40
+        stacks those with the most packages behind are shown, which the title says.
+    of
+        Words for what the versions are of, such as the snapshot: a line of the title.
+    ax
+        Axes to draw on; by default those of a new figure of fitting size.
+
+    Returns
+    -------
+    The Axes, with a bar for each stack, the one with the most packages behind at the top.
+
+    Raises
+    ------
+    ArgumentError
+        If `versions` is no frame, lacks a column, or is empty.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> ax = cs.plot_versions(cs.versions(demo.specs, by="os"))
+    >>> [label.get_text() for label in ax.get_yticklabels()], ax.texts[0].get_text()
+    (['sequoia', 'ubuntu18.04', 'ubuntu20.04', 'ubuntu22.04', 'ubuntu24.04'], '0 of 2 behind')
+    """
+    by = next(iter(getattr(versions, "columns", [])[1:2]), "stack")
+    checked(versions, names=("package", by, "is_behind"), maker="versions")
+    every = (
+        versions.group_by(by)
+        .agg(behind=pl.col("is_behind").sum().cast(pl.Int64), packages=pl.len().cast(pl.Int64))
+        .sort("behind", by, descending=[True, False], nulls_last=True)
+    )
+    shown = every.head(MAX_BARS)
+    title = [f"Packages whose newest version is elsewhere, by {by.replace('_', ' ')}", *in_words(of)]
+    if shown.height < every.height:
+        title.append(f"the {shown.height} of {every.height:,} {plural(by)} with the most")
+    return draw_bars(
+        [short(name) for name in shown[by].cast(pl.String)],
+        [
+            Part("behind", shown["behind"].to_list(), ORANGE, "////"),
+            Part("newest", (shown["packages"] - shown["behind"]).to_list(), BLUE),
+        ],
+        unit="packages",
+        notes=[f"{behind:,} of {packages:,} behind" for behind, packages in shown.select("behind", "packages").rows()],
+        title=title,
+        ax=ax,
+    )

@@ -11,7 +11,7 @@ import click
 
 from cachestats.cli.check import check
 from cachestats.cli.compare import compare
-from cachestats.cli.coverage import coverage, plot
+from cachestats.cli.coverage import coverage
 from cachestats.cli.duplicates import duplicates
 from cachestats.cli.gaps import gaps
 from cachestats.cli.history import history, seen
@@ -19,6 +19,7 @@ from cachestats.cli.holes import holes
 from cachestats.cli.keeping import build, dictionary, export, info, rejected, update
 from cachestats.cli.match import match
 from cachestats.cli.overlap import overlap
+from cachestats.cli.plot import plot
 from cachestats.cli.sql import sql
 from cachestats.cli.usable import usable
 from cachestats.cli.versions import versions

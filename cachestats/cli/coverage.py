@@ -1,8 +1,7 @@
-"""The verbs `coverage` and `plot coverage`."""
+"""The verb `coverage`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,38 +10,30 @@ import click
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, output_options, question_options, root_option
 from cachestats.cli.question import Question
-from cachestats.errors import ArgumentError
 from cachestats.naming import counted
 
-
-def _coverage_options(function: Callable[..., None]) -> Callable[..., None]:
-    # The choices stand in analysis.coverage, which imports Polars: too slow for `--help` and `build`.
-    axes = "snapshot, package, version, platform, os, target, compiler, compiler_name, stack"
-    for option in (
-        root_option,
-        question_options,
-        click.option(
-            "--of",
-            type=click.Choice(("row", "column", "all")),
-            help="What 100% is for a share: the packages of its row, of its column, or all.  [default: row]",
-        ),
-        click.option(
-            "--measure",
-            type=click.Choice(("specs", "packages", "share")),
-            default="specs",
-            show_default=True,
-            help="What to count: distinct specs, distinct packages, or the share of packages.",
-        ),
-        click.option("--columns", required=True, metavar="AXIS", help="What the columns are: another of these."),
-        click.option("--rows", required=True, metavar="AXIS", help=f"What the rows are: one of {axes}."),
-    ):
-        function = option(function)
-    return function
+# The choices stand in analysis.coverage, which imports Polars: too slow for `--help` and `build`.
+_AXES = "snapshot, package, version, platform, os, target, compiler, compiler_name, stack"
 
 
 @click.command()
 @dataset_argument
-@_coverage_options
+@click.option("--rows", required=True, metavar="AXIS", help=f"What the rows are: one of {_AXES}.")
+@click.option("--columns", required=True, metavar="AXIS", help="What the columns are: another of these.")
+@click.option(
+    "--measure",
+    type=click.Choice(("specs", "packages", "share")),
+    default="specs",
+    show_default=True,
+    help="What to count: distinct specs, distinct packages, or the share of packages.",
+)
+@click.option(
+    "--of",
+    type=click.Choice(("row", "column", "all")),
+    help="What 100% is for a share: the packages of its row, of its column, or all.  [default: row]",
+)
+@question_options
+@root_option
 @click.option(
     "--usable",
     is_flag=True,
@@ -69,33 +60,3 @@ def coverage(dataset: Any, form: str, out: Path | None, usable: bool, **question
     matrix = f"{rows} ({asked.axes['rows']}) by {columns} ({asked.axes['columns']})"
     size = matrix if as_matrix else counted(answer.height, "cell")
     talk(f"{'what is usable' if usable else asked.axes['measure']} of {asked.words}: {size}")
-
-
-@click.group()
-def plot() -> None:
-    """Draw a chart into a .png, .svg or .pdf file."""
-
-
-@plot.command("coverage")
-@dataset_argument
-@_coverage_options
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
-def plot_coverage(dataset: Any, out: Path, **question: Any) -> None:
-    """Draw coverage as a heatmap."""
-    import matplotlib
-
-    from cachestats.analysis.coverage import coverage_matrix
-    from cachestats.plots.coverage import plot_coverage as draw
-    from cachestats.plots.saving import save_plot
-
-    matplotlib.use("agg")
-    asked = Question(dataset, **question)
-    matrix = coverage_matrix(asked.specs, **asked.axes)
-    if matrix.is_empty():
-        raise ArgumentError(
-            f"expected something to draw, found no specs in {asked.words}",
-            hint="; ".join(asked.hints()) or "ask for another snapshot",
-        )
-    matrix.only = asked.filters or None
-    save_plot(draw(matrix), out)
-    talk(f"wrote {out}")

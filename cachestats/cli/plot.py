@@ -1,0 +1,259 @@
+"""The verb `plot`, with a verb of its own for each picture.
+
+They take the options of the verbs whose answers they draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cachestats.cli.compare import compare
+from cachestats.cli.coverage import coverage
+from cachestats.cli.duplicates import duplicates
+from cachestats.cli.gaps import gaps
+from cachestats.cli.history import history
+from cachestats.cli.holes import holes
+from cachestats.cli.match import match
+from cachestats.cli.output import talk
+from cachestats.cli.overlap import overlap
+from cachestats.cli.parameters import dataset_argument
+from cachestats.cli.question import Question, knowing_dependencies, matching, sides
+from cachestats.cli.versions import versions
+from cachestats.errors import ArgumentError
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.axes import Axes
+
+
+@click.group()
+def plot() -> None:
+    """Draw a chart into a .png, .svg or .pdf file."""
+
+
+_out_option = click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write."
+)
+
+
+def _options_of(verb: click.Command, *names: str) -> list[click.Parameter]:
+    """Return the options of a verb that these are the names of."""
+    options = {option.name: option for option in verb.params}
+    return [options[name] for name in names]
+
+
+def _measure_option(*choices: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(
+        "--measure", type=click.Choice(choices), default=choices[0], show_default=True, help="What to draw."
+    )
+
+
+def _save(
+    draw: Callable[..., Axes], frame: pl.DataFrame, out: Path, asked: Question, what: str, **options: Any
+) -> None:
+    """Draw a frame, write the picture, and say so."""
+    import matplotlib
+
+    from cachestats.plots.saving import save_plot
+
+    matplotlib.use("agg")
+    if frame.is_empty():
+        raise ArgumentError(
+            f"expected something to draw, found no {what} in {asked.words}",
+            hint="; ".join(asked.hints()) or "ask for another snapshot",
+        )
+    save_plot(draw(frame, **options), out)
+    talk(f"wrote {out}")
+
+
+@plot.command(
+    "coverage",
+    params=_options_of(coverage, "rows", "columns", "measure", "of", "snapshot", "where", "root", "usable"),
+)
+@dataset_argument
+@_out_option
+def plot_coverage(dataset: Any, out: Path, usable: bool, **question: Any) -> None:
+    """Draw coverage as a heatmap."""
+    from cachestats.analysis.coverage import coverage_matrix
+    from cachestats.plots.coverage import plot_coverage as draw
+
+    asked = Question(dataset, **question)
+    matrix = coverage_matrix(asked.specs, **asked.axes, usable=usable)
+    matrix.only = asked.filters or None
+    _save(draw, matrix, out, asked, "specs")
+
+
+@plot.command("history", params=_options_of(history, "by", "snapshot", "where", "root"))
+@dataset_argument
+@_measure_option("packages", "specs", "share")
+@_out_option
+def plot_history(dataset: Any, by: Any, measure: Any, out: Path, **question: Any) -> None:
+    """Draw packages or specs over the dates of weekly snapshots."""
+    from cachestats.analysis.history import history as series
+    from cachestats.plots.history import plot_history as draw
+
+    asked = Question(dataset, everything=True, **question)
+    rows = series(asked.specs, by=by, snapshots=asked.chosen, root=asked.root)
+    _save(draw, rows, out, asked, "specs", measure=measure, of=asked.filters)
+
+
+@plot.command("churn", params=_options_of(history, "snapshot", "where"))
+@dataset_argument
+@_out_option
+def plot_churn(dataset: Any, out: Path, **question: Any) -> None:
+    """Draw which specs each snapshot kept, got and lost."""
+    from cachestats.analysis.history import history as series
+    from cachestats.plots.churn import plot_churn as draw
+
+    asked = Question(dataset, everything=True, **question)
+    _save(draw, series(asked.specs, snapshots=asked.chosen), out, asked, "specs", of=asked.filters)
+
+
+@plot.command("changes", params=_options_of(compare, "other", "by", "where", "root"))
+@dataset_argument
+@click.argument("old")
+@click.argument("new")
+@_out_option
+def plot_changes(dataset: Any, old: str, new: str, other: Path | None, by: Any, out: Path, **question: Any) -> None:
+    """Draw what changed between two snapshots, OLD and NEW."""
+    from cachestats.analysis.compare import compare_counts
+    from cachestats.plots.changes import plot_changes as draw
+
+    before, after, words = _compared(dataset, old, other, new, question)
+    rows = compare_counts(before.specs, after.specs, by=by, root=before.root)
+    _save(draw, rows, out, before, "specs", of=words)
+
+
+@plot.command("drops", params=_options_of(compare, "other", "by", "where", "root"))
+@dataset_argument
+@click.argument("old")
+@click.argument("new")
+@_out_option
+def plot_drops(dataset: Any, old: str, new: str, other: Path | None, by: Any, out: Path, **question: Any) -> None:
+    """Draw what share of its packages a stack lost from OLD to NEW."""
+    from cachestats.analysis.drops import drops
+    from cachestats.plots.drops import plot_drops as draw
+
+    before, after, words = _compared(dataset, old, other, new, question)
+    rows = drops(before.specs, after.specs, by=by, root=before.root)
+    _save(draw, rows, out, before, "specs", of=words)
+
+
+def _compared(
+    dataset: Any, old: str, other: Path | None, new: str, question: dict[str, Any]
+) -> tuple[Question, Question, str]:
+    from cachestats.dataset import open_dataset
+
+    before, after = sides(dataset, old, open_dataset(other) if other else dataset, new, **question)
+    return before, after, f"{before.names} to {after.words}"
+
+
+@plot.command("overlap", params=_options_of(overlap, "by", "snapshot", "where", "root"))
+@dataset_argument
+@_measure_option("jaccard_hashes", "jaccard_packages", "common_hashes", "common_packages")
+@_out_option
+def plot_overlap(dataset: Any, by: Any, measure: Any, out: Path, **question: Any) -> None:
+    """Draw what each two stacks have in common."""
+    from cachestats.analysis.overlap import overlap as pairs
+    from cachestats.plots.overlap import plot_overlap as draw
+
+    asked = Question(dataset, everything=by == "snapshot", **question)
+    rows = pairs(asked.specs, by=by, root=asked.root)
+    _save(draw, rows, out, asked, f"two {by}s", measure=measure, of=asked.words)
+
+
+@plot.command("overlap-sets", params=_options_of(overlap, "by", "snapshot", "where", "root"))
+@dataset_argument
+@_measure_option("hashes", "packages")
+@_out_option
+def plot_overlap_sets(dataset: Any, by: Any, measure: Any, out: Path, **question: Any) -> None:
+    """Draw what stands in which stacks, as an UpSet chart."""
+    from cachestats.analysis.overlap import overlap_sets
+    from cachestats.plots.overlap_sets import plot_overlap_sets as draw
+
+    asked = Question(dataset, everything=by == "snapshot", **question)
+    rows = overlap_sets(asked.specs, by=by, root=asked.root)
+    _save(draw, rows, out, asked, "specs", measure=measure, of=asked.words)
+
+
+@plot.command("gaps", params=_options_of(gaps, "columns", "packages", "root", "snapshot", "where"))
+@dataset_argument
+@_out_option
+def plot_gaps(dataset: Any, packages: list[str] | None, out: Path, **question: Any) -> None:
+    """Draw what is missing where, by how many others need it."""
+    from cachestats.analysis.gaps import gaps as find
+    from cachestats.plots.gaps import plot_gaps as draw
+
+    asked = Question(dataset, **question)
+    dependencies = dataset.dependencies if knowing_dependencies(dataset, asked.chosen) else None
+    columns, root = asked.axes["columns"], asked.axes["root"]
+    rows = find(asked.specs, columns=columns, root=root, of=packages, dependencies=dependencies)
+    _save(draw, rows, out, asked, "gaps", of=asked.words)
+
+
+@plot.command("versions", params=_options_of(versions, "by", "packages", "root", "snapshot", "where"))
+@dataset_argument
+@_out_option
+def plot_versions(dataset: Any, packages: tuple[str, ...], where: tuple[Any, ...], out: Path, **question: Any) -> None:
+    """Draw with how many packages each stack lags behind."""
+    from cachestats.analysis.versions import versions as newest
+    from cachestats.plots.versions import plot_versions as draw
+
+    where = (*where, *(("package", name) for name in packages))
+    asked = Question(dataset, **question, where=where)
+    rows = newest(asked.specs, by=asked.axes["by"], root=asked.axes["root"])
+    _save(draw, rows, out, asked, "specs", of=asked.words)
+
+
+@plot.command("duplicates", params=_options_of(duplicates, "by", "snapshot", "where"))
+@dataset_argument
+@_out_option
+def plot_duplicates(dataset: Any, by: Any, out: Path, **question: Any) -> None:
+    """Draw what is built more than once, or what causes it."""
+    from cachestats.analysis.duplicates import duplicates as find
+    from cachestats.plots.duplicates import plot_duplicates as draw
+
+    asked = Question(dataset, **question)
+    # Which dependencies differ takes long to find, and is drawn only as causes.
+    known = by == "cause" and knowing_dependencies(dataset, asked.chosen)
+    rows = find(asked.specs, dependencies=dataset.dependencies if known else None, among=asked.in_snapshots, by=by)
+    _save(draw, rows, out, asked, "duplicates", of=asked.words)
+
+
+@plot.command("holes", params=_options_of(holes, "snapshot"))
+@dataset_argument
+@_out_option
+def plot_holes(dataset: Any, out: Path, snapshot: tuple[str, ...]) -> None:
+    """Draw what is missing below cached specs, by what it breaks."""
+    from cachestats.analysis.holes import holes as find
+    from cachestats.plots.holes import plot_holes as draw
+
+    asked = Question(dataset, snapshot=snapshot, where=())
+    known = knowing_dependencies(dataset, asked.chosen) or asked.chosen  # of none of them is an error
+    rows = find(matching(asked.specs, "snapshot", known), dataset.dependencies, by="missing")
+    _save(draw, rows, out, asked, "holes", of=asked.words)
+
+
+@plot.command("hit-rates", params=_options_of(match, "snapshot", "where", "root"))
+@dataset_argument
+@click.argument("lockfile", type=click.Path(path_type=Path))
+@click.option(
+    "--by", type=click.Choice(("snapshot", "stack")), default="snapshot", show_default=True, help="What to rank."
+)
+@_out_option
+def plot_hit_rates(dataset: Any, lockfile: Path, by: Any, out: Path, **question: Any) -> None:
+    """Draw how much of an environment each snapshot has.
+
+    LOCKFILE is the environment's spack.lock.
+    """
+    from cachestats.analysis.match import hit_rates
+    from cachestats.lockfile import read_lockfile
+    from cachestats.plots.hit_rates import plot_hit_rates as draw
+
+    asked = Question(dataset, everything=True, **question)
+    rows = hit_rates(read_lockfile(lockfile), asked.specs, by=by, root=asked.root)
+    _save(draw, rows, out, asked, "hits", of=asked.words)

@@ -33,7 +33,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cachestats needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install -q -c constraints.txt --group dev -e ".[s3]"
+	$(BIN)/python -m pip install -q -c constraints.txt --group dev -e ".[report,s3]"
 	touch $@
 
 clean:

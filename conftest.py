@@ -19,6 +19,7 @@ from tests.servers import HttpServer, S3Server
 
 ROOT = Path(__file__).parent
 SEEDS = ROOT / "data" / "_cache"
+SAMPLE = ROOT / "data" / "sample"
 CORPUS = ROOT.parent / "shared" / "corpus"
 
 # Set in .ci/run: nothing may be skipped there, and the same examples are tried every time.
@@ -77,6 +78,19 @@ def spark() -> Iterator[Any]:
     session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Return a real browser, where Playwright and Chromium are present."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("there is no Chromium")
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield found
+        found.close()
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from cachestats.plots.overlap_sets import plot_overlap_sets
     from cachestats.plots.saving import save_plot
     from cachestats.plots.versions import plot_versions
+    from cachestats.report.report import write_report
     from cachestats.schema import data_dictionary
     from cachestats.site import export_site
     from cachestats.sources.storage import Network
@@ -95,6 +96,7 @@ _HOMES = {
     "update_dataset": "update",
     "usable": "analysis.usable",
     "versions": "analysis.versions",
+    "write_report": "report.report",
 }
 
 __all__ = [
@@ -142,6 +144,7 @@ __all__ = [
     "update_dataset",
     "usable",
     "versions",
+    "write_report",
 ]
 
 

@@ -37,6 +37,7 @@ HOUSE = (
     "update",
     "analysis",
     "plots",
+    "report",
     "cli",
 )
 

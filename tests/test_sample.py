@@ -6,9 +6,7 @@ import polars as pl
 
 import cachestats as cs
 from cachestats.schema import TABLES
-from conftest import ROOT
-
-SAMPLE = ROOT / "data" / "sample"
+from conftest import ROOT, SAMPLE
 
 
 def test_the_sample_is_what_the_corpus_gives(indexed: cs.Dataset) -> None:

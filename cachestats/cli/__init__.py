@@ -20,6 +20,7 @@ from cachestats.cli.keeping import build, dictionary, export, info, rejected, up
 from cachestats.cli.match import match
 from cachestats.cli.overlap import overlap
 from cachestats.cli.plot import plot
+from cachestats.cli.report import report
 from cachestats.cli.sql import sql
 from cachestats.cli.usable import usable
 from cachestats.cli.versions import versions
@@ -75,6 +76,7 @@ for command in (
     match,
     versions,
     plot,
+    report,
     export,
     rejected,
     dictionary,

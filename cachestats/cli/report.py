@@ -1,0 +1,37 @@
+"""The verb `report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cachestats.cli.output import talk
+from cachestats.cli.parameters import dataset_argument
+from cachestats.naming import counted
+
+
+@click.command()
+@dataset_argument
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write: a new one, or that of an earlier report, which is replaced whole.",
+)
+@click.option("--title", default="Spack build cache", show_default=True, help="What the cache is called on the pages.")
+def report(dataset: Any, out: Path, title: str) -> None:
+    """Write the dataset and its answers as a folder of pages that opens in a browser.
+
+    It takes neither server nor network: open its index.html, or publish the folder as it is. It has an overview with
+    charts, a table of packages to search and filter, a page for each package, stack and snapshot, the tables, badges,
+    and summary.md, which says what changed.
+    """
+    import matplotlib
+
+    from cachestats.report.report import write_report
+
+    matplotlib.use("agg")
+    pages = write_report(dataset, out, title=title)
+    talk(f"wrote {counted(pages, 'page')} to {out}; open {out / 'index.html'}")

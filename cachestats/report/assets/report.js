@@ -1,0 +1,174 @@
+// Tables that are searched, sorted and filtered. Data comes by scripts that call `cachestats.cells` or
+// `cachestats.specs`: a page that was opened from disk may load nothing else. Whatever is in the data is shown as text.
+"use strict";
+
+const cachestats = (() => {
+  const ANY = "";
+  const NO_STACK = "none";
+  const text = (value) => {
+    const element = document.createElement("span");
+    element.textContent = value;
+    return element.innerHTML.replaceAll('"', "&quot;");
+  };
+  const shown = (value) => text(value === null || value === "" ? "–" : value);
+  const number = (value) => (value === null ? "–" : value.toLocaleString("en"));
+  const found = document.getElementById("found");
+
+  function load(address) {
+    return new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = address;
+      script.onload = resolve;
+      script.onerror = () => reject(new Error(`cannot load ${address}`));
+      document.head.append(script);
+    });
+  }
+
+  function fill(select, options, chosen) {
+    select.replaceChildren(...options.map(([value, label]) => new Option(label, value, false, value === chosen)));
+  }
+
+  async function table(element, columns) {
+    const { default: DataTable } = await window.datatables;
+    // What stands in the page is for those without scripts, and for the moment until these have run.
+    document.querySelector(`${element} tbody`).replaceChildren();
+    return new DataTable(element, {
+      columns,
+      order: [],
+      pageLength: 25,
+      lengthMenu: [25, 100, 1000],
+      deferRender: true,
+      autoWidth: false,
+      orderMulti: false,
+      layout: { topStart: "search", topEnd: "pageLength", bottomStart: "info", bottomEnd: "paging" },
+      language: { search: "Search", lengthMenu: "Rows _MENU_", emptyTable: "Nothing fits these filters" },
+    });
+  }
+
+  // The table of packages.
+
+  const filters = document.getElementById("filters");
+  const loaded = new Map();
+  const columns = ["target", "os", "compiler", "stacks"];
+
+  function cells(data) {
+    data.sets = data.sets.map((names) => (names.length ? names : [NO_STACK]));
+    loaded.set(data.snapshot, data);
+  }
+
+  function choices(data, column) {
+    const names = column === "stacks" ? [...new Set(data.sets.flat())].sort() : data.values[column];
+    return [[ANY, "any"], ...names.map((name) => [name, name])];
+  }
+
+  function rows(data) {
+    const wanted = Object.fromEntries(columns.map((column) => [column, filters.elements[column].value]));
+    const [packages, versions, targets, systems, compilers, stacks, specs] = data.cells;
+    const totals = new Map();
+    for (let place = 0; place < specs.length; place += 1) {
+      const set = data.sets[stacks[place]];
+      if (wanted.target !== ANY && data.values.target[targets[place]] !== wanted.target) continue;
+      if (wanted.os !== ANY && data.values.os[systems[place]] !== wanted.os) continue;
+      if (wanted.compiler !== ANY && data.values.compiler[compilers[place]] !== wanted.compiler) continue;
+      if (wanted.stacks !== ANY && !set.includes(wanted.stacks)) continue;
+      let total = totals.get(packages[place]);
+      if (!total) {
+        total = { versions: new Set(), specs: 0, stacks: new Set(), targets: new Set() };
+        totals.set(packages[place], total);
+      }
+      total.versions.add(versions[place]);
+      total.specs += specs[place];
+      set.forEach((name) => total.stacks.add(name));
+      total.targets.add(targets[place]);
+    }
+    return [...totals].map(([place, total]) => ({
+      package: data.values.package[place],
+      link: data.links[place],
+      version: data.values.version[Math.max(...total.versions)],
+      versions: total.versions.size,
+      specs: total.specs,
+      stacks: total.stacks.size,
+      targets: total.targets.size,
+    }));
+  }
+
+  async function packageTable() {
+    const select = filters.elements.snapshot;
+    const numbers = ["versions", "specs", "stacks", "targets"].map((data) => ({ data, className: "n", searchable: false }));
+    let widget = null;
+
+    async function show({ anew }) {
+      const name = select.selectedOptions[0].label;
+      if (!loaded.has(name)) await load(select.value);
+      const data = loaded.get(name);
+      if (anew) {
+        const chosen = new URLSearchParams(location.hash.slice(1));
+        columns.forEach((column) => fill(filters.elements[column], choices(data, column), filters.elements[column].value || chosen.get(column)));
+      }
+      const fitting = rows(data);
+      if (widget) widget.clear().rows.add(fitting).draw();
+      const words = columns.map((column) => filters.elements[column].value).filter((value) => value !== ANY);
+      found.textContent = `${number(fitting.length)} of ${number(data.values.package.length)} packages in ${[name, ...words].join(", ")}`;
+      const state = new URLSearchParams({ snapshot: name });
+      columns.forEach((column) => filters.elements[column].value !== ANY && state.set(column, filters.elements[column].value));
+      if (!anew || location.hash) history.replaceState(null, "", `#${state}`);
+    }
+
+    const asked = new URLSearchParams(location.hash.slice(1)).get("snapshot");
+    [...select.options].forEach((option) => { option.selected = option.label === (asked ?? filters.dataset.snapshot); });
+    if (select.selectedIndex < 0) select.selectedIndex = 0;
+    await show({ anew: true });
+    widget = await table("#packages", [
+      { data: "package", render: (name, kind, row) => (kind === "display" ? `<a href="${text(row.link.split("/").map(encodeURIComponent).join("/"))}">${text(name)}</a>` : name) },
+      { data: "version", render: (name, kind) => (kind === "display" ? shown(name) : name) },
+      ...numbers,
+    ]);
+    await show({ anew: false });
+    filters.addEventListener("change", (event) => show({ anew: event.target === select }));
+    filters.addEventListener("reset", () => setTimeout(() => show({ anew: false })));
+    filters.hidden = false;
+  }
+
+  // The specs of one package.
+
+  const target = document.getElementById("specs");
+  let series = [];
+
+  function specs(data) {
+    series = data;
+  }
+
+  function decoded([, values, coded]) {
+    return coded.map(([hash, ...codes]) => [hash, ...codes.map((code, column) => values[column][code])]);
+  }
+
+  async function specTable() {
+    await load(target.dataset.script);
+    const form = document.getElementById("choose");
+    const select = form.elements.snapshot;
+    const show = (kind) => (value, how) => (how === "display" ? kind(value) : value);
+    const hash = (value) => `<code title="${text(value)}">${text(value.slice(0, 7))}</code>`;
+    const size = (value) => (value === null ? "–" : `${number(Math.round(value / 1000))} kB`);
+    const widget = await table("#specs", [
+      { render: show(hash) },
+      ...[1, 2, 3, 4, 5].map(() => ({ render: show(shown) })),
+      { render: show(shown), className: "variants" },
+      { render: show(size), className: "n" },
+    ]);
+    const choose = () => {
+      const chosen = series[select.selectedIndex];
+      widget.clear().rows.add(decoded(chosen)).draw();
+      found.textContent = `${number(chosen[2].length)} ${chosen[2].length === 1 ? "spec" : "specs"} of ${chosen[0]}`;
+    };
+    fill(select, series.map(([name]) => [name, name]), series[0][0]);
+    choose();
+    select.addEventListener("change", choose);
+    form.hidden = series.length < 2;
+  }
+
+  window.addEventListener("DOMContentLoaded", () => {
+    if (filters) packageTable();
+    if (target) specTable();
+  });
+  return { cells, specs };
+})();

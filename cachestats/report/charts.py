@@ -1,0 +1,93 @@
+"""The charts of a report: which there are, and the files they are drawn into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import polars as pl
+from matplotlib.axes import Axes
+
+from cachestats.analysis.coverage import coverage_matrix
+from cachestats.dataset import Dataset
+from cachestats.plots.churn import plot_churn
+from cachestats.plots.coverage import plot_coverage
+from cachestats.plots.gaps import plot_gaps
+from cachestats.plots.history import plot_history
+from cachestats.plots.overlap import plot_overlap
+from cachestats.plots.saving import save_plot
+from cachestats.report.facts import Facts, most_needed
+from cachestats.report.links import path_of
+
+_MOST_GAPS = 20
+
+
+class Chart(NamedTuple):
+    """A chart in a file: the words above it, and what it shows to who does not see it."""
+
+    path: str
+    title: str
+    alternative: str
+
+
+def draw_overview(dataset: Dataset, facts: Facts, folder: Path) -> dict[str, Chart]:
+    """Draw the charts of the overview and return them by name; what has nothing to show is left out."""
+    here = dataset.specs.filter(pl.col("snapshot") == facts.current)
+    matrix = coverage_matrix(here, rows="stack", columns="target", measure="packages")
+    missing = facts.gaps.join(most_needed(facts.gaps).head(_MOST_GAPS).select("package"), on="package")
+    has_series = facts.history["snapshot_date"].drop_nulls().len() > 1
+    charts: dict[str, tuple[bool, str, str, Callable[[], Axes]]] = {
+        "coverage": (
+            matrix.height > 0,
+            "Packages by stack and target",
+            "A heatmap of the packages with a binary, a row for each stack and a column for each target.",
+            lambda: plot_coverage(matrix),
+        ),
+        "history": (
+            has_series,
+            "Packages over time",
+            "A line for each stack: its packages in each weekly snapshot.",
+            lambda: plot_history(facts.stack_history),
+        ),
+        "churn": (
+            facts.history["previous"].drop_nulls().len() > 0,
+            "What each snapshot kept",
+            "Stacked bars: the specs of each snapshot that were kept from the one before, that are new, and that went.",
+            lambda: plot_churn(facts.history),
+        ),
+        "overlap": (
+            facts.overlap.height > 0,
+            "What stacks share",
+            "A heatmap of the share of hashes that each two stacks have in common.",
+            lambda: plot_overlap(facts.overlap),
+        ),
+        "gaps": (
+            missing.height > 0,
+            "What is missing most",
+            "Bars: the packages that some stacks lack, by how many other packages need them.",
+            lambda: plot_gaps(missing),
+        ),
+    }
+    return {
+        name: _saved(draw(), folder, f"charts/{name}.svg", title, alternative)
+        for name, (is_there, title, alternative, draw) in charts.items()
+        if is_there
+    }
+
+
+def draw_stack(facts: Facts, stack: str | None, folder: Path) -> Chart | None:
+    """Draw the history of one stack, where there is any."""
+    series = facts.stack_history.filter(pl.col("stack").eq_missing(stack))
+    if series["snapshot_date"].drop_nulls().len() < 2:
+        return None
+    path = path_of("badges", stack).replace("badges/", "charts/stack-")
+    words = f"A line: the packages of {stack or 'no stack'} in each weekly snapshot; the table below has the numbers."
+    return _saved(plot_history(series), folder, path, "Packages over time", words)
+
+
+def _saved(ax: Axes, folder: Path, path: str, title: str, alternative: str) -> Chart:
+    save_plot(ax, folder / path)
+    plt.close("all")
+    return Chart(path, title, alternative)

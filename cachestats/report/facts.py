@@ -1,0 +1,146 @@
+"""What a report says: every question is asked here, once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import polars as pl
+
+from cachestats.analysis.compare import compare
+from cachestats.analysis.coverage import coverage
+from cachestats.analysis.duplicates import duplicates
+from cachestats.analysis.frames import ordered
+from cachestats.analysis.gaps import gaps
+from cachestats.analysis.history import history, snapshots_before
+from cachestats.analysis.holes import holes
+from cachestats.analysis.overlap import overlap
+from cachestats.analysis.versions import versions
+from cachestats.dataset import Dataset
+from cachestats.errors import ArgumentError
+from cachestats.naming import ROOT_STACK, snapshot_kind, snapshot_order
+
+
+class Facts(NamedTuple):
+    """What the analyses answer; `current` is `develop` if there, else the newest snapshot."""
+
+    current: str
+    before: dict[str, str]
+    """The snapshot that each is compared with: that before it, and of `develop` the newest weekly one."""
+    snapshots: pl.DataFrame
+    """The table `snapshots`, the newest first."""
+    packages: pl.DataFrame
+    """`package`, and the newest of its `version`s, `versions`, `specs`, `stacks` and `targets`, all counts, of the
+    current snapshot."""
+    stacks: pl.DataFrame
+    """`stack`, `packages`, `specs`, `share`, `behind` (packages of an older version than elsewhere): the same."""
+    history: pl.DataFrame
+    stack_history: pl.DataFrame
+    changes: dict[str, pl.DataFrame]
+    """What `compare` says of each snapshot that another was before."""
+    stack_changes: pl.DataFrame
+    """The same of the current one, stack by stack."""
+    newest: pl.DataFrame
+    """`package`, `snapshot`, `version`: the newest there."""
+    presence: pl.DataFrame
+    """`package`, `snapshot`, `value`: specs."""
+    machines: pl.DataFrame
+    """`package`, `target`, `value`: native, usable or missing in the current snapshot."""
+    versions: pl.DataFrame
+    """What `versions` says of the current one by stack."""
+    gaps: pl.DataFrame
+    """What each stack lacks of the current one."""
+    overlap: pl.DataFrame
+    duplicates: pl.DataFrame
+    holes: pl.DataFrame | None
+    """What is missing, most broken by it first; None where dependencies are not known."""
+
+
+def gather(dataset: Dataset) -> Facts:
+    """Ask a dataset everything that a report says.
+
+    Raises
+    ------
+    ArgumentError
+        If the dataset has no snapshot.
+    """
+    names = sorted(dataset.manifest["snapshots"], key=snapshot_order)
+    if not names:
+        raise ArgumentError(
+            f"expected a dataset with at least one snapshot, found none in {dataset.path}",
+            hint="build it from a source that has pages or indices",
+        )
+    current, before = names[-1], _before(names)
+    specs = dataset.specs
+    here = specs.filter(pl.col("snapshot") == current)
+    edges = dataset.dependencies.filter(pl.col("snapshot") == current)
+    knows_dependencies = bool(dataset.manifest["snapshots"][current]["rows"]["dependencies"])
+    by_snapshot = {name: specs.filter(pl.col("snapshot") == name) for name in names}
+    changes = {new: compare(by_snapshot[old], by_snapshot[new]) for new, old in before.items()}
+    there = by_snapshot[before[current]] if current in before else here
+    lag = versions(here, by="stack")
+    series, by_stack = history(specs), history(specs, by="stack", snapshots=names)
+    table = dataset.snapshots.collect()
+    newest = versions(specs, by="snapshot")
+    return Facts(
+        current=current,
+        before=before,
+        snapshots=ordered(table, "snapshot").reverse(),
+        packages=_packages(here, newest.filter(pl.col("snapshot") == current)),
+        stacks=_stacks(by_stack, current, lag),
+        history=series,
+        stack_history=by_stack,
+        changes=changes,
+        stack_changes=compare(there, here, by="stack"),
+        newest=newest,
+        presence=coverage(specs, rows="package", columns="snapshot"),
+        machines=coverage(here, rows="package", columns="target", usable=True),
+        versions=lag,
+        gaps=gaps(here, columns="stack", dependencies=edges if knows_dependencies else None),
+        overlap=overlap(here),
+        duplicates=duplicates(here, by="package"),
+        holes=holes(here, edges, by="missing") if knows_dependencies else None,
+    )
+
+
+def _before(names: list[str]) -> dict[str, str]:
+    """Return the snapshot that each is compared with."""
+    before = snapshots_before(names)
+    weekly = [name for name in names if snapshot_kind(name)[0] == "weekly"]
+    rolling = {name: weekly[-1] for name in names if snapshot_kind(name)[0] == "rolling" and weekly}
+    return before | rolling
+
+
+def _packages(here: pl.LazyFrame, newest: pl.DataFrame) -> pl.DataFrame:
+    is_stack = pl.col("stack").ne_missing(ROOT_STACK)
+    return (
+        here.group_by("package")
+        .agg(
+            versions=pl.col("version").n_unique(),
+            specs=pl.col("hash").n_unique(),
+            stacks=pl.col("stack").filter(is_stack).drop_nulls().n_unique(),
+            targets=pl.col("target").n_unique(),
+        )
+        .collect()
+        .join(newest.select("package", "version"), on="package")
+        .sort("package")
+    )
+
+
+def _stacks(by_stack: pl.DataFrame, current: str, lag: pl.DataFrame) -> pl.DataFrame:
+    behind = lag.group_by("stack").agg(behind=pl.col("is_behind").sum().cast(pl.Int64))
+    return (
+        by_stack.filter(pl.col("snapshot") == current, pl.col("specs") > 0)
+        .join(behind, on="stack", how="left", nulls_equal=True)
+        .select("stack", "packages", "specs", "share", "behind", "kept", "new", "gone")
+        .sort("packages", "stack", descending=[True, False])
+    )
+
+
+def most_needed(gaps: pl.DataFrame) -> pl.DataFrame:
+    """Return the packages that some stack lacks, those first that most others need, with how many stacks lack them."""
+    weight = ["num_dependents", "num_columns"]
+    return (
+        gaps.group_by("package")
+        .agg(pl.col("num_dependents", "num_columns").first(), lacking=pl.len())
+        .sort(*weight, "package", descending=[True, True, False], nulls_last=True)
+    )

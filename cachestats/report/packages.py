@@ -1,0 +1,107 @@
+"""The specs of every package, snapshot by snapshot, as the scripts of a report load them.
+
+A page that is opened from disk may load scripts, and nothing else: data comes as a call of a function with one JSON
+value. `specs/<package>.js` has all specs of a package, `cells/<snapshot>.js` the counts that the table of packages is
+filtered by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import polars as pl
+
+from cachestats.dataset import Dataset
+from cachestats.naming import ROOT_STACK, version_key
+from cachestats.report.links import path_of
+
+SPEC_COLUMNS = ("hash", "version", "os", "target", "compiler", "stacks", "variants", "size_bytes", "platform")
+_CODED = SPEC_COLUMNS[1:]
+_BETWEEN = "\x1f"  # stands in no name
+_CELL_COLUMNS = ("package", "version", "target", "os", "compiler", "stacks")
+
+
+class Specs(NamedTuple):
+    """The specs of one package in one snapshot: the values of each column but `hash`, and rows of codes of them."""
+
+    values: list[list[Any]]
+    rows: list[list[Any]]
+
+
+def write_specs(dataset: Dataset, names: list[str], folder: Path) -> dict[str, Specs]:
+    """Write the scripts of all snapshots, oldest first, and return the specs of the last one by package."""
+    (folder / "specs").mkdir()
+    (folder / "cells").mkdir()
+    written: dict[str, list[bytes]] = {}
+    last: dict[str, Specs] = {}
+    for name in names:
+        frame = _of_snapshot(dataset, name)
+        _write_call(folder / path_of("cells", name), "cells", _cells(name, frame))
+        for package, specs in _by_package(frame):
+            written.setdefault(package, []).append(msgspec.json.encode([name, specs.values, specs.rows]))
+            if name == names[-1]:
+                last[package] = specs
+    for package, parts in written.items():
+        data = b",".join(reversed(parts))  # the newest snapshot first
+        (folder / path_of("specs", package)).write_bytes(b"cachestats.specs([" + data + b"]);\n")
+    return last
+
+
+def _of_snapshot(dataset: Dataset, name: str) -> pl.DataFrame:
+    """Return a row for each spec of a snapshot, with its stacks in one text, sorted by package, version and hash."""
+    stacks = pl.col("stack").filter(pl.col("stack") != ROOT_STACK).unique().sort().str.join(_BETWEEN).alias("stacks")
+    others = [column for column in SPEC_COLUMNS if column not in {"hash", "stacks"}]
+    return (
+        dataset.specs.filter(pl.col("snapshot") == name)
+        .group_by("package", "hash")
+        .agg(stacks, pl.col(others).first(), pl.col("compiler_name").first())
+        .sort("package", "version", "hash")
+        .collect()
+    )
+
+
+def _by_package(frame: pl.DataFrame) -> Iterator[tuple[str, Specs]]:
+    shown = frame.with_columns(pl.col("stacks").str.replace_all(_BETWEEN, ", ", literal=True))
+    columns = [shown[column].to_list() for column in _CODED]
+    hashes = frame["hash"].to_list()
+    runs = frame["package"].rle().struct.unnest()
+    start = 0
+    for length, package in runs.iter_rows():
+        end = start + length
+        values: list[list[Any]] = []
+        coded: list[list[Any]] = [hashes[start:end]]
+        for column in columns:
+            codes: dict[Any, int] = {}
+            coded.append([codes.setdefault(value, len(codes)) for value in column[start:end]])
+            values.append(list(codes))
+        yield package, Specs(values, [list(row) for row in zip(*coded, strict=True)])
+        start = end
+
+
+def _cells(name: str, frame: pl.DataFrame) -> dict[str, Any]:
+    """Count specs by package, target, os, compiler and set of stacks: what filters add up."""
+    cells = (
+        frame.with_columns(compiler=pl.col("compiler_name").fill_null("none"))
+        .group_by(_CELL_COLUMNS)
+        .agg(specs=pl.len())
+        .sort(_CELL_COLUMNS)
+    )
+    values = {column: cells[column].unique().sort().to_list() for column in _CELL_COLUMNS}
+    values["version"].sort(key=version_key)  # the newest of some has the largest code
+    codes = {column: {value: code for code, value in enumerate(values[column])} for column in _CELL_COLUMNS}
+    coded = [[codes[column][value] for value in cells[column].to_list()] for column in _CELL_COLUMNS]
+    sets = [stacks.split(_BETWEEN) if stacks else [] for stacks in values.pop("stacks")]
+    return {
+        "snapshot": name,
+        "values": values,
+        "sets": sets,
+        "links": [path_of("packages", package) for package in values["package"]],
+        "cells": [*coded, cells["specs"].to_list()],
+    }
+
+
+def _write_call(path: Path, function: str, value: Any) -> None:
+    path.write_bytes(f"cachestats.{function}(".encode() + msgspec.json.encode(value) + b");\n")

@@ -1,0 +1,53 @@
+"""The pages of a report, from templates in which everything is escaped."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+
+from cachestats.naming import counted
+from cachestats.report.links import link_to
+
+
+class Pages:
+    """The templates, and the folder that pages are written to."""
+
+    def __init__(self, folder: Path, **shared: Any) -> None:
+        self.folder = folder
+        self.templates = jinja2.Environment(
+            loader=jinja2.PackageLoader("cachestats.report"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.templates.filters |= {
+            "number": lambda value: "\u2013" if value is None else f"{value:,}",
+            "percent": lambda value: "\u2013" if value is None else f"{value:.1%}",
+            "size": _size,
+            "day": lambda when: f"{when:%d %B %Y}".lstrip("0") if isinstance(when, datetime.date) else "",
+            "counted": counted,
+            "quoted": quote,
+        }
+        self.templates.globals |= {"link": link_to, **shared}
+
+    def write(self, path: str, template: str, **values: Any) -> None:
+        """Write one page; `root` leads from it to the folder of the report."""
+        root = "../" * path.count("/")
+        text = self.templates.get_template(template).render(root=root, path=path, **values)
+        (self.folder / path).write_text(text, encoding="utf-8", newline="\n")
+
+
+def _size(num_bytes: int | None) -> str:
+    if num_bytes is None:
+        return "\u2013"
+    size = float(num_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:,.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"

@@ -1,0 +1,307 @@
+"""Write a report: ask everything, draw the charts, fill the pages."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cachestats.dataset import Dataset, export_table
+from cachestats.naming import snapshot_order
+from cachestats.report.badges import badge
+from cachestats.report.charts import draw_overview, draw_stack
+from cachestats.report.facts import Facts, gather, most_needed
+from cachestats.report.folder import MARK, replaced
+from cachestats.report.links import path_of
+from cachestats.report.matrix import Matrices
+from cachestats.report.packages import SPEC_COLUMNS, Specs, write_specs
+from cachestats.report.pages import Pages
+from cachestats.report.summary import stack_counts, summary_markdown
+from cachestats.report.widgets import write_widget
+from cachestats.schema import SCHEMA_VERSION, TABLES, dictionary_markdown
+
+_FOLDERS = ("assets", "charts", "packages", "stacks", "snapshots", "tables", "badges", "api")
+_SHOWN_SPECS = 50
+"""So many specs stand in the page of a package itself, for whoever runs no scripts."""
+_MOST_GAPS = 30
+_MOST = 10
+
+Row = dict[str, Any]
+
+
+def write_report(dataset: Dataset, out: str | os.PathLike[str], *, title: str = "Spack build cache") -> int:
+    """Write a dataset and its answers as a folder of pages that opens in a browser, and return their number.
+
+    The folder needs no server and no network: `index.html` opens from disk, and the folder can be published as it is.
+    It holds an overview, a table of packages to search and filter, a page for each package, stack and snapshot, the
+    tables as Parquet files with their dictionary, a badge for each stack, and what can be read by programs: a JSON file
+    for each package, `report.json`, and `summary.md`, a few lines that say what changed. The same dataset gives the
+    same bytes.
+
+    Parameters
+    ----------
+    dataset
+        The dataset. What is covered is said of `develop` if it is there, else of the newest snapshot.
+    out
+        The folder: a new one, an empty one, or an earlier report, which is replaced once the new one is whole.
+    title
+        What the cache is called on every page.
+
+    Raises
+    ------
+    ArgumentError
+        If the dataset has no snapshot.
+    DatasetError
+        If there is something else at `out`, or it cannot be written.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> cs.write_report(ds, tmp / "report")
+    16
+    >>> sorted(path.name for path in (tmp / "report" / "packages").iterdir())
+    ['py-filelock.html', 'py-propcache.html']
+    """
+    facts = gather(dataset)
+    with replaced(Path(out)) as folder:
+        for name in _FOLDERS:
+            (folder / name).mkdir()
+        return _Report(dataset, facts, folder, title).write()
+
+
+class _Report:
+    """One report that is being written."""
+
+    def __init__(self, dataset: Dataset, facts: Facts, folder: Path, title: str) -> None:
+        self.dataset, self.facts, self.folder = dataset, facts, folder
+        self.names = sorted(dataset.manifest["snapshots"], key=snapshot_order)
+        about = facts.snapshots.row(by_predicate=pl.col("snapshot") == facts.current, named=True)
+        self.pages = Pages(folder, site=title, current=facts.current, about=about, before=facts.before)
+        self.num_pages = 0
+
+    def write(self) -> int:
+        """Write everything and return the number of pages."""
+        self._assets()
+        # Parquet is written beside all else, which is Python's own work and takes no second core.
+        with ThreadPoolExecutor(1) as pool:
+            tables = pool.submit(self._tables)
+            self._overview()
+            self._packages(write_specs(self.dataset, self.names, self.folder))
+            self._stacks()
+            self._snapshots()
+            self._data(tables.result())
+        self._write("summary.md", summary_markdown(self.facts))
+        self._write(MARK, _json(self._about()))
+        return self.num_pages
+
+    def _page(self, path: str, template: str, **values: Any) -> None:
+        self.pages.write(path, template, **values)
+        self.num_pages += 1
+
+    def _write(self, path: str, text: str) -> None:
+        (self.folder / path).write_text(text, encoding="utf-8", newline="\n")
+
+    def _assets(self) -> None:
+        for asset in (files("cachestats.report") / "assets").iterdir():
+            (self.folder / "assets" / asset.name).write_bytes(asset.read_bytes())
+        write_widget(self.folder / "assets")
+
+    def _tables(self) -> list[Row]:
+        """Write the tables and their dictionary, and return what there is to download."""
+        self._write("tables/DICTIONARY.md", dictionary_markdown())
+        found = []
+        for table in TABLES.values():
+            path = f"tables/{table.name}.parquet"
+            rows = export_table(self.dataset, table.name, self.folder / path)
+            size = (self.folder / path).stat().st_size
+            found.append({"name": table.name, "path": path, "rows": rows, "size": size, "grain": table.grain})
+        return found
+
+    def _data(self, tables: list[Row]) -> None:
+        snapshots = self.facts.snapshots.to_dicts()
+        self._page("data.html", "data.html", tables=tables, schema=list(TABLES.values()), snapshots=snapshots)
+
+    def _overview(self) -> None:
+        facts = self.facts
+        counts = stack_counts(facts)
+        fell = counts.filter(pl.col("removed") > 0).head(_MOST).to_dicts() if self._before else []
+        self._page(
+            "index.html",
+            "index.html",
+            charts=draw_overview(self.dataset, facts, self.folder),
+            changes=_by(facts.changes.get(facts.current), "change"),
+            fell=fell,
+            stacks=facts.stacks.to_dicts(),
+            snapshots=facts.snapshots.to_dicts(),
+            gaps=most_needed(facts.gaps).head(_MOST).to_dicts(),
+            duplicates=facts.duplicates.head(_MOST).to_dicts(),
+            excess=int(facts.duplicates["excess"].sum()),
+            holes=None if facts.holes is None else facts.holes.head(_MOST).to_dicts(),
+            broken=None if facts.holes is None else facts.holes.height,
+        )
+        names = facts.snapshots["snapshot"].to_list()
+        self._page("packages.html", "packages.html", packages=facts.packages.to_dicts(), snapshots=names)
+
+    @property
+    def _before(self) -> str | None:
+        return self.facts.before.get(self.facts.current)
+
+    def _packages(self, specs: dict[str, Specs]) -> None:
+        facts = self.facts
+        current = {row["package"]: row for row in facts.packages.to_dicts()}
+        presence = facts.presence.join(facts.newest, on=["package", "snapshot"], how="left")
+        by_snapshot = _by(presence.select("package", "snapshot", "value", "version"), "package")
+        events = _by(self._events(), "package")
+        versions, gaps = _by(facts.versions, "package"), _by(facts.gaps, "package")
+        machines, excess = _by(facts.machines, "package"), _by(facts.duplicates, "package")
+        place = {name: number for number, name in enumerate(self.names)}
+        matrices = Matrices(self.dataset, facts.current)
+        for package, found in by_snapshot.items():
+            series = sorted(found, key=lambda row: place[row["snapshot"]], reverse=True)
+            about = current.get(package)
+            targets = {row["target"]: row["value"] for row in machines.get(package, ())}
+            self._page(
+                path_of("packages", package),
+                "package.html",
+                package_name=package,
+                row=about,
+                matrix=matrices.of(package),
+                targets=targets,
+                stacks=versions.get(package, []),
+                lacking=gaps.get(package, []),
+                excess=next((row["excess"] for row in excess.get(package, ())), 0),
+                series=series,
+                bars=_bars({row["snapshot"]: row["value"] for row in series}, self.names),
+                num_snapshots=len(self.names),
+                events=events.get(package, [])[::-1],
+                columns=SPEC_COLUMNS,
+                specs=_decoded(specs[package], _SHOWN_SPECS) if package in specs else [],
+            )
+            self._write(
+                path_of("api", package), _json(self._package_json(package, series[0], about, targets, versions))
+            )
+
+    def _package_json(
+        self, package: str, last: Row, about: Row | None, targets: dict[str, str], versions: dict[str, list[Row]]
+    ) -> Row:
+        return {
+            "schema": 1,
+            "package": package,
+            "snapshot": self.facts.current,
+            "is_covered": about is not None,
+            "newest_version": about and about["version"],
+            "num_versions": about["versions"] if about else 0,
+            "num_specs": about["specs"] if about else 0,
+            "stacks": [row["stack"] for row in versions.get(package, ()) if row["stack"] is not None],
+            "targets": targets,
+            "last_seen": last["snapshot"],
+            "last_version": last["version"],
+        }
+
+    def _events(self) -> pl.DataFrame:
+        """Return when packages came, went or changed their versions, oldest first."""
+        told = pl.col("change").is_in(["added", "removed", "updated", "representation"])
+        parts = [
+            self.facts.changes[name]
+            .filter(told)
+            .select("package", "change", "old_versions", "new_versions", snapshot=pl.lit(name))
+            for name in self.names
+            if name in self.facts.changes
+        ]
+        return pl.concat(parts) if parts else pl.DataFrame(schema={"package": pl.String})
+
+    def _stacks(self) -> None:
+        facts = self.facts
+        rows = {row["stack"]: row for row in facts.stacks.to_dicts()}
+        changed = {row["stack"]: row for row in stack_counts(facts).to_dicts()}
+        histories = _by(facts.stack_history, "stack")
+        for stack, series in histories.items():
+            changes = facts.stack_changes.filter(pl.col("stack").eq_missing(stack)) if self._before else None
+            last = next(row["snapshot"] for row in reversed(series) if row["specs"])
+            self._page(
+                path_of("stacks", stack),
+                "stack.html",
+                stack_name=stack,
+                row=rows.get(stack),
+                last=last,
+                chart=draw_stack(facts, stack, self.folder),
+                series=series[::-1],
+                changes=_by(changes, "change"),
+                packages=facts.versions.filter(pl.col("stack").eq_missing(stack)).to_dicts(),
+                num_gaps=facts.gaps.filter(pl.col("stack").eq_missing(stack)).height,
+                gaps=facts.gaps.filter(pl.col("stack").eq_missing(stack)).head(_MOST_GAPS).to_dicts(),
+            )
+            self._badge(stack, rows.get(stack), changed.get(stack))
+
+    def _badge(self, stack: str | None, row: Row | None, changed: Row | None) -> None:
+        packages = row["packages"] if row else 0
+        lost = changed["removed"] if changed and self._before else 0
+        had = changed["before"] if changed and self._before else packages
+        message = f"{packages:,} packages" + (f", {lost:,} lost" if lost else "")
+        share = 0.0 if not packages else 1 - lost / had if had else 1.0
+        self._write(path_of("badges", stack), badge(stack or "no stack", message, share=share))
+
+    def _snapshots(self) -> None:
+        by_snapshot = _by(self.facts.stack_history, "snapshot")
+        for row in self.facts.snapshots.to_dicts():
+            name = row["snapshot"]
+            self._page(
+                path_of("snapshots", name),
+                "snapshot.html",
+                row=row,
+                older=self.facts.before.get(name),
+                changes=_by(self.facts.changes.get(name), "change"),
+                stacks=by_snapshot.get(name, []),
+            )
+
+    def _about(self) -> Row:
+        about = self.facts.snapshots.row(by_predicate=pl.col("snapshot") == self.facts.current, named=True)
+        return {
+            "schema": 1,
+            "snapshot": self.facts.current,
+            "before": self._before,
+            "source": about["source"],
+            "read_at": about["read_at"].isoformat(),
+            "num_packages": about["num_packages"],
+            "num_specs": about["num_specs"],
+            "snapshots": self.names[::-1],
+            "stacks": {row["stack"] or "none": row["packages"] for row in self.facts.stacks.to_dicts()},
+            "dataset_schema_version": SCHEMA_VERSION,
+        }
+
+
+def _by(frame: pl.DataFrame | None, column: str) -> dict[Any, list[Row]]:
+    """Return the rows of a frame by the value of a column, in their order."""
+    found: dict[Any, list[Row]] = {}
+    for row in frame.iter_rows(named=True) if frame is not None else ():
+        found.setdefault(row[column], []).append(row)
+    return found
+
+
+def _decoded(specs: Specs, count: int) -> list[Row]:
+    """Return the first specs as they were before their values were coded."""
+    return [
+        {"hash": row[0]}
+        | {column: values[code] for column, values, code in zip(SPEC_COLUMNS[1:], specs.values, row[1:], strict=True)}
+        for row in specs.rows[:count]
+    ]
+
+
+def _bars(values: dict[str, int], names: list[str]) -> str:
+    """Return the path of a small bar chart, one bar a snapshot, oldest first, 4 wide in steps of 5, up to 40 high."""
+    most = max(values.values())
+    bars = []
+    for place, name in enumerate(names):
+        if values.get(name):
+            height = max(1, round(40 * values[name] / most))
+            bars.append(f"M{place * 5} 40h4v{-height}h-4z")
+    return "".join(bars)
+
+
+def _json(value: Row) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"

@@ -1,0 +1,54 @@
+"""What changed, in a few lines of Markdown: for the log of a scheduled job, a mail, a chat."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from cachestats.naming import counted
+from cachestats.report.facts import Facts
+
+_MOST_NAMES = 20
+
+
+def summary_markdown(facts: Facts) -> str:
+    """Return what the current snapshot has, and what changed since the one before it."""
+    about = facts.snapshots.row(by_predicate=pl.col("snapshot") == facts.current, named=True)
+    has = f"{counted(about['num_packages'], 'package')} and {counted(about['num_specs'], 'spec')}"
+    lines = [f"## {_escaped(facts.current)}", "", f"{has} in {counted(about['num_stacks'], 'stack')}."]
+    before = facts.before.get(facts.current)
+    if before is None:
+        return "\n".join([*lines, "", "There is no snapshot before it to compare it with.", ""])
+    changes = facts.changes[facts.current]
+    numbers = dict(changes.group_by("change").len().rows())
+    words = ", ".join(f"{numbers.get(what, 0):,} {what}" for what in ("removed", "added", "updated", "rebuilt"))
+    lines += ["", f"Since {_escaped(before)}: {words}.", ""]
+    lines += ["| stack | packages | before | removed | added | updated |", "|---|--:|--:|--:|--:|--:|"]
+    for row in stack_counts(facts).iter_rows(named=True):
+        figures = (row[name] for name in ("packages", "before", "removed", "added", "updated"))
+        lines.append(f"| {_escaped(row['stack'] or 'none')} | {' | '.join(f'{figure:,}' for figure in figures)} |")
+    for change in ("removed", "added"):
+        names = changes.filter(change=change)["package"].to_list()
+        if names:
+            more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+            lines += ["", f"{change.capitalize()}: {', '.join(map(_escaped, names[:_MOST_NAMES]))}{more}."]
+    return "\n".join([*lines, ""])
+
+
+def stack_counts(facts: Facts) -> pl.DataFrame:
+    """Return how many packages each stack has and had, and what became of them: what lost most comes first."""
+    counts = (
+        facts.stack_changes.group_by("stack")
+        .agg(
+            packages=(pl.col("new_specs") > 0).sum(),
+            before=(pl.col("old_specs") > 0).sum(),
+            **{what: (pl.col("change") == what).sum() for what in ("removed", "added", "updated", "rebuilt")},
+        )
+        .with_columns(pl.col(pl.UInt32).cast(pl.Int64))
+    )
+    return counts.sort("removed", "packages", "stack", descending=[True, True, False], nulls_last=True)
+
+
+def _escaped(text: str) -> str:
+    """Return a name as Markdown that shows it, whatever is in it."""
+    text = "".join(character if character.isprintable() else "\ufffd" for character in text)
+    return "".join(f"\\{character}" if character in r"\`*_{}[]<>()#+!|~&" else character for character in text)

@@ -1,0 +1,221 @@
+"""A report in a real browser, opened from disk."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import polars as pl
+import pytest
+
+import cachestats as cs
+from cachestats.naming import ROOT_STACK
+from conftest import SAMPLE
+from tests.test_report import HOSTILE, odd, report  # noqa: F401 (fixtures)
+
+PAGES = (
+    "index.html",
+    "packages.html",
+    "packages/zlib-ng.html",
+    "packages/acl.html",
+    "stacks/e4s.html",
+    "stacks/tutorial.html",
+    "snapshots/develop-2025-05-25.html",
+    "snapshots/develop-2024-03-17.html",
+    "data.html",
+)
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Open]:
+    """Return how to open a page; whatever it complains about, or asks anyone but the disk for, fails the test."""
+    complaints: list[str] = []
+    contexts = []
+
+    def opened(path: Path, **options: Any) -> Any:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        new = context.new_page()
+        new.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
+        new.on("pageerror", lambda error: complaints.append(str(error)))
+        new.on(
+            "requestfailed",
+            lambda request: complaints.append(f"failed: {request.url[:80]}") if "/tables/" not in request.url else None,
+        )
+        new.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+        new.on(
+            "request",
+            lambda request: (
+                complaints.append(request.url[:80]) if request.url.split(":")[0] not in {"file", "data"} else None
+            ),
+        )
+        new.goto(path.as_uri())
+        return new
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def ready(page: Any) -> None:
+    """Wait until the table widget has taken over."""
+    page.wait_for_selector("table.dataTable tbody tr")
+
+
+def test_a_person_finds_a_package_and_its_specs(open_page: Open, report: Path) -> None:  # noqa: F811
+    page = open_page(report / "index.html")
+    page.get_by_role("link", name="Packages", exact=True).click()
+    ready(page)
+    page.get_by_label("Search").fill("hdf5")
+    names = page.locator("#packages tbody tr td:first-child").all_inner_texts()
+    expected = {"hdf5", "hdf5-vol-async", "hdf5-vol-cache", "hdf5-vol-log"}
+    assert "hdf5" in names
+    assert set(names) <= expected
+    page.get_by_label("Search").fill("")
+    heading = page.locator("#packages thead th", has_text="Specs")
+    for order in ("ascending", "descending"):
+        heading.click()
+        page.wait_for_selector(f"#packages th[aria-sort={order}]")
+    specs = [int(text) for text in page.locator("#packages tbody tr td:nth-child(4)").all_inner_texts()]
+    assert specs == sorted(specs, reverse=True)
+    assert specs[0] > specs[-1]
+    page.get_by_label("Search").fill("zlib-ng")
+    page.get_by_role("link", name="zlib-ng", exact=True).click()
+    ready(page)
+    assert page.locator("h1").inner_text() == "zlib-ng"
+    assert page.locator("#found").inner_text() == "4 specs of develop-2025-05-25"
+    page.get_by_label("Snapshot", exact=True).select_option(label="develop-2024-06-02")
+    assert page.locator("#found").inner_text() == "9 specs of develop-2024-06-02"
+    assert page.locator("#specs tbody tr").count() == 9
+
+
+def test_filters_give_what_polars_gives(open_page: Open, report: Path) -> None:  # noqa: F811
+    page = open_page(report / "packages.html")
+    ready(page)
+    specs = cs.open_dataset(SAMPLE).specs.collect()
+    draw = random.Random(1)
+    columns = {"stack": "Stack", "target": "Target", "os": "OS", "compiler_name": "Compiler"}
+    tried = 0
+    for snapshot, number in itertools.product(sorted(specs["snapshot"].unique()), range(1, 4)):
+        page.get_by_label("Snapshot", exact=True).select_option(label=snapshot)
+        here = specs.filter(snapshot=snapshot)
+        some = draw.choice(here.filter(pl.col("stack") != ROOT_STACK).rows(named=True))
+        for column, label in columns.items():
+            wanted = column in draw.sample(sorted(columns), number)
+            value = (some[column] or "none") if wanted else ""
+            page.get_by_label(label, exact=True).select_option(value=value)
+            if wanted:
+                here = here.filter(pl.col(column).fill_null("none") == value)
+        ready(page)
+        found = page.locator("#found").inner_text()
+        assert found.split(" ")[0] == f"{here['package'].n_unique():,}", found
+        counts = dict(here.group_by("package").agg(pl.col("hash").n_unique()).rows())
+        for row in page.locator("#packages tbody tr").all()[:5]:
+            name, _, _, shown, *_ = row.locator("td").all_inner_texts()
+            assert int(shown.replace(",", "")) == counts[name]
+        tried += here.height > 0
+    assert tried == 15
+
+
+def test_an_address_names_the_filters(open_page: Open, report: Path) -> None:  # noqa: F811
+    page = open_page(report / "snapshots" / "develop-2024-06-02.html")
+    page.locator("dl.tiles a").first.click()
+    ready(page)
+    assert page.locator("#found").inner_text() == "778 of 778 packages in develop-2024-06-02"
+    page.get_by_label("Target", exact=True).select_option("neoverse_v1")
+    again = page.url
+    page.goto("about:blank")
+    page.goto(again)
+    ready(page)
+    assert page.get_by_label("Target", exact=True).input_value() == "neoverse_v1"
+    assert page.locator("#found").inner_text().endswith("in develop-2024-06-02, neoverse_v1")
+
+
+def test_a_table_is_downloaded_and_read(open_page: Open, report: Path, tmp_path: Path) -> None:  # noqa: F811
+    page = open_page(report / "data.html")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="specs.parquet").click()
+    download.value.save_as(tmp_path / "specs.parquet")
+    assert pl.read_parquet(tmp_path / "specs.parquet").equals(pl.read_parquet(SAMPLE / "specs" / "*.parquet"))
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_fit_a_phone_and_serve_everyone(path: str, open_page: Open, report: Path) -> None:  # noqa: F811
+    from axe_playwright_python.sync_playwright import Axe
+
+    for scheme in ("light", "dark"):
+        page = open_page(report / path, color_scheme=scheme, viewport={"width": 360, "height": 700})
+        if "packages" in path:
+            ready(page)
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        found = Axe().run(page, options={"preload": False}).response["violations"]
+        faults = [
+            f"{one['id']}: {[node['html'] for node in one['nodes']][:3]}"
+            for one in found
+            if one["impact"] in {"serious", "critical"}
+        ]
+        assert faults == [], scheme
+
+
+def test_a_keyboard_is_enough(open_page: Open, report: Path) -> None:  # noqa: F811
+    page = open_page(report / "packages.html")
+    ready(page)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    labels = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        labels.append(
+            page.evaluate("document.activeElement.labels?.[0]?.textContent ?? document.activeElement.textContent")
+        )
+    assert [label.split(" ")[0] for label in labels[:5]] == ["Snapshot", "Stack", "Target", "OS", "Compiler"]
+    while not (page.evaluate("document.activeElement.ariaLabel") or "").startswith("Specs:"):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#packages th[aria-sort=ascending]")
+
+
+def test_without_scripts_everything_stands_there(open_page: Open, report: Path) -> None:  # noqa: F811
+    page = open_page(report / "packages.html", java_script_enabled=False)
+    assert page.locator("#packages tbody tr").count() == 636
+    page = open_page(report / "packages" / "zlib-ng.html", java_script_enabled=False)
+    assert page.locator("#specs tbody tr").count() == 4
+
+
+@pytest.mark.parametrize("name", ["report", "odd"])
+def test_the_overview_is_light(name: str, open_page: Open, request: pytest.FixtureRequest) -> None:
+    folder: Path = request.getfixturevalue(name)
+    page = open_page(folder / "index.html")
+    loaded = page.evaluate(
+        "[...document.images].map(one => one.src).concat([...document.styleSheets].map(one => one.href))"
+    )
+    paths = {unquote(urlparse(address).path) for address in loaded if address.startswith("file:")}
+    assert any(path.endswith("coverage.svg") for path in paths)
+    assert sum(Path(path).stat().st_size for path in [*paths, folder / "index.html"]) < 1_000_000
+
+
+def test_names_from_the_data_do_nothing(open_page: Open, odd: Path) -> None:  # noqa: F811
+    page = open_page(odd / "packages.html")
+    ready(page)
+    assert HOSTILE in page.locator("#packages tbody").inner_text()
+    assert page.get_by_label("Stack", exact=True).locator("option").all_inner_texts() == [
+        "any",
+        "../e4s",
+        HOSTILE,
+        "none",
+    ]
+    page.locator("#packages").get_by_role("link", name=HOSTILE).click()
+    ready(page)
+    assert page.locator("h1").inner_text() == HOSTILE
+    assert "<script>" in page.locator("#specs tbody").inner_text()
+    for path in ("index.html", "data.html", "snapshots/develop.html"):
+        open_page(odd / path)
+    for path in (odd / "stacks").iterdir():
+        open_page(path)

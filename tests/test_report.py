@@ -1,0 +1,216 @@
+"""A report: whole, the same every time, and saying what the analyses say."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import polars as pl
+import pytest
+
+import cachestats as cs
+from cachestats.errors import ArgumentError, DatasetError
+from cachestats.naming import ROOT_STACK
+from cachestats.report.badges import badge
+from cachestats.report.links import path_of
+from cachestats.report.packages import SPEC_COLUMNS
+from conftest import SAMPLE
+from tests.site import page, spec, write
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the report of the sample."""
+    out = tmp_path_factory.mktemp("report") / "report"
+    cs.write_report(cs.open_dataset(SAMPLE), out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the report of a dataset of odd names, of specs without stack or compiler, and of `develop`."""
+    folder = tmp_path_factory.mktemp("odd")
+    specs = {
+        HOSTILE: [spec("a" * 32, stacks=[HOSTILE, "root"], variants=["+<b>", 'x="><script>alert(1)</script>'])],
+        "../up": [spec("b" * 32, stacks=[], compiler="none")],
+        "zl'ib & co": [spec("c" * 32, stacks=["../e4s", "root", "none"], target="no-such-target")],
+    }
+    pages = {("develop", name): page(name, "develop", found) for name, found in specs.items()}
+    pages |= {("develop-2025-06-01", name): page(name, "develop-2025-06-01", specs[name]) for name in [HOSTILE]}
+    dataset = cs.build_dataset(write(folder / "site", pages), out=folder / "dataset", max_rejected=1)
+    assert sorted(dataset.specs.select("package").unique().collect()["package"]) == sorted(specs)
+    cs.write_report(dataset, folder / "report", title=f"{HOSTILE} & more")
+    return folder / "report"
+
+
+class Links(HTMLParser):
+    """The addresses and the anchors in a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.anchors: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in {"href", "src", "data-script"} and value and not value.startswith("data:"):
+                self.addresses.append(value)
+            if name == "value" and value and value.startswith("cells/"):
+                self.addresses.append(value)
+            if name == "id" and value:
+                self.anchors.add(value)
+
+
+@pytest.mark.parametrize("name", ["report", "odd"])
+def test_every_link_leads_somewhere(name: str, request: pytest.FixtureRequest) -> None:
+    folder: Path = request.getfixturevalue(name)
+    pages = {path: Links(path.read_text()) for path in folder.rglob("*.html")}
+    checked = 0
+    for path, links in pages.items():
+        for address in links.addresses:
+            place, anchor = urldefrag(address)
+            target = (path.parent / unquote(place)).resolve() if place else path
+            assert target.is_file(), f"{path} links to {address}"
+            assert target.is_relative_to(folder.resolve())
+            if anchor and target.suffix == ".html" and "=" not in anchor:
+                assert anchor in pages[folder / target.relative_to(folder.resolve())].anchors, f"{path}: {address}"
+            checked += 1
+    assert checked > 100
+    # Nothing is made that no page leads to, but for programs and for the badges.
+    linked = {
+        (path.parent / unquote(urldefrag(one)[0])).resolve() for path, found in pages.items() for one in found.addresses
+    }
+    orphans = {
+        path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.resolve() not in linked
+    }
+    assert {str(path) for path in orphans} <= {"report.json", "summary.md"}
+
+
+def test_the_same_dataset_gives_the_same_bytes(odd: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys, matplotlib, cachestats as cs; matplotlib.use('agg');"
+        "cs.write_report(cs.open_dataset(sys.argv[1]), sys.argv[2], title=sys.argv[3])"
+    )
+    words = [str(odd.parent / "dataset"), str(tmp_path / "again"), f"{HOSTILE} & more"]
+    subprocess.run([sys.executable, "-c", script, *words], check=True)
+    first, again = (
+        {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (odd, tmp_path / "again")
+    )
+    assert first.keys() == again.keys()
+    assert [name for name in first if first[name] != again[name]] == []
+
+
+def test_the_scripts_hold_every_spec(report: Path) -> None:
+    found = []
+    for path in (report / "specs").iterdir():
+        call = re.fullmatch(r"cachestats\.specs\((.*)\);\n", path.read_text(), re.DOTALL)
+        assert call
+        for snapshot, values, rows in json.loads(call[1]):
+            for hash_, *codes in rows:
+                fields = [column[code] for column, code in zip(values, codes, strict=True)]
+                found.append((unquote(path.stem), snapshot, hash_, *fields))
+    specs = pl.read_parquet(SAMPLE / "specs" / "*.parquet")
+    stacks = pl.col("stack").filter(pl.col("stack") != ROOT_STACK).sort().str.join(", ").alias("stacks")
+    key = ["package", "snapshot", "hash"]
+    others = [pl.col(name).first() for name in SPEC_COLUMNS if name not in {"hash", "stacks"}]
+    expected = specs.group_by(key).agg(stacks, *others).select(*key, *SPEC_COLUMNS[1:])
+    assert sorted(found, key=lambda row: row[:3]) == expected.sort(key).rows()
+    assert len(found) == 8216
+
+
+def test_what_programs_read_is_what_the_analyses_say(report: Path) -> None:
+    specs = cs.open_dataset(SAMPLE).specs.filter(snapshot="develop-2025-05-25")
+    newest = dict(cs.versions(specs, by="snapshot").select("package", "version").rows())
+    cells = cs.coverage(specs, rows="package", columns="target", usable=True).rows()
+    for path in (report / "api").iterdir():
+        said = json.loads(path.read_text())
+        package = said["package"]
+        assert path.name == Path(path_of("api", package)).name
+        assert said["newest_version"] == newest.get(package)
+        assert said["is_covered"] == (package in newest)
+        assert said["targets"] == {target: cell for name, target, cell in cells if name == package}
+    of_zlib = json.loads((report / "api/zlib-ng.json").read_text())
+    assert (of_zlib["num_specs"], of_zlib["stacks"]) == (4, ["build_systems", "e4s", "ml-linux-x86_64-cpu", "radiuss"])
+    about = json.loads((report / "report.json").read_text())
+    assert (about["snapshot"], about["before"]) == ("develop-2025-05-25", "develop-2025-03-09")
+    assert about["stacks"]["e4s"] == specs.filter(stack="e4s").select("package").unique().collect().height
+
+
+def test_the_summary_says_what_changed(report: Path) -> None:
+    text = (report / "summary.md").read_text()
+    old, new = (cs.open_dataset(SAMPLE).specs.filter(snapshot=f"develop-{day}") for day in ("2025-03-09", "2025-05-25"))
+    counts = cs.compare_counts(old, new, by=None).row(0, named=True)
+    assert f"{counts['removed']} removed, {counts['added']} added, {counts['updated']} updated" in text
+    assert "| ml-darwin-aarch64-mps | 0 | 260 | 260 | 0 | 0 |".replace("-", r"-") in text
+
+
+def test_develop_is_compared_with_the_newest_weekly_snapshot(odd: Path) -> None:
+    about = json.loads((odd / "report.json").read_text())
+    assert (about["snapshot"], about["before"]) == ("develop", "develop-2025-06-01")
+    assert about["stacks"] == {HOSTILE: 1, "../e4s": 1, "none": 1}
+    assert "2 added" in (odd / "summary.md").read_text()
+
+
+def test_no_name_is_markup(odd: Path) -> None:
+    for path in odd.rglob("*.html"):
+        assert "<img src=x" not in path.read_text(), path
+    assert HOSTILE not in (odd / "summary.md").read_text()
+    assert "<img" not in badge(HOSTILE, HOSTILE, share=1)
+
+
+def test_a_report_replaces_a_report_and_nothing_else(
+    demo: cs.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "report"
+    cs.write_report(demo, out, title="first")
+    (out / "left.txt").touch()
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cachestats.report.report.summary_markdown", fail)
+        with pytest.raises(DatasetError, match="No space left"):
+            cs.write_report(demo, out, title="second")
+    assert "first" in (out / "index.html").read_text()
+    assert (out / "left.txt").exists()
+    cs.write_report(demo, out, title="third")
+    assert "third" in (out / "index.html").read_text()
+    assert not (out / "left.txt").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+    other = tmp_path / "home"
+    other.mkdir()
+    (other / "thesis.tex").touch()
+    for place in (other, other / "thesis.tex"):
+        with pytest.raises(DatasetError, match="expected a new folder, an empty one or an earlier report"):
+            cs.write_report(demo, place)
+    assert (other / "thesis.tex").exists()
+
+
+def test_what_is_missing_to_make_a_report_is_named() -> None:
+    script = (
+        "import sys; sys.modules['jinja2'] = None\n"
+        "import cachestats as cs\n"
+        "try:\n    cs.write_report\nexcept cs.CachestatsError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout == (
+        "expected itables and jinja2 to make a report with, found no jinja2\nhint: pip install 'cachestats[report]'\n"
+    )
+
+
+def test_a_dataset_without_snapshots_is_refused(demo: cs.Dataset, tmp_path: Path) -> None:
+    empty = cs.Dataset(demo.path, demo.manifest | {"snapshots": {}})
+    with pytest.raises(ArgumentError, match="expected a dataset with at least one snapshot"):
+        cs.write_report(empty, tmp_path / "report")
+    assert not (tmp_path / "report").exists()

@@ -1,0 +1,231 @@
+"""Ask a dataset of the archive's size the same questions with cachestats and with DuckDB; compare what it takes.
+
+    python -m benchmarks.questions [--runs 5] [--question NAME] [--corpus ../shared/corpus] [--folder build/benchmark]
+
+Measured as in `build.py`: every answer is a process of its own, all of it counts, start-up too, and the two alternate.
+Both read the same Parquet files and write their answer as Parquet; the answers are compared. The queries stand in
+`peers/questions.sql`. What dependencies answer is asked of one big index, all else of pages of 92 snapshots.
+
+    python -m benchmarks.questions --answer cachestats|duckdb NAME DATASET OUT    one answer, in this process
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from benchmarks.build import HERE, Build, Cost, alternate, cachestats, make_corpus, run, size
+from benchmarks.index import make_index
+
+if TYPE_CHECKING:
+    import polars as pl
+
+ENGINES = ("cachestats", "duckdb")
+OLD, NEW = "develop-2025-02-23", "develop-2025-03-02"
+ENVIRONMENT = 300  # specs of `OLD` that stand for an environment; of every second the hash is not in the cache
+TAKEN = "a"  # hashes that begin with it are taken from the cache, to make holes: one of 32
+
+
+class Question(NamedTuple):
+    """What is asked: how cachestats answers, from the dataset and the environment, and of which dataset."""
+
+    answer: Callable[[Any, Any], pl.DataFrame]
+    of_index: bool = False
+
+
+def questions() -> dict[str, Question]:
+    """Return the questions by name, which is that of the query too."""
+    import polars as pl
+
+    import cachestats as cs
+
+    def one(ds: Any, name: str) -> Any:
+        return ds.specs.filter(pl.col("snapshot") == name)
+
+    def whole(ds: Any) -> Any:
+        return ds.specs.filter(pl.col("hash").str.slice(0, 1) != TAKEN)
+
+    return {
+        "coverage": Question(lambda ds, _: cs.coverage(ds.specs, rows="stack", columns="target")),
+        "coverage_packages": Question(
+            lambda ds, _: cs.coverage(ds.specs, rows="stack", columns="snapshot", measure="packages")
+        ),
+        "usable": Question(lambda ds, _: cs.usable(ds.specs, target="zen4", os="ubuntu22.04").drop("best_target")),
+        "gaps": Question(lambda ds, _: cs.gaps(ds.specs, columns="stack").select("stack", "package", "num_columns")),
+        "compare": Question(lambda ds, _: cs.compare_counts(one(ds, OLD), one(ds, NEW)).drop("representation")),
+        "history": Question(
+            lambda ds, _: cs.history(ds.specs, by="stack").select(
+                "stack", "snapshot", "packages", "specs", "kept", "new", "gone"
+            )
+        ),
+        "seen": Question(lambda ds, _: cs.seen(ds.specs).drop("first_date", "last_date", "is_current")),
+        "overlap": Question(lambda ds, _: cs.overlap(ds.specs)),
+        "overlap_sets": Question(lambda ds, _: cs.overlap_sets(ds.specs).drop("combination")),
+        "duplicates": Question(lambda ds, _: cs.duplicates(ds.specs)),
+        "versions": Question(lambda ds, _: cs.versions(ds.specs)),
+        "match": Question(
+            lambda ds, environment: cs.match(environment, ds.specs).select("package", "hash", "status", "near_hash")
+        ),
+        "hit_rates": Question(
+            lambda ds, environment: cs.hit_rates(environment, ds.specs, by="stack").select("snapshot", "stack", "hits")
+        ),
+        "gaps_weighed": Question(
+            lambda ds, _: cs.gaps(ds.specs, columns="target", dependencies=ds.dependencies), of_index=True
+        ),
+        "holes": Question(
+            lambda ds, _: cs.holes(whole(ds), ds.dependencies).select(
+                "package", "version", "hash", "missing", "missing_hash"
+            ),
+            of_index=True,
+        ),
+        "duplicates_differs": Question(
+            lambda ds, _: cs.duplicates(ds.specs, dependencies=ds.dependencies).drop("excess_bytes", "causes"),
+            of_index=True,
+        ),
+    }
+
+
+def main() -> None:
+    """Compare the answers and print a table in Markdown, or give one answer."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=HERE.parent / "build" / "benchmark", help="of datasets, output")
+    parser.add_argument("--corpus", type=Path, default=HERE.parent.parent / "shared" / "corpus", help="of real indices")
+    parser.add_argument("--megabytes", type=float, default=450, help="size of the index, at least")
+    parser.add_argument("--runs", type=int, default=5, help="of each answer")
+    parser.add_argument("--question", action="append", help="only this one; may be repeated")
+    parser.add_argument("--answer", nargs=4, metavar=("ENGINE", "NAME", "DATASET", "OUT"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.answer:
+        engine, name, *paths = arguments.answer
+        give_answer(engine, name, *map(Path, paths))
+        return
+    archive = make_corpus(arguments.folder, 91, specs=6.6, develop=315)
+    datasets = [
+        make_dataset(archive, arguments.folder / "questions-archive"),
+        make_dataset(
+            make_index(arguments.folder, arguments.corpus, arguments.megabytes), arguments.folder / "questions-index"
+        ),
+    ]
+    out = arguments.folder / "out"
+    costs = {
+        name: alternate({engine: answer(engine, name, datasets[of_index], out) for engine in ENGINES}, arguments.runs)
+        for name, of_index in asked(arguments.question or []).items()
+    }
+    cold = alternate({"": shell(datasets[0], out)}, arguments.runs)[""]
+    print_costs(costs, out, f"{size(archive)}; medians of {arguments.runs} runs")
+    print(f"\n`cachestats coverage` from a cold shell, of `develop`: {cold.cpu:.2f} s of CPU, {cold.wall:.2f} s")
+
+
+def asked(names: list[str]) -> dict[str, bool]:
+    """Return the names of the questions, and whether they are asked of the index; Polars stays out of this process."""
+    import json
+    import subprocess
+
+    script = (
+        "import json; from benchmarks.questions import questions; "
+        "print(json.dumps({name: question.of_index for name, question in questions().items()}))"
+    )
+    found = subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE, text=True).stdout
+    every: dict[str, bool] = json.loads(found)
+    if unknown := set(names) - set(every):
+        raise SystemExit(f"expected some of {', '.join(every)} as questions, found {', '.join(unknown)}")
+    return {name: every[name] for name in names or every}
+
+
+def make_dataset(source: Path, out: Path) -> Path:
+    """Return the dataset of a source, built unless it is there."""
+    if not (out / "manifest.json").exists():
+        run(cachestats(source, out))
+    return out
+
+
+def answer(engine: str, name: str, dataset: Path, out: Path) -> Build:
+    """Return the process that gives one answer."""
+    folder = out / f"{name}-{engine}"
+    words = [sys.executable, "-m", "benchmarks.questions", "--answer", engine, name, str(dataset), str(folder)]
+    return Build(words, folder)
+
+
+def shell(dataset: Path, out: Path) -> Build:
+    """Return the verb `coverage` as a person types it."""
+    words = ["coverage", str(dataset), "--rows", "stack", "--columns", "target", "--measure", "packages"]
+    return Build([sys.executable, "-m", "cachestats", *words], out / "shell")
+
+
+def give_answer(engine: str, name: str, dataset: Path, out: Path) -> None:
+    """Answer one question and write the answer."""
+    out.mkdir()
+    if engine == "cachestats":
+        import cachestats as cs
+
+        ds = cs.open_dataset(dataset)
+        questions()[name].answer(ds, _environment(ds) if name in {"match", "hit_rates"} else None).write_parquet(
+            out / "answer.parquet"
+        )
+        return
+    import duckdb
+
+    for table in ("specs", "dependencies"):
+        duckdb.execute(f"CREATE VIEW {table} AS FROM '{dataset}/{table}/*.parquet'")
+    duckdb.execute(f"CREATE VIEW targets AS FROM '{dataset}/targets.parquet'")
+    duckdb.execute(f"COPY ({queries()[name]}) TO '{out}/answer.parquet'")
+
+
+def _environment(ds: Any) -> pl.DataFrame:
+    import polars as pl
+
+    specs = ds.specs.filter(pl.col("snapshot") == OLD).unique("hash").sort("hash").head(ENVIRONMENT)
+    mangled = pl.concat_str(pl.lit("-"), pl.col("hash").str.slice(1))
+    is_mangled = pl.int_range(pl.len()) % 2 == 1
+    frame: pl.DataFrame = specs.with_columns(
+        hash=pl.when(is_mangled).then(mangled).otherwise("hash"), is_root=pl.lit(True)
+    ).collect()
+    return frame
+
+
+def queries() -> dict[str, str]:
+    """Return the queries by name; every one can use the common tables that stand before the first."""
+    text = (HERE / "peers" / "questions.sql").read_text()
+    parts = text.split("-- question: ")[1:]
+    named = {part.split("\n")[0].strip(): part.partition("\n")[2].strip().rstrip(";") for part in parts}
+    numbers = {"OLD": OLD, "NEW": NEW, "ENVIRONMENT": ENVIRONMENT, "TAKEN": TAKEN}
+    for key, value in numbers.items():
+        named = {name: query.replace(f"${key}", str(value)) for name, query in named.items()}
+    return named
+
+
+def print_costs(costs: dict[str, dict[str, Cost]], out: Path, title: str) -> None:
+    """Compare the answers and print what they took, and the ratios."""
+    rows = {
+        name: equal_answers(name, *(out / f"{name}-{engine}" / "answer.parquet" for engine in ENGINES))
+        for name in costs
+    }
+    print(f"{title}; cachestats takes ... times what DuckDB does:\n")
+    print("| question | rows | CPU s | DuckDB's | wall s | DuckDB's | MiB | DuckDB's | CPU | wall | memory |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+    for name, measured in costs.items():
+        ours, theirs = (measured[engine] for engine in ENGINES)
+        figures = [f"{ours.cpu:.2f}", f"{theirs.cpu:.2f}", f"{ours.wall:.2f}", f"{theirs.wall:.2f}"]
+        figures += [f"{ours.memory:.0f}", f"{theirs.memory:.0f}"]
+        figures += [f"{mine / other:.2f}" for mine, other in zip(ours, theirs, strict=True)]
+        print(f"| {name} | {rows[name]:,} | {' | '.join(figures)} |")
+
+
+def equal_answers(name: str, ours: Path, theirs: Path) -> int:
+    """Check that two answers hold the same rows, in any order; return their number."""
+    import polars as pl
+
+    mine, other = (pl.read_parquet(path) for path in (ours, theirs))
+    if mine.columns != other.columns:
+        raise SystemExit(f"{name}: expected the columns {mine.columns}, found {other.columns}")
+    other = other.cast(dict(mine.schema)).sort(pl.all())
+    if not mine.sort(pl.all()).equals(other):
+        raise SystemExit(f"{name}: expected the rows of {ours}, found others in {theirs}")
+    return mine.height
+
+
+if __name__ == "__main__":
+    main()

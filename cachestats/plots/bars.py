@@ -49,23 +49,28 @@ def draw_bars(
     """Draw a bar to the right for each name, the first at the top, with a note at its end; by default its length."""
     lengths = np.sum([part.values for part in parts if not part.is_loss], axis=0)
     if notes is None:
-        notes = [f"{length:.0%}" if is_share else f"{length:,.0f}" for length in lengths]
+        notes = [f"{length:,.0f}" for length in lengths]
     if ax is None:
         width = width_of(names) + _LENGTH + width_of(notes) + 0.5
         height = len(names) * ROW_HEIGHT + len(title) * LINE_HEIGHT + (1.2 if len(parts) > 1 else 0.8)
         ax = new_axes(width, height, title=title, names=names)
+        inches = ax.figure.bbox.width / ax.figure.dpi - width_of(names) - 0.4
+    else:
+        inches = ax.get_window_extent().width / ax.figure.dpi
     for part, starts in _laid_out(parts):
         sign = -1 if part.is_loss else 1
         ax.barh(range(len(names)), sign * np.asarray(part.values), _THICKNESS, starts, **_looks(part))
     for row, (length, note) in enumerate(zip(lengths, notes, strict=True)):
-        # Not clipped, so that the layout makes room for what reaches over the edge.
         ax.annotate(
             note, (length, row), (3, 0), textcoords="offset points", va="center", fontsize=FONT, parse_math=False
         )
     ax.set_yticks(range(len(names)), names, fontsize=FONT, parse_math=False)
     ax.set_ylim(len(names) - 0.5, -0.5)
-    count_along(ax.xaxis, unit, is_share=is_share)
     ax.axvline(0, color=BLACK, linewidth=0.8)
+    count_along(ax.xaxis, unit, is_share=is_share)
+    start = -max((max(part.values) for part in parts if part.is_loss), default=0)
+    ax.set_xlim(start * 1.03, _end(start, lengths, [width_of([note]) + 0.1 for note in notes], inches))
+    ax.set_xticks([tick for tick in ax.get_xticks() if start <= tick <= max(lengths)])
     ax.tick_params(length=0)
     if len(parts) > 1:
         # Below the numbers and the unit, which take 30 points.
@@ -111,6 +116,16 @@ def _laid_out(parts: Sequence[Part]) -> list[tuple[Part, npt.NDArray[np.float64]
         laid.append((part, -start if part.is_loss else start))
         ends[part.is_loss] = start + np.asarray(part.values)
     return laid
+
+
+def _end(start: float, lengths: Sequence[float], notes: Sequence[float], inches: float) -> float:
+    """Return where an axis of so many inches has to end for every note to have its inches behind its bar.
+
+    A layout makes room for what reaches over the edge, but how far notes do depends in turn on the layout.
+    """
+    shares = [min(note / inches, 0.6) for note in notes]
+    ends = ((length - share * start) / (1 - share) for length, share in zip(lengths, shares, strict=True))
+    return max(ends) or 1
 
 
 def _looks(part: Part) -> dict[str, Any]:

@@ -52,9 +52,14 @@ def checked(frame: object, *, names: Iterable[str] = (), numbers: Iterable[str] 
     )
 
 
+def column(frame: object, place: int, otherwise: str) -> str:
+    """Return what a column is called by its place, which differs with what was asked, or another name if it is not."""
+    return frame.columns[place] if isinstance(frame, pl.DataFrame) and frame.width > place else otherwise
+
+
 def short(name: str | None, length: int = _MAX_NAME) -> str:
-    """Return a name as it can be drawn, in no more than 40 characters; a missing one is called `none`."""
-    name = "none" if name is None else name
+    """Return a name as it can be drawn, in no more than 40 characters; where there is none it is `none`."""
+    name = name or "none"
     return _drawable(name if len(name) <= length else f"{name[: length - 3]}...")
 
 

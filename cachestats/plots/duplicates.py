@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from cachestats.naming import counted
 from cachestats.plots.bars import MAX_BARS, Part, draw_bars
-from cachestats.plots.drawing import PURPLE, checked, in_words, short
+from cachestats.plots.drawing import PURPLE, checked, column, in_words, short
 
 
 def plot_duplicates(duplicates: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:
@@ -39,7 +39,7 @@ def plot_duplicates(duplicates: pl.DataFrame, *, of: str | None = None, ax: Axes
     >>> [label.get_text() for label in ax.get_yticklabels()], [text.get_text() for text in ax.texts]
     (['py-filelock', 'py-propcache'], ['127', '64'])
     """
-    item = "cause" if "cause" in getattr(duplicates, "columns", []) else "package"
+    item = "cause" if column(duplicates, 0, "package") == "cause" else "package"
     checked(duplicates, names=(item,), numbers=("excess",), maker="duplicates")
     size = pl.col("excess_bytes") if "excess_bytes" in duplicates.columns else pl.lit(None, pl.Int64)
     every = (

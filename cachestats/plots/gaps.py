@@ -6,7 +6,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from cachestats.plots.bars import MAX_BARS, Part, draw_bars
-from cachestats.plots.drawing import VERMILLION, checked, in_words, plural, short
+from cachestats.plots.drawing import VERMILLION, checked, column, in_words, plural, short
 
 
 def plot_gaps(gaps: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:
@@ -39,21 +39,21 @@ def plot_gaps(gaps: pl.DataFrame, *, of: str | None = None, ax: Axes | None = No
     >>> [text.get_text() for text in ax.texts]
     ['2, not in neoverse_v1, neoverse_v2, ppc64le']
     """
-    column = next(iter(getattr(gaps, "columns", [])), "stack")
-    checked(gaps, names=(column, "package"), numbers=("num_columns", "num_dependents"), maker="gaps")
+    by = column(gaps, 0, "stack")
+    checked(gaps, names=(by, "package"), numbers=("num_columns", "num_dependents"), maker="gaps")
     is_weighed = not gaps["num_dependents"].is_null().all()
     packages = (
         gaps.group_by("package", maintain_order=True)
-        .agg(pl.col("num_columns", "num_dependents").max().fill_null(0), pl.col(column))
+        .agg(pl.col("num_columns", "num_dependents").max().fill_null(0), pl.col(by))
         .sort(
-            ["num_dependents", "num_columns", pl.col(column).list.len(), "package"],
+            ["num_dependents", "num_columns", pl.col(by).list.len(), "package"],
             descending=[True, True, True, False],
         )
     )
     shown = packages.head(MAX_BARS)
     weight = "num_dependents" if is_weighed else "num_columns"
-    many, places = plural(column), gaps[column].unique()
-    where = f"some {many}" if len(places) > 1 else f"{column.replace('_', ' ')} {short(places[0])}"
+    many, places = plural(by), gaps[by].unique()
+    where = f"some {many}" if len(places) > 1 else f"{by.replace('_', ' ')} {short(places[0])}"
     title = [f"Packages missing in {where}, by how many {'others need' if is_weighed else f'{many} have'} them"]
     title += in_words(of)
     if shown.height < packages.height:
@@ -64,7 +64,7 @@ def plot_gaps(gaps: pl.DataFrame, *, of: str | None = None, ax: Axes | None = No
         unit="packages that depend on it" if is_weighed else f"{many} that have it",
         notes=[
             f"{value:,}, not in {_some(lacking)}" if len(places) > 1 else f"{value:,}"
-            for value, lacking in shown.select(weight, column).iter_rows()
+            for value, lacking in shown.select(weight, by).iter_rows()
         ],
         title=title,
         ax=ax,

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, get_args
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.lines import Line2D
 
 from cachestats.analysis.frames import one_of
 from cachestats.errors import ArgumentError
@@ -121,12 +122,11 @@ def plot_history(
     if ax is None:
         names = [series.name for series in shown] if by else []
         ax = new_axes(_WIDTH + width_of(names) + 0.8, _HEIGHT + len(title) * LINE_HEIGHT, title=title, names=["00,000"])
-    for place, series in enumerate(shown):
-        _draw_series(ax, series, dates, breaks, place)
+    lines = [_draw_series(ax, series, dates, breaks, place) for place, series in enumerate(shown)]
     _draw_axes(ax, dates, measure)
     _mark_representations(ax, dates)
     if by:
-        ax.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=FONT, frameon=False)
+        _draw_legend(ax, lines, [series.name for series in shown])
     set_title(ax, title)
     return ax
 
@@ -147,11 +147,12 @@ def _breaks(dates: Sequence[date]) -> set[date]:
     return {day for day, span in spans.items() if span > 1.5 * usual}
 
 
-def _draw_series(ax: Axes, series: _Series, dates: Sequence[date], breaks: set[date], place: int) -> None:
+def _draw_series(ax: Axes, series: _Series, dates: Sequence[date], breaks: set[date], place: int) -> Line2D:
+    """Draw a series, and return its line where it is whole."""
     colour = _COLOURS[place % len(_COLOURS)]
     # From a snapshot that has nothing of it no line leads on.
     joined = {day for before, day in pairwise(dates) if day in series.points and series.points.get(before)}
-    ax.plot(
+    (line,) = ax.plot(
         *_line(series, dates, joined - breaks),
         marker=_MARKERS[place % len(_MARKERS)],
         markersize=4.5,
@@ -160,12 +161,12 @@ def _draw_series(ax: Axes, series: _Series, dates: Sequence[date], breaks: set[d
         linewidth=1.5,
         color=colour,
         clip_on=False,
-        # A name that begins with _ is none to a legend.
-        label=series.name if not series.name.startswith("_") else f"\u200b{series.name}",
+        label=series.name,
     )
     # Nobody knows when in a long time it was that the last of it went.
     guessed = {day for day in joined & breaks if series.points[day]}
     ax.plot(*_line(series, dates, guessed), linestyle=":", linewidth=1.2, color=colour)
+    return line
 
 
 def _line(series: _Series, dates: Sequence[date], joined: set[date]) -> tuple[list[float], list[float]]:
@@ -177,6 +178,14 @@ def _line(series: _Series, dates: Sequence[date], joined: set[date]) -> tuple[li
                 points.append((_at(day), math.nan))
             points.append((_at(day), series.points[day]))
     return [at for at, _ in points], [value for _, value in points]
+
+
+def _draw_legend(ax: Axes, lines: Sequence[Line2D], names: Sequence[str]) -> None:
+    # A legend leaves out names that begin with _ and takes those with $ for formulas, so that it gets them afterwards.
+    numbers = [str(place) for place in range(len(lines))]
+    legend = ax.legend(lines, numbers, loc="upper left", bbox_to_anchor=(1, 1), fontsize=FONT, frameon=False)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set(text=name, parse_math=False)
 
 
 def _at(day: date) -> float:

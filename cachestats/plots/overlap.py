@@ -13,6 +13,7 @@ from cachestats.plots.drawing import (
     LINE_HEIGHT,
     ROW_HEIGHT,
     checked,
+    column,
     in_words,
     new_axes,
     plural,
@@ -73,7 +74,7 @@ def plot_overlap(
     all snapshots
     """
     one_of(measure, MEASURES, "measure")
-    by = next(iter(getattr(overlap, "columns", [])), "stack")
+    by = column(overlap, 0, "stack")
     checked(overlap, names=(by, f"other_{by}"), numbers=(measure,), maker="overlap")
     every, values = _matrix(overlap, by, measure)
     kept = top(np.nansum(values, axis=0), MAX_NAMES)

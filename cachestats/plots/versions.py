@@ -6,7 +6,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from cachestats.plots.bars import MAX_BARS, Part, draw_bars
-from cachestats.plots.drawing import BLUE, ORANGE, checked, in_words, plural, short
+from cachestats.plots.drawing import BLUE, ORANGE, checked, column, in_words, plural, short
 
 
 def plot_versions(versions: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:
@@ -38,7 +38,7 @@ def plot_versions(versions: pl.DataFrame, *, of: str | None = None, ax: Axes | N
     >>> [label.get_text() for label in ax.get_yticklabels()], ax.texts[0].get_text()
     (['sequoia', 'ubuntu18.04', 'ubuntu20.04', 'ubuntu22.04', 'ubuntu24.04'], '0 of 2 behind')
     """
-    by = next(iter(getattr(versions, "columns", [])[1:2]), "stack")
+    by = column(versions, 1, "stack")
     checked(versions, names=("package", by, "is_behind"), maker="versions")
     every = (
         versions.group_by(by)

@@ -1,0 +1,214 @@
+"""Frames for every picture, and where a saved picture has its words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from itertools import combinations
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.text import Text
+
+import cachestats as cs
+
+Name = str | None
+
+CHANGES = ("removed", "added", "representation", "updated", "rebuilt")
+
+
+def numbers(count: int, most: int = 1000) -> list[int]:
+    """Return whole numbers that are the same every time."""
+    return np.random.default_rng(count).integers(0, most, count).tolist()
+
+
+def weekly(count: int) -> list[date]:
+    return [date(2024, 1, 7) + timedelta(weeks=week) for week in range(count)]
+
+
+def history(dates: Sequence[date], *, names: Sequence[Name] = (), snapshots: Sequence[str] = ()) -> pl.DataFrame:
+    """Return a history of these dates, of each of these names, or of snapshots that are called something else."""
+    called = snapshots or [f"develop-{day}" for day in dates]
+    counts = numbers(len(called))
+    rows = pl.DataFrame(
+        {
+            "snapshot": called,
+            "snapshot_date": dates if not snapshots else [None] * len(called),
+            "packages": counts,
+            "specs": [count * 10 for count in counts],
+            "share": [count / 1000 for count in counts],
+            "previous": [None, *called[:-1]],
+            "kept": [None, *counts[1:]],
+            "new": [None, *counts[:-1]],
+            "gone": [None, *counts[:-1]],
+        },
+        schema_overrides={"previous": pl.String, "kept": pl.Int64, "new": pl.Int64, "gone": pl.Int64},
+    )
+    if not names:
+        return rows
+    packages = pl.col("packages")
+    return pl.concat(
+        rows.select(pl.lit(name, pl.String).alias("stack"), pl.all()).with_columns(packages + 7 * place)
+        for place, name in enumerate(names)
+    )
+
+
+def overlap(names: Sequence[Name]) -> pl.DataFrame:
+    pairs = list(combinations(names, 2))
+    common = numbers(len(pairs))
+    shares = [count / 1000 for count in common]
+    return pl.DataFrame(
+        {"stack": [one for one, _ in pairs], "other_stack": [other for _, other in pairs]}
+        | {"common_hashes": common, "common_packages": common, "jaccard_hashes": shares, "jaccard_packages": shares}
+    )
+
+
+def sets(names: Sequence[Name]) -> pl.DataFrame:
+    called = [(name or "none").replace(", ", " ") for name in names]
+    members = [called[:3], *([name] for name in called), *map(list, combinations(called[:9], 2))]
+    counts = numbers(len(members))
+    return pl.DataFrame(
+        {
+            "combination": [", ".join(part) for part in members],
+            "members": [len(part) for part in members],
+            "hashes": [count + 1 for count in counts],
+            "packages": counts,
+        }
+    )
+
+
+def matrix(names: Sequence[Name], **columns: Any) -> pl.DataFrame:
+    return pl.DataFrame({"package": names} | columns, schema_overrides={"package": pl.String})
+
+
+class Picture(NamedTuple):
+    """How to draw something."""
+
+    plot: Callable[..., Axes]
+    frame: pl.DataFrame
+    options: Mapping[str, Any] = MappingProxyType({})
+
+    def draw(self, ax: Axes | None = None) -> Axes:
+        return self.plot(self.frame, ax=ax, **self.options)
+
+
+def pictures(names: Sequence[Name]) -> dict[str, Picture]:
+    """Return each picture of things that are called so."""
+    size = len(names)
+    counts, dates, words = numbers(size), weekly(max(size, 2)), names[-1]
+    columns = {f"{name or 'nothing'} {place}": counts for place, name in enumerate(names[:20])}
+    states = {name: [("native", "usable", "missing", None)[count % 4] for count in counts] for name in columns}
+    snapshots = [f"{name or 'none'} {place}" for place, name in enumerate([*names, "last"])]
+    half = [count // 2 for count in counts]
+    shares = [count / 1000 for count in counts]
+    called = {"package": names}
+    every = {
+        "coverage": Picture(cs.plot_coverage, matrix(names, **columns)),
+        "usable": Picture(cs.plot_coverage, matrix(names, **states)),
+        "history": Picture(cs.plot_history, history(dates, names=names), {"of": words}),
+        "history of the whole": Picture(cs.plot_history, history(dates), {"measure": "share"}),
+        "history around a change": Picture(
+            cs.plot_history, history([date(2025, 3, 23), date(2025, 3, 30), date(2025, 6, 1)], names=names)
+        ),
+        "churn": Picture(cs.plot_churn, history([], snapshots=snapshots), {"of": words}),
+        "gaps": Picture(
+            cs.plot_gaps,
+            pl.DataFrame({"stack": [words] * size, **called, "num_columns": counts, "num_dependents": half}),
+        ),
+        "gaps everywhere": Picture(
+            cs.plot_gaps,
+            pl.DataFrame({"stack": names[::-1], **called, "num_columns": counts, "num_dependents": [None] * size}),
+        ),
+        "versions": Picture(
+            cs.plot_versions, pl.DataFrame({**called, "stack": names, "is_behind": [count % 2 > 0 for count in counts]})
+        ),
+        "duplicates": Picture(
+            cs.plot_duplicates,
+            pl.DataFrame({**called, "excess": counts, "excess_bytes": [count * 10**6 for count in counts]}),
+            {"of": words},
+        ),
+        "changes": Picture(
+            cs.plot_changes,
+            pl.DataFrame({"stack": names, "old_packages": counts, "new_packages": half} | dict.fromkeys(CHANGES, half)),
+        ),
+        "drops": Picture(
+            cs.plot_drops, pl.DataFrame({"stack": names, "old_packages": counts, "lost": half, "drop": shares})
+        ),
+        "holes": Picture(cs.plot_holes, pl.DataFrame({**called, "hash": ["abcdefghijkl"] * size, "breaks": counts})),
+        "hit rates": Picture(
+            cs.plot_hit_rates,
+            pl.DataFrame({"snapshot": snapshots[:size], "stack": names, "hits": half, "specs": counts, "rate": shares}),
+        ),
+        "overlap sets": Picture(cs.plot_overlap_sets, sets(names), {"of": words}),
+    }
+    if size > 1:
+        every["overlap"] = Picture(cs.plot_overlap, overlap(names))
+        every["overlap in numbers"] = Picture(cs.plot_overlap, overlap(names), {"measure": "common_packages"})
+    return every
+
+
+class Box(NamedTuple):
+    """A text that was drawn: its corners in pixels, and the height and width of the picture."""
+
+    text: str
+    corners: np.ndarray
+    picture: tuple[float, float]
+
+
+@contextmanager
+def drawn_texts() -> Iterator[dict[Text, Box]]:
+    """Give what every text is added to when it is drawn, such as when a picture is saved, and where it was at last."""
+    boxes: dict[Text, Box] = {}
+    draw = Text.draw
+
+    def spy(self: Text, renderer: Any) -> None:
+        if self.get_visible() and self.get_text().strip():
+            centre = np.array(self.get_window_extent(renderer).corners()).mean(axis=0)
+            angle = self.get_rotation()
+            self.set_rotation(0)
+            size = np.array(self.get_window_extent(renderer).size)
+            self.set_rotation(angle)
+            turn = np.radians(angle)
+            turned = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+            corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * size / 2
+            figure = self.get_figure(root=True)
+            boxes[self] = Box(self.get_text(), corners @ turned + centre, tuple(figure.bbox.size))
+        draw(self, renderer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Text, "draw", spy)
+        yield boxes
+
+
+def cut_off(boxes: Sequence[Box]) -> list[str]:
+    """Return the texts that are not wholly within the picture."""
+    return [
+        text
+        for text, corners, picture in boxes
+        if (corners.min(axis=0) < -1).any() or (corners.max(axis=0) > np.array(picture) + 1).any()
+    ]
+
+
+def overlapping(boxes: Sequence[Box]) -> list[tuple[str, str]]:
+    """Return the pairs of texts that lie on each other."""
+    low = np.array([box.corners.min(axis=0) for box in boxes]) + 1
+    high = np.array([box.corners.max(axis=0) for box in boxes]) - 1
+    near = ((low[:, None] < high[None]) & (low[None] < high[:, None])).all(axis=2)
+    pairs = zip(*np.nonzero(np.triu(near, 1)), strict=True)
+    return [(boxes[one].text, boxes[two].text) for one, two in pairs if _touch(boxes[one].corners, boxes[two].corners)]
+
+
+def _touch(one: np.ndarray, two: np.ndarray) -> bool:
+    """Return whether two rectangles overlap: whether there is no line between them, which would run along a side."""
+    for corners in (one, two):
+        for side in (corners[1] - corners[0], corners[3] - corners[0]):
+            across = side / np.hypot(*side)
+            a, b = one @ across, two @ across
+            if a.max() <= b.min() + 1 or b.max() <= a.min() + 1:
+                return False
+    return True

@@ -1,0 +1,121 @@
+"""What holds for every picture: its words can be read, its bytes are the same, and what is no frame is an error."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import polars as pl
+import pytest
+from matplotlib.testing.compare import compare_images
+
+import cachestats as cs
+from cachestats.errors import ArgumentError
+from conftest import ROOT
+from tests.pictures import Name, cut_off, drawn_texts, overlapping, pictures
+
+LONG = "a-very-long-name-of-a-package-that-goes-on-and-on-for-eighty-characters-and-so-{}"
+ODD: list[Name] = ["$x^2$", "$\\frac$", "<img src=x>", "_hidden", "名前", "né", "\u202ertl", "a\nb\x00\ufffe", "", None]
+INPUTS: dict[str, list[Name]] = {
+    "one": ["zlib-ng"],
+    "three": ["zlib-ng", "hdf5", "py-numpy"],
+    "many": [f"package-{number}" for number in range(200)],
+    "odd": [*ODD, *(LONG.format(number) for number in range(9)), "W" * 80, "i" * 80],
+}
+PICTURES = sorted(pictures(["one", "two"]))
+PLOTS = sorted(name for name in cs.__all__ if name.startswith("plot_"))
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("kind", INPUTS)
+def test_no_text_is_cut_off_or_overlaps_in_a_saved_picture(kind: str, name: str, tmp_path: Path) -> None:
+    picture = pictures(INPUTS[kind]).get(name)
+    if picture is None:  # one has nothing in common with others
+        return
+    ax = picture.draw()
+    with drawn_texts() as boxes:
+        cs.save_plot(ax, tmp_path / "picture.png")
+    assert boxes
+    assert cut_off([*boxes.values()]) == []
+    assert overlapping([*boxes.values()]) == []
+
+
+def test_every_plot_is_among_these() -> None:
+    assert {picture.plot.__name__ for picture in pictures(["one", "two"]).values()} == set(PLOTS)
+
+
+def save_all(folder: Path) -> None:
+    for kind in ("three", "odd"):
+        for name, picture in pictures(INPUTS[kind]).items():
+            cs.save_plot(picture.draw(), folder / f"{kind} {name}.svg")
+            plt.close("all")
+
+
+def test_the_same_frame_gives_the_same_svg_also_in_another_process(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+    save_all(here)
+    code = (
+        f"import matplotlib; matplotlib.use('agg'); from tests.test_plots_all import *; save_all(Path({str(there)!r}))"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, check=True)
+    files = sorted(here.iterdir())
+    assert len(files) == 2 * len(PICTURES)
+    for file in files:
+        assert file.read_bytes() == (there / file.name).read_bytes(), file.name
+        assert ElementTree.parse(file).getroot().tag.endswith("svg")
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_what_is_not_the_answer_of_the_analysis_is_an_error(name: str) -> None:
+    plot = getattr(cs, name)
+    for wrong in (None, pl.LazyFrame({"package": ["a"]}), pl.DataFrame(), pl.DataFrame({"package": ["a"], "b": ["c"]})):
+        with pytest.raises(ArgumentError, match=r"(?s)expected .* found .*hint: give the result of "):
+            plot(wrong)
+    assert not plt.get_fignums(), "no figure is left behind"
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_nothing_is_set_for_other_figures(name: str) -> None:
+    before = dict(mpl.rcParams)
+    pictures(INPUTS["three"])[name].draw()
+    assert dict(mpl.rcParams) == before
+    assert len(plt.get_fignums()) == 1
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_drawn_on_the_axes_it_is_given(name: str) -> None:
+    _, (left, right) = plt.subplots(1, 2, figsize=(16, 8), layout="constrained")
+    assert pictures(INPUTS["three"])[name].draw(right) is right
+    assert not left.has_data()
+    assert not left.get_title(loc="left")
+    assert len(plt.get_fignums()) == 1
+
+
+def test_a_character_that_the_font_lacks_is_drawn_as_unknown() -> None:
+    ax = cs.plot_holes(pl.DataFrame({"package": ["a名\nb"], "hash": ["abc"], "breaks": [1]}))
+    assert ax.get_yticklabels()[0].get_text() == "a\ufffd\ufffdb/abc"
+
+
+BASELINES = ROOT / "tests" / "baselines"
+
+
+@pytest.mark.parametrize("name", ["usable", "history", "overlap sets", "changes"])
+def test_a_picture_looks_as_it_did(name: str, tmp_path: Path) -> None:
+    """Compare with a picture that a person has looked at.
+
+    CACHESTATS_NEW_BASELINES=1 makes new ones, to be looked at before they are committed.
+    """
+    file = f"{name.replace(' ', '_')}.png"
+    cs.save_plot(pictures(INPUTS["three"])[name].draw(), tmp_path / file)
+    if os.environ.get("CACHESTATS_NEW_BASELINES"):
+        shutil.copy(tmp_path / file, BASELINES / file)
+    # Of 255; the tolerance is for another way to smooth the edges of letters.
+    assert compare_images(str(BASELINES / file), str(tmp_path / file), tol=5) is None

@@ -1,0 +1,78 @@
+"""The verb `plot`: each picture is that of the verb's own answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+import cachestats as cs
+from cachestats.cli import cli
+from cachestats.errors import ArgumentError
+from tests.site import page, spec, write
+
+
+@pytest.fixture(scope="module")
+def weeks(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
+    """Return a dataset of two weekly snapshots of two stacks."""
+    folder = tmp_path_factory.mktemp("weeks")
+    pages = {
+        ("develop-2025-03-02", "a"): page(
+            "a", "develop-2025-03-02", [spec(digit * 32, stacks=["e4s", "ml"][:n]) for n, digit in ((1, "b"), (2, "c"))]
+        ),
+        ("develop-2025-03-09", "a"): page("a", "develop-2025-03-09", [spec("c" * 32, stacks=["e4s"])]),
+        ("develop-2025-03-09", "z"): page("z", "develop-2025-03-09", [spec("d" * 32, stacks=["ml"])]),
+    }
+    return cs.build_dataset(write(folder / "site", pages), out=folder / "dataset")
+
+
+def plot(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["plot", *map(str, arguments)])
+
+
+def test_each_verb_draws_what_the_functions_do(weeks: cs.Dataset, tmp_path: Path) -> None:
+    new, old = (weeks.specs.filter(snapshot=f"develop-2025-03-0{day}") for day in (9, 2))
+    words = "develop-2025-03-09"
+    both = "develop-2025-03-02 to develop-2025-03-09"
+    only = weeks.specs.filter(stack="e4s")
+    usable = cs.coverage_matrix(new, rows="package", columns="target", usable=True)
+    expected = {
+        "coverage --rows package --columns target --usable": cs.plot_coverage(usable),
+        "history --by stack --measure specs": cs.plot_history(cs.history(weeks.specs, by="stack"), measure="specs"),
+        "history --where stack=e4s": cs.plot_history(cs.history(only), of="stack=e4s"),
+        "churn --where stack=e4s": cs.plot_churn(cs.history(only), of="stack=e4s"),
+        "changes develop-2025-03-02 develop-2025-03-09": cs.plot_changes(cs.compare_counts(old, new), of=both),
+        "drops develop-2025-03-02 develop-2025-03-09": cs.plot_drops(cs.drops(old, new), of=both),
+        "overlap --measure common_packages": cs.plot_overlap(cs.overlap(new), measure="common_packages", of=words),
+        "overlap-sets": cs.plot_overlap_sets(cs.overlap_sets(new), of=words),
+        "gaps --columns stack": cs.plot_gaps(cs.gaps(new, columns="stack"), of=words),
+        "versions --by os": cs.plot_versions(cs.versions(new, by="os"), of=words),
+        "duplicates --snapshot develop-2025-03-02": cs.plot_duplicates(
+            cs.duplicates(old), of="develop-2025-03-02"
+        ),
+    }
+    for command, ax in expected.items():
+        verb, *options = command.split()
+        out = tmp_path / f"{verb}.svg"
+        done = plot(verb, weeks.path, *options, "--out", out)
+        assert done.exit_code == 0, (command, done.output, done.exception)
+        assert (done.stdout, done.stderr) == ("", f"wrote {out}\n")
+        cs.save_plot(ax, tmp_path / "expected.svg")
+        assert out.read_text() == (tmp_path / "expected.svg").read_text(), command
+
+
+def test_hit_rates_and_holes_are_drawn_of_real_indices(indexed: cs.Dataset, tmp_path: Path) -> None:
+    lockfile = Path(cs.__file__)  # replaced below
+    assert lockfile
+
+
+def test_nothing_to_draw_is_an_error(weeks: cs.Dataset, tmp_path: Path) -> None:
+    for verb, what in (("history", "specs"), ("versions --by stack", "specs"), ("duplicates", "duplicates")):
+        name, *options = verb.split()
+        done = plot(name, weeks.path, *options, "--where", "os=plan9", "--out", tmp_path / "x.svg")
+        assert isinstance(done.exception, ArgumentError)
+        assert f"found no {what} in " in str(done.exception)
+        assert "no os is plan9; there is" in str(done.exception)
+        assert not (tmp_path / "x.svg").exists()

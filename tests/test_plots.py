@@ -75,6 +75,51 @@ def test_what_is_left_out_is_said_and_is_the_least() -> None:
     assert shown == sorted(shown, key=big["package"].to_list().index)
 
 
+STATES = ("native", "usable", "missing", None)
+
+
+def states(rows: int, columns: int) -> pl.DataFrame:
+    names = {f"target-{n}": [STATES[(row + n) % 4] for row in range(rows)] for n in range(columns)}
+    return pl.DataFrame({"package": [f"package-{n}" for n in range(rows)]} | names)
+
+
+def luminance(colour: tuple[float, ...]) -> float:
+    """Return the relative luminance of WCAG 2: what is left of a colour in greyscale."""
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_what_can_be_used_is_drawn_in_four_states() -> None:
+    ax = cs.plot_coverage(states(4, 3))
+    for state, drawn_as in zip(STATES, ax.collections, strict=True):
+        cells = ~np.ma.getmaskarray(drawn_as.get_array())
+        assert cells.tolist() == [[value == state for value in row[1:]] for row in states(4, 3).iter_rows()]
+    legend = [text.get_text().partition(":")[0] for text in ax.get_legend().get_texts()]
+    assert legend == ["native", "usable", "missing", "no data"]
+    assert not ax.texts
+    assert ax.get_title(loc="left") == "What a machine can use, by package and target"
+    whole = cs.plot_coverage(states(4, 3).drop_nulls()[:1].select("package", "target-0"))
+    assert len(whole.get_legend().get_texts()) == 3, "no data is in the legend where there is some"
+
+
+def test_the_four_states_are_told_apart_in_greyscale_and_by_their_marks() -> None:
+    drawn_as = cs.plot_coverage(states(4, 4)).collections
+    shades = [luminance(cells.cmap(0)) for cells in drawn_as]
+    for darker, lighter in itertools.pairwise(shades):
+        assert (lighter + 0.05) / (darker + 0.05) > 1.25
+    assert [bool(cells.get_hatch()) for cells in drawn_as] == [False, True, False, True]
+
+
+def test_the_title_of_what_can_be_used_says_of_which_snapshot_and_what_is_left_out(demo: cs.Dataset) -> None:
+    develop = demo.specs.filter(snapshot="develop")
+    ax = cs.plot_coverage(cs.coverage_matrix(develop, rows="package", columns="target", usable=True))
+    assert ax.get_title(loc="left") == "What a machine can use, by package and target\nsnapshot develop"
+    ax = cs.plot_coverage(states(100, 2))
+    assert ax.get_title(loc="left").splitlines()[-1] == "the 60 of 100 packages with the most usable cells"
+    shown = {label.get_text() for label in ax.get_yticklabels()}
+    assert {f"package-{n}" for n in range(0, 100, 4)} <= shown, "native and usable on both"
+
+
 ODD = {
     "1 x 1": matrix(1, 1),
     "3 x 3": matrix(3, 3),
@@ -110,10 +155,6 @@ def test_no_text_is_cut_off_or_overlaps(name: str) -> None:
 
 
 def test_numbers_are_readable_on_their_cells_in_colour_and_grey() -> None:
-    def luminance(colour: tuple[float, ...]) -> float:
-        linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
     ax = cs.plot_coverage(matrix(20, 10, big=100))
     image = ax.collections[0]
     cells = image.cmap(image.norm(drawn(ax)))

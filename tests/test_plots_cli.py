@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import polars as pl
+import matplotlib.pyplot as plt
 import pytest
 from click.testing import CliRunner, Result
 
 import cachestats as cs
 from cachestats.cli import cli
 from cachestats.errors import ArgumentError
+from conftest import CORPUS
 from tests.site import page, spec, write
 
 
@@ -39,33 +40,58 @@ def test_each_verb_draws_what_the_functions_do(weeks: cs.Dataset, tmp_path: Path
     only = weeks.specs.filter(stack="e4s")
     usable = cs.coverage_matrix(new, rows="package", columns="target", usable=True)
     expected = {
-        "coverage --rows package --columns target --usable": cs.plot_coverage(usable),
-        "history --by stack --measure specs": cs.plot_history(cs.history(weeks.specs, by="stack"), measure="specs"),
-        "history --where stack=e4s": cs.plot_history(cs.history(only), of="stack=e4s"),
-        "churn --where stack=e4s": cs.plot_churn(cs.history(only), of="stack=e4s"),
-        "changes develop-2025-03-02 develop-2025-03-09": cs.plot_changes(cs.compare_counts(old, new), of=both),
-        "drops develop-2025-03-02 develop-2025-03-09": cs.plot_drops(cs.drops(old, new), of=both),
-        "overlap --measure common_packages": cs.plot_overlap(cs.overlap(new), measure="common_packages", of=words),
-        "overlap-sets": cs.plot_overlap_sets(cs.overlap_sets(new), of=words),
-        "gaps --columns stack": cs.plot_gaps(cs.gaps(new, columns="stack"), of=words),
-        "versions --by os": cs.plot_versions(cs.versions(new, by="os"), of=words),
-        "duplicates --snapshot develop-2025-03-02": cs.plot_duplicates(
+        "coverage --rows package --columns target --usable": lambda: cs.plot_coverage(usable),
+        "history --by stack --measure specs": lambda: cs.plot_history(
+            cs.history(weeks.specs, by="stack"), measure="specs"
+        ),
+        "history --where stack=e4s": lambda: cs.plot_history(cs.history(only), of="stack=e4s"),
+        "churn --where stack=e4s": lambda: cs.plot_churn(cs.history(only), of="stack=e4s"),
+        "changes develop-2025-03-02 develop-2025-03-09": lambda: cs.plot_changes(cs.compare_counts(old, new), of=both),
+        "drops develop-2025-03-02 develop-2025-03-09": lambda: cs.plot_drops(cs.drops(old, new), of=both),
+        "overlap --measure common_packages": lambda: cs.plot_overlap(
+            cs.overlap(new), measure="common_packages", of=words
+        ),
+        "overlap-sets": lambda: cs.plot_overlap_sets(cs.overlap_sets(new), of=words),
+        "gaps --columns stack": lambda: cs.plot_gaps(cs.gaps(new, columns="stack"), of=words),
+        "versions --by os": lambda: cs.plot_versions(cs.versions(new, by="os"), of=words),
+        "duplicates --snapshot develop-2025-03-02": lambda: cs.plot_duplicates(
             cs.duplicates(old), of="develop-2025-03-02"
         ),
     }
-    for command, ax in expected.items():
+    for command, draw in expected.items():
         verb, *options = command.split()
         out = tmp_path / f"{verb}.svg"
         done = plot(verb, weeks.path, *options, "--out", out)
         assert done.exit_code == 0, (command, done.output, done.exception)
         assert (done.stdout, done.stderr) == ("", f"wrote {out}\n")
-        cs.save_plot(ax, tmp_path / "expected.svg")
+        cs.save_plot(draw(), tmp_path / "expected.svg")
+        plt.close("all")
         assert out.read_text() == (tmp_path / "expected.svg").read_text(), command
 
 
-def test_hit_rates_and_holes_are_drawn_of_real_indices(indexed: cs.Dataset, tmp_path: Path) -> None:
-    lockfile = Path(cs.__file__)  # replaced below
-    assert lockfile
+def test_pictures_of_dependencies_and_lockfiles(indexed: cs.Dataset, tmp_path: Path) -> None:
+    specs = indexed.specs.filter(snapshot="develop-2025-05-25")
+    lockfile = CORPUS / "mirrors" / "develop-2025-05-25" / "e4s" / "spack.lock"
+    words = "develop-2025-05-25"
+    expected = {
+        f"hit-rates {lockfile} --by stack": cs.plot_hit_rates(
+            cs.hit_rates(cs.read_lockfile(lockfile), indexed.specs, by="stack"), of="5 snapshots"
+        ),
+        "gaps --columns stack": cs.plot_gaps(
+            cs.gaps(specs, columns="stack", dependencies=indexed.dependencies), of=words
+        ),
+        "duplicates --by cause": cs.plot_duplicates(
+            cs.duplicates(specs, dependencies=indexed.dependencies, by="cause"), of=words
+        ),
+    }
+    for command, ax in expected.items():
+        verb, *options = command.split()
+        done = plot(verb, indexed.path, *options, "--out", tmp_path / "drawn.svg")
+        assert done.exit_code == 0, (command, done.output, done.exception)
+        cs.save_plot(ax, tmp_path / "expected.svg")
+        assert (tmp_path / "drawn.svg").read_text() == (tmp_path / "expected.svg").read_text(), command
+    done = plot("holes", indexed.path, "--out", tmp_path / "x.svg")
+    assert "found no holes in develop-2025-05-25" in str(done.exception)
 
 
 def test_nothing_to_draw_is_an_error(weeks: cs.Dataset, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def plot_drops(drops: pl.DataFrame, *, of: str | None = None, ax: Axes | None = 
         title.append(f"the first {shown.height} of {drops.height:,} {plural(by)}")
     return draw_bars(
         [short(name) for name in shown[by].cast(pl.String)] if by else ["all"],
-        [Part("", shown["drop"].to_list(), VERMILLION)],
+        [Part("lost", shown["drop"].to_list(), VERMILLION)],
         unit="share of packages lost",
         notes=[
             f"{drop:.1%}, {lost:,} of {old:,}"

@@ -53,7 +53,7 @@ def plot_duplicates(duplicates: pl.DataFrame, *, of: str | None = None, ax: Axes
         title.append(f"the {shown.height} of {counted(every.height, item)} with the most")
     return draw_bars(
         [short(name) for name in shown[item]],
-        [Part("", shown["excess"].to_list(), PURPLE)],
+        [Part("excess", shown["excess"].to_list(), PURPLE)],
         unit="specs in excess",
         notes=[
             f"{excess:,}" if size is None else f"{excess:,}, {_bytes(size)}"

@@ -60,7 +60,7 @@ def plot_gaps(gaps: pl.DataFrame, *, of: str | None = None, ax: Axes | None = No
         title.append(f"the first {shown.height} of {packages.height:,} packages")
     return draw_bars(
         [short(name) for name in shown["package"]],
-        [Part("", shown[weight].to_list(), VERMILLION)],
+        [Part("missing", shown[weight].to_list(), VERMILLION)],
         unit="packages that depend on it" if is_weighed else f"{many} that have it",
         notes=[
             f"{value:,}, not in {_some(lacking)}" if len(places) > 1 else f"{value:,}"

@@ -46,7 +46,7 @@ def plot_holes(holes: pl.DataFrame, *, of: str | None = None, ax: Axes | None = 
         title.append(f"the first {shown.height} of {holes.height:,}")
     return draw_bars(
         [f"{short(package)}/{short(digest[:7])}" for package, digest in shown.select("package", "hash").iter_rows()],
-        [Part("", shown["breaks"].to_list(), VERMILLION)],
+        [Part("breaks", shown["breaks"].to_list(), VERMILLION)],
         unit="cached specs that cannot be installed without it",
         title=title,
         ax=ax,

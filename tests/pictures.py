@@ -53,7 +53,7 @@ def history(dates: Sequence[date], *, names: Sequence[Name] = (), snapshots: Seq
         return rows
     packages = pl.col("packages")
     return pl.concat(
-        rows.select(pl.lit(name, pl.String).alias("stack"), pl.all()).with_columns(packages + 7 * place)
+        rows.select(pl.lit(name, pl.String).alias("stack"), pl.all()).with_columns(packages + 150 * place)
         for place, name in enumerate(names)
     )
 
@@ -102,7 +102,8 @@ def pictures(names: Sequence[Name]) -> dict[str, Picture]:
     size = len(names)
     counts, dates, words = numbers(size), weekly(max(size, 2)), names[-1]
     columns = {f"{name or 'nothing'} {place}": counts for place, name in enumerate(names[:20])}
-    states = {name: [("native", "usable", "missing", None)[count % 4] for count in counts] for name in columns}
+    cells = ("native", "usable", "missing", None)
+    states = {name: [cells[(row + place) % 4] for row in range(size)] for place, name in enumerate(columns)}
     snapshots = [f"{name or 'none'} {place}" for place, name in enumerate([*names, "last"])]
     half = [count // 2 for count in counts]
     shares = [count / 1000 for count in counts]

@@ -46,7 +46,7 @@ def plot_versions(versions: pl.DataFrame, *, of: str | None = None, ax: Axes | N
         .sort("behind", by, descending=[True, False], nulls_last=True)
     )
     shown = every.head(MAX_BARS)
-    title = [f"Packages whose newest version is elsewhere, by {by.replace('_', ' ')}", *in_words(of)]
+    title = [f"Packages behind their newest version, by {by.replace('_', ' ')}", *in_words(of)]
     if shown.height < every.height:
         title.append(f"the {shown.height} of {every.height:,} {plural(by)} with the most")
     return draw_bars(

@@ -1,0 +1,113 @@
+"""The scheduled job, run twice with a change of the source between; and the files that schedule it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import cachestats as cs
+from conftest import ROOT
+from tests.site import page, spec, write
+
+JOB = ROOT / "jobs" / "refresh"
+STACKS = ("e4s", "radiuss")
+
+
+def source(folder: Path, snapshot: str, packages: dict[str, list[str]]) -> Path:
+    """Write a page for each package of a snapshot, which is in these stacks."""
+    pages = {
+        (snapshot, name): page(
+            name, snapshot, [spec(f"{name}{snapshot[-2:]}".rjust(32, "a"), stacks=[*stacks, "root"])]
+        )
+        for name, stacks in packages.items()
+    }
+    return write(folder, pages)
+
+
+def run(folder: Path, site: Path, **environment: str) -> tuple[int, str, str]:
+    """Run the job and return its exit code, its summary and its log."""
+    bin_folder = folder / "bin"
+    bin_folder.mkdir(exist_ok=True)
+    command = bin_folder / "cachestats"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m cachestats "$@"\n')
+    command.chmod(0o755)
+    summary = folder / "summary.md"
+    summary.unlink(missing_ok=True)
+    done = subprocess.run(
+        [str(JOB), str(folder / "dataset"), str(folder / "report"), str(site)],
+        cwd=ROOT,
+        env=os.environ
+        | {"PATH": f"{bin_folder}:{os.environ['PATH']}", "GITHUB_STEP_SUMMARY": str(summary)}
+        | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == ""
+    return done.returncode, summary.read_text() if summary.exists() else "", done.stderr
+
+
+def test_the_job_reports_what_changed_between_two_runs(tmp_path: Path) -> None:
+    packages = {f"package{number}": [*STACKS] for number in range(10)}
+    site = source(tmp_path / "site", "develop-2025-06-01", packages)
+    code, summary, log = run(tmp_path, site)
+    assert code == 0, log
+    assert "There is no snapshot before it" in summary
+    assert "\r" not in log
+    assert "\x1b" not in log
+
+    code, summary, log = run(tmp_path, site)
+    assert (code, "up to date" in log) == (0, True)
+    assert "Snapshots that changed" not in summary
+
+    fewer = {name: stacks if name > "package1" else ["e4s"] for name, stacks in packages.items()} | {"new": ["e4s"]}
+    source(tmp_path / "site", "develop-2025-06-08", fewer)
+    code, summary, log = run(tmp_path, site)
+    assert code == 1, log
+    assert summary.startswith("**Failed** with exit code 1")
+    assert "0 removed, 1 added, 0 updated, 10 rebuilt" in summary
+    assert "| radiuss | 8 | 10 | 2 | 0 | 0 |" in summary
+    assert "develop-2025-06-08" in summary.split("### Snapshots that changed")[1].split("###")[0]
+    assert "20.0%" in summary.split("### Stacks that lost packages")[1]
+    assert json.loads((tmp_path / "report/report.json").read_text())["snapshot"] == "develop-2025-06-08"
+    assert run(tmp_path, site, MAX_DROP="20%")[0] == 0
+    assert sorted(cs.open_dataset(tmp_path / "dataset").manifest["snapshots"]) == [
+        "develop-2025-06-01",
+        "develop-2025-06-08",
+    ]
+
+
+def test_without_a_source_there_is_no_report_and_a_code_that_says_why(tmp_path: Path) -> None:
+    code, summary, log = run(tmp_path, tmp_path / "nothing")
+    assert (code, summary) == (10, "")
+    assert "hint:" in log
+    assert not (tmp_path / "report").exists()
+    done = subprocess.run([str(JOB)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "jobs/refresh DATASET REPORT SOURCE" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["ci", "report"])
+def test_workflows_run_what_there_is(name: str) -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    commands = [step["run"].split()[0] for step in steps if "run" in step]
+    assert commands
+    for command in commands:
+        assert command in {"make", "python", "exit"} or (ROOT / command).is_file()
+    assert workflow["permissions"]["contents"] == "read", "nothing is committed"
+    if name == "report":
+        assert workflow[True]["schedule"], "YAML reads `on` as true"
+
+
+def test_the_timer_starts_a_service_that_runs_the_job() -> None:
+    service = (ROOT / "jobs" / "cachestats.service").read_text()
+    assert "/jobs/refresh " in service
+    assert "OnCalendar=" in (ROOT / "jobs" / "cachestats.timer").read_text()
+    assert os.access(JOB, os.X_OK)

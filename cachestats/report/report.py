@@ -63,7 +63,7 @@ def write_report(dataset: Dataset, out: str | os.PathLike[str], *, title: str = 
     --------
     >>> import cachestats as cs
     >>> cs.write_report(ds, tmp / "report")
-    16
+    19
     >>> sorted(path.name for path in (tmp / "report" / "packages").iterdir())
     ['py-filelock.html', 'py-propcache.html']
     """

@@ -25,6 +25,7 @@ import base64
 import json
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -59,6 +60,9 @@ _COMMIT = f"{_STATE}/commit.json"
 _ROW_GROUP = 1 << 20
 _RECOVERY_SECONDS = 10
 _SELECTING = ("SELECT", "WITH")
+_REMARKS = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
+_READERS = re.compile(r"\bread_[a-z]+\b", re.IGNORECASE)
+_SCANS = re.compile(r"^\W*(\w+ SCAN) \[", re.MULTILINE)
 _MANY_NAMES = frozenset({"hash", "dependency_hash", "variants"})
 
 
@@ -187,7 +191,7 @@ class Dataset:
         Raises
         ------
         ArgumentError
-            If it is no such statement, or names what does not exist.
+            If it is no such statement, names what does not exist, or reads a file by itself (`read_csv`, ...).
 
         Examples
         --------
@@ -198,30 +202,41 @@ class Dataset:
         import polars as pl
         from polars.exceptions import PolarsError
 
-        first = (query.split(None, 1) or ["nothing"])[0]
+        if not isinstance(query, str):
+            raise ArgumentError(f"expected a statement, found {query!r}", hint="SELECT ... FROM specs")
+        first = (_REMARKS.sub("", query, count=1).split(None, 1) or ["nothing"])[0]
         if first.upper().strip("(") not in _SELECTING:
             raise ArgumentError(
                 f"expected a statement that begins with {' or '.join(_SELECTING)}, found {first}",
                 hint="the tables are read only: SELECT ... FROM specs",
             )
         try:
-            found = pl.SQLContext({name: self.scan(name) for name in TABLES}, eager=False).execute(query)
-            found.collect_schema()
+            _refuse_other_files(query)
+            return pl.SQLContext({name: self.scan(name) for name in TABLES}, eager=False).execute(query)
         except PolarsError as error:
-            raise ArgumentError(
-                f"expected a statement that Polars understands, found: {str(error).splitlines()[0]}",
-                hint=f"the tables are {', '.join(TABLES)}; `cachestats dictionary` lists their columns",
-            ) from None
-        return found
+            raise query_error(error) from None
+
+    def check_files(self) -> None:
+        """Read every file.
+
+        Raises
+        ------
+        DatasetError
+            If one is not there, or is not what the manifest says.
+        """
+        for table in TABLES:
+            for file in self.files(table):
+                _read_whole(table, file)
 
     def files(self, table: str) -> list[Path]:
         """Return the Parquet files that hold a table, in the order of the snapshots' names."""
         declared = find_table(table)
         snapshots = sorted(self.manifest["snapshots"]) if declared.by_snapshot else [None]
         files = [_file(self.path, declared, snapshot) for snapshot in snapshots]
-        if missing := [file for file in files if not file.exists()]:
+        if missing := [file for file in files if not file.is_file()]:
+            found = "something else" if missing[0].exists() else "nothing"
             raise DatasetError(
-                f"expected the file {missing[0]}, which the manifest of the dataset names, found nothing",
+                f"expected the file {missing[0]}, which the manifest of the dataset names, found {found}",
                 hint="build the dataset again",
             )
         return files
@@ -286,6 +301,31 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
             hint=f"make one with `cachestats build SOURCE --out {folder}`, or give the folder of another one",
         )
     return Dataset(folder, manifest)
+
+
+def query_error(error: Exception) -> ArgumentError:
+    """Return what Polars says against a query as an error of whoever asks it."""
+    return ArgumentError(
+        f"expected a statement that Polars understands, found: {str(error).splitlines()[0]}",
+        hint=f"the tables are {', '.join(TABLES)}; `cachestats dictionary` lists their columns",
+    )
+
+
+def _refuse_other_files(query: str) -> None:
+    """Refuse a query that reads a file by itself, as Polars' `read_csv` and its like do."""
+    import polars as pl
+
+    # To plan such a query Polars opens the file: what is known to read one is not planned at all.
+    reads = _READERS.findall(query)
+    if not reads:
+        # Over tables that are not read, any file in the plan is none of the dataset's.
+        empty = {name: pl.LazyFrame(schema=table.polars()) for name, table in TABLES.items()}
+        reads = _SCANS.findall(pl.SQLContext(empty, eager=False).execute(query).explain(optimized=False))
+    if reads:
+        raise ArgumentError(
+            f"expected the tables of the dataset alone, found {reads[0]}, which reads a file",
+            hint=f"the tables are {', '.join(TABLES)}",
+        )
 
 
 def find_table(name: str) -> Table:
@@ -437,11 +477,7 @@ class Writer:
         declared = TABLES[table]
         if self.manifest is None:
             return declared.arrow().empty_table()
-        file = _file(self.path, declared, None)
-        with _damage_told(table, file):
-            found = pq.read_table(file)
-            _check_columns(declared, found)
-            return found.cast(declared.arrow())
+        return _read_whole(table, _file(self.path, declared, None))
 
     def read_snapshot(self, table: str, snapshot: str, columns: list[str] | None = None) -> pa.Table:
         """Return one snapshot of a table as it was before, its text dictionary-encoded, each column in one piece."""
@@ -515,6 +551,15 @@ def _damage_told(table: str, file: Path) -> Iterator[None]:
             f"expected the table {table} in {file}, found none that can be read: {error}",
             hint="build the dataset again, into a new folder",
         ) from error
+
+
+def _read_whole(table: str, file: Path) -> pa.Table:
+    """Return a table, or one snapshot of it, as it is declared."""
+    declared = TABLES[table]
+    with _damage_told(table, file):
+        found = pq.read_table(file, partitioning=None)
+        _check_columns(declared, found)
+        return found.cast(declared.arrow())
 
 
 def _check_columns(declared: Table, found: pa.Table, columns: Iterable[str] | None = None) -> None:

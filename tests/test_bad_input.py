@@ -457,12 +457,16 @@ def test_targets_that_are_no_datasets_are_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["snapshots", "rejected", "targets", "specs/develop"])
-@pytest.mark.parametrize("damage", [b"", b"PAR1 not", None])
-def test_a_damaged_file_of_a_dataset_is_an_error(name: str, damage: bytes | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [b"", b"PAR1 not", None, "folder"])
+def test_a_damaged_file_of_a_dataset_is_an_error(name: str, damage: bytes | str | None, tmp_path: Path) -> None:
     site = write(tmp_path / "site", {("develop", "zlib"): GOOD})
     dataset = cs.build_dataset(site, out=tmp_path / "dataset")
     file = dataset.path / f"{name}.parquet"
-    file.unlink() if damage is None else file.write_bytes(damage)
+    file.unlink()
+    if isinstance(damage, bytes):
+        file.write_bytes(damage)
+    elif damage:
+        file.mkdir()
     question = ("coverage", dataset.path, "--rows", "os", "--columns", "target")
     verb = {"snapshots": ("info", dataset.path), "rejected": ("rejected", dataset.path)}.get(name, question)
     if name == "targets":

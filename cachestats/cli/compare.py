@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import by_option, dataset_argument, output_options, root_option, where_option
+from cachestats.cli.parameters import Opened, by_option, dataset_argument, output_options, root_option, where_option
 from cachestats.cli.question import Question, sides
 from cachestats.errors import ArgumentError
 
@@ -22,9 +22,7 @@ CHANGES = ("removed", "added", "representation", "updated", "rebuilt", "unchange
 @dataset_argument
 @click.argument("old")
 @click.argument("new")
-@click.option(
-    "--with", "other", type=click.Path(path_type=Path), metavar="DATASET", help="Take NEW from this dataset instead."
-)
+@click.option("--with", "other", type=Opened(), metavar="DATASET", help="Take NEW from this dataset instead.")
 @by_option("platform, os, target, compiler, compiler_name, stack", default="stack")
 @click.option(
     "--list",
@@ -46,7 +44,7 @@ def compare(
     dataset: Any,
     old: str,
     new: str,
-    other: Path | None,
+    other: Any,
     by: str | None,
     listed: str | None,
     changes: tuple[str, ...],
@@ -64,11 +62,10 @@ def compare(
 
     from cachestats.analysis.compare import compare as compare_packages
     from cachestats.analysis.compare import compare_counts, compare_specs
-    from cachestats.dataset import open_dataset
 
     if changes and not listed:
         raise ArgumentError("expected --change with --list, found it alone", hint="add --list packages")
-    asked = sides(dataset, old, open_dataset(other) if other else dataset, new, **question)
+    asked = sides(dataset, old, other or dataset, new, **question)
     frames = [side.specs for side in asked]
     options: dict[str, Any] = {"by": by, "root": asked[0].root}
     wanted: Any = changes or CHANGES[:-1]

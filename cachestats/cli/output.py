@@ -31,6 +31,8 @@ def talk(words: str) -> None:
 
 def emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = False) -> None:
     """Write a frame to a file or to stdout; with `percent` its floats are shares."""
+    import polars as pl
+
     if form == "table":
         write(
             _table(
@@ -39,8 +41,6 @@ def emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = Fa
             out,
         )
     elif form == "markdown":
-        import polars as pl
-
         shown = pl.DataFrame(
             {
                 name: [_cell(value, percent=percent and dtype.is_float()) for value in frame[name].to_list()]
@@ -59,6 +59,13 @@ def emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = Fa
         ):
             write(f"{shown}\n".encode(), out)
     elif form == "csv":
+        if nested := [
+            name for name, dtype in frame.schema.items() if dtype.is_nested() or dtype.base_type() is pl.Binary
+        ]:
+            raise ArgumentError(
+                f"expected columns of text and numbers for csv, found a list in each cell of {', '.join(nested)}",
+                hint="use --format json or parquet",
+            )
         write(frame.write_csv().encode(), out)
     elif form == "json":
         write(f"{frame.write_json()}\n".encode(), out)

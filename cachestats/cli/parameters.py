@@ -6,12 +6,14 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cachestats.errors import DatasetError
 from cachestats.schema import SPECS
+
+if TYPE_CHECKING:
+    from cachestats.dataset import Dataset
 
 FORMATS = ("table", "csv", "json", "markdown", "parquet")
 
@@ -49,27 +51,40 @@ class Where(click.ParamType[tuple[str, str]]):
         return column, wanted
 
 
+class Opened(click.ParamType["Dataset"]):
+    """The folder of a dataset, which is opened."""
+
+    name = "dataset"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Dataset:
+        """Return the dataset."""
+        from cachestats.dataset import open_dataset
+
+        return open_dataset(str(value))
+
+
 def dataset_argument(function: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the argument DATASET, opened."""
 
-    @click.argument("dataset", type=click.Path(path_type=Path))
+    @click.argument("dataset", type=Opened())
     @wraps(function)
-    def opened(*, dataset: Path, **options: Any) -> None:
+    def checked(**options: Any) -> None:
         import pyarrow as pa
         from narwhals.exceptions import NarwhalsError
         from polars.exceptions import PolarsError
 
-        from cachestats.dataset import open_dataset
+        from cachestats.dataset import Dataset
 
         try:
-            function(dataset=open_dataset(dataset), **options)
-        except (PolarsError, NarwhalsError, pa.ArrowException) as error:
-            raise DatasetError(
-                f"expected whole Parquet files in {dataset}, found one that cannot be read: {error}",
-                hint="build the dataset again",
-            ) from error
+            function(**options)
+        except (PolarsError, NarwhalsError, pa.ArrowException, OSError):
+            # Most likely a file is damaged. Otherwise it is a fault of the verb, which nobody foresaw.
+            for value in options.values():
+                if isinstance(value, Dataset):
+                    value.check_files()
+            raise
 
-    return opened
+    return checked
 
 
 def output_options(function: Callable[..., None]) -> Callable[..., None]:

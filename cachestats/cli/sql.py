@@ -12,16 +12,25 @@ from cachestats.cli.parameters import dataset_argument, output_options
 from cachestats.naming import counted
 
 
-@click.command()
+# A query may begin with a remark, which Click takes for an option.
+@click.command(context_settings={"ignore_unknown_options": True})
 @dataset_argument
 @click.argument("query")
 @output_options
 def sql(dataset: Any, query: str, form: str, out: Path | None) -> None:
-    """Ask the tables in SQL, read only.
+    """Ask the tables in SQL.
 
     QUERY is one SELECT, as Polars understands it, over the tables specs, variants, dependencies, snapshots, targets,
-    rejected and documents.
+    rejected and documents. It can change nothing, and read nothing else.
     """
-    answer = dataset.sql(query).collect()
+    from polars.exceptions import PolarsError
+
+    from cachestats.dataset import query_error
+
+    try:
+        answer = dataset.sql(query).collect()
+    except PolarsError as error:
+        dataset.check_files()
+        raise query_error(error) from None
     emit(answer, form, out)
     talk(f"{counted(answer.height, 'row')} by {counted(answer.width, 'column')}")

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import polars as pl
 import pytest
 
 import cachestats as cs
+from cachestats.cli import main
 from conftest import SEEDS
 from tests.site import page, spec, write
 
@@ -163,12 +165,53 @@ def test_odd_places_to_write_to_are_no_tracebacks(demo: cs.Dataset, tmp_path: Pa
         (f"{python} dictionary > /dev/full", 12),
         (f"{python} coverage {demo.path} --rows os --columns target >&-", 12),
         (f"{python} build {SEEDS} --out '{tmp_path}/y[/red]y'", 0),
-        (f"{python} coverage {demo.path} --rows os --columns target --where $'os=\\xff'", 2),
+        (f"{python} --help > /dev/full", 12),
+        (f"{python} check {demo.path} 2> /dev/full", 0),
+        (f"{python} info {demo.path} 2>&1 > /dev/null | true; exit ${{PIPESTATUS[0]}}", 0),
+        (f"{python} --help | true; exit ${{PIPESTATUS[0]}}", 0),
+        (f"{python} unheard 2> /dev/full", 2),
     ):
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
-        assert "y[/red]y: 2 snapshots" in done.stderr or code
+        assert "y[/red]y: 2 snapshots" in done.stderr or "[/red]" not in command
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "coverage {} --rows os --columns target --where $'os=\\xff'",
+        "coverage {} --rows os --columns target --where os=",
+        "coverage {} --rows os --columns $'\\xff'",
+        "history {} --snapshot $'\\xff'",
+        "usable {} --target $'\\xff'",
+        "usable {} --target zen4 --os $'ubuntu\\e[31m'",
+        "versions {} --by stack --package $'\\xff'",
+        "sql {} $'SELECT 1 AS \"\\xff\"'",
+        "rejected {} --rule $'\\xff'",
+    ],
+)
+def test_what_is_no_text_is_no_argument(question: str, demo: cs.Dataset) -> None:
+    command = f"{sys.executable} -m cachestats {question.format(demo.path)}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert re.search(r"expected (a name|one of|text in UTF-8).*found", done.stderr), done.stderr
+
+
+def test_what_nobody_foresaw_is_no_failed_check(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**_: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("cachestats.cli.cli", fail)
+    with pytest.raises(SystemExit, match="70"):
+        main()
+    assert capsys.readouterr().err.startswith("internal error: ZeroDivisionError: by zero\nhint: please report it")
+    monkeypatch.setenv("CACHESTATS_DEBUG", "1")
+    with pytest.raises(SystemExit, match="70"):
+        main()
+    assert capsys.readouterr().err.startswith("Traceback")
 
 
 def test_a_reader_that_leaves_early_is_no_error(demo: cs.Dataset) -> None:

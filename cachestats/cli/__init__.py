@@ -5,7 +5,10 @@ Data goes to stdout, talk to stderr. Modules that take long to import are import
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+import traceback
 
 import click
 
@@ -18,6 +21,7 @@ from cachestats.cli.history import history, seen
 from cachestats.cli.holes import holes
 from cachestats.cli.keeping import build, dictionary, export, info, rejected, update
 from cachestats.cli.match import match
+from cachestats.cli.output import stdout_failed, talk
 from cachestats.cli.overlap import overlap
 from cachestats.cli.plot import plot
 from cachestats.cli.report import report
@@ -25,6 +29,10 @@ from cachestats.cli.sql import sql
 from cachestats.cli.usable import usable
 from cachestats.cli.versions import versions
 from cachestats.errors import CachestatsError
+
+# Of `sysexits.h`: 1, Python's own for what nobody caught, is that of a failed check.
+_INTERNAL_ERROR = 70
+_DEBUG = "CACHESTATS_DEBUG"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -40,23 +48,45 @@ def cli() -> None:
     \b
     Exit codes: 0 done, 1 check failed, 2 usage, 10 source unreadable, 11 too much rejected,
     12 dataset missing, of another schema or not writable, 13 refused to shrink,
-    14 dataset busy.
+    14 dataset busy, 70 internal error, 130 interrupted.
     """  # noqa: D301 (a real backspace, by which Click knows a paragraph not to be wrapped)
 
 
 def main() -> None:
     """Run the command line; what cachestats raises on purpose becomes a message and an exit code."""
     try:
-        cli(prog_name="cachestats", standalone_mode=False)
+        _run()
     except CachestatsError as error:
-        click.echo(f"error: {error}", err=True)
+        talk(f"error: {error}")
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        words = io.StringIO()
+        error.show(words)
+        talk(words.getvalue().rstrip())
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        talk("interrupted")
         sys.exit(130)
+    except UnicodeEncodeError as error:
+        talk(f"error: expected text in UTF-8, found {error.object!r}\nhint: check the arguments")
+        sys.exit(2)
+    except BaseException as error:  # a panic inside Polars is no Exception
+        if os.environ.get(_DEBUG):
+            talk(traceback.format_exc())
+        talk(f"internal error: {type(error).__name__}: {error}\nhint: please report it, with what {_DEBUG}=1 adds")
+        sys.exit(_INTERNAL_ERROR)
+
+
+def _run() -> None:
+    try:
+        cli(prog_name="cachestats", standalone_mode=False)
+    except SystemExit:
+        return  # thus Click says that whoever read the help has seen enough
+    except OSError as error:
+        # Only what Click prints by itself, such as help, is written to no file, and not by `write`.
+        if error.filename is not None:
+            raise
+        stdout_failed(error)
 
 
 for command in (

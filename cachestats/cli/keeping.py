@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cachestats.cli.output import emit, log, progress_bar, talk, with_network, write
-from cachestats.cli.parameters import dataset_argument, output_options, source_options
+from cachestats.cli.parameters import NAME, dataset_argument, output_options, source_options
 from cachestats.errors import ArgumentError, SourceError
 from cachestats.naming import counted
 from cachestats.schema import TABLES
@@ -160,7 +160,7 @@ def export(dataset: Any, table: str | None, out: Path | None, site: Path | None)
 @click.command()
 @dataset_argument
 @click.option("--severity", type=click.Choice(("error", "warning")), help="Only these.")
-@click.option("--rule", help="Only those that broke this rule.")
+@click.option("--rule", type=NAME, help="Only those that broke this rule.")
 @output_options
 def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, out: Path | None) -> None:
     """Show what could not be read, or was read with a warning, and what to try."""

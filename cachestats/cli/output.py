@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -25,8 +25,11 @@ T = TypeVar("T")
 
 
 def talk(words: str) -> None:
-    """Say something to stderr."""
-    click.echo(words, err=True)
+    """Say something to stderr; where nobody can hear it, the answer and the exit code still count."""
+    try:
+        click.echo(words, err=True)
+    except OSError:
+        _give_up(sys.stderr)
 
 
 def emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = False) -> None:
@@ -86,15 +89,24 @@ def write(data: bytes, out: Path | None) -> None:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         except OSError as error:
-            # Python would complain once more when it closes stdout.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            if not isinstance(error, BrokenPipeError):  # else whoever read our output has seen enough
-                raise DatasetError(f"cannot write to stdout: {error.strerror}", hint="use --out") from error
+            stdout_failed(error)
         return
     from cachestats.errors import reported
 
     with reported(out):
         out.write_bytes(data)
+
+
+def stdout_failed(error: OSError) -> None:
+    """Raise if stdout cannot be written to, but not if whoever read it has seen enough."""
+    _give_up(sys.stdout)
+    if not isinstance(error, BrokenPipeError):
+        raise DatasetError(f"cannot write to stdout: {error.strerror}", hint="use --out") from error
+
+
+def _give_up(stream: TextIO) -> None:
+    """Let what is still to be written go nowhere: Python would complain once more when it closes the stream."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _table(frame: pl.DataFrame, *, percent: bool, to_terminal: bool) -> str:

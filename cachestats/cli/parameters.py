@@ -44,11 +44,27 @@ class Where(click.ParamType[tuple[str, str]]):
         """Return column and value."""
         column, equals, wanted = str(value).partition("=")
         columns = [column.name for column in SPECS.columns if column.dtype == "string" and column.name != "variants"]
-        if not equals or column not in columns or not wanted.isprintable():
+        if not equals or column not in columns:
             near = get_close_matches(column, columns, 1)
             advice = f"; try {near[0]}={wanted or 'VALUE'}" if near else ""
             self.fail(f"expected COLUMN=VALUE with one of {', '.join(columns)}, found {value!r}{advice}", param, ctx)
-        return column, wanted
+        return column, NAME.convert(wanted, param, ctx)
+
+
+class Name(click.ParamType[str]):
+    """A name that may stand in the data: text that can be read, and not nothing."""
+
+    name = "name"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        text = str(value)
+        if not text or not text.isprintable():
+            self.fail(f"expected a name, found {text!r}", param, ctx)
+        return text
+
+
+NAME = Name()
 
 
 class Opened(click.ParamType["Dataset"]):
@@ -121,6 +137,7 @@ def snapshots_option(default: str) -> Callable[[Callable[..., None]], Callable[.
     """Give a verb `--snapshot`, which may be repeated."""
     return click.option(
         "--snapshot",
+        type=NAME,
         multiple=True,
         metavar="NAME|all",
         help=f"Snapshot to look at; may be repeated.  [default: {default}]",

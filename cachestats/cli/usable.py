@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import dataset_argument, output_options, question_options
+from cachestats.cli.parameters import NAME, dataset_argument, output_options, question_options
 from cachestats.cli.question import Question, close_names
 
 HOST = "host"
@@ -17,9 +17,13 @@ HOST = "host"
 
 @click.command()
 @dataset_argument
-@click.option("--target", required=True, metavar="NAME|host", help="Target of the machine, such as zen4; or this one.")
-@click.option("--os", metavar="NAME", help="Its operating system, such as ubuntu22.04.  [default: any]")
-@click.option("--platform", metavar="NAME", help="Its platform.  [default: linux; this machine's with --target host]")
+@click.option(
+    "--target", type=NAME, required=True, metavar="NAME|host", help="Target of the machine, such as zen4; or this one."
+)
+@click.option("--os", type=NAME, metavar="NAME", help="Its operating system, such as ubuntu22.04.  [default: any]")
+@click.option(
+    "--platform", type=NAME, metavar="NAME", help="Its platform.  [default: linux; this machine's with --target host]"
+)
 @question_options
 @output_options
 def usable(

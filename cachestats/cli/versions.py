@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import dataset_argument, output_options, question_options
+from cachestats.cli.parameters import NAME, dataset_argument, output_options, question_options
 from cachestats.cli.question import Question, close_names
 
 
@@ -20,7 +20,9 @@ from cachestats.cli.question import Question, close_names
     metavar="AXIS",
     help="What to compare: stack, snapshot, platform, os, target, compiler or compiler_name.",
 )
-@click.option("--package", "packages", multiple=True, metavar="NAME", help="Only this package; may be repeated.")
+@click.option(
+    "--package", "packages", type=NAME, multiple=True, metavar="NAME", help="Only this package; may be repeated."
+)
 @click.option("--root", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are compared.")
 @question_options
 @output_options

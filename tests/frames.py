@@ -23,6 +23,7 @@ def specs_of(snapshots: Sequence[str]) -> st.SearchStrategy[pl.DataFrame]:
             "target": st.sampled_from(["x86_64", "zen4", "unheard"]),
             "os": st.sampled_from(["rhel8", "ubuntu24.04"]),
             "compiler": st.none() | st.sampled_from(["gcc@13", "none"]),
+            "compiler_name": st.sampled_from(["gcc"] * 4 + ["llvm"] * 3 + [None]),
         }
     )
     place = st.fixed_dictionaries(

@@ -25,7 +25,6 @@ from tests.frames import specs_of
 from tests.test_cli import run
 
 SIDES = ("develop-2025-03-09", "develop-2025-05-25")
-RUNTIMES = ["compiler-wrapper", "gcc-runtime", "glibc", "intel-oneapi-runtime"]
 COMPILERS = ["gcc", "llvm", "llvm-amdgpu", "nvhpc", "intel-oneapi-compilers"]
 
 by_anything = st.none() | st.sampled_from(GROUPS)
@@ -43,13 +42,16 @@ def in_sql(old: pl.DataFrame, new: pl.DataFrame, by: str | None, *, root: bool =
         )"""
         for side in ("old", "new")
     )
-    # Names that one side has nowhere, though it is not empty.
-    only = """SELECT package FROM {here}_side WHERE package NOT IN (SELECT package FROM {there}_side)
-        AND EXISTS (FROM {there}_side)"""
+    runtimes = "SELECT 1 FROM {} WHERE package IN ('gcc-runtime', 'intel-oneapi-runtime')"
+    compilers = "SELECT compiler_name FROM {}"
     represented = " UNION ".join(
-        f"""SELECT package FROM ({only.format(here=here, there=there)}) WHERE package IN {tuple(RUNTIMES)}
-        OR (package IN {tuple(COMPILERS)}
-            AND 'compiler-wrapper' IN (SELECT package FROM ({only.format(here=here, there=there)})))"""
+        f"""SELECT package FROM {here} WHERE package NOT IN (SELECT package FROM {there})
+            AND EXISTS (FROM {there}) AND NOT EXISTS (FROM {there} WHERE compiler_name IS NULL) AND CASE package
+            WHEN 'gcc-runtime' THEN NOT EXISTS ({runtimes.format(there)}) AND 'gcc' IN ({compilers.format(there)})
+            WHEN 'compiler-wrapper' THEN true
+            ELSE package IN {tuple(COMPILERS)} AND package IN ({compilers.format(there)})
+                AND 'compiler-wrapper' IN (SELECT package FROM {here})
+                AND 'compiler-wrapper' NOT IN (SELECT package FROM {there}) END"""
         for here, there in (("old", "new"), ("new", "old"))
     )
     return duckdb.sql(
@@ -167,36 +169,63 @@ def test_the_specs_are_those_behind_the_packages(
         assert set(told.rows()) <= set(side.select(told.columns).rows())
 
 
-def test_a_change_of_representation_is_none_of_coverage() -> None:
-    def side(**stacks: list[str]) -> pl.DataFrame:
-        rows = [
-            {"package": package, "version": "1", "hash": f"{package}-{stack}", "stack": stack}
-            for stack, packages in stacks.items()
-            for package in packages
-        ]
-        return pl.DataFrame(rows)
+def side(*packages: str, compilers: tuple[str | None, ...] = ("gcc",), stack: str = "e4s") -> pl.DataFrame:
+    names = [*packages, *(f"by-{compiler}" for compiler in compilers)]
+    compiled = [*compilers[:1] * len(packages), *compilers]
+    hashes = [f"{name}-{stack}" for name in names]
+    columns = {"package": names, "version": "1", "hash": hashes, "stack": stack, "compiler_name": compiled}
+    return pl.DataFrame(columns, schema_overrides={"compiler_name": pl.String})
 
-    before = side(e4s=["zlib", "llvm-amdgpu", "llvm"], ml=["zlib"])
-    after = side(e4s=["zlib", "compiler-wrapper", "gcc-runtime", "gcc", "cmake"], ml=["compiler-wrapper", "llvm"])
+
+WRAPPER = "compiler-wrapper"
+INTEL, RUNTIME = "intel-oneapi-compilers", "intel-oneapi-runtime"
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "represented"),
+    [
+        (side(), side("gcc-runtime"), {"gcc-runtime"}),
+        (side(), side("gcc-runtime", WRAPPER, "gcc", "llvm"), {"gcc-runtime", WRAPPER, "gcc"}),
+        (side("gcc-runtime"), side("gcc-runtime", WRAPPER), {WRAPPER}),
+        # The wrapper tells of Spack 1.0: a compiler is one that came without it.
+        (side(), side("gcc"), set()),
+        # A compiler that was in the cache before is a package as any other.
+        (side("gcc"), side("gcc", WRAPPER), {WRAPPER}),
+        (side("llvm", compilers=("llvm",)), side(WRAPPER, compilers=("llvm",)), {WRAPPER}),
+        # A side that knows runtimes lost this one, or has it for the first time.
+        (side("gcc-runtime", WRAPPER), side(WRAPPER, compilers=("gcc", None)), set()),
+        (side("gcc-runtime"), side("gcc-runtime", RUNTIME, compilers=("gcc", INTEL)), set()),
+        # Its compiler came with it.
+        (side(), side(RUNTIME, compilers=("gcc", INTEL)), set()),
+        (side(compilers=("gcc", INTEL)), side(RUNTIME, compilers=("gcc", INTEL)), {RUNTIME}),
+        # Before Spack 1.0 there was no spec without a compiler. A side that has nothing at all says nothing.
+        (side(compilers=("gcc", None)), side("gcc-runtime", WRAPPER, "gcc"), set()),
+        (side().clear(), side("gcc-runtime", WRAPPER, "gcc"), set()),
+        # Nor does one that does not say what it was compiled with.
+        (side().drop("compiler_name"), side("gcc-runtime", WRAPPER).drop("compiler_name"), set()),
+    ],
+)
+def test_a_change_of_representation_is_none_of_coverage(
+    older: pl.DataFrame, newer: pl.DataFrame, represented: set[str]
+) -> None:
+    for sides in ((older, newer), (newer, older)):
+        for by in (None, "stack"):
+            found = cs.compare(*sides, by=by)
+            assert set(found.filter(change="representation")["package"]) == represented
+    lost = represented - set(cs.compare(newer, older).filter(change="removed")["package"])
+    assert lost == represented
+    # A filter hides what tells it.
+    few = [frame.filter(~pl.col("package").str.starts_with("by-")) for frame in (older, newer)]
+    found = cs.compare(*few, among=(older, newer))
+    assert set(found.filter(change="representation")["package"]) == represented
+
+
+def test_what_the_other_side_has_in_another_stack_is_no_change_of_representation() -> None:
+    before = pl.concat([side("llvm"), side("llvm", stack="ml")])
+    after = pl.concat([side(WRAPPER, "llvm"), side(WRAPPER, stack="ml")])
     found = {(row["stack"], row["package"]): row["change"] for row in cs.compare(before, after, by="stack").to_dicts()}
-    assert found == {
-        ("e4s", "cmake"): "added",
-        ("e4s", "compiler-wrapper"): "representation",
-        ("e4s", "gcc"): "representation",
-        ("e4s", "gcc-runtime"): "representation",
-        ("e4s", "llvm"): "removed",
-        ("e4s", "llvm-amdgpu"): "removed",  # a compiler that was a package before Spack 1.0, and is gone
-        ("e4s", "zlib"): "unchanged",
-        ("ml", "compiler-wrapper"): "representation",
-        ("ml", "llvm"): "added",  # the other side has it, in another stack
-        ("ml", "zlib"): "removed",
-    }
-    # Without a wrapper nobody can tell that it is more than a package that came.
-    no_wrapper = side(e4s=["zlib", "gcc", "gcc-runtime"])
-    changes = dict(cs.compare(side(e4s=["zlib"]), no_wrapper).select("package", "change").rows())
-    assert changes == {"gcc": "added", "gcc-runtime": "representation", "zlib": "unchanged"}
-    # To a side that has nothing at all everything is new.
-    assert set(cs.compare(before.clear(), after)["change"]) == {"added"}
+    assert found["ml", "llvm"] == "removed"
+    assert found["e4s", WRAPPER] == found["ml", WRAPPER] == "representation"
 
 
 def test_versions_are_listed_in_their_order() -> None:
@@ -219,6 +248,8 @@ def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
         cs.compare(specs, specs, by="stacks")
     with pytest.raises(ArgumentError, match=r"as changes, found 'deleted'"):
         cs.compare_specs(specs, specs, changes=["deleted"])
+    with pytest.raises(ArgumentError, match=r"expected a list as changes, found 'removed'"):
+        cs.compare_specs(specs, specs, changes="removed")
     relation = duckdb.from_arrow(specs.collect().to_arrow())
     with pytest.raises(ArgumentError, match="two frames of one kind, found polars and duckdb"):
         cs.compare(specs, relation)
@@ -246,7 +277,7 @@ def test_the_verb_counts_stack_by_stack_and_says_the_proportion(indexed: cs.Data
     assert done.stderr.decode().splitlines() == [
         "develop-2025-03-09 to develop-2025-05-25: 83 of 713 packages removed, 11.6%; "
         "5 added, 122 updated, 508 rebuilt, 0 unchanged",
-        "no change of coverage, since Spack makes packages of them only on one side: compiler-wrapper",
+        "no change of coverage, since Spack made no packages of them yet on one side: compiler-wrapper",
     ]
     rows = list(csv.reader(io.StringIO(run("compare", indexed.path, *SIDES, "--format", "csv").stdout.decode())))
     assert rows[0] == ["stack", "old_packages", "new_packages", *CHANGES]
@@ -284,7 +315,7 @@ def test_what_is_unchanged_is_listed_when_asked_for(demo: cs.Dataset) -> None:
 
 def test_the_verb_compares_two_datasets(indexed: cs.Dataset, demo: cs.Dataset) -> None:
     done = run("compare", demo.path, "develop", SIDES[1], "--with", indexed.path, "--format", "csv")
-    assert b"develop to develop-2025-05-25: 0 of 2 packages removed, 0.0%; 631 added, 0 updated, 2 reb" in done.stderr
+    assert b"develop to develop-2025-05-25: 0 of 2 packages removed, 0.0%; 634 added, 0 updated, 2 reb" in done.stderr
 
 
 @pytest.mark.parametrize(

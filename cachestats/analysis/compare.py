@@ -14,6 +14,8 @@ from cachestats.errors import ArgumentError
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
+    Sides = tuple[IntoFrame, IntoFrame]
+
 Change = Literal["removed", "added", "representation", "updated", "rebuilt", "unchanged"]
 Group = Literal["platform", "os", "target", "compiler", "compiler_name", "stack"]
 
@@ -21,8 +23,8 @@ CHANGES: tuple[Change, ...] = get_args(Change)
 GROUPS: tuple[Group, ...] = get_args(Group)
 
 _WRAPPER = "compiler-wrapper"
-# What Spack puts below what it compiles, and nobody asks for: gcc-runtime since 0.22, the wrapper since 1.0.
-_RUNTIMES = frozenset({_WRAPPER, "gcc-runtime", "glibc", "intel-oneapi-runtime"})
+# What Spack puts below what it compiles since 0.22, and nobody asks for, by the compiler; None is any of them.
+_RUNTIMES = {"gcc-runtime": "gcc", "intel-oneapi-runtime": "intel-oneapi-compilers", "glibc": None}
 # The compilers that Spack had before 1.0 (the modules of its `spack.compilers`), by the names of their packages.
 _COMPILERS = frozenset(
     {
@@ -42,10 +44,13 @@ _COMPILERS = frozenset(
         "xl",
     }
 )
+_TOLD_BY = ("package", "compiler_name")
 _DETAILS = ("version", "os", "target", "compiler", "variants")
 
 
-def compare(old: IntoFrame, new: IntoFrame, *, by: Group | None = None, root: bool = False) -> pl.DataFrame:
+def compare(
+    old: IntoFrame, new: IntoFrame, *, by: Group | None = None, root: bool = False, among: Sides | None = None
+) -> pl.DataFrame:
     """Say of each package what became of it between two snapshots, or two datasets.
 
     Parameters
@@ -53,12 +58,14 @@ def compare(old: IntoFrame, new: IntoFrame, *, by: Group | None = None, root: bo
     old, new
         Two lazy or eager frames of one kind that narwhals knows, such as the specs of two snapshots, with the columns
         `package`, `version` and `hash` of the table `specs`, and that of `by`. A hash counts once a side, however many
-        snapshots hold it. Give whole snapshots or stacks where `representation` is to be told.
+        snapshots hold it. Without `compiler_name` nothing is called a change of representation.
     by
         Compare within each stack (or platform, os, target, compiler, compiler_name), where a package may go from one
         and stay in another; by default as a whole.
     root
         Keep `root`, the union of the stacks, where `by` is stack.
+    among
+        All specs of the two snapshots, where `old` and `new` are some of them: by these `representation` is told.
 
     Returns
     -------
@@ -66,11 +73,11 @@ def compare(old: IntoFrame, new: IntoFrame, *, by: Group | None = None, root: bo
 
     - `<by>`, if it is given, and `package`
     - `change`: `removed`, `added`; `updated`, the set of its versions changed; `rebuilt`, the same versions, of which
-      hashes came or went; `unchanged`, the same hashes; or `representation`, which is no change of what is covered: a
-      side has nowhere a package that Spack put into the cache when it began to treat runtimes and wrappers
-      (`compiler-wrapper`, `gcc-runtime`, `glibc`, `intel-oneapi-runtime`) and, with Spack 1.0, compilers as packages.
-      That a side is of Spack 1.0 is told by its `compiler-wrapper`. A compiler that was in the cache before is a
-      package as any other.
+      hashes came or went; `unchanged`, the same hashes; or `representation`, which is no change of what is covered:
+      one side was made by a Spack that did not make a package of it yet. That is told by a side that lacks it and gives
+      every spec a compiler, as Spack did before 1.0: of `compiler-wrapper`; of a compiler by which it has specs, if the
+      other side has a wrapper; and of a runtime (`gcc-runtime`, `intel-oneapi-runtime`, `glibc`), if it has specs by
+      the compiler that the runtime belongs to, and no runtime at all.
     - `old_versions`, `new_versions`: its versions, sorted, separated by `, `; null on a side that does not have it
     - `old_specs`, `new_specs`, `common_specs` (Int64): distinct hashes on either side, and on both
 
@@ -88,15 +95,17 @@ def compare(old: IntoFrame, new: IntoFrame, *, by: Group | None = None, root: bo
     >>> cs.compare(weekly, develop).select("package", "change", "old_specs", "new_specs", "common_specs").rows()
     [('py-filelock', 'rebuilt', 18, 124, 18), ('py-propcache', 'added', 0, 68, 0)]
     """
-    return _changes(_hashes(old, new, by, ("version",), root), by)
+    return _changes(_hashes(old, new, by, ("version",), root), by, _represented(among or (old, new)))
 
 
-def compare_counts(old: IntoFrame, new: IntoFrame, *, by: Group | None = "stack", root: bool = False) -> pl.DataFrame:
+def compare_counts(
+    old: IntoFrame, new: IntoFrame, *, by: Group | None = "stack", root: bool = False, among: Sides | None = None
+) -> pl.DataFrame:
     """Count the packages of `compare` by what became of them, a row for each stack.
 
     Parameters
     ----------
-    old, new, by, root
+    old, new, by, root, among
         As in `compare`, but that `by` is stack by default; with None the answer is one row.
 
     Returns
@@ -117,7 +126,7 @@ def compare_counts(old: IntoFrame, new: IntoFrame, *, by: Group | None = "stack"
     [{'old_packages': 1, 'new_packages': 2, 'removed': 0, 'added': 1, 'representation': 0, 'updated': 0, 'rebuilt': 1,
     'unchanged': 0}]
     """
-    packages = compare(old, new, by=by, root=root)
+    packages = compare(old, new, by=by, root=root, among=among)
     counts = [
         (pl.col("old_specs") > 0).sum().cast(pl.Int64).alias("old_packages"),
         (pl.col("new_specs") > 0).sum().cast(pl.Int64).alias("new_packages"),
@@ -133,12 +142,13 @@ def compare_specs(
     by: Group | None = None,
     changes: Collection[Change] = CHANGES,
     root: bool = False,
+    among: Sides | None = None,
 ) -> pl.DataFrame:
     """Return the specs behind `compare`.
 
     Parameters
     ----------
-    old, new, by, root
+    old, new, by, root, among
         As in `compare`; the frames have the columns `os`, `target`, `compiler` and `variants` too.
     changes
         Only the specs of packages of which this became; by default of all.
@@ -162,11 +172,13 @@ def compare_specs(
     >>> specs.group_by("package", "side").len().sort("side").rows()
     [('py-filelock', 'both', 18), ('py-filelock', 'new', 106)]
     """
-    for change in changes:
+    for change in [changes] if isinstance(changes, str) else changes:
         one_of(change, CHANGES, "changes")
+    if isinstance(changes, str):
+        raise ArgumentError(f"expected a list as changes, found {changes!r}", hint=f"try changes=[{changes!r}]")
     details = tuple(name for name in _DETAILS if name != by)
     hashes = _hashes(old, new, by, details, root)
-    found = _changes(hashes, by).filter(pl.col("change").is_in(list(changes)))
+    found = _changes(hashes, by, _represented(among or (old, new))).filter(pl.col("change").is_in(list(changes)))
     key = [*([by] if by else []), "package"]
     # Of packages that nobody asked about the specs stay where they are.
     specs = collected(hashes.filter(nw.col("package").is_in(found["package"].unique().to_list())))
@@ -201,7 +213,7 @@ def _hashes(old: IntoFrame, new: IntoFrame, by: str | None, details: tuple[str, 
     return nw.concat(marked).group_by(*key).agg(nw.col(*details).min(), nw.col("is_old", "is_new").max())
 
 
-def _changes(hashes: nw.LazyFrame[Any], by: str | None) -> pl.DataFrame:
+def _changes(hashes: nw.LazyFrame[Any], by: str | None, represented: Collection[str]) -> pl.DataFrame:
     key = [*([by] if by else []), "package"]
     counts = collected(
         hashes.group_by(*key, "version").agg(
@@ -221,8 +233,6 @@ def _changes(hashes: nw.LazyFrame[Any], by: str | None) -> pl.DataFrame:
             ((old > 0) == (new > 0)).all().alias("has_same_versions"),
         )
     )
-    names = [set(packages.filter(side > 0)["package"]) for side in (old, new)]
-    represented = _represented(*names) | _represented(*reversed(names))
     change = (
         pl.when(pl.col("package").is_in(list(represented)))
         .then(pl.lit("representation"))
@@ -245,9 +255,23 @@ def _changes(hashes: nw.LazyFrame[Any], by: str | None) -> pl.DataFrame:
     )
 
 
-def _represented(here: set[str], there: set[str]) -> set[str]:
-    """Return the packages that are here, and not there, because of how Spack represents what they are."""
-    if not there:
+def _represented(sides: Sides) -> set[str]:
+    """Return the packages that one side has, and the other has not since Spack made none of them yet."""
+    frames = [lazy(side, ()) for side in sides]
+    if not all({*_TOLD_BY} <= set(frame.collect_schema().names()) for frame in frames):
         return set()
-    kinds = _RUNTIMES | _COMPILERS if _WRAPPER in here - there else _RUNTIMES
-    return (here - there) & kinds
+    found = [collected(frame.select(*_TOLD_BY).unique()) for frame in frames]
+    (old, old_compilers), (new, new_compilers) = ([set(side[name]) for name in _TOLD_BY] for side in found)
+    return _not_made_yet(old - new, new, new_compilers) | _not_made_yet(new - old, old, old_compilers)
+
+
+def _not_made_yet(lacking: set[str], there: set[str], compilers: set[str | None]) -> set[str]:
+    """Return, of the packages that a side lacks, those that it has as a property of others: their compiler."""
+    if not there or None in compilers:
+        return set()
+    found: set[str] = set()
+    if not there & _RUNTIMES.keys():
+        found |= {package for package, compiler in _RUNTIMES.items() if compiler is None or compiler in compilers}
+    if _WRAPPER in lacking:
+        found |= {_WRAPPER, *(_COMPILERS & compilers)}
+    return lacking & found

@@ -11,8 +11,12 @@ from cachestats.analysis.compare import Group, compare_counts
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
+    from cachestats.analysis.compare import Sides
 
-def drops(old: IntoFrame, new: IntoFrame, *, by: Group | None = "stack", root: bool = False) -> pl.DataFrame:
+
+def drops(
+    old: IntoFrame, new: IntoFrame, *, by: Group | None = "stack", root: bool = False, among: Sides | None = None
+) -> pl.DataFrame:
     """Return, for each stack, the share of its packages that it lost from one snapshot to another.
 
     A package that came does not make up for one that went: somebody used that one. What only changed its
@@ -20,7 +24,7 @@ def drops(old: IntoFrame, new: IntoFrame, *, by: Group | None = "stack", root: b
 
     Parameters
     ----------
-    old, new, by, root
+    old, new, by, root, among
         As in `compare_counts`.
 
     Returns
@@ -41,7 +45,7 @@ def drops(old: IntoFrame, new: IntoFrame, *, by: Group | None = "stack", root: b
     >>> cs.drops(develop, weekly, by=None).rows()
     [(2, 1, 1, 0.5)]
     """
-    counts = compare_counts(old, new, by=by, root=root).filter(pl.col("old_packages") > 0)
+    counts = compare_counts(old, new, by=by, root=root, among=among).filter(pl.col("old_packages") > 0)
     return counts.select(
         *([by] if by else []),
         "old_packages",

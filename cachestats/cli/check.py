@@ -65,8 +65,9 @@ def check(
             "`cachestats compare` takes any two",
         )
     old, new = sides(dataset, before[snapshot], dataset, snapshot, **question)
-    found = drops(old.specs, new.specs, by=by, root=old.root)
-    whole = drops(old.specs, new.specs, by=None)
+    among = old.in_snapshots, new.in_snapshots
+    found = drops(old.specs, new.specs, by=by, root=old.root, among=among)
+    whole = drops(old.specs, new.specs, by=None, among=among)
     if whole.is_empty():
         raise ArgumentError(
             f"expected specs to compare with, found none in {old.words}",

@@ -55,8 +55,8 @@ def compare(
     """Say what changed between two snapshots, OLD and NEW, package by package and stack by stack.
 
     A package is removed or added; updated, if the set of its versions changed; rebuilt, if only its hashes did; or
-    unchanged. What only changed its representation is named so: compiler-wrapper, runtimes and compilers, which
-    Spack began to put into the cache as packages.
+    unchanged. It is a change of representation, and none of coverage, where one snapshot is of a Spack that made no
+    packages yet of runtimes (before 0.22), or of compilers and their wrapper (before 1.0).
     """
     import polars as pl
 
@@ -67,7 +67,8 @@ def compare(
         raise ArgumentError("expected --change with --list, found it alone", hint="add --list packages")
     asked = sides(dataset, old, other or dataset, new, **question)
     frames = [side.specs for side in asked]
-    options: dict[str, Any] = {"by": by, "root": asked[0].root}
+    among = asked[0].in_snapshots, asked[1].in_snapshots
+    options: dict[str, Any] = {"by": by, "root": asked[0].root, "among": among}
     wanted: Any = changes or CHANGES[:-1]
     key = [by] if by else []
     if listed is None:
@@ -84,7 +85,7 @@ def compare(
         columns = dict.fromkeys(("change", *key, "package", "side", "version", "os", "target"))
         for_eyes = rows.select(*columns, pl.col("hash").str.head(7))
     emit(for_eyes if form in {"table", "markdown"} else rows, form, out)
-    _sum_up(compare_packages(*frames), asked)
+    _sum_up(compare_packages(*frames, among=among), asked)
 
 
 def _by_change(rows: pl.DataFrame) -> pl.DataFrame:
@@ -103,7 +104,7 @@ def _sum_up(packages: pl.DataFrame, asked: tuple[Question, Question]) -> None:
     talk(f"{words}: {by_change['removed']:,} of {before:,} packages removed{share}; {rest}")
     represented = packages.filter(change="representation")["package"]
     if len(represented):
-        talk(f"no change of coverage, since Spack makes packages of them only on one side: {', '.join(represented)}")
+        talk(f"no change of coverage, since Spack made no packages of them yet on one side: {', '.join(represented)}")
     for side in asked:
         for hint in side.hints():
             talk(f"hint: {side.names}: {hint}")

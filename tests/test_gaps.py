@@ -175,7 +175,8 @@ def test_any_specs_are_as_in_sql(
     specs, edges = frames
     question = {"columns": columns, "of": of, "root": root}
     assert cs.gaps(specs, **question).rows() == in_sql(specs, **question)
-    assert cs.gaps(specs, **question, dependencies=edges).rows() == in_sql(specs, **question, dependencies=edges)
+    known = None if edges.join(specs, on="snapshot", how="semi").is_empty() else edges
+    assert cs.gaps(specs, **question, dependencies=edges).rows() == in_sql(specs, **question, dependencies=known)
     assert cs.column_coverage(specs, **question).rows() == coverage_in_sql(specs, **question)
 
 
@@ -229,12 +230,18 @@ def test_who_has_everything_has_a_share_of_exactly_one(count: int) -> None:
     assert cs.column_coverage(specs, columns="stack").rows() == [("e4s", count, 0, 1.0)]
 
 
+def test_what_no_dependencies_tell_has_no_weight(demo: cs.Dataset) -> None:
+    for dependencies in (demo.dependencies, pl.DataFrame(schema=demo.dependencies.collect_schema())):
+        found = cs.gaps(demo.specs, columns="target", dependencies=dependencies.lazy())
+        assert found.equals(cs.gaps(demo.specs, columns="target"))
+
+
 def test_a_circle_of_dependencies_is_named() -> None:
     specs = pl.DataFrame({"snapshot": "s", "hash": ["u", "v"], "package": ["a", "b"], "stack": ["e4s", "ml"]})
     edges = pl.DataFrame(
         {"snapshot": "s", "hash": ["u", "v", "w"], "dependency_hash": ["v", "w", "v"], "dependency_package": "c"}
     )
-    with pytest.raises(ArgumentError, match="found a circle of dependencies below u\nhint: build the dataset again"):
+    with pytest.raises(ArgumentError, match=r"without a circle, found (v > w > v|w > v > w)\n"):
         cs.gaps(specs, columns="stack", dependencies=edges)
 
 
@@ -252,7 +259,7 @@ def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
     with pytest.raises(ArgumentError, match="it should have the columns of the table dependencies"):
         cs.gaps(demo.specs, columns="stack", dependencies=demo.dependencies.drop("dependency_hash"))
     edges = duckdb.from_arrow(demo.dependencies.collect().to_arrow())
-    with pytest.raises(ArgumentError, match=r"frames of one kind, found .*polars and .*duckdb\nhint: read both tables"):
+    with pytest.raises(ArgumentError, match="frames of one kind, found polars and duckdb"):
         cs.gaps(demo.specs, columns="stack", dependencies=edges)
 
 
@@ -277,6 +284,7 @@ def test_the_command_shows_what_is_missing_and_how_much_that_is(demo: cs.Dataset
     assert done.stderr.decode() == (
         "gaps of develop: 3 of 10 pairs of target and package are missing, 30.0%; "
         "the least has neoverse_v1, 1 of 2 packages, 50.0%\n"
+        "how many others need a package is not known of develop: pages do not tell dependencies, indices do\n"
     )
     assert json.loads(run("gaps", demo.path, "--columns", "target", "--format", "json").stdout)[0] == {
         "target": "neoverse_v1", "package": "py-propcache", "num_columns": 2,
@@ -312,8 +320,13 @@ def test_the_command_shows_what_is_missing_and_how_much_that_is(demo: cs.Dataset
             1,
             "found less in zen4 0 (0.0%)",
         ),
-        (("--fail-under", "1", "--where", "package=hdf5"), 1, "found less in all, as there are no specs"),
-        (("--where", "package=hdf5"), 0, "no specs in develop, package=hdf5\nhint: no package is hdf5; there is"),
+        (("--fail-under", "1", "--where", "os=plan9"), 1, "found less in all, as there are no specs\n"),
+        (("--where", "os=plan9"), 0, "no specs in develop, os=plan9\nhint: no os is plan9; there is"),
+        # The packages in question have no say in what the columns are.
+        (("--fail-under", "1", "--where", "package=py-propcache"), 1, "develop, package=py-propcache: 3 of 5 pairs"),
+        (("--where", "package=hdf5"), 0, "5 of 5 pairs"),
+        (("--where", "package=hdf5"), 0, "hint: no package is hdf5; there is"),
+        (("--where", "package=hdf5", "--of", "/etc/hostname"), 2, "expected --of or --where package=NAME, found both"),
         (("--fail-under", "lots"), 2, "expected a share such as 1%"),
         (("--of", "/no/such/file"), 2, "expected a text file, found '/no/such/file'"),
     ],

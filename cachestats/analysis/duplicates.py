@@ -64,8 +64,8 @@ def duplicates(
     Raises
     ------
     ArgumentError
-        If `by` is something else, or `cause` without dependencies; a frame lacks a column or is of another kind; or
-        dependencies go in a circle.
+        If `by` is something else, or `cause` where no dependencies are known; a frame lacks a column or is of another
+        kind; or dependencies go in a circle.
 
     Examples
     --------
@@ -87,7 +87,14 @@ def duplicates(
     members = _members(distinct)
     among_these = frame if among is None else lazy_pair(among, needed, dependencies, edge_columns)[0]
     all_members = members if among is None else _members(_distinct(among_these))
-    return _summed(_explained(_groups(distinct), members, all_members, edges.select(*edge_columns)), by)
+    groups = _explained(_groups(distinct), members, all_members, edges.select(*edge_columns))
+    if by == "cause" and groups.height and groups["causes"].is_null().all():
+        raise ArgumentError(
+            f"expected dependencies to tell causes, found none of {', '.join(sorted(groups['snapshot'].unique()))}: "
+            "the site's pages do not tell them",
+            hint="build the dataset from the indices of the build cache",
+        )
+    return _summed(groups, by)
 
 
 def _distinct(specs: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
@@ -178,7 +185,7 @@ def _causes(differing: dict[_Group, list[_Below]]) -> dict[_Group, set[str]]:
     """Return, for each group, the packages at the bottom of what makes it differ."""
     causes: dict[_Group, set[str]] = {}
     below = {group: {(group[0], first) for _, first in found if first} for group, found in differing.items()}
-    for group in in_order(below):
+    for group in in_order(below, hash_of=lambda group: group[1]):
         causes[group] = _causes_of(group[0], differing.get(group, []), causes)
     return causes
 

@@ -120,7 +120,7 @@ def ordered(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
     return frame.sort(*keys, nulls_last=True, maintain_order=True)
 
 
-def in_order(needs: Mapping[T, Iterable[T]]) -> list[T]:
+def in_order(needs: Mapping[T, Iterable[T]], *, hash_of: Callable[[T], str] = str) -> list[T]:
     """Return everything, what is needed before what needs it.
 
     Raises
@@ -131,7 +131,8 @@ def in_order(needs: Mapping[T, Iterable[T]]) -> list[T]:
     try:
         return list(TopologicalSorter(needs).static_order())
     except CycleError as error:
+        circle = " > ".join(hash_of(node) for node in reversed(error.args[1]))
         raise ArgumentError(
-            f"expected dependencies without a circle, found {' > '.join(map(str, error.args[1]))}",
+            f"expected dependencies without a circle, found {circle}",
             hint="no hash can depend on itself: the dependencies were edited",
         ) from None

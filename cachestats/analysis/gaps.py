@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from cachestats.analysis.coverage import Axis
-from cachestats.analysis.frames import collected, lazy, one_of, without_root
+from cachestats.analysis.frames import collected, in_order, lazy, lazy_pair, one_of, without_root
 from cachestats.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -51,8 +51,9 @@ def gaps(
     -------
     One row per gap, with the columns `<columns>`, `package`, `num_columns` (Int64: how many columns have it),
     `num_direct_dependents` and `num_dependents` (Int64: how many other packages have a spec in `specs` that depends on
-    it, directly or at all, to build, link, run or test; null without `dependencies`). Sorted by column, null last, then
-    the most dependents first, all and then direct ones, then the most columns, then by package.
+    it, directly or at all, to build, link, run or test; null where `dependencies` tell nothing of these snapshots).
+    Sorted by column, null last, then the most dependents first, all and then direct ones, then the most columns, then
+    by package.
 
     Raises
     ------
@@ -77,12 +78,11 @@ def gaps(
         .with_columns(pl.col("num_columns").fill_null(0))
     )
     weights = ("num_direct_dependents", "num_dependents")
-    if dependencies is None:
+    dependents = None if dependencies is None else _dependents(specs, dependencies)
+    if dependents is None:
         weighed = missing.with_columns(pl.lit(None, pl.Int64).alias(weight) for weight in weights)
     else:
-        weighed = missing.join(_dependents(specs, dependencies), on="package", how="left").with_columns(
-            pl.col(weights).fill_null(0)
-        )
+        weighed = missing.join(dependents, on="package", how="left").with_columns(pl.col(weights).fill_null(0))
     return weighed.sort(
         columns,
         *(-pl.col(weight) for weight in ("num_dependents", "num_direct_dependents", "num_columns")),
@@ -147,18 +147,14 @@ def _cells(specs: IntoFrame, columns: str, of: Iterable[str] | None, root: bool)
     return cells, pl.DataFrame({"package": names}).unique()
 
 
-def _dependents(specs: IntoFrame, dependencies: IntoFrame) -> pl.DataFrame:
-    """Count for each package how many others have a spec that depends on it."""
-    frame = lazy(specs, ("snapshot", "hash", "package"))
-    edges = lazy(dependencies, ("snapshot", "hash", "dependency_hash", "dependency_package"), table="dependencies")
-    if frame.implementation is not edges.implementation:
-        raise ArgumentError(
-            f"expected specs and dependencies as frames of one kind, found {frame.implementation} "
-            f"and {edges.implementation}",
-            hint="read both tables with the same tool",
-        )
+def _dependents(specs: IntoFrame, dependencies: IntoFrame) -> pl.DataFrame | None:
+    """Count for each package how many others have a spec that depends on it; None if no dependency is known."""
+    columns = ("snapshot", "hash", "dependency_hash", "dependency_package")
+    frame, edges = lazy_pair(specs, ("snapshot", "hash", "package"), dependencies, columns)
     # A hash stands for a spec and all below it, in whichever snapshot.
     edges = edges.join(frame.select("snapshot").unique(), on="snapshot", how="semi")
+    if collected(edges.select("snapshot").head(1)).is_empty():
+        return None
     edges = edges.select("hash", "dependency_hash", "dependency_package").unique()
     specs_of = frame.select("hash", "package").unique()
     # An index may not say of which package a dependency is while another one, or the specs themselves, do.
@@ -216,11 +212,11 @@ def _add_below(sets: npt.NDArray[np.uint8], sources: Numbers, ends: Numbers, spe
             sets[level] |= _any_of(sets, ends[of_level], first)
         waiting -= np.bincount(sources[is_new[ends]], minlength=specs.len())
     if not is_done.all():
-        stuck = specs.filter(pl.Series(~is_done)).sort()[0]
-        raise ArgumentError(
-            f"expected specs that depend on other ones, found a circle of dependencies below {stuck!s}",
-            hint="build the dataset again, or leave out dependencies",
-        )
+        stuck = ~is_done[sources] & ~is_done[ends]
+        needs: dict[str, list[str]] = {}
+        for owner, needed in zip(specs[sources[stuck]], specs[ends[stuck]], strict=True):
+            needs.setdefault(owner, []).append(needed)
+        in_order(needs)  # which names the circle
 
 
 def _any_of(sets: npt.NDArray[np.uint8], rows: Numbers, first: Numbers) -> npt.NDArray[np.uint8]:

@@ -9,8 +9,7 @@ import click
 
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, output_options, snapshot_option, where_option
-from cachestats.cli.question import Question, knowing_dependencies
-from cachestats.errors import ArgumentError
+from cachestats.cli.question import PAGES_TELL_NONE, Question, knowing_dependencies
 from cachestats.naming import counted
 
 if TYPE_CHECKING:
@@ -43,12 +42,7 @@ def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: A
 
     asked = Question(dataset, **question)
     known = knowing_dependencies(dataset, asked.chosen)
-    if by == "cause" and not known:
-        raise ArgumentError(
-            f"expected dependencies to tell causes, found none in {', '.join(asked.chosen)}: pages do not tell them",
-            hint="build the dataset from the indices of the build cache",
-        )
-    dependencies = dataset.dependencies if known else None
+    dependencies = dataset.dependencies if known or by == "cause" else None
     answer = find(asked.specs, dependencies=dependencies, among=asked.in_snapshots, by=by)
     emit(_for_eyes(answer) if form in {"table", "markdown"} else answer, form, out)
     groups = answer if by == "spec" else find(asked.specs)
@@ -60,7 +54,7 @@ def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: A
         f"{counted(groups.height, 'group')} of {packages}"
     )
     if unknown := [name for name in asked.chosen if name not in known]:
-        talk(f"why hashes differ is not known of {', '.join(unknown)}: pages do not tell dependencies, indices do")
+        talk(f"why hashes differ is not known of {', '.join(unknown)}: {PAGES_TELL_NONE}")
     for hint in asked.hints():
         talk(f"hint: {hint}")
 

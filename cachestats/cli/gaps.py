@@ -9,8 +9,8 @@ import click
 
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import Share, dataset_argument, output_options, question_options
-from cachestats.cli.question import Question, matching
-from cachestats.errors import CheckError
+from cachestats.cli.question import PAGES_TELL_NONE, Question, knowing_dependencies, matching
+from cachestats.errors import ArgumentError, CheckError
 from cachestats.naming import counted
 
 if TYPE_CHECKING:
@@ -62,19 +62,34 @@ class Packages(click.ParamType[list[str]]):
 @question_options
 @output_options
 def gaps(
-    dataset: Any, packages: list[str] | None, fail_under: float | None, form: str, out: Path | None, **question: Any
+    dataset: Any,
+    packages: list[str] | None,
+    where: tuple[tuple[str, str], ...],
+    fail_under: float | None,
+    form: str,
+    out: Path | None,
+    **question: Any,
 ) -> None:
     """Show which packages a column lacks while another has them, those first that most other packages need.
 
-    How many others need them is known of snapshots that were read from indices.
+    How many others need them is known of snapshots that were read from indices. With --where package=NAME only these
+    packages are in question, as with --of; the columns are those that the other filters leave.
     """
     from cachestats.analysis.gaps import column_coverage
     from cachestats.analysis.gaps import gaps as find
 
-    asked = Question(dataset, **question, measure="specs", of=None)
-    asking: dict[str, Any] = {"columns": asked.axes["columns"], "root": asked.axes["root"], "of": packages}
-    edges = matching(dataset.dependencies, "snapshot", asked.chosen)
-    known = not edges.head(1).collect().is_empty()
+    named = [value for column, value in where if column == "package"]
+    if named and packages:
+        raise ArgumentError("expected --of or --where package=NAME, found both", hint="put all names into the file")
+    others = tuple(pair for pair in where if pair[0] != "package")
+    asked = Question(dataset, **question, where=others, measure="specs", of=None)
+    asking: dict[str, Any] = {
+        "columns": asked.axes["columns"],
+        "root": asked.axes["root"],
+        "of": packages or named or None,
+    }
+    known = knowing_dependencies(dataset, asked.chosen)
+    edges = matching(dataset.dependencies, "snapshot", known)
     answer = find(asked.specs, **asking, dependencies=edges if known else None)
     has = column_coverage(asked.specs, **asking)
     unweighed = form in {"table", "markdown"} and not known
@@ -82,13 +97,17 @@ def gaps(
     if has.is_empty():
         asked.say_there_is_nothing()
     else:
-        name, packages, lacking, share = has.row(0)
-        every = packages + lacking
+        name, least, lacking, share = has.row(0)
+        every = least + lacking
         talk(
-            f"gaps of {asked.words}: {answer.height:,} of {has.height * every:,} pairs of {has.columns[0]} and package "
-            f"are missing, {answer.height / (has.height * every):.1%}; the least has {name or 'none'}, "
-            f"{packages:,} of {counted(every, 'package')}, {share:.1%}"
+            f"gaps of {asked.words}{', package=' * bool(named)}{' or '.join(named)}: {answer.height:,} of "
+            f"{has.height * every:,} pairs of {has.columns[0]} and package are missing, "
+            f"{answer.height / (has.height * every):.1%}; the least has {name or 'none'}, "
+            f"{least:,} of {counted(every, 'package')}, {share:.1%}"
         )
+    if unknown := [name for name in asked.chosen if name not in known]:
+        talk(f"how many others need a package is not known of {', '.join(unknown)}: {PAGES_TELL_NONE}")
+    asked.say_what_is_unheard("package", named)
     if fail_under is not None:
         _check(has, asked.wanted.get(asking["columns"], []), fail_under)
 
@@ -106,5 +125,5 @@ def _check(has: pl.DataFrame, wanted: list[str], fail_under: float) -> None:
         raise CheckError(
             f"expected at least {fail_under:.1%} of the packages in every {has.columns[0]}, "
             f"found less in {', '.join(low) or 'all, as there are no specs'}",
-            hint="what is missing stands in the output",
+            hint=None if has.is_empty() else "what is missing stands in the output",
         )

@@ -9,7 +9,7 @@ import click
 
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, output_options, snapshot_option
-from cachestats.cli.question import Question, knowing_dependencies, matching
+from cachestats.cli.question import PAGES_TELL_NONE, Question, knowing_dependencies, matching
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.naming import counted
 
@@ -60,7 +60,7 @@ def holes(
     where = Question(dataset, snapshot=tuple(known), where=()).words
     talk(f"{where}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
     if unknown := [name for name in asked.chosen if name not in known]:
-        talk(f"nothing can be said of {', '.join(unknown)}: pages do not tell dependencies, indices do")
+        talk(f"nothing can be said of {', '.join(unknown)}: {PAGES_TELL_NONE}")
     allowed = 0 if fail else fail_over
     if allowed is not None and broken.height > allowed:
         raise CheckError(

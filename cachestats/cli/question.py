@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,9 @@ from cachestats.naming import ROOT_STACK, counted
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+PAGES_TELL_NONE = "pages do not tell dependencies, indices do"
 
 
 class Question:
@@ -67,6 +71,12 @@ class Question:
         talk(f"no specs in {self.words}")
         for hint in self.hints():
             talk(f"hint: {hint}")
+
+    def say_what_is_unheard(self, column: str, names: Iterable[str]) -> None:
+        """Say which of the names the snapshots asked about do not have, and what they have instead."""
+        there = self.names_of(column)
+        if unheard := sorted({*names}.difference(there)):
+            talk(f"hint: no {column} is {' or '.join(unheard)}; there is {close_names(unheard, there)}")
 
 
 def close_names(values: list[str], there: list[str]) -> str:

@@ -9,7 +9,7 @@ import click
 
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import NAME, dataset_argument, output_options, question_options
-from cachestats.cli.question import Question, close_names
+from cachestats.cli.question import Question
 
 
 @click.command()
@@ -45,8 +45,7 @@ def versions(
     if answer.is_empty():
         asked.say_there_is_nothing()
         return
-    if unheard := sorted({*packages} - {*answer["package"]}):
-        talk(f"hint: no package is {' or '.join(unheard)}; there is {close_names(unheard, asked.names_of('package'))}")
+    asked.say_what_is_unheard("package", packages)
     behind = answer.filter("is_behind")
     late, every = behind["package"].n_unique(), answer["package"].n_unique()
     most = behind.group_by(by).len().sort("len", by, descending=[True, False], nulls_last=True).head(1).rows()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import msgspec
@@ -77,8 +78,22 @@ def parse_lockfile_dependencies(data: bytes, *, origin: str) -> pa.Table:
             for edge in map(dependency, node.dependencies):
                 pair = node.hash or key, edge.hash
                 edges[pair] = edges[pair].joined(edge) if pair in edges else edge
+    _refuse_circle(edges, origin)
     rows = [_edge(owner, edge, by_hash.get(edge.hash)) for (owner, _), edge in sorted(edges.items())]
     return pa.Table.from_pylist(rows, schema=environment_dependencies_schema())
+
+
+def _refuse_circle(pairs: Iterable[tuple[str, str]], origin: str) -> None:
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for owner, needed in pairs:
+        sorter.add(owner, needed)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        raise SourceError(
+            f"expected dependencies without a circle in {origin}, found {' > '.join(reversed(error.args[1]))}",
+            hint="concretize the environment again: its lockfile was edited",
+        ) from None
 
 
 def environment_schema() -> pa.Schema:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+from collections.abc import Iterable
 from datetime import date
+from difflib import get_close_matches
 from typing import Literal
 from urllib.parse import quote
 
@@ -285,6 +287,18 @@ def snapshot_order(snapshot: str) -> tuple[int, date, NaturalKey]:
     """
     kind, day = snapshot_kind(snapshot)
     return ("other", "release", "weekly", "rolling").index(kind), day or date.min, natural_key(snapshot)
+
+
+def nearest(names: Iterable[str], there: Iterable[str], most: int = 3) -> list[str]:
+    """Return those of the names that there are that are most like one of `names`, whatever their case.
+
+    Examples
+    --------
+    >>> nearest(["ZEN44"], ["zen4", "zen3", "icelake"])
+    ['zen4', 'zen3']
+    """
+    folded = {name.casefold(): name for name in there}
+    return [folded[near] for name in names for near in get_close_matches(name.casefold(), folded, most)]
 
 
 def counted(number: int, noun: str) -> str:

@@ -67,15 +67,15 @@ def targets_table(seen: Iterable[str] = ()) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=TARGETS.arrow())
 
 
-def is_known(target: str) -> bool:
-    """Return whether archspec knows a target.
+def known_targets() -> set[str]:
+    """Return the targets that archspec knows.
 
     Examples
     --------
-    >>> is_known("zen4"), is_known("zen44")
-    (True, False)
+    >>> sorted(known_targets() & {"zen4", "zen44"})
+    ['zen4']
     """
-    return target in _known()
+    return set(_known())
 
 
 def host_target() -> str:

@@ -100,10 +100,9 @@ def test_neither_row_order_nor_repeats_matter_and_sums_add_up(cache: Cache, draw
     shuffled = [
         pl.concat([frame, frame]).sample(fraction=1, shuffle=True, seed=draw.randrange(1 << 30)) for frame in cache
     ]
-    for by in BYS:
+    for by in ("spec", "package") if edges.is_empty() else BYS:
         expected = cs.duplicates(specs, dependencies=edges, by=by)
         assert cs.duplicates(shuffled[0], dependencies=shuffled[1].lazy(), by=by).equals(expected)
-    groups = cs.duplicates(specs, dependencies=edges)
     packages = cs.duplicates(specs, by="package")
     assert packages.equals(cs.duplicates(specs, dependencies=edges, by="package"))
     assert packages.select(pl.col("groups", "hashes", "excess").sum()).row(0) == (
@@ -120,7 +119,8 @@ def test_neither_row_order_nor_repeats_matter_and_sums_add_up(cache: Cache, draw
            FROM (SELECT *, unnest(string_split(causes, ',')) AS cause FROM groups)
            GROUP BY cause ORDER BY excess DESC, cause"""
     ).fetchall()
-    assert cs.duplicates(specs, dependencies=edges, by="cause").rows() == expected_causes
+    if tells_causes:
+        assert cs.duplicates(specs, dependencies=edges, by="cause").rows() == expected_causes
 
 
 def spec(hash_: str, package: str, **fields: Any) -> dict[str, Any]:

@@ -267,17 +267,24 @@ def test_the_command_says_how_much_a_machine_can_use(demo: cs.Dataset) -> None:
     ]  # fmt: skip
     on_darwin = run("usable", demo.path, "--target", "m1", "--platform", "darwin").stderr.decode()
     assert on_darwin.startswith("m1 with any darwin can use 2 of the 2 packages")
+    on_linux = run("usable", demo.path, "--target", "m1").stderr.decode()
+    assert on_linux.startswith("m1 with any linux can use 2 of the 2 packages")
+    nowhere = run("usable", demo.path, "--target", "m1", "--platform", "windows").stderr.decode().splitlines()
+    assert nowhere[1:] == [
+        "hint: no platform is windows; there is darwin, linux",
+        "hint: on darwin it can use 2 packages: add --platform darwin",
+        "hint: on linux it can use 2 packages: add --platform linux",
+    ]
     here = run("usable", demo.path, "--target", "host").stderr.decode()
     assert here.startswith(f"{host_target()} with any {sys.platform} can use ")
 
 
 def test_the_command_names_what_it_does_not_know(demo: cs.Dataset) -> None:
-    said = run("usable", demo.path, "--target", "zen44", "--os", "ubuntu2204").stderr.decode()
-    assert "hint: no target is zen44; there is" in said
-    assert "hint: no os is ubuntu2204; there is ubuntu22.04" in said
-    assert "platform" not in said
+    for target, near in (("zen44", "zen4, "), ("ZEN4", "zen4"), ("unheard", "aarch64, neoverse_v1")):
+        failed = run("usable", demo.path, "--target", target, code=2).stderr.decode()
+        assert f"or that is in develop, found '{target}'\nhint: try {near}" in failed
     known = run("usable", demo.path, "--target", "zen4", "--os", "ubuntu2204").stderr.decode()
-    assert "no target" not in known
+    assert known.endswith("hint: no os is ubuntu2204; there is ubuntu22.04, ubuntu24.04, ubuntu20.04\n")
     nothing = run("usable", demo.path, "--target", "zen4", "--where", "package=py-filelok").stderr.decode()
     assert nothing == "no specs in develop, package=py-filelok\nhint: no package is py-filelok; there is py-filelock\n"
     assert "Missing option '--target'" in run("usable", demo.path, code=2).stderr.decode()

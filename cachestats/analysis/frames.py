@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,7 +10,7 @@ import narwhals as nw
 import polars as pl
 
 from cachestats.errors import ArgumentError
-from cachestats.naming import ROOT_STACK, natural_key, snapshot_order
+from cachestats.naming import ROOT_STACK, natural_key, nearest, snapshot_order
 from cachestats.targets import target_order
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def one_of(value: object, choices: Sequence[str], what: str) -> None:
         If it is none of them.
     """
     if value not in choices:
-        near = get_close_matches(str(value), choices, 1)
+        near = nearest([str(value)], choices, 1)
         raise ArgumentError(
             f"expected one of {', '.join(choices)} as {what}, found {value!r}",
             hint=f"try {near[0]}" if near else f"choose one of the {len(choices)}",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cachestats.naming import nearest
 from cachestats.schema import SPECS
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Where(click.ParamType[tuple[str, str]]):
         column, equals, wanted = str(value).partition("=")
         columns = [column.name for column in SPECS.columns if column.dtype == "string" and column.name != "variants"]
         if not equals or column not in columns:
-            near = get_close_matches(column, columns, 1)
+            near = nearest([column], columns, 1)
             advice = f"; try {near[0]}={wanted or 'VALUE'}" if near else ""
             self.fail(f"expected COLUMN=VALUE with one of {', '.join(columns)}, found {value!r}{advice}", param, ctx)
         return column, NAME.convert(wanted, param, ctx)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from cachestats.cli.output import talk
 from cachestats.errors import ArgumentError
-from cachestats.naming import ROOT_STACK, counted
+from cachestats.naming import ROOT_STACK, counted, nearest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -81,8 +80,7 @@ class Question:
 
 def close_names(values: list[str], there: list[str]) -> str:
     """Return a few of the names that there are, those that are much like the values if there are any."""
-    near = [name for value in values for name in get_close_matches(value, there, 3, 0.5)]
-    return ", ".join(near or there[:3])
+    return ", ".join(nearest(values, there) or there[:3])
 
 
 def sides(
@@ -106,7 +104,7 @@ def chosen_snapshots(dataset: Any, asked: list[str], *, everything: bool) -> lis
         return names
     for name in asked:
         if name not in names:
-            near = get_close_matches(name, names, 3) or names[-3:]
+            near = nearest([name], names) or names[-3:]
             raise ArgumentError(
                 f"expected one of the {counted(len(names), 'snapshot')} of {dataset.path}, found {name!r}",
                 hint=f"try {', '.join([*near, 'all'])}",

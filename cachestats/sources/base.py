@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cachestats.errors import SourceError
-from cachestats.naming import counted, snapshot_kind
+from cachestats.naming import counted, nearest, snapshot_kind
 from cachestats.rejection import Rejection
 
 if TYPE_CHECKING:
@@ -144,7 +143,7 @@ class Choice:
         for kind, wanted, there in (("snapshot", self.snapshots, snapshots), ("stack", self.stacks, stacks)):
             for one in wanted:
                 if one not in there:
-                    near = get_close_matches(one, there, 3) or sorted(there)[:_MOST_NAMED]
+                    near = nearest([one], there) or sorted(there)[:_MOST_NAMED]
                     more = " and others" if len(near) < len(there) else ""
                     raise SourceError(
                         f"expected the {kind} {one} in {name}, found {counted(len(there), kind)} without it",

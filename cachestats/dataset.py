@@ -380,7 +380,7 @@ def export_table(dataset: Dataset, table: str, out: str | os.PathLike[str]) -> i
     schema = pa.schema([field.with_type(text) if field.type == pa.string() else field for field in fields])
     sort = ("snapshot", *declared.sort) if declared.by_snapshot else declared.sort
     rows = 0
-    with _written(target) as unfinished:
+    with written(target) as unfinished:
         writer: Any = (
             _parquet_writer(unfinished, declared, schema, sort)
             if target.suffix == ".parquet"
@@ -671,8 +671,13 @@ def _parquet_writer(path: Path, table: Table, schema: pa.Schema, sort: Iterable[
 
 
 @contextmanager
-def _written(target: Path) -> Iterator[Path]:
+def written(target: Path) -> Iterator[Path]:
     """Give a path to write to, and put the file into its place once it is whole."""
+    target = target.resolve()
+    if target.exists() and not target.is_file():  # a device is written to, and not replaced
+        with reported(target):
+            yield target
+        return
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     with reported(target.parent):
         try:

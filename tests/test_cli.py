@@ -17,6 +17,7 @@ import pytest
 
 import cachestats as cs
 from cachestats.cli import main
+from cachestats.cli.output import _table
 from conftest import SEEDS
 from tests.site import page, spec, write
 
@@ -45,11 +46,14 @@ EXPECTED = [
 
 @pytest.mark.parametrize(
     ("ending", "start"),
-    [("csv", b"package,os"), ("json", b"[{"), ("parquet", b"PAR1"), ("md", b"| package"), ("txt", b"package  ")],
+    [("csv", b"package,os"), ("JSON", b"[{"), ("parquet", b"PAR1"), ("md", b"| package"), ("txt", b"package  ")],
 )
 def test_the_ending_of_a_file_says_its_format(ending: str, start: bytes, demo: cs.Dataset, tmp_path: Path) -> None:
-    run("coverage", demo.path, *QUESTION, "--out", tmp_path / f"out.{ending}")
+    (tmp_path / f"out.{ending}").write_text("what was there before")
+    done = run("coverage", demo.path, *QUESTION, "--out", tmp_path / f"out.{ending}")
     assert (tmp_path / f"out.{ending}").read_bytes().startswith(start)
+    assert [path.name for path in tmp_path.iterdir()] == [f"out.{ending}"]
+    assert done.stderr.decode().startswith(f"wrote {tmp_path}/out.{ending}\n")
 
 
 def test_machines_get_the_tidy_table_in_every_format(demo: cs.Dataset, tmp_path: Path) -> None:
@@ -152,7 +156,9 @@ def test_exit_codes_tell_what_went_wrong(demo: cs.Dataset, tmp_path: Path) -> No
         (2, ("plot", "coverage", demo.path, *QUESTION, "--where", "os=x", "--out", tmp_path / "x.svg"), "to draw"),
         (10, ("build", tmp_path / "nowhere", "--out", tmp_path / "x"), "found nothing at"),
         (12, ("info", tmp_path / "nowhere"), "expected a dataset, found nothing"),
-        (12, ("coverage", demo.path, *QUESTION, "--out", tmp_path / "no" / "x"), "cannot write"),
+        (12, ("coverage", demo.path, *QUESTION, "--out", tmp_path / "no" / "x.csv"), "cannot write"),
+        (2, ("coverage", demo.path, *QUESTION, "--out", "x.xlsx"), ".json, .md, .parquet, found 'x.xlsx'\nhint: say"),
+        (2, ("coverage", demo.path, *QUESTION, "--out", ""), "expected the name of a file as --out, found '.'"),
         (13, ("build", small, "--out", tmp_path / "dataset"), "at least half of the 9 specs of develop, found 1"),
         (0, ("build", small, "--out", tmp_path / "dataset", "--allow-shrink"), "1 spec in 2 rows"),
     ):
@@ -241,5 +247,65 @@ def test_on_a_terminal_there_is_a_progress_bar_and_the_table_fits(demo: cs.Datas
 
     assert "writing snapshots" in on_terminal("build", SEEDS, "--out", tmp_path / "dataset")
     shown = on_terminal("coverage", demo.path, "--rows", "package", "--columns", "stack")
-    assert "more columns do not fit the terminal" in shown
-    assert "py-propcache    10" in shown
+    assert all(len(line) <= 60 for line in shown.splitlines() if "do not fit" not in line)
+    assert re.search(r"^7 columns do not fit the terminal: .* and 2 more; make it wider, or", shown, re.MULTILINE)
+    assert re.search(r"^py-propcac +10 ", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("width", "lines", "left_out"),
+    [
+        (
+            43,
+            "package   package_count   share   target|" + "─" * 43 + "|zlib-ng           1,000   50.0%   x86_64_v3",
+            [],
+        ),
+        # Names of columns are broken before anything is left out, and text is before a number.
+        (
+            35,
+            "         package_|package     count  share  target|" + "─" * 35 + "|zlib-ng     1,000  50.0%  x86_64_v3",
+            [],
+        ),
+        (34, "package  package_count  share|" + "─" * 29 + "|zlib-ng          1,000  50.0%", ["target"]),
+        (17, "         package_|package     count|" + "─" * 17 + "|zlib-ng     1,000", ["share", "target"]),
+        (5, "package|───────|zlib-ng", ["package_count", "share", "target"]),
+    ],
+)
+def test_a_table_fits_its_width(width: int, lines: str, left_out: list[str]) -> None:
+    frame = pl.DataFrame({"package": "zlib-ng", "package_count": 1000, "share": 0.5, "target": "x86_64_v3"})
+    table, dropped = _table(frame, percent=True, width=width)
+    assert table.splitlines() == lines.split("|")
+    assert dropped == left_out
+
+
+def test_long_text_shares_what_numbers_leave_and_is_folded() -> None:
+    frame = pl.DataFrame({"chain": "abcdefgh" * 5, "n": 1, "other": "x" * 30})
+    table, dropped = _table(frame, percent=False, width=40)
+    assert not dropped
+    assert table.splitlines()[2:] == [
+        "abcdefghabcdefghab  1  xxxxxxxxxxxxxxxxx",
+        "cdefghabcdefghabcd     xxxxxxxxxxxxx",
+        "efgh",
+    ]
+
+
+def test_what_a_terminal_would_obey_is_shown_and_not_done(demo: cs.Dataset) -> None:
+    query = "SELECT 'a|b\x1b[31m\n' AS \"x|y\", NULL AS compiler, NULL AS os"
+    table = run("sql", demo.path, query).stdout.decode().splitlines()
+    assert [line.split() for line in table[::2]] == [["x|y", "compiler", "os"], [r"a|b\x1b[31m\n", "none", "-"]]
+    markdown = run("sql", demo.path, query, "--format", "markdown").stdout.decode().splitlines()
+    assert markdown[2].startswith(r"| a\|b\x1b[31m\n ")
+    assert json.loads(run("sql", demo.path, "SELECT CAST('nan' AS DOUBLE) AS n", "--format", "json").stdout) == [
+        {"n": None}
+    ]
+
+
+def test_a_device_is_written_to_and_not_replaced(demo: cs.Dataset, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "file.csv")
+    reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE)
+    run("info", demo.path, "--format", "csv", "--out", tmp_path / "pipe")
+    run("info", demo.path, "--out", tmp_path / "link.csv")
+    assert reader.communicate(timeout=60)[0] == (tmp_path / "file.csv").read_bytes() != b""
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link.csv").is_symlink()

@@ -185,13 +185,26 @@ def test_frames_of_every_kind_give_equal_answers(
 def test_the_verb_prints_pairs_and_the_proportion(indexed: cs.Dataset) -> None:
     done = run("overlap", indexed.path, "--by", "stack")
     lines = [line.split() for line in done.stdout.decode().splitlines()]
-    assert lines[0] == ["hashes", "of_hashes", "packages", "of_packages", "stack", "other_stack"]
-    assert lines[2] == ["50", "16.6%", "53", "22.0%", "build_systems", "radiuss"]
+    shared = ["common_hashes", "jaccard_hashes", "common_packages", "jaccard_packages"]
+    assert lines[0] == ["stack", "other_stack", *shared]
+    assert lines[2] == ["build_systems", "radiuss", "50", "16.6%", "53", "22.0%"]
     assert done.stderr == b"develop-2025-05-25: hashes in common in 1 of 6 pairs, 16.7%\n"
     table = run("overlap", indexed.path, "--by", "snapshot", "--format", "csv")
     header, row, *rest = csv.reader(io.StringIO(table.stdout.decode()))
     assert (header[:3], header[-1], len(rest)) == (["snapshot", "other_snapshot", "hashes"], "jaccard_packages", 9)
     assert row[:5] == ["develop-2024-04-14", "develop-2024-06-02", "1004", "3006", "19"]
+
+
+def test_pairs_that_share_nothing_are_counted_and_one_stack_is_no_pair(demo: cs.Dataset) -> None:
+    by_target = run("overlap", demo.path, "--by", "target", "--where", "package=py-propcache", "--format", "csv")
+    assert len(by_target.stdout.splitlines()) == 2
+    by_version = run("overlap", demo.path, "--by", "version", code=2)
+    assert b"as by, found 'version'" in by_version.stderr
+    one = ("--where", "stack=e4s")
+    assert (
+        run("overlap", demo.path, *one).stderr
+        == b"develop, stack=e4s: nothing to lay over each other, which takes two of stack\n"
+    )
 
 
 def test_the_verb_prints_sets_and_the_proportion(indexed: cs.Dataset) -> None:

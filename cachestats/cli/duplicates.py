@@ -66,5 +66,7 @@ def _for_eyes(answer: pl.DataFrame) -> pl.DataFrame:
     left_out = {"platform", "variants", "differs"}
     left_out |= {name for name in ("excess_bytes", "causes") if name in answer.columns and answer[name].is_null().all()}
     left_out |= {name for name in ("snapshot",) if name in answer.columns and answer[name].n_unique() < 2}
-    eyes = answer.drop(*left_out, strict=False)
+    # What matters most stands first: what does not fit a terminal is left out from the end.
+    last = [name for name in ("compiler", "target", "os") if name in answer.columns]
+    eyes = answer.select(pl.exclude(*left_out, *last), *last)
     return eyes.with_columns(pl.col("^causes$").str.replace_all(",", ", "))

@@ -52,7 +52,8 @@ def holes(
     broken, missing = (answer, other) if by == "spec" else (other, answer)
     if form in {"table", "markdown"}:
         same = ["snapshot"] if len(known) == 1 else []
-        emit(answer.drop(*same, "missing_package", "missing_hash", strict=False), form, out)
+        eyes = answer.drop(*same, "missing_package", "missing_hash", strict=False)
+        emit(eyes.with_columns(pl.col("hash").str.head(7)), form, out)
     else:
         emit(answer, form, out)
     total = specs.select("snapshot", "hash").unique().select(pl.len()).collect().item()

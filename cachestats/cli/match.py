@@ -16,7 +16,8 @@ from cachestats.naming import counted
 if TYPE_CHECKING:
     import polars as pl
 
-_EYES = ("build_step", "package", "version", "compiler", "os", "target", "is_root", "status", "differs")
+# What matters most stands first: what does not fit a terminal is left out from the end.
+_EYES = ("build_step", "package", "version", "is_root", "status", "differs", "compiler", "os", "target")
 
 
 @click.command()

@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
 
 import click
 
 from cachestats.errors import ArgumentError, DatasetError
+from cachestats.naming import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,6 +24,13 @@ if TYPE_CHECKING:
     from cachestats.workers import Progress
 
 T = TypeVar("T")
+
+_GAP, _TIGHT_GAP = 3, 2
+_LEAST_TEXT = 10
+_MOST_NAMED = 5
+_PARTS = re.compile("[^_-]*[_-]|[^_-]+")
+_MAY_BE_NONE = frozenset({"compiler", "compiler_name", "compiler_version", "stack"})
+"""Where null is a name to filter by: `--where compiler=none`."""
 
 
 def talk(words: str) -> None:
@@ -36,48 +45,63 @@ def emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = Fa
     """Write a frame to a file or to stdout; with `percent` its floats are shares."""
     import polars as pl
 
+    is_terminal = out is None and sys.stdout is not None and sys.stdout.isatty()
     if form == "table":
-        write(
-            _table(
-                frame, percent=percent, to_terminal=out is None and sys.stdout is not None and sys.stdout.isatty()
-            ).encode(),
-            out,
+        table, left_out = _table(
+            frame, percent=percent, width=shutil.get_terminal_size().columns if is_terminal else None
         )
+        write(table.encode(), out)
+        if left_out:
+            more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
+            talk(
+                f"{counted(len(left_out), 'column')} {'does' if len(left_out) == 1 else 'do'} not fit the terminal: "
+                f"{', '.join(left_out[:_MOST_NAMED])}{more}; make it wider, or use --format or --out"
+            )
     elif form == "markdown":
-        shown = pl.DataFrame(
-            {
-                name: [_cell(value, percent=percent and dtype.is_float()) for value in frame[name].to_list()]
-                for name, dtype in frame.schema.items()
-            },
-            schema=dict.fromkeys(frame.columns, pl.String),
-        )
-        with pl.Config(
-            tbl_formatting="MARKDOWN",
-            tbl_hide_column_data_types=True,
-            tbl_hide_dataframe_shape=True,
-            tbl_rows=-1,
-            tbl_cols=-1,
-            tbl_width_chars=-1,
-            fmt_str_lengths=10_000,
-        ):
-            write(f"{shown}\n".encode(), out)
+        write(_markdown(frame, percent=percent).encode(), out)
     elif form == "csv":
-        if nested := [
-            name for name, dtype in frame.schema.items() if dtype.is_nested() or dtype.base_type() is pl.Binary
-        ]:
+        if nested := [name for name, dtype in frame.schema.items() if dtype.is_nested() or dtype == pl.Binary]:
             raise ArgumentError(
                 f"expected columns of text and numbers for csv, found a list in each cell of {', '.join(nested)}",
                 hint="use --format json or parquet",
             )
         write(frame.write_csv().encode(), out)
     elif form == "json":
-        write(f"{frame.write_json()}\n".encode(), out)
+        # JSON has no word for what is no number.
+        numbers = [pl.when(pl.col(name).is_finite()).then(pl.col(name)) for name in _floats(frame)]
+        write(f"{frame.with_columns(numbers).write_json()}\n".encode(), out)
     else:
-        if out is None and sys.stdout is not None and sys.stdout.isatty():
+        if is_terminal:
             raise ArgumentError("expected a file for parquet, found a terminal", hint="add --out FILE.parquet")
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
         write(buffer.getvalue(), out)
+
+
+def _floats(frame: pl.DataFrame) -> list[str]:
+    return [name for name, dtype in frame.schema.items() if dtype.is_float()]
+
+
+def _markdown(frame: pl.DataFrame, *, percent: bool) -> str:
+    import polars as pl
+
+    cells = {
+        _printable(name).replace("|", r"\|"): [
+            cell.replace("|", r"\|") for cell in _cells(frame[name], percent=percent)
+        ]
+        for name in frame.columns
+    }
+    shown = pl.DataFrame(cells, schema=dict.fromkeys(cells, pl.String))
+    with pl.Config(
+        tbl_formatting="MARKDOWN",
+        tbl_hide_column_data_types=True,
+        tbl_hide_dataframe_shape=True,
+        tbl_rows=-1,
+        tbl_cols=-1,
+        tbl_width_chars=-1,
+        fmt_str_lengths=10_000,
+    ):
+        return f"{shown}\n"
 
 
 def write(data: bytes, out: Path | None) -> None:
@@ -91,10 +115,11 @@ def write(data: bytes, out: Path | None) -> None:
         except OSError as error:
             stdout_failed(error)
         return
-    from cachestats.errors import reported
+    from cachestats.dataset import written
 
-    with reported(out):
-        out.write_bytes(data)
+    with written(out) as unfinished:
+        unfinished.write_bytes(data)
+    talk(f"wrote {out}")
 
 
 def stdout_failed(error: OSError) -> None:
@@ -109,46 +134,102 @@ def _give_up(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _table(frame: pl.DataFrame, *, percent: bool, to_terminal: bool) -> str:
-    """Return a frame as a table that fits the terminal; in a file or a pipe it is as wide as it has to be."""
+class _Column(NamedTuple):
+    name: str
+    is_number: bool
+    cells: list[str]
+    widest: int
+    """The length of the longest cell."""
+
+    @property
+    def width(self) -> int:
+        """How wide it is where there is room."""
+        return max(len(self.name), self.widest)
+
+    @property
+    def least(self) -> int:
+        """How wide it has to be: a number that is folded is a wrong number, while text can be read."""
+        part = max(map(len, _PARTS.findall(self.name)), default=0)
+        return max(part, self.widest if self.is_number else min(self.widest, _LEAST_TEXT))
+
+
+def _table(frame: pl.DataFrame, *, percent: bool, width: int | None) -> tuple[str, list[str]]:
+    """Return a frame as a table that fits the terminal, and the columns left out; in a pipe it is as wide as it is."""
     from rich import box
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    text = io.StringIO()
-    width = shutil.get_terminal_size().columns if to_terminal else 100_000
-    console = Console(file=text, width=width, force_terminal=to_terminal, highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    columns: list[list[Text]] = []
-    needed = 0
+    columns = []
     for name, dtype in frame.schema.items():
-        is_number = dtype.is_numeric()
-        cells = [Text(_cell(value, percent=percent and dtype.is_float())) for value in frame[name].to_list()]
-        needed += 3 + max(cell.cell_len for cell in (Text(name), *cells))
-        # Text can be folded; a number that is folded is a wrong number.
-        if is_number and needed > width:
-            talk(
-                f"{frame.width - len(columns)} more columns do not fit the terminal: "
-                "make it wider, or use --format or --out",
-            )
-            break
-        table.add_column(Text(name), justify="right" if is_number else "left", overflow="fold")
-        columns.append(cells)
-    for row in zip(*columns, strict=True):
-        table.add_row(*row)
-    console.print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+        cells = _cells(frame[name], percent=percent)
+        columns.append(_Column(_printable(name), dtype.is_numeric(), cells, max(map(cell_len, cells), default=0)))
+    gap, widths = (_GAP, [column.width for column in columns]) if width is None else _fit(columns, width)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, gap - _TIGHT_GAP))
+    shown = [(column, wide) for column, wide in zip(columns, widths, strict=True) if wide]
+    for column, wide in shown:
+        justify: Any = "right" if column.is_number else "left"
+        table.add_column(Text(_broken(column.name, wide)), width=wide, justify=justify, overflow="fold")
+    for row in zip(*(column.cells for column, _ in shown), strict=True):
+        table.add_row(*map(Text, row))
+    text = io.StringIO()
+    Console(file=text, width=sum(widths) + _GAP * len(widths), color_system=None, highlight=False).print(table)
+    lines = (line.rstrip() for line in text.getvalue().splitlines())
+    return "\n".join(lines) + "\n", [column.name for column, wide in zip(columns, widths, strict=True) if not wide]
+
+
+def _fit(columns: list[_Column], width: int) -> tuple[int, list[int]]:
+    """Return the gap between columns, and how wide each is; 0 where it is left out.
+
+    Text gives way before numbers do, and what stands on the right before what stands on the left.
+    """
+    natural = [column.width for column in columns]
+    if sum(natural) + _GAP * (len(columns) - 1) <= width:
+        return _GAP, natural
+    widths = [column.least for column in columns]
+    places = range(1, len(columns))
+    for place in sorted(places, key=lambda place: (columns[place].is_number, -place)):
+        if _TIGHT_GAP * (sum(map(bool, widths)) - 1) + sum(widths) > width:
+            widths[place] = 0
+    room = width - _TIGHT_GAP * (sum(map(bool, widths)) - 1) - sum(widths)
+    # What is left goes to the narrowest, and to text first.
+    while room > 0 and (growing := [place for place, wide in enumerate(widths) if 0 < wide < natural[place]]):
+        widths[min(growing, key=lambda place: (columns[place].is_number, widths[place]))] += 1
+        room -= 1
+    return _TIGHT_GAP, widths
+
+
+def _broken(name: str, width: int) -> str:
+    """Return a name in lines of this width, broken after underscores and hyphens."""
+    lines = [""]
+    for part in _PARTS.findall(name):
+        if lines[-1] and len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def _cells(column: pl.Series, *, percent: bool) -> list[str]:
+    """Return what is in a column as text for eyes."""
+    null = "none" if column.name.removeprefix("other_") in _MAY_BE_NONE else "-"
+    as_share = percent and column.dtype.is_float()
+    return [null if value is None else _cell(value, percent=as_share) for value in column.to_list()]
 
 
 def _cell(value: object, *, percent: bool) -> str:
-    if value is None:
-        return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if percent:
         return f"{value:.1%}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    """Return text without what a terminal would obey."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def log() -> None:

@@ -50,18 +50,17 @@ def overlap(dataset: Any, by: str, sets: bool, form: str, out: Path | None, **qu
         rows = pairs(asked.specs, **options).sort(
             "common_hashes", "common_packages", descending=True, maintain_order=True
         )
-        for_eyes = rows.select(
-            pl.col("common_hashes").alias("hashes"),
-            pl.col("jaccard_hashes").alias("of_hashes"),
-            pl.col("common_packages").alias("packages"),
-            pl.col("jaccard_packages").alias("of_packages"),
-            by,
-            f"other_{by}",
-        )
+        shared = (f"{what}_{things}" for things in ("hashes", "packages") for what in ("common", "jaccard"))
+        for_eyes = rows.filter(pl.col("common_packages") > 0).select(by, f"other_{by}", *shared)
         some = int((rows["common_hashes"] > 0).sum())
         words = f"hashes in common in {some:,} of {counted(rows.height, 'pair')}"
         of = some / rows.height if rows.height else 0.0
     emit(for_eyes if form in {"table", "markdown"} else rows, form, out, percent=True)
-    talk(f"{asked.words}: {words}, {of:.1%}")
+    if rows.is_empty():
+        talk(f"{asked.words}: nothing to lay over each other, which takes two of {by}")
+    else:
+        talk(f"{asked.words}: {words}, {of:.1%}")
+    if apart := 0 if sets else rows.height - for_eyes.height:
+        talk(f"{counted(apart, 'pair')} of {by} that share nothing: not in the table")
     for hint in asked.hints():
         talk(f"hint: {hint}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cachestats.errors import ArgumentError
 from cachestats.naming import nearest
 from cachestats.schema import SPECS
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from cachestats.dataset import Dataset
 
 FORMATS = ("table", "csv", "json", "markdown", "parquet")
+_ENDINGS = {".txt": "table", ".csv": "csv", ".json": "json", ".md": "markdown", ".parquet": "parquet"}
 
 
 class Share(click.ParamType[float]):
@@ -117,8 +119,18 @@ def output_options(function: Callable[..., None]) -> Callable[..., None]:
     )
     @wraps(function)
     def chosen(*, form: str | None, out: Path | None, **options: Any) -> None:
-        by_ending = {f".{name}": name for name in FORMATS} | {".md": "markdown"}
-        function(form=form or by_ending.get(out.suffix if out else "", "table"), out=out, **options)
+        if out is None:
+            form = form or "table"
+        elif not out.name:
+            raise ArgumentError(f"expected the name of a file as --out, found {str(out)!r}", hint="leave out --out")
+        elif form is None:
+            form = _ENDINGS.get(out.suffix.lower())
+            if form is None:
+                raise ArgumentError(
+                    f"expected a file that ends in {', '.join(_ENDINGS)}, found {out.name!r}",
+                    hint=f"say what to write with --format, one of {', '.join(FORMATS)}",
+                )
+        function(form=form, out=out, **options)
 
     return chosen
 

@@ -1,4 +1,4 @@
-# `make demo` runs the main job on the pages in data/, `make test` runs the tests.
+# `make demo` runs the main job on the data in data/, `make test` runs the tests.
 # Both set up what they need in .venv first.
 
 PYTHON ?= python3
@@ -12,6 +12,7 @@ demo: $(VENV)/ready
 	$(BIN)/cachestats info out/dataset
 	$(BIN)/cachestats coverage out/dataset --rows package --columns target
 	$(BIN)/cachestats plot coverage out/dataset --rows package --columns target --out out/coverage.png
+	$(BIN)/cachestats report data/sample --out out/report
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest

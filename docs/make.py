@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,10 +20,12 @@ from nbclient import NotebookClient
 
 import cachestats as cs
 from cachestats.cli import cli
+from cachestats.errors import CheckError
 from cachestats.schema import dictionary_markdown
 
 ROOT = Path(__file__).parent.parent
-CORPUS_SITE = ROOT.parent / "shared" / "corpus" / "site"
+SAMPLE = ROOT / "data" / "sample"
+EXAMPLE = re.compile(r"^\$ (?P<command>.+)\n(?P<answer>(?:(?!\$ |```).*\n)*)", re.MULTILINE)
 
 
 def cli_markdown() -> str:
@@ -39,13 +44,40 @@ def _verbs(command: click.Command, words: list[str]) -> Iterator[list[str]]:
             yield from _verbs(command.commands[verb], [*words, verb])
 
 
-def draw_charts(folder: Path, site: Path) -> None:
-    """Draw the README's charts from the pages of the corpus."""
+def draw_charts(folder: Path) -> None:
+    """Draw the README's charts from the sample."""
     matplotlib.use("agg")
+    specs = cs.open_dataset(SAMPLE).specs
+    here = specs.filter(pl.col("snapshot") == "develop-2024-06-02")
+    matrix = cs.coverage_matrix(here, rows="stack", columns="target", measure="packages")
+    cs.save_plot(cs.plot_coverage(matrix), folder / "coverage.svg")
+    cs.save_plot(cs.plot_history(cs.history(specs, by="stack")), folder / "history.svg")
+
+
+def answered(text: str) -> str:
+    """Return a document in which every example of the command line is followed by what it prints."""
     with tempfile.TemporaryDirectory() as scratch:
-        specs = cs.build_dataset(site, out=scratch).specs.filter(pl.col("snapshot") == "develop-2024-06-02")
-        matrix = cs.coverage_matrix(specs, rows="stack", columns="target", measure="packages")
-        cs.save_plot(cs.plot_coverage(matrix), folder / "coverage.svg")
+        folder = Path(scratch)
+        shutil.copytree(ROOT / "data", folder / "data")
+        for name in ("out", "bin"):
+            (folder / name).mkdir()
+        program = folder / "bin" / "cachestats"
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m cachestats "$@"\n')
+        program.chmod(0o755)
+        return EXAMPLE.sub(lambda example: f"$ {example['command']}\n{_answer(example['command'], folder)}", text)
+
+
+def _answer(command: str, folder: Path) -> str:
+    """Return what a command prints, words after data, without the lines of the log."""
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode not in (0, CheckError.exit_code):
+        raise SystemExit(f"{command}: exit code {done.returncode}\n{done.stderr}")
+    lines = [line for line in done.stderr.splitlines() if " INFO " not in line]
+    return "".join(f"{line}\n" for line in [*done.stdout.splitlines(), *lines])
 
 
 def run_notebook(path: Path) -> nbformat.NotebookNode:
@@ -67,10 +99,9 @@ def main() -> None:
     (ROOT / "docs" / "cli.md").write_text(cli_markdown())
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         nbformat.write(run_notebook(path), path)
-    if CORPUS_SITE.is_dir():
-        draw_charts(ROOT / "docs", CORPUS_SITE)
-    else:
-        sys.stderr.write(f"no corpus at {CORPUS_SITE}: the charts stay as they are\n")
+    draw_charts(ROOT / "docs")
+    readme = ROOT / "README.md"
+    readme.write_text(answered(readme.read_text()))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import doctest
 import importlib.util
 import re
-import shlex
 import shutil
 import subprocess
 import sys

@@ -1,6 +1,9 @@
 -- The questions of `benchmarks.questions` in DuckDB's SQL, over views of a dataset's Parquet files. A line
 -- `-- question: NAME` begins each. $OLD, $NEW, $ENVIRONMENT and $TAKEN are filled in.
 
+-- question: nothing
+SELECT snapshot FROM snapshots;
+
 -- question: coverage
 SELECT stack, target, count(DISTINCT (snapshot, hash)) AS value
 FROM specs WHERE stack IS DISTINCT FROM 'root' GROUP BY ALL;

@@ -205,9 +205,7 @@ def print_costs(costs: dict[str, dict[str, Cost]], out: Path, title: str) -> Non
         for name in costs
     }
     print(f"{title}; cachestats takes ... times what DuckDB does:\n")
-    print(
-        "| question | rows | CPU s | DuckDB's | wall s | DuckDB's | MiB | DuckDB's | CPU | wall | memory | beyond start |"
-    )
+    print("| question | rows | CPU s | DuckDB's | wall s | DuckDB's | MiB | DuckDB's | CPU | wall | memory | net CPU |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     starts = [costs[START][engine].cpu for engine in ENGINES] if START in costs else None
     for name, measured in costs.items():

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import gzip
 import os
+import stat
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cachestats.errors import SourceError
-from cachestats.parse.lockfile import parse_lockfile, parse_lockfile_dependencies
+from cachestats.parse.lockfile import parse_environment, parse_lockfile, parse_lockfile_dependencies
 from cachestats.sources.base import printable
 
 if TYPE_CHECKING:
     import polars as pl
+
+MAX_LOCKFILE_BYTES = 256 << 20
+"""Larger files are refused. A spec takes some kilobytes: no environment has so many."""
 
 
 def read_lockfile(path: str | os.PathLike[str]) -> pl.DataFrame:
@@ -67,7 +71,7 @@ def read_lockfile_dependencies(path: str | os.PathLike[str]) -> pl.DataFrame:
     Raises
     ------
     SourceError
-        As `read_lockfile`.
+        As `read_lockfile`, or if specs depend on each other in a circle.
 
     Examples
     --------
@@ -87,12 +91,34 @@ def read_lockfile_dependencies(path: str | os.PathLike[str]) -> pl.DataFrame:
     return pl.DataFrame(parse_lockfile_dependencies(_bytes(path), origin=printable(str(path))))
 
 
+def read_environment(path: str | os.PathLike[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return what `read_lockfile` and `read_lockfile_dependencies` do, reading the file once.
+
+    Raises
+    ------
+    SourceError
+        As `read_lockfile_dependencies`.
+    """
+    import polars as pl
+
+    specs, dependencies = parse_environment(_bytes(path), origin=printable(str(path)))
+    return pl.DataFrame(specs), pl.DataFrame(dependencies)
+
+
 def _bytes(path: str | os.PathLike[str]) -> bytes:
     """Return what is in a file, unpacked where it is gzipped."""
     try:
-        data = Path(path).read_bytes()
-        return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
-    except (OSError, EOFError, zlib.error) as error:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError("it is no regular file")
+        with Path(path).open("rb") as file:
+            is_packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            data = (gzip.GzipFile(fileobj=file) if is_packed else file).read(MAX_LOCKFILE_BYTES + 1)
+        if len(data) > MAX_LOCKFILE_BYTES:
+            raise OSError(f"it has more than {MAX_LOCKFILE_BYTES:,} bytes")
+    except (OSError, EOFError, zlib.error, ValueError) as error:
         raise SourceError(
-            f"cannot read the lockfile {path}: {getattr(error, 'strerror', None) or error}", hint="check the path"
+            f"cannot read the lockfile {printable(str(path))}: {getattr(error, 'strerror', None) or error}",
+            hint="check the path",
         ) from error
+    return data

@@ -194,3 +194,48 @@ def test_frames_of_every_kind_give_equal_answers(
     expected = cs.coverage(demo.specs, rows="stack", columns="target", measure="share")
     for name, frame in kinds(demo.specs.collect()).items():
         assert cs.coverage(frame, rows="stack", columns="target", measure="share").equals(expected), name
+
+
+ASKING: dict[str, Callable[[Any], pl.DataFrame]] = {
+    "coverage": lambda specs: cs.coverage(specs, rows="package", columns="target"),
+    "matrix": lambda specs: cs.coverage_matrix(specs, rows="os", columns="target", usable=True),
+    "compare": lambda specs: cs.compare(specs, specs, by="os"),
+    "duplicates": cs.duplicates,
+    "gaps": lambda specs: cs.gaps(specs, columns="target"),
+    "history": lambda specs: cs.history(specs, by="stack"),
+    "overlap": cs.overlap,
+    "rates": lambda specs: cs.hit_rates(pl.DataFrame({"hash": ["a"], "is_root": True}), specs),
+    "seen": cs.seen,
+    "usable": lambda specs: cs.usable(specs, target="zen4"),
+    "versions": cs.versions,
+}
+
+
+@pytest.mark.parametrize("question", ASKING)
+def test_eager_frames_of_other_kinds_and_coded_text_give_the_same_answers(question: str, demo: cs.Dataset) -> None:
+    specs = demo.specs.collect()
+    categories = (pl.col(name).cast(pl.Enum(specs[name].drop_nulls().unique())) for name in ("os", "stack", "target"))
+    coded = specs.with_columns(pl.col(pl.String).cast(pl.Categorical)).with_columns(*categories)
+    expected = ASKING[question](specs)
+    for frame in (specs.to_arrow(), specs.to_pandas(), coded, coded.lazy(), coded.to_arrow()):
+        assert ASKING[question](frame).equals(expected), type(frame)
+
+
+@pytest.mark.parametrize("question", sorted(ASKING.keys() - {"rates"}))
+def test_names_are_text(question: str, demo: cs.Dataset) -> None:
+    with pytest.raises(ArgumentError, match="expected string as the type of the column package, found Int32"):
+        ASKING[question](demo.specs.with_columns(package=pl.lit(1)))
+
+
+@pytest.mark.parametrize("question", ["coverage", "compare", "gaps", "seen", "usable", "versions"])
+def test_a_spec_without_a_package_is_none(question: str, demo: cs.Dataset) -> None:
+    for package in (pl.lit(None), pl.col("package").replace("py-filelock", None)):
+        with pytest.raises(ArgumentError, match="expected the package of every spec, found some without"):
+            ASKING[question](demo.specs.with_columns(package=package))
+
+
+def test_an_environment_is_in_no_snapshot_and_has_coverage_all_the_same(demo: cs.Dataset) -> None:
+    environment = demo.specs.with_columns(snapshot=pl.lit(None, pl.String))
+    assert cs.coverage_matrix(environment, rows="package", columns="os").snapshots == ()
+    with pytest.raises(ArgumentError, match="expected the snapshot of every spec"):
+        cs.history(environment)

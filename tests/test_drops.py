@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import duckdb
@@ -53,9 +54,13 @@ def test_any_two_sides_are_as_in_sql(specs: pl.DataFrame) -> None:
 def test_what_came_does_not_make_up_and_representation_is_no_loss() -> None:
     old = pl.DataFrame({"package": ["a", "b", "gcc-runtime", "compiler-wrapper", "gcc"]})
     new = pl.DataFrame({"package": ["a", "c", "d"]})
-    old, new = (side.with_columns(version=pl.lit("1"), hash="package", stack=pl.lit("e4s")) for side in (old, new))
+    same = {"version": pl.lit("1"), "stack": pl.lit("e4s"), "compiler_name": pl.lit("gcc")}
+    old, new = (side.with_columns(**same, hash="package") for side in (old, new))
     assert cs.drops(old, new).rows() == [("e4s", 5, 3, 1, 0.2)]
     assert cs.drops(old, new, by=None).rows() == [(5, 3, 1, 0.2)]
+    # Where not every spec has a compiler, Spack made packages of them: they are lost.
+    newer = new.with_columns(pl.col("compiler_name").replace("gcc", None))
+    assert cs.drops(old, newer, by=None).rows() == [(5, 3, 4, 0.8)]
     assert cs.drops(old.clear(), new, by=None).is_empty()
     with pytest.raises(ArgumentError, match="as by, found 'package'"):
         cs.drops(old, new, by="package")
@@ -76,13 +81,23 @@ def test_the_verb_fails_where_a_stack_fell(indexed: cs.Dataset) -> None:
         "error: expected no stack to lose more than 5.0% of its packages, "
         "found ml-darwin-aarch64-mps 100.0%, e4s 16.2%",
         f"hint: see which with: cachestats compare {indexed.path} develop-2025-03-09 develop-2025-05-25 "
-        "--list packages --change removed",
+        "--by stack --list packages --change removed",
     ]
+
+
+def test_the_hint_of_a_failed_check_asks_the_same_question(indexed: cs.Dataset) -> None:
+    options = ("--where", "stack=e4s", "--where", "stack=root", "--by", "os", "--root")
+    said = run("check", indexed.path, *options, "--max-drop", "1%", code=1).stderr.decode()
+    command = said.rpartition("see which with: cachestats ")[2].split()
+    lost = json.loads(run(*command, "--format", "json").stdout)
+    assert {row["change"] for row in lost} == {"removed"}
+    assert " ".join(command[4:-4]) == "--by os --where stack=e4s --where stack=root --root"
 
 
 @pytest.mark.parametrize(
     ("options", "code"),
     [
+        (("--snapshot", "develop-2025-05-25", "--snapshot", "develop-2025-03-09"), 2),
         (("--where", "stack=e4s", "--max-drop", "16%"), 1),
         (("--where", "stack=e4s", "--max-drop", "17%"), 0),
         (("--by", "none", "--max-drop", "12%"), 0),

@@ -275,6 +275,8 @@ def test_the_verb_history_prints_a_series_and_the_proportion(indexed: cs.Dataset
     assert done.stderr.decode() == (
         "5 snapshots, stack=ml-darwin-aarch64-mps: 19 of 1,055 specs were in the snapshot before, 1.8%\n"
     )
+    by_stack, by_none = (run("history", indexed.path, "--by", by).stderr for by in ("stack", "none"))
+    assert by_stack == by_none, "a spec in two stacks counts once"
     whole = run("history", indexed.path, "--format", "csv").stdout.decode()
     header, _, row, *_ = csv.reader(io.StringIO(whole))
     assert header == [*SHOWN, "kept", "new", "gone"]
@@ -290,7 +292,7 @@ def test_the_verb_seen_prints_first_and_last_and_the_proportion(indexed: cs.Data
     gone = run("seen", indexed.path, "--by", "package", "--where", "package=zlib", "--format", "json")
     (zlib,) = json.loads(gone.stdout)
     assert (zlib["last_seen"], zlib["is_current"]) == ("develop-2025-03-09", False)
-    table = run("seen", demo.path, "--by", "package,os", "--format", "csv").stdout.decode()
+    table = run("seen", demo.path, "--by", "package, os", "--format", "csv").stdout.decode()
     header, row, *_ = csv.reader(io.StringIO(table))
     assert header[:5] == ["package", "os", "kind", "first_seen", "last_seen"]
     assert row[:5] == ["py-filelock", "sequoia", "rolling", "develop", "develop"]
@@ -300,6 +302,12 @@ def test_a_series_of_one_snapshot_has_none_before(demo: cs.Dataset) -> None:
     done = run("history", demo.path, "--snapshot", "develop", "--by", "os")
     assert done.stderr == b"develop: no specs that have a snapshot before\n"
     assert b" - " in done.stdout
+
+
+@pytest.mark.parametrize("snapshots", ["develop", [1]])
+def test_snapshots_are_a_list_of_names(snapshots: Any, demo: cs.Dataset) -> None:
+    with pytest.raises(ArgumentError, match="expected a list of names as snapshots, found"):
+        cs.history(demo.specs, snapshots=snapshots)
 
 
 @pytest.mark.parametrize("verb", ["history", "seen"])

@@ -134,6 +134,25 @@ def test_what_is_no_lockfile_is_an_error(content: bytes, message: str, tmp_path:
         read(content, tmp_path)
 
 
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_no_more_is_read_than_a_lockfile_may_have(
+    is_packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cachestats.lockfile.MAX_LOCKFILE_BYTES", 1000)
+    content = b" " * 1001
+    (tmp_path / "spack.lock").write_bytes(gzip.compress(content) if is_packed else content)
+    with pytest.raises(SourceError, match="it has more than 1,000 bytes"):
+        cs.read_lockfile(tmp_path / "spack.lock")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [("/dev/zero", "no regular file"), ("/", "no regular file"), ("a\0b", "null")]
+)
+def test_what_is_no_file_is_no_lockfile(path: str, words: str) -> None:
+    with pytest.raises(SourceError, match=f"cannot read the lockfile .*{words}"):
+        cs.read_lockfile(path)
+
+
 def test_a_missing_lockfile_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="No such file or directory"):
         cs.read_lockfile(tmp_path / "spack.lock")

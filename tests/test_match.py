@@ -252,6 +252,47 @@ def test_the_verb_says_what_hits_and_what_is_left(indexed: cs.Dataset, tmp_path:
     with_root = run("match", indexed.path, path, "--best", "--by", "stack", "--root").stdout
     assert with_root.decode().splitlines()[3].split()[:2] == ["develop-2025-05-25", "root"]
     assert b"add --best" in run("match", indexed.path, path, "--by", "stack", code=2).stderr
+    nothing = run("match", indexed.path, path, "--best", "--where", "package=zlib").stderr.decode()
+    assert nothing.startswith("none of the 282 specs is in any of ")
     for best in ((), ("--best",)):
         assert b"hint: no os is plan9" in run("match", indexed.path, path, *best, "--where", "os=plan9").stderr
     assert b"cannot read the lockfile" in run("match", indexed.path, tmp_path / "spack.lock", code=10).stderr
+
+
+def lockfile(folder: Path, specs: dict[str, list[str]], version: int = 6) -> Path:
+    """Write the lockfile of an environment: its specs, and what each depends on."""
+    nodes = {
+        one: {
+            "name": one,
+            "version": "1",
+            "hash": one,
+            "arch": {"platform": "linux", "platform_os": "o", "target": "t"},
+        }
+        | {"dependencies": [{"name": name, "hash": name, "parameters": {"deptypes": ["link"]}} for name in needed]}
+        for one, needed in specs.items()
+    }  # fmt: skip
+    meta = {"file-type": "spack-lockfile", "lockfile-version": version}
+    file = folder / "spack.lock"
+    file.write_text(json.dumps({"_meta": meta, "roots": [], "concrete_specs": nodes}))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("specs", "code", "words"),
+    [
+        ({}, 2, "found none in {}\nhint: run `spack concretize`"),
+        ({"a": ["b"], "b": ["c"], "c": ["b"]}, 10, "without a circle in {}, found "),
+    ],
+)
+def test_an_environment_that_is_none_is_told(
+    specs: dict[str, list[str]], code: int, words: str, demo: cs.Dataset, tmp_path: Path
+) -> None:
+    file = lockfile(tmp_path, specs)
+    assert words.format(file) in run("match", demo.path, file, code=code).stderr.decode()
+
+
+def test_a_newer_lockfile_is_read_and_told_once(demo: cs.Dataset, tmp_path: Path) -> None:
+    file = lockfile(tmp_path, {"a": []}, version=99)
+    said = run("match", demo.path, file).stderr.decode().splitlines()
+    assert said[0] == f"warning: {file}: expected a lockfile of version 1 to 8, found 99; what can be read was"
+    assert len(said) == 2

@@ -243,8 +243,8 @@ def _usable(frame: Any, rows: str) -> pl.DataFrame:
 
 
 def _snapshots(specs: IntoFrame) -> tuple[str, ...]:
-    frame = lazy(specs, ())
-    if "snapshot" not in frame.collect_schema().names():
+    if "snapshot" not in lazy(specs, ()).collect_schema().names():
         return ()
-    names = collected(frame.select("snapshot").unique())["snapshot"].to_list()
+    # An environment is in no snapshot.
+    names = collected(lazy(specs, ["snapshot"]).select("snapshot").drop_nulls().unique())["snapshot"]
     return tuple(sorted(names, key=snapshot_order))

@@ -11,6 +11,7 @@ import polars as pl
 
 from cachestats.errors import ArgumentError
 from cachestats.naming import ROOT_STACK, natural_key, nearest, snapshot_order
+from cachestats.schema import TABLES
 from cachestats.targets import target_order
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ _TYPES = {
     nw.Float64: pl.Float64,
     nw.Float32: pl.Float64,
 }
+# What a column may be, by how it is declared: unknown is what holds nothing but nulls.
+_KINDS: dict[str, tuple[type, ...]] = {
+    "string": (nw.String, nw.Categorical, nw.Enum, nw.Unknown),
+    "boolean": (nw.Boolean, nw.Unknown),
+}
+_NEVER_NULL = frozenset({"snapshot", "package", "version", "hash"})
 _ORDER: dict[str, Callable[[str], Any]] = {"snapshot": snapshot_order, "target": target_order}
 
 
@@ -50,7 +57,7 @@ def lazy(frame: IntoFrame, columns: Iterable[str], *, table: str = "specs") -> n
     Raises
     ------
     ArgumentError
-        If it is no frame, or lacks a column of the table it is taken for.
+        If it is no frame, or lacks a column of the table it is taken for, or has it as something else.
     """
     try:
         found: Any = nw.from_native(frame)
@@ -59,14 +66,27 @@ def lazy(frame: IntoFrame, columns: Iterable[str], *, table: str = "specs") -> n
             f"expected a frame that narwhals knows, found {type(frame).__name__}",
             hint=f"give a Polars LazyFrame such as `open_dataset(path).{table}`, a DuckDB relation, a pandas frame",
         ) from None
-    needed, names = sorted(set(columns)), found.collect_schema().names()
+    if isinstance(found, nw.DataFrame):
+        # Narwhals' lazy frames of pyarrow and pandas cannot do all that is asked of them.
+        found = nw.from_native(found.to_polars())
+    schema = found.collect_schema()
+    needed, names = sorted(set(columns)), schema.names()
     if missing := [name for name in needed if name not in names]:
         raise ArgumentError(
             f"expected the columns {', '.join(needed)}, found {', '.join(names) or 'none'}",
             hint=f"keep {', '.join(missing)} in the frame: it should have the columns of the table {table}",
         )
+    texts = {column.name for column in TABLES[table].columns if column.dtype == "string"}
+    for column in TABLES[table].columns:
+        if column.name in needed and not isinstance(schema[column.name], _KINDS.get(column.dtype, object)):
+            raise ArgumentError(
+                f"expected {column.dtype} as the type of the column {column.name}, found {schema[column.name]}",
+                hint=f"cast it: the frame should be as the table {table}",
+            )
+    coded = [name for name in names if isinstance(schema[name], nw.Categorical | nw.Enum)]
+    coded += [name for name in needed if name in texts and isinstance(schema[name], nw.Unknown)]
     result: nw.LazyFrame[Any] = found.lazy()
-    return result
+    return result.with_columns(nw.col(*coded).cast(nw.String)) if coded else result
 
 
 def lazy_pair(
@@ -101,9 +121,19 @@ def collected(frame: nw.LazyFrame[Any]) -> pl.DataFrame:
 
     Text, booleans, dates and floats stay what they are; whatever else there is are counts, which backends return as
     UInt32, Int64 or Decimal: they become Int64. Rows come in any order: sort them.
+
+    Raises
+    ------
+    ArgumentError
+        If there are nulls in what every spec has.
     """
     schema = frame.collect_schema()
     native: pl.DataFrame = frame.collect("polars").to_native()
+    for name in _NEVER_NULL & set(native.columns):
+        if native[name].null_count():
+            raise ArgumentError(
+                f"expected the {name} of every spec, found some without", hint=f"leave them out: .drop_nulls('{name}')"
+            )
     return native.with_columns(pl.col(name).cast(_TYPES.get(type(dtype), pl.Int64)) for name, dtype in schema.items())
 
 

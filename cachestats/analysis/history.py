@@ -62,7 +62,8 @@ def history(
     Raises
     ------
     ArgumentError
-        If `by` is not one of these, or the frame lacks a column.
+        If `by` is not one of these, `snapshots` is no list of names, the frame lacks a column, or a spec has no
+        snapshot.
 
     Examples
     --------
@@ -146,8 +147,7 @@ def seen(
     """
     if isinstance(by, str) or not by or len(set(by)) < len(by):
         raise ArgumentError(
-            f"expected a list of different names as by, found {by!r}",
-            hint='try by=["package"], or ["package", "target"]',
+            f"expected a list of different names as by, found {by!r}", hint="try package, or package and target"
         )
     for name in by:
         one_of(name, FACETS, "by")
@@ -195,8 +195,11 @@ def snapshots_before(names: Iterable[str]) -> dict[str, str]:
 
 
 def _names(frame: nw.LazyFrame[Any], snapshots: Iterable[str]) -> list[str]:
+    looked_at = [] if isinstance(snapshots, str) else list(snapshots or ())
+    if isinstance(snapshots, str) or not all(isinstance(name, str) for name in looked_at):
+        raise ArgumentError(f"expected a list of names as snapshots, found {snapshots!r}", hint='try ["develop"]')
     found = collected(frame.select("snapshot").unique())["snapshot"]
-    return sorted({*found, *snapshots}, key=snapshot_order)
+    return sorted({*found, *looked_at}, key=snapshot_order)
 
 
 def _kept(frame: nw.LazyFrame[Any], key: list[str], before: dict[str, str]) -> pl.DataFrame:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import Share, by_option, dataset_argument, output_options, root_option, where_option
+from cachestats.cli.parameters import (
+    NAME,
+    Share,
+    by_option,
+    dataset_argument,
+    output_options,
+    root_option,
+    where_option,
+)
 from cachestats.cli.question import sides
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.naming import snapshot_order
@@ -25,6 +34,9 @@ from cachestats.naming import snapshot_order
 )
 @click.option(
     "--snapshot",
+    "snapshots",
+    type=NAME,
+    multiple=True,
     metavar="NAME",
     help="Snapshot to check.  [default: the newest that has one before it, weekly ones first]",
 )
@@ -35,7 +47,7 @@ from cachestats.naming import snapshot_order
 def check(
     dataset: Any,
     max_drop: float,
-    snapshot: str | None,
+    snapshots: tuple[str, ...],
     by: Any,
     form: str,
     out: Path | None,
@@ -53,12 +65,15 @@ def check(
     from cachestats.analysis.history import snapshots_before
 
     before = snapshots_before(dataset.manifest["snapshots"])
-    if snapshot is None:
-        snapshot = max(before, key=snapshot_order, default=None)
-        if snapshot is None:
-            talk("nothing to compare: there are no two weekly snapshots, nor two releases")
-            return
-    elif snapshot not in before:
+    if len(snapshots) > 1:
+        raise ArgumentError(
+            f"expected one --snapshot, found {' and '.join(snapshots)}", hint="`cachestats compare` takes any two"
+        )
+    if not snapshots and not before:
+        talk("nothing to compare: there are no two weekly snapshots, nor two releases")
+        return
+    snapshot = snapshots[0] if snapshots else max(before, key=snapshot_order)
+    if snapshot not in before:
         raise ArgumentError(
             f"expected a snapshot that has one before it, found {snapshot!r}",
             hint=f"there is {', '.join(sorted(before, key=snapshot_order)[-3:]) or 'none'}; "
@@ -85,6 +100,14 @@ def check(
         )
         raise CheckError(
             f"expected no {by or 'snapshot'} to lose more than {max_drop:.1%} of its packages, found {drop_of}",
-            hint=f"see which with: cachestats compare {dataset.path} {before[snapshot]} {snapshot} --list packages "
-            "--change removed",
+            hint=f"see which with: {_see_which(dataset, before[snapshot], snapshot, by, **question)}",
         )
+
+
+def _see_which(
+    dataset: Any, old: str, new: str, by: str | None, *, where: tuple[tuple[str, str], ...], root: bool
+) -> str:
+    """Return the command that lists what was lost."""
+    filters = (word for column, value in where for word in ("--where", f"{column}={value}"))
+    options = ["--by", by or "none", *filters, *["--root"] * root, "--list", "packages", "--change", "removed"]
+    return shlex.join(["cachestats", "compare", str(dataset.path), old, new, *options])

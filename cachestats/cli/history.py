@@ -44,7 +44,9 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
     if rows.is_empty():
         _nothing(asked)
         return
-    compared = rows.drop_nulls("previous")
+    # A spec may stand in several stacks: here it counts once.
+    whole = series(asked.specs, snapshots=asked.chosen) if by else rows
+    compared = whole.drop_nulls("previous")
     specs, kept = int(compared["specs"].sum()), int(compared["kept"].sum())
     found = f"{kept:,} of {counted(specs, 'spec')} were in the snapshot before, {kept / specs:.1%}" if specs else ""
     talk(f"{asked.words}: {found or 'no specs that have a snapshot before'}")
@@ -57,7 +59,7 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
     default="package,version,target",
     show_default=True,
     metavar="AXIS,...",
-    callback=lambda ctx, param, value: value.split(","),
+    callback=lambda ctx, param, value: [name.strip() for name in value.split(",")],
     help=f"What to look for: each combination of these, out of {_FACETS}.",
 )
 @snapshots_option("all")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,24 +46,34 @@ def match(
     """
     from cachestats.analysis.match import hit_rates
     from cachestats.analysis.match import match as compare
-    from cachestats.lockfile import read_lockfile, read_lockfile_dependencies
+    from cachestats.lockfile import read_environment
 
     if (by or root) and not best:
         given = "--by" if by else "--root"
         raise ArgumentError(f"expected {given} with --best, found it alone", hint="add --best")
-    environment = read_lockfile(lockfile)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        environment, dependencies = read_environment(lockfile)
+    for warning in caught:
+        talk(f"warning: {warning.message}")
+    if environment.is_empty():
+        raise ArgumentError(
+            f"expected the concrete specs of an environment, found none in {lockfile}",
+            hint="run `spack concretize`, and give the spack.lock that it writes",
+        )
     asked = Question(dataset, everything=best, root=root, **question)
     if best:
         rates = hit_rates(environment, asked.specs, by=by or "snapshot", root=asked.root)
         emit(rates, form, out, percent=True)
         words = counted(rates.height, by or "snapshot")
-        if not rates.is_empty():
-            top = rates.row(0, named=True)
+        top: dict[str, Any] = rates.row(0, named=True) if rates.height else {"hits": 0}
+        if top["hits"]:
             name = " ".join(filter(None, (top["snapshot"], top.get("stack"))))
-            words = f"best of {words}: {name}, {_words(top)}"
-        talk(words)
+            talk(f"best of {words}: {name}, {_words(top)}")
+        else:
+            talk(f"none of the {counted(environment.height, 'spec')} is in any of {words}")
     else:
-        matches = compare(environment, asked.specs, dependencies=read_lockfile_dependencies(lockfile))
+        matches = compare(environment, asked.specs, dependencies=dependencies)
         emit(_for_eyes(matches) if form in {"table", "markdown"} else matches, form, out)
         hits, roots = matches["status"] == "hit", matches["is_root"]
         counts = {"hits": hits.sum(), "specs": matches.height, "root_hits": (hits & roots).sum(), "roots": roots.sum()}

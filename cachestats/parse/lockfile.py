@@ -52,7 +52,34 @@ def parse_lockfile(data: bytes, *, origin: str) -> pa.Table:
     SourceError
         If the data is no lockfile, is cut off, or names a root that it does not hold.
     """
+    return _specs(*_nodes(data, origin), origin)
+
+
+def parse_lockfile_dependencies(data: bytes, *, origin: str) -> pa.Table:
+    """Return what the specs of an environment depend on: the columns of `dependencies`, sorted by its two hashes.
+
+    Raises
+    ------
+    SourceError
+        As `parse_lockfile`, or if they depend on each other in a circle.
+    """
+    nodes, _ = _nodes(data, origin)
+    return _dependencies(nodes, origin)
+
+
+def parse_environment(data: bytes, *, origin: str) -> tuple[pa.Table, pa.Table]:
+    """Return both of an environment, for which the data is read once.
+
+    Raises
+    ------
+    SourceError
+        As `parse_lockfile_dependencies`.
+    """
     nodes, roots = _nodes(data, origin)
+    return _specs(nodes, roots, origin), _dependencies(nodes, origin)
+
+
+def _specs(nodes: dict[str, Node], roots: set[str], origin: str) -> pa.Table:
     by_hash = _by_hash(nodes)
     rows = []
     for key, node in _installed(nodes):
@@ -62,15 +89,7 @@ def parse_lockfile(data: bytes, *, origin: str) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=environment_schema())
 
 
-def parse_lockfile_dependencies(data: bytes, *, origin: str) -> pa.Table:
-    """Return what the specs of an environment depend on: the columns of `dependencies`, sorted by its two hashes.
-
-    Raises
-    ------
-    SourceError
-        As `parse_lockfile`.
-    """
-    nodes, _ = _nodes(data, origin)
+def _dependencies(nodes: dict[str, Node], origin: str) -> pa.Table:
     by_hash = _by_hash(nodes)
     edges: dict[tuple[str, str], Dependency] = {}
     for key, node in _installed(nodes):

@@ -104,6 +104,19 @@ def test_snapshots_and_filters_choose_specs(options: tuple[str, ...], total: int
         assert "hint: no os is plan9; there is sequoia, ubuntu18.04" in done.stderr.decode()
 
 
+def test_a_compiler_without_its_version_is_told_how_to_ask(demo: cs.Dataset) -> None:
+    done = run("coverage", demo.path, *QUESTION, "--where", "compiler=gcc")
+    assert "hint: no compiler is gcc; there is gcc@" in done.stderr.decode()
+    assert done.stderr.decode().endswith("any of it is --where compiler_name=gcc\n")
+
+
+def test_a_dataset_without_snapshots_is_named(tmp_path: Path) -> None:
+    site = write(tmp_path / "site", {("develop", "a"): b"\xff"})
+    run("build", site, "--out", tmp_path / "dataset", "--max-rejected", "1")
+    done = run("coverage", tmp_path / "dataset", *QUESTION)
+    assert f"no specs in {tmp_path}/dataset, which has no snapshots" in done.stderr.decode()
+
+
 def test_the_default_snapshot_is_the_newest_where_there_is_no_develop(tmp_path: Path) -> None:
     names = ["develop-2024-12-29", "develop-2025-03-09", "v0.23.1"]
     site = write(tmp_path / "site", {(name, "a"): page("a", name, [spec(target=name)]) for name in names})
@@ -249,7 +262,7 @@ def test_on_a_terminal_there_is_a_progress_bar_and_the_table_fits(demo: cs.Datas
     shown = on_terminal("coverage", demo.path, "--rows", "package", "--columns", "stack")
     assert all(len(line) <= 60 for line in shown.splitlines() if "do not fit" not in line)
     assert re.search(r"^7 columns do not fit the terminal: .* and 2 more; make it wider, or", shown, re.MULTILINE)
-    assert re.search(r"^py-propcac +10 ", shown, re.MULTILINE)
+    assert re.search(r"^py-propcache +10 ", shown, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

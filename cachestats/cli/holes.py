@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import dataset_argument, output_options, snapshot_option
+from cachestats.cli.parameters import Where, dataset_argument, output_options, snapshot_option
 from cachestats.cli.question import PAGES_TELL_NONE, Question, knowing_dependencies, matching
 from cachestats.errors import ArgumentError, CheckError
-from cachestats.naming import counted
+from cachestats.naming import counted, snapshot_order
 
 
 @click.command()
@@ -26,9 +26,23 @@ from cachestats.naming import counted
 @click.option("--fail", is_flag=True, help="Exit with 1 if any spec is broken.")
 @click.option("--fail-over", type=click.IntRange(0), metavar="N", help="Exit with 1 if more than N specs are broken.")
 @snapshot_option
+@click.option(
+    "--where",
+    type=Where(),
+    multiple=True,
+    metavar="package=NAME",
+    help="Show only rows of this package; may be repeated.",
+)
 @output_options
 def holes(
-    dataset: Any, by: Any, fail: bool, fail_over: int | None, form: str, out: Path | None, snapshot: tuple[str, ...]
+    dataset: Any,
+    by: Any,
+    fail: bool,
+    fail_over: int | None,
+    form: str,
+    out: Path | None,
+    snapshot: tuple[str, ...],
+    where: tuple[tuple[str, str], ...],
 ) -> None:
     """Show what is broken: cached specs that need what is not in the cache.
 
@@ -44,11 +58,20 @@ def holes(
 
     if fail and fail_over is not None:
         raise ArgumentError("expected --fail or --fail-over, found both", hint="--fail is the same as --fail-over 0")
+    if others := sorted({column for column, _ in where} - {"package"}):
+        raise ArgumentError(
+            f"expected package as the column of --where, found {' and '.join(others)}",
+            hint="whether a spec is broken depends on all specs of its snapshot: choose what is shown by package",
+        )
     asked = Question(dataset, snapshot=snapshot, where=())
-    known = knowing_dependencies(dataset, asked.chosen) or asked.chosen  # of none of them is an error
+    known = _known(dataset, asked.chosen)
     specs = matching(asked.specs, "snapshot", known)
     answer = find(specs, dataset.dependencies, by=by)
     other = answer if answer.is_empty() else find(specs, dataset.dependencies, by="missing" if by == "spec" else "spec")
+    if where:
+        # What breaks a spec may be any other one: only the rows of the answer are chosen.
+        is_chosen = pl.col("package").is_in([name for _, name in where])
+        specs, answer, other = specs.filter(is_chosen), answer.filter(is_chosen), other.filter(is_chosen)
     broken, missing = (answer, other) if by == "spec" else (other, answer)
     if form in {"table", "markdown"}:
         same = ["snapshot"] if len(known) == 1 else []
@@ -58,13 +81,24 @@ def holes(
         emit(answer, form, out)
     total = specs.select("snapshot", "hash").unique().select(pl.len()).collect().item()
     share = f", {broken.height / total:.1%}" if total else ""
-    where = Question(dataset, snapshot=tuple(known), where=()).words
-    talk(f"{where}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
+    words = Question(dataset, snapshot=tuple(known), where=where).words
+    talk(f"{words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
     if unknown := [name for name in asked.chosen if name not in known]:
         talk(f"nothing can be said of {', '.join(unknown)}: {PAGES_TELL_NONE}")
     allowed = 0 if fail else fail_over
     if allowed is not None and broken.height > allowed:
         raise CheckError(
             f"expected at most {counted(allowed, 'broken spec')}, found {broken.height:,}",
-            hint="see what is missing with --by missing",
+            hint="see what is missing with --by missing" if by == "spec" else None,
         )
+
+
+def _known(dataset: Any, chosen: list[str]) -> list[str]:
+    """Return the snapshots of which something can be said."""
+    if known := knowing_dependencies(dataset, chosen):
+        return known
+    others = knowing_dependencies(dataset, sorted(dataset.manifest["snapshots"], key=snapshot_order))
+    raise ArgumentError(
+        f"expected dependencies, found none of {' and '.join(chosen) or dataset.path}: {PAGES_TELL_NONE}",
+        hint=f"--snapshot {others[-1]} has them" if others else "build the dataset from the indices of the build cache",
+    )

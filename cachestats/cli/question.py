@@ -48,6 +48,8 @@ class Question:
         self.filters = ", ".join(f"{column}={' or '.join(values)}" for column, values in self.wanted.items())
         few = len(self.chosen) < 4
         self.names = " and ".join(self.chosen) if few else counted(len(self.chosen), "snapshot")
+        if not self.chosen:
+            self.names = f"{dataset.path}, which has no snapshots"
         self.words = f"{self.names}{', ' * bool(self.filters)}{self.filters}"
 
     def names_of(self, column: str) -> list[str]:
@@ -58,12 +60,18 @@ class Question:
         """Return, for each filter that nothing passes, what there is instead."""
         hints = [
             f"no {column} is {' or '.join(values)}; there is {close_names(values, self.names_of(column))}"
+            + self._by_name(column, values)
             for column, values in self.wanted.items()
             if matching(self.in_snapshots, column, values).select(column).head(1).collect().is_empty()
         ]
         if "stack" in self.axes.values() and self.names_of("stack") == [ROOT_STACK]:
             hints.append("there is no stack but root, the union of all: --root shows it")
         return hints
+
+    def _by_name(self, column: str, values: list[str]) -> str:
+        """Return how to ask for compilers of any version, where that was meant."""
+        named = [value for value in values if column == "compiler" and value in self.names_of("compiler_name")]
+        return f"; any of it is --where compiler_name={named[0]}" if named else ""
 
     def say_there_is_nothing(self) -> None:
         """Say that no specs were found, and what to ask for instead."""
@@ -80,7 +88,8 @@ class Question:
 
 def close_names(values: list[str], there: list[str]) -> str:
     """Return a few of the names that there are, those that are much like the values if there are any."""
-    return ", ".join(nearest(values, there) or there[:3])
+    versions = [name for name in there if name.partition("@")[0] in values]
+    return ", ".join(versions[-3:] or nearest(values, there) or there[:3])
 
 
 def sides(

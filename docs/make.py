@@ -81,7 +81,7 @@ def _answer(command: str, folder: Path) -> str:
 
 
 def run_notebook(path: Path) -> nbformat.NotebookNode:
-    """Run a notebook from top to bottom, on a copy of the data, and return it with its outputs."""
+    """Run a notebook from top to bottom, on a copy of the data, and return it with its outputs, the same every time."""
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as scratch:
         shutil.copytree(ROOT / "data", Path(scratch) / "data")
@@ -89,7 +89,8 @@ def run_notebook(path: Path) -> nbformat.NotebookNode:
         place.mkdir()
         NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(place)}}).execute()
     for cell in notebook.cells:
-        cell.metadata.pop("execution", None)
+        cell.metadata.pop("execution", None)  # when it ran
+    notebook.metadata.language_info = {"name": "python"}  # without the version of Python that ran it
     return notebook
 
 

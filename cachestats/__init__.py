@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from cachestats.schema import data_dictionary
     from cachestats.site import export_site
     from cachestats.sources.storage import Network
+    from cachestats.targets import host_target, runnable
     from cachestats.update import update_dataset
 
 __version__ = "0.1.0"
@@ -71,6 +72,7 @@ _HOMES = {
     "gaps": "analysis.gaps",
     "history": "analysis.history",
     "hit_rates": "analysis.match",
+    "host_target": "targets",
     "holes": "analysis.holes",
     "match": "analysis.match",
     "open_dataset": "dataset",
@@ -91,6 +93,7 @@ _HOMES = {
     "plot_versions": "plots.versions",
     "read_lockfile": "lockfile",
     "read_lockfile_dependencies": "lockfile",
+    "runnable": "targets",
     "save_plot": "plots.saving",
     "seen": "analysis.history",
     "update_dataset": "update",
@@ -119,6 +122,7 @@ __all__ = [
     "gaps",
     "history",
     "hit_rates",
+    "host_target",
     "holes",
     "match",
     "open_dataset",
@@ -139,6 +143,7 @@ __all__ = [
     "plot_versions",
     "read_lockfile",
     "read_lockfile_dependencies",
+    "runnable",
     "save_plot",
     "seen",
     "update_dataset",

@@ -195,7 +195,7 @@ def snapshots_before(names: Iterable[str]) -> dict[str, str]:
 
 
 def _names(frame: nw.LazyFrame[Any], snapshots: Iterable[str]) -> list[str]:
-    looked_at = [] if isinstance(snapshots, str) else list(snapshots or ())
+    looked_at = [] if isinstance(snapshots, str) else list(() if snapshots is None else snapshots)
     if isinstance(snapshots, str) or not all(isinstance(name, str) for name in looked_at):
         raise ArgumentError(f"expected a list of names as snapshots, found {snapshots!r}", hint='try ["develop"]')
     found = collected(frame.select("snapshot").unique())["snapshot"]

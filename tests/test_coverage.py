@@ -57,6 +57,7 @@ some_specs = st.lists(
     st.fixed_dictionaries(
         {
             "package": names,
+            "version": st.sampled_from(["1.9", "1.10"]),
             "snapshot": st.sampled_from(["develop", "v1.0"]),
             "hash": st.sampled_from("uvwxyz"),
             "target": st.sampled_from(["x86_64", "zen4", "unheard"]),

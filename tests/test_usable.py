@@ -236,8 +236,6 @@ def test_a_wrong_question_says_what_to_ask(demo: cs.Dataset) -> None:
         cs.coverage_matrix(demo.specs, rows="package", columns="target", measure="share", usable=True)
     with pytest.raises(ArgumentError, match="keep platform in the frame"):
         cs.coverage(demo.specs.drop("platform"), rows="package", columns="target", usable=True)
-    with pytest.raises(ArgumentError, match="column of numbers"):
-        cs.plot_coverage(cs.coverage_matrix(demo.specs, rows="package", columns="target", usable=True))
 
 
 def test_frames_of_every_kind_give_equal_answers(

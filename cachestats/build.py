@@ -193,13 +193,17 @@ class Build:
     def read(self) -> None:
         """Read everything, and make the snapshots that are found."""
         self.reading = self.read_sources(Known(), "new")
+        self.replace_snapshots()
+        self.put_together(self.snapshots)
+
+    def replace_snapshots(self) -> None:
+        """Have what was read take the place of what there was of its snapshots."""
         for document in self.publishable():
             self.snapshots.setdefault(str(document.snapshot), Snapshot()).read.append(document)
         # Of the sources that were read only what was there now; of this, what could not be read has no snapshot.
         unreadable = self.documents.have("snapshot", [None]) & self.documents.have("source", self.sources)
         read = self.documents.are(self.reading.documents)
         self.left_out = (read | unreadable | self.documents.have("snapshot", self.snapshots)) & ~self._incomplete()
-        self.put_together(self.snapshots)
 
     def check(self, *, max_rejected: float, allow_shrink: bool) -> None:
         """Refuse to publish what is implausible."""
@@ -358,8 +362,8 @@ class Build:
         if new or found.kept:
             specs = self._with_sizes(name, found, specs)
             after = hashes(specs)
-            found.targets = _names(specs, "target")
-            found.row = self._row(name, found, specs)
+            found.targets = names_in(specs, "target")
+            found.row = snapshot_row(name, found, counted_specs(specs))
             for table, data in zip(("specs", *_BESIDE_SPECS), chain((specs,), tables), strict=True):
                 self.writer.stage(table, data, name)
                 found.rows[table] = data.num_rows
@@ -384,27 +388,6 @@ class Build:
         specs, findings = sizes.fill(specs, known)
         found.rejections, found.has_sizes = [*found.rejections, *findings], True
         return specs
-
-    def _row(self, name: str, found: Snapshot, specs: pa.Table) -> dict[str, Any]:
-        """Return the row of a snapshot in the table `snapshots`, but for what was rejected."""
-        kind, day = snapshot_kind(name)
-        documents = [
-            document
-            for document in (*found.kept, *found.read)
-            if not document.is_copy and document.origin not in found.copies
-        ]
-        return {
-            "snapshot": name,
-            "kind": kind,
-            "snapshot_date": day,
-            "source": "; ".join(sorted({document.source for document in documents})),
-            "generation": "+".join(sorted({document.generation for document in documents if document.generation})),
-            "num_pages": len(documents),
-            "num_packages": len(_names(specs, "package")),
-            "num_specs": len(hashes(specs)),
-            "num_stacks": len(_names(specs, "stack") - {ROOT_STACK}),
-            "read_at": datetime.now(UTC),
-        }
 
     def _incomplete(self) -> Any:
         return self.documents.have("snapshot", self.reading.incomplete)
@@ -487,6 +470,35 @@ def hashes(specs: pa.Table) -> pa.Array:
     return chunks[0].dictionary if chunks else pa.array([], pa.string())
 
 
+def counted_specs(specs: pa.Table) -> dict[str, int]:
+    """Return the counts in the row of a snapshot, given its table `specs`."""
+    return {
+        "num_packages": len(names_in(specs, "package")),
+        "num_specs": len(hashes(specs)),
+        "num_stacks": len(names_in(specs, "stack") - {ROOT_STACK}),
+    }
+
+
+def snapshot_row(name: str, found: Snapshot, counts: dict[str, int]) -> dict[str, Any]:
+    """Return the row of a snapshot in the table `snapshots`, but for what was rejected."""
+    kind, day = snapshot_kind(name)
+    documents = [
+        document
+        for document in (*found.kept, *found.read)
+        if not document.is_copy and document.origin not in found.copies
+    ]
+    return {
+        "snapshot": name,
+        "kind": kind,
+        "snapshot_date": day,
+        "source": "; ".join(sorted({document.source for document in documents})),
+        "generation": "+".join(sorted({document.generation for document in documents if document.generation})),
+        "num_pages": len(documents),
+        **counts,
+        "read_at": datetime.now(UTC),
+    }
+
+
 def _described(reader: Source, given: Given, dataset: Path, before: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what the manifest says of a source, enough to open it again.
 
@@ -511,7 +523,7 @@ def _all_chosen(before: list[str] | None, now: Collection[str]) -> list[str]:
     return sorted({*before, *now}) if before and now else []
 
 
-def _names(specs: pa.Table, column: str) -> set[str]:
+def names_in(specs: pa.Table, column: str) -> set[str]:
     """Return the distinct names in a column: its dictionary has no others."""
     return {name for chunk in specs.column(column).chunks for name in chunk.dictionary.to_pylist()}
 

@@ -464,13 +464,13 @@ class Writer:
 
     def stage(self, table: str, data: pa.Table, snapshot: str | None = None) -> None:
         """Write a table, or one snapshot of it, beside the dataset. `data` is sorted as the table is declared."""
-        declared = TABLES[table]
-        file = _file(self.path / _NEW, declared, snapshot)
-        with reported(self.path):
-            file.parent.mkdir(exist_ok=True)
-            with _parquet_writer(file, declared, data.schema, declared.sort) as writer:
-                writer.write_table(pa.Table.from_arrays(data.columns, schema=writer.schema), row_group_size=_ROW_GROUP)
-        self._staged.append(str(file.relative_to(self.path / _NEW)))
+        with self._staging(TABLES[table], snapshot) as file:
+            write_parquet(file, table, data)
+
+    def stage_file(self, table: str, content: bytes, snapshot: str) -> None:
+        """Put a file that `write_parquet` has made of one snapshot of a table beside the dataset."""
+        with self._staging(TABLES[table], snapshot) as file:
+            file.write_bytes(content)
 
     def read(self, table: str) -> pa.Table:
         """Return a small table as it was before, empty where there was no dataset."""
@@ -487,7 +487,7 @@ class Writer:
         with _damage_told(table, file):
             # Of names that hardly repeat each page has a dictionary of its own: it is faster to make a new one.
             found = pq.read_table(file, read_dictionary=[*(texts - _MANY_NAMES)], partitioning=None, columns=columns)
-            _check_columns(declared, found, columns)
+            check_columns(declared, found, columns)
         return pa.table(
             {
                 name: (
@@ -512,6 +512,14 @@ class Writer:
             os.replace(draft, self.path / _COMMIT)
             _move(self.path)
         shutil.rmtree(self.journals, ignore_errors=True)
+
+    @contextmanager
+    def _staging(self, table: Table, snapshot: str | None) -> Iterator[Path]:
+        file = _file(self.path / _NEW, table, snapshot)
+        with reported(self.path):
+            file.parent.mkdir(exist_ok=True)
+            yield file
+        self._staged.append(str(file.relative_to(self.path / _NEW)))
 
     def _refuse_foreign(self) -> None:
         """Leave a folder alone that holds anything but a dataset, or what is left of a first build that was killed."""
@@ -541,6 +549,13 @@ class Writer:
                 ) from None
 
 
+def write_parquet(place: Path | pa.NativeFile, table: str, data: pa.Table) -> None:
+    """Write the Parquet file of a table, or of one snapshot of it. `data` is sorted as the table is declared."""
+    declared = TABLES[table]
+    with _parquet_writer(place, declared, data.schema, declared.sort) as writer:
+        writer.write_table(pa.Table.from_arrays(data.columns, schema=writer.schema), row_group_size=_ROW_GROUP)
+
+
 @contextmanager
 def _damage_told(table: str, file: Path) -> Iterator[None]:
     """Say of a file that cannot be read what it should be."""
@@ -558,12 +573,18 @@ def _read_whole(table: str, file: Path) -> pa.Table:
     declared = TABLES[table]
     with _damage_told(table, file):
         found = pq.read_table(file, partitioning=None)
-        _check_columns(declared, found)
+        check_columns(declared, found)
         return found.cast(declared.arrow())
 
 
-def _check_columns(declared: Table, found: pa.Table, columns: Iterable[str] | None = None) -> None:
-    """Refuse a table that lacks columns, has others, or has nulls where none may be."""
+def check_columns(declared: Table, found: pa.Table, columns: Iterable[str] | None = None) -> None:
+    """Refuse a table that lacks columns, has others, or has nulls where none may be.
+
+    Raises
+    ------
+    ValueError
+        If it does.
+    """
     expected = list(columns or [column.name for column in declared.columns])
     if found.column_names != expected:
         raise ValueError(f"expected the columns {', '.join(expected)}, found {', '.join(found.column_names)}")
@@ -641,7 +662,9 @@ def _file(folder: Path, table: Table, snapshot: str | None) -> Path:
     return folder / table.name / f"{file_stem(snapshot)}.parquet"
 
 
-def _parquet_writer(path: Path, table: Table, schema: pa.Schema, sort: Iterable[str]) -> pq.ParquetWriter:
+def _parquet_writer(
+    place: Path | pa.NativeFile, table: Table, schema: pa.Schema, sort: Iterable[str]
+) -> pq.ParquetWriter:
     """Return a writer for rows of this schema that puts the table's own schema and descriptions into the file.
 
     Text may come dictionary-encoded, which is several times faster to write. Readers that go by Arrow's schema would
@@ -650,7 +673,7 @@ def _parquet_writer(path: Path, table: Table, schema: pa.Schema, sort: Iterable[
     declared = table.arrow()
     fields = [field.with_type(schema.field(field.name).type).remove_metadata() for field in declared]
     writer = pq.ParquetWriter(
-        path,
+        place,
         pa.schema(fields),
         compression="zstd",
         store_schema=False,

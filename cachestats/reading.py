@@ -84,8 +84,8 @@ def read_sources(sources: list[Source], known: Known, workers: Workers, scratch:
         source, number, batch = job
         place = scratch / f"{sources.index(source)}-{number}"
         found = Reading()
-        for part, chunk in enumerate(_chunks(batch())):
-            found.add(_parse(chunk, source, known, f"{place}-{part}"))
+        for part, chunk in enumerate(chunks(batch())):
+            found.add(parse_chunk(chunk, source, known, f"{place}-{part}"))
         return found
 
     reading = Reading()
@@ -102,17 +102,20 @@ def read_sources(sources: list[Source], known: Known, workers: Workers, scratch:
 
 def load_piece(path: Path, snapshot: str) -> Piece:
     """Return a piece that was laid down; its columns are mapped, not read."""
-    with pa.memory_map(str(path)) as file:
-        records = pa.ipc.open_file(file).read_all()
-    with pa.memory_map(str(_edges_beside(path))) as file:
-        edges = pa.ipc.open_file(file).read_all()
+    with pa.memory_map(str(path)) as records, pa.memory_map(str(edges_beside(path))) as edges:
+        return read_piece(records, edges, snapshot)
+
+
+def read_piece(records_file: pa.NativeFile, edges_file: pa.NativeFile, snapshot: str) -> Piece:
+    """Return a piece, given the two files in which it was laid down."""
+    records, edges = (pa.ipc.open_file(file).read_all() for file in (records_file, edges_file))
     metadata = records.schema.metadata or {}
     pages = msgspec.json.decode(metadata[b"pages"], type=list[PageInfo])
     is_part_of_stacks = metadata[b"is_part_of_stacks"] == b"1"
     return Piece(snapshot, pages, records, dependencies=edges, is_part_of_stacks=is_part_of_stacks)
 
 
-def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
     """Cut a batch into chunks of some megabytes; an index is a chunk of its own."""
     chunk: list[Item] = []
     size = 0
@@ -127,7 +130,7 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _parse(chunk: list[Item], reader: Source, known: Known, place: str) -> Reading:
+def parse_chunk(chunk: list[Item], reader: Source, known: Known, place: str) -> Reading:
     """Parse some pages or an index, and lay the pieces down in files whose names begin with `place`."""
     found = Reading()
     source = reader.name
@@ -249,7 +252,7 @@ def _lay_down(piece: Piece, path: Path, found: Reading) -> None:
     )
     with reported(path.parent):
         _write(records, path)
-        _write(piece.dependencies, _edges_beside(path))
+        _write(piece.dependencies, edges_beside(path))
 
 
 def _write(table: pa.Table, path: Path) -> None:
@@ -257,5 +260,6 @@ def _write(table: pa.Table, path: Path) -> None:
         ipc.write_table(table)
 
 
-def _edges_beside(path: Path) -> Path:
+def edges_beside(path: Path) -> Path:
+    """Return the file with the dependencies of a piece."""
     return path.with_suffix(".edges")

@@ -108,14 +108,14 @@ def merge_specs(
         if packages and _is_in(new.specs.column("hash"), kept).any():
             return None
         specs = pa.concat_tables([specs, new.specs])
-    specs = _in_order(specs, SPECS)
+    specs = in_order(specs, SPECS)
     return (specs, kept) if _says_one_thing(specs) else None
 
 
 def merge_rows(name: str, old: pa.Table, new: SnapshotTables | None, kept: pa.Array) -> pa.Table:
     """Return the table `variants` or `dependencies` of such a snapshot, given the hashes kept of the old one."""
     rows = old.filter(pa.array(_is_in(old.column("hash"), kept)))
-    return _in_order(pa.concat_tables([rows, new.tables[name]]) if new else rows, TABLES[name])
+    return in_order(pa.concat_tables([rows, new.tables[name]]) if new else rows, TABLES[name])
 
 
 def _says_one_thing(specs: pa.Table) -> bool:
@@ -125,8 +125,11 @@ def _says_one_thing(specs: pa.Table) -> bool:
     return bool(plain.group_by(facts).aggregate([]).num_rows == pc.count_distinct(plain.column("hash")).as_py())
 
 
-def _in_order(table: pa.Table, declared: Table) -> pa.Table:
-    """Return rows sorted as the table is declared, those with the same key once, their dictionaries as `flatten`'s."""
+def in_order(table: pa.Table, declared: Table) -> pa.Table:
+    """Return rows sorted as the table is declared, those with the same key once, their dictionaries as `flatten`'s.
+
+    All text has to be dictionary-encoded.
+    """
     columns = {
         name: _chunk(column)
         for name, column in zip(table.column_names, table.unify_dictionaries().columns, strict=True)

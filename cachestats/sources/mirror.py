@@ -131,6 +131,18 @@ class Place:
         return checksum or self.storage.stamp(self.path), partial(_read, self.storage, self.path, checksum)
 
 
+@dataclass(frozen=True)
+class IndexBatch:
+    """The batch that one index is."""
+
+    place: Place
+    known: Known
+
+    def __call__(self) -> Iterator[Item]:
+        """Yield the index."""
+        return self.place.items(self.known)
+
+
 def index_batches(name: str, found: list[Place], known: Known, choice: Choice) -> Iterator[Batch]:
     """Yield the indices of a source that are wanted, one by one.
 
@@ -142,7 +154,7 @@ def index_batches(name: str, found: list[Place], known: Known, choice: Choice) -
     choice.check_named(name, {one.snapshot for one in found}, {one.stack for one in found})
     for one in found:
         if choice.takes(one.snapshot, one.stack):
-            yield partial(one.items, known)
+            yield IndexBatch(one, known)
 
 
 def is_index(path: str) -> bool:

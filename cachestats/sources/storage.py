@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import IO, Any, NamedTuple, NoReturn, TypeVar
+from typing import IO, Any, NamedTuple, NoReturn, Self, TypeVar
 
 from cachestats.errors import ArgumentError, SourceError
 from cachestats.sources.addresses import plain_text
@@ -109,6 +109,9 @@ class Storage:
 
     def __init__(self, network: Network) -> None:
         self.network = network
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Network]]:
+        return type(self), (self.network,)  # another process opens connections of its own
 
     @cached_property
     def filesystem(self) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import Self
 
 from cachestats.errors import SourceError
 from cachestats.sources.addresses import WEB_PORTS, is_address, plain_text, public_address, split_address
@@ -19,6 +20,9 @@ class Storages:
         self.network = network
         self._open: dict[type[Storage], Storage] = {}
         self._one_at_a_time = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Network]]:
+        return type(self), (self.network,)
 
     def find(self, address: str) -> tuple[Storage, str]:
         """Return the storage that an address or path leads to, and the path there.

@@ -70,7 +70,12 @@ def spark() -> Iterator[Any]:
     if shutil.which("java") is None:
         pytest.skip("Spark needs Java, and there is none")
     sql = pytest.importorskip("pyspark.sql", reason="PySpark is not installed")
-    options = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2", "spark.default.parallelism": "2"}
+    options = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.default.parallelism": "2",
+    }
     builder = sql.SparkSession.builder.master("local[2]").config("spark.driver.host", "127.0.0.1")
     for name, value in options.items():
         builder = builder.config(name, value)
@@ -126,6 +131,8 @@ def _doctest_names(request: pytest.FixtureRequest, doctest_namespace: dict[str, 
     if isinstance(request.node, pytest.DoctestItem):
         request.getfixturevalue("monkeypatch").chdir(ROOT)
         doctest_namespace["tmp"] = request.getfixturevalue("tmp_path")
+        if "spark" in request.node.name:
+            doctest_namespace["spark"] = request.getfixturevalue("spark")
         doctest_namespace["demo"] = doctest_namespace["ds"] = request.getfixturevalue("demo")
 
 

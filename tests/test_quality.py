@@ -34,7 +34,7 @@ HOUSE = (
     "documents reading site",
     "sizes",
     "build",
-    "update",
+    "update spark",
     "analysis",
     "plots",
     "report",

@@ -81,7 +81,7 @@ def print_pages(folder: Path, runs: int, snapshots: list[int]) -> None:
     for number in snapshots:
         corpus, out = make_corpus(folder, number), folder / "out"
         builds = {LOCAL: cachestats(corpus, out / "cachestats")}
-        builds |= {name: job(master, "pages", corpus, out / master) for name, master in SPARK.items()}
+        builds |= {name: job(master, "pages", corpus, out / f"spark-{master[6]}") for name, master in SPARK.items()}
         costs = alternate(builds, runs)
         equal_rows(builds[LOCAL].out, [builds[name].out for name in SPARK])
         for name, cost in costs.items():
@@ -98,7 +98,10 @@ def print_questions(folder: Path, runs: int, millions: list[int]) -> None:
             run(job(POLARS, "rows", Path(str(number)), rows))
         for question in questions():
             engines = {POLARS: POLARS, "Spark, 2 workers": "local[2]"}
-            jobs = {name: job(engine, question, rows, folder / "out" / engine) for name, engine in engines.items()}
+            jobs = {
+                name: job(engine, question, rows, folder / "out" / f"{question}-{name[:5]}")
+                for name, engine in engines.items()
+            }
             for name, cost in alternate(jobs, runs).items():
                 print(f"| {number} | {question} | {name} | {told(cost)} |", flush=True)
             answers = [(one.out / "answer.csv").read_bytes() for one in jobs.values()]

@@ -22,6 +22,7 @@ from cachestats.errors import ArgumentError, CachestatsError, RejectedError, Sou
 from cachestats.schema import TABLES
 from cachestats.spark import SparkTables, read_mirrors, read_site, write_dataset
 from conftest import CORPUS, ROOT, SEEDS, corpus_site
+from tests.servers import S3Server
 from tests.site import G0A, G0C, page, spec, write
 
 READ = ("specs", "variants", "dependencies", "rejected", "documents")
@@ -295,3 +296,16 @@ def test_a_frame_of_specs_is_written_beside_the_snapshots_that_are_there(
     assert_frame_equal(dataset.specs.collect(), expected, check_row_order=False)
     assert_frame_equal(dataset.variants.collect(), demo.variants.filter(left).collect(), check_row_order=False)
     assert dataset.snapshots.filter(pl.col("snapshot") == "develop").collect()["num_specs"].to_list() == [68]
+
+
+def test_workers_read_a_bucket(
+    spark: Any, s3_server: Callable[..., S3Server], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    server = s3_server(write(tmp_path / "site", {("develop", "zlib"): page(specs=[spec()])}), bucket="ours")
+    settings = {"AWS_ENDPOINT_URL": server.endpoint, "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+        monkeypatch.setitem(spark.sparkContext.environment, name, value)
+    tables = read_site(spark, "s3a://ours")
+    assert fetched(tables.specs)["hash"].to_list() == ["a" * 32] * 2
+    assert fetched(tables.documents)["origin"].to_list() == ["s3://ours/_cache/develop/zlib/specs.md"]

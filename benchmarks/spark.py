@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 LOCAL = "cachestats build"
 SPARK = {"Spark, 1 worker": "local[1]", "Spark, 2 workers": "local[2]"}
 POLARS = "polars"
+QUESTIONS = ("coverage", "overlap", "history", "versions")
 TICK = 0.1
 
 SPECS_A_SNAPSHOT = 110_000  # as `develop` has
@@ -63,13 +64,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="of each job")
     parser.add_argument("--snapshots", type=int, nargs="+", default=[2, 10, 40], help="of 1,200 pages each")
     parser.add_argument("--rows", type=int, nargs="+", help="ask questions of so many million rows")
+    parser.add_argument("--question", action="append", help="only this one; may be repeated")
     parser.add_argument("--job", nargs=4, metavar=("ENGINE", "NAME", "IN", "OUT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.job:
         engine, name, *paths = arguments.job
         do_job(engine, name, *map(Path, paths))
     elif arguments.rows:
-        print_questions(arguments.folder, arguments.runs, arguments.rows)
+        print_questions(arguments.folder, arguments.runs, arguments.rows, arguments.question)
     else:
         print_pages(arguments.folder, arguments.runs, arguments.snapshots)
 
@@ -88,7 +90,7 @@ def print_pages(folder: Path, runs: int, snapshots: list[int]) -> None:
             print(f"| {size(corpus)} | {name} | {corpus_counts(corpus)['pages'] / cost.wall:,.0f} | {told(cost)} |")
 
 
-def print_questions(folder: Path, runs: int, millions: list[int]) -> None:
+def print_questions(folder: Path, runs: int, millions: list[int], only: list[str] | None) -> None:
     """Compare the answers of Polars and Spark as rows grow, and check that they are equal."""
     print(f"Questions asked of generated specs; {os.cpu_count()} cores, medians of {runs} runs:\n")
     print("| million rows | question | engine | CPU s | wall s | peak MiB |\n|--:|---|---|--:|--:|--:|")
@@ -96,7 +98,7 @@ def print_questions(folder: Path, runs: int, millions: list[int]) -> None:
         rows = folder / f"specs-{number}"
         if not (rows / "finished").exists():
             run(job(POLARS, "rows", Path(str(number)), rows))
-        for question in questions():
+        for question in only or QUESTIONS:
             engines = {POLARS: POLARS, "Spark, 2 workers": "local[2]"}
             jobs = {
                 name: job(engine, question, rows, folder / "out" / f"{question}-{name[:5]}")

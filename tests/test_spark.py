@@ -115,9 +115,12 @@ def test_pages_of_every_generation_and_broken_ones_lose_nothing(spark: Any, tmp_
     }
     whole = page("whole", specs=[spec("b" * 32), spec("c" * 32, versions=["1", "2"])])
     pages |= {
-        ("develop", "copy"): whole.replace('"whole"', '"of-g4"'),
+        ("develop", "second"): page("of-g4", specs=[spec("e" * 32)]),
+        ("develop", "other"): page(
+            "other", specs=[spec("b" * 32, versions=["3"])]
+        ),  # a hash that stands elsewhere, too
         ("develop", "whole"): whole,
-        ("develop", "again"): whole,  # in another folder: a copy, which says nothing new
+        ("develop", "again"): page("of-g4", specs=[spec("e" * 32)]),  # a copy of "second"
         ("develop", "cut"): whole[:-40],
         ("develop", "empty"): b"",
         ("develop", "latin"): whole.encode().replace(b"ubuntu", b"\xe9"),
@@ -128,6 +131,7 @@ def test_pages_of_every_generation_and_broken_ones_lose_nothing(spark: Any, tmp_
     }
     site = age(write(tmp_path / "site", pages))
     expected = cs.build_dataset(site, out=tmp_path / "local", max_rejected=1)
+    assert expected.documents.collect()["is_copy"].sum() == 1
     tables = read_site(spark, site)
     assert_same(tables, expected)
     assert_same_files(write_dataset(tables, tmp_path / "by-spark", max_rejected=1), expected)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial, reduce
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -97,7 +98,7 @@ def read_site(spark: SparkSession, path: str | os.PathLike[str], *, network: Net
     Parameters
     ----------
     spark
-        The session. Its workers need cachestats with what it depends on.
+        The session; none of Spark Connect. Its workers need cachestats with what it depends on.
     path
         A checkout of the cache site (the root, `_cache`, one snapshot's folder) on a disk that driver and workers see
         at the same path, or the address of one that begins with https://, http://, s3:// or s3a://. No archive: it
@@ -132,7 +133,7 @@ def read_mirrors(spark: SparkSession, path: str | os.PathLike[str], *, network: 
     Parameters
     ----------
     spark
-        The session. Its workers need cachestats with what it depends on.
+        The session; none of Spark Connect. Its workers need cachestats with what it depends on.
     path
         A mirror of layout 1, 2 or 3 with its views, a folder of them (`<snapshot>/`, its stacks in
         `<snapshot>/<stack>/`), or a catalogue of mirrors (`cache_spack_io_index.json`); on a disk that driver and
@@ -439,6 +440,11 @@ def _parquet(table: str, data: pa.Table) -> bytes:
 
 def _checked(frame: DataFrame, table: Table) -> DataFrame:
     """Return a frame with the columns of a table and no others, once it is known to have them."""
+    if not hasattr(frame, "sparkSession"):
+        raise ArgumentError(
+            f"expected a DataFrame of Spark, found {type(frame).__module__}.{type(frame).__name__}",
+            hint="write others with their own writers, or give them to spark.createDataFrame",
+        )
     expected = {field.name: field.dataType.simpleString() for field in _schema(table)}
     found = dict(frame.dtypes)
     if missing := expected.keys() - found.keys():
@@ -470,12 +476,13 @@ def _columns(schema: pa.Schema) -> str:
 
 
 def _need_pyspark() -> None:
-    try:
-        import pyspark.sql  # noqa: F401
-    except ImportError as error:
-        raise CachestatsError(
-            f"expected the package pyspark, found it not installed: {error}", hint="pip install 'cachestats[spark]'"
-        ) from error
+    for package in ("pyspark", "pandas"):
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise CachestatsError(
+                f"expected the package {package}, found it not installed", hint="pip install 'cachestats[spark]'"
+            ) from error
 
 
 def _check_workers(spark: SparkSession) -> None:

@@ -189,6 +189,7 @@ def test_analyses_give_the_same_answers_and_bring_no_table_to_the_driver(
         assert re.search("Aggregate|Window|Join", plan.partition("InMemoryRelation")[0]), plan
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 def test_a_cluster_that_gets_a_zip_and_loses_a_worker_writes_the_same_files(
     indexed: cs.Dataset, tmp_path: Path
 ) -> None:
@@ -285,6 +286,8 @@ def test_a_frame_that_is_no_table_is_refused(spark: Any, demo: cs.Dataset, tmp_p
     ):
         with pytest.raises(ArgumentError, match=message):
             write_dataset(frame, out)
+    with pytest.raises(ArgumentError, match="expected a DataFrame of Spark, found polars"):
+        write_dataset(rows, out)  # type: ignore[arg-type]
     assert not (out / "manifest.json").exists()
 
 

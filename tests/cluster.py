@@ -10,10 +10,13 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
+
+TASKS = 8  # of what is asked beside the mirrors, which have more indices
 
 
 def executor(_: int) -> tuple[str, int]:
@@ -29,16 +32,17 @@ def kill(process: int, context: Any, told: dict[str, Any]) -> None:
     tracker = context.statusTracker()
     while True:
         for stage in map(tracker.getStageInfo, tracker.getActiveStageIds()):
-            if stage and stage.numTasks > 20 and stage.numCompletedTasks > 2 and stage.numActiveTasks:
+            if stage and stage.numTasks > TASKS and stage.numCompletedTasks > 1 and stage.numActiveTasks:
                 os.kill(process, signal.SIGKILL)
                 told |= {"tasks": stage.numTasks, "tasks_done_when_killed": stage.numCompletedTasks}
                 return
+        time.sleep(0.05)
 
 
 def main(package: str, mirrors: str, out: str) -> None:
     """Read the mirrors, write them as a dataset, and tell what happened as a line of JSON."""
     options = {"driver.host": "127.0.0.1", "ui.enabled": "false", "submit.pyFiles": package}
-    options |= {"sql.shuffle.partitions": "4", "default.parallelism": "8"}
+    options |= {"sql.shuffle.partitions": "4", "default.parallelism": str(TASKS)}
     builder = SparkSession.builder.master("local-cluster[2,1,1024]")
     for name, value in options.items():
         builder = builder.config(f"spark.{name}", value)
@@ -48,13 +52,13 @@ def main(package: str, mirrors: str, out: str) -> None:
 
     from cachestats.spark import read_mirrors, write_dataset
 
-    found = set(context.parallelize(range(8), 8).map(executor).collect())
+    found = set(context.parallelize(range(TASKS), TASKS).map(executor).collect())
     executors = sorted({process for _, process in found})
     told: dict[str, Any] = {"packages": sorted({name for name, _ in found}), "executors": len(executors)}
     tables = read_mirrors(spark, mirrors)
     threading.Thread(target=kill, args=(executors[0], context, told), daemon=True).start()
     write_dataset(tables, out)
-    alive = {process for _, process in context.parallelize(range(8), 8).map(executor).collect()}
+    alive = {process for _, process in context.parallelize(range(TASKS), TASKS).map(executor).collect()}
     print(json.dumps(told | {"is_killed_one_gone": executors[0] not in alive}))
     spark.stop()
 

@@ -6,8 +6,7 @@
       api/data.json                          what each page sums up
       .cachestats-site/pages.txt             the pages that an export wrote: no others are ever removed
 
-Every file is written beside its place and renamed into it, and a page that would not change is left alone. The list of
-pages is written before them: an export that was killed leaves whole files only, and the next one finishes its work.
+A page that would not change is left alone.
 """
 
 from __future__ import annotations
@@ -18,24 +17,21 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-import filelock
 import yaml
 
 from cachestats import naming
 from cachestats.dataset import Dataset
-from cachestats.errors import BusyError, DatasetError, reported
+from cachestats.errors import DatasetError, reported
+from cachestats.folder import Folder
 
 if TYPE_CHECKING:
     import polars as pl
 
-_STATE = ".cachestats-site"
-_PAGES = f"{_STATE}/pages.txt"
+_PAGES = ".cachestats-site/pages.txt"
 
 # The list of pages tells what to remove, so a line of it that an export cannot have written is passed over.
 _OWN_PAGE = re.compile(r"_cache/[^./][^/]*/[^./][^/]*/specs\.md")
@@ -86,7 +82,8 @@ def export_site(dataset: Dataset, out: str | os.PathLike[str]) -> int:
     packages = {snapshot.name: _packages(snapshot) for snapshot in snapshots}
     pages = {_path(snapshot, package) for snapshot, names in packages.items() for package in names}
     stacks = {}
-    with reported(Path(out)), _Folder(Path(out), pages) as folder:
+    own = Folder(Path(out), pages, listing=_PAGES, own=_OWN_PAGE, holds="an export of pages")
+    with reported(Path(out)), own as folder:
         with folder.replaced("api/data.json") as file:
             before = b"[\n"
             for snapshot in sorted(snapshots, key=lambda snapshot: f"{naming.file_stem(snapshot.name)}/"):
@@ -220,87 +217,6 @@ def _spelling(variant: str) -> _Spelling:
     name, values = naming.split_variant(variant)
     spelled = (naming.page_variant(variant, sign=":="), naming.page_variant(variant, sign="="))
     return _Spelling([(name, value) for value in values], *spelled)
-
-
-class _Folder:
-    """The folder of an export, which one process writes at a time."""
-
-    def __init__(self, path: Path, pages: set[str]) -> None:
-        self.path, self.pages = path, pages
-        self._lock = filelock.FileLock(path / _STATE / "lock")
-
-    def __enter__(self) -> Self:
-        self._refuse_foreign()
-        (self.path / _STATE).mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise BusyError(
-                f"another process is exporting to {self.path}",
-                hint="try again once it is done, or write to another folder",
-            ) from None
-        try:
-            self.before = self._listed()
-            self._list(self.pages | self.before)
-        except BaseException:
-            self._lock.release()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            if error is None:
-                for name in self.before - self.pages:
-                    self._remove(self.path / name)
-                self._list(self.pages)
-        finally:
-            self._lock.release()
-
-    def write(self, name: str, data: bytes) -> None:
-        """Write a file, unless it has these bytes already."""
-        with suppress(FileNotFoundError), open(self.path / name, "rb") as file:
-            if file.read() == data:
-                return
-        with self.replaced(name) as file:
-            file.write(data)
-
-    @contextmanager
-    def replaced(self, name: str) -> Iterator[IO[bytes]]:
-        """Give a file to write to, and put it into its place once it is whole."""
-        folder, _, file_name = name.rpartition("/")
-        unfinished, target = f"{self.path}/{_STATE}/{file_name}", f"{self.path}/{name}"
-        with open(unfinished, "wb") as file:
-            yield file
-        os.makedirs(f"{self.path}/{folder}", exist_ok=True)
-        os.replace(unfinished, target)
-
-    def _refuse_foreign(self) -> None:
-        if not self.path.exists() or (self.path / _PAGES).exists():
-            return
-        if others := sorted(path.name for path in self.path.iterdir() if path.name != _STATE):
-            raise DatasetError(
-                f"expected an empty folder or an export of pages, found {self.path} with {others[0]} in it",
-                hint="give another folder to write to",
-            )
-
-    def _listed(self) -> set[str]:
-        try:
-            lines = (self.path / _PAGES).read_text("utf-8", "replace").splitlines()
-        except FileNotFoundError:
-            return set()
-        return {line for line in lines if _OWN_PAGE.fullmatch(line)}
-
-    def _list(self, pages: set[str]) -> None:
-        with self.replaced(_PAGES) as file:
-            file.write("".join(f"{page}\n" for page in sorted(pages)).encode())
-
-    def _remove(self, page: Path) -> None:
-        page.unlink(missing_ok=True)
-        with suppress(OSError):  # there is something else in the folder
-            page.parent.rmdir()
-            page.parent.parent.rmdir()
 
 
 def _snapshots(dataset: Dataset) -> list[_Snapshot]:

@@ -1,0 +1,137 @@
+"""A folder that exports keep up to date: what they wrote is replaced or removed, all else is left alone.
+
+The names of an export's files stand in a list in the folder, which is written before the files are: an export that was
+killed leaves whole files only, and the next one finishes its work. Every file is written beside its place and renamed
+into it, so a tool that reads it meanwhile reads the old one to its end.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import filelock
+
+from cachestats.errors import BusyError, DatasetError
+
+
+class Folder:
+    """The folder of an export, which one process writes at a time.
+
+    Parameters
+    ----------
+    path
+        The folder, which is made if it is not there.
+    names
+        The files that the export writes.
+    listing
+        The file, in a folder of its own, that lists them. Unfinished files are written beside it.
+    own
+        What a line of the list looks like. An export cannot have written others, so they are passed over.
+    holds
+        Words for what the folder holds.
+
+    Raises
+    ------
+    DatasetError
+        If the folder, or a file of one of these names in it, is not from an export.
+    BusyError
+        If another process is exporting to the folder.
+    """
+
+    def __init__(self, path: Path, names: set[str], *, listing: str, own: re.Pattern[str], holds: str) -> None:
+        self.path, self.names, self.listing, self.own, self.holds = path, names, listing, own, holds
+        self.state = path / listing.partition("/")[0]
+        self._lock = filelock.FileLock(self.state / "lock")
+
+    def __enter__(self) -> Self:
+        self._refuse_foreign()
+        self.state.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise BusyError(
+                f"another process is exporting to {self.path}",
+                hint="try again once it is done, or write to another folder",
+            ) from None
+        try:
+            self.before = self._listed()
+            self._refuse_to_overwrite(self.names - self.before)
+            self._list(self.names | self.before)
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                for name in self.before - self.names:
+                    self._remove(name)
+                self._list(self.names)
+        finally:
+            self._lock.release()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file, unless it has these bytes already."""
+        with suppress(FileNotFoundError), open(self.path / name, "rb") as file:
+            if file.read() == data:
+                return
+        with self.replaced(name) as file:
+            file.write(data)
+
+    @contextmanager
+    def replaced(self, name: str) -> Iterator[IO[bytes]]:
+        """Give a file to write to, and put it into its place once it is whole."""
+        with open(self.unfinished(name), "wb") as file:
+            yield file
+        self.put(name)
+
+    def unfinished(self, name: str) -> str:
+        """Return where to write a file before it is put into its place."""
+        return f"{self.state}/{name.rpartition('/')[2]}"
+
+    def put(self, name: str) -> None:
+        """Put a file that was written into its place."""
+        os.makedirs(f"{self.path}/{name.rpartition('/')[0]}", exist_ok=True)
+        os.replace(self.unfinished(name), f"{self.path}/{name}")
+
+    def _refuse_foreign(self) -> None:
+        if not self.path.exists() or (self.path / self.listing).exists():
+            return
+        if others := sorted(path.name for path in self.path.iterdir() if path != self.state):
+            raise DatasetError(
+                f"expected an empty folder or {self.holds}, found {self.path} with {others[0]} in it",
+                hint="give another folder to write to",
+            )
+
+    def _refuse_to_overwrite(self, names: set[str]) -> None:
+        if foreign := sorted(name for name in names if os.path.lexists(f"{self.path}/{name}")):
+            raise DatasetError(
+                f"expected to write a new file {self.path / foreign[0]}, found one that no export wrote",
+                hint="move it away, or give another folder to write to",
+            )
+
+    def _listed(self) -> set[str]:
+        try:
+            lines = (self.path / self.listing).read_text("utf-8", "replace").splitlines()
+        except FileNotFoundError:
+            return set()
+        return {line for line in lines if self.own.fullmatch(line)}
+
+    def _list(self, names: set[str]) -> None:
+        with self.replaced(self.listing) as file:
+            file.write("".join(f"{name}\n" for name in sorted(names)).encode())
+
+    def _remove(self, name: str) -> None:
+        (self.path / name).unlink(missing_ok=True)
+        with suppress(OSError):  # there is something else in the folder
+            for folder in list(Path(name).parents)[:-1]:
+                (self.path / folder).rmdir()

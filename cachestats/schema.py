@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import pyarrow as pa
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import polars as pl
 
 SCHEMA_VERSION = 2
@@ -41,6 +43,14 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """Columns whose values stand in the columns of the same names of another table."""
+
+    columns: tuple[str, ...]
+    table: str
+
+
+@dataclass(frozen=True)
 class Table:
     """One table: what a row is (`grain`), the key that is unique, the sort order of its files, and its columns."""
 
@@ -52,6 +62,8 @@ class Table:
     warning: str | None = None
     by_snapshot: bool = False
     """Whether the table is stored as one file a snapshot, or as one file for the whole dataset."""
+    references: tuple[Reference, ...] = ()
+    """What always stands in other tables too; on the other side there may be several rows of it."""
 
     def arrow(self) -> pa.Schema:
         """Return the Arrow schema, with a `description` (and `unit`) on every field."""
@@ -90,6 +102,9 @@ _SNAPSHOT = Column(
 )
 _HASH = Column("hash", "string", "DAG hash of the spec: 32 characters that Spack computes from everything in it.")
 
+_OF_SNAPSHOT = Reference(("snapshot",), "snapshots")
+_OF_SPEC = Reference(("snapshot", "hash"), "specs")
+
 SPECS = Table(
     "specs",
     grain="one row per (snapshot, stack, hash)",
@@ -100,6 +115,7 @@ SPECS = Table(
         "A spec has a row for each stack that lists it, and `root` is the union of the stacks, not one of them: "
         "count distinct (snapshot, hash), and do not sum `size_bytes` across stacks."
     ),
+    references=(_OF_SNAPSHOT, Reference(("target",), "targets")),
     columns=(
         Column("package", "string", "Name of the package, as in Spack's package repository."),
         Column("version", "string", "Version of the package; text, also where it looks like a number or a date."),
@@ -140,6 +156,7 @@ VARIANTS = Table(
     key=("snapshot", "hash", "variant", "value"),
     sort=("hash", "variant", "value"),
     by_snapshot=True,
+    references=(_OF_SNAPSHOT, _OF_SPEC),
     columns=(
         _SNAPSHOT,
         _HASH,
@@ -160,6 +177,7 @@ DEPENDENCIES = Table(
     key=("snapshot", "hash", "dependency_hash"),
     sort=("hash", "dependency_hash"),
     by_snapshot=True,
+    references=(_OF_SNAPSHOT, _OF_SPEC),
     warning="Only indices know dependencies: of snapshots that were read from pages there are none here.",
     columns=(
         _SNAPSHOT,
@@ -312,8 +330,8 @@ def data_dictionary() -> pl.DataFrame:
     )
 
 
-def dictionary_markdown() -> str:
-    """Return the data dictionary as a Markdown document, one section per table.
+def dictionary_markdown(tables: Iterable[str] = TABLES) -> str:
+    """Return the data dictionary of some tables as a Markdown document, one section per table.
 
     Examples
     --------
@@ -325,7 +343,7 @@ def dictionary_markdown() -> str:
         "",
         f"Schema version {SCHEMA_VERSION}. Made by `cachestats dictionary --format markdown`; do not edit by hand.",
     ]
-    for table in TABLES.values():
+    for table in map(TABLES.__getitem__, tables):
         lines += [
             "",
             f"## {table.name}",

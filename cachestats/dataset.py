@@ -30,6 +30,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -37,10 +38,11 @@ from typing import TYPE_CHECKING, Any, Self
 import filelock
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cachestats.errors import ArgumentError, BusyError, DatasetError, reported
-from cachestats.naming import counted, file_stem
+from cachestats.naming import counted, file_stem, snapshot_order
 from cachestats.schema import SCHEMA_VERSION, TABLES, Table
 
 if TYPE_CHECKING:
@@ -228,11 +230,11 @@ class Dataset:
             for file in self.files(table):
                 _read_whole(table, file)
 
-    def files(self, table: str) -> list[Path]:
-        """Return the Parquet files that hold a table, in the order of the snapshots' names."""
+    def files(self, table: str, *, snapshots: Iterable[str] | None = None) -> list[Path]:
+        """Return the Parquet files that hold a table, or snapshots of it, in the order of the snapshots' names."""
         declared = find_table(table)
-        snapshots = sorted(self.manifest["snapshots"]) if declared.by_snapshot else [None]
-        files = [_file(self.path, declared, snapshot) for snapshot in snapshots]
+        names = sorted(self.manifest["snapshots"] if snapshots is None else snapshots)
+        files = [_file(self.path, declared, name) for name in (names if declared.by_snapshot else [None])]
         if missing := [file for file in files if not file.is_file()]:
             found = "something else" if missing[0].exists() else "nothing"
             raise DatasetError(
@@ -337,11 +339,15 @@ def find_table(name: str) -> Table:
         If there is no such table.
     """
     if name not in TABLES:
-        raise ArgumentError(f"expected a table, found {name!r}", hint=f"the tables are {', '.join(TABLES)}")
+        near = get_close_matches(name, TABLES, 1)
+        tables = f"the tables are {', '.join(TABLES)}"
+        raise ArgumentError(f"expected a table, found {name!r}", hint=f"try {near[0]}; {tables}" if near else tables)
     return TABLES[name]
 
 
-def export_table(dataset: Dataset, table: str, out: str | os.PathLike[str]) -> int:
+def export_table(
+    dataset: Dataset, table: str, out: str | os.PathLike[str], *, snapshots: Iterable[str] | None = None
+) -> int:
     """Write one table of a dataset into a single file for BI tools and return its number of rows.
 
     Parameters
@@ -353,11 +359,14 @@ def export_table(dataset: Dataset, table: str, out: str | os.PathLike[str]) -> i
     out
         The file to write; `.parquet` (zstd, sorted by snapshot and then as the table is) or `.csv`, by its ending.
         An existing file is replaced once the new one is whole.
+    snapshots
+        Names of snapshots: write what belongs to these only, or to none that is known, as a page that could not be
+        read. By default everything. `targets` knows no snapshots, and is always whole.
 
     Raises
     ------
     ArgumentError
-        If there is no such table, or the ending is neither.
+        If there is no such table or snapshot, or the ending is neither.
     DatasetError
         If the file cannot be written.
 
@@ -367,31 +376,66 @@ def export_table(dataset: Dataset, table: str, out: str | os.PathLike[str]) -> i
     >>> cs.export_table(ds, "specs", tmp / "specs.parquet")
     524
     """
-    import pyarrow.csv as pv
-
-    declared, target = find_table(table), Path(out)
+    target = Path(out)
     if target.suffix not in {".parquet", ".csv"}:
         raise ArgumentError(
             f"expected a file that ends in .parquet or .csv, found {target.name!r}", hint=f"try {target.stem}.parquet"
         )
+    find_table(table)
+    chosen = None if snapshots is None else find_snapshots(dataset, snapshots)
+    with written(target) as unfinished:
+        return write_table(dataset, table, unfinished, snapshots=chosen, kind=target.suffix[1:])
+
+
+def write_table(dataset: Dataset, table: str, path: Path, *, snapshots: list[str] | None, kind: str) -> int:
+    """Write a table, or what of it belongs to some snapshots, into a file as it goes, and return its number of rows."""
+    import pyarrow.csv as pv
+
+    declared, is_parquet = find_table(table), kind == "parquet"
     # Text goes from Parquet to Parquet as codes, in two thirds of the time and memory; in CSV it is written out.
-    text = pa.dictionary(pa.int32(), pa.string()) if target.suffix == ".parquet" else pa.string()
+    text = pa.dictionary(pa.int32(), pa.string()) if is_parquet else pa.string()
     fields = [field.remove_metadata() for field in declared.arrow()]
     schema = pa.schema([field.with_type(text) if field.type == pa.string() else field for field in fields])
     sort = ("snapshot", *declared.sort) if declared.by_snapshot else declared.sort
+    writer: Any = _parquet_writer(path, declared, schema, sort) if is_parquet else pv.CSVWriter(path, schema)
     rows = 0
-    with written(target) as unfinished:
-        writer: Any = (
-            _parquet_writer(unfinished, declared, schema, sort)
-            if target.suffix == ".parquet"
-            else pv.CSVWriter(unfinished, schema)
-        )
-        with writer:
-            for file in dataset.files(table):
-                for batch in _batches(file, schema):
-                    rows += batch.num_rows
-                    writer.write_table(batch)
+    with writer:
+        for file in dataset.files(table, snapshots=snapshots):
+            for batch in _batches(file, schema):
+                part = batch if snapshots is None or declared.by_snapshot else _of_snapshots(batch, snapshots)
+                rows += part.num_rows
+                writer.write_table(part)
     return rows
+
+
+def find_snapshots(dataset: Dataset, names: Iterable[str]) -> list[str]:
+    """Return distinct names of snapshots, sorted, once the dataset is known to have them all.
+
+    Raises
+    ------
+    ArgumentError
+        If it has not, or none is named.
+    """
+    if isinstance(names, str):
+        raise ArgumentError(f"expected a list of snapshots, found the text {names!r}", hint=f"give [{names!r}]")
+    found, there = sorted(set(names)), sorted(dataset.manifest["snapshots"], key=snapshot_order)
+    if not found:
+        raise ArgumentError("expected a snapshot, found none", hint="name one, or leave them out to take all")
+    for name in found:
+        if name not in there:
+            near = get_close_matches(name, there, 3) or there[-3:]
+            raise ArgumentError(
+                f"expected a snapshot of {dataset.path}, found {name!r}", hint=f"there is {', '.join(near) or 'none'}"
+            )
+    return found
+
+
+def _of_snapshots(batch: pa.Table, names: list[str]) -> pa.Table:
+    """Return the rows that belong to some snapshots, or to none that is known."""
+    if "snapshot" not in batch.column_names:
+        return batch
+    column = batch.column("snapshot").cast(pa.string())
+    return batch.filter(pc.or_(pc.is_in(column, pa.array(names, pa.string())), pc.is_null(column)))
 
 
 def _batches(file: Path, schema: pa.Schema) -> Iterator[pa.Table]:

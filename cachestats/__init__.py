@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cachestats.dataset import Dataset, export_table, open_dataset
     from cachestats.errors import CachestatsError
     from cachestats.lockfile import read_lockfile, read_lockfile_dependencies
+    from cachestats.package.export import export_package
     from cachestats.parse.page import ParsedPage, parse_page
     from cachestats.plots.changes import plot_changes
     from cachestats.plots.churn import plot_churn
@@ -67,6 +68,7 @@ _HOMES = {
     "data_dictionary": "schema",
     "drops": "analysis.drops",
     "duplicates": "analysis.duplicates",
+    "export_package": "package.export",
     "export_site": "site",
     "export_table": "dataset",
     "gaps": "analysis.gaps",
@@ -117,6 +119,7 @@ __all__ = [
     "data_dictionary",
     "drops",
     "duplicates",
+    "export_package",
     "export_site",
     "export_table",
     "gaps",

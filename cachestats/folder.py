@@ -60,6 +60,7 @@ class Folder:
                 hint="try again once it is done, or write to another folder",
             ) from None
         try:
+            self._sweep()
             self.before = self._listed()
             self._refuse_to_overwrite(self.names - self.before)
             self._list(self.names | self.before)
@@ -118,6 +119,12 @@ class Folder:
                 f"expected to write a new file {self.path / foreign[0]}, found one that no export wrote",
                 hint="move it away, or give another folder to write to",
             )
+
+    def _sweep(self) -> None:
+        """Remove what an export that was killed left unfinished."""
+        for path in self.state.iterdir():
+            if path.name != "lock" and path != self.path / self.listing:
+                path.unlink()
 
     def _listed(self) -> set[str]:
         try:

@@ -31,7 +31,7 @@ HOUSE = (
     "sources",
     "parse",
     "dataset lockfile",
-    "documents reading site",
+    "documents reading site package",
     "sizes",
     "build",
     "update spark",

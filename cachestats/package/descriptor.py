@@ -1,0 +1,116 @@
+"""The descriptor of a data package: `datapackage.json`, as Data Package 2.0 (datapackage.org) has it.
+
+Version 1.0 knows tables as CSV only; 2.0 knows them in any format, and keys that may hold nulls (`uniqueKeys`). What
+2.0 does not know, such as units, stands under names of our own, which it allows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cachestats import __version__
+from cachestats.dataset import Dataset
+from cachestats.naming import counted, snapshot_order
+from cachestats.schema import SCHEMA_VERSION, TABLES, Column, DType, Table
+
+_PROFILES = "https://datapackage.org/profiles/2.0"
+_MEDIA_TYPES = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv"}
+_TYPES: dict[DType, str] = {
+    "string": "string",
+    "int64": "integer",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "datetime",
+}
+_CSV_TIMESTAMP = "%Y-%m-%d %H:%M:%S.%fZ"
+
+
+def descriptor(
+    dataset: Dataset, snapshots: Sequence[str], files: Mapping[str, Path], rows: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return the descriptor of tables that were written to these files."""
+    ordered = sorted(snapshots, key=snapshot_order)
+    return {
+        "$schema": f"{_PROFILES}/datapackage.json",
+        "name": "cachestats",
+        "title": "What Spack's binary build cache covers",
+        "description": (
+            f"{counted(len(ordered), 'snapshot')} of a build cache as flat tables. What columns mean stands in "
+            "DICTIONARY.md too, what to mind in KNOWN_ISSUES.md."
+        ),
+        "sources": _sources(dataset, ordered),
+        "resources": [_resource(TABLES[name], path, rows[name], set(files)) for name, path in files.items()],
+        "cachestats": {"version": __version__, "schema_version": SCHEMA_VERSION, "snapshots": ordered},
+    }
+
+
+def _sources(dataset: Dataset, snapshots: Sequence[str]) -> list[dict[str, str]]:
+    """Return where the snapshots were read from. Only addresses are paths: others mean nothing elsewhere."""
+    read = dataset.snapshots.select("snapshot", "source").collect().iter_rows()
+    names = {source for name, sources in read if name in snapshots for source in sources.split("; ")}
+    return [
+        {"title": name, **({"path": name} if name.startswith(("https://", "http://")) else {})}
+        for name in dataset.manifest["sources"]
+        if name in names
+    ]
+
+
+def _resource(table: Table, path: Path, rows: int, names: set[str]) -> dict[str, Any]:
+    kind = path.suffix[1:]
+    with open(path, "rb") as file:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    grain = f"{table.grain[0].upper()}{table.grain[1:]}."
+    return {
+        "$schema": f"{_PROFILES}/dataresource.json",
+        "name": table.name,
+        "type": "table",
+        "path": path.name,
+        "title": table.name.capitalize(),
+        "description": f"{grain} {table.warning}" if table.warning else grain,
+        "format": kind,
+        "mediatype": _MEDIA_TYPES[kind],
+        **({"encoding": "utf-8"} if kind == "csv" else {}),
+        "bytes": path.stat().st_size,
+        "hash": f"sha256:{checksum}",
+        "rows": rows,
+        "schema": _schema(table, names, is_csv=kind == "csv"),
+    }
+
+
+def _schema(table: Table, names: set[str], *, is_csv: bool) -> dict[str, Any]:
+    may_be_null = {column.name for column in table.columns if column.nullable}
+    # A primary key must not hold nulls: the stack of a spec that none lists is one.
+    key = {"uniqueKeys": [[*table.key]]} if may_be_null.intersection(table.key) else {"primaryKey": [*table.key]}
+    references = [
+        {"fields": [*reference.columns], "reference": {"resource": reference.table, "fields": [*reference.columns]}}
+        for reference in table.references
+        if reference.table in names
+    ]
+    return {
+        "$schema": f"{_PROFILES}/tableschema.json",
+        "fields": [_field(column, is_csv=is_csv) for column in table.columns],
+        # Parquet has nulls of its own; there, and in text that is never null, nothing is something.
+        "missingValues": [""] if is_csv else [],
+        **key,
+        **({"foreignKeys": references} if references else {}),
+    }
+
+
+def _field(column: Column, *, is_csv: bool) -> dict[str, Any]:
+    field: dict[str, Any] = {
+        "name": column.name,
+        "type": _TYPES[column.dtype],
+        "description": column.description,
+    }
+    if column.dtype == "timestamp" and is_csv:
+        field["format"] = _CSV_TIMESTAMP
+    if column.unit:
+        field["unit"] = column.unit
+    if not column.nullable:
+        field["constraints"] = {"required": True}
+        if is_csv and column.dtype == "string":
+            field["missingValues"] = []
+    return field

@@ -1,0 +1,170 @@
+"""The views of a data package: `views.sql`.
+
+Beyond the first view of each table, which reads its file, it keeps to what SQL engines have in common. How snapshots
+follow one another is written out, since the order of releases by version is beyond that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from cachestats.naming import snapshot_order
+from cachestats.schema import TABLES, DType, Table
+
+_DUCKDB_TYPES: dict[DType, str] = {
+    "string": "VARCHAR",
+    "int64": "BIGINT",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMPTZ",
+}
+
+_HEAD = """\
+-- Views over the tables of this folder. Made by `cachestats export`, and replaced by the next one: do not edit.
+--
+-- DuckDB runs this file as it is, in this folder:  duckdb cache.duckdb -f views.sql
+-- A view reads its file when it is asked, so a database that is opened elsewhere needs whole paths: in the first part
+-- put the folder's path before the names of the files.
+--
+-- In other engines change the first part only, where each table gets its name: in Spark
+--   CREATE OR REPLACE TEMPORARY VIEW specs USING parquet OPTIONS (path 'specs.parquet')
+-- (and TEMPORARY in the second part), in DataFusion
+--   CREATE EXTERNAL TABLE specs STORED AS PARQUET LOCATION 'specs.parquet'
+-- in ClickHouse  file('specs.parquet')  stands for the name of the file; other databases load the files as tables.
+--
+-- Mind: a spec has a row for each stack that lists it, so specs are counted as distinct hashes of a snapshot. `root` is
+-- the union of the stacks and no stack of its own.
+"""
+
+
+class _View(NamedTuple):
+    """A view: what it says, the tables it needs, and its query."""
+
+    name: str
+    words: str
+    tables: tuple[str, ...]
+    query: str
+
+
+_VIEWS = (
+    _View(
+        "newest_specs",
+        "The specs of the newest snapshot: `develop` if it is there, else the newest weekly one or release.",
+        ("specs",),
+        """\
+SELECT specs.*
+FROM specs
+JOIN snapshot_positions ON snapshot_positions.snapshot = specs.snapshot
+WHERE snapshot_positions.is_newest""",
+    ),
+    _View(
+        "coverage",
+        "Coverage by stack and target: packages and specs. Stack `none`: no stack lists them.",
+        ("specs",),
+        """\
+SELECT snapshot, COALESCE(stack, 'none') AS stack, os, target,
+  COUNT(DISTINCT package) AS packages, COUNT(DISTINCT hash) AS specs
+FROM specs
+WHERE stack IS NULL OR stack <> 'root'
+GROUP BY snapshot, COALESCE(stack, 'none'), os, target""",
+    ),
+    _View(
+        "newest_coverage",
+        "Coverage of the newest snapshot by stack and target, over all operating systems.",
+        ("specs",),
+        """\
+SELECT COALESCE(stack, 'none') AS stack, target,
+  COUNT(DISTINCT package) AS packages, COUNT(DISTINCT hash) AS specs
+FROM newest_specs
+WHERE stack IS NULL OR stack <> 'root'
+GROUP BY COALESCE(stack, 'none'), target""",
+    ),
+    _View(
+        "history",
+        "Packages and specs of each stack, snapshot by snapshot: sort by `position`. Stack `all` is all of it.",
+        ("specs",),
+        """\
+SELECT snapshot_positions.position, counts.snapshot, counts.snapshot_date, counts.stack, counts.packages, counts.specs
+FROM (
+  SELECT snapshot, snapshot_date, COALESCE(stack, 'none') AS stack,
+    COUNT(DISTINCT package) AS packages, COUNT(DISTINCT hash) AS specs
+  FROM specs
+  WHERE stack IS NULL OR stack <> 'root'
+  GROUP BY snapshot, snapshot_date, COALESCE(stack, 'none')
+  UNION ALL
+  SELECT snapshot, snapshot_date, 'all' AS stack,
+    COUNT(DISTINCT package) AS packages, COUNT(DISTINCT hash) AS specs
+  FROM specs
+  GROUP BY snapshot, snapshot_date
+) AS counts
+JOIN snapshot_positions ON snapshot_positions.snapshot = counts.snapshot""",
+    ),
+    _View(
+        "usable",
+        "What a machine can use: ask WHERE machine = 'zen4' AND os = 'ubuntu22.04' AND snapshot = 'develop'.",
+        ("specs", "targets"),
+        """\
+SELECT targets.runs_on AS machine, specs.os, specs.snapshot, specs.stack, specs.package, specs.version, specs.compiler,
+  specs.target, targets.is_native, specs.hash
+FROM specs
+JOIN targets ON targets.target = specs.target""",
+    ),
+    _View(
+        "usable_packages",
+        "How much that is: packages that a machine can use, and those of them with a binary built for its very target.",
+        ("specs", "targets"),
+        """\
+SELECT snapshot, machine, os, COUNT(DISTINCT package) AS packages,
+  COUNT(DISTINCT CASE WHEN is_native THEN package END) AS native_packages
+FROM usable
+GROUP BY snapshot, machine, os""",
+    ),
+)
+
+
+def views_sql(tables: Iterable[str], snapshots: Sequence[str], kind: str) -> str:
+    """Return the views over these tables, in files of this kind, as a script.
+
+    Examples
+    --------
+    >>> script = views_sql(["snapshots"], ["develop"], "parquet")
+    >>> print(script[script.index("CREATE OR REPLACE VIEW snapshots") :].splitlines()[0])
+    CREATE OR REPLACE VIEW snapshots AS SELECT * FROM 'snapshots.parquet';
+    """
+    there = list(tables)
+    parts = [
+        _HEAD,
+        "-- 1. The tables.\n",
+        *(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {_file(TABLES[name], kind)};" for name in there),  # noqa: S608
+        "\n-- 2. The views.",
+        "\n-- The snapshots in order: names of no known kind, releases by version, weekly ones by date, `develop`.",
+        f"CREATE OR REPLACE VIEW snapshot_positions AS\n{_positions(snapshots)};",
+        *(
+            f"\n-- {view.words}\nCREATE OR REPLACE VIEW {view.name} AS\n{view.query};"
+            for view in _VIEWS
+            if set(view.tables) <= set(there)
+        ),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _file(table: Table, kind: str) -> str:
+    """Return what DuckDB reads a table from; of CSV it is told the types, or `1.10` would be a number."""
+    if kind == "parquet":
+        return f"'{table.name}.parquet'"
+    columns = ", ".join(f"{column.name}: '{_DUCKDB_TYPES[column.dtype]}'" for column in table.columns)
+    return f"read_csv('{table.name}.csv', header = true, allow_quoted_nulls = false, columns = {{{columns}}})"
+
+
+def _positions(snapshots: Sequence[str]) -> str:
+    ordered = sorted(snapshots, key=snapshot_order)
+    rows = [
+        f"SELECT {_text(name)} AS snapshot, {number} AS position, {str(name == ordered[-1]).lower()} AS is_newest"
+        for number, name in enumerate(ordered, 1)
+    ]
+    return "\nUNION ALL ".join(rows) or "SELECT '' AS snapshot, 0 AS position, false AS is_newest WHERE 1 = 0"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -16,10 +16,11 @@ from cachestats.cli.check import check
 from cachestats.cli.compare import compare
 from cachestats.cli.coverage import coverage
 from cachestats.cli.duplicates import duplicates
+from cachestats.cli.export import export
 from cachestats.cli.gaps import gaps
 from cachestats.cli.history import history, seen
 from cachestats.cli.holes import holes
-from cachestats.cli.keeping import build, dictionary, export, info, rejected, update
+from cachestats.cli.keeping import build, dictionary, info, rejected, update
 from cachestats.cli.match import match
 from cachestats.cli.output import stdout_failed, talk
 from cachestats.cli.overlap import overlap

@@ -1,4 +1,4 @@
-"""The verbs that make, keep and hand out a dataset."""
+"""The verbs that make and keep a dataset, and say what is in it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import click
 
 from cachestats.cli.output import emit, log, progress_bar, talk, with_network, write
 from cachestats.cli.parameters import NAME, dataset_argument, output_options, source_options
-from cachestats.errors import ArgumentError, SourceError
+from cachestats.errors import SourceError
 from cachestats.naming import counted
-from cachestats.schema import TABLES
 
 if TYPE_CHECKING:
     from cachestats.dataset import Dataset
@@ -123,38 +122,6 @@ def info(dataset: Any, form: str, out: Path | None) -> None:
     total = frame.select(pl.col("num_specs").sum()).item()
     version = dataset.manifest["schema_version"]
     talk(f"{counted(frame.height, 'snapshot')}, {counted(total, 'spec')}; schema version {version}")
-
-
-@click.command()
-@dataset_argument
-@click.option("--table", type=click.Choice(tuple(TABLES)), help="Table to write, into the file --out.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A .parquet or .csv file to write.")
-@click.option(
-    "--site",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to write pages to: a new one, or that of an earlier export, which is brought up to date.",
-)
-def export(dataset: Any, table: str | None, out: Path | None, site: Path | None) -> None:
-    """Write one table into one file for BI tools, or everything as pages of the site.
-
-    Give either --table and --out, or --site.
-    """
-    if site and not (table or out):
-        from cachestats.site import export_site
-
-        pages = export_site(dataset, site)
-        talk(f"wrote {counted(pages, 'page')} to {site}")
-    elif table and out and not site:
-        from cachestats.dataset import export_table
-
-        rows = export_table(dataset, table, out)
-        talk(f"wrote {counted(rows, 'row')} of {table} to {out}")
-    else:
-        given = [name for name, value in (("--table", table), ("--out", out), ("--site", site)) if value]
-        raise ArgumentError(
-            f"expected either --table and --out, or --site, found {' and '.join(given) or 'none of them'}",
-            hint="a table goes into the file --out, pages go into the folder --site",
-        )
 
 
 @click.command()

@@ -1,0 +1,100 @@
+"""The verb that hands a dataset out: as tables for BI tools, or as pages of the site."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cachestats.cli.output import talk
+from cachestats.cli.parameters import dataset_argument
+from cachestats.errors import ArgumentError
+from cachestats.naming import counted
+from cachestats.schema import TABLES
+
+_FORMATS = ("parquet", "csv")
+
+# What looks like the name of a file is one, unless there is a folder of that name: `specs.xlsx`, but not `2025.07.0`.
+_FILE_ENDING = re.compile(r"\.[A-Za-z]\w*")
+
+
+@click.command()
+@dataset_argument
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the data package; or the file of one table.")
+@click.option(
+    "--table",
+    "tables",
+    multiple=True,
+    metavar="NAME",
+    help=f"This table only; may be repeated. There are {', '.join(TABLES)}.",
+)
+@click.option("--snapshot", "snapshots", multiple=True, metavar="NAME", help="This snapshot only; may be repeated.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), help="Of the tables in a folder.  [default: parquet]")
+@click.option(
+    "--site",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write pages to: a new one, or that of an earlier export, which is brought up to date.",
+)
+def export(
+    dataset: Any,
+    out: Path | None,
+    tables: tuple[str, ...],
+    snapshots: tuple[str, ...],
+    form: str | None,
+    site: Path | None,
+) -> None:
+    """Write tables for BI tools, or everything as pages of the site.
+
+    \b
+    --out FOLDER                 a data package: all tables, or each --table
+    --out FILE --table NAME      one table, in a file that ends in .parquet or .csv
+    --site FOLDER                pages
+
+    A data package is one file for each table; DICTIONARY.md, what columns mean; KNOWN_ISSUES.md, what changed in the
+    source and what is partial; views.sql, which DuckDB runs as it is; and datapackage.json, which describes the tables
+    to tools. The folder is a new one, or that of an earlier export, which is brought up to date, file by file, while
+    tools may read it: a scheduled job can do so.
+    """  # noqa: D301 (a real backspace, by which Click knows a paragraph not to be wrapped)
+    given = {"--out": out, "--table": tables, "--snapshot": snapshots, "--format": form, "--site": site}
+    if site:
+        _refuse_beside(given, "--site")
+        from cachestats.site import export_site
+
+        talk(f"wrote {counted(export_site(dataset, site), 'page')} to {site}")
+    elif out is None:
+        raise ArgumentError(
+            "expected --out or --site, found neither",
+            hint="--out FOLDER writes all tables, --out FILE with --table one, --site FOLDER pages",
+        )
+    elif _FILE_ENDING.fullmatch(out.suffix) and not out.is_dir():
+        if len(tables) != 1:
+            raise ArgumentError(
+                f"expected one --table for the file {out}, found {len(tables) or 'none'}",
+                hint="a table goes into a file, several into a folder: give a name without an ending",
+            )
+        if form and out.suffix != f".{form}":
+            raise ArgumentError(f"expected a file that ends in .{form}, found {out.name!r}", hint="leave out --format")
+        from cachestats.dataset import export_table
+
+        rows = export_table(dataset, tables[0], out, snapshots=snapshots or None)
+        talk(f"wrote {counted(rows, 'row')} of {tables[0]} to {out}")
+    else:
+        from cachestats.package.export import export_package
+
+        counts = export_package(
+            dataset,
+            out,
+            tables=tables or None,
+            snapshots=snapshots or None,
+            format="csv" if form == "csv" else "parquet",
+        )
+        talk(f"wrote {counted(len(counts), 'table')} with {counted(sum(counts.values()), 'row')} to {out}")
+
+
+def _refuse_beside(given: dict[str, Any], alone: str) -> None:
+    if others := [name for name, value in given.items() if value and name != alone]:
+        raise ArgumentError(
+            f"expected nothing beside {alone}, found {' and '.join(others)}", hint="pages are of the whole dataset"
+        )

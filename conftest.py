@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from hypothesis import settings
 
 import cachestats as cs
 from tests.servers import HttpServer, S3Server
+from tests.site import G0B, page, spec, write
 
 ROOT = Path(__file__).parent
 SEEDS = ROOT / "data" / "_cache"
@@ -62,6 +64,32 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
     """Return the dataset of the corpus's indices, with its dependencies, where the corpus is present."""
     corpus_site()
     return cs.build_dataset(CORPUS / "mirrors", out=tmp_path_factory.mktemp("indexed") / "dataset")
+
+
+@pytest.fixture(scope="session")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
+    """Return a dataset of pages and an index with nulls in all columns that may have them, and rejected rows."""
+    pages = {
+        ("develop", "ž"): page("ž", specs=[spec(stacks=["é4s"], variants=[]), spec("b" * 32, os=1)], meta={}),
+        ("develop", "odd"): page("odd", specs=[spec("c" * 32, variants=["bare", "flags='-O2 \"-g\"'"])], meta={}),
+        ("develop", "broken"): b"\xff",
+        ("v0.9", "zlib"): G0B,
+        ("v1.0", "zlib"): page("zlib", "v1.0", [spec(stacks=[], size="12", target="never_heard")]),
+    }
+    site = write(tmp_path_factory.mktemp("mixed") / "site", pages)
+    index = site.parent / "mirrors/develop-2025-07-13/build_cache/index.json"
+    index.parent.mkdir(parents=True)
+    needs = [{"name": "z", "hash": one * 32, "parameters": {"deptypes": ["link"], "virtuals": []}} for one in "yz"]
+    arch = {"platform": "linux", "platform_os": "rhel9", "target": "zen4"}
+    installs = {
+        one * 32: {
+            "spec": {"name": name, "version": "1.0", "arch": arch, "hash": one * 32, "dependencies": edges},
+            "in_buildcache": True,
+        }
+        for one, name, edges in (("a", "a", needs), ("y", "z", []))
+    }
+    index.write_text(json.dumps({"database": {"version": "8", "installs": installs}}))
+    return cs.build_dataset(SEEDS, site, site.parent / "mirrors", out=site.parent / "dataset", max_rejected=1)
 
 
 @pytest.fixture(scope="session")

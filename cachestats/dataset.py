@@ -404,7 +404,10 @@ def write_table(dataset: Dataset, table: str, path: Path, *, snapshots: list[str
             for batch in _batches(file, schema):
                 part = batch if snapshots is None or declared.by_snapshot else _of_snapshots(batch, snapshots)
                 rows += part.num_rows
-                writer.write_table(part)
+                if part.num_rows:
+                    writer.write_table(part)
+        if not rows:  # a file without any row group is more than some readers expect
+            writer.write_table(schema.empty_table())
     return rows
 
 

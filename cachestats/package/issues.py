@@ -140,9 +140,9 @@ def _gaps(found: _Snapshots) -> Iterator[str]:
         "**Dependencies** are in indices only, not in pages. "
         + (f"Without them: {_listed(without)}." if without else "All snapshots here have them.")
     )
-    nameless = found.of("dependencies").filter(pl.col("dependency_package").is_null()).select(pl.len()).collect().item()
-    if nameless:
-        yield f"**Holes**: {nameless:,} of the rows of `dependencies` lead to what the index does not hold."
+    holes = found.of("dependencies").filter(pl.col("is_external").is_null()).select(pl.len()).collect().item()
+    if holes:
+        yield f"**Holes**: {counted(holes, 'row')} of `dependencies` lead to what the index does not hold."
 
 
 def _partial(found: _Snapshots) -> Iterator[str]:

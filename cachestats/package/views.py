@@ -59,46 +59,51 @@ JOIN snapshot_positions ON snapshot_positions.snapshot = specs.snapshot
 WHERE snapshot_positions.is_newest""",
     ),
     _View(
-        "coverage",
-        "Coverage by stack and target: packages and specs. Stack `none`: no stack lists them.",
+        "stack_specs",
+        "The specs of each stack: without `root`, the union of them; `none` stands where no stack lists a spec.",
         ("specs",),
         """\
-SELECT snapshot, COALESCE(stack, 'none') AS stack, os, target,
-  COUNT(DISTINCT package) AS packages, COUNT(DISTINCT hash) AS specs
+SELECT snapshot_positions.position, snapshot_positions.is_newest, specs.snapshot, specs.snapshot_date,
+  COALESCE(specs.stack, 'none') AS stack, specs.package, specs.version, specs.os, specs.target, specs.compiler,
+  specs.hash
 FROM specs
-WHERE stack IS NULL OR stack <> 'root'
-GROUP BY snapshot, COALESCE(stack, 'none'), os, target""",
+JOIN snapshot_positions ON snapshot_positions.snapshot = specs.snapshot
+WHERE specs.stack IS NULL OR specs.stack <> 'root'""",
+    ),
+    _View(
+        "coverage",
+        "Coverage by stack, operating system and target: packages and specs.",
+        ("specs",),
+        """\
+SELECT snapshot, stack, os, target, COUNT(DISTINCT package) AS packages, COUNT(DISTINCT hash) AS specs
+FROM stack_specs
+GROUP BY snapshot, stack, os, target""",
     ),
     _View(
         "newest_coverage",
         "Coverage of the newest snapshot by stack and target, over all operating systems.",
         ("specs",),
         """\
-SELECT COALESCE(stack, 'none') AS stack, target,
-  COUNT(DISTINCT package) AS packages, COUNT(DISTINCT hash) AS specs
-FROM newest_specs
-WHERE stack IS NULL OR stack <> 'root'
-GROUP BY COALESCE(stack, 'none'), target""",
+SELECT stack, target, COUNT(DISTINCT package) AS packages, COUNT(DISTINCT hash) AS specs
+FROM stack_specs
+WHERE is_newest
+GROUP BY stack, target""",
     ),
     _View(
         "history",
         "Packages and specs of each stack, snapshot by snapshot: sort by `position`. Stack `all` is all of it.",
         ("specs",),
         """\
-SELECT snapshot_positions.position, counts.snapshot, counts.snapshot_date, counts.stack, counts.packages, counts.specs
-FROM (
-  SELECT snapshot, snapshot_date, COALESCE(stack, 'none') AS stack,
-    COUNT(DISTINCT package) AS packages, COUNT(DISTINCT hash) AS specs
-  FROM specs
-  WHERE stack IS NULL OR stack <> 'root'
-  GROUP BY snapshot, snapshot_date, COALESCE(stack, 'none')
-  UNION ALL
-  SELECT snapshot, snapshot_date, 'all' AS stack,
-    COUNT(DISTINCT package) AS packages, COUNT(DISTINCT hash) AS specs
-  FROM specs
-  GROUP BY snapshot, snapshot_date
-) AS counts
-JOIN snapshot_positions ON snapshot_positions.snapshot = counts.snapshot""",
+SELECT position, snapshot, snapshot_date, stack,
+  COUNT(DISTINCT package) AS packages, COUNT(DISTINCT hash) AS specs
+FROM stack_specs
+GROUP BY position, snapshot, snapshot_date, stack
+UNION ALL
+SELECT snapshot_positions.position, specs.snapshot, specs.snapshot_date, 'all' AS stack,
+  COUNT(DISTINCT specs.package) AS packages, COUNT(DISTINCT specs.hash) AS specs
+FROM specs
+JOIN snapshot_positions ON snapshot_positions.snapshot = specs.snapshot
+GROUP BY snapshot_positions.position, specs.snapshot, specs.snapshot_date""",
     ),
     _View(
         "usable",
@@ -154,7 +159,8 @@ def _file(table: Table, kind: str) -> str:
     if kind == "parquet":
         return f"'{table.name}.parquet'"
     columns = ", ".join(f"{column.name}: '{_DUCKDB_TYPES[column.dtype]}'" for column in table.columns)
-    return f"read_csv('{table.name}.csv', header = true, allow_quoted_nulls = false, columns = {{{columns}}})"
+    options = "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', allow_quoted_nulls = false"
+    return f"read_csv('{table.name}.csv', {options}, columns = {{{columns}}})"
 
 
 def _positions(snapshots: Sequence[str]) -> str:

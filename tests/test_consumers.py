@@ -1,0 +1,342 @@
+"""Consumers: whatever people open the files with sees the same rows, types, nulls, dates and text in them."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import cachestats as cs
+from cachestats.schema import TABLES
+from conftest import SAMPLE
+
+ARROW = {
+    "string": "string",
+    "large_string": "string",
+    "string_view": "string",
+    "int64": "int64",
+    "bool": "boolean",
+    "date32[day]": "date",
+    "timestamp[us, tz=UTC]": "timestamp",
+}
+
+
+class Found(NamedTuple):
+    """What a consumer read: the type of each column, in the words of the data dictionary, and its values."""
+
+    types: dict[str, str]
+    values: dict[str, list[Any]]
+
+
+def from_arrow(table: pa.Table) -> Found:
+    kinds = {field.name: ARROW[str(field.type)] for field in table.schema}
+    return Found(kinds, {name: table.column(name).to_pylist() for name in table.column_names})
+
+
+# Each consumer is told a file, or a folder of files that are one table, and opens it the way its users do.
+
+
+def duckdb(path: Path, request: pytest.FixtureRequest) -> Found:
+    duckdb = pytest.importorskip("duckdb")
+    with duckdb.connect() as database:
+        database.execute("SET TimeZone = 'UTC'")
+        relation = database.sql(f"SELECT * FROM '{path / '*.parquet' if path.is_dir() else path}'")
+        return from_arrow(relation.to_arrow_table())
+
+
+def pandas_with_pyarrow(path: Path, request: pytest.FixtureRequest) -> Found:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.read_parquet(path, engine="pyarrow", dtype_backend="pyarrow")
+    kinds = {name: ARROW[str(dtype.pyarrow_dtype)] for name, dtype in frame.dtypes.items()}
+    return Found(kinds, {name: pa.array(frame[name]).to_pylist() for name in frame.columns})
+
+
+def pandas_with_fastparquet(path: Path, request: pytest.FixtureRequest) -> Found:
+    """Fastparquet has no type for dates, which become midnights, and none for time zones: times are UTC."""
+    pytest.importorskip("pandas")
+    fastparquet = pytest.importorskip("fastparquet")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # it leaves closing its files to Python
+        frame = fastparquet.ParquetFile(str(path)).to_pandas()
+    words = {"object": "string", "str": "string", "int64": "int64", "Int64": "int64", "bool": "boolean"}
+    words |= {"boolean": "boolean", "datetime64[ns]": "date", "datetime64[us]": "timestamp"}
+    kinds = {name: words[str(dtype)] for name, dtype in frame.dtypes.items()}
+    values = {name: frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in frame.columns}
+    for name, kind in kinds.items():
+        if kind == "date":
+            values[name] = [value and value.date() for value in values[name]]
+        elif kind == "timestamp":
+            values[name] = [value and value.tz_localize("UTC").to_pydatetime() for value in values[name]]
+    return Found(kinds, values)
+
+
+def pyspark(path: Path, request: pytest.FixtureRequest) -> Found:
+    spark = request.getfixturevalue("spark")
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    frame = spark.read.parquet(str(path))
+    words = {"bigint": "int64"}
+    kinds = {name: words.get(kind, kind) for name, kind in frame.dtypes}
+    return Found(kinds, from_arrow(frame.toArrow()).values)
+
+
+def datafusion(path: Path, request: pytest.FixtureRequest) -> Found:
+    datafusion = pytest.importorskip("datafusion")
+    return from_arrow(datafusion.SessionContext().read_parquet(str(path)).to_arrow_table())
+
+
+def clickhouse(path: Path, request: pytest.FixtureRequest) -> Found:
+    chdb = pytest.importorskip("chdb")
+    source = f"file('{path / '*.parquet' if path.is_dir() else path}', Parquet)"
+    words = {"String": "string", "Int64": "int64", "Bool": "boolean", "Date32": "date"}
+    words |= {"DateTime64(6, 'UTC')": "timestamp"}
+    columns = pa.ipc.open_file(chdb.query(f"DESCRIBE {source}", "Arrow").bytes()).read_all().to_pylist()
+    kinds = {
+        text(column["name"]): words[
+            text(column["type"]).removeprefix("Nullable(").removesuffix(")" * ("Nullable" in text(column["type"])))
+        ]
+        for column in columns
+    }
+    rows = pa.ipc.open_file(
+        chdb.query(f"SELECT * FROM {source} SETTINGS output_format_arrow_string_as_string = 1", "Arrow").bytes()
+    ).read_all()
+    return Found(kinds, {name: rows.column(name).to_pylist() for name in rows.column_names})
+
+
+def text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode()
+
+
+def hyper(path: Path, request: pytest.FixtureRequest) -> Found:
+    """Tableau's engine takes a list of files, and no folder or pattern."""
+    api = pytest.importorskip("tableauhyperapi")
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    listed = ", ".join(api.escape_string_literal(str(file)) for file in files)
+    words = {"TEXT": "string", "BIG_INT": "int64", "BOOL": "boolean", "DATE": "date", "TIMESTAMP_TZ": "timestamp"}
+    with request.getfixturevalue("hyper_connection").execute_query(
+        f"SELECT * FROM external(ARRAY[{listed}], FORMAT => 'parquet')"
+    ) as result:
+        kinds = {column.name.unescaped: words[str(column.type)] for column in result.schema.columns}
+        rows = list(result)
+    values = {name: [row[place] for row in rows] for place, name in enumerate(kinds)}
+    for name, kind in kinds.items():
+        if kind == "date":
+            values[name] = [value and value.to_date() for value in values[name]]
+        elif kind == "timestamp":
+            values[name] = [value and value.to_datetime() for value in values[name]]
+    return Found(kinds, values)
+
+
+def polars(path: Path, request: pytest.FixtureRequest) -> Found:
+    import polars as pl
+
+    frame = pl.read_parquet(path)
+    kinds = {
+        name: next(kind for kind, dtype in POLARS.items() if dtype == found) for name, found in frame.schema.items()
+    }
+    return Found(kinds, frame.to_dict(as_series=False))
+
+
+def polars_types() -> dict[str, Any]:
+    import polars as pl
+
+    return {
+        "string": pl.String,
+        "int64": pl.Int64,
+        "boolean": pl.Boolean,
+        "date": pl.Date,
+        "timestamp": pl.Datetime("us", "UTC"),
+    }
+
+
+POLARS = polars_types()
+CONSUMERS: tuple[Callable[[Path, pytest.FixtureRequest], Found], ...] = (
+    duckdb,
+    pandas_with_pyarrow,
+    pandas_with_fastparquet,
+    pyspark,
+    datafusion,
+    clickhouse,
+    hyper,
+    polars,
+)
+
+
+@pytest.fixture(scope="module")
+def hyper_connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    api = pytest.importorskip("tableauhyperapi")
+    log = {"log_dir": str(tmp_path_factory.mktemp("hyper"))}
+    with (
+        api.HyperProcess(api.Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU, parameters=log) as process,
+        api.Connection(process.endpoint) as connection,
+    ):
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def packages(mixed: cs.Dataset, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Path]]:
+    """Return two datasets, one of pages with nulls and faults and one of indices, each with its data package."""
+    found = []
+    for dataset in (mixed, cs.open_dataset(SAMPLE)):
+        found.append((dataset.path, tmp_path_factory.mktemp("package")))
+        cs.export_package(dataset, found[-1][1])
+    return found
+
+
+def profile(found: Found) -> dict[str, Any]:
+    """Return of each column its type, rows, nulls, the sum of numbers or the range of dates, and a checksum."""
+    return {name: (kind, *summary(kind, found.values[name])) for name, kind in found.types.items()}
+
+
+def summary(kind: str, values: list[Any]) -> tuple[Any, ...]:
+    known = [value for value in values if value is not None]
+    types = {"string": str, "int64": int, "boolean": bool, "date": date, "timestamp": datetime}
+    assert all(isinstance(value, types[kind]) for value in known)
+    if kind == "timestamp":
+        known = [value.astimezone(UTC) for value in known]
+    main = sum(known) if kind in {"int64", "boolean"} else (min(known, default=None), max(known, default=None))
+    checksum = hashlib.sha256("\n".join(sorted(map(str, known))).encode()).hexdigest()
+    return len(values), len(values) - len(known), main, checksum
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("consumer", CONSUMERS, ids=lambda consumer: consumer.__name__)
+def test_a_consumer_sees_what_is_in_the_files(
+    consumer: Callable[[Path, pytest.FixtureRequest], Found],
+    table: str,
+    packages: list[tuple[Path, Path]],
+    request: pytest.FixtureRequest,
+) -> None:
+    for dataset, package in packages:
+        exported = package / f"{table}.parquet"
+        expected = profile(from_arrow(pq.read_table(exported)))
+        assert {name: kind for name, (kind, *_) in expected.items()} == {
+            column.name: column.dtype for column in TABLES[table].columns
+        }
+        partitioned = dataset / table if TABLES[table].by_snapshot else dataset / f"{table}.parquet"
+        for path in (exported, partitioned):
+            assert profile(consumer(path, request)) == expected, path
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_power_bi_finds_nothing_it_refuses(table: str, packages: list[tuple[Path, Path]]) -> None:
+    """One file, flat, of types that Power Query has: no unsigned numbers, no dictionaries, no times of 96 bits."""
+    plain = {
+        ("BYTE_ARRAY", "String"): {"string"},
+        ("INT64", "None"): {"int64"},
+        ("BOOLEAN", "None"): {"bool"},
+        ("INT32", "Date"): {"date32[day]"},
+        ("INT64", "Timestamp(isAdjustedToUTC=true, timeUnit=microseconds, is_from_converted_type=false, "
+         "force_set_converted_type=false)"): {"timestamp[us, tz=UTC]"},
+    }  # fmt: skip
+    for _, package in packages:
+        file = pq.ParquetFile(package / f"{table}.parquet")
+        for place, field in enumerate(file.schema_arrow):
+            column = file.schema.column(place)
+            assert (column.max_definition_level, column.max_repetition_level) == (int(field.nullable), 0)
+            assert str(field.type) in plain[column.physical_type, str(column.logical_type)]
+            assert field.name.isidentifier()
+        names = [name.lower() for name in file.schema_arrow.names]
+        assert len(set(names)) == len(names)  # Power BI's names know no case
+        assert file.metadata.num_row_groups >= 1  # also of an empty table
+
+
+VIEWS = (
+    "snapshot_positions",
+    "newest_specs",
+    "stack_specs",
+    "coverage",
+    "newest_coverage",
+    "history",
+    "usable_packages",
+)
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "pyspark", "datafusion", "clickhouse"])
+def test_the_views_are_portable(
+    engine: str, packages: list[tuple[Path, Path]], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """The second part of `views.sql` runs as it is once the first part is said in the engine's own words."""
+    for dataset, package in packages:
+        statements = [
+            "\n".join(line for line in statement.splitlines() if not line.startswith("--"))
+            for statement in (package / "views.sql").read_text().partition("-- 2. The views.")[2].split(";\n")
+        ]
+        files = {name: package / f"{name}.parquet" for name in ("specs", "targets")}
+        ask = ENGINES[engine](files, [one.strip() for one in statements if one.strip()], request)
+        specs = cs.open_dataset(dataset).specs.collect()
+        for view in VIEWS:
+            rows = ask(f"SELECT COUNT(*) FROM {view}")
+            assert rows[0][0] > 0, view
+        found = ask("SELECT SUM(packages), SUM(specs), MAX(position) FROM history WHERE stack = 'all'")
+        per_snapshot = specs.group_by("snapshot").n_unique()
+        assert found == [(per_snapshot["package"].sum(), per_snapshot["hash"].sum(), per_snapshot.height)]
+        newest = ask("SELECT snapshot FROM snapshot_positions WHERE is_newest")
+        assert newest == ask("SELECT DISTINCT snapshot FROM newest_specs")
+        usable = ask("SELECT MAX(packages), SUM(native_packages) FROM usable_packages")
+        assert usable == EXPECTED.setdefault((dataset, "usable"), usable)
+
+
+EXPECTED: dict[tuple[Path, str], list[tuple[Any, ...]]] = {}
+Ask = Callable[[str], list[tuple[Any, ...]]]
+
+
+def rows_of(table: pa.Table) -> list[tuple[Any, ...]]:
+    return [tuple(map(number, row.values())) for row in table.to_pylist()]
+
+
+def number(value: Any) -> Any:
+    return int(value) if hasattr(value, "as_integer_ratio") else value  # the sum of whole numbers is a decimal to some
+
+
+def in_duckdb(files: dict[str, Path], views: list[str], request: pytest.FixtureRequest) -> Ask:
+    database = pytest.importorskip("duckdb").connect()
+    request.addfinalizer(database.close)
+    for statement in [f"CREATE VIEW {name} AS SELECT * FROM '{file}'" for name, file in files.items()] + views:
+        database.execute(statement)
+    return lambda query: rows_of(database.sql(query).to_arrow_table())
+
+
+def in_pyspark(files: dict[str, Path], views: list[str], request: pytest.FixtureRequest) -> Ask:
+    spark = request.getfixturevalue("spark")
+    for name, file in files.items():
+        spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW {name} USING parquet OPTIONS (path '{file}')")
+    for statement in views:
+        spark.sql(statement.replace("OR REPLACE VIEW", "OR REPLACE TEMPORARY VIEW"))
+    return lambda query: rows_of(spark.sql(query).toArrow())
+
+
+def in_datafusion(files: dict[str, Path], views: list[str], request: pytest.FixtureRequest) -> Ask:
+    context = pytest.importorskip("datafusion").SessionContext()
+    for name, file in files.items():
+        context.sql(f"CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{file}'")
+    for statement in views:
+        context.sql(statement)
+    return lambda query: rows_of(context.sql(query).to_arrow_table())
+
+
+def in_clickhouse(files: dict[str, Path], views: list[str], request: pytest.FixtureRequest) -> Ask:
+    session = pytest.importorskip("chdb.session").Session()
+    request.addfinalizer(session.close)
+    session.query("CREATE DATABASE IF NOT EXISTS cache")
+    session.query("USE cache")
+    for statement in [
+        f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM file('{file}')" for name, file in files.items()
+    ] + views:
+        session.query(statement)
+    options = "SETTINGS output_format_arrow_string_as_string = 1"
+    return lambda query: rows_of(pa.ipc.open_file(session.query(f"{query} {options}", "Arrow").bytes()).read_all())
+
+
+ENGINES: dict[str, Callable[[dict[str, Path], list[str], pytest.FixtureRequest], Ask]] = {
+    "duckdb": in_duckdb,
+    "pyspark": in_pyspark,
+    "datafusion": in_datafusion,
+    "clickhouse": in_clickhouse,
+}

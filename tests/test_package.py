@@ -1,0 +1,312 @@
+"""The data package: its descriptor and views say what is so, and it is replaced file by file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import filelock
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+import cachestats as cs
+from cachestats.errors import ArgumentError, BusyError, DatasetError
+from cachestats.package import export
+from cachestats.schema import TABLES
+from conftest import SAMPLE, SEEDS
+from tests.site import page, spec, write
+
+TEXTS = ["DICTIONARY.md", "KNOWN_ISSUES.md", "datapackage.json", "views.sql"]
+TYPES = {
+    "string": "VARCHAR",
+    "integer": "BIGINT",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "datetime": "TIMESTAMP WITH TIME ZONE",
+}
+
+
+@pytest.fixture(params=["mixed", "sample"])
+def dataset(request: pytest.FixtureRequest) -> cs.Dataset:
+    """Return a dataset of pages with nulls and faults, or one of indices with dependencies."""
+    return request.getfixturevalue("mixed") if request.param == "mixed" else cs.open_dataset(SAMPLE)
+
+
+@contextmanager
+def viewed(package: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give a database with the views of a package, made in its folder."""
+    before = Path.cwd()
+    os.chdir(package)
+    try:
+        with duckdb.connect() as database:
+            database.execute("SET TimeZone = 'UTC'")
+            database.execute((package / "views.sql").read_text())
+            yield database
+    finally:
+        os.chdir(before)
+
+
+def described(package: Path) -> dict[str, Any]:
+    descriptor = json.loads((package / "datapackage.json").read_text())
+    return {resource["name"]: resource for resource in descriptor["resources"]}
+
+
+def names(package: Path) -> list[str]:
+    return sorted(path.name for path in package.glob("[!.]*"))
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+@pytest.mark.parametrize("chosen", ["all", "one"])
+def test_the_descriptor_says_what_is_so(form: Any, chosen: str, dataset: cs.Dataset, tmp_path: Path) -> None:
+    snapshots = None if chosen == "all" else sorted(dataset.manifest["snapshots"])[:1]
+    rows = cs.export_package(dataset, tmp_path, snapshots=snapshots, format=form)
+    resources = described(tmp_path)
+    assert list(resources) == list(rows) == list(TABLES)
+    assert names(tmp_path) == sorted([*TEXTS, *(resource["path"] for resource in resources.values())])
+    with viewed(tmp_path) as database:
+        for name, resource in resources.items():
+            data = (tmp_path / resource["path"]).read_bytes()
+            assert resource["bytes"] == len(data)
+            assert resource["hash"] == f"sha256:{hashlib.sha256(data).hexdigest()}"
+            assert database.sql(f"SELECT count(*) FROM {name}").fetchall() == [(resource["rows"],)] == [(rows[name],)]
+            check_schema(database, name, resource["schema"])
+    if chosen == "one":
+        assert (
+            pl.concat([scan(tmp_path, "snapshots", form), scan(tmp_path, "specs", form)], how="diagonal")["snapshot"]
+            .unique()
+            .to_list()
+            == snapshots
+        )
+
+
+def scan(package: Path, table: str, form: str) -> pl.DataFrame:
+    return (
+        pl.read_parquet(package / f"{table}.{form}", columns=["snapshot"])
+        if form == "parquet"
+        else pl.read_csv(package / f"{table}.{form}", columns=["snapshot"])
+    )
+
+
+def check_schema(database: duckdb.DuckDBPyConnection, name: str, schema: dict[str, Any]) -> None:
+    """Fields, nulls, keys and references of a table are as its schema has them."""
+    found = {column: kind for column, kind, *_ in database.sql(f"DESCRIBE {name}").fetchall()}
+    assert found == {field["name"]: TYPES[field["type"]] for field in schema["fields"]}
+    for field in schema["fields"]:
+        assert field["description"]
+        if field.get("constraints") == {"required": True}:
+            assert not database.sql(f"SELECT 1 FROM {name} WHERE {field['name']} IS NULL LIMIT 1").fetchall()
+    (key,) = [schema["primaryKey"]] if "primaryKey" in schema else schema["uniqueKeys"]
+    assert not database.sql(f"SELECT {', '.join(key)} FROM {name} GROUP BY ALL HAVING count(*) > 1 LIMIT 1").fetchall()
+    required = {field["name"] for field in schema["fields"] if "constraints" in field}
+    assert ("primaryKey" in schema) == (set(key) <= required)
+    for foreign in schema.get("foreignKeys", ()):
+        other, there = foreign["reference"]["resource"], foreign["reference"]["fields"]
+        on = " AND ".join(f"a.{one} = b.{two}" for one, two in zip(foreign["fields"], there, strict=True))
+        assert not database.sql(f"SELECT 1 FROM {name} a ANTI JOIN {other} b ON {on} LIMIT 1").fetchall()
+
+
+def test_csv_holds_what_parquet_does(dataset: cs.Dataset, tmp_path: Path) -> None:
+    for form in ("parquet", "csv"):
+        cs.export_package(dataset, tmp_path / form, format=form)
+    for table in TABLES:
+        rows = []
+        for form in ("parquet", "csv"):
+            with viewed(tmp_path / form) as database:
+                rows.append(database.sql(f"SELECT * FROM {table}").pl())
+        assert rows[0].equals(rows[1])
+
+
+def test_no_reference_leads_out_of_the_package(demo: cs.Dataset, tmp_path: Path) -> None:
+    cs.export_package(demo, tmp_path, tables=["variants", "snapshots"])
+    schemas = {name: resource["schema"] for name, resource in described(tmp_path).items()}
+    assert [key["reference"]["resource"] for key in schemas["variants"]["foreignKeys"]] == ["snapshots"]
+    with viewed(tmp_path) as database:
+        views = {name for name, *_ in database.sql("SHOW TABLES").fetchall()}
+    assert views == {"variants", "snapshots", "snapshot_positions"}
+    assert "## specs" not in (tmp_path / "DICTIONARY.md").read_text()
+
+
+def test_views_agree_with_the_analyses(dataset: cs.Dataset, tmp_path: Path) -> None:
+    cs.export_package(dataset, tmp_path)
+    newest = dataset.specs.filter(snapshot="develop" if dataset.path != SAMPLE else "develop-2025-05-25")
+    with viewed(tmp_path) as database:
+        for measure in ("packages", "specs"):
+            found = database.sql(f"SELECT stack, target, {measure} FROM newest_coverage ORDER BY ALL").fetchall()
+            expected = cs.coverage(newest, rows="stack", columns="target", measure=measure)
+            cells = expected.filter(pl.col("value") > 0).with_columns(pl.col("stack").fill_null("none")).rows()
+            assert found == sorted(cells)
+        found = database.sql("SELECT stack, snapshot, packages, specs FROM history ORDER BY ALL").fetchall()
+        by_stack = cs.history(dataset.specs, by="stack").with_columns(pl.col("stack").fill_null("none"))
+        whole = cs.history(dataset.specs).select(pl.lit("all").alias("stack"), "snapshot", "packages", "specs")
+        rows = pl.concat([by_stack.select("stack", "snapshot", "packages", "specs"), whole]).filter(pl.col("specs") > 0)
+        assert found == sorted(rows.rows())
+        found = database.sql("SELECT snapshot FROM snapshot_positions ORDER BY position").fetchall()
+        assert [name for (name,) in found] == cs.history(dataset.specs)["snapshot"].to_list()
+        usable = cs.usable(newest, target="zen4", os="ubuntu22.04")
+        cells = usable.filter(pl.col("cell") != "missing")
+        there = newest.select("snapshot").head(1).collect().item()
+        found = database.sql(
+            "SELECT packages, native_packages FROM usable_packages "
+            f"WHERE machine = 'zen4' AND os = 'ubuntu22.04' AND snapshot = '{there}'"
+        ).fetchall()
+        assert found == [(cells["package"].n_unique(), cells.filter(cell="native")["package"].n_unique())]
+        assert cells.height
+
+
+def test_known_issues_name_what_is_partial(mixed: cs.Dataset, tmp_path: Path) -> None:
+    cs.export_package(mixed, tmp_path / "all")
+    issues = (tmp_path / "all/KNOWN_ISSUES.md").read_text()
+    partial = issues.partition("## Snapshots that are partial\n\n")[2].splitlines()
+    assert partial == [
+        "- `develop`: 1 spec left out, and those of 1 page, how many nobody can tell, of 194 specs that are here "
+        "(rules `encoding`, `field`; see `rejected`).",
+        "- Not here at all, since everything that was read of them was rejected: `v0.9`.",
+    ]
+    assert "1 page with 3 specs of that kind were left out" in issues
+    assert "`size_bytes` is known of 1 of the 215 specs" in issues
+    assert (
+        "before it: `develop-2025-03-09`; since it: `v1.0`, `develop-2025-07-13`; pages of both in `develop`." in issues
+    )
+    assert "Without them: `v1.0`, `develop-2025-03-09`, `develop`." in issues
+    assert "**Holes**: 1 row of" in issues
+    cs.export_package(mixed, tmp_path / "one", snapshots=["v1.0"])
+    issues = (tmp_path / "one/KNOWN_ISSUES.md").read_text()
+    assert "Of 1 snapshot, `v1.0`." in issues
+    assert "others were left out" in issues
+    cs.export_package(cs.open_dataset(SAMPLE), tmp_path / "sample")
+    assert "- None is known to be.\n" in (tmp_path / "sample/KNOWN_ISSUES.md").read_text()
+
+
+def test_known_issues_name_what_failed_went_or_was_not_asked_for(tmp_path: Path) -> None:
+    site = write(tmp_path / "site", {("develop", name): page(name, specs=[spec(32 * name)]) for name in ("a", "b")})
+    cs.build_dataset(site, out=tmp_path / "dataset")
+    (site / "_cache/develop/b/specs.md").unlink()
+    cs.update_dataset(tmp_path / "dataset")
+    dataset = cs.open_dataset(tmp_path / "dataset")
+    dataset.manifest["sources"][str(site)]["stacks"] = ["e4s"]
+    cs.export_package(dataset, tmp_path / "package")
+    partial = (tmp_path / "package/KNOWN_ISSUES.md").read_text().partition("that are partial\n\n")[2].splitlines()
+    assert partial == [
+        "- `develop`: 1 file gone from the source, the specs of which are kept.",
+        f"- Of the source {site} these stacks only were read: `e4s`.",
+    ]
+
+
+def test_the_same_dataset_gives_the_same_bytes(demo: cs.Dataset, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        cs.export_package(demo, tmp_path / name)
+    for file in names(tmp_path / "a"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_another_export_replaces_what_the_first_wrote_and_nothing_else(demo: cs.Dataset, tmp_path: Path) -> None:
+    cs.export_package(demo, tmp_path)
+    (tmp_path / "dashboard.pbix").write_bytes(b"mine")
+    (tmp_path / "specs.csv.gz").write_bytes(b"mine")
+    cs.export_package(demo, tmp_path, tables=["targets", "specs"], format="csv")
+    assert names(tmp_path) == sorted([*TEXTS, "dashboard.pbix", "specs.csv", "specs.csv.gz", "targets.csv"])
+
+
+def test_a_tool_that_reads_meanwhile_has_whole_files(demo: cs.Dataset, tmp_path: Path) -> None:
+    sample = cs.open_dataset(SAMPLE)
+    cs.export_package(sample, tmp_path)
+    rows = {dataset.manifest["tables"]["specs"] for dataset in (demo, sample)}
+    done, seen = threading.Event(), set()
+
+    def export_again() -> None:
+        for dataset in (demo, sample) * 4:
+            cs.export_package(dataset, tmp_path, tables=["specs", "targets"])
+        done.set()
+
+    with open(tmp_path / "specs.parquet", "rb") as file:
+        writer = threading.Thread(target=export_again)
+        writer.start()
+        while not done.is_set():
+            seen.add(pq.read_table(tmp_path / "specs.parquet").num_rows)
+        writer.join()
+        assert pq.read_table(file).num_rows == max(rows)  # what was opened before is read to its end
+    assert seen == rows
+
+
+def test_an_export_that_fails_changes_nothing(
+    demo: cs.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cs.export_package(cs.open_dataset(SAMPLE), tmp_path)
+    before = {name: (tmp_path / name).read_bytes() for name in names(tmp_path)}
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "descriptor", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            cs.export_package(demo, tmp_path, format="csv")
+    assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == before
+    cs.export_package(demo, tmp_path, tables=["specs"])
+    assert sorted(path.name for path in (tmp_path / ".cachestats-package").iterdir()) == ["files.txt", "lock"]
+    assert names(tmp_path) == sorted([*TEXTS, "specs.parquet"])
+
+
+def test_a_publication_during_the_export_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = cs.build_dataset(SEEDS, out=tmp_path / "dataset")
+
+    def publish(*_: object) -> str:
+        cs.build_dataset(SEEDS, out=tmp_path / "dataset")
+        return ""
+
+    monkeypatch.setattr(export, "known_issues", publish)
+    with pytest.raises(BusyError, match=r"published to .* while it was exported"):
+        cs.export_package(dataset, tmp_path / "package")
+    assert names(tmp_path / "package") == []
+
+
+def test_an_export_refuses_what_it_cannot_do(demo: cs.Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for options, words, hint in (
+        ({"tables": ["spec"]}, "expected a table, found 'spec'", "try specs;"),
+        ({"tables": []}, "expected a table, found none", "leave them out"),
+        ({"tables": "specs"}, "expected a list of tables", r"\['specs'\]"),
+        ({"snapshots": ["develop-2025-03-90"]}, "expected a snapshot of .*, found 'develop-2025-03-90'", "2025-03-09"),
+        ({"snapshots": []}, "expected a snapshot, found none", "leave them out"),
+        ({"snapshots": "develop"}, "expected a list of snapshots", r"\['develop'\]"),
+        ({"format": "xlsx"}, "expected parquet or csv as format, found 'xlsx'", ""),
+    ):
+        with pytest.raises(ArgumentError, match=rf"(?s){words}.*{hint}"):
+            cs.export_package(demo, out, **options)  # type: ignore[arg-type]
+    assert not out.exists()
+    with pytest.raises(DatasetError, match="found an empty path"):
+        cs.export_package(demo, "")
+    out.write_text("a file")
+    with pytest.raises(DatasetError, match=r"(?s)cannot write to .*out: Not a directory.*give a folder"):
+        cs.export_package(demo, out)
+    with pytest.raises(DatasetError, match="cannot write"):
+        cs.export_package(demo, "/proc/nothing/here")
+    with pytest.raises(DatasetError, match=r"an export of tables, found .* with \.cachestats in it"):
+        cs.export_package(demo, demo.path)
+
+
+def test_an_export_overwrites_nothing_that_is_not_its_own(demo: cs.Dataset, tmp_path: Path) -> None:
+    cs.export_package(demo, tmp_path, tables=["specs"])
+    (tmp_path / "targets.parquet").write_bytes(b"mine")
+    before = (tmp_path / "datapackage.json").read_bytes()
+    with pytest.raises(DatasetError, match=r"targets\.parquet, found one that no export wrote"):
+        cs.export_package(demo, tmp_path)
+    assert (tmp_path / "targets.parquet").read_bytes() == b"mine"
+    assert (tmp_path / "datapackage.json").read_bytes() == before
+    # Nor does what somebody put into the list of files lead out of the folder.
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/a.csv").write_bytes(b"mine")
+    with (tmp_path / ".cachestats-package/files.txt").open("a") as file:
+        file.write("mine/a.csv\ndashboard.pbix\n../../a.csv\n")
+    cs.export_package(demo, tmp_path, tables=["specs"])
+    assert (tmp_path / "mine/a.csv").exists()
+
+
+def test_one_process_exports_to_a_folder_at_a_time(demo: cs.Dataset, tmp_path: Path) -> None:
+    cs.export_package(demo, tmp_path, tables=["specs"])
+    with filelock.FileLock(tmp_path / ".cachestats-package/lock"), pytest.raises(BusyError, match="is exporting to"):
+        cs.export_package(demo, tmp_path)

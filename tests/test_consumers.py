@@ -247,6 +247,23 @@ def test_power_bi_finds_nothing_it_refuses(table: str, packages: list[tuple[Path
         assert file.metadata.num_row_groups >= 1  # also of an empty table
 
 
+def test_tableau_gets_one_extract_of_all_tables(packages: list[tuple[Path, Path]], tmp_path: Path) -> None:
+    """Tableau itself opens no Parquet, but a .hyper file, which its engine makes of a package in one go."""
+    api = pytest.importorskip("tableauhyperapi")
+    _, package = packages[0]
+    log = {"log_dir": str(tmp_path)}
+    with (
+        api.HyperProcess(api.Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU, parameters=log) as process,
+        api.Connection(process.endpoint, str(tmp_path / "cache.hyper"), api.CreateMode.CREATE_AND_REPLACE) as extract,
+    ):
+        for file in sorted(package.glob("*.parquet")):
+            name, path = api.escape_name(file.stem), api.escape_string_literal(str(file))
+            extract.execute_command(f"CREATE TABLE {name} AS (SELECT * FROM external({path}))")
+        specs = extract.execute_scalar_query("SELECT COUNT(*) FROM specs JOIN targets USING (target) WHERE is_native")
+    assert specs == pq.read_metadata(package / "specs.parquet").num_rows
+    assert (tmp_path / "cache.hyper").stat().st_size
+
+
 VIEWS = (
     "snapshot_positions",
     "newest_specs",

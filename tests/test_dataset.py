@@ -384,6 +384,18 @@ def test_export_writes_one_file_a_table(table: str, kind: str, demo: cs.Dataset,
         assert found.height == expected.height
 
 
+def test_export_of_a_snapshot_leaves_out_what_belongs_to_others(mixed: cs.Dataset, tmp_path: Path) -> None:
+    for table, declared in TABLES.items():
+        rows = cs.export_table(mixed, table, tmp_path / "out.parquet", snapshots=["v1.0"])
+        expected = mixed.scan(table)
+        if "snapshot" in declared.polars():
+            expected = expected.filter((pl.col("snapshot") == "v1.0") | pl.col("snapshot").is_null())
+        assert pl.read_parquet(tmp_path / "out.parquet").equals(expected.collect())
+        assert rows == expected.collect().height
+    with pytest.raises(ArgumentError, match=r"expected a snapshot of .*, found 'v1.1'\nhint: there is v1\.0"):
+        cs.export_table(mixed, "specs", tmp_path / "out.parquet", snapshots=["v1.1"])
+
+
 def test_export_refuses_what_it_cannot_do(demo: cs.Dataset, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=r"ends in \.parquet or \.csv"):
         cs.export_table(demo, "specs", tmp_path / "specs.xlsx")

@@ -23,6 +23,7 @@ from cachestats.package import export
 from cachestats.schema import TABLES
 from conftest import SAMPLE, SEEDS
 from tests.site import page, spec, write
+from tests.test_cli import run
 
 TEXTS = ["DICTIONARY.md", "KNOWN_ISSUES.md", "datapackage.json", "views.sql"]
 TYPES = {
@@ -310,3 +311,44 @@ def test_one_process_exports_to_a_folder_at_a_time(demo: cs.Dataset, tmp_path: P
     cs.export_package(demo, tmp_path, tables=["specs"])
     with filelock.FileLock(tmp_path / ".cachestats-package/lock"), pytest.raises(BusyError, match="is exporting to"):
         cs.export_package(demo, tmp_path)
+
+
+def test_the_verb_tells_a_folder_from_a_file(demo: cs.Dataset, tmp_path: Path) -> None:
+    done = run("export", demo.path, "--out", tmp_path / "2025.07.0", "--snapshot", "develop", "--format", "csv")
+    of_develop = demo.manifest["snapshots"]["develop"]["rows"]
+    rows = sum(of_develop.values()) + demo.manifest["tables"]["targets"] + 1 + 2  # a snapshot of two pages
+    assert done.stderr.decode().endswith(f"wrote 7 tables with {rows:,} rows to {tmp_path / '2025.07.0'}\n")
+    assert len(described(tmp_path / "2025.07.0")) == 7
+    run("export", demo.path, "--out", tmp_path / "2025.07.0", "--table", "specs", "--table", "targets")
+    assert names(tmp_path / "2025.07.0") == sorted([*TEXTS, "specs.parquet", "targets.parquet"])
+    run("export", demo.path, "--out", tmp_path / "s.csv", "--table", "snapshots", "--snapshot", "develop")
+    assert (tmp_path / "s.csv").read_text().count("\n") == 2
+    (tmp_path / "folder.csv").mkdir()
+    run("export", demo.path, "--out", tmp_path / "folder.csv", "--table", "targets")
+    assert names(tmp_path / "folder.csv") == sorted([*TEXTS, "targets.parquet"])
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        ("", 2, "expected --out or --site, found neither"),
+        ("--table specs", 2, "--out FILE with --table one"),
+        ("--out {}/a.parquet", 2, "expected one --table for the file"),
+        ("--out {}/a.csv --table specs --table targets", 2, "found 2\nhint: a table goes into a file, several into a"),
+        ("--out {}/a.xlsx --table specs", 2, "ends in .parquet or .csv, found 'a.xlsx'\nhint: try a.parquet"),
+        ("--out {}/a.csv --table specs --format parquet", 2, "ends in .parquet, found 'a.csv'"),
+        ("--out {}/a --table variant", 2, "hint: try variants;"),
+        ("--out {}/a --snapshot develop-2025-03-90", 2, "hint: there is develop-2025-03-09"),
+        ("--site {}/a --table specs --format csv", 2, "expected nothing beside --site, found --table and --format"),
+        ("--out {}", 12, "with mine in it\nhint: give another folder"),
+        ("--out {}/mine", 12, "Not a directory\nhint: give a folder"),
+        ("--out /proc/nothing", 12, "cannot write to /proc/nothing"),
+    ],
+)
+def test_the_verb_refuses_what_does_not_go_together(
+    options: str, code: int, words: str, demo: cs.Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").write_text("mine")
+    done = run("export", demo.path, *options.format(*[tmp_path] * 2).split(), code=code)
+    assert words in done.stderr.decode()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]

@@ -23,7 +23,7 @@ _DUCKDB_TYPES: dict[DType, str] = {
 _HEAD = """\
 -- Views over the tables of this folder. Made by `cachestats export`, and replaced by the next one: do not edit.
 --
--- DuckDB runs this file as it is, in this folder:  duckdb cache.duckdb -f views.sql
+-- DuckDB runs this file as it is, in this folder:  duckdb cache.duckdb < views.sql
 -- A view reads its file when it is asked, so a database that is opened elsewhere needs whole paths: in the first part
 -- put the folder's path before the names of the files.
 --

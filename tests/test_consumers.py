@@ -95,22 +95,16 @@ def clickhouse(path: Path, request: pytest.FixtureRequest) -> Found:
     chdb = pytest.importorskip("chdb")
     source = f"file('{path / '*.parquet' if path.is_dir() else path}', Parquet)"
     words = {"String": "string", "Int64": "int64", "Bool": "boolean", "Date32": "date"}
-    words |= {"DateTime64(6, 'UTC')": "timestamp"}
-    columns = pa.ipc.open_file(chdb.query(f"DESCRIBE {source}", "Arrow").bytes()).read_all().to_pylist()
+    words |= {f"{kind})": word for kind, word in words.items()} | {"DateTime64(6, 'UTC')": "timestamp"}
+    described, rows = (
+        pa.ipc.open_file(chdb.query(f"{query} {source}", "Arrow").bytes()).read_all()
+        for query in ("DESCRIBE", "SELECT * FROM")
+    )
     kinds = {
-        text(column["name"]): words[
-            text(column["type"]).removeprefix("Nullable(").removesuffix(")" * ("Nullable" in text(column["type"])))
-        ]
-        for column in columns
+        name: words[kind.removeprefix("Nullable(")]
+        for name, kind in zip(described["name"].to_pylist(), described["type"].to_pylist(), strict=True)
     }
-    rows = pa.ipc.open_file(
-        chdb.query(f"SELECT * FROM {source} SETTINGS output_format_arrow_string_as_string = 1", "Arrow").bytes()
-    ).read_all()
     return Found(kinds, {name: rows.column(name).to_pylist() for name in rows.column_names})
-
-
-def text(value: str | bytes) -> str:
-    return value if isinstance(value, str) else value.decode()
 
 
 def hyper(path: Path, request: pytest.FixtureRequest) -> Found:
@@ -275,32 +269,21 @@ VIEWS = (
 )
 
 
-@pytest.mark.parametrize("engine", ["duckdb", "pyspark", "datafusion", "clickhouse"])
-def test_the_views_are_portable(
-    engine: str, packages: list[tuple[Path, Path]], request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    """The second part of `views.sql` runs as it is once the first part is said in the engine's own words."""
-    for dataset, package in packages:
-        statements = [
-            "\n".join(line for line in statement.splitlines() if not line.startswith("--"))
-            for statement in (package / "views.sql").read_text().partition("-- 2. The views.")[2].split(";\n")
-        ]
-        files = {name: package / f"{name}.parquet" for name in ("specs", "targets")}
-        ask = ENGINES[engine](files, [one.strip() for one in statements if one.strip()], request)
-        specs = cs.open_dataset(dataset).specs.collect()
-        for view in VIEWS:
-            rows = ask(f"SELECT COUNT(*) FROM {view}")
-            assert rows[0][0] > 0, view
-        found = ask("SELECT SUM(packages), SUM(specs), MAX(position) FROM history WHERE stack = 'all'")
-        per_snapshot = specs.group_by("snapshot").n_unique()
-        assert found == [(per_snapshot["package"].sum(), per_snapshot["hash"].sum(), per_snapshot.height)]
-        newest = ask("SELECT snapshot FROM snapshot_positions WHERE is_newest")
-        assert newest == ask("SELECT DISTINCT snapshot FROM newest_specs")
-        usable = ask("SELECT MAX(packages), SUM(native_packages) FROM usable_packages")
-        assert usable == EXPECTED.setdefault((dataset, "usable"), usable)
+@pytest.mark.parametrize("engine", ["pyspark", "datafusion", "clickhouse"])
+def test_the_views_are_portable(engine: str, packages: list[tuple[Path, Path]], request: pytest.FixtureRequest) -> None:
+    """The second part of `views.sql` runs once the first part is said in the engine's own words, and gives the same."""
+    _, package = packages[0]
+    part = (package / "views.sql").read_text().partition("-- 2. The views.")[2]
+    plain = "\n".join(line for line in part.splitlines() if not line.startswith("--"))
+    views = [statement.strip() for statement in plain.split(";\n") if statement.strip()]
+    files = {name: package / f"{name}.parquet" for name in ("specs", "targets")}
+    expected, found = (ask(files, views, request) for ask in (in_duckdb, ENGINES[engine]))
+    for view in VIEWS:
+        rows = sorted(expected(f"SELECT * FROM {view}"), key=str)
+        assert rows, view
+        assert sorted(found(f"SELECT * FROM {view}"), key=str) == rows, view
 
 
-EXPECTED: dict[tuple[Path, str], list[tuple[Any, ...]]] = {}
 Ask = Callable[[str], list[tuple[Any, ...]]]
 
 
@@ -347,12 +330,10 @@ def in_clickhouse(files: dict[str, Path], views: list[str], request: pytest.Fixt
         f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM file('{file}')" for name, file in files.items()
     ] + views:
         session.query(statement)
-    options = "SETTINGS output_format_arrow_string_as_string = 1"
-    return lambda query: rows_of(pa.ipc.open_file(session.query(f"{query} {options}", "Arrow").bytes()).read_all())
+    return lambda query: rows_of(pa.ipc.open_file(session.query(query, "Arrow").bytes()).read_all())
 
 
 ENGINES: dict[str, Callable[[dict[str, Path], list[str], pytest.FixtureRequest], Ask]] = {
-    "duckdb": in_duckdb,
     "pyspark": in_pyspark,
     "datafusion": in_datafusion,
     "clickhouse": in_clickhouse,

@@ -162,6 +162,16 @@ def test_views_agree_with_the_analyses(dataset: cs.Dataset, tmp_path: Path) -> N
         assert cells.height
 
 
+def test_a_database_elsewhere_shows_the_next_export(demo: cs.Dataset, tmp_path: Path) -> None:
+    package, database = tmp_path / "package", tmp_path / "cache.duckdb"
+    cs.export_package(demo, package)
+    with viewed(package), duckdb.connect(database) as made:
+        made.execute((package / "views.sql").read_text())
+    cs.export_package(demo, package, snapshots=["develop-2025-03-09"])
+    with duckdb.connect(database, read_only=True, config={"file_search_path": str(package)}) as opened:
+        assert opened.sql("SELECT snapshot FROM snapshots").fetchall() == [("develop-2025-03-09",)]
+
+
 def test_known_issues_name_what_is_partial(mixed: cs.Dataset, tmp_path: Path) -> None:
     cs.export_package(mixed, tmp_path / "all")
     issues = (tmp_path / "all/KNOWN_ISSUES.md").read_text()

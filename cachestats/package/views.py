@@ -24,8 +24,8 @@ _HEAD = """\
 -- Views over the tables of this folder. Made by `cachestats export`, and replaced by the next one: do not edit.
 --
 -- DuckDB runs this file as it is, in this folder:  duckdb cache.duckdb < views.sql
--- A view reads its file when it is asked, so a database that is opened elsewhere needs whole paths: in the first part
--- put the folder's path before the names of the files.
+-- A view reads its file when it is asked, so it shows the next export too. A database that is opened elsewhere has to
+-- be told where the files are:  SET file_search_path = '/path/to/this/folder'
 --
 -- In other engines change the first part only, where each table gets its name: in Spark
 --   CREATE OR REPLACE TEMPORARY VIEW specs USING parquet OPTIONS (path 'specs.parquet')

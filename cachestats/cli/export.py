@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cachestats.cli.output import talk
-from cachestats.cli.parameters import dataset_argument
+from cachestats.cli.parameters import NAME, dataset_argument
 from cachestats.errors import ArgumentError
 from cachestats.naming import counted
 from cachestats.schema import TABLES
@@ -26,11 +26,11 @@ _FILE_ENDING = re.compile(r"\.[A-Za-z]\w*")
 @click.option(
     "--table",
     "tables",
+    type=NAME,
     multiple=True,
-    metavar="NAME",
     help=f"This table only; may be repeated. There are {', '.join(TABLES)}.",
 )
-@click.option("--snapshot", "snapshots", multiple=True, metavar="NAME", help="This snapshot only; may be repeated.")
+@click.option("--snapshot", "snapshots", type=NAME, multiple=True, help="This snapshot only; may be repeated.")
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="Of the tables in a folder.  [default: parquet]")
 @click.option(
     "--site",

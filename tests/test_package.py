@@ -241,7 +241,8 @@ def test_a_tool_that_reads_meanwhile_has_whole_files(demo: cs.Dataset, tmp_path:
         writer = threading.Thread(target=export_again)
         writer.start()
         while not done.is_set():
-            seen.add(pq.read_table(tmp_path / "specs.parquet").num_rows)
+            with open(tmp_path / "specs.parquet", "rb") as again:  # once: a path may lead to another file the next time
+                seen.add(pq.read_table(again).num_rows)
         writer.join()
         assert pq.read_table(file).num_rows == max(rows)  # what was opened before is read to its end
     assert seen == rows
@@ -349,7 +350,6 @@ def test_the_verb_tells_a_folder_from_a_file(demo: cs.Dataset, tmp_path: Path) -
         ("--out {}/a.csv --table specs --format parquet", 2, "ends in .parquet, found 'a.csv'"),
         ("--out {}/a --table variant", 2, "hint: try variants;"),
         ("--out {}/a --snapshot develop-2025-03-90", 2, "hint: there is develop-2025-03-09"),
-        ("--site {}/a --table specs --format csv", 2, "expected nothing beside --site, found --table and --format"),
         ("--out {}", 12, "with mine in it\nhint: give another folder"),
         ("--out {}/mine", 12, "Not a directory\nhint: give a folder"),
         ("--out /proc/nothing", 12, "cannot write to /proc/nothing"),

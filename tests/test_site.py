@@ -371,17 +371,15 @@ def test_the_command_writes_a_site(demo: cs.Dataset, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "found"),
     [
-        ((), "none of them"),
         (("--table", "specs"), "--table"),
-        (("--out", "x.csv"), "--out"),
-        (("--table", "specs", "--site", "x"), "--table and --site"),
-        (("--table", "specs", "--out", "x.csv", "--site", "x"), "--table and --out and --site"),
+        (("--table", "specs", "--out", "x.csv", "--snapshot", "develop"), "--out and --table and --snapshot"),
     ],
 )
-def test_the_command_wants_a_table_or_a_site(
+def test_the_command_wants_nothing_beside_a_site(
     options: tuple[str, ...], found: str, demo: cs.Dataset, tmp_path: Path
 ) -> None:
-    done = run(demo.path, *options)
+    done = run(demo.path, *options, "--site", tmp_path / "site")
     assert done.returncode == ArgumentError.exit_code == 2
-    assert f"expected either --table and --out, or --site, found {found}\nhint: " in done.stderr
+    assert f"expected nothing beside --site, found {found}\nhint: " in done.stderr
+    assert not (tmp_path / "site").exists()
     assert issubclass(ArgumentError, CachestatsError)

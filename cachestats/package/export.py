@@ -9,7 +9,8 @@
       .cachestats-package/files.txt    the files that an export wrote: no others are ever replaced or removed
 
 Everything is written before the first file is put into its place, and then all are renamed into it, `datapackage.json`
-last: an export that fails changes nothing. A tool that reads meanwhile has each file whole, as it was or as it is.
+last: an export that fails changes nothing. A tool that has opened a file reads it to its end, as it was. One that opens
+it more than once for a reading can be caught between two exports; most likely it fails, and works the next time.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def test_the_charts_are_what_the_sample_gives(tmp_path: Path) -> None:
 
 def test_the_readmes_commands_print_what_it_shows() -> None:
     module = make()
-    assert len(module.EXAMPLE.findall(README)) == 24
+    assert len(module.EXAMPLE.findall(README)) == 23
     assert module.answered(README) == README, "run `make docs`"
 
 
@@ -66,12 +66,20 @@ def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     plt.close("all")
 
 
-def test_the_readmes_sql_runs() -> None:
+def test_the_readmes_sql_runs(tmp_path: Path) -> None:
     import duckdb
 
-    (query,) = re.findall(r"```sql\n(.+?)```", README, re.DOTALL)
-    rows = duckdb.sql(query.replace("data/sample", str(SAMPLE))).fetchall()
+    of_package, of_spark, of_files = re.findall(r"```sql\n(.+?)```", README, re.DOTALL)
+    rows = duckdb.sql(of_files.replace("data/sample", str(SAMPLE))).fetchall()
     assert rows[:2] == [("e4s", "x86_64_v3", False, 446), ("e4s-oneapi", "x86_64_v3", False, 293)]
+    cs.export_package(cs.open_dataset(SAMPLE), tmp_path)
+    with duckdb.connect() as database:
+        database.execute(f"SET file_search_path = '{tmp_path}'")
+        database.execute((tmp_path / "views.sql").read_text())
+        newest, usable = of_package.strip().removesuffix(";").split(";\n")
+        assert database.sql(newest).fetchall()[0] == ("e4s", "x86_64_v3", 468)
+        database.sql(usable.replace("= 'develop'", "= 'develop-2025-05-25'")).fetchall()
+    assert "USING parquet" in of_spark
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

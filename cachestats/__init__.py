@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from cachestats.analysis.usable import usable
     from cachestats.analysis.versions import versions
     from cachestats.build import build_dataset
-    from cachestats.dataset import Dataset, export_table, open_dataset
+    from cachestats.dataset import Dataset, open_dataset
     from cachestats.errors import CachestatsError
     from cachestats.lockfile import read_lockfile, read_lockfile_dependencies
     from cachestats.package.export import export_package
+    from cachestats.parquet import export_table
     from cachestats.parse.page import ParsedPage, parse_page
     from cachestats.plots.changes import plot_changes
     from cachestats.plots.churn import plot_churn
@@ -70,7 +71,7 @@ _HOMES = {
     "duplicates": "analysis.duplicates",
     "export_package": "package.export",
     "export_site": "site",
-    "export_table": "dataset",
+    "export_table": "parquet",
     "gaps": "analysis.gaps",
     "history": "analysis.history",
     "hit_rates": "analysis.match",

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachestats import __version__
-from cachestats.dataset import Dataset, Writer, open_dataset
+from cachestats.dataset import Dataset, open_dataset
 from cachestats.documents import Document, Documents, to_table
 from cachestats.errors import ArgumentError, RejectedError, ShrinkError, SourceError
 from cachestats.naming import ROOT_STACK, counted, file_stem, snapshot_kind, snapshot_order
@@ -41,6 +41,7 @@ from cachestats.sources import (
 from cachestats.sources.base import printable
 from cachestats.targets import archspec_version, targets_table
 from cachestats.workers import Progress, Workers
+from cachestats.writer import Writer
 
 logger = logging.getLogger(__name__)
 

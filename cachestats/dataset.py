@@ -21,25 +21,16 @@ the new one.
 
 from __future__ import annotations
 
-import base64
-import json
-import logging
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-import filelock
 import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from cachestats.errors import ArgumentError, BusyError, DatasetError, reported
 from cachestats.naming import counted, file_stem, snapshot_order
@@ -48,24 +39,19 @@ from cachestats.schema import SCHEMA_VERSION, TABLES, Table
 if TYPE_CHECKING:
     import polars as pl
 
-logger = logging.getLogger(__name__)
-
 MANIFEST = "manifest.json"
-_STATE = ".cachestats"
-_LOCK = f"{_STATE}/lock"
-_NEW = f"{_STATE}/new"
-_SCRATCH = f"{_STATE}/scratch"
-_JOURNALS = f"{_STATE}/journals"
-_COMMIT = f"{_STATE}/commit.json"
+STATE = ".cachestats"
+LOCK = f"{STATE}/lock"
+NEW = f"{STATE}/new"
+SCRATCH = f"{STATE}/scratch"
+JOURNALS = f"{STATE}/journals"
+COMMIT = f"{STATE}/commit.json"
 
-# Hashes repeat over a whole snapshot: with a million rows their dictionary is written once. Pages have an index too.
-_ROW_GROUP = 1 << 20
 _RECOVERY_SECONDS = 10
 _SELECTING = ("SELECT", "WITH")
 _REMARKS = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
 _READERS = re.compile(r"\bread_[a-z]+\b", re.IGNORECASE)
 _SCANS = re.compile(r"^\W*(\w+ SCAN) \[", re.MULTILINE)
-_MANY_NAMES = frozenset({"hash", "dependency_hash", "variants"})
 
 
 class _Version(msgspec.Struct):
@@ -98,7 +84,7 @@ class _Manifest(_Version):
     tables: dict[str, int]
 
 
-class _Commit(msgspec.Struct):
+class Commit(msgspec.Struct):
     """The list of a publication: files to move to their places, then files to remove."""
 
     move: list[str]
@@ -218,23 +204,11 @@ class Dataset:
         except PolarsError as error:
             raise query_error(error) from None
 
-    def check_files(self) -> None:
-        """Read every file.
-
-        Raises
-        ------
-        DatasetError
-            If one is not there, or is not what the manifest says.
-        """
-        for table in TABLES:
-            for file in self.files(table):
-                _read_whole(table, file)
-
     def files(self, table: str, *, snapshots: Iterable[str] | None = None) -> list[Path]:
         """Return the Parquet files that hold a table, or snapshots of it, in the order of the snapshots' names."""
         declared = find_table(table)
         names = sorted(self.manifest["snapshots"] if snapshots is None else snapshots)
-        files = [_file(self.path, declared, name) for name in (names if declared.by_snapshot else [None])]
+        files = [table_file(self.path, declared, name) for name in (names if declared.by_snapshot else [None])]
         if missing := [file for file in files if not file.is_file()]:
             found = "something else" if missing[0].exists() else "nothing"
             raise DatasetError(
@@ -294,8 +268,8 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     while True:
         with reported(folder):
             _finish_moves(folder)
-        manifest = _read_manifest(folder)
-        if not (folder / _COMMIT).exists():  # else a publication began just now, and the manifest may be the old one
+        manifest = read_manifest(folder)
+        if not (folder / COMMIT).exists():  # else a publication began just now, and the manifest may be the old one
             break
     if manifest is None:
         raise DatasetError(
@@ -345,72 +319,6 @@ def find_table(name: str) -> Table:
     return TABLES[name]
 
 
-def export_table(
-    dataset: Dataset, table: str, out: str | os.PathLike[str], *, snapshots: Iterable[str] | None = None
-) -> int:
-    """Write one table of a dataset into a single file for BI tools and return its number of rows.
-
-    Parameters
-    ----------
-    dataset
-        The dataset.
-    table
-        Name of the table.
-    out
-        The file to write; `.parquet` (zstd, sorted by snapshot and then as the table is) or `.csv`, by its ending.
-        An existing file is replaced once the new one is whole.
-    snapshots
-        Names of snapshots: write what belongs to these only, or to none that is known, as a page that could not be
-        read. By default everything. `targets` knows no snapshots, and is always whole.
-
-    Raises
-    ------
-    ArgumentError
-        If there is no such table or snapshot, or the ending is neither.
-    DatasetError
-        If the file cannot be written.
-
-    Examples
-    --------
-    >>> import cachestats as cs
-    >>> cs.export_table(ds, "specs", tmp / "specs.parquet")
-    524
-    """
-    target = Path(out)
-    if target.suffix not in {".parquet", ".csv"}:
-        raise ArgumentError(
-            f"expected a file that ends in .parquet or .csv, found {target.name!r}", hint=f"try {target.stem}.parquet"
-        )
-    find_table(table)
-    chosen = None if snapshots is None else find_snapshots(dataset, snapshots)
-    with written(target) as unfinished:
-        return write_table(dataset, table, unfinished, snapshots=chosen, kind=target.suffix[1:])
-
-
-def write_table(dataset: Dataset, table: str, path: Path, *, snapshots: list[str] | None, kind: str) -> int:
-    """Write a table, or what of it belongs to some snapshots, into a file as it goes, and return its number of rows."""
-    import pyarrow.csv as pv
-
-    declared, is_parquet = find_table(table), kind == "parquet"
-    # Text goes from Parquet to Parquet as codes, in two thirds of the time and memory; in CSV it is written out.
-    text = pa.dictionary(pa.int32(), pa.string()) if is_parquet else pa.string()
-    fields = [field.remove_metadata() for field in declared.arrow()]
-    schema = pa.schema([field.with_type(text) if field.type == pa.string() else field for field in fields])
-    sort = ("snapshot", *declared.sort) if declared.by_snapshot else declared.sort
-    writer: Any = _parquet_writer(path, declared, schema, sort) if is_parquet else pv.CSVWriter(path, schema)
-    rows = 0
-    with writer:
-        for file in dataset.files(table, snapshots=snapshots):
-            for batch in _batches(file, schema):
-                part = batch if snapshots is None or declared.by_snapshot else _of_snapshots(batch, snapshots)
-                rows += part.num_rows
-                if part.num_rows:
-                    writer.write_table(part)
-        if not rows:  # a file without any row group is more than some readers expect
-            writer.write_table(schema.empty_table())
-    return rows
-
-
 def find_snapshots(dataset: Dataset, names: Iterable[str]) -> list[str]:
     """Return distinct names of snapshots, sorted, once the dataset is known to have them all.
 
@@ -433,220 +341,13 @@ def find_snapshots(dataset: Dataset, names: Iterable[str]) -> list[str]:
     return found
 
 
-def _of_snapshots(batch: pa.Table, names: list[str]) -> pa.Table:
-    """Return the rows that belong to some snapshots, or to none that is known."""
-    if "snapshot" not in batch.column_names:
-        return batch
-    column = batch.column("snapshot").cast(pa.string())
-    return batch.filter(pc.or_(pc.is_in(column, pa.array(names, pa.string())), pc.is_null(column)))
-
-
-def _batches(file: Path, schema: pa.Schema) -> Iterator[pa.Table]:
-    """Yield a file's rows in tables of this schema, which may have its text as dictionaries."""
-    coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
-    # A table brings its whole dictionaries along, so coded ones should be few; of plain text less fits into memory.
-    rows = _ROW_GROUP if coded else _ROW_GROUP // 8
-    try:
-        for batch in pq.ParquetFile(file, read_dictionary=coded).iter_batches(rows):
-            yield pa.Table.from_arrays(batch.columns, schema=schema)
-    except (OSError, pa.ArrowException) as error:
-        raise DatasetError(
-            f"expected a whole Parquet file, found one that cannot be read: {file}: {error}",
-            hint="build the dataset again",
-        ) from error
-
-
-class Writer:
-    """The one process that may write a dataset: stage files, then `publish` them all at once.
-
-    Raises
-    ------
-    BusyError
-        If another process is writing, and still is after `wait` seconds.
-    DatasetError
-        If the folder is not a dataset (nor empty), is of another schema version, or cannot be written.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], *, wait: float) -> None:
-        if not os.fspath(path):
-            raise DatasetError("expected a folder to write to, found an empty path", hint="give '.' for this one")
-        self.path = Path(path)
-        self._lock = filelock.FileLock(self.path / _LOCK)
-        self._wait = wait
-        self._staged: list[str] = []
-        self._removed: list[str] = []
-
-    def __enter__(self) -> Self:
-        with reported(self.path):
-            self._refuse_foreign()
-            (self.path / _STATE).mkdir(parents=True, exist_ok=True)
-            self._acquire()
-            try:
-                _move(self.path)
-                self._clean()
-                self.manifest = _read_manifest(self.path)
-                (self.path / _NEW).mkdir()
-                (self.path / _SCRATCH).mkdir()
-            except BaseException:
-                self._lock.release()
-                raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if not (self.path / _COMMIT).exists():
-            self._clean()
-        self._lock.release()
-
-    @property
-    def journals(self) -> Path:
-        """A folder for what a killed process leaves to the next one; gone once something is published."""
-        return self.path / _JOURNALS
-
-    @property
-    def scratch(self) -> Path:
-        """A folder for intermediate files, gone when the writer is done."""
-        return self.path / _SCRATCH
-
-    def stage(self, table: str, data: pa.Table, snapshot: str | None = None) -> None:
-        """Write a table, or one snapshot of it, beside the dataset. `data` is sorted as the table is declared."""
-        with self._staging(TABLES[table], snapshot) as file:
-            write_parquet(file, table, data)
-
-    def stage_file(self, table: str, content: bytes, snapshot: str) -> None:
-        """Put a file that `write_parquet` has made of one snapshot of a table beside the dataset."""
-        with self._staging(TABLES[table], snapshot) as file:
-            file.write_bytes(content)
-
-    def read(self, table: str) -> pa.Table:
-        """Return a small table as it was before, empty where there was no dataset."""
-        declared = TABLES[table]
-        if self.manifest is None:
-            return declared.arrow().empty_table()
-        return _read_whole(table, _file(self.path, declared, None))
-
-    def read_snapshot(self, table: str, snapshot: str, columns: list[str] | None = None) -> pa.Table:
-        """Return one snapshot of a table as it was before, its text dictionary-encoded, each column in one piece."""
-        declared = TABLES[table]
-        file = _file(self.path, declared, snapshot)
-        texts = {column.name for column in declared.columns if column.dtype == "string"}
-        with _damage_told(table, file):
-            # Of names that hardly repeat each page has a dictionary of its own: it is faster to make a new one.
-            found = pq.read_table(file, read_dictionary=[*(texts - _MANY_NAMES)], partitioning=None, columns=columns)
-            check_columns(declared, found, columns)
-        return pa.table(
-            {
-                name: (
-                    column.dictionary_encode() if name in _MANY_NAMES else column.unify_dictionaries()
-                ).combine_chunks()
-                for name, column in zip(found.column_names, found.columns, strict=True)
-            }
-        )
-
-    def remove(self, snapshot: str) -> None:
-        """Leave a snapshot out of what is published."""
-        files = (_file(self.path, table, snapshot) for table in TABLES.values() if table.by_snapshot)
-        self._removed += [str(file.relative_to(self.path)) for file in files]
-
-    def publish(self, manifest: dict[str, Any]) -> None:
-        """Put everything that was staged into its place, and the manifest last."""
-        with reported(self.path):
-            (self.path / _NEW / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-            draft = self.path / _STATE / "draft.json"
-            commit = {"move": [*sorted(self._staged), MANIFEST], "remove": self._removed}
-            draft.write_text(json.dumps(commit), encoding="utf-8")
-            os.replace(draft, self.path / _COMMIT)
-            _move(self.path)
-        shutil.rmtree(self.journals, ignore_errors=True)
-
-    @contextmanager
-    def _staging(self, table: Table, snapshot: str | None) -> Iterator[Path]:
-        file = _file(self.path / _NEW, table, snapshot)
-        with reported(self.path):
-            file.parent.mkdir(exist_ok=True)
-            yield file
-        self._staged.append(str(file.relative_to(self.path / _NEW)))
-
-    def _refuse_foreign(self) -> None:
-        """Leave a folder alone that holds anything but a dataset, or what is left of a first build that was killed."""
-        if not self.path.exists() or (self.path / MANIFEST).exists() or (self.path / _STATE).exists():
-            return
-        if others := sorted(path.name for path in self.path.iterdir()):
-            raise DatasetError(
-                f"expected a dataset or an empty folder, found {self.path} with {others[0]} in it",
-                hint="give another folder to write to",
-            )
-
-    def _clean(self) -> None:
-        for folder in (_NEW, _SCRATCH):
-            shutil.rmtree(self.path / folder, ignore_errors=True)
-
-    def _acquire(self) -> None:
-        try:
-            self._lock.acquire(timeout=0)
-        except filelock.Timeout:
-            logger.warning("another process is writing %s; waiting up to %.0f s for it", self.path, self._wait)
-            try:
-                self._lock.acquire(timeout=self._wait)
-            except filelock.Timeout:
-                raise BusyError(
-                    f"another process is writing {self.path}, and still was after {self._wait:.0f} s",
-                    hint="try again once it is done, or write to another folder",
-                ) from None
-
-
-def write_parquet(place: Path | pa.NativeFile, table: str, data: pa.Table) -> None:
-    """Write the Parquet file of a table, or of one snapshot of it. `data` is sorted as the table is declared."""
-    declared = TABLES[table]
-    with _parquet_writer(place, declared, data.schema, declared.sort) as writer:
-        writer.write_table(pa.Table.from_arrays(data.columns, schema=writer.schema), row_group_size=_ROW_GROUP)
-
-
-@contextmanager
-def _damage_told(table: str, file: Path) -> Iterator[None]:
-    """Say of a file that cannot be read what it should be."""
-    try:
-        yield
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise DatasetError(
-            f"expected the table {table} in {file}, found none that can be read: {error}",
-            hint="build the dataset again, into a new folder",
-        ) from error
-
-
-def _read_whole(table: str, file: Path) -> pa.Table:
-    """Return a table, or one snapshot of it, as it is declared."""
-    declared = TABLES[table]
-    with _damage_told(table, file):
-        found = pq.read_table(file, partitioning=None)
-        check_columns(declared, found)
-        return found.cast(declared.arrow())
-
-
-def check_columns(declared: Table, found: pa.Table, columns: Iterable[str] | None = None) -> None:
-    """Refuse a table that lacks columns, has others, or has nulls where none may be.
-
-    Raises
-    ------
-    ValueError
-        If it does.
-    """
-    expected = list(columns or [column.name for column in declared.columns])
-    if found.column_names != expected:
-        raise ValueError(f"expected the columns {', '.join(expected)}, found {', '.join(found.column_names)}")
-    for column in declared.columns:
-        if column.name in expected and not column.nullable and found.column(column.name).null_count:
-            raise ValueError(f"expected no nulls in {column.name}")
-
-
-def _move(folder: Path) -> None:
+def move_published(folder: Path) -> None:
     """Move what was published to its place; safe to be repeated after a crash at any point. Needs the lock."""
-    commit = folder / _COMMIT
+    commit = folder / COMMIT
     if not commit.exists():
         return
     try:
-        decided = msgspec.json.decode(commit.read_bytes(), type=_Commit)
+        decided = msgspec.json.decode(commit.read_bytes(), type=Commit)
         if any(name.startswith("/") or ".." in name.split("/") for name in (*decided.move, *decided.remove)):
             raise msgspec.DecodeError("a path that leads out of the dataset")
     except msgspec.DecodeError as error:
@@ -654,7 +355,7 @@ def _move(folder: Path) -> None:
             f"expected a list of files in {commit}, found: {error}", hint="build the dataset again, into a new folder"
         ) from error
     for name in decided.move:
-        staged, target = folder / _NEW / name, folder / name
+        staged, target = folder / NEW / name, folder / name
         if staged.exists():
             target.parent.mkdir(exist_ok=True)
             os.replace(staged, target)
@@ -665,12 +366,16 @@ def _move(folder: Path) -> None:
 
 def _finish_moves(folder: Path) -> None:
     """Finish a publication that was cut off, or wait for one that is under way."""
-    lock = filelock.FileLock(folder / _LOCK)
+    if not (folder / COMMIT).exists():
+        return
+    import filelock
+
+    lock = filelock.FileLock(folder / LOCK)
     deadline = time.monotonic() + _RECOVERY_SECONDS
-    while (folder / _COMMIT).exists():
+    while (folder / COMMIT).exists():
         try:
             with lock.acquire(timeout=0.05):
-                _move(folder)
+                move_published(folder)
         except filelock.Timeout:
             # A build holds the lock from start to end, but a publication is done in no time: look again.
             if time.monotonic() > deadline:
@@ -680,7 +385,14 @@ def _finish_moves(folder: Path) -> None:
                 ) from None
 
 
-def _read_manifest(folder: Path) -> dict[str, Any] | None:
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Return the manifest of a dataset, or None where there is none.
+
+    Raises
+    ------
+    DatasetError
+        If it cannot be read, or is of another schema version.
+    """
     try:
         data = (folder / MANIFEST).read_bytes()
         version = msgspec.json.decode(data, type=_Version).schema_version
@@ -703,41 +415,11 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
     )
 
 
-def _file(folder: Path, table: Table, snapshot: str | None) -> Path:
+def table_file(folder: Path, table: Table, snapshot: str | None) -> Path:
+    """Return where a table, or one snapshot of it, stands in the folder of a dataset."""
     if snapshot is None:
         return folder / f"{table.name}.parquet"
     return folder / table.name / f"{file_stem(snapshot)}.parquet"
-
-
-def _parquet_writer(
-    place: Path | pa.NativeFile, table: Table, schema: pa.Schema, sort: Iterable[str]
-) -> pq.ParquetWriter:
-    """Return a writer for rows of this schema that puts the table's own schema and descriptions into the file.
-
-    Text may come dictionary-encoded, which is several times faster to write. Readers that go by Arrow's schema would
-    then see dictionaries, so the schema stored is the declared one, with plain strings.
-    """
-    declared = table.arrow()
-    fields = [field.with_type(schema.field(field.name).type).remove_metadata() for field in declared]
-    writer = pq.ParquetWriter(
-        place,
-        pa.schema(fields),
-        compression="zstd",
-        store_schema=False,
-        write_page_index=True,
-        sorting_columns=pq.SortingColumn.from_ordering(
-            pa.schema(fields), [(name, "ascending") for name in sort], "at_end"
-        ),
-    )
-    writer.add_key_value_metadata(
-        {
-            "ARROW:schema": base64.b64encode(declared.serialize().to_pybytes()).decode(),
-            "cachestats.schema_version": str(SCHEMA_VERSION),
-            "cachestats.table": table.name,
-            "cachestats.columns": json.dumps({column.name: column.description for column in table.columns}),
-        }
-    )
-    return writer
 
 
 @contextmanager

@@ -9,26 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import pyarrow as pa
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import polars as pl
+    import pyarrow as pa
 
 SCHEMA_VERSION = 2
 """Raised whenever a reader of the older version would misread a newer dataset."""
 
 DType = Literal["string", "int64", "boolean", "date", "timestamp"]
-
-# Only types that every consumer reads: plain strings (BI tools drop dictionaries), signed integers, nothing nested.
-_ARROW: dict[DType, pa.DataType] = {
-    "string": pa.string(),
-    "int64": pa.int64(),
-    "boolean": pa.bool_(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", tz="UTC"),
-}
 
 
 @dataclass(frozen=True)
@@ -67,11 +57,22 @@ class Table:
 
     def arrow(self) -> pa.Schema:
         """Return the Arrow schema, with a `description` (and `unit`) on every field."""
+        import pyarrow as pa
+
+        # Only types that every consumer reads: plain strings (BI tools drop dictionaries), signed integers, nothing
+        # nested.
+        types: dict[DType, pa.DataType] = {
+            "string": pa.string(),
+            "int64": pa.int64(),
+            "boolean": pa.bool_(),
+            "date": pa.date32(),
+            "timestamp": pa.timestamp("us", tz="UTC"),
+        }
         return pa.schema(
             [
                 pa.field(
                     column.name,
-                    _ARROW[column.dtype],
+                    types[column.dtype],
                     nullable=column.nullable,
                     metadata={"description": column.description} | ({"unit": column.unit} if column.unit else {}),
                 )

@@ -28,10 +28,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cachestats.build import Build, Snapshot, checked_threads, counted_specs, names_in, snapshot_row
-from cachestats.dataset import Dataset, Writer, check_columns, open_dataset, write_parquet
+from cachestats.dataset import Dataset, open_dataset
 from cachestats.documents import Document
 from cachestats.documents import to_table as documents_table
 from cachestats.errors import ArgumentError, CachestatsError, SourceError
+from cachestats.parquet import check_columns, write_parquet
 from cachestats.parse.tables import flatten, in_order
 from cachestats.reading import Reading, chunks, edges_beside, parse_chunk, read_piece
 from cachestats.rejection import FAILURES, Rejection
@@ -41,6 +42,7 @@ from cachestats.sources import Batch, Given, Known, Network, Source, open_source
 from cachestats.sources.archive import ArchiveSource
 from cachestats.sources.mirror import IndexBatch
 from cachestats.workers import Progress, Workers
+from cachestats.writer import Writer
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession

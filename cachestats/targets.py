@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from cachestats.naming import NaturalKey, natural_key
 from cachestats.schema import TARGETS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @cache
@@ -64,6 +65,8 @@ def targets_table(seen: Iterable[str] = ()) -> pa.Table:
         for target in set(seen) - known.keys()
     ]
     rows.sort(key=lambda row: (row["target"], row["runs_on"]))
+    import pyarrow as pa
+
     return pa.Table.from_pylist(rows, schema=TARGETS.arrow())
 
 

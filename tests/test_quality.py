@@ -31,6 +31,7 @@ HOUSE = (
     "sources",
     "parse",
     "dataset lockfile",
+    "parquet writer",
     "documents reading site package",
     "sizes",
     "build",

@@ -76,7 +76,7 @@ def export(
             )
         if form and out.suffix != f".{form}":
             raise ArgumentError(f"expected a file that ends in .{form}, found {out.name!r}", hint="leave out --format")
-        from cachestats.dataset import export_table
+        from cachestats.parquet import export_table
 
         rows = export_table(dataset, tables[0], out, snapshots=snapshots or None)
         talk(f"wrote {counted(rows, 'row')} of {tables[0]} to {out}")

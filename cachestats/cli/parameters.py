@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cachestats.errors import ArgumentError
+from cachestats.errors import ArgumentError, CachestatsError
 from cachestats.naming import nearest
 from cachestats.schema import SPECS
 
@@ -87,19 +87,19 @@ def dataset_argument(function: Callable[..., None]) -> Callable[..., None]:
     @click.argument("dataset", type=Opened())
     @wraps(function)
     def checked(**options: Any) -> None:
-        import pyarrow as pa
-        from narwhals.exceptions import NarwhalsError
-        from polars.exceptions import PolarsError
-
         from cachestats.dataset import Dataset
 
         try:
             function(**options)
-        except (PolarsError, NarwhalsError, pa.ArrowException, OSError):
+        except CachestatsError:
+            raise
+        except Exception:
             # Most likely a file is damaged. Otherwise it is a fault of the verb, which nobody foresaw.
+            from cachestats.parquet import check_files
+
             for value in options.values():
                 if isinstance(value, Dataset):
-                    value.check_files()
+                    check_files(value)
             raise
 
     return checked

@@ -26,11 +26,12 @@ def sql(dataset: Any, query: str, form: str, out: Path | None) -> None:
     from polars.exceptions import PolarsError
 
     from cachestats.dataset import query_error
+    from cachestats.parquet import check_files
 
     try:
         answer = dataset.sql(query).collect()
     except PolarsError as error:
-        dataset.check_files()
+        check_files(dataset)
         raise query_error(error) from None
     emit(answer, form, out)
     talk(f"{counted(answer.height, 'row')} by {counted(answer.width, 'column')}")

@@ -1,0 +1,177 @@
+"""Writing a dataset: new files beside the old ones, put into their places all at once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import filelock
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cachestats.dataset import (
+    COMMIT,
+    JOURNALS,
+    LOCK,
+    MANIFEST,
+    NEW,
+    SCRATCH,
+    STATE,
+    move_published,
+    read_manifest,
+    table_file,
+)
+from cachestats.errors import BusyError, DatasetError, reported
+from cachestats.parquet import check_columns, damage_told, read_whole, write_parquet
+from cachestats.schema import TABLES, Table
+
+logger = logging.getLogger(__name__)
+
+_MANY_NAMES = frozenset({"hash", "dependency_hash", "variants"})
+
+
+class Writer:
+    """The one process that may write a dataset: stage files, then `publish` them all at once.
+
+    Raises
+    ------
+    BusyError
+        If another process is writing, and still is after `wait` seconds.
+    DatasetError
+        If the folder is not a dataset (nor empty), is of another schema version, or cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, wait: float) -> None:
+        if not os.fspath(path):
+            raise DatasetError("expected a folder to write to, found an empty path", hint="give '.' for this one")
+        self.path = Path(path)
+        self._lock = filelock.FileLock(self.path / LOCK)
+        self._wait = wait
+        self._staged: list[str] = []
+        self._removed: list[str] = []
+
+    def __enter__(self) -> Self:
+        with reported(self.path):
+            self._refuse_foreign()
+            (self.path / STATE).mkdir(parents=True, exist_ok=True)
+            self._acquire()
+            try:
+                move_published(self.path)
+                self._clean()
+                self.manifest = read_manifest(self.path)
+                (self.path / NEW).mkdir()
+                (self.path / SCRATCH).mkdir()
+            except BaseException:
+                self._lock.release()
+                raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not (self.path / COMMIT).exists():
+            self._clean()
+        self._lock.release()
+
+    @property
+    def journals(self) -> Path:
+        """A folder for what a killed process leaves to the next one; gone once something is published."""
+        return self.path / JOURNALS
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for intermediate files, gone when the writer is done."""
+        return self.path / SCRATCH
+
+    def stage(self, table: str, data: pa.Table, snapshot: str | None = None) -> None:
+        """Write a table, or one snapshot of it, beside the dataset. `data` is sorted as the table is declared."""
+        with self._staging(TABLES[table], snapshot) as file:
+            write_parquet(file, table, data)
+
+    def stage_file(self, table: str, content: bytes, snapshot: str) -> None:
+        """Put a file that `write_parquet` has made of one snapshot of a table beside the dataset."""
+        with self._staging(TABLES[table], snapshot) as file:
+            file.write_bytes(content)
+
+    def read(self, table: str) -> pa.Table:
+        """Return a small table as it was before, empty where there was no dataset."""
+        declared = TABLES[table]
+        if self.manifest is None:
+            return declared.arrow().empty_table()
+        return read_whole(table, table_file(self.path, declared, None))
+
+    def read_snapshot(self, table: str, snapshot: str, columns: list[str] | None = None) -> pa.Table:
+        """Return one snapshot of a table as it was before, its text dictionary-encoded, each column in one piece."""
+        declared = TABLES[table]
+        file = table_file(self.path, declared, snapshot)
+        texts = {column.name for column in declared.columns if column.dtype == "string"}
+        with damage_told(table, file):
+            # Of names that hardly repeat each page has a dictionary of its own: it is faster to make a new one.
+            found = pq.read_table(file, read_dictionary=[*(texts - _MANY_NAMES)], partitioning=None, columns=columns)
+            check_columns(declared, found, columns)
+        return pa.table(
+            {
+                name: (
+                    column.dictionary_encode() if name in _MANY_NAMES else column.unify_dictionaries()
+                ).combine_chunks()
+                for name, column in zip(found.column_names, found.columns, strict=True)
+            }
+        )
+
+    def remove(self, snapshot: str) -> None:
+        """Leave a snapshot out of what is published."""
+        files = (table_file(self.path, table, snapshot) for table in TABLES.values() if table.by_snapshot)
+        self._removed += [str(file.relative_to(self.path)) for file in files]
+
+    def publish(self, manifest: dict[str, Any]) -> None:
+        """Put everything that was staged into its place, and the manifest last."""
+        with reported(self.path):
+            (self.path / NEW / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+            draft = self.path / STATE / "draft.json"
+            commit = {"move": [*sorted(self._staged), MANIFEST], "remove": self._removed}
+            draft.write_text(json.dumps(commit), encoding="utf-8")
+            os.replace(draft, self.path / COMMIT)
+            move_published(self.path)
+        shutil.rmtree(self.journals, ignore_errors=True)
+
+    @contextmanager
+    def _staging(self, table: Table, snapshot: str | None) -> Iterator[Path]:
+        file = table_file(self.path / NEW, table, snapshot)
+        with reported(self.path):
+            file.parent.mkdir(exist_ok=True)
+            yield file
+        self._staged.append(str(file.relative_to(self.path / NEW)))
+
+    def _refuse_foreign(self) -> None:
+        """Leave a folder alone that holds anything but a dataset, or what is left of a first build that was killed."""
+        if not self.path.exists() or (self.path / MANIFEST).exists() or (self.path / STATE).exists():
+            return
+        if others := sorted(path.name for path in self.path.iterdir()):
+            raise DatasetError(
+                f"expected a dataset or an empty folder, found {self.path} with {others[0]} in it",
+                hint="give another folder to write to",
+            )
+
+    def _clean(self) -> None:
+        for folder in (NEW, SCRATCH):
+            shutil.rmtree(self.path / folder, ignore_errors=True)
+
+    def _acquire(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            logger.warning("another process is writing %s; waiting up to %.0f s for it", self.path, self._wait)
+            try:
+                self._lock.acquire(timeout=self._wait)
+            except filelock.Timeout:
+                raise BusyError(
+                    f"another process is writing {self.path}, and still was after {self._wait:.0f} s",
+                    hint="try again once it is done, or write to another folder",
+                ) from None

@@ -138,6 +138,45 @@ def test_an_address_names_the_filters(open_page: Open, report: Path) -> None:  #
     assert page.locator("#found").inner_text().endswith("in develop-2024-06-02, neoverse_v1")
 
 
+def test_a_view_says_what_it_shows(open_page: Open, report: Path) -> None:  # noqa: F811
+    page = open_page(report / "packages.html")
+    ready(page)
+    # Two choices, one right after the other: the first takes longer.
+    page.evaluate(
+        """() => {
+            const [select] = document.getElementsByName("snapshot");
+            for (const name of ["develop-2024-06-02", "develop-2024-03-17"]) {
+                select.value = name;
+                select.dispatchEvent(new Event("change", { bubbles: true }));
+            }
+        }"""
+    )
+    page.wait_for_function("document.getElementById('found').textContent.includes('2024-03-17')")
+    page.wait_for_timeout(500)
+    assert page.locator("#found").inner_text() == "451 of 451 packages in develop-2024-03-17"
+    # An address that asks for what is not there.
+    page.evaluate("location.hash = 'snapshot=develop-2024-06-02&stacks=tutorial&os=beos'")
+    page.wait_for_function("document.getElementById('found').textContent.includes('beos')")
+    assert page.locator("#found").inner_text() == (
+        "55 of 778 packages in develop-2024-06-02, tutorial; there is no beos"
+    )
+    page.get_by_label("Search").fill("hdf5")
+    page.get_by_role("button", name="Clear").click()
+    page.wait_for_function("document.getElementById('found').textContent.startsWith('636 of 636')")
+    assert page.get_by_label("Search").input_value() == ""
+    assert page.get_by_label("Stack", exact=True).locator("option").count() == 5
+
+
+def test_versions_are_sorted_as_spack_sorts_them(open_page: Open, report: Path) -> None:  # noqa: F811
+    page = open_page(report / "packages" / "hdf5.html")
+    ready(page)
+    for order, expected in (("ascending", ["1.8.23", "1.14.6"]), ("descending", ["1.14.6", "1.8.23"])):
+        page.locator("#specs thead th", has_text="Version").click()
+        page.wait_for_selector(f"#specs th[aria-sort={order}]")
+        shown = page.locator("#specs tbody tr td:nth-child(2)").all_inner_texts()
+        assert list(dict.fromkeys(shown)) == expected
+
+
 def test_a_table_is_downloaded_and_read(open_page: Open, report: Path, tmp_path: Path) -> None:  # noqa: F811
     page = open_page(report / "data.html")
     with page.expect_download() as download:

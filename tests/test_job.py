@@ -83,6 +83,18 @@ def test_the_job_reports_what_changed_between_two_runs(tmp_path: Path) -> None:
     ]
 
 
+def test_a_source_that_is_gone_is_told_and_the_report_stays(tmp_path: Path) -> None:
+    site = source(tmp_path / "site", "develop-2025-06-01", {"zlib": ["e4s"]})
+    assert run(tmp_path, site)[0] == 0
+    code, summary, log = run(tmp_path, tmp_path / "mistyped")
+    assert code == 10, log
+    assert summary.startswith("**Failed** with exit code 10")
+    (tmp_path / "report" / "mine.txt").touch()
+    code, summary, _ = run(tmp_path, site)
+    assert (code, summary) == (12, "**Failed** with exit code 12: see the log.\n\n")
+    assert run(tmp_path, site, GITHUB_STEP_SUMMARY="/nowhere/summary.md")[0] != 0
+
+
 def test_without_a_source_there_is_no_report_and_a_code_that_says_why(tmp_path: Path) -> None:
     code, summary, log = run(tmp_path, tmp_path / "nothing")
     assert (code, summary) == (10, "")

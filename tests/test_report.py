@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
+import filelock
 import polars as pl
 import pytest
 
 import cachestats as cs
-from cachestats.errors import ArgumentError, DatasetError
+from cachestats.errors import ArgumentError, BusyError, DatasetError
 from cachestats.naming import ROOT_STACK
 from cachestats.report.badges import badge
 from cachestats.report.links import path_of
@@ -62,8 +64,6 @@ class Links(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         for name, value in attrs:
             if name in {"href", "src", "data-script"} and value and not value.startswith("data:"):
-                self.addresses.append(value)
-            if name == "value" and value and value.startswith("cells/"):
                 self.addresses.append(value)
             if name == "id" and value:
                 self.anchors.add(value)
@@ -167,12 +167,11 @@ def test_no_name_is_markup(odd: Path) -> None:
     assert "<img" not in badge(HOSTILE, HOSTILE, share=1)
 
 
-def test_a_report_replaces_a_report_and_nothing_else(
+def test_a_report_replaces_a_report_whole_or_not_at_all(
     demo: cs.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "report"
     cs.write_report(demo, out, title="first")
-    (out / "left.txt").touch()
 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -182,19 +181,90 @@ def test_a_report_replaces_a_report_and_nothing_else(
         with pytest.raises(DatasetError, match="No space left"):
             cs.write_report(demo, out, title="second")
     assert "first" in (out / "index.html").read_text()
-    assert (out / "left.txt").exists()
-    cs.write_report(demo, out, title="third")
-    assert "third" in (out / "index.html").read_text()
-    assert not (out / "left.txt").exists()
-    assert [path.name for path in tmp_path.iterdir()] == ["report"]
 
-    other = tmp_path / "home"
-    other.mkdir()
-    (other / "thesis.tex").touch()
-    for place in (other, other / "thesis.tex"):
-        with pytest.raises(DatasetError, match="expected a new folder, an empty one or an earlier report"):
-            cs.write_report(demo, place)
-    assert (other / "thesis.tex").exists()
+    # Killed between the two renames, with a new one half made.
+    out.rename(tmp_path / ".report.old")
+    (tmp_path / ".report.new" / "charts").mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("cachestats.report.report.summary_markdown", fail)
+        with pytest.raises(DatasetError, match="No space left"):
+            cs.write_report(demo, out)
+    assert "first" in (out / "index.html").read_text()
+
+    link = tmp_path / "link"
+    link.symlink_to(out)
+    cs.write_report(demo, link, title="third")
+    assert link.is_symlink()
+    assert "third" in (out / "index.html").read_text()
+    with filelock.FileLock(tmp_path / ".report.lock"), pytest.raises(BusyError, match="another process"):
+        cs.write_report(demo, out)
+    assert {path.name for path in tmp_path.iterdir()} - {".report.lock"} == {"link", "report"}
+
+
+def test_nothing_but_a_report_is_replaced(demo: cs.Dataset, tmp_path: Path) -> None:
+    report, home, tested, inside = (tmp_path / name for name in ("report", "home", "tested", "inside"))
+    for folder in (home, tested):
+        folder.mkdir()
+    (home / "thesis.tex").touch()
+    (tested / "report.json").write_text('{"tests": 3}')
+    cs.write_report(demo, report)
+    (report / ".git").mkdir()
+    cs.write_report(demo, inside)
+    shutil.copytree(demo.path, inside / "dataset")
+    for place in (home, home / "thesis.tex", tested, report, inside):
+        with pytest.raises(DatasetError, match="expected a new folder, an empty one or nothing but an earlier report"):
+            cs.write_report(cs.open_dataset(inside / "dataset"), place)
+    assert (home / "thesis.tex").exists()
+    assert (report / ".git").exists()
+
+
+def test_a_mirror_without_stacks_has_a_report(tmp_path: Path) -> None:
+    pages = {
+        (name, "zlib"): page("zlib", name, [spec(name[-2:] * 16, stacks=["root"])])
+        for name in ("develop-2025-06-01", "develop-2025-06-08")
+    }
+    dataset = cs.build_dataset(write(tmp_path / "site", pages), out=tmp_path / "dataset")
+    cs.write_report(dataset, tmp_path / "report")
+    text = (tmp_path / "report/index.html").read_text()
+    assert "There is no stack but <code>root</code>" in text
+    assert "Packages by os and target" in text
+    assert "0 stacks" not in (tmp_path / "report/packages/zlib.html").read_text()
+
+
+def test_versions_stand_in_spacks_order_newest_first(tmp_path: Path) -> None:
+    versions = ["9.1.0", "10.2.1", "develop", "9.10"]
+    specs = [spec(str(place) * 32, versions=[version]) for place, version in enumerate(versions)]
+    site = write(tmp_path / "site", {("develop", "fmt"): page("fmt", "develop", specs)})
+    cs.write_report(cs.build_dataset(site, out=tmp_path / "dataset"), tmp_path / "report")
+    script = (tmp_path / "report/specs/fmt.js").read_text()
+    assert '["develop","10.2.1","9.10","9.1.0"]' in script
+    cells = (tmp_path / "report/cells/develop.js").read_text()
+    assert '["9.1.0","9.10","10.2.1","develop"]' in cells
+    text = (tmp_path / "report/packages/fmt.html").read_text()
+    assert [text.index(f"<td>{version}</td>") for version in ("develop", "10.2.1", "9.10", "9.1.0")] == sorted(
+        text.index(f"<td>{version}</td>") for version in versions
+    )
+
+
+def test_what_a_machine_can_use_is_what_usable_says(demo: cs.Dataset, tmp_path: Path) -> None:
+    cs.write_report(demo, tmp_path / "report")
+    here = demo.specs.filter(snapshot="develop")
+    text = (tmp_path / "report/packages/py-propcache.html").read_text()
+    rows = re.findall(r'<th scope="row">([^<]+)</th>((?:<td class="(?:native|usable|missing|none)">.*?</td>)+)', text)
+    targets = re.findall(r'<th scope="col">([^<]+)</th>', text.split('class="matrix"')[1].split("</thead>")[0])[1:]
+    seen = set()
+    for os_name, cells in rows:
+        states = re.findall(r'<td class="(\w+)">', cells)
+        platform = here.filter(os=os_name).select("platform").first().collect().item()
+        for target, state in zip(targets, states, strict=True):
+            said = cs.usable(here, target=target, os=os_name, platform=platform)
+            expected = said.filter(package="py-propcache")["cell"][0]
+            exists = not here.filter(platform=platform, target=target).first().collect().is_empty()
+            assert state == (expected if exists else "none") or (state, expected) == ("none", "missing")
+            seen.add(state)
+    assert seen == {"native", "usable", "missing", "none"}
+    said = json.loads((tmp_path / "report/api/py-propcache.json").read_text())["targets"]
+    assert said["neoverse_v1"] == "usable"
 
 
 def test_what_is_missing_to_make_a_report_is_named() -> None:

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import polars as pl
 from matplotlib.axes import Axes
 
-from cachestats.analysis.coverage import coverage_matrix
+from cachestats.analysis.coverage import Axis, coverage_matrix
 from cachestats.dataset import Dataset
 from cachestats.plots.churn import plot_churn
 from cachestats.plots.coverage import plot_coverage
@@ -35,21 +35,24 @@ class Chart(NamedTuple):
 def draw_overview(dataset: Dataset, facts: Facts, folder: Path) -> dict[str, Chart]:
     """Draw the charts of the overview and return them by name; what has nothing to show is left out."""
     here = dataset.specs.filter(pl.col("snapshot") == facts.current)
-    matrix = coverage_matrix(here, rows="stack", columns="target", measure="packages")
+    rows: Axis = "os" if facts.stacks.is_empty() else "stack"
+    matrix = coverage_matrix(here, rows=rows, columns="target", measure="packages")
     missing = facts.gaps.join(most_needed(facts.gaps).head(_MOST_GAPS).select("package"), on="package")
-    has_series = facts.history["snapshot_date"].drop_nulls().len() > 1
+    # A mirror of one's own may have no stacks.
+    series = facts.history if facts.stack_history.is_empty() else facts.stack_history
+    has_series = series["snapshot_date"].drop_nulls().n_unique() > 1
     charts: dict[str, tuple[bool, str, str, Callable[[], Axes]]] = {
         "coverage": (
             matrix.height > 0,
-            "Packages by stack and target",
-            "A heatmap of the packages with a binary, a row for each stack and a column for each target.",
+            f"Packages by {rows} and target",
+            f"A heatmap of the packages with a binary, a row for each {rows} and a column for each target.",
             lambda: plot_coverage(matrix),
         ),
         "history": (
             has_series,
             "Packages over time",
             "A line for each stack: its packages in each weekly snapshot.",
-            lambda: plot_history(facts.stack_history),
+            lambda: plot_history(series),
         ),
         "churn": (
             facts.history["previous"].drop_nulls().len() > 0,

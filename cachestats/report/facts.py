@@ -32,7 +32,8 @@ class Facts(NamedTuple):
     """`package`, and the newest of its `version`s, `versions`, `specs`, `stacks` and `targets`, all counts, of the
     current snapshot."""
     stacks: pl.DataFrame
-    """`stack`, `packages`, `specs`, `share`, `behind` (packages of an older version than elsewhere): the same."""
+    """`stack`, `packages`, `specs`, `share`, `behind` (packages of an older version than elsewhere), and `kept`, `new`
+    and `gone` specs against the snapshot before: the same."""
     history: pl.DataFrame
     stack_history: pl.DataFrame
     changes: dict[str, pl.DataFrame]
@@ -43,8 +44,6 @@ class Facts(NamedTuple):
     """`package`, `snapshot`, `version`: the newest there."""
     presence: pl.DataFrame
     """`package`, `snapshot`, `value`: specs."""
-    machines: pl.DataFrame
-    """`package`, `target`, `value`: native, usable or missing in the current snapshot."""
     versions: pl.DataFrame
     """What `versions` says of the current one by stack."""
     gaps: pl.DataFrame
@@ -77,6 +76,7 @@ def gather(dataset: Dataset) -> Facts:
     by_snapshot = {name: specs.filter(pl.col("snapshot") == name) for name in names}
     changes = {new: compare(by_snapshot[old], by_snapshot[new]) for new, old in before.items()}
     there = by_snapshot[before[current]] if current in before else here
+    stack_changes = compare(there, here, by="stack")
     lag = versions(here, by="stack")
     series, by_stack = history(specs), history(specs, by="stack", snapshots=names)
     table = dataset.snapshots.collect()
@@ -86,14 +86,13 @@ def gather(dataset: Dataset) -> Facts:
         before=before,
         snapshots=ordered(table, "snapshot").reverse(),
         packages=_packages(here, newest.filter(pl.col("snapshot") == current)),
-        stacks=_stacks(by_stack, current, lag),
+        stacks=_stacks(by_stack, current, lag, stack_changes if current in before else None),
         history=series,
         stack_history=by_stack,
         changes=changes,
-        stack_changes=compare(there, here, by="stack"),
+        stack_changes=stack_changes,
         newest=newest,
         presence=coverage(specs, rows="package", columns="snapshot"),
-        machines=coverage(here, rows="package", columns="target", usable=True),
         versions=lag,
         gaps=gaps(here, columns="stack", dependencies=edges if knows_dependencies else None),
         overlap=overlap(here),
@@ -126,11 +125,17 @@ def _packages(here: pl.LazyFrame, newest: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _stacks(by_stack: pl.DataFrame, current: str, lag: pl.DataFrame) -> pl.DataFrame:
+def _stacks(by_stack: pl.DataFrame, current: str, lag: pl.DataFrame, changes: pl.DataFrame | None) -> pl.DataFrame:
     behind = lag.group_by("stack").agg(behind=pl.col("is_behind").sum().cast(pl.Int64))
+    found = by_stack.filter(pl.col("snapshot") == current, pl.col("specs") > 0)
+    if changes is not None:  # `develop` has none before it in a series, and is compared with the newest weekly one
+        common = pl.col("common_specs").sum()
+        churn = changes.group_by("stack").agg(
+            kept=common, new=pl.col("new_specs").sum() - common, gone=pl.col("old_specs").sum() - common
+        )
+        found = found.drop("kept", "new", "gone").join(churn, on="stack", nulls_equal=True)
     return (
-        by_stack.filter(pl.col("snapshot") == current, pl.col("specs") > 0)
-        .join(behind, on="stack", how="left", nulls_equal=True)
+        found.join(behind, on="stack", how="left", nulls_equal=True)
         .select("stack", "packages", "specs", "share", "behind", "kept", "new", "gone")
         .sort("packages", "stack", descending=[True, False])
     )

@@ -25,7 +25,10 @@ _CELL_COLUMNS = ("package", "version", "target", "os", "compiler", "stacks")
 
 
 class Specs(NamedTuple):
-    """The specs of one package in one snapshot: the values of each column but `hash`, and rows of codes of them."""
+    """The specs of one package in one snapshot: the values of each column but `hash`, and rows of codes of them.
+
+    Versions come with the newest first, so that their codes have Spack's order.
+    """
 
     values: list[list[Any]]
     rows: list[list[Any]]
@@ -33,8 +36,6 @@ class Specs(NamedTuple):
 
 def write_specs(dataset: Dataset, names: list[str], folder: Path) -> dict[str, Specs]:
     """Write the scripts of all snapshots, oldest first, and return the specs of the last one by package."""
-    (folder / "specs").mkdir()
-    (folder / "cells").mkdir()
     written: dict[str, list[bytes]] = {}
     last: dict[str, Specs] = {}
     for name in names:
@@ -51,16 +52,23 @@ def write_specs(dataset: Dataset, names: list[str], folder: Path) -> dict[str, S
 
 
 def _of_snapshot(dataset: Dataset, name: str) -> pl.DataFrame:
-    """Return a row for each spec of a snapshot, with its stacks in one text, sorted by package, version and hash."""
-    stacks = pl.col("stack").filter(pl.col("stack") != ROOT_STACK).unique().sort().str.join(_BETWEEN).alias("stacks")
-    others = [column for column in SPEC_COLUMNS if column not in {"hash", "stacks"}]
-    return (
+    """Return a row for each spec of a snapshot, sorted by package, version, the newest first, and hash.
+
+    Its stacks are in one text: all but the root, or the root where there is no other.
+    """
+    every = pl.col("stack").drop_nulls().unique().sort()
+    others = every.filter(every != ROOT_STACK)
+    stacks = pl.when(others.len() > 0).then(others.str.join(_BETWEEN)).otherwise(every.str.join(_BETWEEN))
+    fields = [column for column in SPEC_COLUMNS if column not in {"hash", "stacks"}]
+    frame = (
         dataset.specs.filter(pl.col("snapshot") == name)
         .group_by("package", "hash")
-        .agg(stacks, pl.col(others).first(), pl.col("compiler_name").first())
-        .sort("package", "version", "hash")
+        .agg(stacks.alias("stacks"), pl.col(fields).first(), pl.col("compiler_name").first())
         .collect()
     )
+    versions = sorted(frame["version"].unique(), key=version_key, reverse=True)
+    age = pl.col("version").replace_strict(versions, range(len(versions)), return_dtype=pl.Int64)
+    return frame.sort("package", age, "hash")
 
 
 def _by_package(frame: pl.DataFrame) -> Iterator[tuple[str, Specs]]:

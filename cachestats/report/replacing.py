@@ -2,41 +2,80 @@
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cachestats.errors import DatasetError, reported
+import filelock
+
+from cachestats.errors import BusyError, DatasetError, reported
 
 MARK = "report.json"
-"""The file by which a folder is known to be a report: nothing else is ever replaced."""
+"""The file by which a folder is known to be a report."""
+_OWN_KEY = "dataset_schema_version"
 
 
 @contextmanager
-def replaced(out: Path) -> Iterator[Path]:
+def replaced(out: Path, names: Collection[str]) -> Iterator[Path]:
     """Give a new folder to write to, and put it into the place of the old one when all of it was written.
+
+    `names` are what a report has at its top: a folder that holds anything else is left alone.
 
     Raises
     ------
+    BusyError
+        If another process is writing a report there.
     DatasetError
         If there is something at `out` that is no report, or it cannot be written.
     """
-    out = Path(os.path.abspath(out))  # a name such as `.` has to have a parent
-    if out.exists() and not (out / MARK).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise DatasetError(
-            f"expected a new folder, an empty one or an earlier report, found something else at {out}",
-            hint="give another folder as --out",
-        )
-    new, old = (out.with_name(f".{out.name}.{what}-{os.getpid()}") for what in ("new", "old"))
+    out = out.resolve()  # where a link leads to is replaced, and not the link
+    new, old, lock = (out.with_name(f".{out.name}.{what}") for what in ("new", "old", "lock"))
     with reported(out):
-        new.mkdir(parents=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        held = filelock.FileLock(lock)
         try:
+            held.acquire(timeout=0)
+        except filelock.Timeout:
+            raise BusyError(f"another process is writing a report to {out}", hint="try again once it is done") from None
+        try:
+            _recover(out, new, old)
+            _refuse_foreign(out, names)
+            new.mkdir()
             yield new
             if out.exists():
                 out.rename(old)
             new.rename(out)
         finally:
-            shutil.rmtree(new, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
+            _recover(out, new, old)
+            lock.unlink(missing_ok=True)
+            held.release()
+
+
+def _recover(out: Path, new: Path, old: Path) -> None:
+    """Put the old report back where the new one did not come into its place, and clear away what is left."""
+    if old.exists() and not out.exists():
+        old.rename(out)
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _refuse_foreign(out: Path, names: Collection[str]) -> None:
+    if not out.exists():
+        return
+    found = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
+    others = sorted(found - set(names))
+    if found and (others or not _is_report(out / MARK)):
+        raise DatasetError(
+            f"expected a new folder, an empty one or nothing but an earlier report at {out}, found "
+            f"{others[0] if others else f'another {MARK}'} there",
+            hint="give another folder as --out",
+        )
+
+
+def _is_report(mark: Path) -> bool:
+    try:
+        return _OWN_KEY in json.loads(mark.read_bytes())
+    except (OSError, ValueError, TypeError):
+        return False

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from cachestats.dataset import Dataset
-from cachestats.naming import snapshot_order
+from cachestats.naming import snapshot_kind, snapshot_order
 from cachestats.parquet import export_table
 from cachestats.report.badges import badge
 from cachestats.report.charts import draw_overview, draw_stack
@@ -26,7 +26,8 @@ from cachestats.report.summary import stack_counts, summary_markdown
 from cachestats.report.widgets import write_widget
 from cachestats.schema import SCHEMA_VERSION, TABLES, dictionary_markdown
 
-_FOLDERS = ("assets", "charts", "packages", "stacks", "snapshots", "tables", "badges", "api")
+_FOLDERS = ("assets", "charts", "packages", "stacks", "snapshots", "tables", "badges", "api", "specs", "cells")
+_FILES = ("index.html", "packages.html", "data.html", "summary.md", MARK)
 _SHOWN_SPECS = 50
 """So many specs stand in the page of a package itself, for whoever runs no scripts."""
 _MOST_GAPS = 30
@@ -69,7 +70,7 @@ def write_report(dataset: Dataset, out: str | os.PathLike[str], *, title: str = 
     ['py-filelock.html', 'py-propcache.html']
     """
     facts = gather(dataset)
-    with replaced(Path(out)) as folder:
+    with replaced(Path(out), {*_FOLDERS, *_FILES}) as folder:
         for name in _FOLDERS:
             (folder / name).mkdir()
         return _Report(dataset, facts, folder, title).write()
@@ -159,20 +160,22 @@ class _Report:
         by_snapshot = _by(presence.select("package", "snapshot", "value", "version"), "package")
         events = _by(self._events(), "package")
         versions, gaps = _by(facts.versions, "package"), _by(facts.gaps, "package")
-        machines, excess = _by(facts.machines, "package"), _by(facts.duplicates, "package")
+        excess = _by(facts.duplicates, "package")
         place = {name: number for number, name in enumerate(self.names)}
         matrices = Matrices(self.dataset, facts.current)
         for package, found in by_snapshot.items():
             series = sorted(found, key=lambda row: place[row["snapshot"]], reverse=True)
             about = current.get(package)
-            targets = {row["target"]: row["value"] for row in machines.get(package, ())}
+            matrix = matrices.of(package)
+            targets = matrix.best() if matrix else {}
+            last = newest_of_each_kind([row["snapshot"] for row in series])
             self._page(
                 path_of("packages", package),
                 "package.html",
                 package_name=package,
                 row=about,
-                matrix=matrices.of(package),
-                targets=targets,
+                matrix=matrix,
+                last=last,
                 stacks=versions.get(package, []),
                 lacking=gaps.get(package, []),
                 excess=next((row["excess"] for row in excess.get(package, ())), 0),
@@ -183,12 +186,10 @@ class _Report:
                 columns=SPEC_COLUMNS,
                 specs=_decoded(specs[package], _SHOWN_SPECS) if package in specs else [],
             )
-            self._write(
-                path_of("api", package), _json(self._package_json(package, series[0], about, targets, versions))
-            )
+            self._write(path_of("api", package), _json(self._package_json(package, last, about, targets, versions)))
 
     def _package_json(
-        self, package: str, last: Row, about: Row | None, targets: dict[str, str], versions: dict[str, list[Row]]
+        self, package: str, last: list[str], about: Row | None, targets: dict[str, str], versions: dict[str, list[Row]]
     ) -> Row:
         return {
             "schema": 1,
@@ -200,8 +201,7 @@ class _Report:
             "num_specs": about["specs"] if about else 0,
             "stacks": [row["stack"] for row in versions.get(package, ()) if row["stack"] is not None],
             "targets": targets,
-            "last_seen": last["snapshot"],
-            "last_version": last["version"],
+            "last_seen": last,
         }
 
     def _events(self) -> pl.DataFrame:
@@ -282,6 +282,20 @@ def _by(frame: pl.DataFrame | None, column: str) -> dict[Any, list[Row]]:
     for row in frame.iter_rows(named=True) if frame is not None else ():
         found.setdefault(row[column], []).append(row)
     return found
+
+
+def newest_of_each_kind(names: list[str]) -> list[str]:
+    """Return of snapshots, newest first, the first of each kind: releases have no date to compare them by.
+
+    Examples
+    --------
+    >>> newest_of_each_kind(["develop-2025-03-09", "develop-2025-03-02", "v1.0.0", "v0.23.1"])
+    ['develop-2025-03-09', 'v1.0.0']
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        found.setdefault(snapshot_kind(name)[0], name)
+    return list(found.values())
 
 
 def _decoded(specs: Specs, count: int) -> list[Row]:

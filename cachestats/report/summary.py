@@ -21,6 +21,8 @@ def summary_markdown(facts: Facts) -> str:
     changes = facts.changes[facts.current]
     numbers = dict(changes.group_by("change").len().rows())
     words = ", ".join(f"{numbers.get(what, 0):,} {what}" for what in ("removed", "added", "updated", "rebuilt"))
+    if represented := numbers.get("representation"):
+        words += f"; {represented:,} represented otherwise by Spack"
     lines += ["", f"Since {_escaped(before)}: {words}.", ""]
     lines += ["| stack | packages | before | removed | added | updated |", "|---|--:|--:|--:|--:|--:|"]
     for row in stack_counts(facts).iter_rows(named=True):

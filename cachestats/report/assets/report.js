@@ -4,7 +4,8 @@
 
 const cachestats = (() => {
   const ANY = "";
-  const NO_STACK = "none";
+  const NO_STACK = "none"; // in no stack
+  const ROOT = "root"; // in none but the union of all
   const text = (value) => {
     const element = document.createElement("span");
     element.textContent = value;
@@ -78,13 +79,14 @@ const cachestats = (() => {
       }
       total.versions.add(versions[place]);
       total.specs += specs[place];
-      set.forEach((name) => total.stacks.add(name));
+      set.forEach((name) => name !== ROOT && name !== NO_STACK && total.stacks.add(name));
       total.targets.add(targets[place]);
     }
     return [...totals].map(([place, total]) => ({
       package: data.values.package[place],
       link: data.links[place],
       version: data.values.version[Math.max(...total.versions)],
+      order: Math.max(...total.versions),
       versions: total.versions.size,
       specs: total.specs,
       stacks: total.stacks.size,
@@ -96,36 +98,65 @@ const cachestats = (() => {
     const select = filters.elements.snapshot;
     const numbers = ["versions", "specs", "stacks", "targets"].map((data) => ({ data, className: "n", searchable: false }));
     let widget = null;
+    let turn = 0;
 
-    async function show({ anew }) {
-      const name = select.selectedOptions[0].label;
-      if (!loaded.has(name)) await load(select.value);
-      const data = loaded.get(name);
-      if (anew) {
-        const chosen = new URLSearchParams(location.hash.slice(1));
-        columns.forEach((column) => fill(filters.elements[column], choices(data, column), filters.elements[column].value || chosen.get(column)));
+    const state = () => new URLSearchParams(location.hash.slice(1));
+    const option = (name) => [...select.options].find((one) => one.value === name);
+
+    // Show what the filters say; `wanted` are those of an address.
+    async function show(wanted = null) {
+      turn += 1;
+      const mine = turn;
+      const name = select.value;
+      try {
+        if (!loaded.has(name)) await load(option(name).dataset.script);
+      } catch (error) {
+        found.textContent = `${name} cannot be shown: ${error.message}`;
+        widget?.clear().draw();
+        return;
       }
+      if (mine !== turn) return; // another snapshot was chosen meanwhile
+      const data = loaded.get(name);
+      const missing = [];
+      columns.forEach((column) => {
+        const field = filters.elements[column];
+        const value = wanted ? wanted.get(column) ?? ANY : field.value;
+        fill(field, choices(data, column), value);
+        if (field.value !== value) {
+          field.value = ANY;
+          missing.push(value);
+        }
+      });
+      if (wanted?.get("snapshot") && !option(wanted.get("snapshot"))) missing.unshift(wanted.get("snapshot"));
       const fitting = rows(data);
       if (widget) widget.clear().rows.add(fitting).draw();
-      const words = columns.map((column) => filters.elements[column].value).filter((value) => value !== ANY);
-      found.textContent = `${number(fitting.length)} of ${number(data.values.package.length)} packages in ${[name, ...words].join(", ")}`;
-      const state = new URLSearchParams({ snapshot: name });
-      columns.forEach((column) => filters.elements[column].value !== ANY && state.set(column, filters.elements[column].value));
-      if (!anew || location.hash) history.replaceState(null, "", `#${state}`);
+      const chosen = columns.map((column) => [column, filters.elements[column].value]).filter(([, value]) => value !== ANY);
+      const words = [name, ...chosen.map(([, value]) => value)].join(", ");
+      const absent = missing.length ? `; there is no ${missing.join(", no ")}` : "";
+      found.textContent = `${number(fitting.length)} of ${number(data.values.package.length)} packages in ${words}${absent}`;
+      if (widget) history.replaceState(null, "", `#${new URLSearchParams([["snapshot", name], ...chosen])}`);
     }
 
-    const asked = new URLSearchParams(location.hash.slice(1)).get("snapshot");
-    [...select.options].forEach((option) => { option.selected = option.label === (asked ?? filters.dataset.snapshot); });
-    if (select.selectedIndex < 0) select.selectedIndex = 0;
-    await show({ anew: true });
+    function follow() {
+      select.value = option(state().get("snapshot")) ? state().get("snapshot") : filters.dataset.snapshot;
+      return show(state());
+    }
+
+    await follow();
     widget = await table("#packages", [
       { data: "package", render: (name, kind, row) => (kind === "display" ? `<a href="${text(row.link.split("/").map(encodeURIComponent).join("/"))}">${text(name)}</a>` : name) },
-      { data: "version", render: (name, kind) => (kind === "display" ? shown(name) : name) },
+      { data: "version", render: (name, kind, row) => ({ display: shown(name), sort: row.order, type: row.order })[kind] ?? name },
       ...numbers,
     ]);
-    await show({ anew: false });
-    filters.addEventListener("change", (event) => show({ anew: event.target === select }));
-    filters.addEventListener("reset", () => setTimeout(() => show({ anew: false })));
+    await follow();
+    filters.addEventListener("change", () => show());
+    filters.addEventListener("reset", (event) => {
+      event.preventDefault();
+      select.value = filters.dataset.snapshot;
+      widget.search("");
+      show(new URLSearchParams());
+    });
+    window.addEventListener("hashchange", follow);
     filters.hidden = false;
   }
 
@@ -147,20 +178,30 @@ const cachestats = (() => {
     const form = document.getElementById("choose");
     const select = form.elements.snapshot;
     const show = (kind) => (value, how) => (how === "display" ? kind(value) : value);
-    const hash = (value) => `<code title="${text(value)}">${text(value.slice(0, 7))}</code>`;
+    const hash = (value) => `<code class="hash">${text(value)}</code>`;
     const size = (value) => (value === null ? "–" : `${number(Math.round(value / 1000))} kB`);
+    const hasSizes = series.some(([, values]) => values[6].some((value) => value !== null));
+    let newest = new Map(); // the place of each version, the newest first: Spack's order, and not that of text
+    const version = (value, how) => (how === "sort" || how === "type" ? -newest.get(value) : show(shown)(value, how));
     const widget = await table("#specs", [
       { render: show(hash) },
-      ...[1, 2, 3, 4, 5].map(() => ({ render: show(shown) })),
+      { render: version },
+      ...[2, 3, 4].map(() => ({ render: show(shown) })),
+      { render: show(shown), className: "stacks" },
       { render: show(shown), className: "variants" },
-      { render: show(size), className: "n" },
+      { render: show(size), className: "n", visible: hasSizes },
+      { render: show(shown) },
     ]);
     const choose = () => {
       const chosen = series[select.selectedIndex];
+      newest = new Map(chosen[1][0].map((name, place) => [name, place]));
       widget.clear().rows.add(decoded(chosen)).draw();
+      if (select.selectedIndex || location.hash) history.replaceState(null, "", `#${new URLSearchParams({ snapshot: chosen[0] })}`);
       found.textContent = `${number(chosen[2].length)} ${chosen[2].length === 1 ? "spec" : "specs"} of ${chosen[0]}`;
     };
-    fill(select, series.map(([name]) => [name, name]), series[0][0]);
+    const asked = new URLSearchParams(location.hash.slice(1)).get("snapshot");
+    const there = series.some(([name]) => name === asked);
+    fill(select, series.map(([name]) => [name, name]), there ? asked : series[0][0]);
     choose();
     select.addEventListener("change", choose);
     form.hidden = series.length < 2;

@@ -145,7 +145,7 @@ const cachestats = (() => {
     await follow();
     widget = await table("#packages", [
       { data: "package", render: (name, kind, row) => (kind === "display" ? `<a href="${text(row.link.split("/").map(encodeURIComponent).join("/"))}">${text(name)}</a>` : name) },
-      { data: "version", render: (name, kind, row) => ({ display: shown(name), sort: row.order, type: row.order })[kind] ?? name },
+      { data: "version", render: (name, kind, row) => ({ display: shown(name), sort: row.order, type: row.order })[kind] ?? name, className: "version" },
       ...numbers,
     ]);
     await follow();
@@ -185,7 +185,7 @@ const cachestats = (() => {
     const version = (value, how) => (how === "sort" || how === "type" ? -newest.get(value) : show(shown)(value, how));
     const widget = await table("#specs", [
       { render: show(hash) },
-      { render: version },
+      { render: version, className: "version" },
       ...[2, 3, 4].map(() => ({ render: show(shown) })),
       { render: show(shown), className: "stacks" },
       { render: show(shown), className: "variants" },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -167,7 +168,6 @@ def _doctest_names(request: pytest.FixtureRequest, doctest_namespace: dict[str, 
 @pytest.fixture(autouse=True)
 def _close_figures() -> Iterator[None]:
     yield
-    import sys
 
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")

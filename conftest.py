@@ -108,10 +108,12 @@ def spark() -> Iterator[Any]:
     builder = sql.SparkSession.builder.master("local[2]").config("spark.driver.host", "127.0.0.1")
     for name, value in options.items():
         builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    yield session
-    session.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYSPARK_PYTHON", sys.executable)  # else the workers run whichever `python3` stands first
+        session = builder.getOrCreate()
+        session.sparkContext.setLogLevel("ERROR")
+        yield session
+        session.stop()
 
 
 @pytest.fixture(scope="session")

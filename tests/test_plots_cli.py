@@ -52,7 +52,14 @@ def test_each_verb_draws_what_the_functions_do(weeks: cs.Dataset, tmp_path: Path
             cs.overlap(new), measure="common_packages", of=words
         ),
         "overlap-sets": lambda: cs.plot_overlap_sets(cs.overlap_sets(new), of=words),
+        f"changes develop-2025-03-02 develop-2025-03-09 --with {weeks.path} --where stack=e4s": lambda: cs.plot_changes(
+            cs.compare_counts(*(side.filter(stack="e4s") for side in (old, new)), among=(old, new)),
+            of=f"{both}, stack=e4s",
+        ),
         "gaps --columns stack": lambda: cs.plot_gaps(cs.gaps(new, columns="stack"), of=words),
+        "gaps --columns stack --where package=z": lambda: cs.plot_gaps(
+            cs.gaps(new, columns="stack", of=["z"]), of=f"{words}, package=z"
+        ),
         "versions --by os": lambda: cs.plot_versions(cs.versions(new, by="os"), of=words),
         "duplicates --snapshot develop-2025-03-02": lambda: cs.plot_duplicates(
             cs.duplicates(old), of="develop-2025-03-02"

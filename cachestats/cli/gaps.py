@@ -64,7 +64,6 @@ class Packages(click.ParamType[list[str]]):
 def gaps(
     dataset: Any,
     packages: list[str] | None,
-    where: tuple[tuple[str, str], ...],
     fail_under: float | None,
     form: str,
     out: Path | None,
@@ -78,19 +77,9 @@ def gaps(
     from cachestats.analysis.gaps import column_coverage
     from cachestats.analysis.gaps import gaps as find
 
-    named = [value for column, value in where if column == "package"]
-    if named and packages:
-        raise ArgumentError("expected --of or --where package=NAME, found both", hint="put all names into the file")
-    others = tuple(pair for pair in where if pair[0] != "package")
-    asked = Question(dataset, **question, where=others, measure="specs", of=None)
-    asking: dict[str, Any] = {
-        "columns": asked.axes["columns"],
-        "root": asked.axes["root"],
-        "of": packages or named or None,
-    }
-    known = knowing_dependencies(dataset, asked.chosen)
-    edges = matching(dataset.dependencies, "snapshot", known)
-    answer = find(asked.specs, **asking, dependencies=edges if known else None)
+    asked, asking, named = packages_in_question(packages, dataset=dataset, **question)
+    known, edges = edges_of(dataset, asked)
+    answer = find(asked.specs, **asking, dependencies=edges)
     has = column_coverage(asked.specs, **asking)
     unweighed = form in {"table", "markdown"} and not known
     emit(answer.drop("num_direct_dependents", "num_dependents") if unweighed else answer, form, out)
@@ -100,7 +89,7 @@ def gaps(
         name, least, lacking, share = has.row(0)
         every = least + lacking
         talk(
-            f"gaps of {asked.words}{', package=' * bool(named)}{' or '.join(named)}: {answer.height:,} of "
+            f"gaps of {words_of(asked, named)}: {answer.height:,} of "
             f"{has.height * every:,} pairs of {has.columns[0]} and package are missing, "
             f"{answer.height / (has.height * every):.1%}; the least has {name or 'none'}, "
             f"{least:,} of {counted(every, 'package')}, {share:.1%}"
@@ -110,6 +99,33 @@ def gaps(
     asked.say_what_is_unheard("package", named)
     if fail_under is not None:
         _check(has, asked.wanted.get(asking["columns"], []), fail_under)
+
+
+def packages_in_question(
+    packages: list[str] | None, *, dataset: Any, where: tuple[tuple[str, str], ...], **question: Any
+) -> tuple[Question, dict[str, Any], list[str]]:
+    """Return the question, the arguments of the function, and the packages that `--where` names.
+
+    These are in question, and no filter: what the columns are the other filters say.
+    """
+    named = [value for column, value in where if column == "package"]
+    if named and packages:
+        raise ArgumentError("expected --of or --where package=NAME, found both", hint="put all names into the file")
+    others = tuple(pair for pair in where if pair[0] != "package")
+    asked = Question(dataset, **question, where=others)
+    asking = {name: asked.axes[name] for name in ("columns", "root")} | {"of": packages or named or None}
+    return asked, asking, named
+
+
+def edges_of(dataset: Any, asked: Question) -> tuple[list[str], pl.LazyFrame | None]:
+    """Return the snapshots in question that have dependencies, and these, if any."""
+    known = knowing_dependencies(dataset, asked.chosen)
+    return known, matching(dataset.dependencies, "snapshot", known) if known else None
+
+
+def words_of(asked: Question, named: list[str]) -> str:
+    """Return what was asked about, with the packages in question."""
+    return f"{asked.words}{', package=' * bool(named)}{' or '.join(named)}"
 
 
 def _check(has: pl.DataFrame, wanted: list[str], fail_under: float) -> None:

@@ -64,7 +64,7 @@ def holes(
             hint="whether a spec is broken depends on all specs of its snapshot: choose what is shown by package",
         )
     asked = Question(dataset, snapshot=snapshot, where=())
-    known = _known(dataset, asked.chosen)
+    known = known_snapshots(dataset, asked.chosen)
     specs = matching(asked.specs, "snapshot", known)
     answer = find(specs, dataset.dependencies, by=by)
     other = answer if answer.is_empty() else find(specs, dataset.dependencies, by="missing" if by == "spec" else "spec")
@@ -93,7 +93,7 @@ def holes(
         )
 
 
-def _known(dataset: Any, chosen: list[str]) -> list[str]:
+def known_snapshots(dataset: Any, chosen: list[str]) -> list[str]:
     """Return the snapshots of which something can be said."""
     if known := knowing_dependencies(dataset, chosen):
         return known

@@ -46,21 +46,11 @@ def match(
     """
     from cachestats.analysis.match import hit_rates
     from cachestats.analysis.match import match as compare
-    from cachestats.lockfile import read_environment
 
     if (by or root) and not best:
         given = "--by" if by else "--root"
         raise ArgumentError(f"expected {given} with --best, found it alone", hint="add --best")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        environment, dependencies = read_environment(lockfile)
-    for warning in caught:
-        talk(f"warning: {warning.message}")
-    if environment.is_empty():
-        raise ArgumentError(
-            f"expected the concrete specs of an environment, found none in {lockfile}",
-            hint="run `spack concretize`, and give the spack.lock that it writes",
-        )
+    environment, dependencies = environment_in(lockfile)
     asked = Question(dataset, everything=best, root=root, **question)
     if best:
         rates = hit_rates(environment, asked.specs, by=by or "snapshot", root=asked.root)
@@ -82,6 +72,23 @@ def match(
         talk(f"{asked.words}: {_words(counts)}; {len(steps):,} left to build{in_steps}")
     for hint in asked.hints():
         talk(f"hint: {hint}")
+
+
+def environment_in(lockfile: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the specs of an environment and what they depend on, and say what is odd about the lockfile."""
+    from cachestats.lockfile import read_environment
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        environment, dependencies = read_environment(lockfile)
+    for warning in caught:
+        talk(f"warning: {warning.message}")
+    if environment.is_empty():
+        raise ArgumentError(
+            f"expected the concrete specs of an environment, found none in {lockfile}",
+            hint="run `spack concretize`, and give the spack.lock that it writes",
+        )
+    return environment, dependencies
 
 
 def _words(counts: dict[str, Any]) -> str:

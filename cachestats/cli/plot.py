@@ -14,10 +14,10 @@ import click
 from cachestats.cli.compare import compare
 from cachestats.cli.coverage import coverage
 from cachestats.cli.duplicates import duplicates
-from cachestats.cli.gaps import gaps
+from cachestats.cli.gaps import edges_of, gaps, packages_in_question, words_of
 from cachestats.cli.history import history
-from cachestats.cli.holes import holes
-from cachestats.cli.match import match
+from cachestats.cli.holes import holes, known_snapshots
+from cachestats.cli.match import environment_in, match
 from cachestats.cli.output import talk
 from cachestats.cli.overlap import overlap
 from cachestats.cli.parameters import dataset_argument
@@ -118,14 +118,12 @@ def plot_churn(dataset: Any, out: Path, **question: Any) -> None:
 @click.argument("old")
 @click.argument("new")
 @_out_option
-def plot_changes(dataset: Any, old: str, new: str, other: Path | None, by: Any, out: Path, **question: Any) -> None:
+def plot_changes(dataset: Any, old: str, new: str, other: Any, by: Any, out: Path, **question: Any) -> None:
     """Draw what changed between two snapshots, OLD and NEW."""
     from cachestats.analysis.compare import compare_counts
     from cachestats.plots.changes import plot_changes as draw
 
-    before, after, words = _compared(dataset, old, other, new, question)
-    rows = compare_counts(before.specs, after.specs, by=by, root=before.root)
-    _save(draw, rows, out, before, "specs", of=words)
+    _draw_compared(compare_counts, draw, sides(dataset, old, other or dataset, new, **question), by, out)
 
 
 @plot.command("drops", params=_options_of(compare, "other", "by", "where", "root"))
@@ -133,23 +131,20 @@ def plot_changes(dataset: Any, old: str, new: str, other: Path | None, by: Any, 
 @click.argument("old")
 @click.argument("new")
 @_out_option
-def plot_drops(dataset: Any, old: str, new: str, other: Path | None, by: Any, out: Path, **question: Any) -> None:
+def plot_drops(dataset: Any, old: str, new: str, other: Any, by: Any, out: Path, **question: Any) -> None:
     """Draw what share of its packages a stack lost from OLD to NEW."""
     from cachestats.analysis.drops import drops
     from cachestats.plots.drops import plot_drops as draw
 
-    before, after, words = _compared(dataset, old, other, new, question)
-    rows = drops(before.specs, after.specs, by=by, root=before.root)
-    _save(draw, rows, out, before, "specs", of=words)
+    _draw_compared(drops, draw, sides(dataset, old, other or dataset, new, **question), by, out)
 
 
-def _compared(
-    dataset: Any, old: str, other: Path | None, new: str, question: dict[str, Any]
-) -> tuple[Question, Question, str]:
-    from cachestats.dataset import open_dataset
-
-    before, after = sides(dataset, old, open_dataset(other) if other else dataset, new, **question)
-    return before, after, f"{before.names} to {after.words}"
+def _draw_compared(
+    count: Callable[..., pl.DataFrame], draw: Callable[..., Axes], asked: tuple[Question, Question], by: Any, out: Path
+) -> None:
+    old, new = asked
+    rows = count(old.specs, new.specs, by=by, root=old.root, among=(old.in_snapshots, new.in_snapshots))
+    _save(draw, rows, out, old, "specs", of=f"{old.names} to {new.words}")
 
 
 @plot.command("overlap", params=_options_of(overlap, "by", "snapshot", "where", "root"))
@@ -188,11 +183,9 @@ def plot_gaps(dataset: Any, packages: list[str] | None, out: Path, **question: A
     from cachestats.analysis.gaps import gaps as find
     from cachestats.plots.gaps import plot_gaps as draw
 
-    asked = Question(dataset, **question)
-    dependencies = dataset.dependencies if knowing_dependencies(dataset, asked.chosen) else None
-    columns, root = asked.axes["columns"], asked.axes["root"]
-    rows = find(asked.specs, columns=columns, root=root, of=packages, dependencies=dependencies)
-    _save(draw, rows, out, asked, "gaps", of=asked.words)
+    asked, asking, named = packages_in_question(packages, dataset=dataset, **question)
+    rows = find(asked.specs, **asking, dependencies=edges_of(dataset, asked)[1])
+    _save(draw, rows, out, asked, "gaps", of=words_of(asked, named))
 
 
 @plot.command("versions", params=_options_of(versions, "by", "packages", "root", "snapshot", "where"))
@@ -233,8 +226,8 @@ def plot_holes(dataset: Any, out: Path, snapshot: tuple[str, ...]) -> None:
     from cachestats.plots.holes import plot_holes as draw
 
     asked = Question(dataset, snapshot=snapshot, where=())
-    known = knowing_dependencies(dataset, asked.chosen) or asked.chosen  # of none of them is an error
-    rows = find(matching(asked.specs, "snapshot", known), dataset.dependencies, by="missing")
+    specs = matching(asked.specs, "snapshot", known_snapshots(dataset, asked.chosen))
+    rows = find(specs, dataset.dependencies, by="missing")
     _save(draw, rows, out, asked, "holes", of=asked.words)
 
 
@@ -251,9 +244,9 @@ def plot_hit_rates(dataset: Any, lockfile: Path, by: Any, out: Path, **question:
     LOCKFILE is the environment's spack.lock.
     """
     from cachestats.analysis.match import hit_rates
-    from cachestats.lockfile import read_lockfile
     from cachestats.plots.hit_rates import plot_hit_rates as draw
 
+    environment, _ = environment_in(lockfile)
     asked = Question(dataset, everything=True, **question)
-    rows = hit_rates(read_lockfile(lockfile), asked.specs, by=by, root=asked.root)
+    rows = hit_rates(environment, asked.specs, by=by, root=asked.root)
     _save(draw, rows, out, asked, "hits", of=asked.words)

@@ -152,8 +152,8 @@ class Dataset:
         """One row per page or index that was read."""
         return self.scan("documents")
 
-    def scan(self, table: str) -> pl.LazyFrame:
-        """Return one table by name.
+    def scan(self, table: str, *, snapshots: Iterable[str] | None = None) -> pl.LazyFrame:
+        """Return one table by name; of some snapshots only, where it is stored by snapshot.
 
         Raises
         ------
@@ -163,7 +163,7 @@ class Dataset:
         import polars as pl
 
         declared = find_table(table)
-        files = self.files(table)
+        files = self.files(table, snapshots=snapshots)
         if not files:
             return pl.LazyFrame(schema=declared.polars())
         return pl.scan_parquet(files, glob=False)

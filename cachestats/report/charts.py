@@ -34,7 +34,7 @@ class Chart(NamedTuple):
 
 def draw_overview(dataset: Dataset, facts: Facts, folder: Path) -> dict[str, Chart]:
     """Draw the charts of the overview and return them by name; what has nothing to show is left out."""
-    here = dataset.specs.filter(pl.col("snapshot") == facts.current)
+    here = dataset.scan("specs", snapshots=[facts.current])
     rows: Axis = "os" if facts.stacks.is_empty() else "stack"
     matrix = coverage_matrix(here, rows=rows, columns="target", measure="packages")
     missing = facts.gaps.join(most_needed(facts.gaps).head(_MOST_GAPS).select("package"), on="package")

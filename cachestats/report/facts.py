@@ -70,10 +70,10 @@ def gather(dataset: Dataset) -> Facts:
         )
     current, before = names[-1], _before(names)
     specs = dataset.specs
-    here = specs.filter(pl.col("snapshot") == current)
-    edges = dataset.dependencies.filter(pl.col("snapshot") == current)
+    by_snapshot = {name: dataset.scan("specs", snapshots=[name]) for name in names}
+    here = by_snapshot[current]
+    edges = dataset.scan("dependencies", snapshots=[current])
     knows_dependencies = bool(dataset.manifest["snapshots"][current]["rows"]["dependencies"])
-    by_snapshot = {name: specs.filter(pl.col("snapshot") == name) for name in names}
     changes = {new: compare(by_snapshot[old], by_snapshot[new]) for new, old in before.items()}
     there = by_snapshot[before[current]] if current in before else here
     stack_changes = compare(there, here, by="stack")

@@ -39,7 +39,7 @@ class Matrices:
 
     def __init__(self, dataset: Dataset, snapshot: str) -> None:
         counts = (
-            dataset.specs.filter(pl.col("snapshot") == snapshot)
+            dataset.scan("specs", snapshots=[snapshot])
             .group_by("package", "platform", "os", "target")
             .agg(pl.col("hash").n_unique())
             .collect()

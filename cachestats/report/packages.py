@@ -61,7 +61,7 @@ def _of_snapshot(dataset: Dataset, name: str) -> pl.DataFrame:
     stacks = pl.when(others.len() > 0).then(others.str.join(_BETWEEN)).otherwise(every.str.join(_BETWEEN))
     fields = [column for column in SPEC_COLUMNS if column not in {"hash", "stacks"}]
     frame = (
-        dataset.specs.filter(pl.col("snapshot") == name)
+        dataset.scan("specs", snapshots=[name])
         .group_by("package", "hash")
         .agg(stacks.alias("stacks"), pl.col(fields).first(), pl.col("compiler_name").first())
         .collect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
@@ -82,8 +83,8 @@ class _Report:
     def __init__(self, dataset: Dataset, facts: Facts, folder: Path, title: str) -> None:
         self.dataset, self.facts, self.folder = dataset, facts, folder
         self.names = sorted(dataset.manifest["snapshots"], key=snapshot_order)
-        about = facts.snapshots.row(by_predicate=pl.col("snapshot") == facts.current, named=True)
-        self.pages = Pages(folder, site=title, current=facts.current, about=about, before=facts.before)
+        self.about = facts.snapshots.row(by_predicate=pl.col("snapshot") == facts.current, named=True)
+        self.pages = Pages(folder, site=title, current=facts.current, about=self.about, before=facts.before)
         self.num_pages = 0
 
     def write(self) -> int:
@@ -183,7 +184,6 @@ class _Report:
                 bars=_bars({row["snapshot"]: row["value"] for row in series}, self.names),
                 num_snapshots=len(self.names),
                 events=events.get(package, [])[::-1],
-                columns=SPEC_COLUMNS,
                 specs=_decoded(specs[package], _SHOWN_SPECS) if package in specs else [],
             )
             self._write(path_of("api", package), _json(self._package_json(package, last, about, targets, versions)))
@@ -220,9 +220,9 @@ class _Report:
         facts = self.facts
         rows = {row["stack"]: row for row in facts.stacks.to_dicts()}
         changed = {row["stack"]: row for row in stack_counts(facts).to_dicts()}
-        histories = _by(facts.stack_history, "stack")
-        for stack, series in histories.items():
-            changes = facts.stack_changes.filter(pl.col("stack").eq_missing(stack)) if self._before else None
+        packages, gaps = _by(facts.versions, "stack"), _by(facts.gaps, "stack")
+        changes = _by(facts.stack_changes, "stack") if self._before else {}
+        for stack, series in _by(facts.stack_history, "stack").items():
             last = next(row["snapshot"] for row in reversed(series) if row["specs"])
             self._page(
                 path_of("stacks", stack),
@@ -232,10 +232,10 @@ class _Report:
                 last=last,
                 chart=draw_stack(facts, stack, self.folder),
                 series=series[::-1],
-                changes=_by(changes, "change"),
-                packages=facts.versions.filter(pl.col("stack").eq_missing(stack)).to_dicts(),
-                num_gaps=facts.gaps.filter(pl.col("stack").eq_missing(stack)).height,
-                gaps=facts.gaps.filter(pl.col("stack").eq_missing(stack)).head(_MOST_GAPS).to_dicts(),
+                changes=_grouped(changes.get(stack, []), "change"),
+                packages=packages.get(stack, []),
+                num_gaps=len(gaps.get(stack, [])),
+                gaps=gaps.get(stack, [])[:_MOST_GAPS],
             )
             self._badge(stack, rows.get(stack), changed.get(stack))
 
@@ -261,15 +261,14 @@ class _Report:
             )
 
     def _about(self) -> Row:
-        about = self.facts.snapshots.row(by_predicate=pl.col("snapshot") == self.facts.current, named=True)
         return {
             "schema": 1,
             "snapshot": self.facts.current,
             "before": self._before,
-            "source": about["source"],
-            "read_at": about["read_at"].isoformat(),
-            "num_packages": about["num_packages"],
-            "num_specs": about["num_specs"],
+            "source": self.about["source"],
+            "read_at": self.about["read_at"].isoformat(),
+            "num_packages": self.about["num_packages"],
+            "num_specs": self.about["num_specs"],
             "snapshots": self.names[::-1],
             "stacks": {row["stack"] or "none": row["packages"] for row in self.facts.stacks.to_dicts()},
             "dataset_schema_version": SCHEMA_VERSION,
@@ -278,8 +277,12 @@ class _Report:
 
 def _by(frame: pl.DataFrame | None, column: str) -> dict[Any, list[Row]]:
     """Return the rows of a frame by the value of a column, in their order."""
+    return {} if frame is None else _grouped(frame.iter_rows(named=True), column)
+
+
+def _grouped(rows: Iterable[Row], column: str) -> dict[Any, list[Row]]:
     found: dict[Any, list[Row]] = {}
-    for row in frame.iter_rows(named=True) if frame is not None else ():
+    for row in rows:
         found.setdefault(row[column], []).append(row)
     return found
 

@@ -18,7 +18,7 @@ from hypothesis import settings
 
 import cachestats as cs
 from tests.servers import HttpServer, S3Server
-from tests.site import G0B, page, spec, write
+from tests.site import G0B, HOSTILE, page, spec, write
 
 ROOT = Path(__file__).parent
 SEEDS = ROOT / "data" / "_cache"
@@ -114,6 +114,31 @@ def spark() -> Iterator[Any]:
         session.sparkContext.setLogLevel("ERROR")
         yield session
         session.stop()
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the report of the sample."""
+    out = tmp_path_factory.mktemp("report") / "report"
+    cs.write_report(cs.open_dataset(SAMPLE), out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the report of a dataset of odd names, of specs without stack or compiler, and of `develop`."""
+    folder = tmp_path_factory.mktemp("odd")
+    specs = {
+        HOSTILE: [spec("a" * 32, stacks=[HOSTILE, "root"], variants=["+<b>", 'x="><script>alert(1)</script>'])],
+        "../up": [spec("b" * 32, stacks=[], compiler="none")],
+        "zl'ib & co": [spec("c" * 32, stacks=["../e4s", "root", "none"], target="no-such-target")],
+    }
+    pages = {("develop", name): page(name, "develop", found) for name, found in specs.items()}
+    pages |= {("develop-2025-06-01", name): page(name, "develop-2025-06-01", specs[name]) for name in [HOSTILE]}
+    dataset = cs.build_dataset(write(folder / "site", pages), out=folder / "dataset", max_rejected=1)
+    assert sorted(dataset.specs.select("package").unique().collect()["package"]) == sorted(specs)
+    cs.write_report(dataset, folder / "report", title=f"{HOSTILE} & more")
+    return folder / "report"
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 GENERATIONS = ("g1", "g2", "g3", "g4")
+HOSTILE = "<img src=x onerror=alert(1)>"
+"""A name that does something where it is taken for markup."""
 
 
 def spec(hash_: str = "a" * 32, **fields: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pytest
 import cachestats as cs
 from cachestats.naming import ROOT_STACK
 from conftest import SAMPLE
-from tests.test_report import HOSTILE, odd, report  # noqa: F401 (fixtures)
+from tests.site import HOSTILE
 
 PAGES = (
     "index.html",
@@ -69,7 +69,7 @@ def ready(page: Any) -> None:
     page.wait_for_selector("table.dataTable tbody tr")
 
 
-def test_a_person_finds_a_package_and_its_specs(open_page: Open, report: Path) -> None:  # noqa: F811
+def test_a_person_finds_a_package_and_its_specs(open_page: Open, report: Path) -> None:
     page = open_page(report / "index.html")
     page.get_by_role("link", name="Packages", exact=True).click()
     ready(page)
@@ -96,7 +96,7 @@ def test_a_person_finds_a_package_and_its_specs(open_page: Open, report: Path) -
     assert page.locator("#specs tbody tr").count() == 9
 
 
-def test_filters_give_what_polars_gives(open_page: Open, report: Path) -> None:  # noqa: F811
+def test_filters_give_what_polars_gives(open_page: Open, report: Path) -> None:
     page = open_page(report / "packages.html")
     ready(page)
     specs = cs.open_dataset(SAMPLE).specs.collect()
@@ -124,7 +124,7 @@ def test_filters_give_what_polars_gives(open_page: Open, report: Path) -> None: 
     assert tried == 15
 
 
-def test_an_address_names_the_filters(open_page: Open, report: Path) -> None:  # noqa: F811
+def test_an_address_names_the_filters(open_page: Open, report: Path) -> None:
     page = open_page(report / "snapshots" / "develop-2024-06-02.html")
     page.locator("dl.tiles a").first.click()
     ready(page)
@@ -138,7 +138,7 @@ def test_an_address_names_the_filters(open_page: Open, report: Path) -> None:  #
     assert page.locator("#found").inner_text().endswith("in develop-2024-06-02, neoverse_v1")
 
 
-def test_a_view_says_what_it_shows(open_page: Open, report: Path) -> None:  # noqa: F811
+def test_a_view_says_what_it_shows(open_page: Open, report: Path) -> None:
     page = open_page(report / "packages.html")
     ready(page)
     # Two choices, one right after the other: the first takes longer.
@@ -167,7 +167,7 @@ def test_a_view_says_what_it_shows(open_page: Open, report: Path) -> None:  # no
     assert page.get_by_label("Stack", exact=True).locator("option").count() == 5
 
 
-def test_versions_are_sorted_as_spack_sorts_them(open_page: Open, report: Path) -> None:  # noqa: F811
+def test_versions_are_sorted_as_spack_sorts_them(open_page: Open, report: Path) -> None:
     page = open_page(report / "packages" / "hdf5.html")
     ready(page)
     for order, expected in (("ascending", ["1.8.23", "1.14.6"]), ("descending", ["1.14.6", "1.8.23"])):
@@ -177,7 +177,7 @@ def test_versions_are_sorted_as_spack_sorts_them(open_page: Open, report: Path) 
         assert list(dict.fromkeys(shown)) == expected
 
 
-def test_a_table_is_downloaded_and_read(open_page: Open, report: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_table_is_downloaded_and_read(open_page: Open, report: Path, tmp_path: Path) -> None:
     page = open_page(report / "data.html")
     with page.expect_download() as download:
         page.get_by_role("link", name="specs.parquet").click()
@@ -187,11 +187,11 @@ def test_a_table_is_downloaded_and_read(open_page: Open, report: Path, tmp_path:
 
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_fit_a_phone_and_serve_everyone(path: str, scheme: str, open_page: Open, report: Path) -> None:  # noqa: F811
+def test_pages_fit_a_phone_and_serve_everyone(path: str, scheme: str, open_page: Open, report: Path) -> None:
     assert_usable(open_page(report / path, color_scheme=scheme, viewport=PHONE))
 
 
-def test_odd_names_fit_a_phone_too(open_page: Open, odd: Path) -> None:  # noqa: F811
+def test_odd_names_fit_a_phone_too(open_page: Open, odd: Path) -> None:
     for path in sorted(odd.rglob("*.html")):
         assert_usable(open_page(path, viewport=PHONE))
 
@@ -208,7 +208,7 @@ def assert_usable(page: Any) -> None:
     assert [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in serious] == [], page.url
 
 
-def test_a_keyboard_is_enough(open_page: Open, report: Path) -> None:  # noqa: F811
+def test_a_keyboard_is_enough(open_page: Open, report: Path) -> None:
     page = open_page(report / "packages.html")
     ready(page)
     page.keyboard.press("Tab")
@@ -227,7 +227,7 @@ def test_a_keyboard_is_enough(open_page: Open, report: Path) -> None:  # noqa: F
     page.wait_for_selector("#packages th[aria-sort=ascending]")
 
 
-def test_without_scripts_everything_stands_there(open_page: Open, report: Path) -> None:  # noqa: F811
+def test_without_scripts_everything_stands_there(open_page: Open, report: Path) -> None:
     page = open_page(report / "packages.html", java_script_enabled=False)
     assert page.locator("#packages tbody tr").count() == 636
     page = open_page(report / "packages" / "zlib-ng.html", java_script_enabled=False)
@@ -246,7 +246,7 @@ def test_the_overview_is_light(name: str, open_page: Open, request: pytest.Fixtu
     assert sum(Path(path).stat().st_size for path in [*paths, folder / "index.html"]) < 1_000_000
 
 
-def test_names_from_the_data_do_nothing(open_page: Open, odd: Path) -> None:  # noqa: F811
+def test_names_from_the_data_do_nothing(open_page: Open, odd: Path) -> None:
     page = open_page(odd / "packages.html")
     ready(page)
     assert HOSTILE in page.locator("#packages tbody").inner_text()

@@ -22,34 +22,7 @@ from cachestats.report.badges import badge
 from cachestats.report.links import path_of
 from cachestats.report.packages import SPEC_COLUMNS
 from conftest import SAMPLE
-from tests.site import page, spec, write
-
-HOSTILE = "<img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="session")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the report of the sample."""
-    out = tmp_path_factory.mktemp("report") / "report"
-    cs.write_report(cs.open_dataset(SAMPLE), out)
-    return out
-
-
-@pytest.fixture(scope="session")
-def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the report of a dataset of odd names, of specs without stack or compiler, and of `develop`."""
-    folder = tmp_path_factory.mktemp("odd")
-    specs = {
-        HOSTILE: [spec("a" * 32, stacks=[HOSTILE, "root"], variants=["+<b>", 'x="><script>alert(1)</script>'])],
-        "../up": [spec("b" * 32, stacks=[], compiler="none")],
-        "zl'ib & co": [spec("c" * 32, stacks=["../e4s", "root", "none"], target="no-such-target")],
-    }
-    pages = {("develop", name): page(name, "develop", found) for name, found in specs.items()}
-    pages |= {("develop-2025-06-01", name): page(name, "develop-2025-06-01", specs[name]) for name in [HOSTILE]}
-    dataset = cs.build_dataset(write(folder / "site", pages), out=folder / "dataset", max_rejected=1)
-    assert sorted(dataset.specs.select("package").unique().collect()["package"]) == sorted(specs)
-    cs.write_report(dataset, folder / "report", title=f"{HOSTILE} & more")
-    return folder / "report"
+from tests.site import HOSTILE, page, spec, write
 
 
 class Links(HTMLParser):

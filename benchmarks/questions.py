@@ -15,7 +15,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.build import HERE, Build, Cost, alternate, cachestats, make_corpus, run, size
 from benchmarks.index import make_index
@@ -25,20 +25,14 @@ if TYPE_CHECKING:
 
 ENGINES = ("cachestats", "duckdb")
 START = "nothing"  # opens the dataset and reads its smallest table: what every question takes as well
+OF_INDEX = {"gaps_weighed", "holes", "duplicates_differs"}  # what dependencies answer
 OLD, NEW = "develop-2025-02-23", "develop-2025-03-02"
 ENVIRONMENT = 300  # specs of `OLD` that stand for an environment; of every second the hash is not in the cache
 TAKEN = "a"  # hashes that begin with it are taken from the cache, to make holes: one of 32
 
 
-class Question(NamedTuple):
-    """What is asked: how cachestats answers, from the dataset and the environment, and of which dataset."""
-
-    answer: Callable[[Any, Any], pl.DataFrame]
-    of_index: bool = False
-
-
-def questions() -> dict[str, Question]:
-    """Return the questions by name, which is that of the query too."""
+def questions() -> dict[str, Callable[[Any, Any], pl.DataFrame]]:
+    """Return how cachestats answers, from the dataset and the environment, by the names of the queries."""
     import polars as pl
 
     import cachestats as cs
@@ -50,42 +44,32 @@ def questions() -> dict[str, Question]:
         return ds.specs.filter(pl.col("hash").str.slice(0, 1) != TAKEN)
 
     return {
-        START: Question(lambda ds, _: ds.snapshots.select("snapshot").collect()),
-        "coverage": Question(lambda ds, _: cs.coverage(ds.specs, rows="stack", columns="target")),
-        "coverage_packages": Question(
-            lambda ds, _: cs.coverage(ds.specs, rows="stack", columns="snapshot", measure="packages")
+        START: lambda ds, _: ds.snapshots.select("snapshot").collect(),
+        "coverage": lambda ds, _: cs.coverage(ds.specs, rows="stack", columns="target"),
+        "coverage_packages": lambda ds, _: cs.coverage(ds.specs, rows="stack", columns="snapshot", measure="packages"),
+        "usable": lambda ds, _: cs.usable(ds.specs, target="zen4", os="ubuntu22.04").drop("best_target"),
+        "gaps": lambda ds, _: cs.gaps(ds.specs, columns="stack").select("stack", "package", "num_columns"),
+        "compare": lambda ds, _: cs.compare_counts(one(ds, OLD), one(ds, NEW)).drop("representation"),
+        "history": lambda ds, _: cs.history(ds.specs, by="stack").select(
+            "stack", "snapshot", "packages", "specs", "kept", "new", "gone"
         ),
-        "usable": Question(lambda ds, _: cs.usable(ds.specs, target="zen4", os="ubuntu22.04").drop("best_target")),
-        "gaps": Question(lambda ds, _: cs.gaps(ds.specs, columns="stack").select("stack", "package", "num_columns")),
-        "compare": Question(lambda ds, _: cs.compare_counts(one(ds, OLD), one(ds, NEW)).drop("representation")),
-        "history": Question(
-            lambda ds, _: cs.history(ds.specs, by="stack").select(
-                "stack", "snapshot", "packages", "specs", "kept", "new", "gone"
-            )
+        "seen": lambda ds, _: cs.seen(ds.specs).drop("first_date", "last_date", "is_current"),
+        "overlap": lambda ds, _: cs.overlap(ds.specs),
+        "overlap_sets": lambda ds, _: cs.overlap_sets(ds.specs).drop("combination"),
+        "duplicates": lambda ds, _: cs.duplicates(ds.specs),
+        "versions": lambda ds, _: cs.versions(ds.specs),
+        "match": lambda ds, environment: cs.match(environment, ds.specs).select(
+            "package", "hash", "status", "near_hash"
         ),
-        "seen": Question(lambda ds, _: cs.seen(ds.specs).drop("first_date", "last_date", "is_current")),
-        "overlap": Question(lambda ds, _: cs.overlap(ds.specs)),
-        "overlap_sets": Question(lambda ds, _: cs.overlap_sets(ds.specs).drop("combination")),
-        "duplicates": Question(lambda ds, _: cs.duplicates(ds.specs)),
-        "versions": Question(lambda ds, _: cs.versions(ds.specs)),
-        "match": Question(
-            lambda ds, environment: cs.match(environment, ds.specs).select("package", "hash", "status", "near_hash")
+        "hit_rates": lambda ds, environment: cs.hit_rates(environment, ds.specs, by="stack").select(
+            "snapshot", "stack", "hits"
         ),
-        "hit_rates": Question(
-            lambda ds, environment: cs.hit_rates(environment, ds.specs, by="stack").select("snapshot", "stack", "hits")
+        "gaps_weighed": lambda ds, _: cs.gaps(ds.specs, columns="target", dependencies=ds.dependencies),
+        "holes": lambda ds, _: cs.holes(whole(ds), ds.dependencies).select(
+            "package", "version", "hash", "missing", "missing_hash"
         ),
-        "gaps_weighed": Question(
-            lambda ds, _: cs.gaps(ds.specs, columns="target", dependencies=ds.dependencies), of_index=True
-        ),
-        "holes": Question(
-            lambda ds, _: cs.holes(whole(ds), ds.dependencies).select(
-                "package", "version", "hash", "missing", "missing_hash"
-            ),
-            of_index=True,
-        ),
-        "duplicates_differs": Question(
-            lambda ds, _: cs.duplicates(ds.specs, dependencies=ds.dependencies).drop("excess_bytes", "causes"),
-            of_index=True,
+        "duplicates_differs": lambda ds, _: cs.duplicates(ds.specs, dependencies=ds.dependencies).drop(
+            "excess_bytes", "causes"
         ),
     }
 
@@ -113,28 +97,22 @@ def main() -> None:
     ]
     out = arguments.folder / "out"
     costs = {
-        name: alternate({engine: answer(engine, name, datasets[of_index], out) for engine in ENGINES}, arguments.runs)
-        for name, of_index in asked(arguments.question or []).items()
+        name: alternate(
+            {engine: answer(engine, name, datasets[name in OF_INDEX], out) for engine in ENGINES}, arguments.runs
+        )
+        for name in asked(arguments.question or [])
     }
     cold = alternate({"": shell(datasets[0], out)}, arguments.runs)[""]
     print_costs(costs, out, f"{size(archive)}; medians of {arguments.runs} runs")
     print(f"\n`cachestats coverage` from a cold shell, of `develop`: {cold.cpu:.2f} s of CPU, {cold.wall:.2f} s")
 
 
-def asked(names: list[str]) -> dict[str, bool]:
-    """Return the names of the questions, and whether they are asked of the index; Polars stays out of this process."""
-    import json
-    import subprocess
-
-    script = (
-        "import json; from benchmarks.questions import questions; "
-        "print(json.dumps({name: question.of_index for name, question in questions().items()}))"
-    )
-    found = subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE, text=True).stdout
-    every: dict[str, bool] = json.loads(found)
+def asked(names: list[str]) -> list[str]:
+    """Return the names of the questions that are asked, all by default: those of the queries."""
+    every = list(queries())
     if unknown := set(names) - set(every):
         raise SystemExit(f"expected some of {', '.join(every)} as questions, found {', '.join(unknown)}")
-    return {name: every[name] for name in names or every}
+    return names or every
 
 
 def make_dataset(source: Path, out: Path) -> Path:
@@ -164,7 +142,7 @@ def give_answer(engine: str, name: str, dataset: Path, out: Path) -> None:
         import cachestats as cs
 
         ds = cs.open_dataset(dataset)
-        questions()[name].answer(ds, _environment(ds) if name in {"match", "hit_rates"} else None).write_parquet(
+        questions()[name](ds, _environment(ds) if name in {"match", "hit_rates"} else None).write_parquet(
             out / "answer.parquet"
         )
         return
@@ -190,7 +168,7 @@ def _environment(ds: Any) -> pl.DataFrame:
 def queries() -> dict[str, str]:
     """Return the queries by name; every one can use the common tables that stand before the first."""
     text = (HERE / "peers" / "questions.sql").read_text()
-    parts = text.split("-- question: ")[1:]
+    parts = text.split("\n-- question: ")[1:]
     named = {part.split("\n")[0].strip(): part.partition("\n")[2].strip().rstrip(";") for part in parts}
     numbers = {"OLD": OLD, "NEW": NEW, "ENVIRONMENT": ENVIRONMENT, "TAKEN": TAKEN}
     for key, value in numbers.items():

@@ -9,9 +9,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +20,8 @@ from cachestats.dataset import Dataset, open_dataset
 from cachestats.documents import Document, Documents, to_table
 from cachestats.errors import ArgumentError, RejectedError, ShrinkError, SourceError
 from cachestats.naming import ROOT_STACK, counted, file_stem, snapshot_kind, snapshot_order
-from cachestats.parse.tables import flatten, merge_rows, merge_specs
+from cachestats.parse.closures import add_requirements, requirements_table
+from cachestats.parse.tables import SnapshotTables, flatten, merge_rows, merge_specs
 from cachestats.reading import Reading, load_piece, read_sources
 from cachestats.rejection import FAILURES, Rejection
 from cachestats.rejection import to_table as rejected_table
@@ -39,13 +39,14 @@ from cachestats.sources import (
     source_name,
 )
 from cachestats.sources.base import printable
+from cachestats.spack_releases import rules_of_sources
 from cachestats.targets import archspec_version, targets_table
 from cachestats.workers import Progress, Workers
 from cachestats.writer import Writer
 
 logger = logging.getLogger(__name__)
 
-_BESIDE_SPECS = ("variants", "dependencies")
+_OF_SNAPSHOT = tuple(table.name for table in TABLES.values() if table.by_snapshot)
 
 
 def build_dataset(
@@ -343,7 +344,8 @@ class Build:
         pieces = [load_piece(piece, name) for piece in self.reading.pieces.get(name, ())]
         new = flatten(pieces) if pieces else None
         before = pa.array([], pa.string())
-        tables: Iterator[pa.Table] = iter(())
+        specs: pa.Table | None = None
+        kept: pa.Array | None = None
         if found.kept:
             old = self.writer.read_snapshot("specs", name)
             before = hashes(old)
@@ -351,27 +353,45 @@ class Build:
                 return name, False
             del old
             specs, kept = merged
-            tables = (merge_rows(table, self.writer.read_snapshot(table, name), new, kept) for table in _BESIDE_SPECS)
         else:
             if name in self.manifest["snapshots"]:
                 before = hashes(self.writer.read_snapshot("specs", name, ["hash"]))
             if new:
-                specs, tables = new.specs, (new.tables[table] for table in _BESIDE_SPECS)
+                specs = new.specs
         after = pa.array([], pa.string())
         if new:
             found.rejections, found.copies = new.rejections, new.copies
-        if new or found.kept:
-            specs = self._with_sizes(name, found, specs)
+        if specs is not None:
             after = hashes(specs)
             found.targets = names_in(specs, "target")
-            found.row = snapshot_row(name, found, counted_specs(specs))
-            for table, data in zip(("specs", *_BESIDE_SPECS), chain((specs,), tables), strict=True):
+            for table, data in self._tables(name, found, specs, new, kept):
+                if table == "specs":
+                    found.row = snapshot_row(name, found, summarize_specs(data))
                 self.writer.stage(table, data, name)
                 found.rows[table] = data.num_rows
                 pa.default_memory_pool().release_unused()  # else what one table took is not there for the next
         common = pc.sum(pc.is_in(after, before)).as_py() or 0
         found.specs_added, found.specs_removed = len(after) - common, len(before) - common
         return name, True
+
+    def _tables(
+        self, name: str, found: Snapshot, specs: pa.Table, new: SnapshotTables | None, kept: pa.Array | None
+    ) -> Iterator[tuple[str, pa.Table]]:
+        """Yield the tables of a snapshot, each once the one before was stored."""
+
+        def beside(table: str) -> pa.Table:
+            if kept is None and new is not None:
+                return new.tables[table]
+            return merge_rows(table, self.writer.read_snapshot(table, name), new, kept)
+
+        # What a spec needs is looked for among all specs of the snapshot, kept ones too.
+        dependencies = beside("dependencies")
+        specs = add_requirements(name, self._with_sizes(name, found, specs), dependencies)
+        yield "dependencies", dependencies
+        del dependencies
+        yield "specs", specs
+        yield "requirements", requirements_table(name, specs)
+        yield "variants", beside("variants")
 
     def _with_sizes(self, name: str, found: Snapshot, specs: pa.Table) -> pa.Table:
         mirrors = self.reading.mirrors.get(name)
@@ -471,16 +491,30 @@ def hashes(specs: pa.Table) -> pa.Array:
     return chunks[0].dictionary if chunks else pa.array([], pa.string())
 
 
-def counted_specs(specs: pa.Table) -> dict[str, int]:
-    """Return the counts in the row of a snapshot, given its table `specs`."""
-    return {
-        "num_packages": len(names_in(specs, "package")),
-        "num_specs": len(hashes(specs)),
-        "num_stacks": len(names_in(specs, "stack") - {ROOT_STACK}),
-    }
+class SpecsSummary(NamedTuple):
+    """What the row of a snapshot says of its specs."""
+
+    num_packages: int
+    num_specs: int
+    num_stacks: int
+    are_of_indices: bool
+    """Whether an index told each of them, so that what they depend on is known."""
+    name_libc: bool
+    """Whether any of them says which libc it needs, as they do since Spack 0.22."""
 
 
-def snapshot_row(name: str, found: Snapshot, counts: dict[str, int]) -> dict[str, Any]:
+def summarize_specs(specs: pa.Table) -> SpecsSummary:
+    """Return what the row of a snapshot says of its table `specs`."""
+    return SpecsSummary(
+        num_packages=len(names_in(specs, "package")),
+        num_specs=len(hashes(specs)),
+        num_stacks=len(names_in(specs, "stack") - {ROOT_STACK}),
+        are_of_indices=specs.column("spec_format").null_count == 0,
+        name_libc=specs.column("libc").null_count < len(specs),
+    )
+
+
+def snapshot_row(name: str, found: Snapshot, specs: SpecsSummary) -> dict[str, Any]:
     """Return the row of a snapshot in the table `snapshots`, but for what was rejected."""
     kind, day = snapshot_kind(name)
     documents = [
@@ -488,14 +522,19 @@ def snapshot_row(name: str, found: Snapshot, counts: dict[str, int]) -> dict[str
         for document in (*found.kept, *found.read)
         if not document.is_copy and document.origin not in found.copies
     ]
+    generations = {document.generation for document in documents if document.generation}
     return {
         "snapshot": name,
         "kind": kind,
         "snapshot_date": day,
         "source": "; ".join(sorted({document.source for document in documents})),
-        "generation": "+".join(sorted({document.generation for document in documents if document.generation})),
+        "generation": "+".join(sorted(generations)),
+        "reuse_rules": rules_of_sources(name, generations, names_libc=specs.name_libc),
+        "has_dependencies": specs.are_of_indices,
         "num_pages": len(documents),
-        **counts,
+        "num_packages": specs.num_packages,
+        "num_specs": specs.num_specs,
+        "num_stacks": specs.num_stacks,
         "read_at": datetime.now(UTC),
     }
 

@@ -5,6 +5,7 @@
       specs/<snapshot>.parquet       tables with many rows: one file a snapshot
       variants/<snapshot>.parquet
       dependencies/<snapshot>.parquet
+      requirements/<snapshot>.parquet
       snapshots.parquet              tables with few rows: one file
       targets.parquet
       rejected.parquet
@@ -103,7 +104,7 @@ class Dataset:
         The folder.
     manifest : dict
         `schema_version`, `sources`, `snapshots` and counts, as in `manifest.json`.
-    specs, variants, dependencies, snapshots, targets, rejected, documents : polars.LazyFrame
+    specs, variants, dependencies, requirements, snapshots, targets, rejected, documents : polars.LazyFrame
         The tables, with the columns of `cachestats.data_dictionary()`.
 
     Examples
@@ -131,6 +132,11 @@ class Dataset:
     def dependencies(self) -> pl.LazyFrame:
         """One row per (snapshot, hash, dependency_hash)."""
         return self.scan("dependencies")
+
+    @property
+    def requirements(self) -> pl.LazyFrame:
+        """One row per (snapshot, requirement)."""
+        return self.scan("requirements")
 
     @property
     def snapshots(self) -> pl.LazyFrame:

@@ -48,6 +48,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _INFINITE = ("stable", "nightly", "trunk", "head", "master", "main", "develop")
 _PRERELEASES = ("alpha", "beta", "rc", "final")
 _MAX_STEM = 200
+_PADDED = 4
 _SPELLED_AS_SPACK_1 = re.compile(r"g4|db0*([89]|[1-9][0-9]+)")
 _BARE_VALUE = re.compile(r"[a-zA-Z0-9,/_.\-\[\]]+")  # what Spack leaves without quotes (`NO_QUOTES_NEEDED`)
 _NEEDS_QUOTES = re.compile(r"[\s'\"\\]")
@@ -275,6 +276,17 @@ def _version_part(segment: str) -> tuple[int, int, str]:
         number = segment.lstrip("0")
         return 1, len(number), number  # as in natural_key
     return (2, _INFINITE.index(segment), "") if segment in _INFINITE else (0, 0, segment)
+
+
+def sortable_version(version: str) -> str:
+    """Return a version of numbers, such as that of a libc, with its numbers padded so that it sorts as text.
+
+    Examples
+    --------
+    >>> sortable_version("2.35"), sortable_version("2.4") < sortable_version("2.35")
+    ('0002.0035', True)
+    """
+    return _DIGITS.sub(lambda number: number[0].rjust(_PADDED, "0"), version)
 
 
 def snapshot_order(snapshot: str) -> tuple[int, date, NaturalKey]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised whenever a reader of the older version would misread a newer dataset."""
 
 DType = Literal["string", "int64", "boolean", "date", "timestamp"]
@@ -103,6 +103,8 @@ _SNAPSHOT = Column(
 )
 _HASH = Column("hash", "string", "DAG hash of the spec: 32 characters that Spack computes from everything in it.")
 
+_NOT_PAGES = "; null where the source does not say, as pages do not."
+
 _OF_SNAPSHOT = Reference(("snapshot",), "snapshots")
 _OF_SPEC = Reference(("snapshot", "hash"), "specs")
 
@@ -116,7 +118,11 @@ SPECS = Table(
         "A spec has a row for each stack that lists it, and `root` is the union of the stacks, not one of them: "
         "count distinct (snapshot, hash), and do not sum `size_bytes` across stacks."
     ),
-    references=(_OF_SNAPSHOT, Reference(("target",), "targets")),
+    references=(
+        _OF_SNAPSHOT,
+        Reference(("target",), "targets"),
+        Reference(("snapshot", "requirement"), "requirements"),
+    ),
     columns=(
         Column("package", "string", "Name of the package, as in Spack's package repository."),
         Column("version", "string", "Version of the package; text, also where it looks like a number or a date."),
@@ -142,11 +148,48 @@ SPECS = Table(
             "A value with white space or quotes in it is quoted as in a shell.",
         ),
         Column(
+            "flags",
+            "string",
+            "Compiler flags as Spack prints them: `cflags=-O3 ldflags='-L/x -lm'`; empty where the spec has none, null "
+            "where the source does not say, as pages do not.",
+            True,
+        ),
+        Column(
+            "namespace", "string", f"Package repository that the recipe is from, such as `builtin`{_NOT_PAGES}", True
+        ),
+        Column("package_hash", "string", f"Checksum of the recipe that the spec was built by{_NOT_PAGES}", True),
+        Column(
+            "libc",
+            "string",
+            "The C library that the spec is built against, `glibc` or `musl`; null where the source does not say: "
+            "indices written by Spack before 0.22, and pages.",
+            True,
+        ),
+        Column("libc_version", "string", "Version of `libc`.", True),
+        Column(
+            "spec_format",
+            "int64",
+            f"Version of the spec file format that the spec was first written in; 5 since Spack 1.0{_NOT_PAGES}",
+            True,
+        ),
+        Column(
+            "build_spec_hash",
+            "string",
+            "Of a spliced spec the hash of the spec that was built, whose binary is relocated; null for all others.",
+            True,
+        ),
+        Column(
             "size_bytes",
             "int64",
             "Size of the binary; null where the source does not say, as pages do not.",
             True,
             "bytes",
+        ),
+        Column(
+            "requirement",
+            "string",
+            "What a host must have to reuse the spec and everything that it is linked to or runs with; the table "
+            "`requirements` has it column by column.",
         ),
     ),
 )
@@ -185,6 +228,7 @@ DEPENDENCIES = Table(
         _HASH,
         Column("dependency_hash", "string", "DAG hash of a spec that it depends on directly."),
         Column("dependency_package", "string", "Package of that spec; null where the index does not say.", True),
+        Column("dependency_version", "string", "Version of that spec; null where the index does not hold it.", True),
         Column("is_build", "boolean", "Whether it is needed to build the spec."),
         Column("is_link", "boolean", "Whether the spec is linked against it."),
         Column("is_run", "boolean", "Whether it is needed to run the spec."),
@@ -196,6 +240,53 @@ DEPENDENCIES = Table(
             "Whether it is a part of the system rather than of the cache; null where the index does not hold it.",
             True,
         ),
+        Column(
+            "external",
+            "string",
+            "Of an external its name, version, variants, and where it is: `cuda@12.4.1 ~dev prefix=/usr/local/cuda`, "
+            "or `module=cuda/12.4`; null for all others.",
+            True,
+        ),
+    ),
+)
+
+REQUIREMENTS = Table(
+    "requirements",
+    grain="one row per (snapshot, requirement): what a host must have to reuse some of the snapshot's specs",
+    key=("snapshot", "requirement"),
+    sort=("requirement",),
+    by_snapshot=True,
+    references=(_OF_SNAPSHOT,),
+    warning=(
+        "A requirement is that of a spec and of everything that it is linked to or runs with. A column that has "
+        "several values has them joined by commas: a host must satisfy them all."
+    ),
+    columns=(
+        _SNAPSHOT,
+        Column("requirement", "string", "The requirement as it stands in `specs`."),
+        Column("platform", "string", "Platform of the host."),
+        Column("os", "string", "Operating systems that the specs were built on."),
+        Column("target", "string", "Target that the host must be able to run; ancestors of others are left out."),
+        Column("libc", "string", "C library of the host; null where no spec names one.", True),
+        Column("libc_version", "string", "The lowest version of `libc` that will do.", True),
+        Column(
+            "libc_version_key",
+            "string",
+            "`libc_version` with its numbers padded by zeros, so that it sorts as text: `0002.0035`.",
+            True,
+        ),
+        Column("names_libc", "boolean", "Whether each of the specs says which libc it needs."),
+        Column("spec_format", "int64", "The lowest `spec_format`.", True),
+        Column("missing", "string", "A spec that is needed and not in the cache, as `package/hash`.", True),
+        Column("excluded", "string", "What Spack never reuses since 1.0, `compiler-wrapper` or a `dev_path`.", True),
+        Column("externals", "string", "Externals that the host must declare, libc aside, joined by `; `.", True),
+        Column(
+            "is_assumed",
+            "boolean",
+            "Whether it was read from a page: libc and format are then those that are usual for OS and date, and "
+            "nothing is known of what the spec needs.",
+        ),
+        Column("num_specs", "int64", "Distinct specs that have this requirement.", unit="specs"),
     ),
 )
 
@@ -215,6 +306,13 @@ SNAPSHOTS = Table(
             "Generations of its pages: `g1` has a spec's keys unsorted, `g2` sorted, `g3` no `tarball`, `g4` "
             "the compiler names of Spack 1.0; several are joined by `+`. Of indices `db` and the database version.",
         ),
+        Column(
+            "reuse_rules",
+            "string",
+            "By whose rules a host reuses its specs, unless another Spack is asked for: `0.21` (the same OS), `0.23` "
+            "(a compatible libc), `1.1` (that, and specs first written by Spack 1.0 or later).",
+        ),
+        Column("has_dependencies", "boolean", "Whether its sources tell dependencies: indices do, pages do not."),
         Column("num_pages", "int64", "Pages, or indices of stacks, that it was read from.", unit="pages"),
         Column("num_packages", "int64", "Distinct packages.", unit="packages"),
         Column("num_specs", "int64", "Distinct specs.", unit="specs"),
@@ -236,7 +334,7 @@ TARGETS = Table(
         Column("family", "string", "Family of `target`, such as `x86_64`; null where archspec does not know it.", True),
         Column("vendor", "string", "Vendor of `target`; null where archspec does not know it.", True),
     ),
-    warning="The operating system must match as well. Targets that archspec does not know stand for themselves only.",
+    warning="A host needs more than a target: see `requirements`. Targets that archspec does not know stand for themselves only.",
 )
 
 REJECTED = Table(
@@ -293,7 +391,8 @@ DOCUMENTS = Table(
 )
 
 TABLES: dict[str, Table] = {
-    table.name: table for table in (SPECS, VARIANTS, DEPENDENCIES, SNAPSHOTS, TARGETS, REJECTED, DOCUMENTS)
+    table.name: table
+    for table in (SPECS, VARIANTS, DEPENDENCIES, REQUIREMENTS, SNAPSHOTS, TARGETS, REJECTED, DOCUMENTS)
 }
 
 

@@ -27,12 +27,13 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cachestats.build import Build, Snapshot, checked_threads, counted_specs, names_in, snapshot_row
+from cachestats.build import Build, Snapshot, SpecsSummary, checked_threads, names_in, snapshot_row, summarize_specs
 from cachestats.dataset import Dataset, open_dataset
 from cachestats.documents import Document
 from cachestats.documents import to_table as documents_table
 from cachestats.errors import ArgumentError, CachestatsError, SourceError
 from cachestats.parquet import check_columns, write_parquet
+from cachestats.parse.closures import add_requirements, requirements_table
 from cachestats.parse.tables import flatten, in_order
 from cachestats.reading import Reading, chunks, edges_beside, parse_chunk, read_piece
 from cachestats.rejection import FAILURES, Rejection
@@ -73,7 +74,7 @@ class SparkTables:
 
     Attributes
     ----------
-    specs, variants, dependencies, rejected, documents : pyspark.sql.DataFrame
+    specs, variants, dependencies, requirements, rejected, documents : pyspark.sql.DataFrame
         The tables. Rows come in any order.
     sources : dict
         Where they come from, for `write_dataset`.
@@ -82,6 +83,7 @@ class SparkTables:
     specs: DataFrame
     variants: DataFrame
     dependencies: DataFrame
+    requirements: DataFrame
     rejected: DataFrame
     documents: DataFrame
     sources: dict[Source, Given] = field(repr=False)
@@ -182,7 +184,7 @@ def write_dataset(
     ----------
     tables
         What `read_site` or `read_mirrors` returned, or a DataFrame with the columns of `specs`; then the tables
-        `variants`, `dependencies` and `documents` have nothing of its snapshots.
+        `variants`, `dependencies`, `requirements` and `documents` have nothing of its snapshots.
     out
         Folder of the dataset, on a disk of the driver; made where it does not exist.
     allow_shrink, max_rejected, wait, progress
@@ -232,7 +234,7 @@ class _Facts(msgspec.Struct):
     """What the driver has to know of a file."""
 
     rows: int
-    counts: dict[str, int]
+    specs: SpecsSummary | None
     targets: list[str]
     problem: str | None
     """Why these rows cannot be stored."""
@@ -275,10 +277,10 @@ class _SparkBuild(Build):
                 if (name, table) not in facts:  # it has no rows
                     facts[name, table], content = _make_file(table, TABLES[table].arrow().empty_table())
                     self.writer.stage_file(table, content, name)
-            of_specs = facts[name, "specs"]
+            summary = facts[name, "specs"].specs or summarize_specs(TABLES["specs"].arrow().empty_table())
             snapshot.copies = {document.origin for document in snapshot.read if document.is_copy}
-            snapshot.row = snapshot_row(name, snapshot, of_specs.counts)
-            snapshot.targets = set(of_specs.targets)
+            snapshot.row = snapshot_row(name, snapshot, summary)
+            snapshot.targets = set(facts[name, "specs"].targets)
             snapshot.rows = {table: facts[name, table].rows for table in _STORED}
 
 
@@ -366,7 +368,8 @@ def _put_together(group: pa.Table) -> pa.Table:
         rejections = [row for row in rejections if row.rule in FAILURES]
     elif pieces:
         made = flatten(pieces)
-        tables |= made.tables
+        specs = add_requirements(snapshot, made.specs, made.dependencies)
+        tables |= made.tables | {"specs": specs, "requirements": requirements_table(snapshot, specs)}
         documents = [document._replace(is_copy=document.origin in made.copies) for document in documents]
         rejections = [row for row in rejections if row.origin not in made.copies] + made.rejections
     tables |= {"documents": documents_table(documents), "rejected": rejected_table(rejections)}
@@ -412,17 +415,17 @@ def _make_file(table: str, rows: pa.Table) -> tuple[_Facts, bytes]:
     try:
         check_columns(declared, rows)
     except ValueError as error:
-        return _Facts(0, {}, [], str(error)), b""
+        return _Facts(0, None, [], str(error)), b""
     plain = rows.cast(declared.arrow())
     coded = {name: _coded(column) for name, column in zip(plain.column_names, plain.columns, strict=True)}
     data = in_order(pa.table(coded), declared)
     if data.num_rows < rows.num_rows:
         key = ", ".join(declared.key)
-        return _Facts(0, {}, [], f"{rows.num_rows - data.num_rows:,} with a key ({key}) that is there already"), b""
+        return _Facts(0, None, [], f"{rows.num_rows - data.num_rows:,} with a key ({key}) that is there already"), b""
     is_specs = table == "specs"
     facts = _Facts(
         data.num_rows,
-        counted_specs(data) if is_specs else {},
+        summarize_specs(data) if is_specs else None,
         sorted(names_in(data, "target")) if is_specs else [],
         None,
     )

@@ -18,13 +18,16 @@ import pyarrow as pa
 
 from cachestats import naming
 from cachestats.parse.codes import Codes
-from cachestats.parse.nodes import Dependency, Node, compiler, dependency, parse_node, variants
+from cachestats.parse.nodes import Dependency, Node, compiler, dependency, external, parameters, parse_node
 from cachestats.parse.records import DEPENDENCY_RECORDS, NAME, RECORDS, PageInfo, Piece
 from cachestats.rejection import Rejection
+from cachestats.spack_releases import spec_format_of_database
 
 NEWEST_VERSION = 9
 _KNOWN_VERSIONS = frozenset(map(str, range(1, NEWEST_VERSION + 1)))
 _NODES_KEPT = 4096
+_LIBC = "libc"
+_FIRST_FORMAT = 1  # of databases older than those that are numbered in whole numbers
 _NO_SPEC = msgspec.Raw()
 
 K = TypeVar("K", bound=Hashable)
@@ -92,12 +95,14 @@ class _Reader:
         self.names = _Distinct[str | None, str | None](lambda name: name)
         self.generation = f"db{database.version}"
         list_sign: naming.ListSign = ":=" if naming.is_spelled_as_spack_1(self.generation) else "="
-        self.variants = _Distinct(partial(variants, list_sign=list_sign))
+        self.spec_format = spec_format_of_database(str(database.version)) or _FIRST_FORMAT
+        self.parameters = _Distinct(partial(parameters, list_sign=list_sign))
         self.edges = _Distinct(dependency)
         # Of every node, by hash, what those that depend on it ask for.
         self.packages: dict[str, str] = {}
-        self.externals: set[str] = set()
-        # Of every cached spec: its hash, the eight numbers of its record, how many edges it has and which.
+        self.versions: dict[str, str] = {}
+        self.externals: dict[str, str] = {}
+        # Of every cached spec: its hash, the numbers of its record, how many edges it has and which.
         self.hashes: list[str] = []
         self.numbers = array("i")
         self.num_edges = array("i")
@@ -140,11 +145,14 @@ class _Reader:
         if not (key and node.name and node.version and node.arch.platform and node.arch.platform_os and node.target):
             raise msgspec.ValidationError("an empty name")
         self.packages[key] = node.name
-        if node.external:
-            self.externals.add(key)
-        if node.external or not is_there:
+        self.versions[key] = node.version
+        if node.is_external:
+            self.externals[key] = str(external(node))
+            return
+        if not is_there:
             return
         names, edges = self.names, [self.edges[bytes(edge)] for edge in node.dependencies]
+        written_as = node.annotations.original_specfile_version
         row = (
             position,
             names[node.name],
@@ -153,7 +161,11 @@ class _Reader:
             names[node.arch.platform_os],
             names[node.target],
             names[compiler(node, map(self.edges.found.__getitem__, edges), self.look_up)],
-            self.variants[bytes(node.parameters)],
+            self.parameters[bytes(node.parameters)],
+            names[node.namespace],
+            names[node.package_hash],
+            names[node.build_spec.hash if node.build_spec else None],
+            self.spec_format if written_as is None else written_as,
         )
         self.hashes.append(key)
         self.numbers.extend(row)
@@ -162,7 +174,10 @@ class _Reader:
 
     def _records(self) -> tuple[list[PageInfo], pa.Table]:
         """Return what is known of each package, and a record for each cached spec."""
-        position, package, version, platform, os, target, compiler, variants = np.array(self.numbers).reshape(-1, 8).T
+        numbers = np.array(self.numbers).reshape(-1, 12).T
+        position, package, version, platform, os, target, compiler, settings = numbers[:8]
+        namespace, recipe, build_spec, written_as = numbers[8:]
+        libcs = self._libcs()
         packages, page, num_specs = np.unique(package, return_inverse=True, return_counts=True)
         pages = [
             PageInfo(self.origin, str(self.names.found[number]), self.generation, count)
@@ -179,10 +194,27 @@ class _Reader:
             "version": names.take(version),
             "compiler": names.take(compiler),
             "size_bytes": pa.nulls(len(page)),
+            "flags": pa.array([found.flags for found in self.parameters.found], NAME).take(settings),
+            "namespace": names.take(namespace),
+            "package_hash": names.take(recipe),
+            "libc": pa.array(map(self.packages.get, libcs), NAME),
+            "libc_version": pa.array(map(self.versions.get, libcs), NAME),
+            "spec_format": written_as,
+            "build_spec_hash": names.take(build_spec),
             "stacks": pa.array([[self.stack]], pa.list_(NAME)).take(np.zeros(len(page), np.int32)),
-            "variants": pa.array(self.variants.found, pa.list_(NAME)).take(variants),
+            "variants": pa.array([found.variants for found in self.parameters.found], pa.list_(NAME)).take(settings),
         }
         return pages, pa.table(columns, schema=RECORDS)
+
+    def _libcs(self) -> list[str]:
+        """Return, for each cached spec, the hash of the libc that it is built against, or nothing."""
+        is_libc = np.array([_LIBC in edge.virtuals for edge in self.edges.found], bool)
+        places = np.flatnonzero(is_libc[np.array(self.edge_numbers, np.int64)])
+        owners = np.repeat(np.arange(len(self.hashes)), self.num_edges)
+        found = [""] * len(self.hashes)
+        for owner, place in zip(owners[places].tolist(), places.tolist(), strict=True):
+            found[owner] = self.edges.found[self.edge_numbers[place]].hash
+        return found
 
     def _dependencies(self) -> pa.Table:
         """Return a row for each spec that a cached spec depends on."""
@@ -191,9 +223,11 @@ class _Reader:
         columns = {
             "dependency_hash": [edge.hash for edge in edges],
             "dependency_package": [edge.package or packages.get(edge.hash) for edge in edges],
+            "dependency_version": [self.versions.get(edge.hash) for edge in edges],
             **{f"is_{kind}": [kind in edge.types for edge in edges] for kind in ("build", "link", "run", "test")},
             "virtuals": [",".join(sorted(edge.virtuals)) or None for edge in edges],
             "is_external": [edge.hash in self.externals if edge.hash in packages else None for edge in edges],
+            "external": [self.externals.get(edge.hash) for edge in edges],
         }
         rows = pa.table(columns, schema=DEPENDENCY_RECORDS.remove(0)).take(numbers)
         return rows.add_column(0, "hash", pa.array(self.hashes, NAME).take(owners))

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from cachestats import naming
 from cachestats.errors import SourceError
-from cachestats.parse.nodes import Dependency, Node, compiler, dependency, parse_node, variants
+from cachestats.parse.nodes import Dependency, Node, compiler, dependency, parameters, parse_node
 from cachestats.schema import DEPENDENCIES, SPECS
 
 NEWEST_VERSION = 8
@@ -165,7 +165,7 @@ def _by_hash(nodes: dict[str, Node]) -> dict[str, Node]:
 
 def _installed(nodes: dict[str, Node]) -> Iterator[tuple[str, Node]]:
     """Yield the nodes that are not a part of the system already."""
-    return ((key, node) for key, node in nodes.items() if not node.external)
+    return ((key, node) for key, node in nodes.items() if not node.is_external)
 
 
 def _parts(lockfile: _Included) -> Iterator[_Included]:
@@ -197,7 +197,7 @@ def _row(key: str, node: Node, nodes: dict[str, Node]) -> dict[str, Any]:
         "compiler": name,
         "compiler_name": compiler_name,
         "compiler_version": compiler_version,
-        "variants": " ".join(naming.quote_variant(text) for text in variants(node.parameters)),
+        "variants": " ".join(naming.quote_variant(text) for text in parameters(node.parameters).variants),
     }
 
 
@@ -208,5 +208,5 @@ def _edge(owner: str, edge: Dependency, node: Node | None) -> dict[str, Any]:
         "dependency_package": edge.package or (node.name if node else None),
         **{f"is_{kind}": kind in edge.types for kind in ("build", "link", "run", "test")},
         "virtuals": ",".join(sorted(edge.virtuals)) or None,
-        "is_external": bool(node.external) if node else None,
+        "is_external": bool(node.is_external) if node else None,
     }

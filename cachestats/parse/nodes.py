@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from cachestats import naming
+from cachestats.requirement import External
 
 # They stand among the parameters of a node, but the site's pages have none of them: zlib-ng with cflags=-O3, in the
 # stack `tutorial` of develop-2024-06-02, is shown without.
-_FLAGS = frozenset({"cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs"})
+FLAGS = frozenset({"cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs"})
 
 _LANGUAGES = ("c", "cxx", "fortran")
 _PATCH_LENGTH = 7  # of a patch's checksum, what Spack shows
@@ -63,6 +64,22 @@ class _Annotations(msgspec.Struct, gc=False, frozen=True):
     compiler: str | None = None
 
 
+class _External(msgspec.Struct, gc=False):
+    path: str | None = None
+    module: str | list[str] | None = None
+
+
+class _BuildSpec(msgspec.Struct, gc=False):
+    hash: str
+
+
+class Parameters(NamedTuple):
+    """The parameters of a node: its variants in canonical order, and its compiler flags as Spack prints them."""
+
+    variants: list[str]
+    flags: str
+
+
 class Node(msgspec.Struct, gc=False):
     """One concrete spec; fields that cachestats has no use for are left out."""
 
@@ -72,11 +89,20 @@ class Node(msgspec.Struct, gc=False):
     hash: str | None = None
     compiler: _Compiler | None = None
     parameters: msgspec.Raw = msgspec.Raw(b"{}")
-    """For `variants` to read."""
+    """For `parameters` to read."""
     dependencies: list[msgspec.Raw] = []
     """For `dependency` to read."""
     annotations: _Annotations = _Annotations()
-    external: Any = None
+    external: msgspec.Raw = msgspec.Raw(b"null")
+    """For `external` to read; databases of Spack 0.13 and lockfiles of that time have `false` for none."""
+    namespace: str | None = None
+    package_hash: str | None = None
+    build_spec: _BuildSpec | None = None
+
+    @property
+    def is_external(self) -> bool:
+        """Whether it is a part of the system."""
+        return bytes(self.external) not in _NO_EXTERNAL
 
     @property
     def target(self) -> str:
@@ -97,10 +123,13 @@ class _Reasons(msgspec.Struct):
     virtuals: frozenset[str] = frozenset()
 
 
+_NO_EXTERNAL = (b"null", b"false", b"{}", b'""')
+
 _decode_node = msgspec.json.Decoder(Node).decode
 _decode_edge = msgspec.json.Decoder(_Edge).decode
 _decode_reasons = msgspec.json.Decoder(_Reasons).decode
 _decode_parameters = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_external = msgspec.json.Decoder(_External).decode
 
 
 def parse_node(data: bytes | msgspec.Raw) -> Node:
@@ -177,8 +206,8 @@ def compiler(node: Node, edges: Iterable[Dependency], look_up: Callable[[str], N
     return None
 
 
-def variants(data: bytes | msgspec.Raw, *, list_sign: naming.ListSign = "=") -> list[str]:
-    """Return the variants among a node's parameters as the site's pages spell them, in canonical order.
+def parameters(data: bytes | msgspec.Raw, *, list_sign: naming.ListSign = "=") -> Parameters:
+    """Return a node's variants as the site's pages spell them, in canonical order, and its compiler flags.
 
     `list_sign` stands between the name of a variant and a list of values: `:=` since Spack 1.0.
 
@@ -189,11 +218,31 @@ def variants(data: bytes | msgspec.Raw, *, list_sign: naming.ListSign = "=") -> 
 
     Examples
     --------
-    >>> variants(b'{"shared": true, "pic": false, "libs": ["shared", "static"], "cflags": []}')
-    ['libs=shared,static', '~pic', '+shared']
+    >>> parameters(b'{"shared": true, "pic": false, "libs": ["shared", "static"], "cflags": ["-O3", "-g"]}')
+    Parameters(variants=['libs=shared,static', '~pic', '+shared'], flags="cflags='-O3 -g'")
     """
-    parameters = _decoded(_decode_parameters, data, "parameters")
-    return [_variant(name, value, list_sign) for name, value in sorted(parameters.items()) if name not in _FLAGS]
+    found = sorted(_decoded(_decode_parameters, data, "parameters").items())
+    variants = [_variant(name, value, list_sign) for name, value in found if name not in FLAGS]
+    flags = [
+        naming.quote_variant(f"{name}={' '.join(map(str, value)) if isinstance(value, list) else value}")
+        for name, value in found
+        if name in FLAGS and value
+    ]
+    return Parameters(variants, " ".join(flags))
+
+
+def external(node: Node) -> External:
+    """Return the external that a node is.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        If the node does not say where it is in a form that is known.
+    """
+    place = _decoded(_decode_external, node.external, "external")
+    module = [place.module] if isinstance(place.module, str) else place.module or []
+    variants = tuple(map(naming.canonical_variant, parameters(node.parameters).variants))
+    return External(node.name, node.version, variants, place.path, tuple(module))
 
 
 def _variant(name: str, value: Any, list_sign: naming.ListSign) -> str:

@@ -23,7 +23,7 @@ import pyarrow.json as pj
 from cachestats.parse.careful import folder_findings, read_page
 from cachestats.parse.codes import distinct, tally
 from cachestats.parse.frontmatter import normalise
-from cachestats.parse.records import RECORDS, Generation, PageInfo, Piece, generation
+from cachestats.parse.records import INDEX_ONLY, RECORDS, Generation, PageInfo, Piece, generation
 from cachestats.rejection import Rejection
 from cachestats.sources.base import Page
 
@@ -207,7 +207,7 @@ def _read_columns(splits: list[_Split]) -> Piece | None:
         columns[name] = pa.ListArray.from_arrays(values.offsets, values.flatten().dictionary_encode())
     if not _are_clean(columns) or not _agrees([split.meta for split in splits], pages, columns):
         return None
-    columns["size_bytes"] = pa.nulls(len(pages), pa.int64())
+    columns |= {name: pa.nulls(len(pages), RECORDS.field(name).type) for name in ("size_bytes", *INDEX_ONLY)}
     infos = [
         PageInfo(split.page.origin, split.package, split.generation, count)
         for split, count in zip(splits, counts.tolist(), strict=True)

@@ -16,6 +16,9 @@ from cachestats.rejection import Rejection
 
 NAME = pa.dictionary(pa.int32(), pa.string())
 
+INDEX_ONLY = ("flags", "namespace", "package_hash", "libc", "libc_version", "spec_format", "build_spec_hash")
+"""What an index tells of a spec and a page does not."""
+
 RECORDS = pa.schema(
     {
         "page": pa.int32(),  # index into Piece.pages
@@ -27,6 +30,13 @@ RECORDS = pa.schema(
         "version": NAME,
         "compiler": NAME,
         "size_bytes": pa.int64(),
+        "flags": NAME,
+        "namespace": NAME,
+        "package_hash": NAME,
+        "libc": NAME,
+        "libc_version": NAME,
+        "spec_format": pa.int64(),
+        "build_spec_hash": NAME,
         "stacks": pa.list_(NAME),
         "variants": pa.list_(NAME),
     }
@@ -37,12 +47,14 @@ DEPENDENCY_RECORDS = pa.schema(
         "hash": NAME,
         "dependency_hash": NAME,
         "dependency_package": NAME,
+        "dependency_version": NAME,
         "is_build": pa.bool_(),
         "is_link": pa.bool_(),
         "is_run": pa.bool_(),
         "is_test": pa.bool_(),
         "virtuals": NAME,
         "is_external": pa.bool_(),
+        "external": NAME,
     }
 )
 

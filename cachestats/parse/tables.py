@@ -20,12 +20,14 @@ import pyarrow.compute as pc
 
 from cachestats import naming
 from cachestats.parse.codes import Codes, distinct_pairs, ranges
-from cachestats.parse.records import PageInfo, Piece
+from cachestats.parse.records import INDEX_ONLY, PageInfo, Piece
 from cachestats.rejection import Rejection
 from cachestats.schema import DEPENDENCIES, SPECS, TABLES, VARIANTS, Table
 
 _SPECS_AT_ONCE = 1 << 16
 _FACTS = ("os", "platform", "target", "version", "compiler")
+
+_TEXTS_OF_INDEX = tuple(name for name in INDEX_ONLY if name != "spec_format")
 
 # Where a spec has one value of a variant twice, with different signs, the first of these is kept.
 _SIGNS = (":=", "=", "+", "~", "")
@@ -45,6 +47,7 @@ class SnapshotTables:
     """One snapshot, ready to be stored; text is dictionary-encoded still, with the dictionaries in a fixed order."""
 
     specs: pa.Table
+    """All but the last column, `requirement`, which is worked out of the whole snapshot."""
     variants: pa.Table
     dependencies: pa.Table
     rejections: list[Rejection]
@@ -102,7 +105,7 @@ def merge_specs(
     not the same spec there.
     """
     is_left_out = _is_in(old.column("package"), packages) | _is_in(old.column("stack"), stacks)
-    specs = old.filter(pa.array(~is_left_out))
+    specs = old.drop_columns("requirement").filter(pa.array(~is_left_out))
     kept = _used(specs.column("hash"))
     if new:
         if packages and _is_in(new.specs.column("hash"), kept).any():
@@ -228,7 +231,8 @@ def _chunk(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _joined_by_hash(records: pa.Table) -> pa.Table:
-    """Return one record for each hash, in the stacks of all its records."""
+    """Return one record for each hash, in the stacks of all its records; one of an index where a page has it too."""
+    records = records.take(np.argsort(pc.is_null(records.column("spec_format")).to_numpy(), kind="stable"))
     hashes = _chunk(records.column("hash")).dictionary_encode()
     code, first = np.unique(hashes.indices.to_numpy(), return_index=True)
     lists = _chunk(records.column("stacks"))
@@ -244,18 +248,27 @@ def _joined_by_hash(records: pa.Table) -> pa.Table:
 
 def _disagreements(records: pa.Table, pages: list[PageInfo], snapshot: str) -> list[Rejection]:
     """Return a warning for each spec of which the indices of several stacks say different things."""
-    columns = {name: _codes(records.column(name)) for name in ("hash", *_FACTS)}
+    is_of_index = pc.is_valid(records.column("spec_format"))
+    if pc.all(is_of_index).as_py():
+        return _disagreements_in(records, pages, snapshot, (*_FACTS, *INDEX_ONLY))
+    # Pages have a part in the snapshot too: what only indices tell is compared among indices.
+    found = _disagreements_in(records, pages, snapshot, _FACTS)
+    return found + _disagreements_in(records.filter(is_of_index), pages, snapshot, INDEX_ONLY)
+
+
+def _disagreements_in(records: pa.Table, pages: list[PageInfo], snapshot: str, names: Sequence[str]) -> list[Rejection]:
+    columns = {name: _codes(records.column(name)) for name in ("hash", *names)}
     facts = pa.table(columns | {"row": np.arange(len(records))}).group_by(list(columns)).aggregate([("row", "min")])
     if len(facts) == pc.count_distinct(records.column("hash")).as_py():
         return []
     counts = Counter(facts.column("hash").to_pylist())
-    kept = records.take(facts.column("row_min")).select(["page", "hash", *_FACTS])
+    kept = records.take(facts.column("row_min")).select(["page", "hash", *names])
     first: dict[str, dict[str, Any]] = {}
     rejections = []
     for row in sorted(kept.to_pylist(), key=lambda row: pages[row["page"]].origin):
         hash_, page = row["hash"], pages[row.pop("page")]
         if counts[hash_] > 1 and (other := first.setdefault(hash_, row)) is not row:
-            differs = ", ".join(name for name in _FACTS if row[name] != other[name])
+            differs = ", ".join(name for name in names if row[name] != other[name])
             rejections.append(
                 Rejection(
                     page.origin,
@@ -384,7 +397,10 @@ class _Snapshot:
             # In the order in which the specs bring them, which is fixed, and cheaper than the order of the alphabet.
             "variants": variants.dictionary_encode(),
             "size_bytes": self._column("size_bytes"),
-            **{name: _encoded(self._column(name)) for name in ("version", "platform", "os", "target")},
+            **{
+                name: _encoded(self._column(name)) for name in ("version", "platform", "os", "target", *_TEXTS_OF_INDEX)
+            },
+            "spec_format": self._column("spec_format"),
             "compiler": _encoded(self._column("compiler"), lambda text: naming.canonical_compiler(text)[0]),
             "compiler_name": _encoded(self._column("compiler"), lambda text: naming.canonical_compiler(text)[1]),
             "compiler_version": _encoded(self._column("compiler"), lambda text: naming.canonical_compiler(text)[2]),
@@ -536,4 +552,5 @@ def _constant(text: str, length: int) -> pa.DictionaryArray:
 
 
 def _table(table: Table, columns: dict[str, pa.Array]) -> pa.Table:
-    return pa.table({column.name: columns[column.name] for column in table.columns})
+    """Return the columns in the order in which they are declared; a table that is not finished lacks some."""
+    return pa.table({column.name: columns[column.name] for column in table.columns if column.name in columns})

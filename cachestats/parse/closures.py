@@ -1,0 +1,290 @@
+"""What a host must have to reuse each spec of a snapshot, worked out over what the spec is linked to and runs with.
+
+Specs that ask the same of a host and need specs that ask the same have one requirement, so it is worked out once for
+each distinct combination, level by level from the specs that need nothing. Source of the rules: `_is_reusable` and
+`_has_runtime_dependencies` in Spack's solver/reuse.py, and the facts that its solver/asp.py makes of reused specs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cachestats.naming import sortable_version
+from cachestats.parse.codes import Codes, distinct_pairs, ranges
+from cachestats.requirement import LIBC_PREFIX, External, Requirement, join_requirements
+from cachestats.schema import REQUIREMENTS
+from cachestats.spack_releases import rules_of_snapshot, spec_format_of, usual_libc
+
+_RUNTIME = "gcc-runtime"  # Spack replaces it with the one of the host's compiler, or a newer one of the cache
+_COMPILER_WRAPPER = "compiler-wrapper"
+_DEVELOPED = r"(^|[ '])dev_path="
+_LIBC = r"(^|,)libc(,|$)"
+
+
+def add_requirements(snapshot: str, specs: pa.Table, dependencies: pa.Table) -> pa.Table:
+    """Return the table `specs` of a snapshot with its last column, given `dependencies`.
+
+    All text has to be dictionary-encoded, each column in one piece.
+    """
+    closures = _Closures(snapshot, specs, dependencies)
+    texts = pa.array([str(requirement) for requirement in closures.requirements], pa.string())
+    # Distinct requirements have distinct texts: a code is the rank of its text.
+    rank = np.empty(len(texts), np.int32)
+    order = pc.sort_indices(texts).to_numpy()
+    rank[order] = np.arange(len(texts), dtype=np.int32)
+    codes = rank[closures.codes][closures.spec_of_row]
+    return specs.append_column("requirement", pa.DictionaryArray.from_arrays(codes, texts.take(pa.array(order))))
+
+
+def requirements_table(snapshot: str, specs: pa.Table) -> pa.Table:
+    """Return the table `requirements` of a snapshot, given its finished table `specs`."""
+    texts, hashes = (_array(specs, name) for name in ("requirement", "hash"))
+    codes, owners = (column.indices.to_numpy().astype(np.int64) for column in (texts, hashes))
+    _, of_specs = distinct_pairs(owners, codes, len(texts.dictionary))
+    counts = np.bincount(of_specs, minlength=len(texts.dictionary)).tolist()
+    rows = [
+        _row(snapshot, text, Requirement.parse(text), count)
+        for text, count in sorted(zip(texts.dictionary.to_pylist(), counts, strict=True))
+        if count
+    ]
+    return pa.Table.from_pylist(rows, schema=REQUIREMENTS.arrow())
+
+
+def _row(snapshot: str, text: str, requirement: Requirement, count: int) -> dict[str, object]:
+    libcs = requirement.libcs
+    return {
+        "snapshot": snapshot,
+        "requirement": text,
+        "platform": ",".join(requirement.platforms),
+        "os": ",".join(requirement.oses),
+        "target": ",".join(requirement.targets),
+        "libc": ",".join(libc.name for libc in libcs) or None,
+        "libc_version": ",".join(libc.version for libc in libcs) or None,
+        "libc_version_key": ",".join(sortable_version(libc.version) for libc in libcs) or None,
+        "names_libc": requirement.names_libc,
+        "spec_format": requirement.spec_format,
+        "missing": requirement.missing,
+        "excluded": requirement.excluded,
+        "externals": "; ".join(map(str, requirement.externals)) or None,
+        "is_assumed": requirement.is_assumed,
+        "num_specs": count,
+    }
+
+
+class _Own(NamedTuple):
+    """What a spec asks of a host by itself; `libc` is the text of the external, or None."""
+
+    platform: str
+    os: str
+    target: str
+    libc: str | None
+    spec_format: int | None
+    excluded: str | None
+
+
+class _Closures:
+    """The distinct requirements of a snapshot, and for each spec the number of its requirement."""
+
+    def __init__(self, snapshot: str, specs: pa.Table, dependencies: pa.Table) -> None:
+        self.snapshot, self.rules = snapshot, rules_of_snapshot(snapshot)
+        hashes = _array(specs, "hash")
+        self.hashes = hashes.dictionary
+        self.spec_of_row = hashes.indices.to_numpy()
+        self.first_rows = np.empty(len(self.hashes), np.int64)
+        self.first_rows[self.spec_of_row[::-1]] = np.arange(len(specs) - 1, -1, -1)
+        self.specs, self.dependencies = specs, dependencies
+        self.requirements: list[Requirement] = []
+        self._numbers: dict[Requirement, int] = {}
+        own = self._own_codes(self._libcs())
+        owners, needed, extras = self._needs()
+        self.codes = self._closed(own, extras, owners, needed)
+
+    def _number(self, requirement: Requirement) -> int:
+        number = self._numbers.setdefault(requirement, len(self.requirements))
+        if number == len(self.requirements):
+            self.requirements.append(requirement)
+        return number
+
+    def _own_codes(self, libcs: Codes) -> Codes:
+        """Return for each spec the number of what it asks by itself; `libcs` are rows of `dependencies`, or -1."""
+        columns = {name: self._of_specs(name) for name in ("platform", "os", "target")}
+        formats = pc.fill_null(_array(self.specs, "spec_format").take(self.first_rows), -1).to_numpy()
+        excluded, words = self._excluded()
+        texts = _array(self.dependencies, "external")
+        libc_codes = np.where(libcs < 0, -1, texts.indices.fill_null(-1).to_numpy()[libcs] if len(texts) else -1)
+        keys = np.stack([*(column.indices.to_numpy() for column in columns.values()), libc_codes, formats, excluded])
+        distinct, codes = np.unique(keys, axis=1, return_inverse=True)
+        numbers = []
+        for platform, os, target, libc, spec_format, is_excluded in distinct.T.tolist():
+            names = (
+                one.dictionary[code].as_py() for one, code in zip(columns.values(), (platform, os, target), strict=True)
+            )
+            own = _Own(
+                *names,
+                texts.dictionary[libc].as_py() if libc >= 0 else None,
+                spec_format if spec_format >= 0 else None,
+                words[is_excluded],
+            )
+            numbers.append(self._number(self._own(own)))
+        result: Codes = np.array(numbers, np.int64)[codes.reshape(-1)] if numbers else np.empty(0, np.int64)
+        return result
+
+    def _own(self, own: _Own) -> Requirement:
+        is_assumed = own.spec_format is None
+        if is_assumed:
+            name, _, version = (usual_libc(own.os) or "").partition("@")
+            libcs = (External(name, version, prefix=LIBC_PREFIX),) if name else ()
+        else:
+            libcs = (_libc(own.libc),) if own.libc else ()
+        return Requirement(
+            platforms=(own.platform,),
+            oses=(own.os,),
+            targets=(own.target,),
+            libcs=libcs,
+            names_libc=bool(libcs) or is_assumed or own.platform != "linux",
+            spec_format=spec_format_of(self.rules) if is_assumed else own.spec_format,
+            excluded=own.excluded,
+            is_assumed=is_assumed,
+        )
+
+    def _excluded(self) -> tuple[Codes, list[str | None]]:
+        """Return for each spec which of some words says why Spack never reuses it; the first says nothing."""
+        words: list[str | None] = [None, _COMPILER_WRAPPER]
+        packages, variants = (self._of_specs(name) for name in ("package", "variants"))
+        is_wrapper = np.array([name == _COMPILER_WRAPPER for name in packages.dictionary.to_pylist()], bool)
+        result = is_wrapper[packages.indices.to_numpy()].astype(np.int64)
+        is_developed = pc.match_substring_regex(variants.dictionary, _DEVELOPED).to_numpy(zero_copy_only=False)
+        for spec in np.flatnonzero(is_developed[variants.indices.to_numpy()]).tolist():
+            word = f"dev_path of {packages[spec].as_py()}"
+            if word not in words:
+                words.append(word)
+            result[spec] = words.index(word)
+        return result, words
+
+    def _libcs(self) -> Codes:
+        """Return for each spec the row of `dependencies` that leads to its libc, or -1."""
+        result = np.full(len(self.hashes), -1, np.int64)
+        rows = np.flatnonzero(self._leads_to_libc())
+        result[self._specs_with("hash")[rows]] = rows
+        return result
+
+    def _leads_to_libc(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        virtuals = _array(self.dependencies, "virtuals")
+        is_libc = np.append(pc.match_substring_regex(virtuals.dictionary, _LIBC).to_numpy(zero_copy_only=False), False)
+        # One that the index does not hold is missing like any other spec.
+        is_external = _array(self.dependencies, "is_external").fill_null(False).to_numpy(zero_copy_only=False)
+        result: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
+            is_libc[virtuals.indices.fill_null(-1).to_numpy()] & is_external
+        )
+        return result
+
+    def _needs(self) -> tuple[Codes, Codes, dict[int, Requirement]]:
+        """Return which spec needs which of the cache, and what else specs need: externals, and what is missing."""
+        edges = self.dependencies
+        flags = [_array(edges, name).to_numpy(zero_copy_only=False) for name in ("is_link", "is_run")]
+        packages = _array(edges, "dependency_package")
+        is_runtime = np.append([name == _RUNTIME for name in packages.dictionary.to_pylist()], False)
+        is_needed = (flags[0] | flags[1]) & ~is_runtime[packages.indices.fill_null(-1).to_numpy()].astype(bool)
+        is_needed &= ~self._leads_to_libc()
+        is_external = _array(edges, "is_external").fill_null(False).to_numpy(zero_copy_only=False)
+        owners, ends = self._specs_with("hash"), self._specs_with("dependency_hash")
+        extras: dict[int, list[Requirement]] = {}
+        texts, hashes = _array(edges, "external"), _array(edges, "dependency_hash")
+        of_text: dict[str, Requirement] = {}
+        for row in np.flatnonzero(is_needed & (is_external | (ends < 0))).tolist():
+            if is_external[row]:
+                text = texts[row].as_py()
+                if (extra := of_text.get(text)) is None:
+                    extra = of_text[text] = Requirement((), (), (), externals=(External.parse(text),))
+            else:
+                extra = Requirement((), (), (), missing=_label(packages[row].as_py(), hashes[row].as_py()))
+            extras.setdefault(int(owners[row]), []).append(extra)
+        is_here = is_needed & ~is_external & (ends >= 0)
+        joined = {owner: join_requirements(found) for owner, found in extras.items()}
+        return owners[is_here], ends[is_here], joined
+
+    def _closed(self, own: Codes, extras: dict[int, Requirement], owners: Codes, needed: Codes) -> Codes:
+        """Return for each spec the number of the requirement of all that it needs."""
+        codes = own.copy()
+        for spec, extra in extras.items():
+            codes[spec] = self._number(join_requirements([self.requirements[codes[spec]], extra]))
+        waiting = np.bincount(owners, minlength=len(codes))
+        below, by_owner = _Grouped(owners, needed, len(codes)), _Grouped(needed, owners, len(codes))
+        level = np.flatnonzero(waiting == 0)
+        joined: dict[tuple[int, ...], int] = {}
+        while len(level):
+            self._close(level, below, codes, joined)
+            above = by_owner.of(level)
+            waiting -= np.bincount(above, minlength=len(codes))
+            level = np.unique(above)
+            level = level[waiting[level] == 0]
+        self._break_circles(np.flatnonzero(waiting > 0), codes)
+        return codes
+
+    def _close(self, level: Codes, below: _Grouped, codes: Codes, joined: dict[tuple[int, ...], int]) -> None:
+        """Join, for each spec of a level, its own requirement with those of the specs that it needs."""
+        lengths = below.lengths[level]
+        level = level[lengths > 0]
+        if not len(level):
+            return
+        places = np.repeat(np.arange(len(level)), below.lengths[level])
+        place, code = distinct_pairs(places, codes[below.of(level)], len(self.requirements))
+        bounds = np.searchsorted(place, np.arange(1, len(level) + 1)).tolist()
+        numbers, start = code.tolist(), 0
+        for spec, end in zip(level.tolist(), bounds, strict=True):
+            key = (int(codes[spec]), *numbers[start:end])
+            start = end
+            if (number := joined.get(key)) is None:
+                parts = [self.requirements[part] for part in key]
+                number = joined[key] = self._number(join_requirements(parts))
+            codes[spec] = number
+
+    def _break_circles(self, specs: Codes, codes: Codes) -> None:
+        """Call specs that need each other in a circle, or that need such specs, missing: no cache can provide them."""
+        packages = self._of_specs("package")
+        for spec in specs.tolist():
+            extra = Requirement((), (), (), missing=_label(packages[spec].as_py(), self.hashes[spec].as_py()))
+            codes[spec] = self._number(join_requirements([self.requirements[codes[spec]], extra]))
+
+    def _of_specs(self, name: str) -> pa.DictionaryArray:
+        return _array(self.specs, name).take(pa.array(self.first_rows))
+
+    def _specs_with(self, name: str) -> Codes:
+        """Return for each row of `dependencies` the spec of the snapshot that has this hash, or -1."""
+        column = _array(self.dependencies, name)
+        found = pc.index_in(column.dictionary, self.hashes).fill_null(-1).to_numpy().astype(np.int64)
+        return found[column.indices.to_numpy()] if len(column) else np.empty(0, np.int64)
+
+
+class _Grouped:
+    """Values by key, where keys are numbers from 0 on."""
+
+    def __init__(self, keys: Codes, values: Codes, count: int) -> None:
+        self.values = values[np.argsort(keys, kind="stable")]
+        self.lengths = np.bincount(keys, minlength=count)
+        self.starts = np.cumsum(self.lengths) - self.lengths
+
+    def of(self, keys: Codes) -> Codes:
+        """Return the values of these keys, key by key."""
+        result: Codes = self.values[ranges(self.starts[keys], self.lengths[keys])]
+        return result
+
+
+def _label(package: str | None, digest: str) -> str:
+    return f"{package or ''}/{digest[:7]}"
+
+
+def _libc(text: str) -> External:
+    found = External.parse(text)
+    return External(found.name, found.version, prefix=found.prefix)
+
+
+def _array(table: pa.Table, name: str) -> pa.Array:
+    combined = table.column(name).combine_chunks()
+    if isinstance(combined, pa.ChunkedArray):
+        combined = combined.chunk(0) if combined.num_chunks else pa.array([], combined.type)
+    return combined

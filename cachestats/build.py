@@ -365,8 +365,6 @@ class Build:
             after = hashes(specs)
             found.targets = names_in(specs, "target")
             for table, data in self._tables(name, found, specs, new, kept):
-                if table == "specs":
-                    found.row = snapshot_row(name, found, summarize_specs(data))
                 self.writer.stage(table, data, name)
                 found.rows[table] = data.num_rows
                 pa.default_memory_pool().release_unused()  # else what one table took is not there for the next
@@ -384,9 +382,11 @@ class Build:
                 return new.tables[table]
             return merge_rows(table, self.writer.read_snapshot(table, name), new, kept)
 
+        specs = self._with_sizes(name, found, specs)
+        found.row = snapshot_row(name, found, summarize_specs(specs))
         # What a spec needs is looked for among all specs of the snapshot, kept ones too.
         dependencies = beside("dependencies")
-        specs = add_requirements(name, self._with_sizes(name, found, specs), dependencies)
+        specs = add_requirements(specs, dependencies, found.row["reuse_rules"])
         yield "dependencies", dependencies
         del dependencies
         yield "specs", specs

@@ -66,7 +66,7 @@ class Requirement:
     """What a host must have to reuse a spec, with everything that the spec is linked to or runs with.
 
     As text, in the column `requirement` of `specs`, it is a line of `key=value`, a key repeated for several values:
-    `platform=linux os=ubuntu22.04 target=x86_64_v3 libc=glibc@2.35 format=4`.
+    `platform=linux os=ubuntu22.04 target=x86_64_v3 libc=glibc@2.35 format=4 spack=0.23`.
 
     Examples
     --------
@@ -90,6 +90,8 @@ class Requirement:
     excluded: str | None = None
     """A spec that Spack never reuses since 1.0, and why."""
     externals: tuple[External, ...] = ()
+    rules: str | None = None
+    """By whose rules it is judged unless another Spack is asked for: `0.21`, `0.23` or `1.1`."""
     is_assumed: bool = False
     """Whether it was read from a page, which says nothing of libc, format and dependencies."""
 
@@ -104,6 +106,7 @@ class Requirement:
             *([] if self.missing is None else [f"missing={self.missing}"]),
             *([] if self.excluded is None else [f"excluded={self.excluded}"]),
             *(f"external={external}" for external in self.externals),
+            *([] if self.rules is None else [f"spack={self.rules}"]),
             *([_ASSUMED] if self.is_assumed else []),
         ]
         return _joined_words(words)
@@ -126,6 +129,7 @@ class Requirement:
             missing=values["missing"][0] if "missing" in values else None,
             excluded=values["excluded"][0] if "excluded" in values else None,
             externals=tuple(External.parse(value) for value in values.get("external", ())),
+            rules=values["spack"][0] if "spack" in values else None,
             is_assumed=_ASSUMED in values,
         )
 
@@ -153,6 +157,7 @@ def join_requirements(requirements: Iterable[Requirement]) -> Requirement:
         missing=min((part.missing for part in parts if part.missing), default=None),
         excluded=min((part.excluded for part in parts if part.excluded), default=None),
         externals=tuple(sorted({external for part in parts for external in part.externals}, key=str)),
+        rules=max((part.rules for part in parts if part.rules), default=None),
         is_assumed=any(part.is_assumed for part in parts),
     )
 

@@ -101,6 +101,12 @@ _SNAPSHOT = Column(
     "string",
     "Name of the snapshot of the build cache: `develop` (rolling), `develop-YYYY-MM-DD` (weekly) or a release.",
 )
+_REUSE_RULES = Column(
+    "reuse_rules",
+    "string",
+    "By whose rules a host reuses the specs, unless another Spack is asked for: `0.21` (the same OS), `0.23` (a "
+    "compatible libc), `1.1` (that, and specs first written by Spack 1.0 or later).",
+)
 _HASH = Column("hash", "string", "DAG hash of the spec: 32 characters that Spack computes from everything in it.")
 
 _NOT_PAGES = "; null where the source does not say, as pages do not."
@@ -280,6 +286,7 @@ REQUIREMENTS = Table(
         Column("missing", "string", "A spec that is needed and not in the cache, as `package/hash`.", True),
         Column("excluded", "string", "What Spack never reuses since 1.0, `compiler-wrapper` or a `dev_path`.", True),
         Column("externals", "string", "Externals that the host must declare, libc aside, joined by `; `.", True),
+        _REUSE_RULES,
         Column(
             "is_assumed",
             "boolean",
@@ -306,12 +313,7 @@ SNAPSHOTS = Table(
             "Generations of its pages: `g1` has a spec's keys unsorted, `g2` sorted, `g3` no `tarball`, `g4` "
             "the compiler names of Spack 1.0; several are joined by `+`. Of indices `db` and the database version.",
         ),
-        Column(
-            "reuse_rules",
-            "string",
-            "By whose rules a host reuses its specs, unless another Spack is asked for: `0.21` (the same OS), `0.23` "
-            "(a compatible libc), `1.1` (that, and specs first written by Spack 1.0 or later).",
-        ),
+        _REUSE_RULES,
         Column("has_dependencies", "boolean", "Whether its sources tell dependencies: indices do, pages do not."),
         Column("num_pages", "int64", "Pages, or indices of stacks, that it was read from.", unit="pages"),
         Column("num_packages", "int64", "Distinct packages.", unit="packages"),
@@ -334,7 +336,10 @@ TARGETS = Table(
         Column("family", "string", "Family of `target`, such as `x86_64`; null where archspec does not know it.", True),
         Column("vendor", "string", "Vendor of `target`; null where archspec does not know it.", True),
     ),
-    warning="A host needs more than a target: see `requirements`. Targets that archspec does not know stand for themselves only.",
+    warning=(
+        "A host needs more than a target: see `requirements`. Targets that archspec does not know stand for "
+        "themselves only."
+    ),
 )
 
 REJECTED = Table(

@@ -42,6 +42,7 @@ from cachestats.schema import TABLES, DType, Table
 from cachestats.sources import Batch, Given, Known, Network, Source, open_sources
 from cachestats.sources.archive import ArchiveSource
 from cachestats.sources.mirror import IndexBatch
+from cachestats.spack_releases import rules_of_sources
 from cachestats.workers import Progress, Workers
 from cachestats.writer import Writer
 
@@ -368,9 +369,11 @@ def _put_together(group: pa.Table) -> pa.Table:
         rejections = [row for row in rejections if row.rule in FAILURES]
     elif pieces:
         made = flatten(pieces)
-        specs = add_requirements(snapshot, made.specs, made.dependencies)
-        tables |= made.tables | {"specs": specs, "requirements": requirements_table(snapshot, specs)}
         documents = [document._replace(is_copy=document.origin in made.copies) for document in documents]
+        generations = {document.generation for document in documents if document.generation and not document.is_copy}
+        rules = rules_of_sources(snapshot, generations, names_libc=summarize_specs(made.specs).name_libc)
+        specs = add_requirements(made.specs, made.dependencies, rules)
+        tables |= made.tables | {"specs": specs, "requirements": requirements_table(snapshot, specs)}
         rejections = [row for row in rejections if row.origin not in made.copies] + made.rejections
     tables |= {"documents": documents_table(documents), "rejected": rejected_table(rejections)}
     return pa.table({"table": list(tables), "file": [*map(_parquet, tables, tables.values())]}, schema=_PARTS)

@@ -14,6 +14,7 @@ import tarfile
 import threading
 import time
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
@@ -26,15 +27,34 @@ import cachestats as cs
 from benchmarks.make_corpus import write_corpus
 from cachestats import reading
 from cachestats.errors import ArgumentError, BusyError, DatasetError, RejectedError, ShrinkError
+from cachestats.parse.records import INDEX_ONLY
 from cachestats.schema import TABLES
 from conftest import SEEDS
 from tests.site import page, spec, write
 
 
 def bytes_of(dataset: cs.Dataset) -> dict[str, bytes]:
-    return {
-        f"{table}/{path.name}": path.read_bytes() for table in ("specs", "variants") for path in dataset.files(table)
-    }
+    tables = ("specs", "variants", "dependencies", "requirements")
+    return {f"{table}/{path.name}": path.read_bytes() for table in tables for path in dataset.files(table)}
+
+
+OF_INDICES = (*INDEX_ONLY, "requirement")
+"""The columns that pages fill in another way than indices do, or not at all."""
+
+
+def column_bytes(dataset: cs.Dataset, without: Collection[str] = ()) -> dict[str, bytes]:
+    """Return what the files of `specs` and `variants` hold of each column, as it is stored, but for some columns."""
+    found = {}
+    for table in ("specs", "variants"):
+        for path in dataset.files(table):
+            data, groups = path.read_bytes(), pq.ParquetFile(path).metadata
+            for group in range(groups.num_row_groups):
+                for chunk in map(groups.row_group(group).column, range(groups.num_columns)):
+                    if chunk.path_in_schema not in without:
+                        start = chunk.dictionary_page_offset or chunk.data_page_offset
+                        name = f"{table}/{path.name}/{chunk.path_in_schema}/{group}"
+                        found[name] = data[start : start + chunk.total_compressed_size]
+    return found
 
 
 @pytest.fixture(scope="module")

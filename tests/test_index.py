@@ -13,8 +13,9 @@ import pytest
 import cachestats as cs
 from benchmarks.make_index import write_index
 from cachestats.errors import SourceError
+from cachestats.schema import TABLES
 from conftest import CORPUS
-from tests.test_dataset import bytes_of
+from tests.test_dataset import OF_INDICES, bytes_of, column_bytes
 from tests.test_lockfile import GCC, NO_COMPILER, OLD, edge, node
 
 A, G = "a" * 32, "g" * 32
@@ -66,8 +67,9 @@ def build(folder: Path, **options: Any) -> cs.Dataset:
 @pytest.mark.parametrize("mirrors", ["mirrors", "mirrors-v3"])
 def test_indices_give_the_bytes_that_the_pages_give(mirrors: str, corpus: cs.Dataset, tmp_path: Path) -> None:
     dataset = cs.build_dataset(CORPUS / mirrors, out=tmp_path / "dataset")
-    found, pages = bytes_of(dataset), bytes_of(corpus)
-    assert len(found) == (10 if mirrors == "mirrors" else 2)
+    found, pages = (column_bytes(one, OF_INDICES) for one in (dataset, corpus))
+    columns = len(TABLES["specs"].columns) - len(OF_INDICES) + len(TABLES["variants"].columns)
+    assert len(found) == columns * (5 if mirrors == "mirrors" else 1)
     assert found == {name: pages[name] for name in found}
     assert dataset.rejected.collect().is_empty()
 
@@ -85,9 +87,26 @@ def slow_dependencies(folder: Path) -> set[tuple[Any, ...]]:
                 types, virtuals = one["parameters"]["deptypes"], one["parameters"]["virtuals"]
                 needed = [kind in types for kind in ("build", "link", "run", "test")]
                 provided = ",".join(sorted(virtuals)) or None
-                external = "external" in installs[one["hash"]]["spec"]
-                rows.add((snapshot, key, one["hash"], one["name"], *needed, provided, external))
+                end = installs[one["hash"]]["spec"]
+                is_external = "external" in end
+                words = slow_external(end) if is_external else None
+                row = (snapshot, key, one["hash"], one["name"], end["version"], *needed, provided, is_external, words)
+                rows.add(row)
     return rows
+
+
+def slow_external(node: dict[str, Any]) -> str:
+    """Return the text of an external whose variants need no quotes."""
+    words = [f"{node['name']}@{node['version']}"]
+    for name, value in sorted(node["parameters"].items()):
+        if name.endswith("flags") or name == "ldlibs":
+            continue
+        if isinstance(value, bool):
+            words.append(f"{'+' if value else '~'}{name}")
+        else:
+            values = value if isinstance(value, list) else [value]
+            words.append(f"{name}={','.join(one[:7] if name == 'patches' else one for one in values)}")
+    return " ".join([*words, f"prefix={node['external']['path']}"])
 
 
 def test_dependencies_are_those_of_a_slow_reader(tmp_path: Path) -> None:
@@ -119,8 +138,8 @@ def test_a_dependency_named_twice_is_one_and_what_is_missing_is_known_by_name(tm
     ]
     layout_2(tmp_path / "mirrors/develop", index({A: node("a", A, dependencies=edges), G: GCC}, cached={A}))
     assert build(tmp_path).dependencies.collect().rows() == [
-        ("develop", A, G, "gcc", True, False, True, False, "c,cxx", False),
-        ("develop", A, "m" * 32, "mpich", False, True, False, False, "mpi", None),
+        ("develop", A, G, "gcc", "14.2.0", True, False, True, False, "c,cxx", False, None),
+        ("develop", A, "m" * 32, "mpich", None, False, True, False, False, "mpi", None, None),
     ]
 
 

@@ -18,6 +18,7 @@ import cachestats as cs
 from cachestats.naming import canonical_compiler, canonical_variant, split_variant, split_variants
 from cachestats.parse.careful import read_page
 from cachestats.parse.pages import _split, read_pages
+from cachestats.parse.records import INDEX_ONLY
 from cachestats.sources.base import Page
 from conftest import SEEDS, corpus_site
 from tests import slow
@@ -25,7 +26,9 @@ from tests.site import G0A, G0B, G0C, GENERATIONS, meta_of, page, spec, write
 
 
 def rows(dataset: cs.Dataset) -> tuple[list[slow.Row], list[slow.Row]]:
-    return dataset.specs.collect().rows(), dataset.variants.collect().rows()
+    specs = dataset.specs.collect()
+    assert specs.select(INDEX_ONLY).null_count().row(0) == (specs.height,) * len(INDEX_ONLY)
+    return specs.drop(*INDEX_ONLY, "requirement").rows(), dataset.variants.collect().rows()
 
 
 def assert_read_as_slowly(root: Path, dataset: cs.Dataset) -> None:

@@ -26,7 +26,7 @@ from cachestats.sources.addresses import public_address
 from conftest import CORPUS, SEEDS
 from tests.servers import Answer, HttpServer, S3Server, body, chunked, cut, drip, hang, redirect, status
 from tests.site import page, spec, write
-from tests.test_dataset import archive, bytes_of
+from tests.test_dataset import OF_INDICES, archive, bytes_of, column_bytes
 from tests.test_index import DEFAULT, GCC, PACKAGE, A, G, build, index, layout_2, layout_3, node
 from tests.test_update import layout_3_again
 
@@ -433,9 +433,10 @@ def test_an_address_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 def test_the_corpus_from_a_server_is_what_its_pages_are(tmp_path: Path, http_server: Serve, corpus: cs.Dataset) -> None:
     server = http_server(CORPUS)
-    expected = bytes_of(corpus)
+    expected = column_bytes(corpus, OF_INDICES)
     for place in ("mirrors", "mirrors/develop-2024-04-14"):
-        found = bytes_of(cs.build_dataset(f"{server.url}/{place}", out=tmp_path / re.sub(r"\W", "", place)))
+        dataset = cs.build_dataset(f"{server.url}/{place}", out=tmp_path / re.sub(r"\W", "", place))
+        found = column_bytes(dataset, OF_INDICES)
         assert found == {name: expected[name] for name in found}
 
 

@@ -23,7 +23,7 @@ from cachestats.errors import DatasetError, SourceError
 from cachestats.sources import folder
 from conftest import CORPUS, ROOT
 from tests.site import page, spec, write
-from tests.test_dataset import archive, bytes_of, state
+from tests.test_dataset import OF_INDICES, archive, bytes_of, column_bytes, state
 from tests.test_index import GCC, G, index, layout_2, layout_3, node
 from tests.test_lockfile import edge
 
@@ -333,7 +333,9 @@ def test_an_update_of_the_corpus_with_one_snapshot_more(tmp_path: Path, corpus: 
     shutil.move(tmp_path / "later", mirrors / "develop-2025-05-25")
     changes = cs.update_dataset(tmp_path / "dataset")
     assert changes.select("snapshot", "change", "specs_added").rows() == [("develop-2025-05-25", "came", 1413)]
-    found, pages = bytes_of(cs.open_dataset(tmp_path / "dataset")), bytes_of(corpus)
+    updated, fresh = cs.open_dataset(tmp_path / "dataset"), cs.build_dataset(mirrors, out=tmp_path / "fresh")
+    assert bytes_of(updated) == bytes_of(fresh)
+    found, pages = (column_bytes(dataset, OF_INDICES) for dataset in (updated, corpus))
     assert found == {name: pages[name] for name in found}
 
 

@@ -17,7 +17,7 @@ from cachestats.naming import sortable_version
 from cachestats.parse.codes import Codes, distinct_pairs, ranges
 from cachestats.requirement import LIBC_PREFIX, External, Requirement, join_requirements
 from cachestats.schema import REQUIREMENTS
-from cachestats.spack_releases import rules_of_snapshot, spec_format_of, usual_libc
+from cachestats.spack_releases import Rules, spec_format_of, usual_libc
 
 _RUNTIME = "gcc-runtime"  # Spack replaces it with the one of the host's compiler, or a newer one of the cache
 _COMPILER_WRAPPER = "compiler-wrapper"
@@ -25,12 +25,12 @@ _DEVELOPED = r"(^|[ '])dev_path="
 _LIBC = r"(^|,)libc(,|$)"
 
 
-def add_requirements(snapshot: str, specs: pa.Table, dependencies: pa.Table) -> pa.Table:
-    """Return the table `specs` of a snapshot with its last column, given `dependencies`.
+def add_requirements(specs: pa.Table, dependencies: pa.Table, rules: Rules) -> pa.Table:
+    """Return the table `specs` of a snapshot with its last column, given `dependencies` and the rules it goes by.
 
-    All text has to be dictionary-encoded, each column in one piece.
+    All text has to be dictionary-encoded.
     """
-    closures = _Closures(snapshot, specs, dependencies)
+    closures = _Closures(specs, dependencies, rules)
     texts = pa.array([str(requirement) for requirement in closures.requirements], pa.string())
     # Distinct requirements have distinct texts: a code is the rank of its text.
     rank = np.empty(len(texts), np.int32)
@@ -70,6 +70,7 @@ def _row(snapshot: str, text: str, requirement: Requirement, count: int) -> dict
         "missing": requirement.missing,
         "excluded": requirement.excluded,
         "externals": "; ".join(map(str, requirement.externals)) or None,
+        "reuse_rules": requirement.rules,
         "is_assumed": requirement.is_assumed,
         "num_specs": count,
     }
@@ -89,8 +90,8 @@ class _Own(NamedTuple):
 class _Closures:
     """The distinct requirements of a snapshot, and for each spec the number of its requirement."""
 
-    def __init__(self, snapshot: str, specs: pa.Table, dependencies: pa.Table) -> None:
-        self.snapshot, self.rules = snapshot, rules_of_snapshot(snapshot)
+    def __init__(self, specs: pa.Table, dependencies: pa.Table, rules: Rules) -> None:
+        self.rules = rules
         hashes = _array(specs, "hash")
         self.hashes = hashes.dictionary
         self.spec_of_row = hashes.indices.to_numpy()
@@ -135,19 +136,22 @@ class _Closures:
 
     def _own(self, own: _Own) -> Requirement:
         is_assumed = own.spec_format is None
-        if is_assumed:
+        # Before 0.22 Spack wrote down no libc, so there is nothing to assume about the specs of that time.
+        if is_assumed and self.rules != "0.21":
             name, _, version = (usual_libc(own.os) or "").partition("@")
             libcs = (External(name, version, prefix=LIBC_PREFIX),) if name else ()
         else:
             libcs = (_libc(own.libc),) if own.libc else ()
+        names_libc = bool(libcs) or own.platform != "linux" or (is_assumed and self.rules != "0.21")
         return Requirement(
             platforms=(own.platform,),
             oses=(own.os,),
             targets=(own.target,),
             libcs=libcs,
-            names_libc=bool(libcs) or is_assumed or own.platform != "linux",
+            names_libc=names_libc,
             spec_format=spec_format_of(self.rules) if is_assumed else own.spec_format,
             excluded=own.excluded,
+            rules=self.rules,
             is_assumed=is_assumed,
         )
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cachestats.parse.closures import add_requirements
 from cachestats.parse.pages import read_pages
 from cachestats.parse.tables import flatten
 from cachestats.rejection import Rejection, to_table
 from cachestats.schema import REJECTED, SPECS, VARIANTS
 from cachestats.sources.base import Page, printable
+from cachestats.spack_releases import rules_of_snapshot
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,7 +80,8 @@ def parse_page(data: bytes | str, *, origin: str = "page") -> ParsedPage:
         rejections = [found]
     else:
         tables = flatten([found])
-        specs, variants = tables.specs.cast(SPECS.arrow()), tables.variants.cast(VARIANTS.arrow())
+        finished = add_requirements(tables.specs, tables.dependencies, rules_of_snapshot(found.snapshot))
+        specs, variants = finished.cast(SPECS.arrow()), tables.variants.cast(VARIANTS.arrow())
         snapshot, package = found.snapshot, found.pages[0].package
         rejections = [*found.rejections, *tables.rejections]
     frames = (

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from cachestats.analysis.holes import holes
     from cachestats.analysis.match import hit_rates, match
     from cachestats.analysis.overlap import overlap, overlap_sets
-    from cachestats.analysis.usable import usable
+    from cachestats.analysis.usable import reusable, usable, usable_by_system
     from cachestats.analysis.versions import versions
     from cachestats.build import build_dataset
     from cachestats.dataset import Dataset, open_dataset
     from cachestats.errors import CachestatsError
+    from cachestats.hosts import Host, host
     from cachestats.lockfile import read_lockfile, read_lockfile_dependencies
     from cachestats.package.export import export_package
+    from cachestats.packages_yaml import read_packages
     from cachestats.parquet import export_table
     from cachestats.parse.page import ParsedPage, parse_page
     from cachestats.plots.changes import plot_changes
@@ -57,6 +59,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "CachestatsError": "errors",
     "Dataset": "dataset",
+    "Host": "hosts",
     "Network": "sources.storage",
     "ParsedPage": "parse.page",
     "build_dataset": "build",
@@ -76,6 +79,7 @@ _HOMES = {
     "history": "analysis.history",
     "hit_rates": "analysis.match",
     "holes": "analysis.holes",
+    "host": "hosts",
     "host_target": "targets",
     "match": "analysis.match",
     "open_dataset": "dataset",
@@ -96,11 +100,14 @@ _HOMES = {
     "plot_versions": "plots.versions",
     "read_lockfile": "lockfile",
     "read_lockfile_dependencies": "lockfile",
+    "read_packages": "packages_yaml",
+    "reusable": "analysis.usable",
     "runnable": "targets",
     "save_plot": "plots.saving",
     "seen": "analysis.history",
     "update_dataset": "update",
     "usable": "analysis.usable",
+    "usable_by_system": "analysis.usable",
     "versions": "analysis.versions",
     "write_report": "report.report",
 }
@@ -108,6 +115,7 @@ _HOMES = {
 __all__ = [
     "CachestatsError",
     "Dataset",
+    "Host",
     "Network",
     "ParsedPage",
     "build_dataset",
@@ -127,6 +135,7 @@ __all__ = [
     "history",
     "hit_rates",
     "holes",
+    "host",
     "host_target",
     "match",
     "open_dataset",
@@ -147,11 +156,14 @@ __all__ = [
     "plot_versions",
     "read_lockfile",
     "read_lockfile_dependencies",
+    "read_packages",
+    "reusable",
     "runnable",
     "save_plot",
     "seen",
     "update_dataset",
     "usable",
+    "usable_by_system",
     "versions",
     "write_report",
 ]

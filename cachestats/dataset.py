@@ -347,6 +347,13 @@ def find_snapshots(dataset: Dataset, names: Iterable[str]) -> list[str]:
     return found
 
 
+def with_dependencies(dataset: Dataset, names: Iterable[str]) -> list[str]:
+    """Return those of some snapshots whose sources tell dependencies, in the order given: indices do, pages do not."""
+    found = dataset.snapshots.select("snapshot", "has_dependencies").collect()
+    known = dict(found.iter_rows())
+    return [name for name in names if known[name]]
+
+
 def move_published(folder: Path) -> None:
     """Move what was published to its place; safe to be repeated after a crash at any point. Needs the lock."""
     commit = folder / COMMIT

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cachestats.naming import version_key
+from cachestats.spack_releases import RULES, Rules
 from cachestats.targets import runnable
 
 LIBC_PREFIX = "/usr"
@@ -90,7 +91,7 @@ class Requirement:
     excluded: str | None = None
     """A spec that Spack never reuses since 1.0, and why."""
     externals: tuple[External, ...] = ()
-    rules: str | None = None
+    rules: Rules | None = None
     """By whose rules it is judged unless another Spack is asked for: `0.21`, `0.23` or `1.1`."""
     is_assumed: bool = False
     """Whether it was read from a page, which says nothing of libc, format and dependencies."""
@@ -129,7 +130,7 @@ class Requirement:
             missing=values["missing"][0] if "missing" in values else None,
             excluded=values["excluded"][0] if "excluded" in values else None,
             externals=tuple(External.parse(value) for value in values.get("external", ())),
-            rules=values["spack"][0] if "spack" in values else None,
+            rules=next((rules for rules in RULES if rules in values.get("spack", ())), None),
             is_assumed=_ASSUMED in values,
         )
 

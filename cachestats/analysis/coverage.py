@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.frames import collected, lazy, one_of, without_root
+from cachestats.analysis.reuse import REUSED, judge_all
 from cachestats.errors import ArgumentError
+from cachestats.hosts import Host, host_of
 from cachestats.naming import natural_key, snapshot_order
-from cachestats.targets import runnable, target_order
+from cachestats.spack_releases import Rules
+from cachestats.targets import target_order
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -51,6 +55,8 @@ def coverage(
     of: Whole = "row",
     root: bool = False,
     usable: bool = False,
+    host: Host | None = None,
+    spack: Rules | None = None,
 ) -> pl.DataFrame:
     """Count what is covered for each pair of a row and a column that has anything.
 
@@ -70,23 +76,27 @@ def coverage(
     root
         Keep `root`, the union of the stacks, where stacks are rows or columns.
     usable
-        With targets as columns, say what a machine of that target can use instead of counting; this needs the columns
-        `platform` and `os` as well.
+        With targets as columns, say what a host of that target can use instead of counting; this needs the columns
+        `platform`, `os` and `requirement` as well.
+    host
+        With `usable`, the host, whose target is replaced by that of each column. By default a host of a column has one
+        of the operating systems that something is built on for its target, or the one that the row names.
+    spack
+        With `usable`, whose rules of reuse, as in `cachestats.usable`.
 
     Returns
     -------
     One row per cell that is not zero, with the columns `<rows>`, `<columns>` and `value` (Int64, for shares Float64
     from 0 to 1), sorted by the first two, null (no compiler, no stack) last.
 
-    If `usable`, one row per cell, whose `value` is `native` (something is built for that target), `usable` (for an
-    ancestor of it, on an operating system that something is built on for the target itself, or that the row names) or
-    `missing`.
+    If `usable`, one row per cell, whose `value` is `native` (a host can reuse something that is built for that very
+    target), `usable` (something that is built for an ancestor of it) or `missing`.
 
     Raises
     ------
     ArgumentError
-        If an axis, measure or whole does not exist, both axes are the same, the frame lacks a column, or `usable` goes
-        with other columns than targets or with a measure.
+        If an axis, measure or whole does not exist, both axes are the same, the frame lacks a column, `usable` goes
+        with other columns than targets or with a measure, or a host or rules are given without it.
 
     Examples
     --------
@@ -96,7 +106,9 @@ def coverage(
     """
     frame = _checked(specs, rows, columns, measure, of, root, usable)
     if usable:
-        return _usable(frame, rows)
+        return _usable(frame, rows, host, spack)
+    if host or spack:
+        raise ArgumentError("expected a host or rules with usable, found them alone", hint="add usable=True")
     counted = ["snapshot", "hash"] if measure == "specs" else ["package"]
     cells = _count_distinct(frame, [rows, columns], counted)
     if measure == "share":
@@ -113,12 +125,14 @@ def coverage_matrix(
     of: Whole = "row",
     root: bool = False,
     usable: bool = False,
+    host: Host | None = None,
+    spack: Rules | None = None,
 ) -> CoverageMatrix:
     """Return `coverage` as a matrix: a line for each row, a column for each column, zeros written out.
 
     Parameters
     ----------
-    specs, rows, columns, measure, of, root, usable
+    specs, rows, columns, measure, of, root, usable, host, spack
         As in `coverage`.
 
     Returns
@@ -147,7 +161,9 @@ def coverage_matrix(
     │ py-propcache ┆ 33      ┆ 0           ┆ 0           ┆ 0       ┆ 35        │
     └──────────────┴─────────┴─────────────┴─────────────┴─────────┴───────────┘
     """
-    cells = coverage(specs, rows=rows, columns=columns, measure=measure, of=of, root=root, usable=usable)
+    cells = coverage(
+        specs, rows=rows, columns=columns, measure=measure, of=of, root=root, usable=usable, host=host, spack=spack
+    )
     for axis in (rows, columns):
         cells = cells.with_columns(pl.col(axis).fill_null(_unused("none", cells[axis])))
     row_names = sorted(cells[rows].unique(), key=_ORDER.get(rows, natural_key))
@@ -195,7 +211,9 @@ def _checked(
             f"expected target as columns and no measure where usable is asked for, found {columns} and {measure}",
             hint="leave out usable, or ask for the columns target alone",
         )
-    counted = ("platform", "os") if usable else ("snapshot", "hash") if measure == "specs" else ("package",)
+    counted = (
+        ("platform", "os", "requirement") if usable else ("snapshot", "hash") if measure == "specs" else ("package",)
+    )
     needed = {rows, columns, *counted}
     frame = lazy(specs, needed)
     return without_root(frame) if "stack" in (rows, columns) and not root else frame
@@ -213,33 +231,48 @@ def _share(cells: pl.DataFrame, frame: Any, by: list[str]) -> pl.DataFrame:
     return joined.with_columns(value=pl.col("value") / pl.col("whole")).drop("whole")
 
 
-def _usable(frame: Any, rows: str) -> pl.DataFrame:
-    """Say for each row and each target that something is built for what a machine of the target can use."""
-    built = collected(frame.select(*dict.fromkeys([rows, "target", "platform", "os"])).unique())
-    targets = built.select("target").unique()
-    # A machine has an operating system as well: one that its column is built on, or that its row names.
-    machines = built.select("target", "platform", "os").unique()
-    if rows == "os":
-        systems = machines.select("platform", "os").unique()
-        machines = machines.select("target", "platform").unique().join(systems, on="platform")
-    runs = pl.DataFrame(
-        [(target, built_for) for target in targets["target"] for built_for in runnable(target)],
-        schema={"target": pl.String, "built_for": pl.String},
-        orient="row",
-    )
-    found = (
-        machines.join(runs, on="target")
-        .join(built.rename({"target": "built_for"}), on=["platform", "os", "built_for"])
-        .group_by(rows, "target")
-        .agg(is_native=(pl.col("built_for") == pl.col("target")).any())
-    )
+def _usable(frame: Any, rows: str, host: Host | None, spack: Rules | None) -> pl.DataFrame:
+    """Say for each row and each target what the hosts of the target can use."""
+    columns = dict.fromkeys([rows, "target", "platform", "os", "requirement"])
+    built = collected(frame.select(*columns).unique())
+    targets = sorted(built["target"].unique())
+    found = [
+        _usable_by(built, rows, one, spack)
+        for target in targets
+        for one in ([replace(host, target=target)] if host else _usual_hosts(built, rows, target))
+    ]
+    native = pl.col("is_native").any()
+    best = pl.concat(found).group_by(rows, "target").agg(native) if found else None
+    cells = built.select(rows).unique().join(pl.DataFrame({"target": targets}, {"target": pl.String}), how="cross")
+    if best is None:
+        return cells.with_columns(value=pl.lit(None, pl.String))
     value = pl.when("is_native").then(pl.lit("native")).when(pl.col("is_native").is_null()).then(pl.lit("missing"))
-    cells = built.select(rows).unique().join(targets, how="cross")
     return (
-        cells.join(found, on=[rows, "target"], how="left", nulls_equal=True)
+        cells.join(best, on=[rows, "target"], how="left", nulls_equal=True)
         .select(rows, "target", value=value.otherwise(pl.lit("usable")))
         .sort(rows, "target", nulls_last=True)
     )
+
+
+def _usable_by(built: pl.DataFrame, rows: str, host: Host, spack: Rules | None) -> pl.DataFrame:
+    """Return the rows of which a host can reuse something, and whether something of that is native."""
+    verdicts = judge_all(built["requirement"], host, spack).filter(pl.col("status").is_in(REUSED))
+    reused = built.filter(pl.col("requirement").is_in(verdicts["requirement"].implode()))
+    if rows == "os" and host.os is not None:
+        reused = reused.filter(pl.col("os") == host.os)
+    return (
+        reused.group_by(rows)
+        .agg(is_native=(pl.col("target") == host.target).any())
+        .select(rows, pl.lit(host.target).alias("target"), "is_native")
+    )
+
+
+def _usual_hosts(built: pl.DataFrame, rows: str, target: str) -> list[Host]:
+    """Return the hosts of a target: with each operating system that something is built on for it, or that rows name."""
+    native = built.filter(pl.col("target") == target).select("platform", "os").unique()
+    if rows == "os":
+        native = built.filter(pl.col("platform").is_in(native["platform"].implode())).select("platform", "os").unique()
+    return [host_of(target, platform, os) for platform, os in native.sort("platform", "os").rows()]
 
 
 def _snapshots(specs: IntoFrame) -> tuple[str, ...]:

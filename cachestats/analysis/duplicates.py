@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 By = Literal["spec", "package", "cause"]
 
 BYS: tuple[By, ...] = get_args(By)
-VISIBLE = ("snapshot", "package", "version", "platform", "os", "target", "compiler", "variants")
+VISIBLE = (
+    "snapshot", "package", "version", "platform", "os", "target", "compiler", "variants", "flags", "namespace"
+)  # fmt: skip
 """What a person can see of a spec."""
-
 
 _Group = tuple[str, str]  # its snapshot and the smallest hash in it
 _Below = tuple[str, str | None]  # a package, and the smallest hash of the group that its builds are
@@ -29,14 +30,14 @@ def duplicates(
 ) -> pl.DataFrame:
     """Find specs that are equal in everything a person can see, and yet were built more than once.
 
-    They are equal in snapshot, package, version, platform, os, target, compiler and variants, and have more than one
-    hash: because of a dependency, or of what no column shows, such as the package's recipe or compiler flags.
+    They are equal in snapshot, package, version, platform, os, target, compiler, variants, flags and namespace, and
+    have more than one hash: because of a dependency, or of the recipe that they were built by.
 
     Parameters
     ----------
     specs
-        Any lazy or eager frame that narwhals knows, with the eight columns above, `hash` and `size_bytes` of the table
-        `specs`. The counting is done where the frame lives.
+        Any lazy or eager frame that narwhals knows, with the ten columns above, `hash`, `package_hash` and `size_bytes`
+        of the table `specs`; with dependencies also `spec_format`. The counting is done where the frame lives.
     dependencies
         The table `dependencies`, as a frame of the same kind, to learn why hashes differ.
     among
@@ -47,7 +48,7 @@ def duplicates(
 
     Returns
     -------
-    The most excess first, then sorted by the other columns, null (no compiler) last. By `spec` the eight columns, and
+    The most excess first, then sorted by the other columns, null (no compiler) last. By `spec` the ten columns, and
 
     - `hashes`: distinct hashes of the group; `excess`: those beyond the first, hashes - 1.
     - `excess_bytes`: size of all binaries of the group but the largest; null where the size of one is not known.
@@ -55,7 +56,8 @@ def duplicates(
       commas, empty where there is none. Null where nothing is known of the snapshot's dependencies.
     - `causes`, with `dependencies`: the packages at the bottom of it. A dependency that is itself a group of equals is
       followed down to what makes that group differ. One that is not, because its version or its variants differ, or
-      because it is not in the cache, is a cause; so is the group's own package where none of its dependencies differs.
+      because it is not in the cache, is a cause. A group whose specs were built by several recipes has the cause
+      `recipe of PACKAGE`; one in which nothing of all this differs has its own package.
 
     By `package` the columns `package`, `groups`, `hashes`, `excess` and `excess_bytes`, sums over its groups. By
     `cause` the columns `cause`, `groups`, `packages` and `excess`: how many groups and packages it makes differ, and
@@ -74,7 +76,7 @@ def duplicates(
     [('py-filelock', 14, 141, 127), ('py-propcache', 4, 68, 64)]
     """
     one_of(by, BYS, "by")
-    needed = (*VISIBLE, "hash", "size_bytes")
+    needed = (*VISIBLE, "hash", "package_hash", "size_bytes")
     if dependencies is None:
         if by == "cause":
             raise ArgumentError(
@@ -82,12 +84,14 @@ def duplicates(
             )
         return _summed(_groups(_distinct(lazy(specs, needed))).drop("first"), by)
     edge_columns = ("snapshot", "hash", "dependency_hash", "dependency_package")
-    frame, edges = lazy_pair(specs, needed, dependencies, edge_columns)
+    frame, edges = lazy_pair(specs, (*needed, "spec_format"), dependencies, edge_columns)
     distinct = _distinct(frame)
+    of_indices = frame.filter(~nw.col("spec_format").is_null()).select("snapshot").unique()
+    known = set(collected(of_indices)["snapshot"])
     members = _members(distinct)
     among_these = frame if among is None else lazy_pair(among, needed, dependencies, edge_columns)[0]
     all_members = members if among is None else _members(_distinct(among_these))
-    groups = _explained(_groups(distinct), members, all_members, edges.select(*edge_columns))
+    groups = _explained(_groups(distinct), members, all_members, edges.select(*edge_columns), known)
     if by == "cause" and groups.height and groups["causes"].is_null().all():
         raise ArgumentError(
             f"expected dependencies to tell causes, found none of {', '.join(sorted(groups['snapshot'].unique()))}: "
@@ -99,7 +103,8 @@ def duplicates(
 
 def _distinct(specs: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Return each spec once, in however many stacks it stands."""
-    return specs.group_by(*VISIBLE, "hash").agg(size_bytes=nw.col("size_bytes").max())
+    facts = {name: nw.col(name).max() for name in ("package_hash", "size_bytes")}
+    return specs.group_by(*VISIBLE, "hash").agg(**facts)
 
 
 def _groups(distinct: nw.LazyFrame[Any]) -> pl.DataFrame:
@@ -120,24 +125,32 @@ def _groups(distinct: nw.LazyFrame[Any]) -> pl.DataFrame:
 
 
 def _members(distinct: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    """Return each spec that has an equal, and of its group the number of hashes and the first."""
+    """Return each spec that has an equal, its package and recipe, and its group's number of hashes and first hash."""
     of_group = distinct.with_columns(hashes=nw.len().over(*VISIBLE), first=nw.col("hash").min().over(*VISIBLE))
-    return of_group.filter(nw.col("hashes") > 1).select("snapshot", "hash", "hashes", "first")
+    return of_group.filter(nw.col("hashes") > 1).select(
+        "snapshot", "hash", "package", "package_hash", "hashes", "first"
+    )
 
 
 def _explained(
-    groups: pl.DataFrame, members: nw.LazyFrame[Any], all_members: nw.LazyFrame[Any], edges: nw.LazyFrame[Any]
+    groups: pl.DataFrame,
+    members: nw.LazyFrame[Any],
+    all_members: nw.LazyFrame[Any],
+    edges: nw.LazyFrame[Any],
+    known: set[str],
 ) -> pl.DataFrame:
-    """Add to each group what makes its hashes differ."""
-    known = set(collected(edges.select("snapshot").unique())["snapshot"])
+    """Add to each group what makes its hashes differ, where the dependencies of its snapshot are known."""
     direct = _differing(members, all_members, edges)
-    deeper = _causes(direct if members is all_members else _differing(all_members, all_members, edges))
+    deeper = _causes(
+        direct if members is all_members else _differing(all_members, all_members, edges), _recipes(all_members)
+    )
     differs: list[str | None] = []
     causes: list[str | None] = []
     for snapshot, first, package in groups.select("snapshot", "first", "package").iter_rows():
         found = direct.get((snapshot, first), [])
         differs.append(",".join(sorted(name for name, _ in found)) if snapshot in known else None)
-        causes.append(",".join(sorted(_causes_of(snapshot, found, deeper)) or [package]) if snapshot in known else None)
+        at_bottom = deeper.get((snapshot, first)) or {package}
+        causes.append(",".join(sorted(at_bottom)) if snapshot in known else None)
     return groups.drop("first").with_columns(
         differs=pl.Series(differs, dtype=pl.String), causes=pl.Series(causes, dtype=pl.String)
     )
@@ -181,12 +194,19 @@ def _differing(
     return found
 
 
-def _causes(differing: dict[_Group, list[_Below]]) -> dict[_Group, set[str]]:
-    """Return, for each group, the packages at the bottom of what makes it differ."""
-    causes: dict[_Group, set[str]] = {}
+def _recipes(members: nw.LazyFrame[Any]) -> dict[_Group, str]:
+    """Return the groups whose specs were built by several recipes, and their packages."""
+    counts = members.group_by("snapshot", "first", "package").agg(recipes=nw.col("package_hash").n_unique())
+    found = collected(counts.filter(nw.col("recipes") > 1)).select("snapshot", "first", "package")
+    return {(snapshot, first): package for snapshot, first, package in found.rows()}
+
+
+def _causes(differing: dict[_Group, list[_Below]], recipes: dict[_Group, str]) -> dict[_Group, set[str]]:
+    """Return, for each group, what is at the bottom of what makes it differ: packages, and recipes."""
+    causes = {group: {f"recipe of {package}"} for group, package in recipes.items()}
     below = {group: {(group[0], first) for _, first in found if first} for group, found in differing.items()}
     for group in in_order(below, hash_of=lambda group: group[1]):
-        causes[group] = _causes_of(group[0], differing.get(group, []), causes)
+        causes[group] = causes.get(group, set()) | _causes_of(group[0], differing.get(group, []), causes)
     return causes
 
 

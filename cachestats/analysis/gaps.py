@@ -12,7 +12,10 @@ import polars as pl
 
 from cachestats.analysis.coverage import Axis
 from cachestats.analysis.frames import collected, in_order, lazy, lazy_pair, one_of, without_root
+from cachestats.analysis.usable import reused_by
 from cachestats.errors import ArgumentError
+from cachestats.hosts import Host
+from cachestats.spack_releases import Rules
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -29,6 +32,8 @@ def gaps(
     of: Iterable[str] | None = None,
     dependencies: IntoFrame | None = None,
     root: bool = False,
+    host: Host | str | None = None,
+    spack: Rules | None = None,
 ) -> pl.DataFrame:
     """Find the packages that a column lacks while another has them, those first that most others need.
 
@@ -46,6 +51,11 @@ def gaps(
         have none. Of the snapshots in `specs` each distinct edge between two specs is brought here.
     root
         Keep `root`, the union of the stacks, where stacks are the columns.
+    host
+        Count only what this host can reuse, as in `cachestats.usable`; `specs` then needs the column `requirement`.
+        What another host could use is a gap.
+    spack
+        With `host`, whose rules of reuse.
 
     Returns
     -------
@@ -67,12 +77,10 @@ def gaps(
     >>> cs.gaps(demo.specs, columns="target").select("target", "package", "num_columns").rows()
     [('neoverse_v1', 'py-propcache', 2), ('neoverse_v2', 'py-propcache', 2), ('ppc64le', 'py-propcache', 2)]
     """
-    cells, packages = _cells(specs, columns, of, root)
+    cells, packages, names = _cells(specs, columns, of, root, host, spack)
     wide = cells.group_by("package").agg(num_columns=pl.len().cast(pl.Int64))
     missing = (
-        cells.select(columns)
-        .unique()
-        .join(packages, how="cross")
+        names.join(packages, how="cross")
         .join(cells, on=[columns, "package"], how="anti", nulls_equal=True)
         .join(wide, on="package", how="left")
         .with_columns(pl.col("num_columns").fill_null(0))
@@ -92,13 +100,19 @@ def gaps(
 
 
 def column_coverage(
-    specs: IntoFrame, *, columns: Axis, of: Iterable[str] | None = None, root: bool = False
+    specs: IntoFrame,
+    *,
+    columns: Axis,
+    of: Iterable[str] | None = None,
+    root: bool = False,
+    host: Host | str | None = None,
+    spack: Rules | None = None,
 ) -> pl.DataFrame:
     """Count how many of the packages in question each column has.
 
     Parameters
     ----------
-    specs, columns, of, root
+    specs, columns, of, root, host, spack
         As in `gaps`.
 
     Returns
@@ -118,10 +132,11 @@ def column_coverage(
     >>> cs.column_coverage(demo.specs, columns="target").rows()[2:4]
     [('ppc64le', 1, 1, 0.5), ('aarch64', 2, 0, 1.0)]
     """
-    cells, packages = _cells(specs, columns, of, root)
+    cells, packages, names = _cells(specs, columns, of, root, host, spack)
     has = pl.col("package").is_in(packages["package"].to_list()).sum().cast(pl.Int64)
     return (
-        cells.group_by(columns)
+        names.join(cells, on=columns, how="left", nulls_equal=True)
+        .group_by(columns)
         .agg(num_packages=has, num_gaps=packages.height - has)
         # By a column: to divide by a number Polars multiplies by its inverse, and 49 of 49 is less than 1 then.
         .with_columns(share=pl.col("num_packages") / (pl.col("num_packages") + pl.col("num_gaps")))
@@ -129,22 +144,33 @@ def column_coverage(
     )
 
 
-def _cells(specs: IntoFrame, columns: str, of: Iterable[str] | None, root: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the distinct pairs of a column and a package, and the packages in question."""
+def _cells(
+    specs: IntoFrame,
+    columns: str,
+    of: Iterable[str] | None,
+    root: bool,
+    host: Host | str | None,
+    spack: Rules | None,
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Return the distinct pairs of a column and a package, the packages in question, and the columns."""
     one_of(columns, COLUMNS, "columns")
-    frame = lazy(specs, (columns, "package"))
+    if spack and host is None:
+        raise ArgumentError("expected rules of reuse with a host, found them alone", hint="add host=...")
+    frame = lazy(specs, (columns, "package", *(["requirement"] if host is not None else [])))
     if columns == "stack" and not root:
         frame = without_root(frame)
-    cells = collected(frame.select(columns, "package").unique())
+    every = collected(frame.select(columns, "package").unique())
+    cells = every if host is None else collected(reused_by(frame, host, spack).select(columns, "package").unique())
+    names = every.select(columns).unique()
     if of is None:
-        return cells, cells.select("package").unique()
-    names = [of] if isinstance(of, str) else list(of)
-    if isinstance(of, str) or not names or not all(isinstance(name, str) for name in names):
+        return cells, every.select("package").unique(), names
+    asked = [of] if isinstance(of, str) else list(of)
+    if isinstance(of, str) or not asked or not all(isinstance(name, str) for name in asked):
         raise ArgumentError(
             f"expected a list of at least one package as of, found {of!r}",
             hint="give names such as ['zlib-ng', 'hdf5']",
         )
-    return cells, pl.DataFrame({"package": names}).unique()
+    return cells, pl.DataFrame({"package": asked}).unique(), names
 
 
 def _dependents(specs: IntoFrame, dependencies: IntoFrame) -> pl.DataFrame | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
 By = Literal["spec", "missing"]
+DepType = Literal["build", "link", "run", "test"]
 
 BYS: tuple[By, ...] = get_args(By)
+DEPTYPES: tuple[DepType, ...] = get_args(DepType)
 
 _COLUMNS = {
     "spec": ("snapshot", "package", "version", "hash", "missing", "missing_package", "missing_hash", "chain"),
@@ -26,24 +29,30 @@ _COLUMNS = {
 _COUNTS = {"missing", "direct", "breaks"}
 
 
-def holes(specs: IntoFrame, dependencies: IntoFrame, *, by: By = "spec") -> pl.DataFrame:
+def holes(
+    specs: IntoFrame, dependencies: IntoFrame, *, by: By = "spec", deptypes: Collection[DepType] = ("link", "run")
+) -> pl.DataFrame:
     """Find cached specs that cannot be installed from the cache alone, and what is missing for them.
 
-    A spec needs what it links against and what it runs, and what these need in turn; what it was only built or tested
-    with is not needed any more. A need that is neither in the cache of the snapshot nor external is missing, and breaks
-    every spec above it: Spack would have to build something from source though the spec's own binary is there. What
-    a missing spec itself needs is not known.
+    To be installed, a spec needs what it is linked to and what it runs, and what these need in turn; what it was only
+    built or tested with is not needed any more. A need that is neither in the cache of the snapshot nor external is
+    missing, and breaks every spec above it: Spack would have to build something from source though the spec's own
+    binary is there. What a missing spec itself needs is not known.
 
     Parameters
     ----------
     specs
-        Any lazy or eager frame that narwhals knows, with the columns `snapshot`, `hash`, `package` and `version` of the
-        table `specs`. It should have all specs of its snapshots: a spec that was filtered out counts as missing.
+        Any lazy or eager frame that narwhals knows, with the columns `snapshot`, `hash`, `package`, `version` and
+        `spec_format` of the table `specs`. It should have all specs of its snapshots: a spec that was filtered out
+        counts as missing.
     dependencies
         The table `dependencies`, as a frame of the same kind. Missing ones are looked for where the frames live; only
         of snapshots that have any the edges are brought here, to follow them up.
     by
         `spec`: a row for each broken spec. `missing`: a row for each spec that is missing.
+    deptypes
+        What counts as a need: some of `build`, `link`, `run` and `test`. With `build`, a spec is broken too if it could
+        not be built again with what is in the cache.
 
     Returns
     -------
@@ -58,14 +67,15 @@ def holes(specs: IntoFrame, dependencies: IntoFrame, *, by: By = "spec") -> pl.D
     Raises
     ------
     ArgumentError
-        If nothing is known of the dependencies of a snapshot, as where it was read from pages; `by` is something else;
-        or a frame lacks a column or is of another kind.
+        If the dependencies of a spec are not known, as where it was read from a page; `by` or one of `deptypes` is
+        something else; or a frame lacks a column or is of another kind.
 
     Examples
     --------
     >>> import cachestats as cs
     >>> import polars as pl
-    >>> specs = pl.DataFrame({"snapshot": "develop", "hash": ["a", "b"], "package": ["hdf5", "mpich"], "version": "1"})
+    >>> specs = pl.DataFrame({"snapshot": "develop", "hash": ["a", "b"], "package": ["hdf5", "mpich"]})
+    >>> specs = specs.with_columns(version=pl.lit("1"), spec_format=pl.lit(5))
     >>> edges = pl.DataFrame(
     ...     {
     ...         "snapshot": "develop", "hash": ["a", "b"], "dependency_hash": ["b", "c"],
@@ -78,17 +88,22 @@ def holes(specs: IntoFrame, dependencies: IntoFrame, *, by: By = "spec") -> pl.D
     [('develop', 'libfabric', 'c', 1, 2)]
     """
     one_of(by, BYS, "by")
+    needed = [f"is_{_checked_deptype(deptype)}" for deptype in deptypes]
+    if not needed or isinstance(deptypes, str):
+        raise ArgumentError(
+            f"expected some of {', '.join(DEPTYPES)}, found {deptypes!r}", hint="such as ['link', 'run']"
+        )
     frame, edges = lazy_pair(
         specs,
-        ("snapshot", "hash", "package", "version"),
+        ("snapshot", "hash", "package", "version", "spec_format"),
         dependencies,
-        ("snapshot", "hash", "dependency_hash", "dependency_package", "is_link", "is_run", "is_external"),
+        ("snapshot", "hash", "dependency_hash", "dependency_package", "is_external", *needed),
     )
+    _check_known(frame)
     cached = frame.select("snapshot", "hash", "package", "version").unique()
-    _check_known(cached, edges)
     keys = cached.select("snapshot", dependency_hash=nw.col("hash"))
     needs = (
-        edges.filter(nw.col("is_link") | nw.col("is_run"), ~nw.col("is_external").fill_null(False))
+        edges.filter(nw.any_horizontal(*needed, ignore_nulls=True), ~nw.col("is_external").fill_null(False))
         .select("snapshot", "hash", "dependency_hash", "dependency_package")
         .join(cached, on=["snapshot", "hash"], how="inner")
     )
@@ -99,10 +114,15 @@ def holes(specs: IntoFrame, dependencies: IntoFrame, *, by: By = "spec") -> pl.D
     return _answer(missing, collected(needs.filter(nw.col("snapshot").is_in(broken))), by)
 
 
-def _check_known(cached: nw.LazyFrame[Any], edges: nw.LazyFrame[Any]) -> None:
-    """Refuse snapshots without dependencies: that nothing is missing there would be a guess."""
-    asked, known = (set(collected(table.select("snapshot").unique())["snapshot"]) for table in (cached, edges))
-    if unknown := sorted(asked - known, key=snapshot_order):
+def _checked_deptype(deptype: str) -> str:
+    one_of(deptype, DEPTYPES, "a type of dependency")
+    return deptype
+
+
+def _check_known(frame: nw.LazyFrame[Any]) -> None:
+    """Refuse specs that were read from pages: that nothing is missing for them would be a guess."""
+    of_pages = collected(frame.filter(nw.col("spec_format").is_null()).select("snapshot").unique())
+    if unknown := sorted(of_pages["snapshot"], key=snapshot_order):
         names = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
         raise ArgumentError(
             f"expected the dependencies of every snapshot, found none of {names}: the site's pages do not tell them",

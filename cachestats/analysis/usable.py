@@ -1,90 +1,255 @@
-"""What a machine can use: what is built for it, or for an ancestor of it."""
+"""What a host can use of a cache, as Spack decides it, and what stands in the way of the rest."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.frames import collected, lazy
+from cachestats.analysis.reuse import REUSED, distinct_libcs, judge_all, parse_requirement
 from cachestats.errors import ArgumentError
-from cachestats.naming import version_key
+from cachestats.hosts import Host, host_of
+from cachestats.naming import natural_key, version_key
+from cachestats.spack_releases import RULES, Rules
 from cachestats.targets import runnable
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
-CELLS = ("native", "usable", "missing")
+Cell = Literal["native", "usable", "missing"]
+
+CELLS: tuple[Cell, ...] = get_args(Cell)
+
+# What could be done about first: of several specs that cannot be reused, the one that is nearest to it tells why.
+_NEAREST_FIRST = ("external", "incomplete", "libc", "os", "format", "target", "platform", "excluded")
 
 
-def usable(specs: IntoFrame, *, target: str, os: str | None = None, platform: str = "linux") -> pl.DataFrame:
-    """Say which versions of which packages a machine can use, and how well they fit it.
-
-    A machine runs binaries that were built for its own target or for an ancestor of it, on the same platform and
-    operating system.
+def reusable(specs: IntoFrame, *, host: Host | str, spack: Rules | None = None) -> pl.DataFrame:
+    """Say of each spec whether a host can reuse it, or what stands in the way.
 
     Parameters
     ----------
     specs
-        Any frame that narwhals knows, with the columns `package, version, snapshot, hash, platform, os, target` of the
-        table `specs`. The counting is done where the frame lives.
-    target
-        Microarchitecture of the machine, such as `zen4`. One that archspec does not know runs its own binaries only.
-    os
-        Operating system of the machine, such as `ubuntu22.04`; None asks for no particular one.
-    platform
-        Platform of the machine.
+        Any frame that narwhals knows, with the columns `snapshot, package, version, hash, target, requirement` of the
+        table `specs`.
+    host
+        The machine: a `cachestats.Host`, or text such as `zen4:rhel9`, `zen4:glibc@2.34` or `host`, this one.
+    spack
+        Whose rules of reuse: `0.21`, `0.23` or `1.1`. By default those of the Spack that wrote each snapshot.
 
     Returns
     -------
-    One row per package and version in `specs`, sorted by package and by version in Spack's order, with the columns
-    `package`, `version`, `cell` (`native`: built for this very target, `usable`: for an ancestor, `missing`: only for
-    what this machine cannot run), `best_target` (the target of the binary that fits best: the nearest of the
-    ancestors; null where the cell is missing) and `num_specs` (Int64: distinct specs that the machine can run).
+    One row per spec, sorted by package, version in Spack's order, snapshot and hash, with the columns `snapshot`,
+    `package`, `version`, `hash`, `target`, `status` and `by`. The status is `native` (it can be reused, and was built
+    for the host's very target) or `usable` (it can be reused), or what stands in the way: `excluded` (Spack never
+    reuses it), `platform`, `target`, `os`, `libc`, `format` (it was written by too old a Spack), `incomplete` (the
+    cache lacks what it needs) or `external` (the host has to declare what it needs). `by` says by what, such as
+    `glibc@2.39`; null where it can be reused.
 
     Raises
     ------
     ArgumentError
-        If the target, the operating system or the platform is no name, or the frame lacks a column.
+        If the frame lacks a column, or the host has neither operating system nor libc where one is compared.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.usable(demo.specs, target="neoverse_v2", os="ubuntu22.04").rows()
-    [('py-filelock', '3.12.4', 'native', 'neoverse_v2', 1), ('py-propcache', '0.3.1', 'missing', None, 0)]
-    >>> cs.usable(demo.specs, target="neoverse_v2", os="ubuntu24.04").rows()
-    [('py-filelock', '3.12.4', 'usable', 'aarch64', 28), ('py-propcache', '0.3.1', 'usable', 'aarch64', 19)]
+    >>> found = cs.reusable(demo.specs, host="neoverse_v2:ubuntu22.04")
+    >>> found.filter(package="py-filelock").group_by("status").len().sort("status").rows()
+    [('native', 1), ('target', 79), ...]
     """
-    for value, what in ((target, "target"), ("any" if os is None else os, "os"), (platform, "platform")):
-        if not isinstance(value, str) or not value:
-            raise ArgumentError(
-                f"expected the name of one {what}, found {value!r}", hint=f"take one from the column {what} of specs"
-            )
-    frame = lazy(specs, ("package", "version", "snapshot", "hash", "platform", "os", "target"))
-    order = runnable(target)
-    runs = (nw.col("platform") == platform) & nw.col("target").is_in(order)
-    if os is not None:
-        runs &= nw.col("os") == os
-    built = frame.filter(runs).select("package", "version", "target", "snapshot", "hash").unique()
-    counts = collected(built.group_by("package", "version", "target").agg(num_specs=nw.len()))
-    place = pl.col("target").replace_strict(order, range(len(order)), return_dtype=pl.Int64)
-    best = counts.group_by("package", "version").agg(
-        best_target=pl.col("target").sort_by(place).first(), num_specs=pl.col("num_specs").sum()
+    host = as_host(host)
+    frame = lazy(specs, ("snapshot", "package", "version", "hash", "target", "requirement"))
+    rows = collected(frame.select("snapshot", "package", "version", "hash", "target", "requirement").unique())
+    found = rows.join(judged(frame, host, spack), on="requirement").with_columns(
+        status=pl.when(pl.col("status") == "usable", pl.col("target") == host.target)
+        .then(pl.lit("native"))
+        .otherwise("status")
     )
-    everything = collected(frame.select("package", "version").unique())
+    versions = sorted(found["version"].unique(), key=lambda version: (version_key(version), version))
+    place = pl.col("version").replace_strict(versions, range(len(versions)), return_dtype=pl.Int64)
+    return found.sort("package", place, "snapshot", "hash").drop("requirement")
+
+
+def usable(specs: IntoFrame, *, host: Host | str, spack: Rules | None = None) -> pl.DataFrame:
+    """Say which versions of which packages a host can use, how well they fit, and why it cannot use the others.
+
+    Parameters
+    ----------
+    specs
+        Any frame that narwhals knows, with the columns `package, version, snapshot, hash, target, requirement` of the
+        table `specs`. The counting is done where the frame lives.
+    host, spack
+        As in `reusable`.
+
+    Returns
+    -------
+    One row per package and version in `specs`, sorted by package and by version in Spack's order, with the columns
+    `package`, `version`, `cell` (`native`: a spec built for this very target can be reused, `usable`: one for an
+    ancestor of it, `missing`: none), `best_target` (the target of the spec that fits best: the nearest of the
+    ancestors; null where the cell is missing), `num_specs` (Int64: distinct specs that can be reused), and, where the
+    cell is missing, `status` and `by`: what stands in the way of the spec that is nearest to being reused.
+
+    Raises
+    ------
+    ArgumentError
+        As `reusable`.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> found = cs.usable(demo.specs, host=cs.Host(target="neoverse_v2", os="ubuntu22.04"))
+    >>> found.select("package", "version", "cell", "best_target", "num_specs").rows()
+    [('py-filelock', '3.12.4', 'native', 'neoverse_v2', 29), ('py-propcache', '0.3.1', 'usable', 'aarch64', 19)]
+    """
+    host = as_host(host)
+    frame = lazy(specs, ("package", "version", "snapshot", "hash", "target", "requirement"))
+    verdicts = judged(frame, host, spack)
+    by = ("package", "version", "target", "requirement")
+    # Specs are counted once however many stacks have them; what they are judged by is the same in all.
+    built = frame.select(*by, "snapshot", "hash").unique()
+    counts = collected(built.group_by(*by).agg(num_specs=nw.len())).join(verdicts, on="requirement")
+    is_reused = pl.col("status").is_in(REUSED)
+    order = runnable(host.target)
+    place = pl.col("target").replace_strict(order, range(len(order)), default=len(order), return_dtype=pl.Int64)
+    rank = pl.col("status").replace_strict(_NEAREST_FIRST, range(len(_NEAREST_FIRST)), default=None)
+    keys = ["package", "version"]
+    best = (
+        counts.filter(is_reused)
+        .group_by(keys)
+        .agg(best_target=pl.col("target").sort_by(place, "target").first(), num_specs=pl.col("num_specs").sum())
+    )
+    words = sorted(verdicts["by"].drop_nulls().unique(), key=natural_key)
+    place_of_words = pl.col("by").replace_strict(words, range(len(words)), default=None, return_dtype=pl.Int64)
+    others = (
+        counts.filter(~is_reused)
+        .join(best, on=keys, how="anti")
+        .sort(rank, place_of_words, nulls_last=True)
+        .unique(keys, keep="first", maintain_order=True)
+        .select(*keys, "status", "by")
+    )
     native, ancestor, missing = map(pl.lit, CELLS)
-    answer = everything.join(best, on=["package", "version"], how="left").select(
-        "package",
-        "version",
-        pl.when(pl.col("best_target") == target)
-        .then(native)
-        .when(pl.col("best_target").is_not_null())
-        .then(ancestor)
-        .otherwise(missing)
-        .alias("cell"),
-        "best_target",
-        pl.col("num_specs").fill_null(0),
+    answer = (
+        counts.select(keys)
+        .unique()
+        .join(best, on=keys, how="left")
+        .join(others, on=keys, how="left")
+        .select(
+            *keys,
+            pl.when(pl.col("best_target") == host.target)
+            .then(native)
+            .when(pl.col("best_target").is_not_null())
+            .then(ancestor)
+            .otherwise(missing)
+            .alias("cell"),
+            "best_target",
+            pl.col("num_specs").fill_null(0),
+            "status",
+            "by",
+        )
     )
     rows = sorted(answer.rows(), key=lambda row: (row[0], version_key(row[1]), row[1]))
     return pl.DataFrame(rows, schema=answer.schema, orient="row")
+
+
+def usable_by_system(specs: IntoFrame, *, host: Host | str, spack: Rules | None = None) -> pl.DataFrame:
+    """Count what a target can use with each libc, or operating system, that the cache was built for.
+
+    For a host of which only the target is known there is no one answer: on Linux it depends on the libc and, by the
+    rules of Spack up to 0.21, on the operating system.
+
+    Parameters
+    ----------
+    specs, spack
+        As in `reusable`.
+    host
+        The machine, of which neither operating system nor libc is known.
+
+    Returns
+    -------
+    One row per libc, then per operating system where that is compared, in their natural order, with the columns
+    `system`, `packages`, `specs` (Int64: distinct ones that can be reused) and `packages_of` (Int64: all packages in
+    `specs`).
+
+    Raises
+    ------
+    ArgumentError
+        If the frame lacks a column.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> cs.usable_by_system(demo.specs, host="zen4").select("system", "packages").rows()
+    [('glibc@2.27', 2), ('glibc@2.35', 2), ('glibc@2.39', 2)]
+    """
+    host = as_host(host)
+    frame = lazy(specs, ("package", "snapshot", "hash", "requirement"))
+    by = ("package", "requirement")
+    counts = collected(frame.select(*by, "snapshot", "hash").unique().group_by(*by).agg(specs=nw.len()))
+    rows = []
+    for system, one in _systems(counts["requirement"].unique().to_list(), host, spack):
+        verdicts = judge_all(counts["requirement"], one, spack).filter(pl.col("status").is_in(REUSED))
+        found = counts.join(verdicts, on="requirement")
+        rows.append((system, found["package"].n_unique(), found["specs"].sum(), counts["package"].n_unique()))
+    schema = {"system": pl.String} | dict.fromkeys(("packages", "specs", "packages_of"), pl.Int64)
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def as_host(host: Host | str) -> Host:
+    """Return a host that was given as it is or as text.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither.
+    """
+    if isinstance(host, Host):
+        return host
+    if isinstance(host, str):
+        return Host.parse(host)
+    raise ArgumentError(f"expected a host, found {host!r}", hint="give cachestats.Host(target='zen4', os='rhel9')")
+
+
+def judged(frame: nw.LazyFrame[Any], host: Host, spack: Rules | None) -> pl.DataFrame:
+    """Return the verdict on each distinct requirement in a frame: `requirement`, `status` and `by`.
+
+    Raises
+    ------
+    ArgumentError
+        If the host has neither operating system nor libc where one is compared.
+    """
+    requirements = collected(frame.select("requirement").unique())["requirement"].to_list()
+    if not host.is_complete or (host.os is None and "0.21" in _rules_of(requirements, spack)):
+        what = "operating system" if host.is_complete else "operating system or libc"
+        systems = [system for system, _ in _systems(requirements, host, spack)]
+        raise ArgumentError(
+            f"expected the {what} of the host, which decides what it can reuse, found {host}",
+            hint=f"such as {host.target}:{systems[-1] if systems else 'rhel9'}; `usable` says what each of them gives",
+        )
+    return judge_all(requirements, host, spack)
+
+
+def reused_by(frame: nw.LazyFrame[Any], host: Host | str, spack: Rules | None) -> nw.LazyFrame[Any]:
+    """Return the specs in a frame that a host can reuse."""
+    verdicts = judged(frame, as_host(host), spack).filter(pl.col("status").is_in(REUSED))
+    return frame.filter(nw.col("requirement").is_in(verdicts["requirement"].to_list()))
+
+
+def _rules_of(requirements: Iterable[str], spack: Rules | None) -> set[str]:
+    return {spack or parse_requirement(text).rules or RULES[-1] for text in requirements}
+
+
+def _systems(requirements: Iterable[str], host: Host, spack: Rules | None) -> list[tuple[str, Host]]:
+    """Return the libcs and operating systems by which hosts of a target differ, each with a host that has it."""
+    runs = {host.target, *runnable(host.target)}
+    parsed = [parse_requirement(text) for text in requirements]
+    fitting = [one for one in parsed if one.platforms == (host.platform,) and runs.issuperset(one.targets)]
+    by_os = [one for one in fitting if host.platform != "linux" or (spack or one.rules) == "0.21"]
+    by_libc = [str(one) for one in fitting if one not in by_os]
+    oses = sorted({os for one in by_os for os in one.oses}, key=natural_key)
+    hosts = [(libc, replace(host, libc=libc)) for libc in distinct_libcs(by_libc)]
+    return hosts + [(os, replace(host_of(host.target, host.platform, os), externals=host.externals)) for os in oses]

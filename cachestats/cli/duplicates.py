@@ -9,7 +9,8 @@ import click
 
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, output_options, snapshot_option, where_option
-from cachestats.cli.question import PAGES_TELL_NONE, Question, knowing_dependencies
+from cachestats.cli.question import PAGES_TELL_NONE, Question
+from cachestats.dataset import with_dependencies
 from cachestats.naming import counted
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: A
     from cachestats.analysis.duplicates import duplicates as find
 
     asked = Question(dataset, **question)
-    known = knowing_dependencies(dataset, asked.chosen)
+    known = with_dependencies(dataset, asked.chosen)
     dependencies = dataset.dependencies if known or by == "cause" else None
     answer = find(asked.specs, dependencies=dependencies, among=asked.in_snapshots, by=by)
     emit(_for_eyes(answer) if form in {"table", "markdown"} else answer, form, out)

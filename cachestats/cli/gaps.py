@@ -9,7 +9,8 @@ import click
 
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import Share, dataset_argument, output_options, question_options
-from cachestats.cli.question import PAGES_TELL_NONE, Question, knowing_dependencies, matching
+from cachestats.cli.question import PAGES_TELL_NONE, Question, matching
+from cachestats.dataset import with_dependencies
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.naming import counted
 
@@ -119,7 +120,7 @@ def packages_in_question(
 
 def edges_of(dataset: Any, asked: Question) -> tuple[list[str], pl.LazyFrame | None]:
     """Return the snapshots in question that have dependencies, and these, if any."""
-    known = knowing_dependencies(dataset, asked.chosen)
+    known = with_dependencies(dataset, asked.chosen)
     return known, matching(dataset.dependencies, "snapshot", known) if known else None
 
 

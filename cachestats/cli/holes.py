@@ -9,7 +9,8 @@ import click
 
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import Where, dataset_argument, output_options, snapshot_option
-from cachestats.cli.question import PAGES_TELL_NONE, Question, knowing_dependencies, matching
+from cachestats.cli.question import PAGES_TELL_NONE, Question, matching
+from cachestats.dataset import with_dependencies
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.naming import counted, snapshot_order
 
@@ -95,9 +96,9 @@ def holes(
 
 def known_snapshots(dataset: Any, chosen: list[str]) -> list[str]:
     """Return the snapshots of which something can be said."""
-    if known := knowing_dependencies(dataset, chosen):
+    if known := with_dependencies(dataset, chosen):
         return known
-    others = knowing_dependencies(dataset, sorted(dataset.manifest["snapshots"], key=snapshot_order))
+    others = with_dependencies(dataset, sorted(dataset.manifest["snapshots"], key=snapshot_order))
     raise ArgumentError(
         f"expected dependencies, found none of {' and '.join(chosen) or dataset.path}: {PAGES_TELL_NONE}",
         hint=f"--snapshot {others[-1]} has them" if others else "build the dataset from the indices of the build cache",

@@ -21,8 +21,9 @@ from cachestats.cli.match import environment_in, match
 from cachestats.cli.output import talk
 from cachestats.cli.overlap import overlap
 from cachestats.cli.parameters import dataset_argument
-from cachestats.cli.question import Question, knowing_dependencies, matching, sides
+from cachestats.cli.question import Question, matching, sides
 from cachestats.cli.versions import versions
+from cachestats.dataset import with_dependencies
 from cachestats.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def plot_duplicates(dataset: Any, by: Any, out: Path, **question: Any) -> None:
 
     asked = Question(dataset, **question)
     # Which dependencies differ takes long to find, and is drawn only as causes.
-    known = by == "cause" and knowing_dependencies(dataset, asked.chosen)
+    known = by == "cause" and with_dependencies(dataset, asked.chosen)
     rows = find(asked.specs, dependencies=dataset.dependencies if known else None, among=asked.in_snapshots, by=by)
     _save(draw, rows, out, asked, "duplicates", of=asked.words)
 

@@ -127,8 +127,3 @@ def matching(specs: pl.LazyFrame, column: str, values: list[str]) -> pl.LazyFram
 
     matches = pl.col(column).is_in(values)
     return specs.filter(matches | pl.col(column).is_null() if "none" in values else matches)
-
-
-def knowing_dependencies(dataset: Any, snapshots: list[str]) -> list[str]:
-    """Return those of the snapshots that have dependencies in the dataset: not those read from pages."""
-    return [name for name in snapshots if dataset.manifest["snapshots"][name]["rows"]["dependencies"]]

@@ -2,76 +2,144 @@
 
 from __future__ import annotations
 
-import platform as this_machine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import NAME, dataset_argument, output_options, snapshot_option, where_option
+from cachestats.cli.parameters import dataset_argument, host_options, output_options, snapshot_option, where_option
 from cachestats.cli.question import Question
 from cachestats.errors import ArgumentError
 from cachestats.naming import counted, nearest
 
-HOST = "host"
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cachestats.hosts import Host
+
+_MOST_WAYS = 4  # that are named
 
 
 @click.command()
 @dataset_argument
+@host_options
 @click.option(
-    "--target", type=NAME, required=True, metavar="NAME|host", help="Target of the machine, such as zen4; or this one."
-)
-@click.option("--os", type=NAME, metavar="NAME", help="Its operating system, such as ubuntu22.04.  [default: any]")
-@click.option(
-    "--platform", type=NAME, metavar="NAME", help="Its platform.  [default: linux; this machine's with --target host]"
+    "--list",
+    "listed",
+    type=click.Choice(("packages", "specs")),
+    default="packages",
+    show_default=True,
+    help="A row for each version of each package, or for each spec with its hash.",
 )
 @snapshot_option
 @where_option
 @output_options
 def usable(
-    dataset: Any, target: str, os: str | None, platform: str | None, form: str, out: Path | None, **question: Any
+    dataset: Any, host: Host | None, spack: Any, listed: str, form: str, out: Path | None, **question: Any
 ) -> None:
-    """Show what a machine can use, and how well it fits.
+    """Show what a host can use, how well it fits, and what stands in the way of the rest.
 
-    For each version of each package: `native` (built for this very target), `usable` (for an ancestor of it, which it
-    runs) or `missing`, and the target of the binary that fits best. Sorted by package, then by version.
+    For each version of each package: `native` (a spec built for the host's very target can be reused), `usable` (one
+    built for an ancestor of it) or `missing`, with the target of the spec that fits best, or what stands in the way of
+    the one that is nearest. What can be reused is what Spack would reuse: on Linux that takes a libc at least as new as
+    the spec's; by the rules of Spack 0.21 and older, the same operating system.
+
+    Without --os or --libc the answer is a row for each libc, or operating system, that the cache was built for.
     """
-    import polars as pl
-
-    from cachestats.analysis.usable import CELLS
+    from cachestats.analysis.usable import reusable, usable_by_system
     from cachestats.analysis.usable import usable as look
-    from cachestats.targets import host_target, known_targets
 
-    if target == HOST:
-        target, platform = host_target(), platform or this_machine.system().lower()
-    platform = platform or "linux"
-    asked = Question(dataset, **question, measure="specs", of=None, root=False)
-    targets = {*known_targets(), *asked.names_of("target")}
-    if target not in targets:
+    if host is None:
         raise ArgumentError(
-            f"expected a target that archspec knows or that is in {asked.names}, found {target!r}",
-            hint=f"try {', '.join(nearest([target], sorted(targets)) or asked.names_of('target')[:3])}",
+            "expected a host, found none", hint="such as --host zen4:rhel9, --target zen4 --os rhel9, or --host host"
         )
-    answer = look(asked.specs, target=target, os=os, platform=platform)
-    emit(answer, form, out)
-    if answer.is_empty():
+    asked = Question(dataset, **question, measure="specs", of=None, root=False)
+    check_target(asked, host)
+    if asked.specs.head(1).collect().is_empty():
         asked.say_there_is_nothing()
         return
+    words = rules_in_words(dataset, asked.chosen, spack)
+    if not host.is_complete:
+        answer = usable_by_system(asked.specs, host=host, spack=spack)
+        emit(answer, form, out)
+        every = counted(answer["packages_of"].max() or 0, "package")
+        talk(f"packages of {asked.words} that {host.target} can use, of {every}, {words}; choose with --os or --libc")
+        return
+    if listed == "specs":
+        found = reusable(asked.specs, host=host, spack=spack)
+        emit(found, form, out)
+    answer = look(asked.specs, host=host, spack=spack)
+    if listed == "packages":
+        emit(answer, form, out)
+    _say_how_much(answer, host, asked, words)
+    _say_what_stands_in_the_way(answer)
+    if answer.filter(cell="missing").height == answer.height:
+        _hint_at_other_platforms(asked, host)
+
+
+def check_target(asked: Question, host: Host) -> None:
+    """Refuse a target that neither archspec nor the snapshots asked about know.
+
+    Raises
+    ------
+    ArgumentError
+        If nobody knows it.
+    """
+    from cachestats.targets import known_targets
+
+    targets = {*known_targets(), *asked.names_of("target")}
+    if host.target not in targets:
+        raise ArgumentError(
+            f"expected a target that archspec knows or that is in {asked.names}, found {host.target!r}",
+            hint=f"try {', '.join(nearest([host.target], sorted(targets)) or asked.names_of('target')[:3])}",
+        )
+
+
+def rules_in_words(dataset: Any, snapshots: list[str], spack: str | None) -> str:
+    """Return by whose rules snapshots are judged: `by the rules of Spack 0.23`."""
+    if spack is not None:
+        return f"by the rules of Spack {spack}"
+    rules = dict(dataset.snapshots.select("snapshot", "reuse_rules").collect().iter_rows())
+    found = sorted({rules[name] for name in snapshots})
+    return f"by the rules of Spack {' and '.join(found)}{', each for its own snapshots' * (len(found) > 1)}"
+
+
+def _say_how_much(answer: pl.DataFrame, host: Host, asked: Question, words: str) -> None:
+    import polars as pl
+
     every = answer["package"].n_unique()
     runs = answer.filter(pl.col("cell") != "missing")["package"].n_unique()
     counts = dict(answer["cell"].value_counts().iter_rows())
-    cells = ", ".join(f"{counts.get(cell, 0):,} {cell}" for cell in CELLS)
+    cells = ", ".join(f"{counts.get(cell, 0):,} {cell}" for cell in ("native", "usable", "missing"))
     talk(
-        f"{target} with {os or f'any {platform}'} can use {runs:,} of the {every:,} packages of {asked.words}, "
-        f"{runs / every:.1%}; of {answer.height:,} versions {cells}"
+        f"{host} can use {runs:,} of the {every:,} packages of {asked.words}, {runs / every:.1%}, {words}; "
+        f"of {counted(answer.height, 'version')} {cells}"
     )
-    if runs:
+
+
+def _say_what_stands_in_the_way(answer: pl.DataFrame) -> None:
+    """Say of how many packages nothing can be used, and why; those that only need a declaration are told apart."""
+    import polars as pl
+
+    reached = answer.filter(pl.col("cell") != "missing")["package"]
+    lacking = answer.filter(~pl.col("package").is_in(reached.implode()))
+    if lacking.is_empty():
         return
-    for column, value in (("os", os), ("platform", platform)):
-        asked.say_what_is_unheard(column, [value] if value else [])
-    for other in asked.names_of("platform"):
-        usable_there = look(asked.specs, target=target, os=os, platform=other).filter(pl.col("cell") != "missing")
-        if not usable_there.is_empty():
-            packages = counted(usable_there["package"].n_unique(), "package")
-            talk(f"hint: on {other} it can use {packages}: add --platform {other}")
+    # The least of what is in the way of a package is in the way of its best version.
+    counts = lacking.group_by("status", "by").agg(pl.col("package").n_unique()).sort("package", descending=True)
+    declared = counts.filter(status="external")
+    for _, by, packages in declared.rows():
+        talk(f"{counted(packages, 'package')} more, if the host declares {by}: name its packages.yaml with --packages")
+    ways = [f"{status} {by} ({packages:,})" for status, by, packages in counts.rows() if status != "external"]
+    if ways:
+        more = f" and {len(ways) - _MOST_WAYS} more" if len(ways) > _MOST_WAYS else ""
+        talk(f"in the way of the others: {', '.join(ways[:_MOST_WAYS])}{more}")
+
+
+def _hint_at_other_platforms(asked: Question, host: Host) -> None:
+    platforms = asked.names_of("platform")
+    if host.platform not in platforms:
+        talk(
+            f"hint: {asked.names} has nothing for {host.platform}, only for {', '.join(platforms)}; see --platform and --os"
+        )

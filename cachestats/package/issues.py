@@ -120,6 +120,12 @@ def _meanings(found: _Snapshots) -> Iterator[str]:
         "**The same hash in two snapshots** is the same spec, kept. A package is rebuilt under another hash whenever "
         "anything below it changes, so specs come and go much faster than packages do."
     )
+    yield (
+        "**What a host can reuse** is not decided by its operating system since Spack 0.22 but by its libc, which must "
+        "be at least as new as the one that a spec, and everything that it is linked to or runs with, was built "
+        "against. `requirements` has what a spec needs with all that; `snapshots.reuse_rules` says by whose rules each "
+        "snapshot is judged. macOS runs what was built on the same release or an older one."
+    )
     yield "**Versions are text**, also where they look like numbers or dates: sorted as text, 1.10 stands before 1.9."
 
 
@@ -135,11 +141,20 @@ def _gaps(found: _Snapshots) -> Iterator[str]:
         f"**Sizes**: `size_bytes` is known of {sized:,} of the {counted(specs, 'spec')}{_share(sized, specs)}. Pages "
         "say none; the manifests of mirrors of layout 3 do, where the dataset was built with `--sizes`."
     )
-    without = [name for name in found.names if not found.dataset.manifest["snapshots"][name]["rows"]["dependencies"]]
+    without = [name for name in found.names if not found.rows[name]["has_dependencies"]]
     yield (
         "**Dependencies** are in indices only, not in pages. "
         + (f"Without them: {_listed(without)}." if without else "All snapshots here have them.")
     )
+    assumed = found.in_order(
+        found.of("requirements").filter("is_assumed").select("snapshot").unique().collect()["snapshot"]
+    )
+    if assumed:
+        yield (
+            "**libc, flags, recipes and formats** are not in pages either. What a host must have is assumed there: the "
+            "libc that is usual for the operating system, the format that Spack wrote at the time, and that everything "
+            f"else a spec needs is in the cache. That is so in {_listed(assumed)}."
+        )
     holes = found.of("dependencies").filter(pl.col("is_external").is_null()).select(pl.len()).collect().item()
     if holes:
         yield f"**Holes**: {counted(holes, 'row')} of `dependencies` lead to what the index does not hold."

@@ -107,23 +107,54 @@ GROUP BY snapshot_positions.position, specs.snapshot, specs.snapshot_date""",
     ),
     _View(
         "usable",
-        "What a machine can use: ask WHERE machine = 'zen4' AND os = 'ubuntu22.04' AND snapshot = 'develop'.",
-        ("specs", "targets"),
+        "What a host can use: ask WHERE machine = 'zen4' AND snapshot = 'develop', and for its libc AND (libc IS NULL OR "
+        "libc = 'glibc' AND libc_version_key <= '0002.0034'). Where compares_os is true Spack compares the operating "
+        "system instead: AND os = 'ubuntu22.04'. A libc that is NULL is none that matters. Specs that need something "
+        "else than libc from the host name it in externals.",
+        ("specs", "targets", "requirements"),
         """\
-SELECT targets.runs_on AS machine, specs.os, specs.snapshot, specs.stack, specs.package, specs.version, specs.compiler,
-  specs.target, targets.is_native, specs.hash
+SELECT targets.runs_on AS machine, requirements.platform, requirements.os,
+  requirements.platform <> 'linux' OR requirements.reuse_rules = '0.21' AS compares_os,
+  CASE WHEN requirements.reuse_rules <> '0.21' THEN requirements.libc END AS libc,
+  CASE WHEN requirements.reuse_rules <> '0.21' THEN requirements.libc_version END AS libc_version,
+  CASE WHEN requirements.reuse_rules <> '0.21' THEN requirements.libc_version_key END AS libc_version_key,
+  requirements.externals, specs.snapshot, specs.stack, specs.package, specs.version, specs.compiler, specs.target,
+  specs.target = targets.runs_on AS is_native, specs.hash
 FROM specs
-JOIN targets ON targets.target = specs.target""",
+JOIN requirements ON requirements.snapshot = specs.snapshot AND requirements.requirement = specs.requirement
+JOIN targets ON targets.target = requirements.target
+WHERE requirements.missing IS NULL
+  AND (requirements.reuse_rules <> '0.23' OR requirements.platform <> 'linux' OR requirements.names_libc)
+  AND (requirements.reuse_rules <> '1.1' OR requirements.excluded IS NULL AND requirements.spec_format >= 5)""",
+    ),
+    _View(
+        "systems",
+        "What hosts differ by in a snapshot: the libcs, or where Spack compares them the operating systems, of its specs.",
+        ("requirements",),
+        """\
+SELECT DISTINCT snapshot, platform, CONCAT(libc, '@', libc_version) AS system, libc, libc_version_key
+FROM requirements
+WHERE platform = 'linux' AND reuse_rules <> '0.21' AND libc IS NOT NULL
+UNION ALL
+SELECT DISTINCT snapshot, platform, os AS system, NULL AS libc, NULL AS libc_version_key
+FROM requirements
+WHERE platform <> 'linux' OR reuse_rules = '0.21'""",
     ),
     _View(
         "usable_packages",
-        "How much that is: packages that a machine can use, and those of them with a binary built for its very target.",
-        ("specs", "targets"),
+        "How much that is for each system: packages that a host of a machine can use, and those of them with a spec "
+        "built for its very target. What needs an external is left out.",
+        ("specs", "targets", "requirements"),
         """\
-SELECT snapshot, machine, os, COUNT(DISTINCT package) AS packages,
-  COUNT(DISTINCT CASE WHEN is_native THEN package END) AS native_packages
+SELECT usable.snapshot, usable.machine, usable.platform, systems.system, COUNT(DISTINCT usable.package) AS packages,
+  COUNT(DISTINCT CASE WHEN usable.is_native THEN usable.package END) AS native_packages
 FROM usable
-GROUP BY snapshot, machine, os""",
+JOIN systems ON systems.snapshot = usable.snapshot AND systems.platform = usable.platform
+WHERE usable.externals IS NULL AND (
+  (usable.compares_os AND usable.os = systems.system)
+  OR (NOT usable.compares_os AND (usable.libc IS NULL OR (
+    usable.libc = systems.libc AND usable.libc_version_key <= systems.libc_version_key))))
+GROUP BY usable.snapshot, usable.machine, usable.platform, systems.system""",
     ),
 )
 

@@ -121,14 +121,13 @@ class _Closures:
         distinct, codes = np.unique(keys, axis=1, return_inverse=True)
         numbers = []
         for platform, os, target, libc, spec_format, is_excluded in distinct.T.tolist():
-            names = (
-                one.dictionary[code].as_py() for one, code in zip(columns.values(), (platform, os, target), strict=True)
-            )
             own = _Own(
-                *names,
-                texts.dictionary[libc].as_py() if libc >= 0 else None,
-                spec_format if spec_format >= 0 else None,
-                words[is_excluded],
+                platform=columns["platform"].dictionary[platform].as_py(),
+                os=columns["os"].dictionary[os].as_py(),
+                target=columns["target"].dictionary[target].as_py(),
+                libc=texts.dictionary[libc].as_py() if libc >= 0 else None,
+                spec_format=spec_format if spec_format >= 0 else None,
+                excluded=words[is_excluded],
             )
             numbers.append(self._number(self._own(own)))
         result: Codes = np.array(numbers, np.int64)[codes.reshape(-1)] if numbers else np.empty(0, np.int64)

@@ -15,7 +15,7 @@ from cachestats.analysis.history import history, snapshots_before
 from cachestats.analysis.holes import holes
 from cachestats.analysis.overlap import overlap
 from cachestats.analysis.versions import versions
-from cachestats.dataset import Dataset
+from cachestats.dataset import Dataset, with_dependencies
 from cachestats.errors import ArgumentError
 from cachestats.naming import ROOT_STACK, snapshot_kind, snapshot_order
 
@@ -73,7 +73,7 @@ def gather(dataset: Dataset) -> Facts:
     by_snapshot = {name: dataset.scan("specs", snapshots=[name]) for name in names}
     here = by_snapshot[current]
     edges = dataset.scan("dependencies", snapshots=[current])
-    knows_dependencies = bool(dataset.manifest["snapshots"][current]["rows"]["dependencies"])
+    knows_dependencies = bool(with_dependencies(dataset, [current]))
     changes = {new: compare(by_snapshot[old], by_snapshot[new]) for new, old in before.items()}
     there = by_snapshot[before[current]] if current in before else here
     stack_changes = compare(there, here, by="stack")

@@ -1,4 +1,4 @@
-"""What machines can use of one package: its specs by operating system and target."""
+"""What hosts can use of one package, by operating system and target."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 import polars as pl
 
+from cachestats.analysis.reuse import REUSED, judge_all
 from cachestats.dataset import Dataset
+from cachestats.hosts import Host, host_of
 from cachestats.naming import natural_key
-from cachestats.targets import runnable, target_order
+from cachestats.targets import target_order
 
 
 class Cell(NamedTuple):
@@ -35,50 +37,57 @@ class Matrix(NamedTuple):
 
 
 class Matrices:
-    """The matrices of all packages of a snapshot."""
+    """The matrices of all packages of a snapshot, by the rules of the Spack that wrote it."""
 
     def __init__(self, dataset: Dataset, snapshot: str) -> None:
-        counts = (
-            dataset.scan("specs", snapshots=[snapshot])
-            .group_by("package", "platform", "os", "target")
-            .agg(pl.col("hash").n_unique())
-            .collect()
-        )
-        self._specs: dict[str, dict[str, dict[str, int]]] = {}
-        self._pairs: set[tuple[str, str]] = set()
-        platforms: dict[str, set[str]] = {}
-        machines: dict[str, set[str]] = {}
-        for package, platform, os, target, specs in counts.iter_rows():
-            by_target = self._specs.setdefault(package, {}).setdefault(os, {})
-            by_target[target] = by_target.get(target, 0) + specs
-            self._pairs.add((os, target))
-            platforms.setdefault(os, set()).add(platform)
-            machines.setdefault(platform, set()).add(target)
+        by = ("package", "platform", "os", "target", "requirement")
+        counts = dataset.scan("specs", snapshots=[snapshot]).group_by(by).agg(pl.col("hash").n_unique()).collect()
+        self._specs: dict[str, list[tuple[str, str, str, int]]] = {}
+        for package, _, os, target, requirement, specs in counts.sort(by).iter_rows():
+            self._specs.setdefault(package, []).append((os, target, requirement, specs))
+        pairs = counts.select("platform", "os", "target").unique()
+        self._pairs = set(pairs.select("os", "target").rows())
+        self._oses = sorted(pairs["os"].unique(), key=natural_key)
+        self._targets = sorted(pairs["target"].unique(), key=target_order)
         # That a target can run a binary says nothing where no machine has both: no Mac is a Neoverse.
-        self._machines = {os: set().union(*(machines[one] for one in some)) for os, some in platforms.items()}
-        self._targets = sorted({target for _, target in self._pairs}, key=target_order)
-        self._runs = {target: runnable(target) for target in self._targets}
+        hosts = pairs.select("platform", "os").unique().join(pairs.select("platform", "target").unique(), on="platform")
+        self._reused = {
+            (os, target): self._reused_by(counts["requirement"], host_of(target, platform, os))
+            for platform, os, target in hosts.sort("platform", "os", "target").rows()
+        }
 
     def of(self, package: str) -> Matrix | None:
         """Return the matrix of one package, or None where the snapshot does not have it."""
-        by_os = self._specs.get(package)
-        if by_os is None:
+        specs = self._specs.get(package)
+        if specs is None:
             return None
-        # Columns of machines that nothing of it was built for, on none of its systems, would be empty.
-        targets = [
-            target
-            for target in self._targets
-            if any((os, target) in self._pairs or self._usable(os, by_os[os], target) for os in by_os)
+        cells = {os: [self._cell(os, target, specs) for target in self._targets] for os in self._oses}
+        # Rows and columns of machines that can use nothing of it, and that it was not built for, would be empty.
+        own = {os for os, *_ in specs}
+        rows = {os: row for os, row in cells.items() if os in own or any(_is_there(cell) for cell in row)}
+        places = [
+            place
+            for place, target in enumerate(self._targets)
+            if any((os, target) in self._pairs or _is_there(row[place]) for os, row in rows.items())
         ]
-        rows = {os: [self._cell(os, by_os[os], target) for target in targets] for os in sorted(by_os, key=natural_key)}
-        return Matrix(targets, rows)
+        return Matrix(
+            [self._targets[place] for place in places],
+            {os: [row[place] for place in places] for os, row in rows.items()},
+        )
 
-    def _usable(self, os: str, specs: dict[str, int], target: str) -> bool:
-        return target in self._machines[os] and any(built_for in specs for built_for in self._runs[target])
+    def _reused_by(self, requirements: pl.Series, host: Host) -> frozenset[str]:
+        verdicts = judge_all(requirements, host)
+        return frozenset(verdicts.filter(pl.col("status").is_in(REUSED))["requirement"])
 
-    def _cell(self, os: str, specs: dict[str, int], target: str) -> Cell:
-        if target in specs:
-            return Cell("native", specs[target])
-        if self._usable(os, specs, target):
+    def _cell(self, os: str, target: str, specs: list[tuple[str, str, str, int]]) -> Cell:
+        reused = self._reused.get((os, target), frozenset())
+        native = sum(count for _, built_for, needs, count in specs if needs in reused and built_for == target)
+        if native:
+            return Cell("native", native)
+        if any(needs in reused for _, _, needs, _ in specs):
             return Cell("usable", 0)
         return Cell("missing" if (os, target) in self._pairs else "none", 0)
+
+
+def _is_there(cell: Cell) -> bool:
+    return cell.state in REUSED

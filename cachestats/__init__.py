@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cachestats.errors import CachestatsError
     from cachestats.lockfile import read_lockfile, read_lockfile_dependencies
     from cachestats.package.export import export_package
+    from cachestats.packages_yaml import read_packages
     from cachestats.parquet import export_table
     from cachestats.parse.page import ParsedPage, parse_page
     from cachestats.plots.changes import plot_changes
@@ -96,6 +97,7 @@ _HOMES = {
     "plot_versions": "plots.versions",
     "read_lockfile": "lockfile",
     "read_lockfile_dependencies": "lockfile",
+    "read_packages": "packages_yaml",
     "runnable": "targets",
     "save_plot": "plots.saving",
     "seen": "analysis.history",
@@ -147,6 +149,7 @@ __all__ = [
     "plot_versions",
     "read_lockfile",
     "read_lockfile_dependencies",
+    "read_packages",
     "runnable",
     "save_plot",
     "seen",

@@ -29,6 +29,7 @@ HOUSE = (
     "errors schema naming",
     "folder rejection spack_releases targets version_ranges workers",
     "requirement",
+    "packages_yaml",
     "sources",
     "parse",
     "dataset lockfile",

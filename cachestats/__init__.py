@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cachestats.build import build_dataset
     from cachestats.dataset import Dataset, open_dataset
     from cachestats.errors import CachestatsError
+    from cachestats.hosts import Host, host
     from cachestats.lockfile import read_lockfile, read_lockfile_dependencies
     from cachestats.package.export import export_package
     from cachestats.packages_yaml import read_packages
@@ -58,6 +59,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "CachestatsError": "errors",
     "Dataset": "dataset",
+    "Host": "hosts",
     "Network": "sources.storage",
     "ParsedPage": "parse.page",
     "build_dataset": "build",
@@ -77,6 +79,7 @@ _HOMES = {
     "history": "analysis.history",
     "hit_rates": "analysis.match",
     "holes": "analysis.holes",
+    "host": "hosts",
     "host_target": "targets",
     "match": "analysis.match",
     "open_dataset": "dataset",
@@ -110,6 +113,7 @@ _HOMES = {
 __all__ = [
     "CachestatsError",
     "Dataset",
+    "Host",
     "Network",
     "ParsedPage",
     "build_dataset",
@@ -129,6 +133,7 @@ __all__ = [
     "history",
     "hit_rates",
     "holes",
+    "host",
     "host_target",
     "match",
     "open_dataset",

@@ -30,6 +30,7 @@ HOUSE = (
     "folder rejection spack_releases targets version_ranges workers",
     "requirement",
     "packages_yaml",
+    "hosts",
     "sources",
     "parse",
     "dataset lockfile",

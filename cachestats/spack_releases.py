@@ -31,7 +31,6 @@ NEWEST = "newest"
 """What the user says to ask for the last of the rules."""
 
 _RELEASES = [(0, minor) for minor in range(13, 24)] + [(1, minor) for minor in range(4)]
-_FORMAT_OF_SPACK_1 = 5
 _SPACK_VERSION = re.compile(r"v?([0-9]{1,4})\.([0-9]{1,4})(\.[0-9]{1,4})?")
 
 # Of dated snapshots: pages tell nothing else. The last snapshot whose index has no libc is of April 2024.
@@ -44,6 +43,9 @@ FORMAT_OF_DATABASE = {5: 1, 6: 3, 7: 4, 8: 5, 9: 6}
 Indices of version 6 were written with specs of format 2 by Spack 0.17 and of format 3 by its successors; no rule
 depends on which of them it is.
 """
+
+FORMAT_OF_SPACK_1 = 5
+"""The format of specs with which Spack 1.0 began: what was first written in an older one, Spack 1 does not reuse."""
 
 MACOS = ("catalina", "bigsur", "monterey", "ventura", "sonoma", "sequoia", "tahoe", "goldengate")
 """The releases of macOS that run what was built on the ones before them, the oldest first.
@@ -205,7 +207,7 @@ def rules_of_sources(snapshot: str, generations: Iterable[str], *, names_libc: b
     databases = [generation for generation in generations if generation.startswith("db")]
     if not databases:
         return rules_of_snapshot(snapshot)
-    if any((spec_format_of_database(database.removeprefix("db")) or 0) >= _FORMAT_OF_SPACK_1 for database in databases):
+    if any((spec_format_of_database(database.removeprefix("db")) or 0) >= FORMAT_OF_SPACK_1 for database in databases):
         return "1.1"
     return "0.23" if names_libc else "0.21"
 
@@ -218,7 +220,7 @@ def spec_format_of(rules: Rules) -> int:
     >>> spec_format_of("0.23"), spec_format_of("1.1")
     (4, 5)
     """
-    return _FORMAT_OF_SPACK_1 if rules == "1.1" else _FORMAT_OF_SPACK_1 - 1
+    return FORMAT_OF_SPACK_1 if rules == "1.1" else FORMAT_OF_SPACK_1 - 1
 
 
 def spec_format_of_database(version: str) -> int | None:

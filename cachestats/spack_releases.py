@@ -13,7 +13,7 @@ from itertools import product
 from typing import Literal, get_args
 
 from cachestats.errors import ArgumentError
-from cachestats.naming import snapshot_kind, version_key
+from cachestats.naming import snapshot_kind
 
 Rules = Literal["0.21", "0.23", "1.1"]
 """Rules by which Spack reuses binaries, named after the last release of Spack that changed nothing in them.
@@ -30,11 +30,10 @@ RULES: tuple[Rules, ...] = get_args(Rules)
 NEWEST = "newest"
 """What the user says to ask for the last of the rules."""
 
-_FIRST_RELEASE, _NEWEST_RELEASE = (0, 13), (1, 3)
-_FORMAT_OF_SPACK_1 = 5
-_SPACK_VERSION = re.compile(r"v?(\d{1,4})\.(\d{1,4})(\.\d{1,4})?")
+_RELEASES = [(0, minor) for minor in range(13, 24)] + [(1, minor) for minor in range(4)]
+_SPACK_VERSION = re.compile(r"v?([0-9]{1,4})\.([0-9]{1,4})(\.[0-9]{1,4})?")
 
-# Of weekly snapshots: pages tell nothing else. The last snapshot whose index has no libc is of April 2024.
+# Of dated snapshots: pages tell nothing else. The last snapshot whose index has no libc is of April 2024.
 _FIRST_WITH_LIBC = date(2024, 5, 1)
 _FIRST_OF_SPACK_1 = date(2025, 3, 30)
 
@@ -44,6 +43,9 @@ FORMAT_OF_DATABASE = {5: 1, 6: 3, 7: 4, 8: 5, 9: 6}
 Indices of version 6 were written with specs of format 2 by Spack 0.17 and of format 3 by its successors; no rule
 depends on which of them it is.
 """
+
+FORMAT_OF_SPACK_1 = 5
+"""The format of specs with which Spack 1.0 began: what was first written in an older one, Spack 1 does not reuse."""
 
 MACOS = ("catalina", "bigsur", "monterey", "ventura", "sonoma", "sequoia", "tahoe", "goldengate")
 """The releases of macOS that run what was built on the ones before them, the oldest first.
@@ -127,7 +129,7 @@ def reuse_rules(text: str) -> Rules:
     Parameters
     ----------
     text
-        A version of Spack from 0.13 to 1.3, such as `0.21`, `1.0.2` or `v1.1.0`, or `newest`.
+        A version of Spack from 0.13 to 0.23 or from 1.0 to 1.3, such as `0.21`, `1.0.2` or `v1.1.0`, or `newest`.
 
     Raises
     ------
@@ -142,21 +144,17 @@ def reuse_rules(text: str) -> Rules:
     if text == NEWEST:
         return RULES[-1]
     found = _SPACK_VERSION.fullmatch(text)
-    release = (int(found[1]), int(found[2])) if found else None
-    if release is None or not _FIRST_RELEASE <= release <= _NEWEST_RELEASE:
+    release = (int(found[1]), int(found[2])) if found else (0, 0)
+    if release not in _RELEASES:
         near = ""
-        if release is not None:
-            near = f"; the nearest is {_dotted(_FIRST_RELEASE if release < _FIRST_RELEASE else _NEWEST_RELEASE)}"
+        if found:
+            major, minor = max((known for known in _RELEASES if known < release), default=_RELEASES[0])
+            near = f"; the nearest is {major}.{minor}"
         raise ArgumentError(
-            f"expected a version of Spack from {_dotted(_FIRST_RELEASE)} to {_dotted(_NEWEST_RELEASE)}, or {NEWEST}, "
-            f"found {text!r}",
+            f"expected a version of Spack from 0.13 to 0.23 or from 1.0 to 1.3, or {NEWEST}, found {text!r}",
             hint=f"the rules changed with Spack 0.22 and 1.0, so {', '.join(RULES)} stand for all{near}",
         )
     return _rules_of_release(*release)
-
-
-def _dotted(release: tuple[int, int]) -> str:
-    return ".".join(map(str, release))
 
 
 def _rules_of_release(major: int, minor: int) -> Rules:
@@ -168,7 +166,7 @@ def _rules_of_release(major: int, minor: int) -> Rules:
 def rules_of_snapshot(snapshot: str) -> Rules:
     """Return the rules of the Spack that wrote a snapshot, by the snapshot's name.
 
-    Of the weekly snapshots those before May 2024 are of Spack 0.21, and those since 2025-03-30 of Spack 1. Releases
+    Of the dated snapshots those before May 2024 are of Spack 0.21, and those since 2025-03-30 of Spack 1. Releases
     are of the Spack of that version, or of Spack 1 where they are named after a date. All else is taken for new.
 
     Examples
@@ -181,8 +179,9 @@ def rules_of_snapshot(snapshot: str) -> Rules:
         if day < _FIRST_WITH_LIBC:
             return "0.21"
         return "0.23" if day < _FIRST_OF_SPACK_1 else "1.1"
-    if kind == "release" and version_key(snapshot.removeprefix("v")) < version_key("1.0"):
-        return "0.21" if version_key(snapshot.removeprefix("v")) < version_key("0.22") else "0.23"
+    if kind == "release":
+        major, minor = map(int, snapshot.removeprefix("v").split(".")[:2])
+        return _rules_of_release(major, minor)
     return "1.1"
 
 
@@ -208,7 +207,7 @@ def rules_of_sources(snapshot: str, generations: Iterable[str], *, names_libc: b
     databases = [generation for generation in generations if generation.startswith("db")]
     if not databases:
         return rules_of_snapshot(snapshot)
-    if any((spec_format_of_database(database.removeprefix("db")) or 0) >= _FORMAT_OF_SPACK_1 for database in databases):
+    if any((spec_format_of_database(database.removeprefix("db")) or 0) >= FORMAT_OF_SPACK_1 for database in databases):
         return "1.1"
     return "0.23" if names_libc else "0.21"
 
@@ -221,7 +220,7 @@ def spec_format_of(rules: Rules) -> int:
     >>> spec_format_of("0.23"), spec_format_of("1.1")
     (4, 5)
     """
-    return _FORMAT_OF_SPACK_1 if rules == "1.1" else _FORMAT_OF_SPACK_1 - 1
+    return FORMAT_OF_SPACK_1 if rules == "1.1" else FORMAT_OF_SPACK_1 - 1
 
 
 def spec_format_of_database(version: str) -> int | None:

@@ -64,11 +64,11 @@ def _closure_fits(installs: Index, key: str, fits: dict[str, bool], os: str, dec
 
 def _has_circle(installs: Index, key: str, path: tuple[str, ...], known: dict[str, bool]) -> bool:
     """Return whether a spec, or one that it needs, needs itself."""
-    if key in path:
-        return True
     node = installs.get(key, {"spec": {}})["spec"]
     if "external" in node or (path and node.get("name") == "gcc-runtime"):
         return False
+    if key in path:
+        return True
     if key not in known:
         ends = [end["hash"] for end in node.get("dependencies", []) if {"link", "run"} & _types(end)]
         known[key] = any(_has_circle(installs, end, (*path, key), known) for end in ends)

@@ -107,10 +107,9 @@ GROUP BY snapshot_positions.position, specs.snapshot, specs.snapshot_date""",
     ),
     _View(
         "usable",
-        "What a host can use: ask WHERE machine = 'zen4' AND snapshot = 'develop', and for its libc AND (libc IS NULL OR "
-        "libc = 'glibc' AND libc_version_key <= '0002.0034'). Where compares_os is true Spack compares the operating "
-        "system instead: AND os = 'ubuntu22.04'. A libc that is NULL is none that matters. Specs that need something "
-        "else than libc from the host name it in externals.",
+        "What a host can use: ask WHERE machine = 'zen4' AND snapshot = 'develop', and for its libc AND (libc IS NULL "
+        "OR libc = 'glibc' AND libc_version_key <= '0002.0034'). Where compares_os is true Spack compares operating "
+        "systems instead: AND os = 'ubuntu22.04'. What else a spec needs of the host stands in externals.",
         ("specs", "targets", "requirements"),
         """\
 SELECT targets.runs_on AS machine, requirements.platform, requirements.os,
@@ -129,7 +128,7 @@ WHERE requirements.missing IS NULL
     ),
     _View(
         "systems",
-        "What hosts differ by in a snapshot: the libcs, or where Spack compares them the operating systems, of its specs.",
+        "What hosts differ by in a snapshot: the libcs of its specs or, where Spack compares them, their systems.",
         ("requirements",),
         """\
 SELECT DISTINCT snapshot, platform, CONCAT(libc, '@', libc_version) AS system, libc, libc_version_key

@@ -1,0 +1,381 @@
+"""The machine that is asked about, and how to find out what this machine is."""
+
+from __future__ import annotations
+
+import os
+import platform as this_machine
+import re
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cachestats.errors import ArgumentError
+from cachestats.naming import nearest
+from cachestats.requirement import LIBC_PREFIX
+from cachestats.spack_releases import MACOS_NAMES, canonical_os, known_oses, platform_of_os, usual_libc
+from cachestats.targets import host_target
+
+if TYPE_CHECKING:
+    from cachestats.packages_yaml import DeclaredExternal
+
+THIS_MACHINE = "host"
+"""What stands for this machine where a target, an operating system or a whole host is named."""
+
+LIBCS = {"glibc": "glibc@2.34", "musl": "musl@1.2.5"}
+"""The libcs that Spack knows, each with an example."""
+
+_PLATFORMS = {"Linux": "linux", "Darwin": "darwin", "Windows": "windows"}
+_LIBC_VERSION = re.compile(r"[0-9][A-Za-z0-9._-]*")
+_LDD_OF_GLIBC = re.compile(r"ldd \(.*\) ([0-9.]+)")
+_LDD_OF_MUSL = re.compile(r"musl libc .*\nVersion ([0-9.]+)")
+_LOADER_OF_MUSL = "lib/ld-musl-*.so.1"
+_OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
+_LDD = ("usr/bin/ldd", "bin/ldd")
+_SECONDS_TO_WAIT = 10
+_OLDEST_LIBC = "glibc@0"
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine that is to reuse binaries.
+
+    Parameters
+    ----------
+    target
+        Its microarchitecture, such as `zen4`. One that archspec does not know runs its own binaries only.
+    os
+        Its operating system as Spack spells it, such as `rhel9`; a minor release is left out. None if it does not
+        matter: on Linux, Spack has not compared it since 0.22.
+    libc
+        Its libc, such as `glibc@2.34`, which Spack expects in `/usr`. By default, that of the operating system. None,
+        on Linux, for no particular one.
+    platform
+        Such as `linux`, `darwin` or `windows`. By default, that of the operating system, and otherwise `linux`.
+    externals
+        What its `packages.yaml` declares, from `read_packages`. None if that is not known.
+
+    Raises
+    ------
+    ArgumentError
+        If a name is empty; if Spack knows no such libc, or its version does not begin with a number; if operating
+        system, libc and platform do not go together; or if nobody knows the libc of the operating system and it is
+        not given.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> host = cs.Host(target="zen4", os="rhel9")
+    >>> host.libc, host.platform, str(host)
+    ('glibc@2.34', 'linux', 'zen4 with rhel9 (glibc 2.34)')
+    >>> cs.Host(target="m2", os="sonoma").platform
+    'darwin'
+    """
+
+    target: str
+    os: str | None = None
+    libc: str | None = None
+    platform: str | None = None
+    externals: tuple[DeclaredExternal, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _check_name("target", self.target)
+        for what, name in (("os", self.os), ("libc", self.libc), ("platform", self.platform)):
+            if name is not None:
+                _check_name(what, name)
+        platform = _checked_platform(self.platform, self.os)
+        libc = self.libc
+        if libc is not None:
+            libc = _checked_libc(libc)
+            if platform != "linux":
+                raise ArgumentError(
+                    f"expected no libc on {platform}, where Spack compares none, found {libc}",
+                    hint="leave out the libc",
+                )
+        elif platform == "linux" and self.os is not None:
+            libc = _libc_of_os(self.os)
+        object.__setattr__(self, "platform", platform)
+        object.__setattr__(self, "libc", libc)
+        object.__setattr__(self, "os", None if self.os is None else canonical_os(self.os))
+        if self.externals is not None:
+            object.__setattr__(self, "externals", tuple(self.externals))
+
+    def __str__(self) -> str:
+        libc = None if self.libc is None else self.libc.replace("@", " ")
+        if self.os is None:
+            return f"{self.target} with {libc or f'any {self.platform}'}"
+        return f"{self.target} with {self.os}{f' ({libc})' if libc else ''}"
+
+    @property
+    def libc_prefix(self) -> str:
+        """Where the libc is, as Spack looks for it."""
+        return LIBC_PREFIX
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it can be told what the machine can reuse: its operating system or its libc is known."""
+        return self.os is not None or self.libc is not None
+
+    @classmethod
+    def parse(cls, text: str) -> Host:
+        """Return the host that a text such as `zen4:rhel9`, `zen4:glibc@2.34`, `zen4` or `host` describes.
+
+        Raises
+        ------
+        ArgumentError
+            If the text is none of these, or as `Host`.
+
+        Examples
+        --------
+        >>> Host.parse("zen4:glibc@2.34").libc, Host.parse("zen4:rhel9").os
+        ('glibc@2.34', 'rhel9')
+        """
+        target, *others = text.split(":")
+        oses = [part for part in others if "@" not in part]
+        libcs = [part for part in others if "@" in part]
+        if not target or not all(others) or len(oses) > 1 or len(libcs) > 1:
+            raise ArgumentError(
+                f"expected TARGET:OS, TARGET:LIBC or {THIS_MACHINE}, found {text!r}",
+                hint=f"such as zen4:rhel9, zen4:glibc@2.34, or {THIS_MACHINE} for this machine",
+            )
+        return resolve_host(target, os=next(iter(oses), None), libc=next(iter(libcs), None))
+
+
+def host() -> Host:
+    """Return this machine: its microarchitecture, operating system and libc.
+
+    Raises
+    ------
+    ArgumentError
+        If one of them cannot be found out; it says what was looked at.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> this = cs.host()
+    >>> this.target in cs.runnable(this.target), this.is_complete
+    (True, True)
+    """
+    return resolve_host(THIS_MACHINE)
+
+
+def resolve_host(
+    target: str,
+    *,
+    os: str | None = None,
+    libc: str | None = None,
+    platform: str | None = None,
+    externals: tuple[DeclaredExternal, ...] | None = None,
+) -> Host:
+    """Return a host, of which `target` and `os` may be `host`: those of this machine.
+
+    With the target of this machine come its operating system and libc, unless others are named; with its operating
+    system comes its libc.
+
+    Examples
+    --------
+    >>> str(resolve_host("zen4", os="rhel9"))
+    'zen4 with rhel9 (glibc 2.34)'
+    """
+    if target == THIS_MACHINE:
+        target = host_target()
+        if os is None and libc is None and platform in (None, _this_platform()):
+            os = THIS_MACHINE
+    if os == THIS_MACHINE:
+        os = _this_os()
+        platform = platform or _this_platform()
+        libc = libc or (_this_libc() if platform == "linux" else None)
+    return Host(target, os=os, libc=libc, platform=platform, externals=externals)
+
+
+def host_of(target: str, platform: str | None, os: str) -> Host:
+    """Return a host with an operating system that binaries were built on, of which nobody need know the libc.
+
+    Examples
+    --------
+    >>> host_of("zen4", "linux", "rhel9").libc, host_of("zen4", "linux", "unheard").libc
+    ('glibc@2.34', 'glibc@0')
+    """
+    if platform_of_os(os) != "linux" or platform != "linux":
+        return Host(target, os=os, platform=platform)
+    return Host(target, os=os, libc=usual_libc(os) or _OLDEST_LIBC, platform=platform)
+
+
+def os_of_release(text: str) -> str | None:
+    r"""Return what Spack calls the operating system that an `/etc/os-release` describes; None if it names none.
+
+    Examples
+    --------
+    >>> os_of_release('NAME="Red Hat Enterprise Linux"\nID="rhel"\nVERSION_ID="9.4"\n')
+    'rhel9'
+    """
+    values = {}
+    for line in text.splitlines():
+        key, equals, value = line.strip().partition("=")
+        if equals:
+            try:
+                values[key] = " ".join(shlex.split(value))
+            except ValueError:  # a quote without its other end
+                values[key] = value
+    name = values.get("ID", "").lower().replace(" ", "_")
+    return canonical_os(name + values.get("VERSION_ID", "")) if name else None
+
+
+def libc_of_ldd(text: str) -> str | None:
+    r"""Return the libc that tells its version in what `ldd --version`, or the loader of musl, prints.
+
+    Examples
+    --------
+    >>> libc_of_ldd("ldd (Debian GLIBC 2.36-9+deb12u14) 2.36\nCopyright ...")
+    'glibc@2.36'
+    >>> libc_of_ldd("musl libc (x86_64)\nVersion 1.2.5\nDynamic Program Loader")
+    'musl@1.2.5'
+    """
+    if found := _LDD_OF_MUSL.match(text):
+        return f"musl@{found[1]}"
+    found = _LDD_OF_GLIBC.match(text)
+    return f"glibc@{found[1]}" if found else None
+
+
+def linux_os(root: Path) -> str | None:
+    """Return what Spack calls the Linux that is installed in a folder; None if it does not say what it is."""
+    for place in _OS_RELEASE:
+        try:
+            text = (root / place).read_text("utf-8", "replace")
+        except OSError:
+            continue
+        if found := os_of_release(text):
+            return found
+    return None
+
+
+def linux_libc(root: Path) -> str | None:
+    """Return the libc of the Linux that is installed in a folder; None if it cannot be found out.
+
+    It asks the loader of musl, and otherwise `ldd`. Nothing else is run.
+    """
+    for program in [*sorted(root.glob(_LOADER_OF_MUSL)), *(root / place for place in _LDD)]:
+        if found := libc_of_ldd(_output(program)):
+            return found
+    return None
+
+
+def _output(program: Path) -> str:
+    """Return what a program prints about itself; nothing if it cannot be run."""
+    environment = os.environ | {"LC_ALL": "C"}
+    try:
+        # The loader of musl prints its version on stderr and fails.
+        done = subprocess.run(  # noqa: S603 (a fixed path, and no input)
+            [program, "--version"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            timeout=_SECONDS_TO_WAIT,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _this_platform() -> str:
+    system = this_machine.system()
+    if system not in _PLATFORMS:
+        raise ArgumentError(
+            f"expected this machine to be one of {', '.join(_PLATFORMS)}, found {system or 'nothing'}",
+            hint="describe the host: target, os and platform",
+        )
+    return _PLATFORMS[system]
+
+
+def _this_os() -> str:
+    platform = _this_platform()
+    if platform == "windows":
+        return f"windows{this_machine.version()}"
+    if platform == "darwin":
+        return macos_name(this_machine.mac_ver()[0])
+    found = linux_os(Path("/"))
+    if found is None:
+        raise ArgumentError(
+            f"expected the operating system of this machine in /{' or /'.join(_OS_RELEASE)}, found none",
+            hint="name it with `os` (--os), such as rhel9, or its libc with `libc` (--libc), such as glibc@2.34",
+        )
+    return found
+
+
+def macos_name(version: str) -> str:
+    """Return what Spack calls a version of macOS: `macos` for one that it does not know.
+
+    Examples
+    --------
+    >>> macos_name("14.5"), macos_name("10.15.7"), macos_name("99.0")
+    ('sonoma', 'catalina', 'macos')
+    """
+    parts = version.split(".")
+    return MACOS_NAMES.get(".".join(parts[: 2 if parts[0] == "10" else 1]), "macos")
+
+
+def _this_libc() -> str:
+    try:
+        # That of this very process. `platform.libc_ver` falls back on what Python was linked to, which may be older.
+        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    except (AttributeError, OSError, ValueError):  # no glibc, or no Unix
+        name = version = ""
+    found = f"{name}@{version}" if name == "glibc" else linux_libc(Path("/"))
+    if found is None:
+        raise ArgumentError(
+            f"expected the libc of this machine from Python, /{_LOADER_OF_MUSL} or /{' or /'.join(_LDD)}, found none",
+            hint="name it with `libc` (--libc), such as glibc@2.34",
+        )
+    return found
+
+
+def _check_name(what: str, name: object) -> None:
+    if not isinstance(name, str) or not name or not name.isprintable() or set(name) & {" ", ":"}:
+        raise ArgumentError(
+            f"expected the name of one {what}, found {name!r}", hint="such as Host(target='zen4', os='rhel9')"
+        )
+
+
+def _checked_platform(platform: str | None, os: str | None) -> str:
+    if os is None:
+        return platform or "linux"
+    usual = platform_of_os(os)
+    # Old Crays have Linux under a platform of their own, and Spack knows more macOS than can be ordered.
+    is_foreign = usual != "linux" or (platform in ("darwin", "windows") and usual_libc(os) is not None)
+    if platform is not None and platform != usual and is_foreign:
+        raise ArgumentError(
+            f"expected the platform {usual} with the operating system {os}, found {platform}",
+            hint="leave out the platform",
+        )
+    return platform or usual
+
+
+def _checked_libc(libc: str) -> str:
+    name, _, version = libc.partition("@")
+    version = version.removeprefix("=")
+    if name not in LIBCS:
+        near = nearest([name], LIBCS, 1) or ["glibc"]
+        raise ArgumentError(
+            f"expected a libc that Spack knows, {' or '.join(LIBCS)}, found {libc!r}",
+            hint=f"try {near[0]}@{version or 'VERSION'}",
+        )
+    if not _LIBC_VERSION.fullmatch(version):
+        raise ArgumentError(
+            f"expected a libc with its version, such as {LIBCS[name]}, found {libc!r}",
+            hint="`ldd --version` tells it",
+        )
+    return f"{name}@{version}"
+
+
+def _libc_of_os(os: str) -> str:
+    libc = usual_libc(os)
+    if libc is None:
+        near = ", ".join(nearest([os], known_oses()))
+        raise ArgumentError(
+            f"expected an operating system whose libc is known, found {os!r}",
+            hint=f"{f'try {near}, or ' if near else ''}name its libc with `libc` (--libc), such as glibc@2.34",
+        )
+    return libc

@@ -1,0 +1,314 @@
+"""Which externals a machine declares, from Spack's own configuration file `packages.yaml`."""
+
+from __future__ import annotations
+
+import os
+import re
+import reprlib
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from cachestats.errors import ArgumentError, SourceError
+from cachestats.naming import canonical_variant, split_variant
+from cachestats.requirement import External
+from cachestats.version_ranges import VersionList
+
+MAX_BYTES = 1 << 20
+"""Larger files are refused: YAML is read at some megabytes a second, and nobody declares so many externals."""
+
+_MAX_DEPTH = 50
+_SHOWN = 80
+_CUT = reprlib.Repr()
+_CUT.maxlevel, _CUT.maxlist, _CUT.maxdict, _CUT.maxstring, _CUT.maxother = 2, 2, 2, _SHOWN, _SHOWN
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]*+"
+_VERSION = r"[A-Za-z0-9_][A-Za-z0-9_.-]*+"
+_RANGE = rf"(?:{_VERSION})?+:(?:{_VERSION}(?!\s*=))?"  # what is followed by `=` is the next key
+_ONE = rf"=?(?:git\.[A-Za-z0-9_./-]++|{_VERSION})(?:={_VERSION})?"
+_VERSIONS = rf"(?:{_RANGE}|{_ONE})(?:\s*,\s*(?:{_RANGE}|{_ONE}))*"
+_VALUE = r"'[^']*'|\"[^\"]*\"|[^\s%^~+@'\"]+"
+# The parts of a spec but for its dependencies, as in Spack's lib/spack/spack/spec_parser.py.
+_PART = re.compile(
+    rf"\s+|@\s*(?P<versions>{_VERSIONS})"
+    rf"|(?P<inherited>(?:\+\+|~~|--)\s*{_NAME}|{_NAME}:?==(?:{_VALUE}))"
+    rf"|(?P<sign>[+~-])\s*(?P<flag>{_NAME})"
+    rf"|(?P<key>{_NAME})(?P<equals>:?=)(?P<value>{_VALUE})"
+    r"|(?P<hash>/[a-z0-9]+)"
+)
+_FULL_NAME = re.compile(rf"\s*(?:(?P<namespace>{_NAME}(?:\.{_NAME})*)\.)?(?P<name>{_NAME})(?!:?=)")
+_DEPENDENCY_OR_QUOTED = re.compile(r"(?P<sign>[%^])|'[^']*'|\"[^\"]*\"")
+_SIGNS = {"true": "+", "false": "~"}  # `debug=True` is another spelling of `+debug`
+# What the table of a cache's externals does not tell.
+_NOT_IN_EXTERNALS = frozenset(
+    {"arch", "platform", "os", "operating_system", "target", "namespace", "patches", "dev_path"}
+    | {"cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs"}
+)
+
+
+@dataclass(frozen=True)
+class DeclaredExternal:
+    """An entry of `packages.yaml`: which externals a machine has at one place.
+
+    Examples
+    --------
+    >>> declared = DeclaredExternal.parse("cuda@12: ~dev", prefix="/usr/local/cuda")
+    >>> declared.fits(External.parse("cuda@12.4.1 ~dev prefix=/usr/local/cuda"))
+    True
+    >>> declared.fits(External.parse("cuda@12.4.1 ~dev prefix=/opt/cuda"))
+    False
+    """
+
+    name: str
+    versions: VersionList | None = None
+    """Which versions; None for any."""
+    variants: tuple[str, ...] = ()
+    """Variants that it has, as in the column `variants`."""
+    prefix: str | None = None
+    modules: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+    """What the entry also asks for, and `fits` cannot check: compiler, dependencies, architecture, flags."""
+
+    @classmethod
+    def parse(cls, spec: str, *, prefix: str | None = None, modules: tuple[str, ...] = ()) -> DeclaredExternal:
+        """Return what an entry declares, from its `spec`.
+
+        What follows a `%` or `^` is said of a dependency, as Spack reads it since 1.0.
+
+        Raises
+        ------
+        ArgumentError
+            If the text is no spec that names a package.
+
+        Examples
+        --------
+        >>> declared = DeclaredExternal.parse("openmpi@4.1 fabrics=ofi %gcc@12 ^hwloc", prefix="/opt/openmpi")
+        >>> declared.name, str(declared.versions), declared.variants, declared.unchecked
+        ('openmpi', '4.1', ('fabrics=ofi',), ('%gcc@12', '^hwloc'))
+        """
+        head, *dependencies = _nodes(spec)
+        found = _FULL_NAME.match(head)
+        if found is None:
+            raise ArgumentError(
+                f"expected a spec such as cuda@12.4, found {_shown(spec)}",
+                hint="a spec of an external begins with its name",
+            )
+        versions: VersionList | None = None
+        variants: list[str] = []
+        unchecked = [f"namespace={found['namespace']}"] if found["namespace"] else []
+        position = found.end()
+        while position < len(head):
+            part = _PART.match(head, position)
+            if part is None or (part["versions"] and versions is not None):
+                raise ArgumentError(
+                    f"expected versions, variants or keys after {_shown(head[:position].strip())}, "
+                    f"found {_shown(head[position:].strip())}",
+                    hint="write it as `spack spec` takes it, such as 'cuda@12.4 ~dev'",
+                )
+            if part["versions"]:
+                versions = VersionList.parse(part["versions"])
+            elif part["flag"]:
+                variants.append(("+" if part["sign"] == "+" else "~") + part["flag"])
+            elif part["key"] and part["value"].lower() in _SIGNS:
+                variants.append(_SIGNS[part["value"].lower()] + part["key"])
+            elif part["key"] and part["key"] not in _NOT_IN_EXTERNALS and part["value"] != "*":
+                variants.append(canonical_variant(f"{part['key']}{part['equals']}{part['value']}"))
+            elif not part[0].isspace():
+                unchecked.append(part[0])
+            position = part.end()
+        return cls(found["name"], versions, tuple(variants), prefix, modules, (*unchecked, *dependencies))
+
+    def fits(self, external: External) -> bool:
+        """Return whether the machine has an external of a cache: it satisfies the spec and is at the same place.
+
+        The rule is that of `_is_reusable` in Spack's solver/reuse.py. A variant of several values must have all those
+        that the spec names, and may have more.
+        """
+        if (self.name, self.prefix, self.modules) != (external.name, external.prefix, external.modules):
+            return False
+        if self.versions is not None and not self.versions.includes(external.version):
+            return False
+        values = dict(map(split_variant, external.variants))
+        return all(set(wanted) <= set(values.get(variant, ())) for variant, wanted in map(split_variant, self.variants))
+
+
+def read_packages(*paths: str | os.PathLike[str]) -> tuple[DeclaredExternal, ...]:
+    """Read which externals a machine declares.
+
+    Parameters
+    ----------
+    paths
+        Files in the form of Spack's `packages.yaml`, or environments (`spack.yaml`) with such a section. What they
+        declare adds up. Files that they include are not read, and variables in paths are not expanded.
+
+    Returns
+    -------
+    The entries under `externals`, in the order of the files and within each file.
+
+    Raises
+    ------
+    SourceError
+        If a file cannot be read or is not YAML in UTF-8, or if entries have the wrong form; all of these are named.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> _ = (tmp / "packages.yaml").write_text('''
+    ... packages:
+    ...   cuda:
+    ...     externals:
+    ...     - spec: cuda@12.4
+    ...       prefix: /usr/local/cuda
+    ...     buildable: false
+    ... ''')
+    >>> [(entry.name, str(entry.versions), entry.prefix) for entry in cs.read_packages(tmp / "packages.yaml")]
+    [('cuda', '12.4', '/usr/local/cuda')]
+    """
+    return tuple(entry for path in paths for entry in _read(Path(path)))
+
+
+def _read(path: Path) -> list[DeclaredExternal]:
+    name = os.fsencode(path).decode("utf-8", "replace")
+    declared, faults = [], []
+    for place, entry in _entries(_yaml(path, name), name):
+        try:
+            declared.append(_declared(entry))
+        except ArgumentError as error:
+            faults.append(SourceError(f"{error.message}: {place} in {name}", hint=error.hint))
+    if faults:
+        raise SourceError("\n".join(fault.message for fault in faults), hint=faults[0].hint)
+    return declared
+
+
+def _yaml(path: Path, name: str) -> Any:
+    """Return what is in a file of YAML."""
+    # Imported on first use: only who declares externals needs it.
+    import yaml
+
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError("it is no regular file")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise OSError(f"it has more than {MAX_BYTES:,} bytes")
+    except (OSError, ValueError) as error:
+        raise SourceError(
+            f"cannot read {name}: {getattr(error, 'strerror', None) or error}", hint="check the path"
+        ) from error
+    try:
+        # libyaml reads ten times as fast as the pure Python loader, and is not there on every platform.
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        text = data.decode("utf-8-sig")
+        depth = 0
+        for event in yaml.parse(text, Loader=loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MAX_DEPTH:  # libyaml ends the process where nesting is too deep for its stack
+                raise ValueError(f"more than {_MAX_DEPTH} levels of nesting")
+        return yaml.load(text, Loader=loader)  # noqa: S506 (a safe loader)
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"expected text in UTF-8, found byte 0x{data[error.start]:02x} at offset {error.start}: {name}",
+            hint="save it as UTF-8",
+        ) from None
+    except Exception as error:  # beside its own errors PyYAML lets out whatever a tag such as `!!int ""` leads to
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1} of {name}" if mark else name
+        problem = getattr(error, "problem", None) or str(error)
+        raise SourceError(f"expected YAML, found a fault: {problem}: {where}", hint="check its syntax") from None
+
+
+def _entries(values: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of a file, each with its place in it."""
+    prefix, top = "", _mapping(values, "the top level", name)
+    if "spack" in top:
+        prefix, top = "spack.", {"packages": None} | _mapping(top["spack"], "spack", name)
+    if "packages" in top:
+        prefix, packages = f"{prefix}packages.", _mapping(top["packages"], f"{prefix}packages", name)
+    elif top and not any(isinstance(settings, dict) and "externals" in settings for settings in top.values()):
+        raise SourceError(
+            f"expected 'packages:' or packages with 'externals:', found {', '.join(top)[:_SHOWN]}: {name}",
+            hint="give a packages.yaml or a spack.yaml",
+        )
+    else:
+        packages = top
+    seen: set[int] = set()
+    for package, value in packages.items():
+        place = f"{prefix}{package}"
+        settings = _mapping(value, place, name)
+        if "paths" in settings:
+            raise SourceError(
+                f"expected 'externals:', found 'paths:' of before Spack 0.16: {place} in {name}",
+                hint="convert it with `spack config update packages`",
+            )
+        externals = settings.get("externals")
+        if not isinstance(externals, list | None):
+            raise SourceError(
+                f"expected a list, found {_shown(externals)}: {place}.externals in {name}",
+                hint="write each external as '- spec: ...'",
+            )
+        if id(externals) in seen:  # an alias of a list, which adds nothing
+            continue
+        seen.add(id(externals))
+        for number, entry in enumerate(externals or ()):
+            yield f"{place}.externals[{number}]", entry
+
+
+def _mapping(value: Any, place: str, name: str) -> dict[str, Any]:
+    """Return keys and values, without the colon that tells Spack to override what other files have under a key."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise SourceError(
+            f"expected keys and values, found {_shown(value)}: {place} in {name}", hint="see Spack's packages.yaml"
+        )
+    return {key.removesuffix(":"): item for key, item in value.items() if isinstance(key, str)}
+
+
+def _declared(entry: Any) -> DeclaredExternal:
+    if not isinstance(entry, dict):
+        raise ArgumentError(
+            f"expected an external with 'spec' and 'prefix', found {_shown(entry)}", hint="write it as '- spec: ...'"
+        )
+    spec, prefix, modules = (entry.get(key) for key in ("spec", "prefix", "modules"))
+    if not isinstance(spec, str):
+        raise ArgumentError(
+            f"expected 'spec' to be a spec such as cuda@12.4, found {_shown(spec)}",
+            hint="name the package and its version",
+        )
+    if not isinstance(prefix, str | None):
+        raise ArgumentError(f"expected 'prefix' to be a path, found {_shown(prefix)}", hint="put it into quotes")
+    if prefix is not None and "$" in prefix:
+        raise ArgumentError(
+            f"expected 'prefix' to be a plain path, found {_shown(prefix)}",
+            hint="only Spack knows what its variables stand for: write the path out",
+        )
+    if not isinstance(modules, list | None) or not all(isinstance(module, str) for module in modules or ()):
+        raise ArgumentError(
+            f"expected 'modules' to be a list of names, found {_shown(modules)}", hint="write them as [cuda/12.4]"
+        )
+    if prefix is None and not modules:
+        raise ArgumentError(
+            f"expected 'prefix' or 'modules' beside the spec {_shown(spec)}, found neither",
+            hint="say where it is installed",
+        )
+    return DeclaredExternal.parse(spec, prefix=prefix, modules=tuple(modules or ()))
+
+
+def _nodes(spec: str) -> list[str]:
+    """Return the parts of a spec that are about one package each: its own, then those of dependencies."""
+    starts = [found.start() for found in _DEPENDENCY_OR_QUOTED.finditer(spec) if found["sign"]]
+    own, *dependencies = (spec[start:end] for start, end in pairwise([0, *starts, len(spec)]))
+    return [own, *map(str.strip, dependencies)]
+
+
+def _shown(value: object) -> str:
+    """Return a value as a message shows it, cut short."""
+    if value is None:
+        return "nothing"
+    try:
+        return _CUT.repr(value)
+    except ValueError:  # Python does not write out numbers of thousands of digits
+        return "a very large number"

@@ -1,0 +1,170 @@
+"""Which versions a constraint such as `@1.8:1.14` holds, as Spack decides it.
+
+The rules are those of `ClosedOpenRange`, `GitVersion.satisfies` and `_next_version` in Spack's
+lib/spack/spack/version/version_types.py.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from cachestats.errors import ArgumentError
+from cachestats.naming import NaturalKey, version_key
+
+_INFINITE, _NUMBER, _WORD = 2, 1, 0  # the kinds of parts in a `version_key`
+_FINAL = ((3, 0, ""),)
+_VERSION = r"[A-Za-z0-9_.-]+"
+_SHA = r"[0-9a-f]{40}"
+_RANGE = re.compile(rf"(?P<low>{_VERSION})?:(?P<high>{_VERSION})?")
+_EXACT = re.compile(rf"=(?P<version>{_VERSION})")
+_GIT = re.compile(
+    rf"=?(?:(?:git\.)?(?P<assigned>[A-Za-z0-9_./-]+)=(?P<versions>{_VERSION}|(?:{_VERSION})?:(?:{_VERSION})?)"
+    rf"|(?:git\.(?P<reference>[A-Za-z0-9_./-]+)|(?P<sha>{_SHA})))"
+)
+_MAX_CHARACTERS = 4000  # beyond these Python reads no number
+
+_Bound = tuple[NaturalKey, NaturalKey]
+
+
+@dataclass(frozen=True)
+class ExactVersion:
+    """One version and no other, as in `@=1.14`."""
+
+    version: str
+
+    def includes(self, version: str) -> bool:
+        """Return whether a version is this one."""
+        return version_key(self.version) == version_key(version)
+
+
+@dataclass(frozen=True)
+class VersionRange:
+    """All versions from one to another and everything that begins like the other, as in `@1.8:1.14`.
+
+    Examples
+    --------
+    >>> VersionRange("1.8", "1.14").includes("1.14.3"), VersionRange(None, "2").includes("3")
+    (True, False)
+    """
+
+    low: str | None = None
+    high: str | None = None
+
+    def includes(self, version: str) -> bool:
+        """Return whether a version is in the range; a commit is where the version is that it stands for."""
+        is_unknown, *_ = version_key(version)
+        if is_unknown:
+            return self.low is None and self.high is None
+        found = _bound(version)
+        return (self.low is None or _bound(self.low) <= found) and (self.high is None or found < _after(self.high))
+
+
+@dataclass(frozen=True)
+class GitReference:
+    """A commit, branch or tag, as in `@git.main=1.2`, which may be said to stand for certain versions."""
+
+    reference: str
+    versions: ExactVersion | VersionRange = VersionRange()
+
+    def includes(self, version: str) -> bool:
+        """Return whether a version is of this commit, branch or tag, and stands for a version that is asked for."""
+        reference, equals, stands_for = version.removeprefix("git.").partition("=")
+        if reference != self.reference or not _is_git(version):
+            return False
+        return self.versions.includes(stands_for) if equals else self.versions == VersionRange()
+
+
+@dataclass(frozen=True)
+class VersionList:
+    """Alternatives, as in `@:3,=5.1`: the versions that a spec allows."""
+
+    alternatives: tuple[ExactVersion | VersionRange | GitReference, ...]
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> VersionList:
+        """Return the versions that are allowed by what stands behind the `@` of a spec.
+
+        `1.14` allows every 1.14.x and `=1.14` only 1.14 itself; `1.8:1.14`, `1.8:` and `:1.14` are ranges, whose end
+        is part of them; commas separate alternatives.
+
+        Raises
+        ------
+        ArgumentError
+            If the text is no such list, or a range in it holds nothing.
+
+        Examples
+        --------
+        >>> allowed = VersionList.parse("1.8:1.14,=2.0")
+        >>> [version for version in ("1.7", "1.14.3", "1.15", "2.0", "2.0.1") if allowed.includes(version)]
+        ['1.14.3', '2.0']
+        """
+        compact = "".join(text.split(" "))
+        if len(compact) > _MAX_CHARACTERS:
+            raise ArgumentError(f"expected versions, found {len(compact):,} characters", hint="leave some out")
+        return cls(tuple(_parsed(part, text) for part in compact.split(",")), compact)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def includes(self, version: str) -> bool:
+        """Return whether a version is allowed."""
+        return any(alternative.includes(version) for alternative in self.alternatives)
+
+
+def _parsed(part: str, text: str) -> ExactVersion | VersionRange | GitReference:
+    if found := _EXACT.fullmatch(part):
+        if not _is_git(found["version"]):
+            return ExactVersion(found["version"])
+    elif (found := _RANGE.fullmatch(part)) and not any(_is_git(end) for end in found.groups() if end):
+        versions = VersionRange(found["low"], found["high"])
+        if versions.low is not None and versions.high is not None and _after(versions.high) <= _bound(versions.low):
+            raise ArgumentError(
+                f"expected a range from a lower to a higher version, found {part!r}",
+                hint=f"try {versions.high}:{versions.low}",
+            )
+        return versions
+    elif re.fullmatch(_VERSION, part) and not _is_git(part):
+        return VersionRange(part, part)
+    if found := _GIT.fullmatch(part):
+        if found["assigned"] is None:
+            return GitReference(found["reference"] or found["sha"])
+        low, colon, high = found["versions"].partition(":")
+        return GitReference(found["assigned"], VersionRange(low or None, high or None) if colon else ExactVersion(low))
+    raise ArgumentError(
+        f"expected versions such as 1.14, =1.14.1, 1.8:1.14 or :2,4:, found {text!r}", hint="leave out the '@'"
+    )
+
+
+def _is_git(version: str) -> bool:
+    return version.startswith("git.") or "=" in version[1:] or re.fullmatch(_SHA, version) is not None
+
+
+def _bound(version: str) -> _Bound:
+    _, release, stage, _ = version_key(version)
+    return release, stage
+
+
+def _after(version: str) -> _Bound:
+    """Return the first version that does not begin like this one: for 1.14 it is 1.15.
+
+    It is taken literally, as in Spack: the prereleases of 1.15 come before it.
+    """
+    release, stage = _bound(version)
+    if stage != _FINAL:
+        return release, (stage[0], _next_part(stage[1]) if len(stage) > 1 else (_NUMBER, 0, ""))
+    if not release:
+        return ((_WORD, 0, "A"),), stage
+    return (*release[:-1], _next_part(release[-1])), stage
+
+
+def _next_part(part: tuple[int, int, str]) -> tuple[int, int, str]:
+    kind, number, text = part
+    if kind == _INFINITE:
+        return kind, number + 1, text
+    if kind == _WORD:
+        # Spack puts an A behind a z, and takes the next letter for all others.
+        return kind, 0, f"{text}A" if text[-1] == "z" else text[:-1] + chr(ord(text[-1]) + 1)
+    following = str(int(text or "0") + 1)
+    return kind, len(following), following

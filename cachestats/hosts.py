@@ -118,7 +118,9 @@ class Host:
         return self.os is not None or self.libc is not None
 
     @classmethod
-    def parse(cls, text: str) -> Host:
+    def parse(
+        cls, text: str, *, platform: str | None = None, externals: tuple[DeclaredExternal, ...] | None = None
+    ) -> Host:
         """Return the host that a text such as `zen4:rhel9`, `zen4:glibc@2.34`, `zen4` or `host` describes.
 
         Raises
@@ -139,7 +141,9 @@ class Host:
                 f"expected TARGET:OS, TARGET:LIBC or {THIS_MACHINE}, found {text!r}",
                 hint=f"such as zen4:rhel9, zen4:glibc@2.34, or {THIS_MACHINE} for this machine",
             )
-        return resolve_host(target, os=next(iter(oses), None), libc=next(iter(libcs), None))
+        return resolve_host(
+            target, os=next(iter(oses), None), libc=next(iter(libcs), None), platform=platform, externals=externals
+        )
 
 
 def host() -> Host:

@@ -20,6 +20,7 @@ from cachestats.cli.export import export
 from cachestats.cli.gaps import gaps
 from cachestats.cli.history import history, seen
 from cachestats.cli.holes import holes
+from cachestats.cli.host import host
 from cachestats.cli.keeping import build, dictionary, info, rejected, update
 from cachestats.cli.match import match
 from cachestats.cli.output import stdout_failed, talk
@@ -95,6 +96,7 @@ for command in (
     update,
     info,
     coverage,
+    host,
     usable,
     gaps,
     compare,

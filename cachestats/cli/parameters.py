@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
 
+from cachestats.cli.output import talk
 from cachestats.errors import ArgumentError, CachestatsError
 from cachestats.naming import nearest
 from cachestats.schema import SPECS
 
 if TYPE_CHECKING:
     from cachestats.dataset import Dataset
+    from cachestats.hosts import Host
+    from cachestats.spack_releases import Rules
 
 FORMATS = ("table", "csv", "json", "markdown", "parquet")
 _ENDINGS = {".txt": "table", ".csv": "csv", ".json": "json", ".md": "markdown", ".parquet": "parquet"}
@@ -180,6 +183,122 @@ def by_option(choices: str, *, default: str) -> Callable[[Callable[..., None]], 
 root_option = click.option(
     "--root", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are told apart."
 )
+
+
+def host_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options that describe a machine and choose a release of Spack, as `host` and `spack`.
+
+    `host` is a `Host`, or None if no option describes one; `spack` are the rules of the release, or None if it is not
+    chosen.
+    """
+
+    @wraps(function)
+    def resolved(
+        *, host: str | None, platform: str | None, spack: str | None, packages: tuple[Path, ...], **options: Any
+    ) -> None:
+        parts = {name: options.pop(name) for name in ("target", "os", "libc")}
+        found = _described_host(host, parts, platform, packages)
+        if found is not None:
+            _check_target(found.target, [value for value in options.values() if _is_dataset(value)])
+        function(host=found, spack=None if spack is None else _rules(spack), **options)
+
+    for option in (
+        click.option(
+            "--packages",
+            type=click.Path(path_type=Path),
+            multiple=True,
+            metavar="FILE",
+            help="Its packages.yaml, which declares its externals; may be repeated.",
+        ),
+        click.option(
+            "--spack",
+            metavar="VERSION|newest",
+            help="Decide as this version of Spack does, such as 0.21.  [default: the one that wrote each snapshot]",
+        ),
+        click.option(
+            "--platform", type=NAME, metavar="NAME", help="Its platform.  [default: that of --os, else linux]"
+        ),
+        click.option(
+            "--libc", type=NAME, metavar="NAME@VERSION", help="Its libc, such as glibc@2.34.  [default: that of --os]"
+        ),
+        click.option(
+            "--os", type=NAME, metavar="NAME|host", help="Its operating system, such as rhel9; or this machine's."
+        ),
+        click.option(
+            "--target",
+            type=NAME,
+            metavar="NAME|host",
+            help="Its target, such as zen4; or this machine's, with its operating system and libc.",
+        ),
+        click.option(
+            "--host",
+            type=NAME,
+            metavar="TARGET:OS|TARGET:LIBC|host",
+            help="A machine, such as zen4:rhel9 or zen4:glibc@2.34; or this one.",
+        ),
+    ):
+        resolved = option(resolved)
+    return resolved
+
+
+def _described_host(
+    text: str | None, parts: dict[str, str | None], platform: str | None, packages: tuple[Path, ...]
+) -> Host | None:
+    """Return the machine that options describe, or None if there are none."""
+    from cachestats.hosts import Host, resolve_host
+    from cachestats.packages_yaml import read_packages
+
+    given = [f"--{name}" for name, value in parts.items() if value is not None]
+    if text is not None and given:
+        raise ArgumentError(
+            f"expected a machine by --host or by --target, --os and --libc, found --host with {' and '.join(given)}",
+            hint=f"leave out {' and '.join(given)}, or --host",
+        )
+    if text is None and parts["target"] is None:
+        given += ["--platform"] * (platform is not None) + ["--packages"] * bool(packages)
+        if given:
+            raise ArgumentError(
+                f"expected --target with {' and '.join(given)}, found none",
+                hint="add --target NAME, such as zen4, or --target host for this machine",
+            )
+        return None
+    externals = read_packages(*packages) if packages else None
+    for entry in externals or ():
+        if entry.unchecked:
+            talk(f"not checked, since caches do not tell it: {' '.join(entry.unchecked)} of {entry.name}")
+    if text is not None:
+        return Host.parse(text, platform=platform, externals=externals)
+    return resolve_host(
+        str(parts["target"]), os=parts["os"], libc=parts["libc"], platform=platform, externals=externals
+    )
+
+
+def _check_target(target: str, datasets: list[Dataset]) -> None:
+    """Raise if neither archspec knows a target nor any of the datasets that a verb is asked about has it."""
+    from cachestats.targets import known_targets
+
+    known = known_targets()
+    if target in known:
+        return
+    for dataset in datasets:
+        known |= {*dataset.specs.select("target").unique().collect()["target"]}
+    if target not in known:
+        near = nearest([target], sorted(known)) or ["zen4", "neoverse_v2", "m2"]
+        raise ArgumentError(
+            f"expected a target that archspec or the dataset knows, found {target!r}", hint=f"try {', '.join(near)}"
+        )
+
+
+def _is_dataset(value: object) -> TypeGuard[Dataset]:
+    from cachestats.dataset import Dataset
+
+    return isinstance(value, Dataset)
+
+
+def _rules(spack: str) -> Rules:
+    from cachestats.spack_releases import reuse_rules
+
+    return reuse_rules(spack)
 
 
 def source_options(function: Callable[..., None]) -> Callable[..., None]:

@@ -1,0 +1,42 @@
+"""The verb `host`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cachestats.cli.output import emit, talk
+from cachestats.cli.parameters import output_options
+
+if TYPE_CHECKING:
+    from cachestats.hosts import Host
+
+
+@click.command()
+@output_options
+def host(form: str, out: Path | None) -> None:
+    """Show what this machine is: target, operating system, libc and platform.
+
+    They are spelled as Spack does and as other verbs take them with --target, --os, --libc and --platform. Verbs that
+    take --host know this machine as `host`.
+    """
+    import polars as pl
+
+    from cachestats.hosts import host as this_host
+
+    found = this_host()
+    row = {"target": found.target, "os": found.os, "libc": found.libc, "platform": found.platform}
+    emit(pl.DataFrame([row], schema=dict.fromkeys(row, pl.String)), form, out)
+    talk(f"on another machine, ask about this one with {_options(found)}")
+
+
+def _options(host: Host) -> str:
+    """Return the options that describe a machine, without those that follow from others."""
+    from cachestats.spack_releases import platform_of_os, usual_libc
+
+    words = [f"--target {host.target}", f"--os {host.os}"]
+    words += [f"--libc {host.libc}"] if host.libc != usual_libc(str(host.os)) else []
+    words += [f"--platform {host.platform}"] if host.platform != platform_of_os(str(host.os)) else []
+    return " ".join(words)

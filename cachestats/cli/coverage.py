@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import dataset_argument, output_options, question_options, root_option
+from cachestats.cli.parameters import (
+    dataset_argument,
+    output_options,
+    question_options,
+    root_option,
+    system_options,
+)
 from cachestats.cli.question import Question
 from cachestats.naming import counted
+
+if TYPE_CHECKING:
+    from cachestats.hosts import Host
 
 # The choices stand in analysis.coverage, which imports Polars: too slow for `--help` and `build`.
 _AXES = "snapshot, package, version, platform, os, target, compiler, compiler_name, stack"
@@ -37,10 +46,14 @@ _AXES = "snapshot, package, version, platform, os, target, compiler, compiler_na
 @click.option(
     "--usable",
     is_flag=True,
-    help="With targets as columns: say what their machines can use, native, usable or missing, instead of counting.",
+    help="With targets as columns: say what their hosts can use, native, usable or missing, instead of counting. They "
+    "have the operating system or libc that is named, or else one that something is built on for their target.",
 )
+@system_options
 @output_options
-def coverage(dataset: Any, form: str, out: Path | None, usable: bool, **question: Any) -> None:
+def coverage(
+    dataset: Any, form: str, out: Path | None, usable: bool, host: Host | None, spack: Any, **question: Any
+) -> None:
     """Count what is covered, for any two of the axes.
 
     As a table or as Markdown the answer is a matrix; as csv, json or parquet it is the tidy table with the columns
@@ -51,7 +64,7 @@ def coverage(dataset: Any, form: str, out: Path | None, usable: bool, **question
 
     asked = Question(dataset, **question)
     as_matrix = form in {"table", "markdown"}
-    answer = (coverage_matrix if as_matrix else count)(asked.specs, **asked.axes, usable=usable)
+    answer = (coverage_matrix if as_matrix else count)(asked.specs, **asked.axes, usable=usable, host=host, spack=spack)
     emit(answer, form, out, percent=asked.axes["measure"] == "share")
     if answer.is_empty():
         asked.say_there_is_nothing()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import Share, dataset_argument, output_options, question_options
+from cachestats.cli.parameters import Share, dataset_argument, host_options, output_options, question_options
 from cachestats.cli.question import PAGES_TELL_NONE, Question, matching
 from cachestats.dataset import with_dependencies
 from cachestats.errors import ArgumentError, CheckError
@@ -16,6 +16,8 @@ from cachestats.naming import counted
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from cachestats.hosts import Host
 
 
 class Packages(click.ParamType[list[str]]):
@@ -48,7 +50,6 @@ class Packages(click.ParamType[list[str]]):
 )
 @click.option(
     "--of",
-    "packages",
     type=Packages(),
     metavar="FILE",
     help="Packages in question, one a line, whether anything has them or not.  [default: all that anything has]",
@@ -60,17 +61,22 @@ class Packages(click.ParamType[list[str]]):
     help="End with exit code 1 if a column has less than this share of the packages, such as 90%.",
 )
 @click.option("--root", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are the columns.")
+@host_options
 @question_options
 @output_options
 def gaps(
     dataset: Any,
-    packages: list[str] | None,
+    of: list[str] | None,
     fail_under: float | None,
+    host: Host | None,
+    spack: Any,
     form: str,
     out: Path | None,
     **question: Any,
 ) -> None:
     """Show which packages a column lacks while another has them, those first that most other packages need.
+
+    With a host, a column has what the host can reuse of it: what only another host could use is a gap.
 
     How many others need them is known of snapshots that were read from indices. With --where package=NAME only these
     packages are in question, as with --of; the columns are those that the other filters leave.
@@ -78,7 +84,8 @@ def gaps(
     from cachestats.analysis.gaps import column_coverage
     from cachestats.analysis.gaps import gaps as find
 
-    asked, asking, named = packages_in_question(packages, dataset=dataset, **question)
+    asked, asking, named = packages_in_question(of, dataset=dataset, **question)
+    asking |= {"host": host, "spack": spack}
     known, edges = edges_of(dataset, asked)
     answer = find(asked.specs, **asking, dependencies=edges)
     has = column_coverage(asked.specs, **asking)
@@ -90,7 +97,7 @@ def gaps(
         name, least, lacking, share = has.row(0)
         every = least + lacking
         talk(
-            f"gaps of {words_of(asked, named)}: {answer.height:,} of "
+            f"gaps of {words_of(asked, named)}{f' for {host}' if host else ''}: {answer.height:,} of "
             f"{has.height * every:,} pairs of {has.columns[0]} and package are missing, "
             f"{answer.height / (has.height * every):.1%}; the least has {name or 'none'}, "
             f"{least:,} of {counted(every, 'package')}, {share:.1%}"

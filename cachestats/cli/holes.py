@@ -14,6 +14,21 @@ from cachestats.dataset import with_dependencies
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.naming import counted, snapshot_order
 
+_DEPTYPES = ("build", "link", "run", "test")
+
+
+class DepTypes(click.ParamType[list[str]]):
+    """Types of dependencies, joined by commas."""
+
+    name = "types"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        """Return the types."""
+        types = str(value).split(",")
+        if unknown := [name for name in types if name not in _DEPTYPES]:
+            self.fail(f"expected some of {', '.join(_DEPTYPES)}, found {unknown[0]!r}", param, ctx)
+        return types
+
 
 @click.command()
 @dataset_argument
@@ -23,6 +38,15 @@ from cachestats.naming import counted, snapshot_order
     default="spec",
     show_default=True,
     help="A row for each broken spec, or for each spec that is missing.",
+)
+@click.option(
+    "--deptype",
+    "deptypes",
+    type=DepTypes(),
+    default="link,run",
+    show_default=True,
+    metavar="TYPE[,TYPE]",
+    help="What counts as a need: some of build, link, run and test.",
 )
 @click.option("--fail", is_flag=True, help="Exit with 1 if any spec is broken.")
 @click.option("--fail-over", type=click.IntRange(0), metavar="N", help="Exit with 1 if more than N specs are broken.")
@@ -38,6 +62,7 @@ from cachestats.naming import counted, snapshot_order
 def holes(
     dataset: Any,
     by: Any,
+    deptypes: Any,
     fail: bool,
     fail_over: int | None,
     form: str,
@@ -47,9 +72,9 @@ def holes(
 ) -> None:
     """Show what is broken: cached specs that need what is not in the cache.
 
-    Needed is what a spec links against or runs, and what that needs in turn, externals aside. A spec that is broken
-    cannot be installed from the cache alone: something below it has to be built first. Only datasets made from indices
-    know dependencies; of snapshots that were read from pages nothing can be said.
+    Needed is what a spec is linked to or runs, and what that needs in turn, externals aside; --deptype says otherwise.
+    A broken spec cannot be installed from the cache alone: something below it has to be built first. Only indices tell
+    dependencies; of snapshots that were read from pages nothing can be said.
 
     The exit code is 0, with --fail and --fail-over also 1.
     """
@@ -67,8 +92,9 @@ def holes(
     asked = Question(dataset, snapshot=snapshot, where=())
     known = known_snapshots(dataset, asked.chosen)
     specs = matching(asked.specs, "snapshot", known)
-    answer = find(specs, dataset.dependencies, by=by)
-    other = answer if answer.is_empty() else find(specs, dataset.dependencies, by="missing" if by == "spec" else "spec")
+    other_by: Any = "missing" if by == "spec" else "spec"
+    answer = find(specs, dataset.dependencies, by=by, deptypes=deptypes)
+    other = answer if answer.is_empty() else find(specs, dataset.dependencies, by=other_by, deptypes=deptypes)
     if where:
         # What breaks a spec may be any other one: only the rows of the answer are chosen.
         is_chosen = pl.col("package").is_in([name for _, name in where])

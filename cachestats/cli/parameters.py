@@ -185,6 +185,45 @@ root_option = click.option(
 )
 
 
+_SYSTEM_OPTIONS = (
+    click.option(
+        "--packages",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        metavar="FILE",
+        help="Its packages.yaml, which declares its externals; may be repeated.",
+    ),
+    click.option(
+        "--spack",
+        metavar="VERSION|newest",
+        help="Decide as this version of Spack does, such as 0.21.  [default: the one that wrote each snapshot]",
+    ),
+    click.option("--platform", type=NAME, metavar="NAME", help="Its platform.  [default: that of --os, else linux]"),
+    click.option(
+        "--libc", type=NAME, metavar="NAME@VERSION", help="Its libc, such as glibc@2.34.  [default: that of --os]"
+    ),
+    click.option(
+        "--os", type=NAME, metavar="NAME|host", help="Its operating system, such as rhel9; or this machine's."
+    ),
+)
+_HOST_OPTIONS = (
+    *_SYSTEM_OPTIONS,
+    click.option(
+        "--target",
+        type=NAME,
+        metavar="NAME|host",
+        help="Its target, such as zen4; or this machine's, with its operating system and libc.",
+    ),
+    click.option(
+        "--host",
+        type=NAME,
+        metavar="TARGET:OS|TARGET:LIBC|host",
+        help="A machine, such as zen4:rhel9 or zen4:glibc@2.34; or this one.",
+    ),
+)
+_ANY_TARGET = "x86_64"
+
+
 def host_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options that describe a machine and choose a release of Spack, as `host` and `spack`.
 
@@ -202,41 +241,25 @@ def host_options(function: Callable[..., None]) -> Callable[..., None]:
             _check_target(found.target, [value for value in options.values() if _is_dataset(value)])
         function(host=found, spack=None if spack is None else _rules(spack), **options)
 
-    for option in (
-        click.option(
-            "--packages",
-            type=click.Path(path_type=Path),
-            multiple=True,
-            metavar="FILE",
-            help="Its packages.yaml, which declares its externals; may be repeated.",
-        ),
-        click.option(
-            "--spack",
-            metavar="VERSION|newest",
-            help="Decide as this version of Spack does, such as 0.21.  [default: the one that wrote each snapshot]",
-        ),
-        click.option(
-            "--platform", type=NAME, metavar="NAME", help="Its platform.  [default: that of --os, else linux]"
-        ),
-        click.option(
-            "--libc", type=NAME, metavar="NAME@VERSION", help="Its libc, such as glibc@2.34.  [default: that of --os]"
-        ),
-        click.option(
-            "--os", type=NAME, metavar="NAME|host", help="Its operating system, such as rhel9; or this machine's."
-        ),
-        click.option(
-            "--target",
-            type=NAME,
-            metavar="NAME|host",
-            help="Its target, such as zen4; or this machine's, with its operating system and libc.",
-        ),
-        click.option(
-            "--host",
-            type=NAME,
-            metavar="TARGET:OS|TARGET:LIBC|host",
-            help="A machine, such as zen4:rhel9 or zen4:glibc@2.34; or this one.",
-        ),
-    ):
+    for option in _HOST_OPTIONS:
+        resolved = option(resolved)
+    return resolved
+
+
+def system_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb that looks at several targets the options that describe all else of a machine, as `host_options`."""
+
+    @wraps(function)
+    def resolved(
+        *, os: str | None, libc: str | None, platform: str | None, spack: str | None, packages: tuple[Path, ...],
+        **options: Any,
+    ) -> None:  # fmt: skip
+        is_described = any((os, libc, platform, packages))
+        parts = {"target": _ANY_TARGET if is_described else None, "os": os, "libc": libc}
+        found = _described_host(None, parts, platform, packages)
+        function(host=found, spack=None if spack is None else _rules(spack), **options)
+
+    for option in _SYSTEM_OPTIONS:
         resolved = option(resolved)
     return resolved
 

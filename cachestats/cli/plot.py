@@ -20,7 +20,7 @@ from cachestats.cli.holes import holes, known_snapshots
 from cachestats.cli.match import environment_in, match
 from cachestats.cli.output import talk
 from cachestats.cli.overlap import overlap
-from cachestats.cli.parameters import dataset_argument
+from cachestats.cli.parameters import dataset_argument, host_options, system_options
 from cachestats.cli.question import Question, matching, sides
 from cachestats.cli.versions import versions
 from cachestats.dataset import with_dependencies
@@ -76,14 +76,15 @@ def _save(
     params=_options_of(coverage, "rows", "columns", "measure", "of", "snapshot", "where", "root", "usable"),
 )
 @dataset_argument
+@system_options
 @_out_option
-def plot_coverage(dataset: Any, out: Path, usable: bool, **question: Any) -> None:
+def plot_coverage(dataset: Any, out: Path, usable: bool, host: Any, spack: Any, **question: Any) -> None:
     """Draw coverage as a heatmap."""
     from cachestats.analysis.coverage import coverage_matrix
     from cachestats.plots.coverage import plot_coverage as draw
 
     asked = Question(dataset, **question)
-    matrix = coverage_matrix(asked.specs, **asked.axes, usable=usable)
+    matrix = coverage_matrix(asked.specs, **asked.axes, usable=usable, host=host, spack=spack)
     matrix.only = asked.filters or None
     _save(draw, matrix, out, asked, "specs")
 
@@ -176,17 +177,18 @@ def plot_overlap_sets(dataset: Any, by: Any, measure: Any, out: Path, **question
     _save(draw, rows, out, asked, "specs", measure=measure, of=asked.words)
 
 
-@plot.command("gaps", params=_options_of(gaps, "columns", "packages", "root", "snapshot", "where"))
+@plot.command("gaps", params=_options_of(gaps, "columns", "of", "root", "snapshot", "where"))
 @dataset_argument
+@host_options
 @_out_option
-def plot_gaps(dataset: Any, packages: list[str] | None, out: Path, **question: Any) -> None:
+def plot_gaps(dataset: Any, of: list[str] | None, host: Any, spack: Any, out: Path, **question: Any) -> None:
     """Draw what is missing where, by how many others need it."""
     from cachestats.analysis.gaps import gaps as find
     from cachestats.plots.gaps import plot_gaps as draw
 
-    asked, asking, named = packages_in_question(packages, dataset=dataset, **question)
-    rows = find(asked.specs, **asking, dependencies=edges_of(dataset, asked)[1])
-    _save(draw, rows, out, asked, "gaps", of=words_of(asked, named))
+    asked, asking, named = packages_in_question(of, dataset=dataset, **question)
+    rows = find(asked.specs, **asking, dependencies=edges_of(dataset, asked)[1], host=host, spack=spack)
+    _save(draw, rows, out, asked, "gaps", of=f"{words_of(asked, named)}{f' for {host}' if host else ''}")
 
 
 @plot.command("versions", params=_options_of(versions, "by", "packages", "root", "snapshot", "where"))

@@ -11,7 +11,7 @@ from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, host_options, output_options, snapshot_option, where_option
 from cachestats.cli.question import Question
 from cachestats.errors import ArgumentError
-from cachestats.naming import counted, nearest
+from cachestats.naming import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -55,7 +55,6 @@ def usable(
             "expected a host, found none", hint="such as --host zen4:rhel9, --target zen4 --os rhel9, or --host host"
         )
     asked = Question(dataset, **question, measure="specs", of=None, root=False)
-    check_target(asked, host)
     if asked.specs.head(1).collect().is_empty():
         asked.say_there_is_nothing()
         return
@@ -63,8 +62,10 @@ def usable(
     if not host.is_complete:
         answer = usable_by_system(asked.specs, host=host, spack=spack)
         emit(answer, form, out)
-        every = counted(answer["packages_of"].max() or 0, "package")
-        talk(f"packages of {asked.words} that {host.target} can use, of {every}, {words}; choose with --os or --libc")
+        talk(
+            f"what {host.target} can use of {asked.words} with each libc or operating system that it was built for, "
+            f"{words}; choose one with --os or --libc"
+        )
         return
     if listed == "specs":
         found = reusable(asked.specs, host=host, spack=spack)
@@ -76,24 +77,6 @@ def usable(
     _say_what_stands_in_the_way(answer)
     if answer.filter(cell="missing").height == answer.height:
         _hint_at_other_platforms(asked, host)
-
-
-def check_target(asked: Question, host: Host) -> None:
-    """Refuse a target that neither archspec nor the snapshots asked about know.
-
-    Raises
-    ------
-    ArgumentError
-        If nobody knows it.
-    """
-    from cachestats.targets import known_targets
-
-    targets = {*known_targets(), *asked.names_of("target")}
-    if host.target not in targets:
-        raise ArgumentError(
-            f"expected a target that archspec knows or that is in {asked.names}, found {host.target!r}",
-            hint=f"try {', '.join(nearest([host.target], sorted(targets)) or asked.names_of('target')[:3])}",
-        )
 
 
 def rules_in_words(dataset: Any, snapshots: list[str], spack: str | None) -> str:
@@ -141,5 +124,6 @@ def _hint_at_other_platforms(asked: Question, host: Host) -> None:
     platforms = asked.names_of("platform")
     if host.platform not in platforms:
         talk(
-            f"hint: {asked.names} has nothing for {host.platform}, only for {', '.join(platforms)}; see --platform and --os"
+            f"hint: {asked.names} has nothing for {host.platform}, only for {', '.join(platforms)}: "
+            "name an --os, such as sonoma or ubuntu22.04"
         )

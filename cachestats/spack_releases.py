@@ -16,14 +16,14 @@ from cachestats.errors import ArgumentError
 from cachestats.naming import snapshot_kind
 
 Rules = Literal["0.21", "0.23", "1.1"]
-"""Rules by which Spack reuses binaries, named after the last release of Spack that changed nothing in them.
+"""Rules by which Spack reuses binaries, each named after a release that follows them.
 
 Up to 0.21 a binary for Linux needs the operating system that it was built on. Since 0.22 it needs a libc that is at
 least as new as its own. Since 1.0 a spec need not say which libc it uses, and must have been written by Spack 1.0 or
 later.
 
-Spack 0.18 to 0.21 also took `rocky8` for compatible with `rhel8`, and each Ubuntu from 18.04 to 22.04 with the next
-(pull requests 31170 and 33068). That is left out.
+Not covered: from 2022 up to 0.21, Spack also let each Ubuntu from 18.10 to 22.04 reuse binaries of its predecessors
+back to 18.04, and `rhel8` those of `rocky8` (its pull requests 31170 and 33068).
 """
 
 RULES: tuple[Rules, ...] = get_args(Rules)

@@ -47,7 +47,9 @@ def questions() -> dict[str, Callable[[Any, Any], pl.DataFrame]]:
         START: lambda ds, _: ds.snapshots.select("snapshot").collect(),
         "coverage": lambda ds, _: cs.coverage(ds.specs, rows="stack", columns="target"),
         "coverage_packages": lambda ds, _: cs.coverage(ds.specs, rows="stack", columns="snapshot", measure="packages"),
-        "usable": lambda ds, _: cs.usable(ds.specs, target="zen4", os="ubuntu22.04").drop("best_target"),
+        "usable": lambda ds, _: cs.usable(ds.specs, host="zen4:ubuntu22.04").select(
+            "package", "version", "cell", "num_specs"
+        ),
         "gaps": lambda ds, _: cs.gaps(ds.specs, columns="stack").select("stack", "package", "num_columns"),
         "compare": lambda ds, _: cs.compare_counts(one(ds, OLD), one(ds, NEW)).drop("representation"),
         "history": lambda ds, _: cs.history(ds.specs, by="stack").select(
@@ -148,7 +150,7 @@ def give_answer(engine: str, name: str, dataset: Path, out: Path) -> None:
         return
     import duckdb
 
-    for table in ("specs/*", "dependencies/*", "snapshots", "targets"):
+    for table in ("specs/*", "dependencies/*", "requirements/*", "snapshots", "targets"):
         duckdb.execute(f"CREATE VIEW {table.removesuffix('/*')} AS FROM '{dataset}/{table}.parquet'")
     duckdb.execute(f"COPY ({queries()[name]}) TO '{out}/answer.parquet'")
 

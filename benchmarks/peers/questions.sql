@@ -14,9 +14,19 @@ FROM specs WHERE stack IS DISTINCT FROM 'root' GROUP BY ALL;
 
 -- question: usable
 WITH mine AS (
-    SELECT package, version, bool_or(is_native) AS is_native, count(DISTINCT (snapshot, hash)) AS num_specs
-    FROM specs JOIN targets USING (target)
-    WHERE runs_on = 'zen4' AND os = 'ubuntu22.04' AND platform = 'linux' GROUP BY ALL
+    SELECT package, version, bool_or(own.is_native) AS is_native, count(DISTINCT (snapshot, hash)) AS num_specs
+    FROM specs
+    JOIN requirements USING (snapshot, requirement)
+    JOIN targets AS below ON below.target = requirements.target AND below.runs_on = 'zen4'
+    JOIN targets AS own ON own.target = specs.target AND own.runs_on = 'zen4'
+    WHERE requirements.platform = 'linux' AND requirements.missing IS NULL AND requirements.externals IS NULL
+        AND CASE reuse_rules
+            WHEN '0.21' THEN requirements.os = 'ubuntu22.04'
+            WHEN '0.23' THEN names_libc AND requirements.libc = 'glibc' AND libc_version_key <= '0002.0035'
+            ELSE coalesce(requirements.libc = 'glibc' AND libc_version_key <= '0002.0035', NOT is_assumed)
+                AND requirements.spec_format >= 5 AND excluded IS NULL
+        END
+    GROUP BY ALL
 )
 SELECT package, version,
     CASE WHEN is_native THEN 'native' WHEN num_specs > 0 THEN 'usable' ELSE 'missing' END AS cell,
@@ -123,10 +133,12 @@ FROM (SELECT members, count(*) AS hashes FROM hashes GROUP BY ALL)
 FULL JOIN (SELECT members, count(*) AS packages FROM packages GROUP BY ALL) USING (members);
 
 -- question: duplicates
-SELECT snapshot, package, version, platform, os, target, compiler, variants, count(*) AS hashes, count(*) - 1 AS excess,
+SELECT snapshot, package, version, platform, os, target, compiler, variants, flags, namespace, count(*) AS hashes,
+    count(*) - 1 AS excess,
     CASE WHEN count(size_bytes) = count(*) THEN sum(size_bytes) - max(size_bytes) END::BIGINT AS excess_bytes
 FROM (
-    SELECT DISTINCT snapshot, package, version, platform, os, target, compiler, variants, hash, size_bytes FROM specs
+    SELECT DISTINCT snapshot, package, version, platform, os, target, compiler, variants, flags, namespace, hash, size_bytes
+    FROM specs
 )
 GROUP BY ALL HAVING count(*) > 1;
 
@@ -226,11 +238,13 @@ FROM reached JOIN cached USING (hash) GROUP BY ALL;
 
 -- question: duplicates_differs
 WITH distinct_specs AS (
-    SELECT DISTINCT snapshot, package, version, platform, os, target, compiler, variants, hash FROM specs
+    SELECT DISTINCT snapshot, package, version, platform, os, target, compiler, variants, flags, namespace, hash FROM specs
 ),
 members AS (
     SELECT *, count(*) OVER same AS hashes, min(hash) OVER same AS first FROM distinct_specs
-    WINDOW same AS (PARTITION BY snapshot, package, version, platform, os, target, compiler, variants)
+    WINDOW same AS (
+        PARTITION BY snapshot, package, version, platform, os, target, compiler, variants, flags, namespace
+    )
     QUALIFY hashes > 1
 ),
 edges AS (
@@ -242,6 +256,6 @@ counts AS (
     GROUP BY snapshot, first, hashes, needed HAVING count(*) <> hashes * count(DISTINCT dependency_hash)
 ),
 differing AS (SELECT snapshot, first, string_agg(needed, ',' ORDER BY needed) AS differs FROM counts GROUP BY ALL)
-SELECT snapshot, package, version, platform, os, target, compiler, variants, hashes, hashes - 1 AS excess,
-    coalesce(differs, '') AS differs
+SELECT snapshot, package, version, platform, os, target, compiler, variants, flags, namespace, hashes,
+    hashes - 1 AS excess, coalesce(differs, '') AS differs
 FROM (SELECT DISTINCT ON (snapshot, first) * EXCLUDE hash FROM members) LEFT JOIN differing USING (snapshot, first);

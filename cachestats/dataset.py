@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cachestats.decode import JsonError, decode
 from cachestats.errors import ArgumentError, BusyError, DatasetError, reported
 from cachestats.naming import counted, file_stem, snapshot_order
 from cachestats.schema import SCHEMA_VERSION, TABLES, Table
@@ -347,10 +348,10 @@ def move_published(folder: Path) -> None:
     if not commit.exists():
         return
     try:
-        decided = msgspec.json.decode(commit.read_bytes(), type=Commit)
-        if any(name.startswith("/") or ".." in name.split("/") for name in (*decided.move, *decided.remove)):
-            raise msgspec.DecodeError("a path that leads out of the dataset")
-    except msgspec.DecodeError as error:
+        decided = decode(commit.read_bytes(), Commit)
+        if not all(map(_is_inside, (*decided.move, *decided.remove))):
+            raise JsonError("a path that no file of a dataset has")
+    except JsonError as error:
         raise DatasetError(
             f"expected a list of files in {commit}, found: {error}", hint="build the dataset again, into a new folder"
         ) from error
@@ -362,6 +363,11 @@ def move_published(folder: Path) -> None:
     for name in decided.remove:
         (folder / name).unlink(missing_ok=True)
     commit.unlink()
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a path names a file below the folder that it is relative to."""
+    return not path.startswith("/") and ".." not in path.split("/") and "\0" not in path
 
 
 def _finish_moves(folder: Path) -> None:
@@ -395,16 +401,16 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """
     try:
         data = (folder / MANIFEST).read_bytes()
-        version = msgspec.json.decode(data, type=_Version).schema_version
+        version = decode(data, _Version).schema_version
         if version == SCHEMA_VERSION:
-            manifest = msgspec.json.decode(data, type=_Manifest)
+            manifest = decode(data, _Manifest)
             tables = {table.name for table in TABLES.values() if table.by_snapshot}
             if any(snapshot.rows.keys() != tables for snapshot in manifest.snapshots.values()):
-                raise msgspec.ValidationError(f"expected the rows of {', '.join(sorted(tables))} of each snapshot")
+                raise JsonError(f"expected the rows of {', '.join(sorted(tables))} of each snapshot")
             return dict(msgspec.to_builtins(manifest))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, msgspec.DecodeError, RecursionError) as error:
+    except (OSError, JsonError) as error:
         raise DatasetError(
             f"expected a manifest in {folder / MANIFEST}, found one that cannot be read: {error}",
             hint="build the dataset again, into a new folder",

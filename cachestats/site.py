@@ -25,6 +25,7 @@ import yaml
 
 from cachestats import naming
 from cachestats.dataset import Dataset
+from cachestats.decode import decode
 from cachestats.errors import DatasetError, reported
 from cachestats.folder import Folder
 
@@ -197,7 +198,7 @@ class _Pages:
 
     def _page_variants(self, text: str, lists: str | None) -> list[str]:
         """Return the variants of a spec as a page spells them; `lists` are the rows that have `:=`, as JSON."""
-        listed = {(row["variant"], row["value"]) for row in json.loads(f"[{lists or ''}]")}
+        listed = {(row["variant"], row["value"]) for row in decode(f"[{lists or ''}]".encode(), list[dict[str, str]])}
         spelled = []
         for variant in naming.split_variants(text):
             spelling = self.spellings.get(variant) or self.spellings.setdefault(variant, _spelling(variant))

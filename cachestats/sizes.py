@@ -115,7 +115,7 @@ class Sizes:
 
     def _read_journal(self) -> Iterator[_Answer]:
         try:
-            lines = self.journal.read_text(encoding="utf-8").splitlines()
+            lines = self.journal.read_text("utf-8", "replace").splitlines()
         except FileNotFoundError:
             return
         except OSError as error:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from cachestats import naming
+from cachestats.decode import FAULTS, JsonError
 
 # They stand among the parameters of a node, but the site's pages have none of them: zlib-ng with cflags=-O3, in the
 # stack `tutorial` of develop-2024-06-02, is shown without.
@@ -108,13 +109,16 @@ def parse_node(data: bytes | msgspec.Raw) -> Node:
 
     Raises
     ------
-    msgspec.DecodeError
+    JsonError
         If it is no node; the message says what was expected where.
     """
     try:
-        return _decode_node(data)
-    except msgspec.ValidationError:
-        return _decode_node(msgspec.json.encode(_as_version_2(msgspec.json.decode(data))))
+        try:
+            return _decode_node(data)
+        except msgspec.ValidationError:
+            return _decode_node(msgspec.json.encode(_as_version_2(msgspec.json.decode(data))))
+    except FAULTS as fault:
+        raise JsonError.of(fault) from fault
 
 
 def _as_version_2(value: Any) -> Any:
@@ -134,7 +138,7 @@ def dependency(data: bytes | msgspec.Raw) -> Dependency:
 
     Raises
     ------
-    msgspec.DecodeError
+    JsonError
         If it is none.
     """
     edge = _decoded(_decode_edge, data, "dependencies[...]")
@@ -152,9 +156,9 @@ def _decoded(decode: Callable[[bytes | msgspec.Raw], T], data: bytes | msgspec.R
     """Decode a part of a node; errors say where in the node."""
     try:
         return decode(data)
-    except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at `$")
-        raise msgspec.ValidationError(f"{problem} - at `$.{place}{path or '`'}") from None
+    except FAULTS as fault:
+        problem, _, path = str(JsonError.of(fault)).partition(" - at `$")
+        raise JsonError(f"{problem} - at `$.{place}{path or '`'}") from None
 
 
 def compiler(node: Node, edges: Iterable[Dependency], look_up: Callable[[str], Node | None]) -> str | None:
@@ -184,7 +188,7 @@ def variants(data: bytes | msgspec.Raw, *, list_sign: naming.ListSign = "=") -> 
 
     Raises
     ------
-    msgspec.DecodeError
+    JsonError
         If the parameters are no object.
 
     Examples

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import filelock
 
+from cachestats.decode import JsonError, decode
 from cachestats.errors import BusyError, DatasetError, reported
 
 MARK = "report.json"
@@ -76,6 +77,6 @@ def _refuse_foreign(out: Path, names: Collection[str]) -> None:
 
 def _is_report(mark: Path) -> bool:
     try:
-        return _OWN_KEY in json.loads(mark.read_bytes())
-    except (OSError, ValueError, TypeError):
+        return _OWN_KEY in decode(mark.read_bytes(), dict[str, Any])
+    except (OSError, JsonError):
         return False

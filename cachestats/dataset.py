@@ -24,8 +24,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -426,20 +425,3 @@ def table_file(folder: Path, table: Table, snapshot: str | None) -> Path:
     if snapshot is None:
         return folder / f"{table.name}.parquet"
     return folder / table.name / f"{file_stem(snapshot)}.parquet"
-
-
-@contextmanager
-def written(target: Path) -> Iterator[Path]:
-    """Give a path to write to, and put the file into its place once it is whole."""
-    target = target.resolve()
-    if target.exists() and not target.is_file():  # a device is written to, and not replaced
-        with reported(target):
-            yield target
-        return
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    with reported(target.parent):
-        try:
-            yield unfinished
-            os.replace(unfinished, target)
-        finally:
-            unfinished.unlink(missing_ok=True)

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cachestats.dataset import Dataset, find_snapshots, find_table, written
+from cachestats.atomic import written
+from cachestats.dataset import Dataset, find_snapshots, find_table
 from cachestats.errors import ArgumentError, DatasetError
 from cachestats.schema import SCHEMA_VERSION, TABLES, Table
 

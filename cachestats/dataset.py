@@ -22,7 +22,6 @@ the new one.
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -34,6 +33,7 @@ import msgspec
 from cachestats.decode import JsonError, decode
 from cachestats.errors import ArgumentError, BusyError, DatasetError, reported
 from cachestats.naming import counted, file_stem, snapshot_order
+from cachestats.query import check_query, query_error
 from cachestats.schema import SCHEMA_VERSION, TABLES, Table
 
 if TYPE_CHECKING:
@@ -48,10 +48,6 @@ JOURNALS = f"{STATE}/journals"
 COMMIT = f"{STATE}/commit.json"
 
 _RECOVERY_SECONDS = 10
-_SELECTING = ("SELECT", "WITH")
-_REMARKS = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
-_READERS = re.compile(r"\bread_[a-z]+\b", re.IGNORECASE)
-_SCANS = re.compile(r"^\W*(\w+ SCAN) \[", re.MULTILINE)
 
 
 class _Version(msgspec.Struct):
@@ -192,14 +188,8 @@ class Dataset:
 
         if not isinstance(query, str):
             raise ArgumentError(f"expected a statement, found {query!r}", hint="SELECT ... FROM specs")
-        first = (_REMARKS.sub("", query, count=1).split(None, 1) or ["nothing"])[0]
-        if first.upper().strip("(") not in _SELECTING:
-            raise ArgumentError(
-                f"expected a statement that begins with {' or '.join(_SELECTING)}, found {first}",
-                hint="the tables are read only: SELECT ... FROM specs",
-            )
         try:
-            _refuse_other_files(query)
+            check_query(query)
             return pl.SQLContext({name: self.scan(name) for name in TABLES}, eager=False).execute(query)
         except PolarsError as error:
             raise query_error(error) from None
@@ -277,31 +267,6 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
             hint=f"make one with `cachestats build SOURCE --out {folder}`, or give the folder of another one",
         )
     return Dataset(folder, manifest)
-
-
-def query_error(error: Exception) -> ArgumentError:
-    """Return what Polars says against a query as an error of whoever asks it."""
-    return ArgumentError(
-        f"expected a statement that Polars understands, found: {str(error).splitlines()[0]}",
-        hint=f"the tables are {', '.join(TABLES)}; `cachestats dictionary` lists their columns",
-    )
-
-
-def _refuse_other_files(query: str) -> None:
-    """Refuse a query that reads a file by itself, as Polars' `read_csv` and its like do."""
-    import polars as pl
-
-    # To plan such a query Polars opens the file: what is known to read one is not planned at all.
-    reads = _READERS.findall(query)
-    if not reads:
-        # Over tables that are not read, any file in the plan is none of the dataset's.
-        empty = {name: pl.LazyFrame(schema=table.polars()) for name, table in TABLES.items()}
-        reads = _SCANS.findall(pl.SQLContext(empty, eager=False).execute(query).explain(optimized=False))
-    if reads:
-        raise ArgumentError(
-            f"expected the tables of the dataset alone, found {reads[0]}, which reads a file",
-            hint=f"the tables are {', '.join(TABLES)}",
-        )
 
 
 def find_table(name: str) -> Table:

@@ -27,7 +27,7 @@ def test_clean(command: str) -> None:
 # Data flows one way: a module may import what stands in an earlier line, or in its own.
 HOUSE = (
     "atomic decode errors schema naming",
-    "folder rejection targets workers",
+    "folder query rejection targets workers",
     "sources",
     "parse",
     "dataset lockfile",

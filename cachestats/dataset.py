@@ -34,6 +34,7 @@ from cachestats.decode import JsonError, decode
 from cachestats.errors import ArgumentError, BusyError, DatasetError, reported
 from cachestats.naming import counted, file_stem, snapshot_order
 from cachestats.query import check_query, query_error
+from cachestats.regular import read_regular
 from cachestats.schema import SCHEMA_VERSION, TABLES, Table
 
 if TYPE_CHECKING:
@@ -312,10 +313,10 @@ def move_published(folder: Path) -> None:
     if not commit.exists():
         return
     try:
-        decided = decode(commit.read_bytes(), Commit)
+        decided = decode(read_regular(commit), Commit)
         if not all(map(_is_inside, (*decided.move, *decided.remove))):
             raise JsonError("a path that no file of a dataset has")
-    except JsonError as error:
+    except (OSError, JsonError) as error:
         raise DatasetError(
             f"expected a list of files in {commit}, found: {error}", hint="build the dataset again, into a new folder"
         ) from error
@@ -364,7 +365,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         If it cannot be read, or is of another schema version.
     """
     try:
-        data = (folder / MANIFEST).read_bytes()
+        data = read_regular(folder / MANIFEST)
         version = decode(data, _Version).schema_version
         if version == SCHEMA_VERSION:
             manifest = decode(data, _Manifest)

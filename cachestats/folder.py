@@ -19,6 +19,7 @@ import filelock
 
 from cachestats.atomic import written
 from cachestats.errors import BusyError, DatasetError
+from cachestats.regular import open_regular, read_regular
 
 
 class Folder:
@@ -95,7 +96,7 @@ class Folder:
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, unless it has these bytes already."""
-        with suppress(FileNotFoundError), open(self.path / name, "rb") as file:
+        with suppress(FileNotFoundError), open_regular(self.path / name) as file:
             if file.read() == data:
                 return
         with self.replaced(name) as file:
@@ -146,7 +147,7 @@ class Folder:
         file in the folder is one that an export can write, all of them count as written by one.
         """
         try:
-            text = (self.path / self.listing).read_text("utf-8", "replace")
+            text = read_regular(self.path / self.listing).decode("utf-8", "replace")
         except FileNotFoundError:
             return set()
         listed = set(filter(self.own.fullmatch, text.splitlines()))

@@ -26,7 +26,7 @@ def test_clean(command: str) -> None:
 
 # Data flows one way: a module may import what stands in an earlier line, or in its own.
 HOUSE = (
-    "atomic decode errors schema naming",
+    "atomic decode errors regular schema naming",
     "folder query rejection targets workers",
     "sources",
     "parse",

@@ -12,6 +12,7 @@ from cachestats.cli.parameters import Share, dataset_argument, output_options, q
 from cachestats.cli.question import PAGES_TELL_NONE, Question, knowing_dependencies, matching
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.naming import counted
+from cachestats.regular import read_regular
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,7 +26,7 @@ class Packages(click.ParamType[list[str]]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
         """Return the names; what follows a `#` is a remark."""
         try:
-            lines = Path(str(value)).read_text(encoding="utf-8").splitlines()
+            lines = read_regular(str(value)).decode().splitlines()
         except (OSError, UnicodeError) as error:
             self.fail(f"expected a text file, found {value!r}: {error}", param, ctx)
         names = [line.partition("#")[0].strip() for line in lines]

@@ -12,6 +12,7 @@ import filelock
 
 from cachestats.decode import JsonError, decode
 from cachestats.errors import BusyError, DatasetError, reported
+from cachestats.regular import read_regular
 
 MARK = "report.json"
 """The file by which a folder is known to be a report."""
@@ -77,6 +78,6 @@ def _refuse_foreign(out: Path, names: Collection[str]) -> None:
 
 def _is_report(mark: Path) -> bool:
     try:
-        return _OWN_KEY in decode(mark.read_bytes(), dict[str, Any])
+        return _OWN_KEY in decode(read_regular(mark), dict[str, Any])
     except (OSError, JsonError):
         return False

@@ -23,18 +23,19 @@ the new one.
 from __future__ import annotations
 
 import os
-import re
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cachestats.decode import JsonError, decode
 from cachestats.errors import ArgumentError, BusyError, DatasetError, reported
 from cachestats.naming import counted, file_stem, snapshot_order
+from cachestats.query import check_query, query_error
+from cachestats.regular import read_regular
 from cachestats.schema import SCHEMA_VERSION, TABLES, Table
 
 if TYPE_CHECKING:
@@ -49,10 +50,6 @@ JOURNALS = f"{STATE}/journals"
 COMMIT = f"{STATE}/commit.json"
 
 _RECOVERY_SECONDS = 10
-_SELECTING = ("SELECT", "WITH")
-_REMARKS = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
-_READERS = re.compile(r"\bread_[a-z]+\b", re.IGNORECASE)
-_SCANS = re.compile(r"^\W*(\w+ SCAN) \[", re.MULTILINE)
 
 
 class _Version(msgspec.Struct):
@@ -198,14 +195,8 @@ class Dataset:
 
         if not isinstance(query, str):
             raise ArgumentError(f"expected a statement, found {query!r}", hint="SELECT ... FROM specs")
-        first = (_REMARKS.sub("", query, count=1).split(None, 1) or ["nothing"])[0]
-        if first.upper().strip("(") not in _SELECTING:
-            raise ArgumentError(
-                f"expected a statement that begins with {' or '.join(_SELECTING)}, found {first}",
-                hint="the tables are read only: SELECT ... FROM specs",
-            )
         try:
-            _refuse_other_files(query)
+            check_query(query)
             return pl.SQLContext({name: self.scan(name) for name in TABLES}, eager=False).execute(query)
         except PolarsError as error:
             raise query_error(error) from None
@@ -285,31 +276,6 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     return Dataset(folder, manifest)
 
 
-def query_error(error: Exception) -> ArgumentError:
-    """Return what Polars says against a query as an error of whoever asks it."""
-    return ArgumentError(
-        f"expected a statement that Polars understands, found: {str(error).splitlines()[0]}",
-        hint=f"the tables are {', '.join(TABLES)}; `cachestats dictionary` lists their columns",
-    )
-
-
-def _refuse_other_files(query: str) -> None:
-    """Refuse a query that reads a file by itself, as Polars' `read_csv` and its like do."""
-    import polars as pl
-
-    # To plan such a query Polars opens the file: what is known to read one is not planned at all.
-    reads = _READERS.findall(query)
-    if not reads:
-        # Over tables that are not read, any file in the plan is none of the dataset's.
-        empty = {name: pl.LazyFrame(schema=table.polars()) for name, table in TABLES.items()}
-        reads = _SCANS.findall(pl.SQLContext(empty, eager=False).execute(query).explain(optimized=False))
-    if reads:
-        raise ArgumentError(
-            f"expected the tables of the dataset alone, found {reads[0]}, which reads a file",
-            hint=f"the tables are {', '.join(TABLES)}",
-        )
-
-
 def find_table(name: str) -> Table:
     """Return the declaration of a table.
 
@@ -360,10 +326,10 @@ def move_published(folder: Path) -> None:
     if not commit.exists():
         return
     try:
-        decided = msgspec.json.decode(commit.read_bytes(), type=Commit)
-        if any(name.startswith("/") or ".." in name.split("/") for name in (*decided.move, *decided.remove)):
-            raise msgspec.DecodeError("a path that leads out of the dataset")
-    except msgspec.DecodeError as error:
+        decided = decode(read_regular(commit), Commit)
+        if not all(map(_is_inside, (*decided.move, *decided.remove))):
+            raise JsonError("a path that no file of a dataset has")
+    except (OSError, JsonError) as error:
         raise DatasetError(
             f"expected a list of files in {commit}, found: {error}", hint="build the dataset again, into a new folder"
         ) from error
@@ -375,6 +341,11 @@ def move_published(folder: Path) -> None:
     for name in decided.remove:
         (folder / name).unlink(missing_ok=True)
     commit.unlink()
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a path names a file below the folder that it is relative to."""
+    return not path.startswith("/") and ".." not in path.split("/") and "\0" not in path
 
 
 def _finish_moves(folder: Path) -> None:
@@ -407,17 +378,17 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         If it cannot be read, or is of another schema version.
     """
     try:
-        data = (folder / MANIFEST).read_bytes()
-        version = msgspec.json.decode(data, type=_Version).schema_version
+        data = read_regular(folder / MANIFEST)
+        version = decode(data, _Version).schema_version
         if version == SCHEMA_VERSION:
-            manifest = msgspec.json.decode(data, type=_Manifest)
+            manifest = decode(data, _Manifest)
             tables = {table.name for table in TABLES.values() if table.by_snapshot}
             if any(snapshot.rows.keys() != tables for snapshot in manifest.snapshots.values()):
-                raise msgspec.ValidationError(f"expected the rows of {', '.join(sorted(tables))} of each snapshot")
+                raise JsonError(f"expected the rows of {', '.join(sorted(tables))} of each snapshot")
             return dict(msgspec.to_builtins(manifest))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, msgspec.DecodeError, RecursionError) as error:
+    except (OSError, JsonError) as error:
         raise DatasetError(
             f"expected a manifest in {folder / MANIFEST}, found one that cannot be read: {error}",
             hint="build the dataset again, into a new folder",
@@ -433,20 +404,3 @@ def table_file(folder: Path, table: Table, snapshot: str | None) -> Path:
     if snapshot is None:
         return folder / f"{table.name}.parquet"
     return folder / table.name / f"{file_stem(snapshot)}.parquet"
-
-
-@contextmanager
-def written(target: Path) -> Iterator[Path]:
-    """Give a path to write to, and put the file into its place once it is whole."""
-    target = target.resolve()
-    if target.exists() and not target.is_file():  # a device is written to, and not replaced
-        with reported(target):
-            yield target
-        return
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    with reported(target.parent):
-        try:
-            yield unfinished
-            os.replace(unfinished, target)
-        finally:
-            unfinished.unlink(missing_ok=True)

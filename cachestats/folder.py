@@ -1,15 +1,15 @@
 """A folder that exports keep up to date: what they wrote is replaced or removed, all else is left alone.
 
 The names of an export's files stand in a list in the folder, which is written before the files are: an export that was
-killed leaves whole files only, and the next one finishes its work. Every file is written beside its place and renamed
-into it, so a tool that reads it meanwhile reads the old one to its end.
+killed leaves whole files only, and the next one finishes its work. Every file, the list too, is written beside its
+place and renamed into it, so a tool that reads it meanwhile reads the old one to its end.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,9 @@ from typing import IO, Self
 
 import filelock
 
+from cachestats.atomic import written
 from cachestats.errors import BusyError, DatasetError
+from cachestats.regular import open_regular, read_regular
 
 
 class Folder:
@@ -33,6 +35,8 @@ class Folder:
         The file, in a folder of its own, that lists them. Unfinished files are written beside it.
     own
         What a line of the list looks like. An export cannot have written others, so they are passed over.
+    always
+        The files that every export writes, whether they are among `names` or not.
     holds
         Words for what the folder holds.
 
@@ -44,8 +48,18 @@ class Folder:
         If another process is exporting to the folder.
     """
 
-    def __init__(self, path: Path, names: set[str], *, listing: str, own: re.Pattern[str], holds: str) -> None:
-        self.path, self.names, self.listing, self.own, self.holds = path, names, listing, own, holds
+    def __init__(
+        self,
+        path: Path,
+        names: set[str],
+        *,
+        listing: str,
+        own: re.Pattern[str],
+        always: Collection[str],
+        holds: str,
+    ) -> None:
+        self.path, self.names, self.listing = path, names, listing
+        self.own, self.always, self.holds = own, set(always), holds
         self.state = path / listing.partition("/")[0]
         self._lock = filelock.FileLock(self.state / "lock")
 
@@ -61,7 +75,7 @@ class Folder:
             ) from None
         try:
             self._sweep()
-            self.before = self._listed()
+            self.before = self._written_before()
             self._refuse_to_overwrite(self.names - self.before)
             self._list(self.names | self.before)
         except BaseException:
@@ -82,7 +96,7 @@ class Folder:
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, unless it has these bytes already."""
-        with suppress(FileNotFoundError), open(self.path / name, "rb") as file:
+        with suppress(FileNotFoundError), open_regular(self.path / name) as file:
             if file.read() == data:
                 return
         with self.replaced(name) as file:
@@ -126,16 +140,43 @@ class Folder:
             if path.name != "lock" and path != self.path / self.listing:
                 path.unlink()
 
-    def _listed(self) -> set[str]:
+    def _written_before(self) -> set[str]:
+        """Return the files that exports wrote, by the list.
+
+        Cachestats once wrote the list in place, so a kill or a full disk could leave it empty or cut off. Then, if each
+        file in the folder is one that an export can write, all of them count as written by one.
+        """
         try:
-            lines = (self.path / self.listing).read_text("utf-8", "replace").splitlines()
+            text = read_regular(self.path / self.listing).decode("utf-8", "replace")
         except FileNotFoundError:
             return set()
-        return {line for line in lines if self.own.fullmatch(line)}
+        listed = set(filter(self.own.fullmatch, text.splitlines()))
+        if text.endswith("\n") and self.always & self.names <= listed:
+            return listed
+        found = self._found()
+        foreign = sorted(name for name in found if not self.own.fullmatch(name))
+        if foreign and found & self.names - listed:
+            raise DatasetError(
+                f"expected a list of the files that exports wrote in {self.path / self.listing}, found it cut off, and "
+                f"{foreign[0]} among the files",
+                hint="move the files that no export wrote out of the folder, or give another folder to write to",
+            )
+        return listed if foreign else found
+
+    def _found(self) -> set[str]:
+        """Return the files in the folder, and the links to folders, that the list has to tell."""
+        found: set[str] = set()
+        for folder, folders, files in os.walk(self.path):
+            if Path(folder) == self.path:
+                folders.remove(self.state.name)
+            links = [name for name in folders if Path(folder, name).is_symlink()]
+            found.update(Path(folder, name).relative_to(self.path).as_posix() for name in (*files, *links))
+        return found - (self.always - self.names)
 
     def _list(self, names: set[str]) -> None:
-        with self.replaced(self.listing) as file:
-            file.write("".join(f"{name}\n" for name in sorted(names)).encode())
+        with written(self.path / self.listing) as unfinished:
+            # Never empty, so that an empty list is known to be one that was cut off.
+            unfinished.write_text("\n".join(sorted(names)) + "\n", encoding="utf-8")
 
     def _remove(self, name: str) -> None:
         (self.path / name).unlink(missing_ok=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import gzip
 import os
-import stat
 import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cachestats.errors import SourceError
 from cachestats.parse.lockfile import parse_environment, parse_lockfile, parse_lockfile_dependencies
+from cachestats.regular import open_regular
 from cachestats.sources.base import printable
 
 if TYPE_CHECKING:
@@ -108,9 +107,7 @@ def read_environment(path: str | os.PathLike[str]) -> tuple[pl.DataFrame, pl.Dat
 def _bytes(path: str | os.PathLike[str]) -> bytes:
     """Return what is in a file, unpacked where it is gzipped."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise OSError("it is no regular file")
-        with Path(path).open("rb") as file:
+        with open_regular(path) as file:
             is_packed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
             data = (gzip.GzipFile(fileobj=file) if is_packed else file).read(MAX_LOCKFILE_BYTES + 1)

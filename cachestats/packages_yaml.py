@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import reprlib
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,6 +13,7 @@ from typing import Any
 
 from cachestats.errors import ArgumentError, SourceError
 from cachestats.naming import canonical_variant, split_variant
+from cachestats.regular import open_regular
 from cachestats.requirement import External
 from cachestats.version_ranges import VersionList
 
@@ -188,9 +188,7 @@ def _yaml(path: Path, name: str) -> Any:
     import yaml
 
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise OSError("it is no regular file")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise OSError(f"it has more than {MAX_BYTES:,} bytes")

@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cachestats.dataset import Dataset, find_snapshots, find_table, written
+from cachestats.atomic import written
+from cachestats.dataset import Dataset, find_snapshots, find_table
 from cachestats.errors import ArgumentError, DatasetError
+from cachestats.regular import open_regular
 from cachestats.schema import SCHEMA_VERSION, TABLES, Table
 
 # Hashes repeat over a whole snapshot: with a million rows their dictionary is written once. Pages have an index too.
@@ -122,6 +124,7 @@ def write_parquet(place: Path | pa.NativeFile, table: str, data: pa.Table) -> No
 def damage_told(table: str, file: Path) -> Iterator[None]:
     """Say of a file that cannot be read what it should be."""
     try:
+        open_regular(file).close()  # Arrow would wait for a pipe
         yield
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DatasetError(

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 
+from cachestats.decode import decode
 from cachestats.documents import Document
 from cachestats.errors import SourceError, reported
 from cachestats.parse.index import read_index
@@ -110,7 +111,7 @@ def read_piece(records_file: pa.NativeFile, edges_file: pa.NativeFile, snapshot:
     """Return a piece, given the two files in which it was laid down."""
     records, edges = (pa.ipc.open_file(file).read_all() for file in (records_file, edges_file))
     metadata = records.schema.metadata or {}
-    pages = msgspec.json.decode(metadata[b"pages"], type=list[PageInfo])
+    pages = decode(metadata[b"pages"], list[PageInfo])
     is_part_of_stacks = metadata[b"is_part_of_stacks"] == b"1"
     return Piece(snapshot, pages, records, dependencies=edges, is_part_of_stacks=is_part_of_stacks)
 

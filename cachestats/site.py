@@ -25,16 +25,20 @@ import yaml
 
 from cachestats import naming
 from cachestats.dataset import Dataset
+from cachestats.decode import decode
 from cachestats.errors import DatasetError, reported
 from cachestats.folder import Folder
 
 if TYPE_CHECKING:
     import polars as pl
 
+_DATA = "api/data.json"
+_TAGS = "_data/tags.yaml"
 _PAGES = ".cachestats-site/pages.txt"
 
 # The list of pages tells what to remove, so a line of it that an export cannot have written is passed over.
-_OWN_PAGE = re.compile(r"_cache/[^./][^/]*/[^./][^/]*/specs\.md")
+_STEM = "[A-Za-z0-9%-][A-Za-z0-9%._-]*"  # what `file_stem` returns
+_OWN_PAGE = re.compile(rf"_cache/{_STEM}/{_STEM}/specs\.md")
 _NEEDS_NO_ESCAPE = re.compile(r"[A-Za-z0-9_.+-]+")
 
 
@@ -82,9 +86,9 @@ def export_site(dataset: Dataset, out: str | os.PathLike[str]) -> int:
     packages = {snapshot.name: _packages(snapshot) for snapshot in snapshots}
     pages = {_path(snapshot, package) for snapshot, names in packages.items() for package in names}
     stacks = {}
-    own = Folder(Path(out), pages, listing=_PAGES, own=_OWN_PAGE, holds="an export of pages")
+    own = Folder(Path(out), pages, listing=_PAGES, own=_OWN_PAGE, always=(_DATA, _TAGS), holds="an export of pages")
     with reported(Path(out)), own as folder:
-        with folder.replaced("api/data.json") as file:
+        with folder.replaced(_DATA) as file:
             before = b"[\n"
             for snapshot in sorted(snapshots, key=lambda snapshot: f"{naming.file_stem(snapshot.name)}/"):
                 frame = _specs(snapshot)
@@ -97,7 +101,7 @@ def export_site(dataset: Dataset, out: str | os.PathLike[str]) -> int:
                     file.write(before + json.dumps(found[path]).encode())
                     before = b",\n"
             file.write(b"\n]\n" if pages else b"[]\n")
-        with folder.replaced("_data/tags.yaml") as file:
+        with folder.replaced(_TAGS) as file:
             tags = [{"name": name, "stacks": stacks[name]} for name in sorted(stacks, key=_tag_order)]
             file.write(yaml.safe_dump(tags).encode())
     return len(pages)
@@ -197,7 +201,7 @@ class _Pages:
 
     def _page_variants(self, text: str, lists: str | None) -> list[str]:
         """Return the variants of a spec as a page spells them; `lists` are the rows that have `:=`, as JSON."""
-        listed = {(row["variant"], row["value"]) for row in json.loads(f"[{lists or ''}]")}
+        listed = {(row["variant"], row["value"]) for row in decode(f"[{lists or ''}]".encode(), list[dict[str, str]])}
         spelled = []
         for variant in naming.split_variants(text):
             spelling = self.spellings.get(variant) or self.spellings.setdefault(variant, _spelling(variant))

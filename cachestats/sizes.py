@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from cachestats.errors import SourceError, reported
 from cachestats.naming import ROOT_STACK, counted
+from cachestats.regular import read_regular
 from cachestats.rejection import Rejection
 from cachestats.sources import Mirror
 from cachestats.sources.base import MissingError
@@ -115,11 +116,11 @@ class Sizes:
 
     def _read_journal(self) -> Iterator[_Answer]:
         try:
-            lines = self.journal.read_text(encoding="utf-8").splitlines()
+            lines = read_regular(self.journal).decode("utf-8", "replace").splitlines()
         except FileNotFoundError:
             return
         except OSError as error:
-            raise SourceError(f"cannot read {self.journal}: {error.strerror}", hint="remove it") from error
+            raise SourceError(f"cannot read {self.journal}: {error.strerror or error}", hint="remove it") from error
         for line in lines:
             # The last line may be cut off.
             if match := re.fullmatch(r"(\S+) ([0-9]{1,18}) ([01])", line):

@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 
 from cachestats.build import Build, Snapshot, SpecsSummary, checked_threads, names_in, snapshot_row, summarize_specs
 from cachestats.dataset import Dataset, open_dataset
+from cachestats.decode import decode
 from cachestats.documents import Document
 from cachestats.documents import to_table as documents_table
 from cachestats.errors import ArgumentError, CachestatsError, SourceError
@@ -263,7 +264,7 @@ class _SparkBuild(Build):
         facts: dict[tuple[str, str], _Facts] = {}
         files = self.workers.progress(_files(frames), desc="writing snapshots", total=None, unit="file")
         for snapshot, table, told, content in files:
-            found = msgspec.json.decode(told, type=_Facts)
+            found = decode(told, _Facts)
             if found.problem:
                 raise ArgumentError(
                     f"expected rows of the table {table}, found {found.problem} in {snapshot}",
@@ -357,7 +358,7 @@ def _notes(found: Reading) -> Iterator[dict[str, Any]]:
 def _put_together(group: pa.Table) -> pa.Table:
     """Put a snapshot together, or what belongs to none; runs on a worker."""
     snapshot = group.column("snapshot")[0].as_py()
-    notes = [msgspec.json.decode(text.as_buffer(), type=_Notes) for text in group.column("notes").drop_null()]
+    notes = [decode(text.as_py(), _Notes) for text in group.column("notes").drop_null()]
     documents = [document for note in notes for document in note.documents]
     rejections = [rejection for note in notes for rejection in note.rejections]
     pieces = [

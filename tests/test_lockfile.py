@@ -146,7 +146,7 @@ def test_no_more_is_read_than_a_lockfile_may_have(
 
 
 @pytest.mark.parametrize(
-    ("path", "words"), [("/dev/zero", "no regular file"), ("/", "no regular file"), ("a\0b", "null")]
+    ("path", "words"), [("/dev/zero", "not a regular file"), ("/", "Is a directory"), ("a\0b", "null")]
 )
 def test_what_is_no_file_is_no_lockfile(path: str, words: str) -> None:
     with pytest.raises(SourceError, match=f"cannot read the lockfile .*{words}"):

@@ -13,6 +13,7 @@ from cachestats.cli.question import PAGES_TELL_NONE, Question, matching
 from cachestats.dataset import with_dependencies
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.naming import counted
+from cachestats.regular import read_regular
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,7 +29,7 @@ class Packages(click.ParamType[list[str]]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
         """Return the names; what follows a `#` is a remark."""
         try:
-            lines = Path(str(value)).read_text(encoding="utf-8").splitlines()
+            lines = read_regular(str(value)).decode().splitlines()
         except (OSError, UnicodeError) as error:
             self.fail(f"expected a text file, found {value!r}: {error}", param, ctx)
         names = [line.partition("#")[0].strip() for line in lines]

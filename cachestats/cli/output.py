@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
 
 import click
 
+from cachestats.atomic import written
 from cachestats.errors import ArgumentError, DatasetError
 from cachestats.naming import counted
 
@@ -115,8 +116,6 @@ def write(data: bytes, out: Path | None) -> None:
         except OSError as error:
             stdout_failed(error)
         return
-    from cachestats.dataset import written
-
     with written(out) as unfinished:
         unfinished.write_bytes(data)
     talk(f"wrote {out}")

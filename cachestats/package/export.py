@@ -94,7 +94,14 @@ def export_package(
     chosen = sorted(dataset.manifest["snapshots"]) if snapshots is None else find_snapshots(dataset, snapshots)
     files = {name: f"{name}.{format}" for name in names}
     written = [*files.values(), *_TEXTS, DESCRIPTOR]
-    own = Folder(Path(out), set(written), listing=_FILES, own=_OWN_FILE, holds="an export of tables")
+    own = Folder(
+        Path(out),
+        set(written),
+        listing=_FILES,
+        own=_OWN_FILE,
+        always=(*_TEXTS, DESCRIPTOR),
+        holds="an export of tables",
+    )
     with reported(Path(out)), own as folder:
         published = _published(dataset)
         paths = {name: Path(folder.unfinished(file)) for name, file in files.items()}

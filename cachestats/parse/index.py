@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from cachestats import naming
+from cachestats.decode import Decoder, JsonError
 from cachestats.parse.codes import Codes
 from cachestats.parse.nodes import Dependency, Node, compiler, dependency, external, parameters, parse_node
 from cachestats.parse.records import DEPENDENCY_RECORDS, NAME, RECORDS, PageInfo, Piece
@@ -49,7 +50,7 @@ class _Index(msgspec.Struct):
     database: _Database
 
 
-_decode_index = msgspec.json.Decoder(_Index).decode
+_decode_index = Decoder(_Index).decode
 
 
 def read_index(data: bytes | bytearray, *, origin: str, snapshot: str, stack: str) -> Piece | Rejection:
@@ -59,7 +60,7 @@ def read_index(data: bytes | bytearray, *, origin: str, snapshot: str, stack: st
     """
     try:
         database = _decode_index(data).database
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+    except JsonError as error:
         return Rejection(
             origin,
             "file",

@@ -12,6 +12,7 @@ import msgspec
 import pyarrow as pa
 
 from cachestats import naming
+from cachestats.decode import JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.parse.nodes import Dependency, Node, compiler, dependency, parameters, parse_node
 from cachestats.schema import DEPENDENCIES, SPECS
@@ -130,8 +131,8 @@ def environment_dependencies_schema() -> pa.Schema:
 def _nodes(data: bytes, origin: str) -> tuple[dict[str, Node], set[str]]:
     """Return the nodes of a lockfile and of what it includes, by the keys they have there, and those of its roots."""
     try:
-        lockfile = msgspec.json.decode(data, type=_Lockfile)
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        lockfile = decode(data, _Lockfile)
+    except JsonError as error:
         raise SourceError(f"expected a lockfile, found {origin}: {error}", hint=_ANOTHER) from error
     if lockfile.meta.file_type != "spack-lockfile":
         raise SourceError(
@@ -180,7 +181,7 @@ def _naming(key: str, origin: str) -> Iterator[None]:
     """Turn what is wrong with a spec into an error that says which one it is."""
     try:
         yield
-    except msgspec.DecodeError as error:
+    except (JsonError, RecursionError) as error:
         raise SourceError(f"expected a spec at concrete_specs[{key!r}] in {origin}: {error}", hint=_ANOTHER) from error
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from cachestats import naming
+from cachestats.decode import FAULTS, JsonError
 from cachestats.requirement import External
 
 # They stand among the parameters of a node, but the site's pages have none of them: zlib-ng with cflags=-O3, in the
@@ -137,13 +138,16 @@ def parse_node(data: bytes | msgspec.Raw) -> Node:
 
     Raises
     ------
-    msgspec.DecodeError
+    JsonError
         If it is no node; the message says what was expected where.
     """
     try:
-        return _decode_node(data)
-    except msgspec.ValidationError:
-        return _decode_node(msgspec.json.encode(_as_version_2(msgspec.json.decode(data))))
+        try:
+            return _decode_node(data)
+        except msgspec.ValidationError:
+            return _decode_node(msgspec.json.encode(_as_version_2(msgspec.json.decode(data))))
+    except FAULTS as fault:
+        raise JsonError.of(fault) from fault
 
 
 def _as_version_2(value: Any) -> Any:
@@ -163,7 +167,7 @@ def dependency(data: bytes | msgspec.Raw) -> Dependency:
 
     Raises
     ------
-    msgspec.DecodeError
+    JsonError
         If it is none.
     """
     edge = _decoded(_decode_edge, data, "dependencies[...]")
@@ -181,9 +185,9 @@ def _decoded(decode: Callable[[bytes | msgspec.Raw], T], data: bytes | msgspec.R
     """Decode a part of a node; errors say where in the node."""
     try:
         return decode(data)
-    except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at `$")
-        raise msgspec.ValidationError(f"{problem} - at `$.{place}{path or '`'}") from None
+    except FAULTS as fault:
+        problem, _, path = str(JsonError.of(fault)).partition(" - at `$")
+        raise JsonError(f"{problem} - at `$.{place}{path or '`'}") from None
 
 
 def compiler(node: Node, edges: Iterable[Dependency], look_up: Callable[[str], Node | None]) -> str | None:
@@ -213,7 +217,7 @@ def parameters(data: bytes | msgspec.Raw, *, list_sign: naming.ListSign = "=") -
 
     Raises
     ------
-    msgspec.DecodeError
+    JsonError
         If the parameters are no object.
 
     Examples
@@ -236,7 +240,7 @@ def external(node: Node) -> External:
 
     Raises
     ------
-    msgspec.DecodeError
+    JsonError
         If the node does not say where it is in a form that is known.
     """
     place = _decoded(_decode_external, node.external, "external")

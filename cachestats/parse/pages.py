@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from cachestats.decode import FAULTS
 from cachestats.parse.careful import folder_findings, read_page
 from cachestats.parse.codes import distinct, tally
 from cachestats.parse.frontmatter import normalise
@@ -132,7 +133,7 @@ def _split(page: Page) -> _Split | None:
     said = data[head.end() : end_of_meta]
     try:
         meta = _decode_meta(said)
-    except (msgspec.DecodeError, RecursionError):
+    except FAULTS:
         return None
     first_spec = data[start : data.find(b"}", start)]
     sorted_keys = first_spec.startswith(b'[{"compiler"')

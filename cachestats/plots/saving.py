@@ -10,7 +10,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cachestats.errors import ArgumentError, reported
+from cachestats.atomic import written
+from cachestats.errors import ArgumentError
 
 # Without the date, and with ids that depend on the picture and not on chance, SVG and PDF are reproducible.
 _METADATA: dict[str, dict[str, str | None]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
@@ -47,5 +48,5 @@ def save_plot(ax: Axes, out: str | os.PathLike[str]) -> None:
             hint=f"try {path.with_suffix('.png')}",
         )
     figure = ax.get_figure(root=True)
-    with reported(path), rc_context({"svg.hashsalt": "cachestats"}):
-        cast(Figure, figure).savefig(path, metadata=_METADATA[path.suffix], dpi=_DPI)
+    with written(path) as unfinished, rc_context({"svg.hashsalt": "cachestats"}):
+        cast(Figure, figure).savefig(unfinished, format=path.suffix[1:], metadata=_METADATA[path.suffix], dpi=_DPI)

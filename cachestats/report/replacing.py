@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import filelock
 
+from cachestats.decode import JsonError, decode
 from cachestats.errors import BusyError, DatasetError, reported
+from cachestats.regular import read_regular
 
 MARK = "report.json"
 """The file by which a folder is known to be a report."""
@@ -76,6 +78,6 @@ def _refuse_foreign(out: Path, names: Collection[str]) -> None:
 
 def _is_report(mark: Path) -> bool:
     try:
-        return _OWN_KEY in json.loads(mark.read_bytes())
-    except (OSError, ValueError, TypeError):
+        return _OWN_KEY in decode(read_regular(mark), dict[str, Any])
+    except (OSError, JsonError):
         return False

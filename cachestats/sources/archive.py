@@ -18,6 +18,7 @@ from typing import IO, Literal, Self, cast
 import pyarrow as pa
 
 from cachestats.errors import SourceError
+from cachestats.regular import open_regular
 from cachestats.rejection import Rejection
 from cachestats.sources.base import (
     MAX_PAGE_BYTES,
@@ -161,7 +162,7 @@ class ArchiveSource:
     def _seekable(self) -> Iterator[IO[bytes]]:
         """Give a file to jump about in, as a .zip has its list at the end: what is not on disk is put there."""
         if isinstance(self._storage, DiskStorage):
-            with open(self._path, "rb") as file:
+            with open_regular(self._path) as file:
                 yield file
             return
         with tempfile.TemporaryFile() as copy:

@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
+from cachestats.decode import JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.naming import snapshot_order
 from cachestats.rejection import Rejection
@@ -117,8 +118,8 @@ def read_catalogue(storage: Storage, path: str) -> Catalogue:
     """
     data = storage.read(path, limit=_MAX_BYTES)
     try:
-        return msgspec.json.decode(data, type=Catalogue)
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        return decode(data, Catalogue)
+    except JsonError as error:
         raise SourceError(
             f"expected a catalogue of snapshots at {storage.name(path)}, found: {error}", hint="fetch it again"
         ) from error

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from functools import partial
 from operator import attrgetter
 
 from cachestats.errors import SourceError
+from cachestats.regular import open_descriptor
 from cachestats.rejection import Rejection
 from cachestats.sources.base import (
     MAX_PAGE_BYTES,
@@ -206,12 +206,8 @@ def _is_inside(path: str, folder: str) -> bool:
 def _read(path: str, origin: str, *, folders: bool = True) -> Page | Rejection:
     """Read the page at an absolute path; `folders` says whether the folders above it name snapshot and package."""
     try:
-        # Non-blocking, so that a pipe that calls itself a page cannot hold up the build.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        descriptor, status = open_descriptor(path)
         try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                return unreadable(origin, "not a regular file")
             if status.st_size > MAX_PAGE_BYTES:
                 return too_large(origin, status.st_size)
             data = os.read(descriptor, status.st_size)

@@ -16,6 +16,7 @@ from typing import Annotated
 
 import msgspec
 
+from cachestats.decode import JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.naming import ROOT_STACK, snapshot_kind
 from cachestats.sources.base import (
@@ -209,8 +210,8 @@ def read_manifest(storage: Storage, path: str) -> tuple[list[Blob], bool]:
     data = bytes(storage.read(path, limit=_MAX_MANIFEST_BYTES))
     is_signed = data.lstrip().startswith(_SIGNED)
     try:
-        return msgspec.json.decode(_signed_text(data) if is_signed else data, type=_Manifest).data, is_signed
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        return decode(_signed_text(data) if is_signed else data, _Manifest).data, is_signed
+    except JsonError as error:
         name = storage.name(path)
         raise ManifestError(f"expected a manifest at {name}, found: {error}", hint="fetch the mirror again") from error
 

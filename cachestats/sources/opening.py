@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote
 
+from cachestats.decode import BYTE_ORDER_MARK
 from cachestats.errors import SourceError
 from cachestats.naming import ROOT_STACK
 from cachestats.sources.addresses import is_address, plain_address
@@ -142,16 +143,16 @@ class _Opener:
         return CatalogueSource(storage.name(folder), storage, catalogue, self.storages, choice)
 
     def _file(self, storage: Storage, path: str, name: str, head: bytes) -> Source:
-        inside = _unpacked(head)
+        inside = _unpacked(head).removeprefix(BYTE_ORDER_MARK).lstrip()
         place = re.sub(r"\.(?:gz|zst)$", "", plain_address(path) if is_address(path) else path)
         if is_index(place):
             found = place_index(storage, place, name)
             return IndexSource(name, Place(storage, path, name, found.snapshot, found.stack), self.choice)
-        if inside.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        if inside.startswith(b"{"):
             return self._json(storage, path, name, inside)
         if kind := archive_kind(head):
             return ArchiveSource(name, storage, path, kind, self.choice)
-        if path.endswith(".md") or head.lstrip(b"\xef\xbb\xbf").startswith(b"---"):
+        if path.endswith(".md") or head.removeprefix(BYTE_ORDER_MARK).startswith(b"---"):
             return FileSource(name, storage, path, self.choice)
         if head.startswith((b"\xfd7zXZ\0", b"BZh")):
             raise SourceError(
@@ -161,7 +162,7 @@ class _Opener:
 
     def _json(self, storage: Storage, path: str, name: str, head: bytes) -> Source:
         """Return the reader of a file that is told by the first key in it."""
-        key = re.match(rb'\s*\{\s*"([^"]*)"', head)
+        key = re.match(rb'\{\s*"([^"]*)"', head)
         first = key[1] if key else b""
         if first == b"database":
             found = Place(storage, path, name, *self._labels(path, name))

@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import IO, Any, NamedTuple, NoReturn, Self, TypeVar
 
 from cachestats.errors import ArgumentError, SourceError
+from cachestats.regular import open_regular
 from cachestats.sources.addresses import plain_text
 from cachestats.sources.base import MissingError, Stamp, printable
 
@@ -277,9 +278,14 @@ class DiskStorage(Storage):
         """Return size and date, None where the file was only just written."""
         return self.again(path, lambda: stamp_of(os.stat(path)))
 
+    def _open(self, path: str, place: int, identity: str | None) -> Opened:
+        file = open_regular(path)
+        file.seek(place)
+        return Opened(file, None, place)
+
     def _give_up(self, path: str, error: Exception, failures: int) -> NoReturn:
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | NotADirectoryError | SourceError):
-            raise SourceError(f"cannot read {self.name(path)}: {error.strerror}", hint="check it") from error
+            raise SourceError(f"cannot read {self.name(path)}: {error.strerror or error}", hint="check it") from error
         super()._give_up(path, error, failures)
 
 

@@ -261,8 +261,8 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large").write_bytes(b"#" * (MAX_BYTES + 1))
     for path, problem in (
-        (tmp_path, "it is no regular file"),
-        (tmp_path / "pipe", "it is no regular file"),
+        (tmp_path, "Is a directory"),
+        (tmp_path / "pipe", "not a regular file"),
         (tmp_path / "none", "No such file or directory"),
         (tmp_path / "large", "it has more than"),
         ("a\0b", "embedded null byte"),

@@ -109,32 +109,20 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: Rules | None = None) ->
     host = as_host(host)
     frame = lazy(specs, ("package", "version", "snapshot", "hash", "target", "requirement"))
     verdicts = judged(frame, host, spack)
-    by = ("package", "version", "target", "requirement")
-    # Specs are counted once however many stacks have them; what they are judged by is the same in all.
-    built = frame.select(*by, "snapshot", "hash").unique()
-    counts = collected(built.group_by(*by).agg(num_specs=nw.len())).join(verdicts, on="requirement")
-    is_reused = pl.col("status").is_in(REUSED)
-    order = runnable(host.target)
-    place = pl.col("target").replace_strict(order, range(len(order)), default=len(order), return_dtype=pl.Int64)
-    rank = pl.col("status").replace_strict(_NEAREST_FIRST, range(len(_NEAREST_FIRST)), default=None)
     keys = ["package", "version"]
-    best = (
-        counts.filter(is_reused)
-        .group_by(keys)
-        .agg(best_target=pl.col("target").sort_by(place, "target").first(), num_specs=pl.col("num_specs").sum())
+    reused = verdicts.filter(pl.col("status").is_in(REUSED))["requirement"].to_list()
+    built = frame.filter(nw.col("requirement").is_in(reused)).select(*keys, "target", "snapshot", "hash").unique()
+    counts = collected(built.group_by(*keys, "target").agg(num_specs=nw.len()))
+    order = runnable(host.target)
+    place = pl.col("target").replace_strict(order, range(len(order)), return_dtype=pl.Int64)
+    best = counts.group_by(keys).agg(
+        best_target=pl.col("target").sort_by(place).first(), num_specs=pl.col("num_specs").sum()
     )
-    words = sorted(verdicts["by"].drop_nulls().unique(), key=natural_key)
-    place_of_words = pl.col("by").replace_strict(words, range(len(words)), default=None, return_dtype=pl.Int64)
-    others = (
-        counts.filter(~is_reused)
-        .join(best, on=keys, how="anti")
-        .sort(rank, place_of_words, nulls_last=True)
-        .unique(keys, keep="first", maintain_order=True)
-        .select(*keys, "status", "by")
-    )
+    every = collected(frame.select(*keys, "requirement").unique())
+    others = _nearest(every.join(best, on=keys, how="anti").join(verdicts, on="requirement"))
     native, ancestor, missing = map(pl.lit, CELLS)
     answer = (
-        counts.select(keys)
+        every.select(keys)
         .unique()
         .join(best, on=keys, how="left")
         .join(others, on=keys, how="left")
@@ -154,6 +142,15 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: Rules | None = None) ->
     )
     rows = sorted(answer.rows(), key=lambda row: (row[0], version_key(row[1]), row[1]))
     return pl.DataFrame(rows, schema=answer.schema, orient="row")
+
+
+def _nearest(found: pl.DataFrame) -> pl.DataFrame:
+    """Return for each package and version what stands in the way of the spec that is nearest to being reused."""
+    rank = pl.col("status").replace_strict(_NEAREST_FIRST, range(len(_NEAREST_FIRST)), return_dtype=pl.Int64)
+    words = sorted(found["by"].drop_nulls().unique(), key=natural_key)
+    place = pl.col("by").replace_strict(words, range(len(words)), default=None, return_dtype=pl.Int64)
+    nearest = found.sort(rank, place, nulls_last=True).unique(["package", "version"], keep="first", maintain_order=True)
+    return nearest.select("package", "version", "status", "by")
 
 
 def usable_by_system(specs: IntoFrame, *, host: Host | str, spack: Rules | None = None) -> pl.DataFrame:

@@ -114,7 +114,16 @@ def info(dataset: Any, form: str, out: Path | None) -> None:
 
     frame = dataset.snapshots.collect()
     order = sorted(range(frame.height), key=lambda row: snapshot_order(frame["snapshot"][row]))
-    shown = ("snapshot", "num_specs", "num_packages", "num_stacks", "num_rejected", "num_pages", "generation")
+    shown = (
+        "snapshot",
+        "num_specs",
+        "num_packages",
+        "num_stacks",
+        "num_rejected",
+        "num_pages",
+        "generation",
+        "reuse_rules",
+    )
     emit(frame[order].select(shown) if form == "table" else frame[order], form, out)
     for name, source in dataset.manifest["sources"].items():
         files = counted(source["files"], "file")

@@ -111,19 +111,19 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: Rules | None = None) ->
     verdicts = judged(frame, host, spack)
     keys = ["package", "version"]
     reused = verdicts.filter(pl.col("status").is_in(REUSED))["requirement"].to_list()
-    built = frame.filter(nw.col("requirement").is_in(reused)).select(*keys, "target", "snapshot", "hash").unique()
+    is_reused = nw.col("requirement").is_in(reused)
+    built = frame.filter(is_reused).select(*keys, "target", "snapshot", "hash").unique()
     counts = collected(built.group_by(*keys, "target").agg(num_specs=nw.len()))
     order = runnable(host.target)
     place = pl.col("target").replace_strict(order, range(len(order)), return_dtype=pl.Int64)
     best = counts.group_by(keys).agg(
         best_target=pl.col("target").sort_by(place).first(), num_specs=pl.col("num_specs").sum()
     )
-    every = collected(frame.select(*keys, "requirement").unique())
-    others = _nearest(every.join(best, on=keys, how="anti").join(verdicts, on="requirement"))
+    left = collected(frame.filter(~is_reused).select(*keys, "requirement").unique())
+    others = _nearest(left.join(best, on=keys, how="anti").join(verdicts, on="requirement"))
     native, ancestor, missing = map(pl.lit, CELLS)
     answer = (
-        every.select(keys)
-        .unique()
+        pl.concat([best.select(keys), others.select(keys)])
         .join(best, on=keys, how="left")
         .join(others, on=keys, how="left")
         .select(

@@ -196,6 +196,49 @@ def test_odd_places_to_write_to_are_no_tracebacks(demo: cs.Dataset, tmp_path: Pa
         assert "y[/red]y: 2 snapshots" in done.stderr or "[/red]" not in command
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- 2>&-", "<&- >&- 2>&-"])
+def test_any_of_the_standard_streams_may_be_closed(closed: str, demo: cs.Dataset, tmp_path: Path) -> None:
+    python = f"{sys.executable} -m cachestats"
+    no_stdout = 12 if ">&-" in closed.split() else 0
+    for command, code in (
+        (f"build {SEEDS} --out {tmp_path}/dataset", 0),
+        (f"update {tmp_path}/dataset", 0),
+        (f"update {tmp_path}/dataset --format csv", no_stdout),
+        (f"info {demo.path}", no_stdout),
+        (f"info {demo.path} --out {tmp_path}/info.csv", 0),
+        (f"export {demo.path} --out {tmp_path}/package", 0),
+        ("--help", no_stdout),
+        (f"info {tmp_path}/nowhere", 12),
+        (f"build {tmp_path}/nowhere --out {tmp_path}/dataset", 10),
+        ("unheard", 2),
+    ):
+        done = subprocess.run(
+            ["bash", "-c", f"{python} {command} {closed}"], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == code, (command, done.stderr)
+        assert "Traceback" not in done.stderr
+        assert "internal error" not in done.stderr
+    assert cs.open_dataset(tmp_path / "dataset").specs.collect().equals(demo.specs.collect())
+
+
+def test_no_file_takes_the_place_of_a_stream_that_is_closed(demo: cs.Dataset, tmp_path: Path) -> None:
+    code = f"""
+import os, sys
+from cachestats.__main__ import main
+sys.argv = ["cachestats", "info", {str(demo.path)!r}, "--out", {str(tmp_path / "info.csv")!r}]
+main()
+descriptor = os.open({str(tmp_path / "info.csv")!r}, os.O_RDWR)
+sys.stderr.write("into nothing")
+sys.stderr.flush()
+os.system("echo into nothing, too >&2")
+assert descriptor > 2, descriptor
+"""
+    expected = run("info", demo.path, "--format", "csv").stdout
+    done = subprocess.run(["bash", "-c", '"$0" -c "$1" <&- >&- 2>&-', sys.executable, code], check=False, timeout=60)
+    assert done.returncode == 0
+    assert (tmp_path / "info.csv").read_bytes() == expected
+
+
 @pytest.mark.parametrize(
     "question",
     [

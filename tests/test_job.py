@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -30,21 +32,24 @@ def source(folder: Path, snapshot: str, packages: dict[str, list[str]]) -> Path:
     return write(folder, pages)
 
 
-def run(folder: Path, site: Path, **environment: str) -> tuple[int, str, str]:
-    """Run the job and return its exit code, its summary and its log."""
+def path_with_cachestats(folder: Path) -> str:
+    """Return a PATH with the command line in it."""
     bin_folder = folder / "bin"
     bin_folder.mkdir(exist_ok=True)
     command = bin_folder / "cachestats"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m cachestats "$@"\n')
     command.chmod(0o755)
+    return f"{bin_folder}:{os.environ['PATH']}"
+
+
+def run(folder: Path, site: Path, **environment: str) -> tuple[int, str, str]:
+    """Run the job and return its exit code, its summary and its log."""
     summary = folder / "summary.md"
     summary.unlink(missing_ok=True)
     done = subprocess.run(
         [str(JOB), str(folder / "dataset"), str(folder / "report"), str(site)],
         cwd=ROOT,
-        env=os.environ
-        | {"PATH": f"{bin_folder}:{os.environ['PATH']}", "GITHUB_STEP_SUMMARY": str(summary)}
-        | environment,
+        env=os.environ | {"PATH": path_with_cachestats(folder), "GITHUB_STEP_SUMMARY": str(summary)} | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -103,6 +108,42 @@ def test_without_a_source_there_is_no_report_and_a_code_that_says_why(tmp_path: 
     done = subprocess.run([str(JOB)], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "jobs/refresh DATASET REPORT SOURCE" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["file", "pipe", "socket"])
+def test_without_a_place_for_it_the_summary_goes_to_stdout(kind: str, tmp_path: Path) -> None:
+    site = source(tmp_path / "site", "develop-2025-06-01", {"zlib": ["e4s"]})
+    job = f"{shlex.quote(str(JOB))} {tmp_path}/dataset {tmp_path}/report {site}"
+    environment = {name: value for name, value in os.environ.items() if name != "GITHUB_STEP_SUMMARY"}
+    environment["PATH"] = path_with_cachestats(tmp_path)
+    ours, theirs = socket.socketpair() if kind == "socket" else (None, None)
+    with open(tmp_path / "log", "wb") as file:
+        stdout = {"file": file, "pipe": subprocess.PIPE, "socket": theirs}[kind]
+        # The log goes there too, as in `jobs/refresh ... >log 2>&1`, and others write before and after it.
+        script = f"exec 2>&1; echo before; {job}; echo code $?"
+        done = subprocess.run(["bash", "-c", script], cwd=ROOT, env=environment, stdout=stdout, check=False)
+    if ours and theirs:
+        theirs.close()
+        with ours:
+            found = b"".join(iter(lambda: ours.recv(1 << 16), b"")).decode()
+    else:
+        found = (tmp_path / "log").read_text() if kind == "file" else done.stdout.decode()
+    assert found.startswith("before\n")
+    assert "INFO develop-2025-06-01: 1 spec of 1 package" in found
+    assert "There is no snapshot before it" in found
+    assert found.endswith("\ncode 0\n")
+    assert "\0" not in found
+
+
+@pytest.mark.parametrize("target", ["/dev/full", "&-"])
+def test_a_summary_that_cannot_be_written_fails_the_job(target: str, tmp_path: Path) -> None:
+    site = source(tmp_path / "site", "develop-2025-06-01", {"zlib": ["e4s"]})
+    environment = {name: value for name, value in os.environ.items() if name != "GITHUB_STEP_SUMMARY"}
+    environment["PATH"] = path_with_cachestats(tmp_path)
+    script = f"{shlex.quote(str(JOB))} {tmp_path}/dataset {tmp_path}/report {site} >{target}"
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert (tmp_path / "report/report.json").exists()
 
 
 @pytest.mark.parametrize("name", ["ci", "report"])

@@ -46,7 +46,7 @@ def emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = Fa
     """Write a frame to a file or to stdout; with `percent` its floats are shares."""
     import polars as pl
 
-    is_terminal = out is None and sys.stdout is not None and sys.stdout.isatty()
+    is_terminal = out is None and sys.stdout.isatty()
     if form == "table":
         table, left_out = _table(
             frame, percent=percent, width=shutil.get_terminal_size().columns if is_terminal else None
@@ -108,8 +108,6 @@ def _markdown(frame: pl.DataFrame, *, percent: bool) -> str:
 def write(data: bytes, out: Path | None) -> None:
     """Write bytes to a file or to stdout."""
     if out is None:
-        if sys.stdout is None:
-            raise DatasetError("expected somewhere to write to, found stdout closed", hint="use --out")
         try:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()

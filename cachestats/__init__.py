@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from cachestats.analysis.versions import versions
     from cachestats.build import build_dataset
     from cachestats.dataset import Dataset, open_dataset
+    from cachestats.environment import Environment, read_environment
     from cachestats.errors import CachestatsError
-    from cachestats.lockfile import read_lockfile, read_lockfile_dependencies
     from cachestats.package.export import export_package
     from cachestats.parquet import export_table
     from cachestats.parse.page import ParsedPage, parse_page
@@ -57,6 +57,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "CachestatsError": "errors",
     "Dataset": "dataset",
+    "Environment": "environment",
     "Network": "sources.storage",
     "ParsedPage": "parse.page",
     "build_dataset": "build",
@@ -94,8 +95,7 @@ _HOMES = {
     "plot_overlap": "plots.overlap",
     "plot_overlap_sets": "plots.overlap_sets",
     "plot_versions": "plots.versions",
-    "read_lockfile": "lockfile",
-    "read_lockfile_dependencies": "lockfile",
+    "read_environment": "environment",
     "runnable": "targets",
     "save_plot": "plots.saving",
     "seen": "analysis.history",
@@ -108,6 +108,7 @@ _HOMES = {
 __all__ = [
     "CachestatsError",
     "Dataset",
+    "Environment",
     "Network",
     "ParsedPage",
     "build_dataset",
@@ -145,8 +146,7 @@ __all__ = [
     "plot_overlap",
     "plot_overlap_sets",
     "plot_versions",
-    "read_lockfile",
-    "read_lockfile_dependencies",
+    "read_environment",
     "runnable",
     "save_plot",
     "seen",

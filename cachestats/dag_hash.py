@@ -51,5 +51,5 @@ def dag_hash(node: Mapping[str, Any] | bytes) -> str:
     text = json.dumps({key: value for key, value in node.items() if key != "hash"}, separators=(",", ":"))
     digest = base64.b32encode(hashlib.sha1(text.encode(), usedforsecurity=False).digest()).decode().lower()
     if build_spec := node.get("build_spec"):
-        return digest[:-_OF_BUILD_SPEC] + build_spec["hash"][-_OF_BUILD_SPEC:]
+        return f"{digest[:-_OF_BUILD_SPEC]}{build_spec['hash'][-_OF_BUILD_SPEC:]}"
     return digest

@@ -15,7 +15,7 @@ from benchmarks.make_index import write_index
 from cachestats.errors import SourceError
 from conftest import CORPUS
 from tests.test_dataset import bytes_of
-from tests.test_lockfile import GCC, NO_COMPILER, OLD, edge, node
+from tests.nodes import GCC, NO_COMPILER, OLD, edge, node
 
 A, G = "a" * 32, "g" * 32
 PACKAGE = node("a", A, dependencies=[edge("gcc", G, ["build"], ["c"])])

@@ -30,7 +30,7 @@ HOUSE = (
     "folder rejection targets workers",
     "sources",
     "parse",
-    "dataset lockfile",
+    "dag_hash dataset environment",
     "parquet writer",
     "documents reading site package",
     "sizes",

@@ -23,7 +23,7 @@ from conftest import CORPUS, SEEDS, corpus_site
 from tests.site import page, spec, write
 from tests.test_dataset import bytes_of
 from tests.test_index import index, layout_2
-from tests.test_lockfile import node
+from tests.nodes import node
 from tests.test_pages import sites
 
 

@@ -25,7 +25,7 @@ from conftest import CORPUS, ROOT
 from tests.site import page, spec, write
 from tests.test_dataset import archive, bytes_of, state
 from tests.test_index import GCC, G, index, layout_2, layout_3, node
-from tests.test_lockfile import edge
+from tests.nodes import edge
 
 STACKS = ("e4s", "radiuss", "tutorial")
 

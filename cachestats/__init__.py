@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from cachestats.analysis.versions import versions
     from cachestats.build import build_dataset
     from cachestats.dataset import Dataset, open_dataset
+    from cachestats.environment import Environment, read_environment
     from cachestats.errors import CachestatsError
     from cachestats.hosts import Host, host
-    from cachestats.lockfile import read_lockfile, read_lockfile_dependencies
     from cachestats.package.export import export_package
     from cachestats.packages_yaml import read_packages
     from cachestats.parquet import export_table
@@ -59,6 +59,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "CachestatsError": "errors",
     "Dataset": "dataset",
+    "Environment": "environment",
     "Host": "hosts",
     "Network": "sources.storage",
     "ParsedPage": "parse.page",
@@ -98,8 +99,7 @@ _HOMES = {
     "plot_overlap": "plots.overlap",
     "plot_overlap_sets": "plots.overlap_sets",
     "plot_versions": "plots.versions",
-    "read_lockfile": "lockfile",
-    "read_lockfile_dependencies": "lockfile",
+    "read_environment": "environment",
     "read_packages": "packages_yaml",
     "reusable": "analysis.usable",
     "runnable": "targets",
@@ -115,6 +115,7 @@ _HOMES = {
 __all__ = [
     "CachestatsError",
     "Dataset",
+    "Environment",
     "Host",
     "Network",
     "ParsedPage",
@@ -154,8 +155,7 @@ __all__ = [
     "plot_overlap",
     "plot_overlap_sets",
     "plot_versions",
-    "read_lockfile",
-    "read_lockfile_dependencies",
+    "read_environment",
     "read_packages",
     "reusable",
     "runnable",

@@ -15,8 +15,8 @@ from benchmarks.make_index import write_index
 from cachestats.errors import SourceError
 from cachestats.schema import TABLES
 from conftest import CORPUS
+from tests.nodes import GCC, NO_COMPILER, OLD, edge, node
 from tests.test_dataset import OF_INDICES, bytes_of, column_bytes
-from tests.test_lockfile import GCC, NO_COMPILER, OLD, edge, node
 
 A, G = "a" * 32, "g" * 32
 PACKAGE = node("a", A, dependencies=[edge("gcc", G, ["build"], ["c"])])

@@ -33,7 +33,7 @@ HOUSE = (
     "hosts",
     "sources",
     "parse",
-    "dataset lockfile",
+    "dag_hash dataset environment",
     "parquet writer",
     "documents reading site package",
     "sizes",

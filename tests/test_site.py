@@ -20,10 +20,10 @@ import cachestats as cs
 from cachestats.errors import ArgumentError, BusyError, CachestatsError, DatasetError
 from cachestats.naming import ListSign, canonical_compiler, canonical_variant, page_compiler, page_variant, variant_sign
 from conftest import CORPUS, SEEDS, corpus_site
+from tests.nodes import node
 from tests.site import page, spec, write
 from tests.test_dataset import bytes_of
 from tests.test_index import index, layout_2
-from tests.test_lockfile import node
 from tests.test_pages import sites
 
 

@@ -22,10 +22,10 @@ from cachestats import reading
 from cachestats.errors import DatasetError, SourceError
 from cachestats.sources import folder
 from conftest import CORPUS, ROOT
+from tests.nodes import edge
 from tests.site import page, spec, write
 from tests.test_dataset import OF_INDICES, archive, bytes_of, column_bytes, state
 from tests.test_index import GCC, G, index, layout_2, layout_3, node
-from tests.test_lockfile import edge
 
 STACKS = ("e4s", "radiuss", "tutorial")
 

@@ -17,6 +17,8 @@ from cachestats.naming import counted
 if TYPE_CHECKING:
     import polars as pl
 
+    from cachestats.environment import Environment
+
 # What matters most stands first: what does not fit a terminal is left out from the end.
 _EYES = ("build_step", "package", "version", "is_root", "status", "differs", "compiler", "os", "target")
 
@@ -50,10 +52,10 @@ def match(
     if (by or root) and not best:
         given = "--by" if by else "--root"
         raise ArgumentError(f"expected {given} with --best, found it alone", hint="add --best")
-    environment, dependencies = environment_in(lockfile)
+    environment = environment_in(lockfile)
     asked = Question(dataset, everything=best, root=root, **question)
     if best:
-        rates = hit_rates(environment, asked.specs, by=by or "snapshot", root=asked.root)
+        rates = hit_rates(environment.specs, asked.specs, by=by or "snapshot", root=asked.root)
         emit(rates, form, out, percent=True)
         words = counted(rates.height, by or "snapshot")
         top: dict[str, Any] = rates.row(0, named=True) if rates.height else {"hits": 0}
@@ -61,9 +63,9 @@ def match(
             name = " ".join(filter(None, (top["snapshot"], top.get("stack"))))
             talk(f"best of {words}: {name}, {_words(top)}")
         else:
-            talk(f"none of the {counted(environment.height, 'spec')} is in any of {words}")
+            talk(f"none of the {counted(environment.specs.height, 'spec')} is in any of {words}")
     else:
-        matches = compare(environment, asked.specs, dependencies=dependencies)
+        matches = compare(environment.specs, asked.specs, dependencies=environment.dependencies)
         emit(_for_eyes(matches) if form in {"table", "markdown"} else matches, form, out)
         hits, roots = matches["status"] == "hit", matches["is_root"]
         counts = {"hits": hits.sum(), "specs": matches.height, "root_hits": (hits & roots).sum(), "roots": roots.sum()}
@@ -74,21 +76,21 @@ def match(
         talk(f"hint: {hint}")
 
 
-def environment_in(lockfile: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the specs of an environment and what they depend on, and say what is odd about the lockfile."""
-    from cachestats.lockfile import read_environment
+def environment_in(path: Path) -> Environment:
+    """Return an environment, and say what is odd about its file."""
+    from cachestats.environment import read_environment
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        environment, dependencies = read_environment(lockfile)
+        environment = read_environment(path)
     for warning in caught:
         talk(f"warning: {warning.message}")
-    if environment.is_empty():
+    if environment.specs.is_empty():
         raise ArgumentError(
-            f"expected the concrete specs of an environment, found none in {lockfile}",
+            f"expected the concrete specs of an environment, found none in {path}",
             hint="run `spack concretize`, and give the spack.lock that it writes",
         )
-    return environment, dependencies
+    return environment
 
 
 def _words(counts: dict[str, Any]) -> str:

@@ -249,7 +249,7 @@ def plot_hit_rates(dataset: Any, lockfile: Path, by: Any, out: Path, **question:
     from cachestats.analysis.match import hit_rates
     from cachestats.plots.hit_rates import plot_hit_rates as draw
 
-    environment, _ = environment_in(lockfile)
+    environment = environment_in(lockfile)
     asked = Question(dataset, everything=True, **question)
-    rows = hit_rates(environment, asked.specs, by=by, root=asked.root)
+    rows = hit_rates(environment.specs, asked.specs, by=by, root=asked.root)
     _save(draw, rows, out, asked, "hits", of=asked.words)

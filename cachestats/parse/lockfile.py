@@ -1,34 +1,71 @@
-"""Environment lockfiles (`spack.lock`), versions 1 to 8: from bytes to specs and what they depend on."""
+"""Concrete specs as users have them, from bytes to tables: lockfiles, spec files, lists of specs, installations.
+
+What the four have in common is a graph of nodes, in which each node names the nodes that it depends on. They differ in
+where the nodes stand, by which of their hashes they are named, and which of them are specs of the environment.
+"""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import pyarrow as pa
 
 from cachestats import naming
-from cachestats.decode import JsonError, decode
+from cachestats.decode import FAULTS, JsonError, decode
 from cachestats.errors import SourceError
-from cachestats.parse.nodes import Dependency, Node, compiler, dependency, parameters, parse_node
+from cachestats.parse.nodes import Dependency, Node, compiler, dependency, external, parameters, parse_node
 from cachestats.schema import DEPENDENCIES, SPECS
 
-NEWEST_VERSION = 8
+_ANOTHER = "give a spack.lock, a spec.json, what `spack spec --json` prints, or the .spack-db of an installation"
+_WRITE_AGAIN = "it is cut off or was edited: let Spack write it again"
+_LIBC = "libc"
+_KEYED_BY_BUILD_HASH = (2, 3)
+"""Versions of lockfiles in which several keys may have one DAG hash: it left out what a spec is built with."""
 
-_ANOTHER = "give the spack.lock that `spack concretize` wrote into the environment's folder"
+# By the version of a format, that of the spec nodes in it, and of these, the versions of Spack. Source: "Versioned File
+# Formats" in Spack's documentation.
+_FORMAT_OF_LOCKFILE = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 5, 8: 6}
+_FORMAT_OF_DATABASE = {5: 1, 6: 3, 7: 4, 8: 5, 9: 6}
+_SPACK_OF_FORMAT = {1: "0.16 or older", 2: "0.17", 3: "0.18 to 0.20", 4: "0.21 to 0.23", 5: "1.0 to 1.2", 6: "1.3"}
+
+T = TypeVar("T")
+
+
+class Parsed(NamedTuple):
+    """What one file, or one of several JSON documents in it, says of an environment."""
+
+    specs: pa.Table
+    """The columns of `specs`, of which those that no environment has are null, and `is_root`; sorted."""
+    dependencies: pa.Table
+    """The columns of `dependencies`, with `snapshot` null; sorted."""
+    nodes: dict[str, bytes]
+    """By DAG hash, the JSON of every node, those of externals and of build specs among them."""
+    kind: str
+    spack: str | None
+    """The version of Spack that wrote it, or the versions that may have."""
+    warning: str | None
+    """What is odd about it, though it could be read."""
 
 
 class _Meta(msgspec.Struct):
     file_type: str | None = msgspec.field(name="file-type", default=None)
     lockfile_version: int | None = msgspec.field(name="lockfile-version", default=None)
+    specfile_version: int | None = msgspec.field(name="specfile-version", default=None)
+    version: int | None = None
 
 
 class _Root(msgspec.Struct):
     hash: str
+
+
+class _Spack(msgspec.Struct):
+    version: str | None = None
 
 
 class _Included(msgspec.Struct):
@@ -41,79 +78,69 @@ class _Included(msgspec.Struct):
 
 class _Lockfile(_Included):
     meta: _Meta = msgspec.field(name="_meta", default_factory=_Meta)
+    spack: _Spack = msgspec.field(default_factory=_Spack)
 
 
-def parse_lockfile(data: bytes, *, origin: str) -> pa.Table:
-    """Return the specs of an environment: the columns of `specs`, and `is_root`; sorted by (package, hash).
+class _Nodes(msgspec.Struct):
+    nodes: list[msgspec.Raw]
+    meta: _Meta = msgspec.field(name="_meta", default_factory=_Meta)
 
-    Specs of included environments are among them. Externals are left out: they are not installed from a cache.
+
+class _SpecFile(msgspec.Struct):
+    spec: _Nodes | list[msgspec.Raw]  # a list up to version 1
+
+
+class _Record(msgspec.Struct):
+    spec: msgspec.Raw
+    installed: bool = False
+    explicit: bool = False
+    in_buildcache: bool | None = None
+
+
+class _Records(msgspec.Struct):
+    version: str | int
+    installs: dict[str, _Record]
+
+
+class _Database(msgspec.Struct):
+    database: _Records
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """The nodes of an environment by the keys that name them, and which of them are its specs."""
+
+    kind: str
+    path: str
+    """Where the nodes stand in the file, with a place for the key."""
+    nodes: dict[str, msgspec.Raw]
+    roots: list[str] | None
+    """None if they are what no other node needs."""
+    specs: list[str] | None = None
+    """None if they are what the roots need."""
+    spec_format: int | None = None
+    spack: str | None = None
+    warning: str | None = None
+    is_whole: bool = True
+    """Whether every node that another one needs stands in it: Spack cannot read its own files otherwise."""
+    is_keyed_by_hash: bool = True
+    """Whether no two keys may have one DAG hash."""
+
+
+def parse_environments(data: bytes, *, origin: str) -> list[Parsed]:
+    """Return what a file says of an environment: one item for each JSON document in it.
+
+    These are read: lockfiles of version 1 to 8, with all environments that they include; spec files; lists of nodes, as
+    `spack find --json` prints them; and databases of installations. What has a newer version is read with a warning.
+    `spack spec --json` prints a spec file for each spec that it is asked for, one after the other.
 
     Raises
     ------
     SourceError
-        If the data is no lockfile, is cut off, or names a root that it does not hold.
+        If the data is none of these or is cut off, if a root or a dependency is not in it, or if specs depend on each
+        other in a circle.
     """
-    return _specs(*_nodes(data, origin), origin)
-
-
-def parse_lockfile_dependencies(data: bytes, *, origin: str) -> pa.Table:
-    """Return what the specs of an environment depend on: the columns of `dependencies`, sorted by its two hashes.
-
-    Raises
-    ------
-    SourceError
-        As `parse_lockfile`, or if they depend on each other in a circle.
-    """
-    nodes, _ = _nodes(data, origin)
-    return _dependencies(nodes, origin)
-
-
-def parse_environment(data: bytes, *, origin: str) -> tuple[pa.Table, pa.Table]:
-    """Return both of an environment, for which the data is read once.
-
-    Raises
-    ------
-    SourceError
-        As `parse_lockfile_dependencies`.
-    """
-    nodes, roots = _nodes(data, origin)
-    return _specs(nodes, roots, origin), _dependencies(nodes, origin)
-
-
-def _specs(nodes: dict[str, Node], roots: set[str], origin: str) -> pa.Table:
-    by_hash = _by_hash(nodes)
-    rows = []
-    for key, node in _installed(nodes):
-        with _naming(key, origin):
-            rows.append(_row(key, node, by_hash) | {"is_root": key in roots})
-    rows.sort(key=lambda row: (row["package"], row["hash"]))
-    return pa.Table.from_pylist(rows, schema=environment_schema())
-
-
-def _dependencies(nodes: dict[str, Node], origin: str) -> pa.Table:
-    by_hash = _by_hash(nodes)
-    edges: dict[tuple[str, str], Dependency] = {}
-    for key, node in _installed(nodes):
-        with _naming(key, origin):
-            for edge in map(dependency, node.dependencies):
-                pair = node.hash or key, edge.hash
-                edges[pair] = edges[pair].joined(edge) if pair in edges else edge
-    _refuse_circle(edges, origin)
-    rows = [_edge(owner, edge, by_hash.get(edge.hash)) for (owner, _), edge in sorted(edges.items())]
-    return pa.Table.from_pylist(rows, schema=environment_dependencies_schema())
-
-
-def _refuse_circle(pairs: Iterable[tuple[str, str]], origin: str) -> None:
-    sorter: TopologicalSorter[str] = TopologicalSorter()
-    for owner, needed in pairs:
-        sorter.add(owner, needed)
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        raise SourceError(
-            f"expected dependencies without a circle in {origin}, found {' > '.join(reversed(error.args[1]))}",
-            hint="concretize the environment again: its lockfile was edited",
-        ) from None
+    return [_Reader(graph, origin).parsed() for graph in _graphs(_utf_8(data, origin), origin)]
 
 
 def environment_schema() -> pa.Schema:
@@ -128,45 +155,140 @@ def environment_dependencies_schema() -> pa.Schema:
     return schema.set(0, schema.field(0).with_nullable(True))
 
 
-def _nodes(data: bytes, origin: str) -> tuple[dict[str, Node], set[str]]:
-    """Return the nodes of a lockfile and of what it includes, by the keys they have there, and those of its roots."""
+def spec_row(node: Node, edges: Iterable[Dependency], nodes: Mapping[str, Node]) -> dict[str, Any]:
+    """Return what a node says of its spec, in the columns of `specs`; `nodes` are those that its edges lead to.
+
+    `spec_format` is only there where the node itself tells.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        If the parameters of the node are none.
+    """
+    edges = list(edges)
+    name, compiler_name, compiler_version = naming.canonical_compiler(compiler(node, edges, nodes.get))
+    libc = next((nodes[edge.hash] for edge in edges if _LIBC in edge.virtuals and edge.hash in nodes), None)
+    settings = parameters(node.parameters)
+    return {
+        "package": node.name,
+        "version": node.version,
+        "hash": node.hash,
+        "platform": node.arch.platform,
+        "os": node.arch.platform_os,
+        "target": node.target,
+        "compiler": name,
+        "compiler_name": compiler_name,
+        "compiler_version": compiler_version,
+        "variants": " ".join(naming.quote_variant(naming.canonical_variant(text)) for text in settings.variants),
+        "flags": settings.flags,
+        "namespace": node.namespace,
+        "package_hash": node.package_hash,
+        "libc": libc.name if libc else None,
+        "libc_version": libc.version if libc else None,
+        "spec_format": node.annotations.original_specfile_version,
+        "build_spec_hash": node.build_spec.hash if node.build_spec else None,
+    }
+
+
+def _utf_8(data: bytes, origin: str) -> bytes:
+    """Return text in UTF-8 without the byte order mark that some editors put before it."""
+    encoding = None
+    if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        encoding = "UTF-32"
+    elif data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:2]:  # JSON begins with ASCII
+        encoding = "UTF-16"
+    if encoding:
+        raise SourceError(
+            f"expected UTF-8, found {encoding} in {origin}",
+            hint="write it again as UTF-8, in PowerShell with `| Out-File -Encoding utf8`",
+        )
+    text = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        lockfile = decode(data, _Lockfile)
+        text.decode()
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"expected UTF-8, found the byte 0x{text[error.start]:02x} at offset {error.start:,} of {origin}",
+            hint=_WRITE_AGAIN,
+        ) from error
+    return text
+
+
+def _graphs(text: bytes, origin: str) -> Iterator[_Graph]:
+    for document in _documents(text, origin):
+        if not document.lstrip().startswith(b"["):
+            yield _graph(document, origin)
+            continue
+        elements = _decode(document, list[msgspec.Raw], origin)
+        if any("spec" in _keys(element) for element in elements):
+            yield from (_graph(bytes(element), origin) for element in elements)
+        else:
+            yield _graph_of_list(elements, origin)
+
+
+def _documents(text: bytes, origin: str) -> list[bytes]:
+    """Return the JSON documents that stand one after the other in a text: nearly always one."""
+    try:
+        decode(text, msgspec.Raw)
     except JsonError as error:
-        raise SourceError(f"expected a lockfile, found {origin}: {error}", hint=_ANOTHER) from error
+        # Only the decoder of the standard library says where a document ends.
+        decode_first, rest = json.JSONDecoder().raw_decode, text.decode().lstrip()
+        documents = []
+        while rest:
+            try:
+                _, end = decode_first(rest)
+            except (ValueError, RecursionError):
+                raise _unknown(str(error), origin) from error
+            documents.append(rest[:end].encode())
+            rest = rest[end:].lstrip()
+        if not documents:
+            raise _unknown("nothing", origin) from error
+        return documents
+    return [text]
+
+
+def _graph(document: bytes, origin: str) -> _Graph:
+    keys = _keys(document)
+    if "database" in keys:
+        return _graph_of_database(_decode(document, _Database, origin).database, origin)
+    if "spec" in keys:
+        return _graph_of_spec_file(_decode(document, _SpecFile, origin).spec, origin)
+    if keys & {"_meta", "roots", "concrete_specs"}:
+        return _graph_of_lockfile(_decode(document, _Lockfile, origin), origin)
+    if "arch" in keys:
+        return _graph_of_list([msgspec.Raw(document)], origin)
+    raise _unknown(f"an object with the keys {', '.join(sorted(keys)[:5])}" if keys else "no object with keys", origin)
+
+
+def _keys(document: bytes | msgspec.Raw) -> set[str]:
+    """Return the keys of an object; none of what is no object."""
+    try:
+        return set(decode(bytes(document), dict[str, msgspec.Raw]))
+    except JsonError:
+        return set()
+
+
+def _graph_of_lockfile(lockfile: _Lockfile, origin: str) -> _Graph:
     if lockfile.meta.file_type != "spack-lockfile":
         raise SourceError(
             f"expected the file type 'spack-lockfile', found {lockfile.meta.file_type!r} in {origin}", hint=_ANOTHER
         )
     version = lockfile.meta.lockfile_version
-    if version is None or not 1 <= version <= NEWEST_VERSION:
-        warnings.warn(
-            f"{origin}: expected a lockfile of version 1 to {NEWEST_VERSION}, found {version}; what can be read was",
-            stacklevel=4,  # who called `read_lockfile`
-        )
-    nodes: dict[str, Node] = {}
-    roots: set[str] = set()
+    nodes: dict[str, msgspec.Raw] = {}
+    roots: list[str] = []
     for part in _parts(lockfile):
-        for key, value in part.concrete_specs.items():
-            with _naming(key, origin):
-                nodes[key] = parse_node(value)
-        roots |= {root.hash for root in part.roots}
-    if missing := sorted(roots - nodes.keys()):
-        raise SourceError(
-            f"expected the spec of every root in {origin}, found none for {', '.join(missing)}",
-            hint="concretize the environment again: its lockfile is cut off or was edited",
-        )
-    return nodes, roots
-
-
-def _by_hash(nodes: dict[str, Node]) -> dict[str, Node]:
-    """Return the nodes by the hash that a cache, and a dependency, knows them by: in versions 2 and 3 another one."""
-    return nodes | {node.hash: node for node in nodes.values() if node.hash}
-
-
-def _installed(nodes: dict[str, Node]) -> Iterator[tuple[str, Node]]:
-    """Yield the nodes that are not a part of the system already."""
-    return ((key, node) for key, node in nodes.items() if not node.is_external)
+        nodes |= part.concrete_specs
+        roots += (root.hash for root in part.roots)
+    spec_format = _FORMAT_OF_LOCKFILE.get(version or 0)
+    return _Graph(
+        kind="lockfile",
+        path="concrete_specs[{!r}]",
+        nodes=nodes,
+        roots=roots,
+        spec_format=lockfile.meta.specfile_version or spec_format,
+        spack=lockfile.spack.version or _SPACK_OF_FORMAT.get(spec_format or 0),
+        warning=_newer("lockfile", version, _FORMAT_OF_LOCKFILE, origin),
+        is_keyed_by_hash=version not in _KEYED_BY_BUILD_HASH,
+    )
 
 
 def _parts(lockfile: _Included) -> Iterator[_Included]:
@@ -176,38 +298,248 @@ def _parts(lockfile: _Included) -> Iterator[_Included]:
         yield from _parts(part)
 
 
+def _graph_of_spec_file(spec: _Nodes | list[msgspec.Raw], origin: str) -> _Graph:
+    """Return the graph of one spec, which stands first, with all that it needs."""
+    elements, version = (spec, 1) if isinstance(spec, list) else (spec.nodes, spec.meta.version)
+    nodes = _by_key(elements, "spec.nodes[{}]", origin)
+    return _Graph(
+        kind="spec file",
+        path="spec.nodes[{!r}]",
+        nodes=nodes,
+        roots=[*nodes][:1],
+        spec_format=version,
+        spack=_SPACK_OF_FORMAT.get(version or 0),
+        warning=_newer("spec file", version, _SPACK_OF_FORMAT, origin),
+    )
+
+
+def _graph_of_list(elements: list[msgspec.Raw], origin: str) -> _Graph:
+    """Return the graph of some specs, without those that they need unless these are in the list, too."""
+    nodes = _by_key(elements, "[{}]", origin)
+    return _Graph(kind="list of specs", path="[{!r}]", nodes=nodes, roots=None, specs=[*nodes], is_whole=False)
+
+
+def _by_key(elements: list[msgspec.Raw], path: str, origin: str) -> dict[str, msgspec.Raw]:
+    """Return nodes by the hash that edges name: the build hash or full hash in some files of version 1."""
+    nodes: dict[str, msgspec.Raw] = {}
+    for place, element in enumerate(elements):
+        with _naming(path.format(place), origin):
+            node = parse_node(element)
+            key = node.build_hash or node.full_hash or node.hash
+            if not key:
+                raise msgspec.ValidationError("Object missing required field `hash`")
+        nodes.setdefault(key, element)
+    return nodes
+
+
+def _graph_of_database(database: _Records, origin: str) -> _Graph:
+    """Return the graph of what is installed; what it was built with may be gone from the database."""
+    records = database.installs
+    if any(record.in_buildcache is not None for record in records.values()):
+        raise SourceError(
+            f"expected the database of an installation, found the index of a build cache: {origin}",
+            hint="make a dataset of it with `cachestats build`",
+        )
+    version = int(database.version) if str(database.version).isdecimal() else None
+    spec_format = _FORMAT_OF_DATABASE.get(version or 0)
+    return _Graph(
+        kind="database",
+        path="database.installs[{!r}]",
+        nodes={key: record.spec for key, record in records.items()},
+        roots=[key for key, record in records.items() if record.explicit],
+        specs=[key for key, record in records.items() if record.installed],
+        spec_format=spec_format,
+        spack=_SPACK_OF_FORMAT.get(spec_format or 0),
+        warning=_newer("database", version, _FORMAT_OF_DATABASE, origin),
+        is_whole=False,
+    )
+
+
+def _newer(kind: str, version: int | None, known: Mapping[int, object], origin: str) -> str | None:
+    if version in known:
+        return None
+    return f"{origin}: expected a {kind} of version {min(known)} to {max(known)}, found {version}; what can be read was"
+
+
+class _Reader:
+    """The nodes of a graph and their edges, which name the other end by its DAG hash here."""
+
+    def __init__(self, graph: _Graph, origin: str) -> None:
+        self.graph, self.origin = graph, origin
+        self.nodes: dict[str, Node] = {}
+        self.edges: dict[str, list[tuple[Dependency, str | None]]] = {}
+        for key, data in graph.nodes.items():
+            with self._naming(key):
+                self.nodes[key] = parse_node(data)
+        self.key_of: dict[str, str] = {}
+        for key in self.nodes:
+            first = self.key_of.setdefault(self._hash(key), key)
+            if first != key and graph.is_keyed_by_hash:
+                raise SourceError(
+                    f"expected one key for each hash in {origin}, found {first} and {key} for {self._hash(key)}",
+                    hint=_WRITE_AGAIN,
+                )
+        self.roots = self._roots()
+        keys = self._reached() if graph.specs is None else graph.specs
+        # Where several keys have one DAG hash, Spack keeps the one that it reaches first from the roots.
+        self.specs = {self._hash(key): key for key in reversed(keys)}
+        self.key_of |= self.specs
+        self.by_hash = {digest: self.nodes[key] for digest, key in self.key_of.items()}
+
+    def parsed(self) -> Parsed:
+        """Return the tables."""
+        self._refuse_circles_of_build_specs()
+        roots = {self._hash(key) for key in self.roots}
+        installed = sorted(
+            (node.name, digest) for digest, key in self.specs.items() if not (node := self.nodes[key]).is_external
+        )
+        rows: list[dict[str, Any]] = []
+        pairs: dict[tuple[str, str], Dependency] = {}
+        for _, digest in installed:
+            key = self.specs[digest]
+            edges = [edge for edge, _ in self._edges(key)]
+            with self._naming(key):
+                row = spec_row(self.nodes[key], edges, self.by_hash)
+            row["spec_format"] = row["spec_format"] or self.graph.spec_format
+            rows.append(row | {"hash": digest, "is_root": digest in roots})
+            for edge in edges:
+                pair = digest, edge.hash
+                pairs[pair] = pairs[pair].joined(edge) if pair in pairs else edge
+        _refuse_circle(pairs, self.origin)
+        return Parsed(
+            specs=pa.Table.from_pylist(rows, schema=environment_schema()),
+            dependencies=pa.Table.from_pylist(
+                [self._dependency_row(owner, pairs[owner, needed]) for owner, needed in sorted(pairs)],
+                schema=environment_dependencies_schema(),
+            ),
+            nodes={digest: bytes(self.graph.nodes[key]) for digest, key in self.key_of.items()},
+            kind=self.graph.kind,
+            spack=self.graph.spack,
+            warning=self.graph.warning,
+        )
+
+    def _hash(self, key: str) -> str:
+        """Return the hash that a cache knows a spec by; in version 1 it is the key only."""
+        return self.nodes[key].hash or key
+
+    def _key(self, name: str) -> str | None:
+        """Return the key of what an edge or a root names: it is the key itself, or else a DAG hash."""
+        return name if name in self.nodes else self.key_of.get(name)
+
+    def _edges(self, key: str) -> list[tuple[Dependency, str | None]]:
+        """Return the edges of a node, and the keys they lead to: None where the file does not have the other end."""
+        if key not in self.edges:
+            node = self.nodes[key]
+            with self._naming(key):
+                edges = [dependency(data) for data in node.dependencies]
+            found = [(edge, self._key(edge.hash)) for edge in edges]
+            if self.graph.is_whole and (lost := next((edge for edge, other in found if other is None), None)):
+                name = f"{lost.package or 'a spec'}/{lost.hash}"
+                raise SourceError(
+                    f"expected every dependency in {self.origin}, found none for {name}, which "
+                    f"{node.name}/{self._hash(key)} depends on",
+                    hint=_WRITE_AGAIN,
+                )
+            self.edges[key] = [
+                (edge if other is None else msgspec.structs.replace(edge, hash=self._hash(other)), other)
+                for edge, other in found
+            ]
+        return self.edges[key]
+
+    def _roots(self) -> list[str]:
+        if self.graph.roots is None:
+            needed = {other for key in self.nodes for _, other in self._edges(key)}
+            return [key for key in self.nodes if key not in needed]
+        roots = [(root, self._key(root)) for root in self.graph.roots]
+        if missing := sorted({root for root, key in roots if key is None}):
+            raise SourceError(
+                f"expected the spec of every root in {self.origin}, found none for {', '.join(missing)}",
+                hint=_WRITE_AGAIN,
+            )
+        return [key for _, key in roots if key is not None]
+
+    def _reached(self) -> list[str]:
+        """Return the keys of what the roots need, in the order in which Spack walks: first down, then by name.
+
+        The build spec of a spliced spec, and what only that needs, is not reached.
+        """
+        reached: dict[str, None] = {}
+        waiting = [*reversed(self.roots)]
+        while waiting:
+            key = waiting.pop()
+            if key not in reached:
+                reached[key] = None
+                others = [other for _, other in self._edges(key) if other is not None]
+                waiting += sorted(others, key=lambda other: self.nodes[other].name, reverse=True)
+        return [*reached]
+
+    def _refuse_circles_of_build_specs(self) -> None:
+        """Only the hash of a build spec is needed, so its node may be missing; but it has to be another spec."""
+        for digest, key in self.specs.items():
+            chain, node = [digest], self.nodes[key]
+            while node.build_spec:
+                chain.append(node.build_spec.hash)
+                if chain[-1] in chain[:-1]:
+                    raise SourceError(
+                        f"expected build specs without a circle in {self.origin}, found {' > '.join(chain)}",
+                        hint=_WRITE_AGAIN,
+                    )
+                if (found := self._key(chain[-1])) is None:
+                    break
+                node = self.nodes[found]
+
+    def _dependency_row(self, owner: str, edge: Dependency) -> dict[str, Any]:
+        node = self.by_hash.get(edge.hash)
+        row = {
+            "hash": owner,
+            "dependency_hash": edge.hash,
+            "dependency_package": edge.package,
+            **{f"is_{kind}": kind in edge.types for kind in ("build", "link", "run", "test")},
+            "virtuals": ",".join(sorted(edge.virtuals)) or None,
+        }
+        if node is None:
+            return row
+        with self._naming(self.key_of[edge.hash]):
+            place = str(external(node)) if node.is_external else None
+        return row | {
+            "dependency_package": edge.package or node.name,
+            "dependency_version": node.version,
+            "is_external": node.is_external,
+            "external": place,
+        }
+
+    def _naming(self, key: str) -> AbstractContextManager[None]:
+        return _naming(self.graph.path.format(key), self.origin)
+
+
+def _refuse_circle(pairs: Iterable[tuple[str, str]], origin: str) -> None:
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for owner, needed in pairs:
+        sorter.add(owner, needed)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        raise SourceError(
+            f"expected dependencies without a circle in {origin}, found {' > '.join(reversed(error.args[1]))}",
+            hint=_WRITE_AGAIN,
+        ) from None
+
+
 @contextmanager
-def _naming(key: str, origin: str) -> Iterator[None]:
+def _naming(path: str, origin: str) -> Iterator[None]:
     """Turn what is wrong with a spec into an error that says which one it is."""
     try:
         yield
-    except (JsonError, RecursionError) as error:
-        raise SourceError(f"expected a spec at concrete_specs[{key!r}] in {origin}: {error}", hint=_ANOTHER) from error
+    except FAULTS as error:
+        raise SourceError(f"expected a spec at {path} in {origin}, found: {error}", hint=_WRITE_AGAIN) from error
 
 
-def _row(key: str, node: Node, nodes: dict[str, Node]) -> dict[str, Any]:
-    edges = map(dependency, node.dependencies)
-    name, compiler_name, compiler_version = naming.canonical_compiler(compiler(node, edges, nodes.get))
-    return {
-        "package": node.name,
-        "version": node.version,
-        "hash": node.hash or key,
-        "platform": node.arch.platform,
-        "os": node.arch.platform_os,
-        "target": node.target,
-        "compiler": name,
-        "compiler_name": compiler_name,
-        "compiler_version": compiler_version,
-        "variants": " ".join(naming.quote_variant(text) for text in parameters(node.parameters).variants),
-    }
+def _decode(document: bytes, kind: type[T], origin: str) -> T:
+    try:
+        return decode(document, kind)
+    except JsonError as error:
+        raise _unknown(str(error), origin) from error
 
 
-def _edge(owner: str, edge: Dependency, node: Node | None) -> dict[str, Any]:
-    return {
-        "hash": owner,
-        "dependency_hash": edge.hash,
-        "dependency_package": edge.package or (node.name if node else None),
-        **{f"is_{kind}": kind in edge.types for kind in ("build", "link", "run", "test")},
-        "virtuals": ",".join(sorted(edge.virtuals)) or None,
-        "is_external": bool(node.is_external) if node else None,
-    }
+def _unknown(found: str, origin: str) -> SourceError:
+    return SourceError(f"expected the specs of an environment in {origin}, found: {found}", hint=_ANOTHER)

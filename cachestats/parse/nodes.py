@@ -99,6 +99,9 @@ class Node(msgspec.Struct, gc=False):
     namespace: str | None = None
     package_hash: str | None = None
     build_spec: _BuildSpec | None = None
+    build_hash: str | None = None
+    full_hash: str | None = None
+    """Names that other nodes may know it by, in some files of Spack 0.14 to 0.17."""
 
     @property
     def is_external(self) -> bool:
@@ -113,7 +116,9 @@ class Node(msgspec.Struct, gc=False):
 
 
 class _Edge(msgspec.Struct, gc=False):
-    hash: str
+    hash: str | None = None
+    build_hash: str | None = None  # instead, in lockfiles of version 3 and some spec files of version 1
+    full_hash: str | None = None
     name: str | None = None
     type: frozenset[str] = frozenset()
     parameters: msgspec.Raw = msgspec.Raw(b"{}")  # since version 4, with the types in it
@@ -171,9 +176,12 @@ def dependency(data: bytes | msgspec.Raw) -> Dependency:
         If it is none.
     """
     edge = _decoded(_decode_edge, data, "dependencies[...]")
+    key = edge.hash or edge.build_hash or edge.full_hash
+    if not key:
+        raise msgspec.ValidationError("Object missing required field `hash` - at `$.dependencies[...]`")
     reasons = _reasons(bytes(edge.parameters))
     types = edge.type if isinstance(reasons.deptypes, msgspec.UnsetType) else reasons.deptypes
-    return Dependency(edge.hash, edge.name, types, reasons.virtuals)
+    return Dependency(key, edge.name, types, reasons.virtuals)
 
 
 @lru_cache(_REASONS_KEPT)

@@ -33,6 +33,7 @@ from cachestats.sources.base import (
     printable,
 )
 from cachestats.sources.packed import unpack
+from cachestats.sources.signature import is_signed, signed_text
 from cachestats.sources.storage import DiskStorage, ForbiddenError, Storage
 
 MAX_INDEX_BYTES = 4 << 30
@@ -49,7 +50,6 @@ _BLOB_PLACE = re.compile(r"(?P<mirror>.*)/blobs/sha256/[0-9a-f]{2}/(?P<checksum>
 
 _NEWEST_DATABASE = 9
 _DATABASE = re.compile(r"application/vnd\.spack\.db\.v([0-9]{1,4})\+json")
-_SIGNED = b"-----BEGIN PGP SIGNED MESSAGE-----"
 
 
 class ManifestError(SourceError):
@@ -208,26 +208,12 @@ def read_manifest(storage: Storage, path: str) -> tuple[list[Blob], bool]:
         If it cannot be read.
     """
     data = bytes(storage.read(path, limit=_MAX_MANIFEST_BYTES))
-    is_signed = data.lstrip().startswith(_SIGNED)
+    has_signature = is_signed(data)
     try:
-        return decode(_signed_text(data) if is_signed else data, _Manifest).data, is_signed
+        return decode(signed_text(data) if has_signature else data, _Manifest).data, has_signature
     except JsonError as error:
         name = storage.name(path)
         raise ManifestError(f"expected a manifest at {name}, found: {error}", hint="fetch the mirror again") from error
-
-
-def _signed_text(data: bytes) -> bytes:
-    """Return the text of a clear-signed message (RFC 9580, section 7), its dashes unescaped."""
-    lines = iter(data.splitlines())
-    for line in lines:
-        if not line.strip():  # the end of the headers
-            break
-    text = []
-    for line in lines:
-        if line.startswith(b"-----BEGIN PGP SIGNATURE"):
-            break
-        text.append(line.removeprefix(b"- "))
-    return b"\n".join(text)
 
 
 def _index_blob(storage: Storage, path: str) -> Blob:

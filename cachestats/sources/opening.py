@@ -170,7 +170,7 @@ class _Opener:
         if first in {b"_meta", b"roots", b"concrete_specs"}:
             raise SourceError(
                 f"expected {_EXPECTED}, found an environment's lockfile: {name}",
-                hint="read it with cachestats.read_lockfile",
+                hint="`cachestats match` compares it with a dataset, and cachestats.read_environment reads it",
             )
         if first in {b"version", b"data", b"spec", b"name"}:
             raise SourceError(

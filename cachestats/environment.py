@@ -1,0 +1,190 @@
+"""Environments: the concrete specs that users have, to compare with what a cache holds."""
+
+from __future__ import annotations
+
+import gzip
+import html
+import os
+import warnings
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cachestats.errors import ArgumentError, SourceError
+from cachestats.naming import counted
+from cachestats.parse.lockfile import Parsed, parse_environments
+from cachestats.regular import open_regular
+from cachestats.sources.base import printable
+from cachestats.sources.signature import is_signed, signed_text
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MAX_BYTES = 256 << 20
+"""Larger files are refused. A spec takes some kilobytes: no environment has so many."""
+
+# What a folder may have that is read in its place, the first first.
+_IN_FOLDERS = ("spack.lock", ".spack-db/index.json", "index.json")
+
+
+@dataclass(frozen=True, eq=False)
+class Environment:
+    """Concrete specs that a user has or wants, with what they depend on.
+
+    `read_environment` makes it. Some of its specs are `dataclasses.replace(environment, specs=...)`.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> cs.read_environment("data/developer-tools.spack.lock.gz")
+    <Environment: 145 specs, 38 roots; lockfile of Spack 0.23.0.dev0>
+    """
+
+    specs: pl.DataFrame
+    """One row per spec, externals left out, sorted by (package, hash): the columns of the table `specs` in canonical
+    names, and `is_root`, whether the spec was asked for by name. `snapshot`, `snapshot_date`, `stack`, `size_bytes` and
+    `requirement` are null."""
+    dependencies: pl.DataFrame
+    """One row per (hash, dependency_hash), sorted by them: the columns of the table `dependencies`, of which `snapshot`
+    is null. What externals depend on is left out."""
+    nodes: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """By hash, the JSON of each spec as it stands in the file, externals and build specs of spliced specs included."""
+    kind: str = "specs"
+    """What it was read from: `lockfile`, `spec file`, `list of specs` or `database`; several are joined by ` and `."""
+    spack: str | None = None
+    """The version of Spack that wrote it, or a range of those that may have, such as `0.18 to 0.20`; None if nothing
+    tells, and several joined by ` and `."""
+
+    def __repr__(self) -> str:
+        return f"<Environment: {self._words()}>"
+
+    def _repr_html_(self) -> str:
+        """Return what Jupyter shows."""
+        return f"<b>Environment</b>: {html.escape(self._words())}"
+
+    def _words(self) -> str:
+        counts = f"{counted(self.specs.height, 'spec')}, {counted(int(self.specs['is_root'].sum()), 'root')}"
+        return f"{counts}; {self.kind}" + (f" of Spack {self.spack}" if self.spack else "")
+
+
+def read_environment(*paths: str | os.PathLike[str]) -> Environment:
+    """Read the concrete specs of an environment, and what they depend on.
+
+    Parameters
+    ----------
+    paths
+        One or more of these, in any mixture; any file may be gzipped:
+
+        - a `spack.lock` of version 1 to 8, or the folder of an environment, which has one. Environments that it
+          includes are read as well.
+        - a spec file, `spec.json`, or signed as in build caches, `spec.json.sig`.
+        - what `spack spec --json` or `spack find --json` prints, in a file. `spack find` lists dependencies only with
+          `--deps`; without it they are named, but nothing else is known of them.
+        - the database of an installation, `.spack-db/index.json`, or the folder that has it: what is installed. Its
+          roots are what was installed by name.
+
+        Newer versions are read with a warning.
+
+    Returns
+    -------
+    An `Environment`. Of several files it has the specs of all; one is a root if it is so in any of them. Of a spliced
+    spec the build spec is no spec of the environment, and neither is what only that needs.
+
+    Raises
+    ------
+    SourceError
+        If a file cannot be read, is none of these, is not UTF-8, is cut off or was edited: a root or dependency is
+        missing, or dependencies or build specs go in a circle. (In lists and databases dependencies may be missing.)
+    ArgumentError
+        If no path is given.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> _ = (tmp / "spack.lock").write_text('''{
+    ...     "_meta": {"file-type": "spack-lockfile", "lockfile-version": 6},
+    ...     "spack": {"version": "1.0.2", "type": "release"},
+    ...     "roots": [{"hash": "abc", "spec": "zlib-ng"}],
+    ...     "concrete_specs": {
+    ...         "abc": {"name": "zlib-ng", "version": "2.2", "hash": "abc",
+    ...             "arch": {"platform": "linux", "platform_os": "rhel9", "target": "zen4"},
+    ...             "dependencies": [{"name": "gmake", "hash": "def", "parameters": {"deptypes": ["build"]}}]},
+    ...         "def": {"name": "gmake", "version": "4.4.1", "hash": "def",
+    ...             "arch": {"platform": "linux", "platform_os": "rhel9", "target": "zen4"}}}}''')
+    >>> environment = cs.read_environment(tmp / "spack.lock")
+    >>> environment.specs.select("package", "version", "target", "is_root").rows()
+    [('gmake', '4.4.1', 'zen4', False), ('zlib-ng', '2.2', 'zen4', True)]
+    >>> environment.dependencies.select("hash", "dependency_hash", "dependency_package", "is_build").rows()
+    [('abc', 'def', 'gmake', True)]
+    >>> environment.spack
+    '1.0.2'
+    """
+    if not paths:
+        raise ArgumentError("expected the path of an environment, found none", hint="give a spack.lock")
+    parts: list[Environment] = []
+    for path in paths:
+        for parsed in parse_environments(_read(path), origin=printable(str(path))):
+            if parsed.warning:
+                warnings.warn(parsed.warning, stacklevel=2)
+            parts.append(_environment(parsed))
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _environment(parsed: Parsed) -> Environment:
+    import polars as pl
+
+    return Environment(
+        pl.DataFrame(parsed.specs), pl.DataFrame(parsed.dependencies), parsed.nodes, parsed.kind, parsed.spack
+    )
+
+
+def _joined(parts: list[Environment]) -> Environment:
+    """Return one environment that has the specs of all; what the first that has a hash says of it counts."""
+    import polars as pl
+
+    specs = pl.concat(part.specs for part in parts).with_columns(pl.col("is_root").any().over("hash"))
+    dependencies: list[pl.DataFrame] = []
+    nodes: dict[str, bytes] = {}
+    known = pl.Series(dtype=pl.String)
+    for part in parts:
+        # In lockfiles of version 2 and 3, specs of one hash may have been built with different ones.
+        dependencies.append(part.dependencies.filter(~pl.col("hash").is_in(known.implode())))
+        known = known.append(part.specs["hash"])
+        nodes = {**part.nodes, **nodes}
+    return Environment(
+        specs.unique("hash", keep="first", maintain_order=True).sort("package", "hash"),
+        pl.concat(dependencies).sort("hash", "dependency_hash"),
+        nodes,
+        " and ".join(dict.fromkeys(part.kind for part in parts)),
+        " and ".join(dict.fromkeys(part.spack for part in parts if part.spack)) or None,
+    )
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    """Return what is in a file, or in that of a folder, unpacked and without its signature."""
+    try:
+        file = _file_of(Path(path))
+        with open_regular(file) as stored:
+            is_packed = stored.read(2) == b"\x1f\x8b"
+            stored.seek(0)
+            data = (gzip.GzipFile(fileobj=stored) if is_packed else stored).read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise OSError(f"it has more than {MAX_BYTES:,} bytes")
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise SourceError(
+            f"cannot read the environment {printable(str(path))}: {getattr(error, 'strerror', None) or error}",
+            hint="check the path",
+        ) from error
+    return signed_text(data) if is_signed(data) else data
+
+
+def _file_of(path: Path) -> Path:
+    """Return the file that is read: of a folder, that which makes it the folder of an environment or installation."""
+    if not path.is_dir():
+        return path
+    for name in _IN_FOLDERS:
+        if (path / name).exists():
+            return path / name
+    raise OSError(f"it is a folder without {' or '.join(_IN_FOLDERS[:2])}")

@@ -1,7 +1,7 @@
-"""The one place where JSON is decoded: whatever is wrong with it, one kind of error says so.
+"""The one place where JSON is decoded: whatever is wrong with it, the error is a `JsonError`.
 
-msgspec raises a `DecodeError` for JSON that is malformed or has another shape. For text that is not UTF-8 it raises a
-`UnicodeDecodeError`, and for JSON that is nested too deeply a `RecursionError`: callers forget these.
+msgspec raises a `DecodeError` for JSON that is malformed or has another shape, but a `UnicodeDecodeError` for text that
+is not UTF-8, and a `RecursionError` for JSON that is nested too deeply. Callers tend to forget the latter two.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 FAULTS = (msgspec.DecodeError, RecursionError, UnicodeError)
 """What msgspec raises for bad JSON.
 
-Only for code that decodes millions of records: it calls a decoder of msgspec's itself, which saves a call for each
-record, and turns these into a `JsonError`.
+For code that decodes millions of records only: to save a call for each of them, it uses a decoder of msgspec directly
+and turns these errors into a `JsonError` itself.
 """
 
 _SHOWN_BYTES = 12

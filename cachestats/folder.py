@@ -164,7 +164,7 @@ class Folder:
         return listed if foreign else found
 
     def _found(self) -> set[str]:
-        """Return the files in the folder, and the links to folders, that the list has to tell."""
+        """Return the files in the folder, and the links to folders, that belong in the list."""
         found: set[str] = set()
         for folder, folders, files in os.walk(self.path):
             if Path(folder) == self.path:

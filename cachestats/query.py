@@ -1,8 +1,8 @@
 """SQL over the tables: which statements may be asked, and that they read nothing but the tables.
 
 Polars alone parses a statement: another parser would refuse what only Polars understands, and could take for text what
-Polars takes for a call. But to plan a statement Polars opens the files that it reads. So the functions that are known
-to read files are looked for before it does; for others the plan tells.
+Polars takes for a call. But Polars opens the files that a statement reads to plan it. So a call of a function that is
+known to read files is found beforehand; any other shows in the plan.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def _planned_reader(query: str) -> str | None:
     """Return what reads a file in the plan of a query."""
     import polars as pl
 
-    # Over tables that are not read, any file in the plan is none of the dataset's. In the plan text and names stand as
-    # they are: none of them is to look like the scan of a file.
+    # The plan is made over empty tables, so it scans no file of the dataset. It shows text and names as they are, which
+    # must not look like the scan of a file.
     empty = {name: pl.LazyFrame(schema=table.polars()) for name, table in TABLES.items()}
     plan = pl.SQLContext(empty, eager=False).execute(query.replace(" SCAN [", "_SCAN_[")).explain(optimized=False)
     found = _SCANS.search(plan)

@@ -1,4 +1,4 @@
-"""Reading from disk: regular files only, as a pipe or a device may have no end, or wait for one without end."""
+"""Reading regular files from disk, and nothing else: a pipe may keep a reader waiting, and a device may have no end."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def open_descriptor(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
     OSError
         If there is no such file, it cannot be read, or it is no regular file.
     """
-    # It is opened before it is looked at, so that nobody can put a pipe into its place in between: one that nobody
-    # writes to would not let the call return but for O_NONBLOCK. A terminal is not to become that of the process.
+    # The file is opened first and examined then, so nobody can replace it by a pipe in between. Without O_NONBLOCK,
+    # opening a pipe waits for somebody to write to it; without O_NOCTTY, a terminal may become that of the process.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         status = os.fstat(descriptor)
@@ -25,7 +25,7 @@ def open_descriptor(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
         if not stat.S_ISREG(status.st_mode):
             raise OSError("not a regular file")
-        os.set_blocking(descriptor, True)  # file systems that fetch files from tape heed it
+        os.set_blocking(descriptor, True)  # for file systems that fetch a file from tape when it is read
     except BaseException:
         os.close(descriptor)
         raise

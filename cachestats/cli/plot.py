@@ -85,7 +85,8 @@ def plot_coverage(dataset: Any, out: Path, usable: bool, host: Any, spack: Any, 
 
     asked = Question(dataset, **question)
     matrix = coverage_matrix(asked.specs, **asked.axes, usable=usable, host=host, spack=spack)
-    matrix.only = asked.filters or None
+    system = f"hosts with {str(host).partition(' with ')[2]}" if host else ""
+    matrix.only = ", ".join(filter(None, (asked.filters, system))) or None
     _save(draw, matrix, out, asked, "specs")
 
 

@@ -52,6 +52,15 @@ def many(request: pytest.FixtureRequest, demo: cs.Dataset) -> pl.DataFrame:
     return pl.concat([dataset.specs for dataset in datasets]).collect()
 
 
+@pytest.fixture(scope="session")
+def many_needs(request: pytest.FixtureRequest, demo: cs.Dataset) -> pl.DataFrame:
+    """Return the requirements of `many`."""
+    datasets = [demo, request.getfixturevalue("corpus")] if IS_GATE or (CORPUS / "site").is_dir() else [demo]
+    return (
+        pl.concat([dataset.scan("requirements") for dataset in datasets]).unique(["snapshot", "requirement"]).collect()
+    )
+
+
 def corpus_site() -> Path:
     """Return the folder of the corpus's pages, or skip the test."""
     site = CORPUS / "site"

@@ -530,7 +530,7 @@ def snapshot_row(name: str, found: Snapshot, specs: SpecsSummary) -> dict[str, A
         "source": "; ".join(sorted({document.source for document in documents})),
         "generation": "+".join(sorted(generations)),
         "reuse_rules": rules_of_sources(name, generations, names_libc=specs.name_libc),
-        "has_dependencies": specs.are_of_indices,
+        "has_dependencies": specs.are_of_indices and any(generation.startswith("db") for generation in generations),
         "num_pages": len(documents),
         "num_packages": specs.num_packages,
         "num_specs": specs.num_specs,

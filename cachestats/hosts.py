@@ -7,7 +7,7 @@ import platform as this_machine
 import re
 import shlex
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,6 @@ _LOADER_OF_MUSL = "lib/ld-musl-*.so.1"
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 _LDD = ("usr/bin/ldd", "bin/ldd")
 _SECONDS_TO_WAIT = 10
-_OLDEST_LIBC = "glibc@0"
 
 
 @dataclass(frozen=True)
@@ -193,17 +192,36 @@ def resolve_host(
     return Host(target, os=os, libc=libc, platform=platform, externals=externals)
 
 
+class _NamedHost(Host):
+    """A host by names that stand in a cache, which may be any text: they are neither checked nor changed."""
+
+    def __post_init__(self) -> None:
+        pass
+
+
+def as_named(host: Host) -> Host:
+    """Return a host of which `replace` takes any name that stands in a cache.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> replace(as_named(Host("zen4", os="rhel9")), target="a b").target
+    'a b'
+    """
+    return _NamedHost(**{field.name: getattr(host, field.name) for field in fields(Host)})
+
+
 def host_of(target: str, platform: str | None, os: str) -> Host:
-    """Return a host with an operating system that binaries were built on, of which nobody need know the libc.
+    """Return a host with an operating system that binaries were built on, whatever it is called.
+
+    Where nobody knows its libc, it has none: `judge` then takes what was built on the same operating system to run.
 
     Examples
     --------
     >>> host_of("zen4", "linux", "rhel9").libc, host_of("zen4", "linux", "unheard").libc
-    ('glibc@2.34', 'glibc@0')
+    ('glibc@2.34', None)
     """
-    if platform_of_os(os) != "linux" or platform != "linux":
-        return Host(target, os=os, platform=platform)
-    return Host(target, os=os, libc=usual_libc(os) or _OLDEST_LIBC, platform=platform)
+    return _NamedHost(target, os, usual_libc(os) if platform == "linux" else None, platform)
 
 
 def os_of_release(text: str) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cachestats.naming import version_key
-from cachestats.spack_releases import RULES, Rules
+from cachestats.spack_releases import RULES, Rules, runs_on_macos
 from cachestats.targets import runnable
 
 LIBC_PREFIX = "/usr"
@@ -78,6 +78,7 @@ class Requirement:
 
     platforms: tuple[str, ...]
     oses: tuple[str, ...]
+    """Releases of macOS that run what was built on others among them, and all other operating systems."""
     targets: tuple[str, ...]
     """Targets that the host must be able to run; ancestors of others among them are left out."""
     libcs: tuple[External, ...] = ()
@@ -150,7 +151,7 @@ def join_requirements(requirements: Iterable[Requirement]) -> Requirement:
     formats = [part.spec_format for part in parts if part.spec_format is not None]
     return Requirement(
         platforms=_distinct(name for part in parts for name in part.platforms),
-        oses=_distinct(name for part in parts for name in part.oses),
+        oses=_newest({name for part in parts for name in part.oses}),
         targets=_most_demanding({name for part in parts for name in part.targets}),
         libcs=_highest(libc for part in parts for libc in part.libcs),
         names_libc=all(part.names_libc for part in parts),
@@ -165,6 +166,11 @@ def join_requirements(requirements: Iterable[Requirement]) -> Requirement:
 
 def _distinct(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
+
+
+def _newest(oses: set[str]) -> tuple[str, ...]:
+    """Leave out releases of macOS that are older than others."""
+    return tuple(sorted(name for name in oses if not any(runs_on_macos(name, other) for other in oses - {name})))
 
 
 def _most_demanding(targets: set[str]) -> tuple[str, ...]:

@@ -271,9 +271,15 @@ REQUIREMENTS = Table(
         _SNAPSHOT,
         Column("requirement", "string", "The requirement as it stands in `specs`."),
         Column("platform", "string", "Platform of the host."),
-        Column("os", "string", "Operating systems that the specs were built on."),
+        Column("os", "string", "Operating systems that the specs were built on; of macOS the newest."),
         Column("target", "string", "Target that the host must be able to run; ancestors of others are left out."),
-        Column("libc", "string", "C library of the host; null where no spec names one.", True),
+        Column(
+            "libc",
+            "string",
+            "C library of the host, with its place if that is not `/usr`, such as `glibc at /opt/glibc`; null where no "
+            "spec names one.",
+            True,
+        ),
         Column("libc_version", "string", "The lowest version of `libc` that will do.", True),
         Column(
             "libc_version_key",
@@ -285,7 +291,13 @@ REQUIREMENTS = Table(
         Column("spec_format", "int64", "The lowest `spec_format`.", True),
         Column("missing", "string", "A spec that is needed and not in the cache, as `package/hash`.", True),
         Column("excluded", "string", "What Spack never reuses since 1.0, `compiler-wrapper` or a `dev_path`.", True),
-        Column("externals", "string", "Externals that the host must declare, libc aside, joined by `; `.", True),
+        Column(
+            "externals",
+            "string",
+            "Externals that the host must declare, joined by `; `: not its libc, and not apple-libuuid on macOS, which "
+            "Spack declares by itself.",
+            True,
+        ),
         _REUSE_RULES,
         Column(
             "is_assumed",

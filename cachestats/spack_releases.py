@@ -66,6 +66,9 @@ MACOS_NAMES = {
 }
 """What Spack calls a release of macOS, by its version."""
 
+DECLARED_BY_SPACK = {"darwin": frozenset({"apple-libuuid"})}
+"""Externals that no host has to declare, since Spack declares them by itself, by platform."""
+
 # What the releases of the distributions ship, from their package lists.
 _GLIBC_OF_UBUNTU = {
     "14.04": "2.19",

@@ -12,7 +12,7 @@ import polars as pl
 from cachestats.analysis.frames import collected, lazy, one_of, without_root
 from cachestats.analysis.reuse import REUSED, judge_all
 from cachestats.errors import ArgumentError
-from cachestats.hosts import Host, host_of
+from cachestats.hosts import Host, as_named, host_of
 from cachestats.naming import natural_key, snapshot_order
 from cachestats.spack_releases import Rules
 from cachestats.targets import target_order
@@ -236,11 +236,15 @@ def _usable(frame: Any, rows: str, host: Host | None, spack: Rules | None) -> pl
     columns = dict.fromkeys([rows, "target", "platform", "os", "requirement"])
     built = collected(frame.select(*columns).unique())
     targets = sorted(built["target"].unique())
-    found = [
-        _usable_by(built, rows, one, spack)
-        for target in targets
-        for one in ([replace(host, target=target)] if host else _usual_hosts(built, rows, target))
-    ]
+    if host is not None:
+        found = [_usable_by(built, rows, replace(as_named(host), target=target), spack) for target in targets]
+    else:
+        usual = [one for target in targets for one in _usual_hosts(built, rows, target)]
+        # Where rows are operating systems, each is that of the host as well.
+        found = [
+            _usable_by(built.filter(pl.col("os") == one.os) if rows == "os" else built, rows, one, spack)
+            for one in usual
+        ]
     native = pl.col("is_native").any()
     best = pl.concat(found).group_by(rows, "target").agg(native) if found else None
     cells = built.select(rows).unique().join(pl.DataFrame({"target": targets}, {"target": pl.String}), how="cross")
@@ -258,8 +262,6 @@ def _usable_by(built: pl.DataFrame, rows: str, host: Host, spack: Rules | None) 
     """Return the rows of which a host can reuse something, and whether something of that is native."""
     verdicts = judge_all(built["requirement"], host, spack).filter(pl.col("status").is_in(REUSED))
     reused = built.filter(pl.col("requirement").is_in(verdicts["requirement"].implode()))
-    if rows == "os" and host.os is not None:
-        reused = reused.filter(pl.col("os") == host.os)
     return (
         reused.group_by(rows)
         .agg(is_native=(pl.col("target") == host.target).any())

@@ -12,7 +12,7 @@ import polars as pl
 from cachestats.hosts import Host
 from cachestats.naming import version_key
 from cachestats.requirement import LIBC_PREFIX, External, Requirement
-from cachestats.spack_releases import FORMAT_OF_SPACK_1, RULES, Rules, runs_on_macos, usual_libc
+from cachestats.spack_releases import DECLARED_BY_SPACK, FORMAT_OF_SPACK_1, RULES, Rules, runs_on_macos, usual_libc
 from cachestats.targets import runnable
 
 Status = Literal["native", "usable", "excluded", "platform", "target", "os", "libc", "format", "incomplete", "external"]
@@ -25,7 +25,6 @@ too old, something that it needs is not in the cache (`incomplete`), or the host
 STATUSES: tuple[Status, ...] = get_args(Status)
 REUSED: tuple[Status, ...] = ("native", "usable")
 
-_DECLARED_BY_SPACK = {"darwin": frozenset({"apple-libuuid"})}
 _MOST_REQUIREMENTS = 1 << 16  # an archive has thousands of distinct ones
 _MOST_HOSTS = 64
 
@@ -91,7 +90,10 @@ def _libc_in_the_way(requirement: Requirement, host: Host, rules: Rules) -> str 
     if rules == "0.23" and not requirement.names_libc:
         return "names no libc"
     libcs = requirement.libcs
-    if requirement.is_assumed and not libcs:
+    is_of_its_os = requirement.oses == (host.os,)
+    if host.libc is None and is_of_its_os:
+        return None  # nobody knows the libc of the system, but it is the one that all this was built with
+    if requirement.is_assumed and not libcs and not is_of_its_os:
         usual = {name: usual_libc(name) for name in requirement.oses}
         if unknown := [name for name, libc in usual.items() if libc is None]:
             return f"libc of {', '.join(unknown)} is not known"
@@ -121,7 +123,7 @@ def _runs_on(os: str, host: Host) -> bool:
 
 
 def _has(host: Host, external: External) -> bool:
-    if external.name in _DECLARED_BY_SPACK.get(host.platform or "", ()):
+    if external.name in DECLARED_BY_SPACK.get(host.platform or "", ()):
         return True
     return any(declared.fits(external) for declared in host.externals or ())
 

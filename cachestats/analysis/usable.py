@@ -12,7 +12,7 @@ import polars as pl
 from cachestats.analysis.frames import collected, lazy
 from cachestats.analysis.reuse import REUSED, distinct_libcs, judge_all, parse_requirement
 from cachestats.errors import ArgumentError
-from cachestats.hosts import Host, host_of
+from cachestats.hosts import Host, as_named, host_of
 from cachestats.naming import natural_key, version_key
 from cachestats.spack_releases import RULES, Rules
 from cachestats.targets import runnable
@@ -58,9 +58,9 @@ def reusable(specs: IntoFrame, *, host: Host | str, spack: Rules | None = None) 
     Examples
     --------
     >>> import cachestats as cs
-    >>> found = cs.reusable(demo.specs, host="neoverse_v2:ubuntu22.04")
-    >>> found.filter(package="py-filelock").group_by("status").len().sort("status").rows()
-    [('native', 1), ('target', 79), ...]
+    >>> found = cs.reusable(demo.specs, host="neoverse_v2:ubuntu24.04")
+    >>> found.filter(package="py-propcache").group_by("status").len().sort("status").rows()
+    [('platform', 14), ('target', 35), ('usable', 19)]
     """
     host = as_host(host)
     frame = lazy(specs, ("snapshot", "package", "version", "hash", "target", "requirement"))
@@ -102,7 +102,7 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: Rules | None = None) ->
     Examples
     --------
     >>> import cachestats as cs
-    >>> found = cs.usable(demo.specs, host=cs.Host(target="neoverse_v2", os="ubuntu22.04"))
+    >>> found = cs.usable(demo.specs, host=cs.Host(target="neoverse_v2", os="ubuntu24.04"))
     >>> found.select("package", "version", "cell", "best_target", "num_specs").rows()
     [('py-filelock', '3.12.4', 'native', 'neoverse_v2', 29), ('py-propcache', '0.3.1', 'usable', 'aarch64', 19)]
     """
@@ -170,7 +170,7 @@ def usable_by_system(specs: IntoFrame, *, host: Host | str, spack: Rules | None 
     -------
     One row per libc, then per operating system where that is compared, in their natural order, with the columns
     `system`, `packages`, `specs` (Int64: distinct ones that can be reused) and `packages_of` (Int64: all packages in
-    `specs`).
+    `specs`). Where neither is compared there is one row, `any`.
 
     Raises
     ------
@@ -181,14 +181,14 @@ def usable_by_system(specs: IntoFrame, *, host: Host | str, spack: Rules | None 
     --------
     >>> import cachestats as cs
     >>> cs.usable_by_system(demo.specs, host="zen4").select("system", "packages").rows()
-    [('glibc@2.27', 2), ('glibc@2.35', 2), ('glibc@2.39', 2)]
+    [('glibc@2.27', 1), ('glibc@2.35', 2), ('glibc@2.39', 2)]
     """
     host = as_host(host)
     frame = lazy(specs, ("package", "snapshot", "hash", "requirement"))
     by = ("package", "requirement")
     counts = collected(frame.select(*by, "snapshot", "hash").unique().group_by(*by).agg(specs=nw.len()))
     rows = []
-    for system, one in _systems(counts["requirement"].unique().to_list(), host, spack):
+    for system, one in _systems(counts["requirement"].unique().to_list(), host, spack) or [("any", host)]:
         verdicts = judge_all(counts["requirement"], one, spack).filter(pl.col("status").is_in(REUSED))
         found = counts.join(verdicts, on="requirement")
         rows.append((system, found["package"].n_unique(), found["specs"].sum(), counts["package"].n_unique()))
@@ -242,11 +242,18 @@ def _rules_of(requirements: Iterable[str], spack: Rules | None) -> set[str]:
 
 def _systems(requirements: Iterable[str], host: Host, spack: Rules | None) -> list[tuple[str, Host]]:
     """Return the libcs and operating systems by which hosts of a target differ, each with a host that has it."""
-    runs = {host.target, *runnable(host.target)}
-    parsed = [parse_requirement(text) for text in requirements]
+    runs = frozenset(runnable(host.target))
+    parsed = map(parse_requirement, requirements)
     fitting = [one for one in parsed if one.platforms == (host.platform,) and runs.issuperset(one.targets)]
-    by_os = [one for one in fitting if host.platform != "linux" or (spack or one.rules) == "0.21"]
-    by_libc = [str(one) for one in fitting if one not in by_os]
-    oses = sorted({os for one in by_os for os in one.oses}, key=natural_key)
-    hosts = [(libc, replace(host, libc=libc)) for libc in distinct_libcs(by_libc)]
-    return hosts + [(os, replace(host_of(host.target, host.platform, os), externals=host.externals)) for os in oses]
+    of_os: list[str] = []
+    of_libc: list[str] = []
+    for one in fitting:
+        if host.platform != "linux" or (spack or one.rules) == "0.21":
+            of_os += one.oses
+        else:
+            of_libc.append(str(one))
+    named, oses = as_named(host), sorted(set(of_os), key=natural_key)
+    return [
+        *((libc, replace(named, libc=libc)) for libc in distinct_libcs(of_libc)),
+        *((os, replace(host_of(host.target, host.platform, os), externals=host.externals)) for os in oses),
+    ]

@@ -66,6 +66,8 @@ def usable(
             f"what {host.target} can use of {asked.words} with each libc or operating system that it was built for, "
             f"{words}; choose one with --os or --libc"
         )
+        if not answer["packages"].sum():
+            _hint_at_other_platforms(asked, host)
         return
     if listed == "specs":
         found = reusable(asked.specs, host=host, spack=spack)

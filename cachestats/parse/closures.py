@@ -17,7 +17,7 @@ from cachestats.naming import sortable_version
 from cachestats.parse.codes import Codes, distinct_pairs, ranges
 from cachestats.requirement import LIBC_PREFIX, External, Requirement, join_requirements
 from cachestats.schema import REQUIREMENTS
-from cachestats.spack_releases import Rules, spec_format_of, usual_libc
+from cachestats.spack_releases import DECLARED_BY_SPACK, Rules, spec_format_of, usual_libc
 
 _RUNTIME = "gcc-runtime"  # Spack replaces it with the one of the host's compiler, or a newer one of the cache
 _COMPILER_WRAPPER = "compiler-wrapper"
@@ -56,24 +56,30 @@ def requirements_table(snapshot: str, specs: pa.Table) -> pa.Table:
 
 def _row(snapshot: str, text: str, requirement: Requirement, count: int) -> dict[str, object]:
     libcs = requirement.libcs
+    declared = {name for platform in requirement.platforms for name in DECLARED_BY_SPACK.get(platform, ())}
+    externals = [str(external) for external in requirement.externals if external.name not in declared]
     return {
         "snapshot": snapshot,
         "requirement": text,
         "platform": ",".join(requirement.platforms),
         "os": ",".join(requirement.oses),
         "target": ",".join(requirement.targets),
-        "libc": ",".join(libc.name for libc in libcs) or None,
+        "libc": ",".join(_name_and_place(libc) for libc in libcs) or None,
         "libc_version": ",".join(libc.version for libc in libcs) or None,
         "libc_version_key": ",".join(sortable_version(libc.version) for libc in libcs) or None,
         "names_libc": requirement.names_libc,
         "spec_format": requirement.spec_format,
         "missing": requirement.missing,
         "excluded": requirement.excluded,
-        "externals": "; ".join(map(str, requirement.externals)) or None,
+        "externals": "; ".join(externals) or None,
         "reuse_rules": requirement.rules,
         "is_assumed": requirement.is_assumed,
         "num_specs": count,
     }
+
+
+def _name_and_place(libc: External) -> str:
+    return libc.name if libc.prefix == LIBC_PREFIX else f"{libc.name} at {libc.prefix}"
 
 
 class _Own(NamedTuple):

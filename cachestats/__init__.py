@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cachestats.analysis.causes import causes
     from cachestats.analysis.compare import compare, compare_counts, compare_specs
     from cachestats.analysis.coverage import coverage, coverage_matrix
     from cachestats.analysis.drops import drops
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from cachestats.analysis.usable import reusable, usable, usable_by_system
     from cachestats.analysis.versions import versions
     from cachestats.build import build_dataset
+    from cachestats.dag_hash import dag_hash
     from cachestats.dataset import Dataset, open_dataset
     from cachestats.environment import Environment, read_environment
     from cachestats.errors import CachestatsError
@@ -64,12 +66,14 @@ _HOMES = {
     "Network": "sources.storage",
     "ParsedPage": "parse.page",
     "build_dataset": "build",
+    "causes": "analysis.causes",
     "column_coverage": "analysis.gaps",
     "compare": "analysis.compare",
     "compare_counts": "analysis.compare",
     "compare_specs": "analysis.compare",
     "coverage": "analysis.coverage",
     "coverage_matrix": "analysis.coverage",
+    "dag_hash": "dag_hash",
     "data_dictionary": "schema",
     "drops": "analysis.drops",
     "duplicates": "analysis.duplicates",
@@ -120,12 +124,14 @@ __all__ = [
     "Network",
     "ParsedPage",
     "build_dataset",
+    "causes",
     "column_coverage",
     "compare",
     "compare_counts",
     "compare_specs",
     "coverage",
     "coverage_matrix",
+    "dag_hash",
     "data_dictionary",
     "drops",
     "duplicates",

@@ -118,6 +118,28 @@ def runnable(machine: str) -> tuple[str, ...]:
     return tuple(order)
 
 
+def node_targets(name: str) -> list[Any]:
+    """Return the forms in which a spec node may have a target: the name of a generic one, else an object.
+
+    Source: `to_dict_or_value` of targets in Spack's lib/spack/spack/target.py, and that of microarchitectures in
+    archspec, which has a part number since its release 0.2.5.
+
+    Examples
+    --------
+    >>> node_targets("x86_64_v3"), node_targets("unheard_of")
+    (['x86_64_v3'], ['unheard_of'])
+    >>> [list(form) for form in node_targets("zen4")]
+    [['name', 'vendor', 'features', 'generation', 'parents'],
+     ['name', 'vendor', 'features', 'generation', 'parents', 'cpupart']]
+    """
+    found = _known().get(name)
+    if found is None or found.vendor == "generic":
+        return [name]
+    whole = {key: value for key, value in found.to_dict().items() if key != "compilers"}
+    short = {key: value for key, value in whole.items() if key != "cpupart"}
+    return [short, whole] if len(short) < len(whole) else [short]
+
+
 def target_order(target: str) -> tuple[bool, str, int, NaturalKey]:
     """Return a sort key: by family, ancestors before descendants, then by name; unknown targets last.
 

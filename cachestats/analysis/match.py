@@ -2,56 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import narwhals as nw
 import polars as pl
 
+from cachestats.analysis.causes import causes_in_words, ranked
+from cachestats.analysis.differences import FIELDS, REPRESENTATION
+from cachestats.analysis.explain import Explained, explain, specs_of
 from cachestats.analysis.frames import collected, in_order, lazy, one_of, without_root
-from cachestats.errors import ArgumentError
 from cachestats.naming import snapshot_order
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
+    from cachestats.environment import Environment
+
 By = Literal["snapshot", "stack"]
 
 BYS: tuple[By, ...] = get_args(By)
-FIELDS = ("version", "compiler", "platform", "os", "target", "variants")
-"""What two specs of a package are compared by, what weighs most first."""
-
-_AT_ONCE = 100  # specs that are compared with all candidates at a time: a popular package has thousands
 
 
-def match(environment: IntoFrame, specs: IntoFrame, *, dependencies: IntoFrame | None = None) -> pl.DataFrame:
-    """Compare the specs of an environment with those of a cache.
+def match(
+    environment: Environment,
+    specs: IntoFrame,
+    *,
+    dependencies: IntoFrame | None = None,
+    among: IntoFrame | None = None,
+) -> pl.DataFrame:
+    """Say which specs of an environment are in a cache, why the others are not, and what is left to build.
 
     Parameters
     ----------
     environment
-        What `read_lockfile` returns, or some of its rows.
+        What `read_environment` returns.
     specs
         Any lazy or eager frame that narwhals knows, with the columns `hash`, `package`, `version`, `compiler`,
-        `platform`, `os`, `target` and `variants` of the table `specs`: of one snapshot, for instance. A spec hits
-        wherever it is in there. Looked for are hashes and packages of the environment, where the frame lives.
+        `platform`, `os`, `target`, `variants`, `flags`, `namespace`, `package_hash` and `spec_format` of the table
+        `specs`: of one snapshot, for instance. A spec hits wherever it is in there. Looked for are hashes and packages
+        of the environment, where the frame lives.
     dependencies
-        What `read_lockfile_dependencies` returns, to tell what is left to build.
+        The table `dependencies` of the cache, as such a frame, to follow dependencies down to the ones that differ by
+        themselves.
+    among
+        All specs of the snapshots, where `specs` are some of them: dependencies are looked up among these.
 
     Returns
     -------
     One row per spec of the environment, with its `package`, `version`, `compiler`, `platform`, `os`, `target`,
-    `variants`, `hash` and `is_root`, and
+    `variants`, `flags`, `namespace`, `package_hash`, `hash` and `is_root`, and
 
-    - `status`: `hit`, its hash is cached; `near`, another spec of its package is; `miss`, its package is not.
-    - `differs`: of a near one, in which of version, compiler, platform, os, target and variants the closest cached
-      spec differs, joined by commas; `dependencies` where it differs in none of them, which means in a dependency, or
-      in what no column shows, such as the recipe.
-    - `near_hash`, `near_version`, `near_compiler`, `near_platform`, `near_os`, `near_target` and `near_variants`: that
-      closest one. It differs in the fewest of these; of several, it is like the spec in what comes first in their
-      order, and then has the smallest hash.
-    - `build_step`, with `dependencies`: the step in which it can be built, 1 being at once, 2 after 1, and so on. Null
-      where it need not be: what hits is not built, and does not need what only its own build needs.
+    - `status`: `hit`, it is cached by its hash, or if it is spliced, by that of its build spec; `near`, another spec of
+      its package is; `miss`, its package is not.
+    - `differs`: of a near one, in which of these fields the closest cached spec differs, joined by commas, with
+      `recipe` for `package_hash`. `dependencies` stands behind them where dependencies differ, or where no field does
+      and the dependencies are not known; `representation` where one of the two, or of what they depend on, is written
+      in an older format, which gives the same spec another hash.
+    - `near_hash`, and `near_version` to `near_package_hash`: that closest spec. It differs in the fewest fields; of
+      several, it is like the spec in what comes first in their order; then its dependencies agree most, as far as they
+      are known; then it is for the system of the closest specs of most others; then it has the smallest hash. What the
+      source of a spec does not tell is taken to be the same.
+    - `causes`: of a near one, what would have to be the same for it to hit, dependencies included, joined by `; `:
+      `openssl 3.3.0~docs instead of +docs`. What follows from something else is no cause. In the order of `causes`, the
+      function; null if only the representation differs.
+    - `cause_fields`: the distinct fields of these causes, joined by commas: those of `differs`, and `libc`, `provider`
+      (of a virtual package), `external`, `dependencies` and `unknown` (nothing shows what it is).
+    - `proof`: of a near one, `proven` if nothing else differs: with the cached values put back, its hash and those of
+      all dependencies that differ are the cached ones. Else `supposed`: the dataset does not hold all that the hash
+      covers, such as patches, or the hash cannot be computed, as of spliced specs, of formats 1 and 2, and of specs
+      that were first written in an older format than their file's.
+    - `build_step`: the step in which it can be built, 1 being at once, 2 after 1, and so on. Null where it need not be:
+      what hits is not built, and does not need what only its own build needs.
 
     Sorted by `build_step`, then the closest first (hits, near ones by the number of fields they differ in, misses),
     then by package and hash.
@@ -59,58 +80,79 @@ def match(environment: IntoFrame, specs: IntoFrame, *, dependencies: IntoFrame |
     Raises
     ------
     ArgumentError
-        If a frame lacks a column, or the dependencies go in a circle.
+        If the environment is none, a frame lacks a column, or dependencies go in a circle.
 
     Examples
     --------
     >>> import cachestats as cs
     >>> import polars as pl
-    >>> environment = demo.specs.unique("hash").sort("hash").head(2).with_columns(is_root=True).collect()
-    >>> environment = environment.with_columns(hash=pl.Series(["unheard", environment["hash"][1]]))
-    >>> cs.match(environment, demo.specs).select("package", "status", "differs").rows()
-    [('py-propcache', 'hit', None), ('py-propcache', 'near', 'dependencies')]
+    >>> environment = cs.read_environment("data/developer-tools.spack.lock.gz")
+    >>> specs = environment.specs.filter(package="zlib-ng").with_columns(target=pl.lit("zen4"), hash=pl.lit("abc"))
+    >>> matches = cs.match(environment, specs)
+    >>> matches.filter(status="near").select("package", "differs", "causes").rows()
+    [('zlib-ng', 'target', 'target x86_64_v3 instead of zen4 (zlib-ng)')]
     """
-    wanted = _environment(environment, ("package", *FIELDS))
-    frame = lazy(specs, ("hash", "package", *FIELDS))
-    cached = collected(frame.filter(nw.col("hash").is_in(wanted["hash"].to_list())).select("hash").unique())["hash"]
-    others = wanted.filter(~pl.col("hash").is_in(cached.implode()))
-    # Specs that are alike in all fields are one candidate.
-    packages = others["package"].unique().sort().to_list()
-    candidates = collected(
-        frame.filter(nw.col("package").is_in(packages)).group_by("package", *FIELDS).agg(near_hash=nw.col("hash").min())
-    ).rename({field: f"near_{field}" for field in FIELDS})
-    matches = (
-        wanted.join(_nearest(others, candidates), on="hash", how="left")
+    return matches_of(explain(environment, specs, dependencies=dependencies, among=among), environment)
+
+
+def matches_of(explained: Explained, environment: Environment) -> pl.DataFrame:
+    """Return what was found as `match` does."""
+    ranks = {cause: place for place, cause in enumerate(ranked(explained))}
+    words = causes_in_words(explained)
+    rows = []
+    for digest in explained.specs["hash"]:
+        near = explained.near.get(digest)
+        row: dict[str, Any] = {
+            "hash": digest,
+            "status": "hit" if digest in explained.hits else "near" if near else "miss",
+        }
+        if near:
+            fields = [*near.difference.fields]
+            if REPRESENTATION in near.causes and REPRESENTATION.field not in fields:  # below
+                fields.append(REPRESENTATION.field)
+            causes = sorted(near.causes & ranks.keys(), key=ranks.__getitem__)
+            row |= {
+                "differs": ",".join(fields),
+                "distance": len(fields),
+                "near_hash": near.cached.hash,
+                **{f"near_{field}": near.cached.values.get(field) for field in FIELDS},
+                "causes": "; ".join(words[cause] for cause in causes) or None,
+                "cause_fields": ",".join(sorted({cause.field for cause in causes})) or None,
+                "proof": "proven" if near.is_proven else "supposed",
+            }
+        rows.append(row)
+    names = [
+        "status",
+        "differs",
+        "near_hash",
+        *(f"near_{field}" for field in FIELDS),
+        "causes",
+        "cause_fields",
+        "proof",
+    ]
+    found = pl.DataFrame(rows, schema={"hash": pl.String, "distance": pl.Int64, **dict.fromkeys(names, pl.String)})
+    steps = _build_steps(explained, environment.dependencies)
+    return (
+        explained.specs.join(found, on="hash")
         .with_columns(
-            status=pl.when(pl.col("hash").is_in(cached.implode()))
-            .then(pl.lit("hit"))
-            .when(pl.col("near_hash").is_not_null())
-            .then(pl.lit("near"))
-            .otherwise(pl.lit("miss"))
+            build_step=pl.col("hash").replace_strict(steps, default=None, return_dtype=pl.Int64),
+            closeness=pl.col("status").replace_strict({"hit": -1, "near": 0, "miss": 1}, return_dtype=pl.Int64),
         )
-        .with_columns(closeness=pl.col("status").replace_strict({"hit": -1, "near": 0, "miss": 1}))
+        .sort("build_step", "closeness", "distance", "package", "hash", nulls_last=True)
+        .select("package", *FIELDS, "hash", "is_root", *names, "build_step")
     )
-    order = ["closeness", "number", "package", "hash"]
-    columns = ["package", *FIELDS, "hash", "is_root", "status", "differs", "near_hash", *_near()]
-    if dependencies is not None:
-        steps = _build_steps(wanted, set(cached), dependencies)
-        matches = matches.with_columns(
-            build_step=pl.Series([steps.get(digest) for digest in matches["hash"]], dtype=pl.Int64)
-        )
-        order, columns = ["build_step", *order], [*columns, "build_step"]
-    return matches.sort(order, nulls_last=True).select(columns)
 
 
-def hit_rates(environment: IntoFrame, specs: IntoFrame, *, by: By = "snapshot", root: bool = False) -> pl.DataFrame:
+def hit_rates(environment: Environment, specs: IntoFrame, *, by: By = "snapshot", root: bool = False) -> pl.DataFrame:
     """Rank snapshots, or their stacks, by how much of an environment they have.
 
     Parameters
     ----------
     environment
-        What `read_lockfile` returns, or some of its rows.
+        What `read_environment` returns.
     specs
-        Any lazy or eager frame that narwhals knows, with the columns `snapshot`, `hash` and, for stacks, `stack` of the
-        table `specs`. The counting is done where the frame lives.
+        Any lazy or eager frame that narwhals knows, with the columns `snapshot`, `hash`, `package` and, for stacks,
+        `stack` of the table `specs`. Hashes and packages of the environment are looked for where the frame lives.
     by
         `snapshot`: a row for each snapshot. `stack`: a row for each stack of each snapshot.
     root
@@ -119,92 +161,63 @@ def hit_rates(environment: IntoFrame, specs: IntoFrame, *, by: By = "snapshot", 
     Returns
     -------
     `snapshot`, and by stack `stack`; `hits`, how many of the `specs` of the environment are cached there, and `rate`,
-    hits / specs from 0 to 1; `root_hits`, `roots` and `root_rate`, the same of its roots, the specs asked for by name.
-    A rate of nothing is null. The best first; of equal ones that with the better rate of roots, then the newest
-    snapshot, then by stack, null (no stack) last.
+    hits / specs from 0 to 1; `near`, how many are not, but another spec of their package is; `root_hits`, `roots` and
+    `root_rate`, the same of its roots, the specs asked for by name. A rate of nothing is null. The best first; of equal
+    ones that with the better rate of roots, then the newest snapshot, then by stack, null (no stack) last.
 
     Raises
     ------
     ArgumentError
-        If `by` is something else, or a frame lacks a column.
+        If the environment is none, `by` is something else, or a frame lacks a column.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> environment = demo.specs.filter(snapshot="develop").unique("hash").with_columns(is_root=True)
-    >>> cs.hit_rates(environment, demo.specs).select("snapshot", "hits", "specs", "rate").rows()
-    [('develop', 192, 192, 1.0), ('develop-2025-03-09', 18, 192, 0.09375)]
+    >>> import polars as pl
+    >>> environment = cs.read_environment("data/developer-tools.spack.lock.gz")
+    >>> rebuilt = pl.when("is_root").then(pl.lit("another")).otherwise("hash")
+    >>> specs = environment.specs.with_columns(snapshot=pl.lit("develop"), hash=rebuilt)
+    >>> cs.hit_rates(environment, specs).select("snapshot", "hits", "specs", "near", "root_hits", "roots").rows()
+    [('develop', 107, 145, 38, 0, 38)]
     """
     one_of(by, BYS, "by")
-    wanted = _environment(environment, ())
+    wanted = specs_of(environment)
     places = ["snapshot", *(["stack"] if by == "stack" else [])]
-    frame = lazy(specs, (*places, "hash"))
+    frame = lazy(specs, (*places, "hash", "package"))
     if by == "stack" and not root:
         frame = without_root(frame)
-    roots = wanted.filter("is_root")["hash"].to_list()
-    found = frame.filter(nw.col("hash").is_in(wanted["hash"].to_list())).select(*places, "hash").unique()
-    hits = collected(
-        found.group_by(*places).agg(
-            hits=nw.len(), root_hits=nw.when(nw.col("hash").is_in(roots)).then(1).otherwise(0).sum()
-        )
+    hits = _found(frame, places, hash=wanted["asked"]).join(wanted, left_on="hash", right_on="asked", suffix="_wanted")
+    packages = _found(frame, places, package=wanted["package"]).join(wanted, on="package")
+    near = packages.join(
+        hits, left_on=[*places, "hash"], right_on=[*places, "hash_wanted"], how="anti", nulls_equal=True
     )
-    rates = (
-        collected(frame.select(*places).unique())
-        .join(hits, on=places, how="left", nulls_equal=True)
-        .with_columns(pl.col("hits", "root_hits").fill_null(0))
-    )
+    rates = collected(frame.select(*places).unique())
+    for counted in (
+        hits.group_by(places).agg(hits=pl.len(), root_hits=pl.col("is_root").sum()),
+        near.group_by(places).agg(near=pl.len()),
+    ):
+        rates = rates.join(counted, on=places, how="left", nulls_equal=True)
+    roots = int(wanted["is_root"].sum())
+    rates = rates.with_columns(pl.col("hits", "near", "root_hits").fill_null(0).cast(pl.Int64))
     rates = rates.with_columns(
         specs=pl.lit(wanted.height, pl.Int64),
         rate=_shares(rates["hits"], wanted.height),
-        roots=pl.lit(len(roots), pl.Int64),
-        root_rate=_shares(rates["root_hits"], len(roots)),
+        roots=pl.lit(roots, pl.Int64),
+        root_rate=_shares(rates["root_hits"], roots),
     )
     newest = {name: -age for age, name in enumerate(sorted(rates["snapshot"].unique(), key=snapshot_order))}
-    columns = [*places, "hits", "specs", "rate", "root_hits", "roots", "root_rate"]
+    columns = [*places, "hits", "specs", "rate", "near", "root_hits", "roots", "root_rate"]
     keys = ["hits", "root_hits", pl.col("snapshot").replace_strict(newest, return_dtype=pl.Int64), *places[1:]]
     return rates.sort(keys, descending=[True, True, False, *[False] * (len(places) - 1)], nulls_last=True).select(
         columns
     )
 
 
-def _environment(environment: IntoFrame, columns: Collection[str]) -> pl.DataFrame:
-    """Return the specs of an environment, each once."""
-    needed = ("hash", "is_root", *columns)
-    try:
-        frame = lazy(environment, needed)
-    except ArgumentError as error:
-        raise ArgumentError(error.message, hint="give what `read_lockfile` returns as the environment") from None
-    return (
-        collected(frame.select(*needed))
-        .sort(needed)
-        .with_columns(pl.col("is_root").any().over("hash"))
-        .unique("hash", keep="first", maintain_order=True)
-    )
-
-
-def _near() -> list[str]:
-    return [f"near_{field}" for field in FIELDS]
-
-
-def _nearest(others: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:
-    """Return for each spec that has a candidate the closest one, in how many fields it differs, and in which."""
-    flags = [pl.col(field).ne_missing(pl.col(f"near_{field}")) for field in FIELDS]
-    names = [pl.when(flag).then(pl.lit(field)) for flag, field in zip(flags, FIELDS, strict=True)]
-    # What comes first weighs most: as digits of one number.
-    weight = pl.sum_horizontal(flag.cast(pl.Int64) * 2**place for place, flag in enumerate(reversed(flags)))
-    parts = [
-        part.join(candidates, on="package")
-        .with_columns(number=pl.sum_horizontal(flags).cast(pl.Int64), weight=weight)
-        .sort("hash", "number", "weight", "near_hash")
-        .unique("hash", keep="first")
-        for part in [*others.iter_slices(_AT_ONCE)] or [others]
-    ]
-    return (
-        pl.concat(parts)
-        .with_columns(differs=pl.concat_str(names, separator=",", ignore_nulls=True))
-        .with_columns(pl.col("differs").replace("", "dependencies"))
-        .select("hash", "number", "differs", "near_hash", *_near())
-    )
+def _found(frame: nw.LazyFrame[Any], places: list[str], **wanted: pl.Series) -> pl.DataFrame:
+    """Return which of the values of a column stand in which place, each once."""
+    ((name, values),) = wanted.items()
+    found = frame.filter(nw.col(name).is_in(values.unique().sort().to_list()))
+    return collected(found.select(*places, name).unique())
 
 
 def _shares(parts: pl.Series, whole: int) -> pl.Series:
@@ -212,23 +225,21 @@ def _shares(parts: pl.Series, whole: int) -> pl.Series:
     return pl.Series([part / whole if whole else None for part in parts], dtype=pl.Float64)
 
 
-def _build_steps(wanted: pl.DataFrame, cached: set[str], dependencies: IntoFrame) -> dict[str, int]:
+def _build_steps(explained: Explained, dependencies: pl.DataFrame) -> dict[str, int]:
     """Return for each spec that has to be built the step in which it can be."""
-    columns = ("hash", "dependency_hash", "is_link", "is_run")
-    try:
-        edges = collected(lazy(dependencies, columns, table="dependencies").select(*columns))
-    except ArgumentError as error:
-        hint = "give what `read_lockfile_dependencies` returns as the dependencies"
-        raise ArgumentError(error.message, hint=hint) from None
-    specs = set(wanted["hash"])
+    cached, specs = explained.hits, set(explained.specs["hash"])
     needs: dict[str, set[str]] = {}
-    for owner, needed, *is_used in edges.iter_rows():
+    for owner, needed, *is_used in dependencies.select("hash", "dependency_hash", "is_link", "is_run").iter_rows():
         # What hits needs only what it links against or runs. Externals are none of the specs.
         if needed in specs and (owner not in cached or any(is_used)):
             needs.setdefault(owner, set()).add(needed)
-    # Some rows of an environment may have no root among them: then whatever nobody needs is asked for.
-    below = set(edges["dependency_hash"])
-    waiting = [digest for digest, is_root in wanted.select("hash", "is_root").rows() if is_root or digest not in below]
+    # Some specs of an environment may have no root among them: then whatever nobody needs is asked for.
+    below = set(dependencies["dependency_hash"])
+    waiting = [
+        digest
+        for digest, is_root in explained.specs.select("hash", "is_root").iter_rows()
+        if is_root or digest not in below
+    ]
     graph: dict[str, set[str]] = {}
     while waiting:
         digest = waiting.pop()

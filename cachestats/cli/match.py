@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cachestats.cli.gaps import edges_of
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import dataset_argument, output_options, root_option, snapshot_option, where_option
+from cachestats.cli.parameters import (
+    Share,
+    dataset_argument,
+    output_options,
+    root_option,
+    snapshot_option,
+    where_option,
+)
 from cachestats.cli.question import Question
-from cachestats.errors import ArgumentError
+from cachestats.errors import ArgumentError, CheckError
 from cachestats.naming import counted
 
 if TYPE_CHECKING:
@@ -19,94 +27,181 @@ if TYPE_CHECKING:
 
     from cachestats.environment import Environment
 
-# What matters most stands first: what does not fit a terminal is left out from the end.
-_EYES = ("build_step", "package", "version", "is_root", "status", "differs", "compiler", "os", "target")
+_CAUSE = "cause"
+
+environment_argument = click.argument(
+    "environments", metavar="ENVIRONMENT...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 
 
 @click.command()
 @dataset_argument
-@click.argument("lockfile", type=click.Path(path_type=Path))
+@environment_argument
 @click.option("--best", is_flag=True, help="Rank the snapshots by how much of the environment they have.")
 @click.option(
     "--by",
-    type=click.Choice(("snapshot", "stack")),
-    help="What --best ranks: snapshots or stacks.  [default: snapshot]",
+    type=click.Choice(("snapshot", "stack", _CAUSE)),
+    help="What --best ranks: snapshots (the default) or stacks. Without it, cause: why specs are not cached, ranked by "
+    "how many would be without it.",
+)
+@click.option(
+    "--fail-under",
+    type=Share(),
+    metavar="SHARE",
+    help="Fail if less than this share of the specs is cached, such as 90%; with --best, in the best of them.",
 )
 @snapshot_option
 @where_option
 @root_option
 @output_options
 def match(
-    dataset: Any, lockfile: Path, best: bool, by: Any, form: str, out: Path | None, root: bool, **question: Any
+    dataset: Any,
+    environments: tuple[Path, ...],
+    best: bool,
+    by: Any,
+    fail_under: float | None,
+    form: str,
+    out: Path | None,
+    root: bool,
+    **question: Any,
 ) -> None:
     """Say what of an environment is in the cache, why the rest is not, and what is left to build.
 
-    LOCKFILE is the environment's spack.lock. Each of its specs is a hit, which is cached by its hash; near, if the
-    cache has its package: then `differs` says in what the closest one differs; or a miss. What is left to build stands
-    first, in the order in which it can be built. As a table or as Markdown hits are left out; the formats for machines
-    have them, and the closest spec.
+    ENVIRONMENT is a spack.lock, a spec.json, what `spack spec --json` printed, or the folder of an environment or an
+    installation; several add up. Each of its specs is a hit, which is cached by its hash; near, if the cache has its
+    package: then it is said what the closest one differs in; or a miss. What is left to build stands first, in the
+    order in which it can be built. As a table or as Markdown hits are left out, and all causes but the first; the
+    formats for machines have them, and the closest spec.
     """
-    from cachestats.analysis.match import hit_rates
-    from cachestats.analysis.match import match as compare
-
-    if (by or root) and not best:
-        given = "--by" if by else "--root"
-        raise ArgumentError(f"expected {given} with --best, found it alone", hint="add --best")
-    environment = environment_in(lockfile)
+    if (by == _CAUSE and best) or (by not in (None, _CAUSE) and not best):
+        given, there = ("--best", "with it") if best else (f"--by {by}", "it alone")
+        raise ArgumentError(
+            f"expected {given} {'without --by cause' if best else 'with --best'}, found {there}",
+            hint=f"{'leave out' if best else 'add'} --best",
+        )
+    if root and not best:
+        raise ArgumentError("expected --root with --best, found it alone", hint="add --best")
+    environment = environment_in(environments)
     asked = Question(dataset, everything=best, root=root, **question)
-    if best:
-        rates = hit_rates(environment.specs, asked.specs, by=by or "snapshot", root=asked.root)
-        emit(rates, form, out, percent=True)
-        words = counted(rates.height, by or "snapshot")
-        top: dict[str, Any] = rates.row(0, named=True) if rates.height else {"hits": 0}
-        if top["hits"]:
-            name = " ".join(filter(None, (top["snapshot"], top.get("stack"))))
-            talk(f"best of {words}: {name}, {_words(top)}")
-        else:
-            talk(f"none of the {counted(environment.specs.height, 'spec')} is in any of {words}")
-    else:
-        matches = compare(environment.specs, asked.specs, dependencies=environment.dependencies)
-        emit(_for_eyes(matches) if form in {"table", "markdown"} else matches, form, out)
-        hits, roots = matches["status"] == "hit", matches["is_root"]
-        counts = {"hits": hits.sum(), "specs": matches.height, "root_hits": (hits & roots).sum(), "roots": roots.sum()}
-        steps = matches["build_step"].drop_nulls()
-        in_steps = f" in {counted(max(steps), 'step')}" if len(steps) else ""
-        talk(f"{asked.words}: {_words(counts)}; {len(steps):,} left to build{in_steps}")
+    names = ", ".join(path.name or str(path) for path in environments)
+    talk(f"{names}: {_words_of(environment)}")
+    rate = (
+        _emit_best(environment, asked, by or "snapshot", form, out)
+        if best
+        else _emit_matches(environment, asked, dataset, by, form, out)
+    )
     for hint in asked.hints():
         talk(f"hint: {hint}")
+    if fail_under is not None and rate < fail_under:
+        raise CheckError(
+            f"expected at least {fail_under:.1%} of the specs to hit, found {rate:.1%}",
+            hint=None if best or by == _CAUSE else "--by cause says why the others do not",
+        )
 
 
-def environment_in(path: Path) -> Environment:
-    """Return an environment, and say what is odd about its file."""
+def environment_in(paths: tuple[Path, ...]) -> Environment:
+    """Return an environment, and say what is odd about its files."""
     from cachestats.environment import read_environment
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        environment = read_environment(path)
+        environment = read_environment(*paths)
     for warning in caught:
         talk(f"warning: {warning.message}")
     if environment.specs.is_empty():
         raise ArgumentError(
-            f"expected the concrete specs of an environment, found none in {path}",
+            f"expected the concrete specs of an environment, found none in {', '.join(map(str, paths))}",
             hint="run `spack concretize`, and give the spack.lock that it writes",
         )
     return environment
 
 
+def _words_of(environment: Environment) -> str:
+    roots = int(environment.specs["is_root"].sum())
+    written = f", written by Spack {environment.spack}" if environment.spack else ""
+    return f"{counted(environment.specs.height, 'spec')}, {counted(roots, 'root')}{written}"
+
+
+def _emit_best(environment: Environment, asked: Question, by: Any, form: str, out: Path | None) -> float:
+    """Print how much of the environment each place has, and return the share of the best."""
+    from cachestats.analysis.match import hit_rates
+
+    rates = hit_rates(environment, asked.specs, by=by, root=asked.root)
+    words = counted(rates.height, by)
+    top: dict[str, Any] = rates.row(0, named=True) if rates.height else {"hits": 0}
+    if top["hits"]:
+        name = " ".join(filter(None, (top["snapshot"], top.get("stack"))))
+        talk(f"best of {words}: {name}, {_words(top)}")
+    else:
+        talk(f"none of the {counted(environment.specs.height, 'spec')} is in any of {words}")
+    emit(rates, form, out, percent=True)
+    return int(top["hits"]) / environment.specs.height
+
+
+def _emit_matches(
+    environment: Environment, asked: Question, dataset: Any, by: str | None, form: str, out: Path | None
+) -> float:
+    """Print the specs or the causes, and return the share of hits."""
+    from cachestats.analysis.causes import causes_of
+    from cachestats.analysis.differences import REPRESENTATION
+    from cachestats.analysis.explain import explain
+    from cachestats.analysis.match import matches_of
+
+    _, edges = edges_of(dataset, asked)
+    explained = explain(environment, asked.specs, dependencies=edges, among=asked.in_snapshots)
+    matches, causes = matches_of(explained, environment), causes_of(explained)
+    status, roots = matches["status"].to_list(), matches.filter("is_root")["status"].to_list()
+    hits = status.count("hit")
+    counts = {"hits": hits, "specs": len(status), "root_hits": roots.count("hit"), "roots": len(roots)}
+    talk(f"{asked.words}: {_words(counts)}")
+    steps = matches["build_step"].drop_nulls()
+    left = f"{len(steps):,} left to build" + (f" in {counted(max(steps), 'step')}" if len(steps) else "")
+    talk(f"{status.count('near'):,} near, {status.count('miss'):,} missing; {left}")
+    if causes.height and causes["cures"][0]:
+        talk(f"{causes['words'][0]} alone keeps {counted(causes['cures'][0], 'spec')} from hitting")
+    if others := matches["differs"].str.contains(REPRESENTATION.field).sum():
+        talk(f"{others:,} of the near ones are written in another format, so their hashes differ in any case")
+    if by == _CAUSE:
+        emit(_causes_for_eyes(causes) if form in {"table", "markdown"} else causes, form, out)
+    else:
+        emit(_for_eyes(matches) if form in {"table", "markdown"} else matches, form, out)
+    return hits / len(status)
+
+
 def _words(counts: dict[str, Any]) -> str:
     """Return hits in proportion, of all specs and of the roots."""
-    parts = (("hits", "specs", "spec"), ("root_hits", "roots", "root"))
+    parts = (("hits", "specs", "spec", " hit"), ("root_hits", "roots", "root", ""))
     return "; ".join(
-        f"{counts[hits]:,} of {counted(counts[whole], noun)} hit"
+        f"{counts[hits]:,} of {counted(counts[whole], noun)}{verb}"
         + (f", {counts[hits] / counts[whole]:.1%}" if counts[whole] else "")
-        for hits, whole, noun in parts
+        for hits, whole, noun, verb in parts
     )
 
 
 def _for_eyes(matches: pl.DataFrame) -> pl.DataFrame:
-    """Leave out the hits, the closest specs, and what the whole environment has in common."""
+    """Leave out the hits, the closest specs, and all causes but the first."""
     import polars as pl
 
-    left = matches.filter(pl.col("status") != "hit").select(_EYES)
-    common = [name for name in ("compiler", "os", "target") if matches[name].n_unique() < 2]
-    return left.drop(common).with_columns(pl.col("differs").str.replace_all(",", ", "))
+    left = matches.filter(pl.col("status") != "hit")
+    because = [_because(*row) for row in left.select("causes", "differs", "proof").iter_rows()]
+    return left.select(
+        pl.col("build_step").alias("step"),
+        "package",
+        "version",
+        pl.col("is_root").alias("root"),
+        "status",
+        pl.Series("because", because, dtype=pl.String),
+    )
+
+
+def _because(causes: str | None, differs: str | None, proof: str | None) -> str | None:
+    """Return the first cause in words; where none is known, the fields that differ."""
+    if differs is None:
+        return None
+    first, *others = (causes or differs.replace(",", ", ")).split("; ")
+    more = f" and {len(others)} more" if others else ""
+    return f"{first}{more}{' (supposed)' * (proof == 'supposed')}"
+
+
+def _causes_for_eyes(causes: pl.DataFrame) -> pl.DataFrame:
+    return causes.select("cures", "misses", "words", "proof").rename({"words": "cause"})

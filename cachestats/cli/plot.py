@@ -17,7 +17,7 @@ from cachestats.cli.duplicates import duplicates
 from cachestats.cli.gaps import edges_of, gaps, packages_in_question, words_of
 from cachestats.cli.history import history
 from cachestats.cli.holes import holes, known_snapshots
-from cachestats.cli.match import environment_in, match
+from cachestats.cli.match import environment_argument, environment_in, match
 from cachestats.cli.output import talk
 from cachestats.cli.overlap import overlap
 from cachestats.cli.parameters import dataset_argument, host_options, system_options
@@ -237,20 +237,20 @@ def plot_holes(dataset: Any, out: Path, snapshot: tuple[str, ...]) -> None:
 
 @plot.command("hit-rates", params=_options_of(match, "snapshot", "where", "root"))
 @dataset_argument
-@click.argument("lockfile", type=click.Path(path_type=Path))
+@environment_argument
 @click.option(
     "--by", type=click.Choice(("snapshot", "stack")), default="snapshot", show_default=True, help="What to rank."
 )
 @_out_option
-def plot_hit_rates(dataset: Any, lockfile: Path, by: Any, out: Path, **question: Any) -> None:
+def plot_hit_rates(dataset: Any, environments: tuple[Path, ...], by: Any, out: Path, **question: Any) -> None:
     """Draw how much of an environment each snapshot has.
 
-    LOCKFILE is the environment's spack.lock.
+    ENVIRONMENT is a spack.lock, or whatever else `match` takes; several add up.
     """
     from cachestats.analysis.match import hit_rates
     from cachestats.plots.hit_rates import plot_hit_rates as draw
 
-    environment = environment_in(lockfile)
+    environment = environment_in(environments)
     asked = Question(dataset, everything=True, **question)
-    rows = hit_rates(environment.specs, asked.specs, by=by, root=asked.root)
+    rows = hit_rates(environment, asked.specs, by=by, root=asked.root)
     _save(draw, rows, out, asked, "hits", of=asked.words)

@@ -24,8 +24,8 @@ from cachestats.requirement import External
 FLAGS = frozenset({"cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs"})
 
 _LANGUAGES = ("c", "cxx", "fortran")
-_PATCH_LENGTH = 7  # of a patch's checksum, what Spack shows
-_COMPILERS_ARE_DEPENDENCIES = 5  # since this version of spec files
+PATCH_LENGTH = 7  # of a patch's checksum, what Spack shows
+COMPILERS_ARE_DEPENDENCIES = 5  # since this version of spec files
 _REASONS_KEPT = 1024  # a whole index has some dozens
 
 T = TypeVar("T")
@@ -208,7 +208,7 @@ def compiler(node: Node, edges: Iterable[Dependency], look_up: Callable[[str], N
     if node.compiler:
         return f"{node.compiler.name}@{node.compiler.version}"
     written_as = node.annotations.original_specfile_version
-    if node.annotations.compiler and (written_as or 0) < _COMPILERS_ARE_DEPENDENCIES:
+    if node.annotations.compiler and (written_as or 0) < COMPILERS_ARE_DEPENDENCIES:
         return node.annotations.compiler
     providers = [edge for edge in edges if edge.virtuals]
     for language in _LANGUAGES:
@@ -261,6 +261,6 @@ def _variant(name: str, value: Any, list_sign: naming.ListSign) -> str:
     if isinstance(value, bool):
         return f"{'+' if value else '~'}{name}"
     if isinstance(value, list):
-        values = (str(part)[:_PATCH_LENGTH] if name == "patches" else str(part) for part in value)
+        values = (str(part)[:PATCH_LENGTH] if name == "patches" else str(part) for part in value)
         return f"{name}{list_sign}{','.join(values)}"
     return f"{name}={value}"

@@ -34,10 +34,12 @@ def plot_hit_rates(rates: pl.DataFrame, *, of: str | None = None, ax: Axes | Non
     Examples
     --------
     >>> import cachestats as cs
-    >>> environment = demo.specs.filter(snapshot="develop").unique("hash").with_columns(is_root=True)
-    >>> ax = cs.plot_hit_rates(cs.hit_rates(environment, demo.specs))
+    >>> import polars as pl
+    >>> environment = cs.read_environment("data/developer-tools.spack.lock.gz")
+    >>> specs = environment.specs.with_columns(snapshot=pl.lit("develop")).head(116)
+    >>> ax = cs.plot_hit_rates(cs.hit_rates(environment, specs))
     >>> [text.get_text() for text in ax.texts]
-    ['192 of 192, 100.0%', '18 of 192, 9.4%']
+    ['116 of 145, 80.0%']
     """
     checked(rates, names=("snapshot",), numbers=("hits", "specs", "rate"), maker="hit_rates")
     places = [name for name in ("snapshot", "stack") if name in rates.columns]

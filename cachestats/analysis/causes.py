@@ -1,0 +1,152 @@
+"""Why the specs of an environment miss: what differs from the cached ones, ranked by the misses that it would cure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from cachestats.analysis.differences import REPRESENTATION, Cause
+from cachestats.analysis.explain import Explained, explain
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
+    from cachestats.environment import Environment
+
+_OF_A_TARGET = frozenset({"target", "os"})
+
+
+def causes(
+    environment: Environment,
+    specs: IntoFrame,
+    *,
+    dependencies: IntoFrame | None = None,
+    among: IntoFrame | None = None,
+) -> pl.DataFrame:
+    """Rank what keeps the specs of an environment from being found in a cache.
+
+    Parameters
+    ----------
+    environment, specs, dependencies, among
+        As for `match`, which says what is compared with what.
+
+    Returns
+    -------
+    One row per cause, sorted by `cures` and `misses`, the most first, and then by the other columns:
+
+    - `package`: whose specs differ; null where it is several, as of a target.
+    - `field`: in what: one of the fields that `match` compares, with `recipe` for the checksum of the package's recipe;
+      `libc`, `provider` (of a virtual package), `external`, `dependencies` (which, or what for), or `unknown`.
+    - `wanted` and `cached`: what the environment has, and the cache; empty where it has none.
+    - `words`: all of it as a person says it, such as `openssl 3.3.0~docs instead of +docs`.
+    - `cures`: how many specs that are not cached would be if this, and nothing else, were the same.
+    - `misses`: how many have it among their causes.
+    - `proof`: `proven` if the hashes show that nothing else differs: in the specs that it cures and in all that they
+      depend on, or if it cures none, in the specs that it stands in. Else `supposed` (`match` says when).
+
+    Specs of whose package the cache has nothing have no causes, and a difference in representation is none (`match`).
+
+    Raises
+    ------
+    ArgumentError
+        As `match`.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> import polars as pl
+    >>> environment = cs.read_environment("data/developer-tools.spack.lock.gz")
+    >>> specs = environment.specs.with_columns(target=pl.lit("zen4"), hash=pl.lit("-") + pl.col("hash"))
+    >>> cs.causes(environment, specs).select("words", "cures", "misses", "proof").rows()
+    [('target x86_64_v3 instead of zen4', 145, 145, 'supposed')]
+    """
+    return causes_of(explain(environment, specs, dependencies=dependencies, among=among))
+
+
+def causes_of(explained: Explained) -> pl.DataFrame:
+    """Return what was found as `causes` does."""
+    words = causes_in_words(explained)
+    rows = []
+    for cause in ranked(explained):
+        near = [one for one in explained.near.values() if cause in one.causes]
+        cured = [one for one in near if one.causes == {cause}]
+        packages = _packages(explained, cause)
+        proofs = cured or explained.places[cause]
+        rows.append(
+            {
+                "package": packages[0] if len(packages) == 1 else None,
+                "field": cause.field,
+                "wanted": cause.wanted,
+                "cached": cause.cached,
+                "words": words[cause],
+                "cures": len(cured),
+                "misses": len(near),
+                "proof": "proven" if all(one.is_proven for one in proofs) else "supposed",
+            }
+        )
+    texts = ("package", "field", "wanted", "cached", "words")
+    numbers = ("cures", "misses")
+    schema = dict.fromkeys(texts, pl.String) | dict.fromkeys(numbers, pl.Int64) | {"proof": pl.String}
+    return pl.DataFrame(rows, schema=schema)
+
+
+def ranked(explained: Explained) -> list[Cause]:
+    """Return the causes, those that cure most first."""
+    cures: dict[Cause, int] = {}
+    misses: dict[Cause, int] = {}
+    for near in explained.near.values():
+        for cause in near.causes:
+            misses[cause] = misses.get(cause, 0) + 1
+            cures[cause] = cures.get(cause, 0) + (len(near.causes) == 1)
+    misses.pop(REPRESENTATION, None)
+    return sorted(misses, key=lambda cause: (-cures[cause], -misses[cause], cause.package or "", *cause[1:]))
+
+
+def causes_in_words(explained: Explained) -> dict[Cause, str]:
+    """Return the words for each cause; of a setting that differs in one package only with its name."""
+    words = {}
+    for cause in explained.places:
+        packages = _packages(explained, cause)
+        is_of_one = cause.package is None and len(packages) == 1
+        words[cause] = f"{cause.words} ({packages[0]})" if is_of_one else cause.words
+    return words
+
+
+def _packages(explained: Explained, cause: Cause) -> list[str]:
+    """Return the packages in whose specs a cause stands."""
+    return sorted({place.package for place in explained.places[cause]})
+
+
+def hits_if_target_changed(matches: pl.DataFrame) -> pl.DataFrame:
+    """Return how many more specs would hit if the environment were concretized for another target.
+
+    Parameters
+    ----------
+    matches
+        What `match` returns.
+
+    Returns
+    -------
+    `target`, each for which a close spec is cached, and `hits`, the specs that differ from one of it in nothing but
+    target and operating system, in themselves and in what they depend on. The most first, then sorted by target.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> import polars as pl
+    >>> environment = cs.read_environment("data/developer-tools.spack.lock.gz")
+    >>> specs = environment.specs.with_columns(target=pl.lit("zen4"), hash=pl.lit("-") + pl.col("hash"))
+    >>> hits_if_target_changed(cs.match(environment, specs)).rows()
+    [('zen4', 145)]
+    """
+    fields = pl.col("cause_fields").str.split(",")
+    is_of_target = fields.list.set_difference(pl.lit([*_OF_A_TARGET])).list.len() == 0
+    return (
+        matches.filter(
+            is_of_target, fields.list.contains("target"), ~pl.col("differs").str.contains(REPRESENTATION.field)
+        )
+        .group_by(target="near_target")
+        .agg(hits=pl.len().cast(pl.Int64))
+        .sort("hits", "target", descending=[True, False])
+    )

@@ -1,0 +1,448 @@
+"""Which specs of an environment are cached, which cached spec is closest to each of the others, and why it differs.
+
+A cache lives anywhere and may have a million specs, so what is needed of it is asked for in steps: the hashes of the
+environment, the distinct specs of its packages, those that are closest with their dependencies, and then, level by
+level, the dependencies that differ.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import narwhals as nw
+import polars as pl
+
+from cachestats.analysis.differences import (
+    FIELDS,
+    NOT_OF_PAGES,
+    SETTINGS,
+    Cause,
+    Difference,
+    Edge,
+    Spec,
+    compare,
+)
+from cachestats.analysis.frames import collected, in_order, lazy
+from cachestats.analysis.proof import Prover
+from cachestats.environment import Environment
+from cachestats.errors import ArgumentError
+from cachestats.naming import quote_variant
+from cachestats.parse.lockfile import spec_row
+from cachestats.parse.nodes import Dependency, Node, dependency, external, parse_node
+from cachestats.requirement import External
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
+_TYPES = ("build", "link", "run", "test")
+_COLUMNS = ("hash", "package", *FIELDS, "spec_format")
+_EDGE_COLUMNS = (
+    "hash",
+    "dependency_hash",
+    "dependency_package",
+    "dependency_version",
+    *(f"is_{kind}" for kind in _TYPES),
+    "virtuals",
+    "external",
+)
+_AT_ONCE = 100  # specs that are compared with all candidates at a time: a popular package has thousands
+
+_Pair = tuple[str, str]  # hashes of a wanted and of a cached spec
+
+
+class Near(NamedTuple):
+    """A spec that is not cached, and the cached one that is closest to it."""
+
+    cached: Spec
+    difference: Difference
+    causes: frozenset[Cause]
+    """Those of the spec itself, and of all dependencies below that differ."""
+    is_proven: bool
+    """Whether nothing else differs, in the spec and in every dependency that does."""
+
+
+class Place(NamedTuple):
+    """A spec that differs from the cached one by itself."""
+
+    package: str
+    is_proven: bool
+    """Whether nothing else differs in it, dependencies aside."""
+
+
+class Explained(NamedTuple):
+    """How the specs of an environment stand to a cache."""
+
+    specs: pl.DataFrame
+    """The specs of the environment, each once, sorted by hash; `asked` is the hash that a cache is asked for."""
+    hits: set[str]
+    """Hashes of the specs that are cached."""
+    near: dict[str, Near]
+    """By hash, of those that are not, the specs whose package is."""
+    places: dict[Cause, list[Place]]
+    """Where each cause stands, in a spec of the environment or in a dependency."""
+
+
+def explain(
+    environment: Environment,
+    specs: IntoFrame,
+    *,
+    dependencies: IntoFrame | None = None,
+    among: IntoFrame | None = None,
+) -> Explained:
+    """Return which specs of an environment are cached, and of the others how the closest ones differ.
+
+    Dependencies are looked up in `among`, where that is given, else in `specs`.
+
+    Raises
+    ------
+    ArgumentError
+        If the environment is none, or a frame lacks a column.
+    """
+    wanted = specs_of(environment)
+    frame = lazy(specs, _COLUMNS)
+    edges = None if dependencies is None else lazy(dependencies, _EDGE_COLUMNS, table="dependencies")
+    cached = collected(frame.filter(nw.col("hash").is_in(wanted["asked"].to_list())).select("hash").unique())["hash"]
+    is_hit = pl.col("asked").is_in(cached.implode())
+    hits = set(wanted.filter(is_hit)["hash"])
+    have, cache = _Have(environment, wanted), _Cache(frame if among is None else lazy(among, _COLUMNS), edges)
+    closest = _closest(wanted.filter(~is_hit), frame, cache)
+    starts = {wanted: (have.built(wanted), cached) for wanted, cached in _choose(closest, have, cache).items()}
+    comparisons = _Comparisons(have, cache, Prover(environment.nodes))
+    comparisons.follow(starts.values())
+    return comparisons.explained(wanted, hits, starts)
+
+
+def specs_of(environment: Environment) -> pl.DataFrame:
+    """Return the specs of an environment, each once, sorted by hash, with the hash that a cache is asked for.
+
+    Raises
+    ------
+    ArgumentError
+        If it is no environment.
+    """
+    if not isinstance(environment, Environment):
+        raise ArgumentError(
+            f"expected an environment, found {type(environment).__name__}", hint="give what `read_environment` returns"
+        )
+    # A spliced spec is made of the binary of its build spec.
+    return (
+        environment.specs.sort("hash", "is_root", descending=[False, True])
+        .unique("hash", keep="first", maintain_order=True)
+        .with_columns(asked=pl.coalesce("build_spec_hash", "hash"))
+    )
+
+
+def _closest(others: pl.DataFrame, frame: nw.LazyFrame[Any], cache: _Cache) -> pl.DataFrame:
+    """Return the specs that differ in the fewest fields from each of the others: `wanted` and `hash`, sorted."""
+    of_packages = frame.filter(nw.col("package").is_in(others["package"].unique().sort().to_list()))
+    # Many specs are alike in all fields. More than one of them is asked for only where dependencies tell them apart.
+    distinct = of_packages.group_by("package", *FIELDS).agg(
+        hash=nw.col("hash").min(), spec_format=nw.col("spec_format").max()
+    )
+    best = _fewest(others, collected(distinct))
+    cache.add(best.select(_COLUMNS))
+    told = best.filter(pl.col("spec_format").is_not_null())
+    if not cache.knows_dependencies or told.is_empty():
+        return best.select("wanted", "hash").sort("wanted", "hash")
+    alike = of_packages
+    for field in ("package", "version", "variants"):
+        alike = alike.filter(nw.col(field).is_in(told[field].unique().sort().to_list()))
+    fields = ["package", *FIELDS]
+    rows = collected(alike.select(*_COLUMNS).unique()).join(
+        told.unique(fields), on=fields, how="semi", nulls_equal=True
+    )
+    cache.add(rows)
+    pairs = best.drop("hash").join(rows.select("hash", *fields), on=fields, nulls_equal=True)
+    return pl.concat([best.select("wanted", "hash"), pairs.select("wanted", "hash")]).unique().sort("wanted", "hash")
+
+
+def _fewest(others: pl.DataFrame, distinct: pl.DataFrame) -> pl.DataFrame:
+    """Return the specs that differ in the fewest fields from each of the others, whose hash is `wanted`."""
+    flags = [
+        pl.col(field).ne(pl.col(f"wanted_{field}")).fill_null(value=False)
+        if field in NOT_OF_PAGES
+        else pl.col(field).ne_missing(pl.col(f"wanted_{field}"))
+        for field in FIELDS
+    ]
+    # What comes first in their order weighs most, as digits of one number, and their number more than all of these.
+    weights = [2 ** len(FIELDS) + 2**place for place in reversed(range(len(FIELDS)))]
+    distance = pl.sum_horizontal(flag.cast(pl.Int64) * weight for flag, weight in zip(flags, weights, strict=True))
+    wanted = others.select("package", wanted="hash", **{f"wanted_{field}": field for field in FIELDS})
+    parts = [
+        part.join(distinct, on="package")
+        .with_columns(distance=distance)
+        .filter(pl.col("distance") == pl.col("distance").min().over("wanted"))
+        .select("wanted", *_COLUMNS)
+        for part in [*wanted.iter_slices(_AT_ONCE)] or [wanted]
+    ]
+    return pl.concat(parts)
+
+
+def _choose(closest: pl.DataFrame, have: _Have, cache: _Cache) -> dict[str, str]:
+    """Return, by the hash of each wanted spec, that of the closest specs whose dependencies agree most.
+
+    Of what is needed it is chosen first, so that a spec and what it needs are compared with specs of one tree. Where
+    dependencies tell nothing, specs are chosen for the system that most of the environment can be compared on.
+    """
+    candidates: dict[str, list[str]] = {}
+    for wanted, cached in closest.iter_rows():
+        candidates.setdefault(wanted, []).append(cached)
+    cache.load_edges({cached for some in candidates.values() if len(some) > 1 for cached in some})
+    settings = Counter(
+        setting for some in candidates.values() for setting in {cache.settings(cached) for cached in some}
+    )
+    chosen: dict[str, str] = {}
+    for wanted in in_order({digest: {edge.hash for edge in have.edges.get(digest, ())} for digest in have.rows}):
+        if wanted in candidates:
+            edges = have.edges.get(wanted, ())
+            agrees = _Agreement(
+                hashes={edge.hash for edge in edges},
+                chosen={chosen[edge.hash] for edge in edges if edge.hash in chosen},
+                versions={(edge.package, edge.version) for edge in edges},
+            )
+            # Of equals the first, which has the smallest hash.
+            chosen[wanted] = max(
+                candidates[wanted],
+                key=lambda cached: (agrees.with_edges(cache.edges.get(cached, ())), settings[cache.settings(cached)]),
+            )
+    return chosen
+
+
+class _Via(NamedTuple):
+    """How a pair of specs was come to: the edges to them, and the specs that have these."""
+
+    wanted: Edge
+    cached: Edge
+    wanted_owner: Spec
+    cached_owner: Spec
+
+
+class _Comparisons:
+    """Pairs of a wanted and a cached spec, and all pairs below them that differ."""
+
+    def __init__(self, have: _Have, cache: _Cache, prover: Prover) -> None:
+        self._have, self._cache, self._prover = have, cache, prover
+        self._specs: dict[_Pair, tuple[Spec, Spec]] = {}
+        self._found: dict[_Pair, Difference] = {}
+        self._is_whole: dict[_Pair, bool] = {}
+
+    def follow(self, starts: Iterable[_Pair]) -> None:
+        """Compare specs and what they depend on, level by level."""
+        level: dict[_Pair, _Via | None] = dict.fromkeys(starts)
+        externals: dict[_Pair, list[_Via]] = {}
+        while level:
+            self._cache.load(cached for _, cached in level)
+            below: dict[_Pair, _Via | None] = {}
+            for pair, via in level.items():
+                wanted = self._have.spec(pair[0], via.wanted if via else None)
+                cached = self._cache.spec(pair[1], via.cached if via else None)
+                found = self._compare(pair, wanted, cached)
+                for mine, other in found.below:
+                    next_pair, next_via = (mine.hash, other.hash), _Via(mine, other, wanted, cached)
+                    if other.external:
+                        externals.setdefault(next_pair, []).append(next_via)
+                    else:
+                        below.setdefault(next_pair, next_via)
+            level = {pair: via for pair, via in below.items() if pair not in self._found}
+        for pair, vias in externals.items():
+            self._compare_external(pair, vias)
+
+    def explained(self, specs: pl.DataFrame, hits: set[str], starts: Mapping[str, _Pair]) -> Explained:
+        """Return what was found; `starts` are the pairs of the specs that do not hit."""
+        causes: dict[_Pair, frozenset[Cause]] = {}
+        proven: dict[_Pair, bool] = {}
+        places: dict[Cause, list[Place]] = {}
+        needs = {pair: [(mine.hash, other.hash) for mine, other in one.below] for pair, one in self._found.items()}
+        for pair in in_order(needs, hash_of=lambda pair: pair[0]):
+            own = self._found[pair].causes
+            causes[pair] = frozenset(own).union(*(causes[other] for other in needs[pair]))
+            proven[pair] = self._is_whole[pair] and all(proven[other] for other in needs[pair])
+            for cause in own:
+                places.setdefault(cause, []).append(Place(self._specs[pair][0].package, self._is_whole[pair]))
+        near = {
+            wanted: Near(self._specs[pair][1], self._found[pair], causes[pair], proven[pair])
+            for wanted, pair in starts.items()
+        }
+        return Explained(specs, hits, near, places)
+
+    def _compare(self, pair: _Pair, wanted: Spec, cached: Spec) -> Difference:
+        found = compare(wanted, cached)
+        self._specs[pair], self._found[pair] = (wanted, cached), found
+        self._is_whole[pair] = self._prover.is_whole(wanted, cached)
+        return found
+
+    def _compare_external(self, pair: _Pair, vias: list[_Via]) -> None:
+        """Compare a spec with an external, of which a dataset does not tell for which system it is.
+
+        It is that of a spec that needs it, where that one differs from the spec that is wanted instead. Of several the
+        hash tells which; else it is supposed, if nothing is known to differ.
+        """
+        wanted = self._have.spec(pair[0], vias[0].wanted)
+        cached = self._cache.spec(pair[1], vias[0].cached)
+        moves = Counter(tuple(_moved(via, wanted).items()) for via in vias)
+        supposed = [replace(cached, values={**cached.values, **dict(move)}) for move, _ in moves.most_common() if move]
+        for form in (cached, *supposed):
+            self._compare(pair, wanted, form)
+            if self._is_whole[pair]:
+                return
+        nothing = not compare(wanted, cached).fields
+        self._compare(pair, wanted, supposed[0] if supposed and nothing else cached)
+
+
+def _moved(via: _Via, wanted: Spec) -> dict[str, str]:
+    """Return the settings in which the owners differ, where the spec that is wanted has those of its owner."""
+    mine, other = via.wanted_owner.values, via.cached_owner.values
+    return {
+        field: value
+        for field in SETTINGS
+        if (value := other.get(field)) and value != mine.get(field) == wanted.values.get(field)
+    }
+
+
+class _Agreement(NamedTuple):
+    """What dependencies are compared with, to tell how well they agree."""
+
+    hashes: set[str]
+    chosen: set[str]
+    """Those with which the dependencies of the wanted spec will be compared."""
+    versions: set[tuple[str | None, str | None]]
+
+    def with_edges(self, edges: Iterable[Edge]) -> int:
+        return sum(
+            3
+            if edge.hash in self.hashes
+            else 2
+            if edge.hash in self.chosen
+            else (edge.package, edge.version) in self.versions
+            for edge in edges
+        )
+
+
+class _Have:
+    """The specs of an environment, its externals and build specs included."""
+
+    def __init__(self, environment: Environment, wanted: pl.DataFrame) -> None:
+        self.nodes = environment.nodes
+        self.rows = {row["hash"]: row for row in wanted.to_dicts()}
+        self.edges = _edges_by_owner(environment.dependencies)
+        self._specs: dict[str, Spec] = {}
+
+    def built(self, digest: str) -> str:
+        """Return the hash of the spec that was built: of a spliced one another, if more than its hash is known."""
+        build_spec: str | None = self.rows[digest]["build_spec_hash"]
+        return build_spec if build_spec in self.nodes and build_spec is not None else digest
+
+    def spec(self, digest: str, edge: Edge | None) -> Spec:
+        """Return a spec; of one that is not there what the edge to it says."""
+        if digest not in self._specs:
+            if digest in self.rows:
+                row = self.rows[digest]
+                found = Spec(row["package"], digest, _values(row), row["spec_format"], None, self.edges.get(digest, ()))
+            elif digest in self.nodes:
+                found = self._of_node(digest)
+            else:
+                found = _of_edge(digest, edge)
+            self._specs[digest] = found
+        return self._specs[digest]
+
+    def _of_node(self, digest: str) -> Spec:
+        try:
+            node = parse_node(self.nodes[digest])
+            edges = [dependency(data) for data in node.dependencies]
+            below = {edge.hash: parse_node(self.nodes[edge.hash]) for edge in edges if edge.hash in self.nodes}
+            row = spec_row(node, edges, below)
+            own = external(node) if node.is_external else None
+            needed = tuple(_edge(edge, below.get(edge.hash)) for edge in edges)
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise ArgumentError(
+                f"expected the node of a spec for {digest}, found: {error}", hint="read the environment again"
+            ) from error
+        return Spec(node.name, digest, _values(row), row["spec_format"], own, None if own else needed)
+
+
+class _Cache:
+    """The specs of a cache that were brought here, and what they depend on."""
+
+    def __init__(self, specs: nw.LazyFrame[Any], dependencies: nw.LazyFrame[Any] | None) -> None:
+        self._frame, self._dependencies = specs, dependencies
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._asked: set[str] = set()
+        self._asked_edges: set[str] = set()
+        self.edges: dict[str, tuple[Edge, ...]] = {}
+
+    @property
+    def knows_dependencies(self) -> bool:
+        """Whether there is a table of dependencies."""
+        return self._dependencies is not None
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Keep specs; of those of several snapshots what an index says of it, where there is one."""
+        for row in rows.sort("hash", "spec_format", nulls_last=True).unique("hash", keep="first").to_dicts():
+            self._rows.setdefault(row["hash"], row)
+        self._asked |= set(rows["hash"])
+
+    def settings(self, digest: str) -> tuple[str | None, ...]:
+        """Return for what system a spec is."""
+        return tuple(self._rows[digest][field] for field in SETTINGS)
+
+    def load(self, hashes: Iterable[str]) -> None:
+        """Bring specs and their dependencies here."""
+        needed = sorted({*hashes})
+        if missing := [digest for digest in needed if digest not in self._asked]:
+            self._asked.update(missing)
+            self.add(collected(self._frame.filter(nw.col("hash").is_in(missing)).select(*_COLUMNS).unique()))
+        self.load_edges({*needed})
+
+    def load_edges(self, hashes: set[str]) -> None:
+        """Bring here what specs depend on, where it is known."""
+        missing = sorted(hashes - self._asked_edges)
+        if self._dependencies is None or not missing:
+            return
+        self._asked_edges.update(missing)
+        found = self._dependencies.filter(nw.col("hash").is_in(missing)).select(*_EDGE_COLUMNS).unique()
+        self.edges |= _edges_by_owner(collected(found))
+
+    def spec(self, digest: str, edge: Edge | None) -> Spec:
+        """Return a spec; of one that is not in the dataset what the edge to it says."""
+        row = self._rows.get(digest)
+        if row is None:
+            return _of_edge(digest, edge)
+        # Where only the site's pages know a spec, nothing is known of its dependencies.
+        is_known = self.knows_dependencies and row["spec_format"] is not None
+        edges = self.edges.get(digest, ()) if is_known else None
+        return Spec(row["package"], digest, _values(row), row["spec_format"], None, edges)
+
+
+def _values(row: Mapping[str, Any]) -> dict[str, str | None]:
+    return {field: row[field] for field in FIELDS if field not in NOT_OF_PAGES or row[field] is not None}
+
+
+def _of_edge(digest: str, edge: Edge | None) -> Spec:
+    """Return what an edge says of the spec it leads to: of an external nearly all."""
+    package = (edge.package if edge else None) or digest
+    if edge and edge.external:
+        found = External.parse(edge.external)
+        variants = " ".join(map(quote_variant, found.variants))
+        return Spec(package, digest, {"version": found.version, "variants": variants}, None, found)
+    return Spec(package, digest, {"version": edge.version} if edge and edge.version else {}, is_known=False)
+
+
+def _edges_by_owner(dependencies: pl.DataFrame) -> dict[str, tuple[Edge, ...]]:
+    found: dict[str, list[Edge]] = {}
+    columns = dependencies.select(_EDGE_COLUMNS).sort("hash", "dependency_hash")
+    for owner, digest, package, version, *is_type, virtuals, place in columns.iter_rows():
+        types = frozenset(kind for kind, is_one in zip(_TYPES, is_type, strict=True) if is_one)
+        found.setdefault(owner, []).append(
+            Edge(package, version, digest, types, frozenset(virtuals.split(",") if virtuals else ()), place)
+        )
+    return {owner: tuple(edges) for owner, edges in found.items()}
+
+
+def _edge(edge: Dependency, node: Node | None) -> Edge:
+    place = str(external(node)) if node and node.is_external else None
+    package = edge.package or (node.name if node else None)
+    return Edge(package, node.version if node else None, edge.hash, edge.types, edge.virtuals, place)

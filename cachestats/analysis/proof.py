@@ -1,0 +1,236 @@
+"""Whether a difference is the whole difference: a node with the cached values put back has the cached hash.
+
+A hash covers everything that a node says, the hashes of its dependencies included. What a dataset does not hold exactly
+is tried in each form that it may have: whether a value stands in a list, the features of a target, which flags belong
+together, in which order patches are applied.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, permutations, product
+from typing import Any
+
+from cachestats import naming
+from cachestats.analysis.differences import SETTINGS, Edge, Spec, split_setting
+from cachestats.dag_hash import dag_hash
+from cachestats.parse.nodes import FLAGS, PATCH_LENGTH
+from cachestats.targets import node_targets
+
+_MOST_FORMS = 1000  # of one node that are tried
+_MOST_ORDERED = 4  # things that are tried in every order
+_TYPES = ("build", "link", "run", "test")  # in the order in which Spack writes them
+# The keys of a node in the order in which Spack writes them.
+_KEYS = (
+    "name", "version", "arch", "compiler", "namespace", "parameters", "external", "patches", "package_hash",
+    "provided_virtuals", "dependencies", "annotations",
+)  # fmt: skip
+_FORMAT_WITH_VIRTUALS = 4
+_ABSENT = object()
+
+Node = dict[str, Any]
+
+
+class Prover:
+    """Puts cached values back into the nodes of an environment, which also tell what a dataset leaves out."""
+
+    def __init__(self, nodes: Mapping[str, bytes]) -> None:
+        self._json = nodes
+        self._nodes: dict[str, Node | None] = {}
+        self._targets: dict[str, list[Any]] = {}
+        self._recipes: dict[tuple[str, str], list[str]] = {}
+        self._patches: dict[str, str] = {}
+        self._is_learned = False
+
+    def is_whole(self, wanted: Spec, cached: Spec) -> bool:
+        """Return whether a spec of the environment and a cached one differ in nothing but what is known to differ."""
+        node = self._node(wanted.hash)
+        if node is None:
+            return False
+        forms = self._forms(node, wanted, cached)
+        return any(dag_hash(form) == cached.hash for form in islice(forms, _MOST_FORMS))
+
+    def _node(self, digest: str) -> Node | None:
+        """Return a node if its hash can be computed: not that of a spliced spec, or of one of an older format."""
+        if digest not in self._nodes:
+            node = json.loads(self._json[digest]) if digest in self._json else {}
+            is_checked = bool(node) and "build_spec" not in node and dag_hash(node) == digest
+            self._nodes[digest] = node if is_checked else None
+        return self._nodes[digest]
+
+    def _forms(self, node: Node, wanted: Spec, cached: Spec) -> Iterator[Node]:
+        """Yield the forms that the cached node may have."""
+        changes = self._changes(node, wanted, cached)
+        for values in product(*changes.values()):
+            form = node | dict(zip(changes, values, strict=True))
+            keys = node if form.keys() == node.keys() else (*_KEYS, *node)
+            yield {key: form[key] for key in keys if form.get(key, _ABSENT) is not _ABSENT}
+
+    def _changes(self, node: Node, wanted: Spec, cached: Spec) -> dict[str, list[Any]]:
+        """Return for each key of a node that changes the values that it may get."""
+        values = _changed_values(wanted, cached)
+        changes: dict[str, list[Any]] = {
+            key: values[key] for key in ("version", "namespace", "package_hash") if key in values
+        }
+        if values.keys() & {"platform", "os", "target"}:
+            changes["arch"] = [
+                dict(zip(("platform", "platform_os", "target"), parts, strict=True))
+                for parts in product(
+                    values.get("platform", [node["arch"]["platform"]]),
+                    values.get("os", [node["arch"]["platform_os"]]),
+                    [form for name in values["target"] for form in self._target_forms(name)]
+                    if "target" in values
+                    else [node["arch"]["target"]],
+                )
+            ]
+        if "compiler" in values and "compiler" in node:
+            changes["compiler"] = [form for name in values["compiler"] for form in _compiler_forms(name)]
+        if values.keys() & {"variants", "flags"}:
+            changes |= self._parameter_forms(node, wanted, cached)
+        if cached.external:
+            module = [*cached.external.modules] or None
+            changes["external"] = [node.get("external", {}) | {"path": cached.external.prefix, "module": module}]
+            if "version" in values:  # and so another recipe, which the dataset does not tell of externals
+                self._learn()
+                known = self._recipes.get((cached.package, cached.external.version), [])
+                changes["package_hash"] = [node.get("package_hash", _ABSENT), *known]
+        if cached.edges is not None and _identities(cached.edges) != _identities(wanted.edges or ()):
+            changes["dependencies"] = [*_dependency_forms(node.get("dependencies", []), cached)]
+        return changes
+
+    def _target_forms(self, name: str | None) -> list[Any]:
+        """Return the forms of a target in nodes of the environment, then those that archspec gives it today."""
+        self._learn()
+        forms = [*self._targets.get(name or "", []), *node_targets(name or "")]
+        return [form for place, form in enumerate(forms) if form not in forms[:place]]
+
+    def _parameter_forms(self, node: Node, wanted: Spec, cached: Spec) -> dict[str, list[Any]]:
+        """Return the forms of the parameters, and of the patches in the order in which they are applied."""
+        raw = node.get("parameters", {})
+        forms: dict[str, list[Any]] = {}
+        for field in ("variants", "flags"):
+            mine, other = (split_setting(spec.values.get(field) or "") for spec in (wanted, cached))
+            if field not in cached.values:
+                other = mine
+            names = {name for name in raw if (name in FLAGS) == (field == "flags")}
+            for name in names | other.keys():
+                if mine.get(name) == other.get(name):
+                    forms[name] = [raw.get(name)]
+                elif name in other:
+                    forms[name] = self._value_forms(name, other[name], raw.get(name))
+                elif field == "flags":
+                    forms[name] = [[]]
+        # Variants stand before flags, both in the order of their names.
+        order = [*raw] if forms.keys() == raw.keys() else sorted(forms, key=lambda name: (name in FLAGS, name))
+        found = [
+            dict(zip(order, values, strict=True))
+            for values in islice(product(*(forms[name] for name in order)), _MOST_FORMS)
+        ]
+        changes: dict[str, list[Any]] = {"parameters": found}
+        if "patches" in forms and forms["patches"] != [raw.get("patches")]:
+            changes["patches"] = [order for patches in forms["patches"] for order in _orders(patches)]
+        elif "patches" in raw and "patches" not in forms:
+            changes["patches"] = [_ABSENT]
+        return changes
+
+    def _value_forms(self, name: str, text: str, raw: Any) -> list[Any]:
+        """Return the values that a variant or flag may have, given how Spack prints it and what it is elsewhere."""
+        if text[0] in "+~":
+            return [text[0] == "+"]
+        value = text.partition("=")[2]
+        if name == "patches":
+            self._learn()
+            patches = [self._patches.get(patch) for patch in value.split(",")]
+            return [] if None in patches else [patches]
+        parts = value.split(" " if name in FLAGS else ",")
+        if name in FLAGS:
+            return [parts, [value]] if len(parts) > 1 else [parts]
+        if isinstance(raw, list):
+            return [parts]
+        return [value, parts] if len(parts) == 1 or isinstance(raw, str) else [parts, value]
+
+    def _learn(self) -> None:
+        """Take from the nodes of the environment what a dataset leaves out: features, recipes, checksums of patches."""
+        if self._is_learned:
+            return
+        self._is_learned = True
+        for data in self._json.values():
+            node = json.loads(data)
+            if "name" not in node or not isinstance(node.get("arch"), dict):
+                continue  # of version 1, with which nothing can be proven
+            target = node["arch"].get("target")
+            name = target["name"] if isinstance(target, dict) else target
+            known = self._targets.setdefault(name, [])
+            if target not in known:
+                known.append(target)
+            self._patches |= {patch[:PATCH_LENGTH]: patch for patch in node.get("patches", [])}
+            recipes = self._recipes.setdefault((node["name"], node["version"]), [])
+            if node.get("package_hash") not in (None, *recipes):
+                recipes.append(node["package_hash"])
+
+
+def _changed_values(wanted: Spec, cached: Spec) -> dict[str, list[str | None]]:
+    """Return the values that are put back, by field."""
+    values = {
+        field: [cached.values[field]]
+        for field in cached.values.keys() & wanted.values.keys()
+        if cached.values[field] != wanted.values[field]
+    }
+    if cached.external:
+        # Of an external a dataset does not tell for which system it is: that is supposed, and may be that of both.
+        values |= {field: [*values[field], wanted.values[field]] for field in SETTINGS if field in values}
+    return values
+
+
+def _identities(edges: Sequence[Edge]) -> set[tuple[str, frozenset[str], frozenset[str]]]:
+    return {(edge.hash, edge.types, edge.virtuals) for edge in edges}
+
+
+def _compiler_forms(compiler: str | None) -> Iterator[Any]:
+    """Yield a compiler as nodes up to format 4 have it, with the name of that time first."""
+    if compiler is None:
+        yield _ABSENT
+        return
+    old = naming.page_compiler(compiler, is_old=True).replace("@=", "@")
+    for text in dict.fromkeys((old, compiler)):
+        name, _, version = text.partition("@")
+        yield {"name": name, "version": version}
+
+
+def _orders(items: list[str]) -> Iterator[list[str]]:
+    """Yield the orders that a few things may have; of many only the one they have."""
+    if len(items) > _MOST_ORDERED:
+        yield items
+        return
+    yield from map(list, permutations(items))
+
+
+def _dependency_forms(raw: list[Node], cached: Spec) -> Iterator[Any]:
+    """Yield the dependencies as they may stand in the cached node: by name, and in any order those of one name."""
+    if not cached.edges:
+        yield _ABSENT
+        return
+    by_name: dict[str, list[Node]] = {}
+    for edge in cached.edges:
+        by_name.setdefault(edge.package or "", []).append(_raw_edge(edge, raw, cached.spec_format))
+    for orders in product(*(_orders_of_edges(by_name[name]) for name in sorted(by_name))):
+        yield [edge for order in orders for edge in order]
+
+
+def _orders_of_edges(edges: list[Node]) -> Iterator[tuple[Node, ...]]:
+    return permutations(edges) if len(edges) <= _MOST_ORDERED else iter([tuple(edges)])
+
+
+def _raw_edge(edge: Edge, raw: list[Node], spec_format: int | None) -> Node:
+    """Return an edge as a node has it: as a like one in the node, or as that format writes it."""
+    for one in raw:
+        reasons = one.get("parameters", {})
+        same_types = edge.types == {*reasons.get("deptypes", one.get("type", []))}
+        if one.get("name") == edge.package and same_types and edge.virtuals == {*reasons.get("virtuals", [])}:
+            return one | {"hash": edge.hash}
+    types = [kind for kind in _TYPES if kind in edge.types]
+    named = {"name": edge.package, "hash": edge.hash}
+    if (spec_format or _FORMAT_WITH_VIRTUALS) < _FORMAT_WITH_VIRTUALS:
+        return named | {"type": types}
+    return named | {"parameters": {"deptypes": types, "virtuals": sorted(edge.virtuals)}}

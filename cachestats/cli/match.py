@@ -11,7 +11,9 @@ import click
 from cachestats.cli.gaps import edges_of
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
+    NAME,
     Share,
+    check_target,
     dataset_argument,
     output_options,
     root_option,
@@ -50,6 +52,12 @@ environment_argument = click.argument(
     metavar="SHARE",
     help="Fail if less than this share of the specs is cached, such as 90%; with --best, in the best of them.",
 )
+@click.option(
+    "--host",
+    type=NAME,
+    metavar="TARGET[:OS]|host",
+    help="Say how much more would hit if the environment were concretized for another target that this machine runs.",
+)
 @snapshot_option
 @where_option
 @root_option
@@ -60,6 +68,7 @@ def match(
     best: bool,
     by: Any,
     fail_under: float | None,
+    host: str | None,
     form: str,
     out: Path | None,
     root: bool,
@@ -71,16 +80,24 @@ def match(
     installation; several add up. Each of its specs is a hit, which is cached by its hash; near, if the cache has its
     package: then it is said what the closest one differs in; or a miss. What is left to build stands first, in the
     order in which it can be built. As a table or as Markdown hits are left out, and all causes but the first; the
-    formats for machines have them, and the closest spec.
+    formats for machines have them, and the closest spec. With a host it is said how much more would hit if the
+    environment were concretized for another target that the host runs.
     """
+    from cachestats.hosts import Host
+
     if (by == _CAUSE and best) or (by not in (None, _CAUSE) and not best):
         given, there = ("--best", "with it") if best else (f"--by {by}", "it alone")
         raise ArgumentError(
             f"expected {given} {'without --by cause' if best else 'with --best'}, found {there}",
             hint=f"{'leave out' if best else 'add'} --best",
         )
+    if best and host:
+        raise ArgumentError("expected --host without --best, found both", hint="leave out one of them")
     if root and not best:
         raise ArgumentError("expected --root with --best, found it alone", hint="add --best")
+    target = Host.parse(host).target if host else None
+    if target is not None:
+        check_target(target, [dataset])
     environment = environment_in(environments)
     asked = Question(dataset, everything=best, root=root, **question)
     names = ", ".join(path.name or str(path) for path in environments)
@@ -88,7 +105,7 @@ def match(
     rate = (
         _emit_best(environment, asked, by or "snapshot", form, out)
         if best
-        else _emit_matches(environment, asked, dataset, by, form, out)
+        else _emit_matches(environment, asked, dataset, by, target, form, out)
     )
     for hint in asked.hints():
         talk(f"hint: {hint}")
@@ -139,7 +156,13 @@ def _emit_best(environment: Environment, asked: Question, by: Any, form: str, ou
 
 
 def _emit_matches(
-    environment: Environment, asked: Question, dataset: Any, by: str | None, form: str, out: Path | None
+    environment: Environment,
+    asked: Question,
+    dataset: Any,
+    by: str | None,
+    target: str | None,
+    form: str,
+    out: Path | None,
 ) -> float:
     """Print the specs or the causes, and return the share of hits."""
     from cachestats.analysis.causes import causes_of
@@ -159,6 +182,8 @@ def _emit_matches(
     talk(f"{status.count('near'):,} near, {status.count('miss'):,} missing; {left}")
     if causes.height and causes["cures"][0]:
         talk(f"{causes['words'][0]} alone keeps {counted(causes['cures'][0], 'spec')} from hitting")
+    if target is not None:
+        _say_what_another_target_gives(matches, target)
     if others := matches["differs"].str.contains(REPRESENTATION.field).sum():
         talk(f"{others:,} of the near ones are written in another format, so their hashes differ in any case")
     if by == _CAUSE:
@@ -166,6 +191,18 @@ def _emit_matches(
     else:
         emit(_for_eyes(matches) if form in {"table", "markdown"} else matches, form, out)
     return hits / len(status)
+
+
+def _say_what_another_target_gives(matches: pl.DataFrame, target: str) -> None:
+    """Say how many more specs would hit if the environment were concretized for another target that a machine runs."""
+    from cachestats.analysis.causes import hits_if_target_changed
+    from cachestats.targets import runnable
+
+    found = hits_if_target_changed(matches)
+    gains = [(other, hits) for other, hits in found.iter_rows() if other in runnable(target)]
+    if gains:
+        other, hits = gains[0]
+        talk(f"concretized for {other}, which {target} runs, {hits:,} more would hit")
 
 
 def _words(counts: dict[str, Any]) -> str:

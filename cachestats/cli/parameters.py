@@ -238,7 +238,7 @@ def host_options(function: Callable[..., None]) -> Callable[..., None]:
         parts = {name: options.pop(name) for name in ("target", "os", "libc")}
         found = _described_host(host, parts, platform, packages)
         if found is not None:
-            _check_target(found.target, [value for value in options.values() if _is_dataset(value)])
+            check_target(found.target, [value for value in options.values() if _is_dataset(value)])
         function(host=found, spack=None if spack is None else _rules(spack), **options)
 
     for option in _HOST_OPTIONS:
@@ -296,7 +296,7 @@ def _described_host(
     )
 
 
-def _check_target(target: str, datasets: list[Dataset]) -> None:
+def check_target(target: str, datasets: list[Dataset]) -> None:
     """Raise if neither archspec knows a target nor any of the datasets that a verb is asked about has it."""
     from cachestats.targets import known_targets
 

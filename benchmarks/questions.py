@@ -155,8 +155,10 @@ def give_answer(engine: str, name: str, dataset: Path, out: Path) -> None:
     duckdb.execute(f"COPY ({queries()[name]}) TO '{out}/answer.parquet'")
 
 
-def _environment(ds: Any) -> pl.DataFrame:
+def _environment(ds: Any) -> Any:
     import polars as pl
+
+    from cachestats.environment import Environment
 
     specs = ds.specs.filter(pl.col("snapshot") == OLD).unique("hash").sort("hash").head(ENVIRONMENT)
     mangled = pl.concat_str(pl.lit("-"), pl.col("hash").str.slice(1))
@@ -164,7 +166,7 @@ def _environment(ds: Any) -> pl.DataFrame:
     frame: pl.DataFrame = specs.with_columns(
         hash=pl.when(is_mangled).then(mangled).otherwise("hash"), is_root=pl.lit(True)
     ).collect()
-    return frame
+    return Environment(frame, ds.dependencies.head(0).collect())
 
 
 def queries() -> dict[str, str]:

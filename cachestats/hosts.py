@@ -98,7 +98,7 @@ class Host:
         object.__setattr__(self, "libc", libc)
         object.__setattr__(self, "os", None if self.os is None else canonical_os(self.os))
         if self.externals is not None:
-            object.__setattr__(self, "externals", tuple(self.externals))
+            object.__setattr__(self, "externals", _checked_externals(self.externals))
 
     def __str__(self) -> str:
         libc = None if self.libc is None else self.libc.replace("@", " ")
@@ -222,6 +222,21 @@ def host_of(target: str, platform: str | None, os: str) -> Host:
     ('glibc@2.34', None)
     """
     return _NamedHost(target, os, usual_libc(os) if platform == "linux" else None, platform)
+
+
+def as_host(host: Host | str) -> Host:
+    """Return a host that was given as it is or as text.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither.
+    """
+    if isinstance(host, Host):
+        return host
+    if isinstance(host, str):
+        return Host.parse(host)
+    raise ArgumentError(f"expected a host, found {host!r}", hint="give cachestats.Host(target='zen4', os='rhel9')")
 
 
 def os_of_release(text: str) -> str | None:
@@ -359,6 +374,19 @@ def _check_name(what: str, name: object) -> None:
         raise ArgumentError(
             f"expected the name of one {what}, found {name!r}", hint="such as Host(target='zen4', os='rhel9')"
         )
+
+
+def _checked_externals(externals: object) -> tuple[DeclaredExternal, ...]:
+    from cachestats.packages_yaml import DeclaredExternal
+
+    found = tuple(externals) if isinstance(externals, list | tuple) else (None,)
+    declared = tuple(one for one in found if isinstance(one, DeclaredExternal))
+    if len(declared) < len(found):
+        raise ArgumentError(
+            f"expected externals as `read_packages` returns them, found {externals!r}",
+            hint="such as externals=cachestats.read_packages('packages.yaml')",
+        )
+    return declared
 
 
 def _checked_platform(platform: str | None, os: str | None) -> str:

@@ -20,6 +20,9 @@ from cachestats.version_ranges import VersionList
 MAX_BYTES = 1 << 20
 """Larger files are refused: YAML is read at some megabytes a second, and nobody declares so many externals."""
 
+_MERGE = "<<"
+_MOST_FAULTS = 20
+_MAX_SCALAR = 4096
 _MAX_DEPTH = 50
 _SHOWN = 80
 _CUT = reprlib.Repr()
@@ -166,6 +169,9 @@ def read_packages(*paths: str | os.PathLike[str]) -> tuple[DeclaredExternal, ...
     >>> [(entry.name, str(entry.versions), entry.prefix) for entry in cs.read_packages(tmp / "packages.yaml")]
     [('cuda', '12.4', '/usr/local/cuda')]
     """
+    for path in paths:
+        if not isinstance(path, str | os.PathLike):
+            raise ArgumentError(f"expected paths, found {path!r}", hint="such as read_packages('packages.yaml')")
     return tuple(entry for path in paths for entry in _read(Path(path)))
 
 
@@ -178,7 +184,9 @@ def _read(path: Path) -> list[DeclaredExternal]:
         except ArgumentError as error:
             faults.append(SourceError(f"{error.message}: {place} in {name}", hint=error.hint))
     if faults:
-        raise SourceError("\n".join(fault.message for fault in faults), hint=faults[0].hint)
+        shown = [fault.message for fault in faults[:_MOST_FAULTS]]
+        more = [f"and {len(faults) - _MOST_FAULTS:,} more"] if len(faults) > _MOST_FAULTS else []
+        raise SourceError("\n".join([*shown, *more]), hint=faults[0].hint)
     return declared
 
 
@@ -205,6 +213,12 @@ def _yaml(path: Path, name: str) -> Any:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > _MAX_DEPTH:  # libyaml ends the process where nesting is too deep for its stack
                 raise ValueError(f"more than {_MAX_DEPTH} levels of nesting")
+            # Merged mappings are copied, and numbers such as 1:59:59 computed: a small file could take all memory.
+            if isinstance(event, yaml.ScalarEvent) and event.implicit[0]:
+                if event.value == _MERGE:
+                    raise ValueError(f"the merge key {_MERGE}, which is not supported: write the values out")
+                if len(event.value) > _MAX_SCALAR:
+                    raise ValueError(f"a value of more than {_MAX_SCALAR:,} characters")
         return yaml.load(text, Loader=loader)  # noqa: S506 (a safe loader)
     except UnicodeDecodeError as error:
         raise SourceError(

@@ -115,11 +115,19 @@ class Requirement:
 
     @classmethod
     def parse(cls, text: str) -> Requirement:
-        """Return the requirement that a text of the column `requirement` stands for."""
+        """Return the requirement that a text of the column `requirement` stands for.
+
+        Raises
+        ------
+        ValueError
+            If the text is none.
+        """
         values: dict[str, list[str]] = {}
         for word in _split_words(text):
             key, _, value = word.partition("=")
             values.setdefault(key, []).append(value)
+        if not values.keys() & {"platform", "target"}:
+            raise ValueError("neither platform nor target")
         libcs = values.get("libc", [])
         return cls(
             platforms=tuple(values.get("platform", ())),

@@ -160,6 +160,21 @@ def reuse_rules(text: str) -> Rules:
     return _rules_of_release(*release)
 
 
+def checked_rules(spack: str | None) -> Rules | None:
+    """Return the rules of a version of Spack that a caller names, or None where none is.
+
+    Raises
+    ------
+    ArgumentError
+        If it is no version of Spack.
+    """
+    if spack is None:
+        return None
+    if not isinstance(spack, str):
+        raise ArgumentError(f"expected a version of Spack as text, found {spack!r}", hint=f"such as {RULES[-1]!r}")
+    return reuse_rules(spack)
+
+
 def _rules_of_release(major: int, minor: int) -> Rules:
     if (major, minor) < (0, 22):
         return "0.21"

@@ -12,9 +12,9 @@ import polars as pl
 from cachestats.analysis.frames import collected, lazy, one_of, without_root
 from cachestats.analysis.reuse import REUSED, judge_all
 from cachestats.errors import ArgumentError
-from cachestats.hosts import Host, as_named, host_of
+from cachestats.hosts import Host, as_host, as_named, host_of
 from cachestats.naming import natural_key, snapshot_order
-from cachestats.spack_releases import Rules
+from cachestats.spack_releases import Rules, checked_rules
 from cachestats.targets import target_order
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def coverage(
     of: Whole = "row",
     root: bool = False,
     usable: bool = False,
-    host: Host | None = None,
-    spack: Rules | None = None,
+    host: Host | str | None = None,
+    spack: str | None = None,
 ) -> pl.DataFrame:
     """Count what is covered for each pair of a row and a column that has anything.
 
@@ -79,8 +79,9 @@ def coverage(
         With targets as columns, say what a host of that target can use instead of counting; this needs the columns
         `platform`, `os` and `requirement` as well.
     host
-        With `usable`, the host, whose target is replaced by that of each column. By default a host of a column has one
-        of the operating systems that something is built on for its target, or the one that the row names.
+        With `usable`, the host, whose target is replaced by that of each column. Where it has neither operating system
+        nor libc, or is not given, the hosts of a column have those operating systems that something is built on for its
+        target, or the one that the row names.
     spack
         With `usable`, whose rules of reuse, as in `cachestats.usable`.
 
@@ -125,8 +126,8 @@ def coverage_matrix(
     of: Whole = "row",
     root: bool = False,
     usable: bool = False,
-    host: Host | None = None,
-    spack: Rules | None = None,
+    host: Host | str | None = None,
+    spack: str | None = None,
 ) -> CoverageMatrix:
     """Return `coverage` as a matrix: a line for each row, a column for each column, zeros written out.
 
@@ -231,18 +232,21 @@ def _share(cells: pl.DataFrame, frame: Any, by: list[str]) -> pl.DataFrame:
     return joined.with_columns(value=pl.col("value") / pl.col("whole")).drop("whole")
 
 
-def _usable(frame: Any, rows: str, host: Host | None, spack: Rules | None) -> pl.DataFrame:
+def _usable(frame: Any, rows: str, given: Host | str | None, spack: str | None) -> pl.DataFrame:
     """Say for each row and each target what the hosts of the target can use."""
+    rules, host = checked_rules(spack), None if given is None else as_host(given)
     columns = dict.fromkeys([rows, "target", "platform", "os", "requirement"])
     built = collected(frame.select(*columns).unique())
     targets = sorted(built["target"].unique())
-    if host is not None:
-        found = [_usable_by(built, rows, replace(as_named(host), target=target), spack) for target in targets]
+    if host is not None and host.is_complete:
+        found = [_usable_by(built, rows, replace(as_named(host), target=target), rules) for target in targets]
     else:
         usual = [one for target in targets for one in _usual_hosts(built, rows, target)]
+        if host is not None:
+            usual = [replace(one, externals=host.externals) for one in usual if one.platform == host.platform]
         # Where rows are operating systems, each is that of the host as well.
         found = [
-            _usable_by(built.filter(pl.col("os") == one.os) if rows == "os" else built, rows, one, spack)
+            _usable_by(built.filter(pl.col("os") == one.os) if rows == "os" else built, rows, one, rules)
             for one in usual
         ]
     native = pl.col("is_native").any()
@@ -258,9 +262,9 @@ def _usable(frame: Any, rows: str, host: Host | None, spack: Rules | None) -> pl
     )
 
 
-def _usable_by(built: pl.DataFrame, rows: str, host: Host, spack: Rules | None) -> pl.DataFrame:
+def _usable_by(built: pl.DataFrame, rows: str, host: Host, rules: Rules | None) -> pl.DataFrame:
     """Return the rows of which a host can reuse something, and whether something of that is native."""
-    verdicts = judge_all(built["requirement"], host, spack).filter(pl.col("status").is_in(REUSED))
+    verdicts = judge_all(built["requirement"], host, rules).filter(pl.col("status").is_in(REUSED))
     reused = built.filter(pl.col("requirement").is_in(verdicts["requirement"].implode()))
     return (
         reused.group_by(rows)

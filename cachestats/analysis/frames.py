@@ -31,7 +31,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "string": (nw.String, nw.Categorical, nw.Enum, nw.Unknown),
     "boolean": (nw.Boolean, nw.Unknown),
 }
-_NEVER_NULL = frozenset({"snapshot", "package", "version", "hash"})
+_NEVER_NULL = frozenset({"snapshot", "package", "version", "hash", "requirement"})
 _ORDER: dict[str, Callable[[str], Any]] = {"snapshot": snapshot_order, "target": target_order}
 
 

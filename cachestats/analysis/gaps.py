@@ -15,7 +15,6 @@ from cachestats.analysis.frames import collected, in_order, lazy, lazy_pair, one
 from cachestats.analysis.usable import reused_by
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host
-from cachestats.spack_releases import Rules
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -33,7 +32,7 @@ def gaps(
     dependencies: IntoFrame | None = None,
     root: bool = False,
     host: Host | str | None = None,
-    spack: Rules | None = None,
+    spack: str | None = None,
 ) -> pl.DataFrame:
     """Find the packages that a column lacks while another has them, those first that most others need.
 
@@ -106,7 +105,7 @@ def column_coverage(
     of: Iterable[str] | None = None,
     root: bool = False,
     host: Host | str | None = None,
-    spack: Rules | None = None,
+    spack: str | None = None,
 ) -> pl.DataFrame:
     """Count how many of the packages in question each column has.
 
@@ -150,7 +149,7 @@ def _cells(
     of: Iterable[str] | None,
     root: bool,
     host: Host | str | None,
-    spack: Rules | None,
+    spack: str | None,
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Return the distinct pairs of a column and a package, the packages in question, and the columns."""
     one_of(columns, COLUMNS, "columns")

@@ -9,10 +9,19 @@ from typing import Literal, get_args
 
 import polars as pl
 
+from cachestats.errors import ArgumentError
 from cachestats.hosts import Host
 from cachestats.naming import version_key
 from cachestats.requirement import LIBC_PREFIX, External, Requirement
-from cachestats.spack_releases import DECLARED_BY_SPACK, FORMAT_OF_SPACK_1, RULES, Rules, runs_on_macos, usual_libc
+from cachestats.spack_releases import (
+    DECLARED_BY_SPACK,
+    FORMAT_OF_SPACK_1,
+    RULES,
+    Rules,
+    canonical_os,
+    runs_on_macos,
+    usual_libc,
+)
 from cachestats.targets import runnable
 
 Status = Literal["native", "usable", "excluded", "platform", "target", "os", "libc", "format", "incomplete", "external"]
@@ -119,7 +128,7 @@ def _libc_words(libc: External) -> str:
 
 
 def _runs_on(os: str, host: Host) -> bool:
-    return runs_on_macos(os, host.os or "") if host.platform == "darwin" else os == host.os
+    return runs_on_macos(os, host.os or "") if host.platform == "darwin" else host.os in (os, canonical_os(os))
 
 
 def _has(host: Host, external: External) -> bool:
@@ -161,10 +170,20 @@ def judge_all(requirements: Iterable[str], host: Host, rules: Rules | None = Non
     texts = sorted(set(requirements))
     for text in texts:
         if text not in verdicts:
-            requirement = parse_requirement(text)
+            requirement = _checked_requirement(text)
             verdicts[text] = judge(requirement, host, rules or requirement.rules or RULES[-1])
     rows = [(text, verdicts[text].status, verdicts[text].by) for text in texts]
     return pl.DataFrame(rows, schema=dict.fromkeys(("requirement", "status", "by"), pl.String), orient="row")
+
+
+def _checked_requirement(text: str) -> Requirement:
+    try:
+        return parse_requirement(text)
+    except ValueError as error:
+        raise ArgumentError(
+            f"expected requirements as in the column `requirement` of specs, found {text!r}: {error}",
+            hint="take the column as it is",
+        ) from None
 
 
 parse_requirement = lru_cache(_MOST_REQUIREMENTS)(Requirement.parse)

@@ -12,9 +12,9 @@ import polars as pl
 from cachestats.analysis.frames import collected, lazy
 from cachestats.analysis.reuse import REUSED, distinct_libcs, judge_all, parse_requirement
 from cachestats.errors import ArgumentError
-from cachestats.hosts import Host, as_named, host_of
+from cachestats.hosts import Host, as_host, as_named, host_of
 from cachestats.naming import natural_key, version_key
-from cachestats.spack_releases import RULES, Rules
+from cachestats.spack_releases import RULES, Rules, checked_rules
 from cachestats.targets import runnable
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ Cell = Literal["native", "usable", "missing"]
 CELLS: tuple[Cell, ...] = get_args(Cell)
 
 # What could be done about first: of several specs that cannot be reused, the one that is nearest to it tells why.
-_NEAREST_FIRST = ("external", "incomplete", "libc", "os", "format", "target", "platform", "excluded")
+NEAREST_FIRST = ("external", "incomplete", "libc", "os", "format", "target", "platform", "excluded")
 
 
-def reusable(specs: IntoFrame, *, host: Host | str, spack: Rules | None = None) -> pl.DataFrame:
+def reusable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> pl.DataFrame:
     """Say of each spec whether a host can reuse it, or what stands in the way.
 
     Parameters
@@ -39,7 +39,8 @@ def reusable(specs: IntoFrame, *, host: Host | str, spack: Rules | None = None) 
     host
         The machine: a `cachestats.Host`, or text such as `zen4:rhel9`, `zen4:glibc@2.34` or `host`, this one.
     spack
-        Whose rules of reuse: `0.21`, `0.23` or `1.1`. By default those of the Spack that wrote each snapshot.
+        By the rules of which Spack: a version such as `0.21`, `1.0.2`, or `newest`. By default, each snapshot is judged
+        by those of the Spack that wrote it.
 
     Returns
     -------
@@ -75,7 +76,7 @@ def reusable(specs: IntoFrame, *, host: Host | str, spack: Rules | None = None) 
     return found.sort("package", place, "snapshot", "hash").drop("requirement")
 
 
-def usable(specs: IntoFrame, *, host: Host | str, spack: Rules | None = None) -> pl.DataFrame:
+def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> pl.DataFrame:
     """Say which versions of which packages a host can use, how well they fit, and why it cannot use the others.
 
     Parameters
@@ -146,14 +147,14 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: Rules | None = None) ->
 
 def _nearest(found: pl.DataFrame) -> pl.DataFrame:
     """Return for each package and version what stands in the way of the spec that is nearest to being reused."""
-    rank = pl.col("status").replace_strict(_NEAREST_FIRST, range(len(_NEAREST_FIRST)), return_dtype=pl.Int64)
+    rank = pl.col("status").replace_strict(NEAREST_FIRST, range(len(NEAREST_FIRST)), return_dtype=pl.Int64)
     words = sorted(found["by"].drop_nulls().unique(), key=natural_key)
     place = pl.col("by").replace_strict(words, range(len(words)), default=None, return_dtype=pl.Int64)
     nearest = found.sort(rank, place, nulls_last=True).unique(["package", "version"], keep="first", maintain_order=True)
     return nearest.select("package", "version", "status", "by")
 
 
-def usable_by_system(specs: IntoFrame, *, host: Host | str, spack: Rules | None = None) -> pl.DataFrame:
+def usable_by_system(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> pl.DataFrame:
     """Count what a target can use with each libc, or operating system, that the cache was built for.
 
     For a host of which only the target is known there is no one answer: on Linux it depends on the libc and, by the
@@ -183,35 +184,20 @@ def usable_by_system(specs: IntoFrame, *, host: Host | str, spack: Rules | None 
     >>> cs.usable_by_system(demo.specs, host="zen4").select("system", "packages").rows()
     [('glibc@2.27', 1), ('glibc@2.35', 2), ('glibc@2.39', 2)]
     """
-    host = as_host(host)
+    host, rules = as_host(host), checked_rules(spack)
     frame = lazy(specs, ("package", "snapshot", "hash", "requirement"))
     by = ("package", "requirement")
     counts = collected(frame.select(*by, "snapshot", "hash").unique().group_by(*by).agg(specs=nw.len()))
     rows = []
-    for system, one in _systems(counts["requirement"].unique().to_list(), host, spack) or [("any", host)]:
-        verdicts = judge_all(counts["requirement"], one, spack).filter(pl.col("status").is_in(REUSED))
+    for system, one in _systems(counts["requirement"].unique().to_list(), host, rules) or [("any", host)]:
+        verdicts = judge_all(counts["requirement"], one, rules).filter(pl.col("status").is_in(REUSED))
         found = counts.join(verdicts, on="requirement")
         rows.append((system, found["package"].n_unique(), found["specs"].sum(), counts["package"].n_unique()))
     schema = {"system": pl.String} | dict.fromkeys(("packages", "specs", "packages_of"), pl.Int64)
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def as_host(host: Host | str) -> Host:
-    """Return a host that was given as it is or as text.
-
-    Raises
-    ------
-    ArgumentError
-        If it is neither.
-    """
-    if isinstance(host, Host):
-        return host
-    if isinstance(host, str):
-        return Host.parse(host)
-    raise ArgumentError(f"expected a host, found {host!r}", hint="give cachestats.Host(target='zen4', os='rhel9')")
-
-
-def judged(frame: nw.LazyFrame[Any], host: Host, spack: Rules | None) -> pl.DataFrame:
+def judged(frame: nw.LazyFrame[Any], host: Host, spack: str | None) -> pl.DataFrame:
     """Return the verdict on each distinct requirement in a frame: `requirement`, `status` and `by`.
 
     Raises
@@ -219,18 +205,19 @@ def judged(frame: nw.LazyFrame[Any], host: Host, spack: Rules | None) -> pl.Data
     ArgumentError
         If the host has neither operating system nor libc where one is compared.
     """
+    rules = checked_rules(spack)
     requirements = collected(frame.select("requirement").unique())["requirement"].to_list()
-    if not host.is_complete or (host.os is None and "0.21" in _rules_of(requirements, spack)):
+    if not host.is_complete or (host.os is None and "0.21" in _rules_of(requirements, rules)):
         what = "operating system" if host.is_complete else "operating system or libc"
-        systems = [system for system, _ in _systems(requirements, host, spack)]
+        systems = [system for system, _ in _systems(requirements, host, rules)]
         raise ArgumentError(
             f"expected the {what} of the host, which decides what it can reuse, found {host}",
             hint=f"such as {host.target}:{systems[-1] if systems else 'rhel9'}; `usable` says what each of them gives",
         )
-    return judge_all(requirements, host, spack)
+    return judge_all(requirements, host, rules)
 
 
-def reused_by(frame: nw.LazyFrame[Any], host: Host | str, spack: Rules | None) -> nw.LazyFrame[Any]:
+def reused_by(frame: nw.LazyFrame[Any], host: Host | str, spack: str | None) -> nw.LazyFrame[Any]:
     """Return the specs in a frame that a host can reuse."""
     verdicts = judged(frame, as_host(host), spack).filter(pl.col("status").is_in(REUSED))
     return frame.filter(nw.col("requirement").is_in(verdicts["requirement"].to_list()))

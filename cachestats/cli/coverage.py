@@ -16,6 +16,8 @@ from cachestats.cli.parameters import (
     system_options,
 )
 from cachestats.cli.question import Question
+from cachestats.cli.usable import rules_in_words
+from cachestats.errors import ArgumentError
 from cachestats.naming import counted
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ def coverage(
     from cachestats.analysis.coverage import coverage as count
     from cachestats.analysis.coverage import coverage_matrix
 
+    if (host or spack) and not usable:
+        raise ArgumentError("expected --usable with what describes a host, found it alone", hint="add --usable")
     asked = Question(dataset, **question)
     as_matrix = form in {"table", "markdown"}
     answer = (coverage_matrix if as_matrix else count)(asked.specs, **asked.axes, usable=usable, host=host, spack=spack)
@@ -72,4 +76,13 @@ def coverage(
     rows, columns = counted(answer.height, "row"), counted(answer.width - 1, "column")
     matrix = f"{rows} ({asked.axes['rows']}) by {columns} ({asked.axes['columns']})"
     size = matrix if as_matrix else counted(answer.height, "cell")
-    talk(f"{'what is usable' if usable else asked.axes['measure']} of {asked.words}: {size}")
+    if usable:
+        hosts = (
+            f"hosts with {str(host).partition(' with ')[2]}"
+            if host and host.is_complete
+            else "hosts that it is built for"
+        )
+        rules = rules_in_words(dataset, asked.chosen, spack)
+        talk(f"what {hosts} can use of {asked.words}, {rules}: {size}; a cell is usable if any spec in it is")
+    else:
+        talk(f"{asked.axes['measure']} of {asked.words}: {size}")

@@ -85,6 +85,8 @@ def gaps(
     from cachestats.analysis.gaps import column_coverage
     from cachestats.analysis.gaps import gaps as find
 
+    if spack and host is None:
+        raise ArgumentError("expected a host with --spack, found none", hint="add --host, such as zen4:rhel9")
     asked, asking, named = packages_in_question(of, dataset=dataset, **question)
     asking |= {"host": host, "spack": spack}
     known, edges = edges_of(dataset, asked)

@@ -35,11 +35,18 @@ _MAY_BE_NONE = frozenset({"compiler", "compiler_name", "compiler_version", "stac
 
 
 def talk(words: str) -> None:
-    """Say something to stderr; where nobody can hear it, the answer and the exit code still count."""
+    """Say something to stderr; where nobody can hear it, the answer and the exit code still count.
+
+    Names come from sources that anybody may have written: what would steer a terminal is written out.
+    """
     try:
-        click.echo(words, err=True)
+        click.echo("".join(map(_visible, words)), err=True)
     except OSError:
         _give_up(sys.stderr)
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() or character == "\n" else repr(character)[1:-1]
 
 
 def emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = False) -> None:

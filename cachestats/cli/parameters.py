@@ -222,6 +222,7 @@ _HOST_OPTIONS = (
     ),
 )
 _ANY_TARGET = "x86_64"
+_MOST_NAMED = 5
 
 
 def host_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -286,9 +287,10 @@ def _described_host(
             )
         return None
     externals = read_packages(*packages) if packages else None
-    for entry in externals or ():
-        if entry.unchecked:
-            talk(f"not checked, since caches do not tell it: {' '.join(entry.unchecked)} of {entry.name}")
+    unchecked = [f"{' '.join(entry.unchecked)} of {entry.name}" for entry in externals or () if entry.unchecked]
+    if unchecked:
+        more = f" and {len(unchecked) - _MOST_NAMED:,} more" if len(unchecked) > _MOST_NAMED else ""
+        talk(f"not checked, since caches do not tell it: {', '.join(unchecked[:_MOST_NAMED])}{more}")
     if text is not None:
         return Host.parse(text, platform=platform, externals=externals)
     return resolve_host(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cachestats.hosts import Host
 
 _MOST_WAYS = 4  # that are named
+_EXAMPLES = {"darwin": "--os sonoma", "linux": "--os ubuntu22.04", "windows": "--platform windows"}
 
 
 @click.command()
@@ -76,7 +77,7 @@ def usable(
     if listed == "packages":
         emit(answer, form, out)
     _say_how_much(answer, host, asked, words)
-    _say_what_stands_in_the_way(answer)
+    _say_what_stands_in_the_way(answer, host)
     if answer.filter(cell="missing").height == answer.height:
         _hint_at_other_platforms(asked, host)
 
@@ -103,29 +104,40 @@ def _say_how_much(answer: pl.DataFrame, host: Host, asked: Question, words: str)
     )
 
 
-def _say_what_stands_in_the_way(answer: pl.DataFrame) -> None:
+def _say_what_stands_in_the_way(answer: pl.DataFrame, host: Host) -> None:
     """Say of how many packages nothing can be used, and why; those that only need a declaration are told apart."""
     import polars as pl
 
+    from cachestats.analysis.usable import NEAREST_FIRST
+
     reached = answer.filter(pl.col("cell") != "missing")["package"]
-    lacking = answer.filter(~pl.col("package").is_in(reached.implode()))
-    if lacking.is_empty():
-        return
-    # The least of what is in the way of a package is in the way of its best version.
-    counts = lacking.group_by("status", "by").agg(pl.col("package").n_unique()).sort("package", descending=True)
+    rank = pl.col("status").replace_strict(NEAREST_FIRST, range(len(NEAREST_FIRST)), return_dtype=pl.Int64)
+    # What is in the way of a package is what is in the way of the version that is nearest to being reused.
+    lacking = answer.filter(~pl.col("package").is_in(reached.implode())).sort(rank, "by")
+    nearest = lacking.unique("package", keep="first", maintain_order=True)
+    order = {"packages": True, "status": False, "by": False}
+    counts = nearest.group_by("status", "by").len("packages").sort(*order, descending=[*order.values()])
     declared = counts.filter(status="external")
-    for _, by, packages in declared.rows():
-        talk(f"{counted(packages, 'package')} more, if the host declares {by}: name its packages.yaml with --packages")
-    ways = [f"{status} {by} ({packages:,})" for status, by, packages in counts.rows() if status != "external"]
+    where = "" if host.externals is not None else "; --packages packages.yaml says what it declares"
+    for _, by, packages in declared.head(_MOST_WAYS).rows():
+        talk(f"{counted(packages, 'package')} more, if the host declares {by}{where}")
+    if declared.height > _MOST_WAYS:
+        left = sum(declared["packages"][_MOST_WAYS:].to_list())
+        talk(f"{counted(left, 'package')} more, if it declares others: see the column by")
+    others = counts.filter(pl.col("status") != "external")
+    ways = [f"{_in_the_way(status, by)} ({packages:,})" for status, by, packages in others.head(_MOST_WAYS).rows()]
     if ways:
-        more = f" and {len(ways) - _MOST_WAYS} more" if len(ways) > _MOST_WAYS else ""
-        talk(f"in the way of the others: {', '.join(ways[:_MOST_WAYS])}{more}")
+        more = f" and {others.height - _MOST_WAYS} more" if others.height > _MOST_WAYS else ""
+        talk(f"in the way of the others: {', '.join(ways)}{more}")
+
+
+def _in_the_way(status: str, by: str) -> str:
+    """Return what is in the way in words, in which nothing stands twice."""
+    return by if by.startswith((status, "names ", "libc ")) or status in by else f"{status} {by}"
 
 
 def _hint_at_other_platforms(asked: Question, host: Host) -> None:
-    platforms = asked.names_of("platform")
-    if host.platform not in platforms:
-        talk(
-            f"hint: {asked.names} has nothing for {host.platform}, only for {', '.join(platforms)}: "
-            "name an --os, such as sonoma or ubuntu22.04"
-        )
+    """Say for which other platforms something is built, where nothing can be used."""
+    if others := [name for name in asked.names_of("platform") if name != host.platform]:
+        examples = [_EXAMPLES.get(name, f"--platform {name}") for name in others]
+        talk(f"hint: nothing for {host.platform} fits; of {' and '.join(others)} ask with {' or '.join(examples)}")

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachestats.naming import sortable_version
+from cachestats.naming import sortable_version, split_variant, split_variants
 from cachestats.parse.codes import Codes, distinct_pairs, ranges
 from cachestats.requirement import LIBC_PREFIX, External, Requirement, join_requirements
 from cachestats.schema import REQUIREMENTS
@@ -21,7 +21,7 @@ from cachestats.spack_releases import DECLARED_BY_SPACK, Rules, spec_format_of, 
 
 _RUNTIME = "gcc-runtime"  # Spack replaces it with the one of the host's compiler, or a newer one of the cache
 _COMPILER_WRAPPER = "compiler-wrapper"
-_DEVELOPED = r"(^|[ '])dev_path="
+_DEVELOPED = "dev_path"
 _LIBC = r"(^|,)libc(,|$)"
 
 
@@ -106,8 +106,9 @@ class _Closures:
         self.specs, self.dependencies = specs, dependencies
         self.requirements: list[Requirement] = []
         self._numbers: dict[Requirement, int] = {}
-        own = self._own_codes(self._libcs())
-        owners, needed, extras = self._needs()
+        libcs = self._libcs()
+        own = self._own_codes(libcs)
+        owners, needed, extras = self._needs(libcs)
         self.codes = self._closed(own, extras, owners, needed)
 
     def _number(self, requirement: Requirement) -> int:
@@ -171,7 +172,11 @@ class _Closures:
         packages, variants = (self._of_specs(name) for name in ("package", "variants"))
         is_wrapper = np.array([name == _COMPILER_WRAPPER for name in packages.dictionary.to_pylist()], bool)
         result = is_wrapper[packages.indices.to_numpy()].astype(np.int64)
-        is_developed = pc.match_substring_regex(variants.dictionary, _DEVELOPED).to_numpy(zero_copy_only=False)
+        may_be = pc.match_substring(variants.dictionary, _DEVELOPED).to_numpy(zero_copy_only=False)
+        is_developed = np.zeros(len(may_be), bool)
+        for code in np.flatnonzero(may_be).tolist():
+            names = (split_variant(one)[0] for one in split_variants(variants.dictionary[code].as_py()))
+            is_developed[code] = _DEVELOPED in names
         for spec in np.flatnonzero(is_developed[variants.indices.to_numpy()]).tolist():
             word = f"dev_path of {packages[spec].as_py()}"
             if word not in words:
@@ -180,9 +185,9 @@ class _Closures:
         return result, words
 
     def _libcs(self) -> Codes:
-        """Return for each spec the row of `dependencies` that leads to its libc, or -1."""
+        """Return for each spec the row of `dependencies` that leads to its libc, or -1; of several the first."""
         result = np.full(len(self.hashes), -1, np.int64)
-        rows = np.flatnonzero(self._leads_to_libc())
+        rows = np.flatnonzero(self._leads_to_libc())[::-1]
         result[self._specs_with("hash")[rows]] = rows
         return result
 
@@ -196,7 +201,7 @@ class _Closures:
         )
         return result
 
-    def _needs(self) -> tuple[Codes, Codes, dict[int, Requirement]]:
+    def _needs(self, libcs: Codes) -> tuple[Codes, Codes, dict[int, Requirement]]:
         """Return which spec needs which of the cache, and what else specs need: externals, and what is missing."""
         edges = self.dependencies
         flags = [_array(edges, name).to_numpy(zero_copy_only=False) for name in ("is_link", "is_run")]
@@ -217,6 +222,9 @@ class _Closures:
             else:
                 extra = Requirement((), (), (), missing=_label(packages[row].as_py(), hashes[row].as_py()))
             extras.setdefault(int(owners[row]), []).append(extra)
+        # Spack writes one libc; a host must have all that there are.
+        for row in np.setdiff1d(np.flatnonzero(self._leads_to_libc()), libcs).tolist():
+            extras.setdefault(int(owners[row]), []).append(Requirement((), (), (), libcs=(_libc(texts[row].as_py()),)))
         is_here = is_needed & ~is_external & (ends >= 0)
         joined = {owner: join_requirements(found) for owner, found in extras.items()}
         return owners[is_here], ends[is_here], joined

@@ -214,7 +214,9 @@ class _Reader:
         owners = np.repeat(np.arange(len(self.hashes)), self.num_edges)
         found = [""] * len(self.hashes)
         for owner, place in zip(owners[places].tolist(), places.tolist(), strict=True):
-            found[owner] = self.edges.found[self.edge_numbers[place]].hash
+            # Spack writes one; of several the first hash is taken, whatever their order.
+            other = self.edges.found[self.edge_numbers[place]].hash
+            found[owner] = min(found[owner] or other, other)
         return found
 
     def _dependencies(self) -> pa.Table:

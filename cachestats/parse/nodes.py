@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,6 +26,7 @@ FLAGS = frozenset({"cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlib
 _LANGUAGES = ("c", "cxx", "fortran")
 PATCH_LENGTH = 7  # of a patch's checksum, what Spack shows
 COMPILERS_ARE_DEPENDENCIES = 5  # since this version of spec files
+_NEWEST_FORMAT = 999  # what is larger is no version
 _REASONS_KEPT = 1024  # a whole index has some dozens
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ class _Compiler(msgspec.Struct, gc=False):
 
 
 class _Annotations(msgspec.Struct, gc=False, frozen=True):
-    original_specfile_version: int | None = None
+    original_specfile_version: Annotated[int, msgspec.Meta(ge=1, le=_NEWEST_FORMAT)] | None = None
     compiler: str | None = None
 
 

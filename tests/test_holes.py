@@ -16,12 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cachestats as cs
-from cachestats.analysis.holes import BYS
+from cachestats.analysis.holes import BYS, DEPTYPES
 from cachestats.errors import ArgumentError
 from cachestats.schema import DEPENDENCIES, SPECS
 from conftest import CORPUS
 from tests.graphs import caches
+from tests.nodes import node
 from tests.test_cli import run
+from tests.test_index import index, layout_2
 
 Cache = tuple[pl.DataFrame, pl.DataFrame]
 
@@ -100,14 +102,21 @@ def test_the_corpus_is_whole_and_what_is_taken_from_it_is_missed(indexed: cs.Dat
 @given(caches())
 def test_any_cache_is_as_in_sql(cache: Cache) -> None:
     specs, edges = cache
-    known = set(edges["snapshot"])
-    if set(specs["snapshot"]) <= known:
-        check(specs, edges)
-    else:
-        with pytest.raises(ArgumentError, match="the dependencies of every snapshot, found none of"):
-            cs.holes(specs, edges)
-    specs = specs.filter(pl.col("snapshot").is_in(known))
     check(specs, edges)
+    if specs.height:
+        of_page = specs.with_columns(spec_format=pl.when(pl.int_range(pl.len()) > 0).then("spec_format"))
+        with pytest.raises(ArgumentError, match="the dependencies of every snapshot, found none of"):
+            cs.holes(of_page, edges)
+
+
+@given(caches(), st.sets(st.sampled_from(DEPTYPES), min_size=1))
+def test_what_counts_as_a_need_can_be_chosen(cache: Cache, deptypes: set[Any]) -> None:
+    """Needs of some types are the needs of a cache in which these, and no others, are links."""
+    specs, edges = cache
+    chosen = pl.any_horizontal(f"is_{one}" for one in sorted(deptypes))
+    links = edges.with_columns(is_link=chosen, is_run=pl.lit(False))
+    for by in BYS:
+        assert cs.holes(specs, edges, by=by, deptypes=deptypes).equals(cs.holes(specs, links, by=by))
 
 
 @given(caches(), st.randoms(use_true_random=False))
@@ -121,8 +130,9 @@ def test_neither_row_order_nor_repeats_matter_and_filling_the_holes_mends_all(
     ]
     for by in BYS:
         assert cs.holes(*shuffled, by=by).equals(cs.holes(specs, edges, by=by))
-    missing = cs.holes(specs, edges, by="missing").select("snapshot", "hash", package=pl.lit("p"), version=pl.lit("1"))
-    columns = ("snapshot", "hash", "package", "version")
+    facts = {"package": pl.lit("p"), "version": pl.lit("1"), "spec_format": pl.lit(5, pl.Int64)}
+    missing = cs.holes(specs, edges, by="missing").select("snapshot", "hash", **facts)
+    columns = ("snapshot", "hash", *facts)
     mended = pl.concat([specs.select(columns), missing.select(columns)])
     told = edges.join(missing, on=["snapshot", "hash"], how="anti")  # what a missing spec needs nobody knows
     assert cs.holes(mended, told).is_empty()
@@ -141,7 +151,8 @@ def edges_of(*edges: tuple[str, str, str, bool | None]) -> pl.DataFrame:
 
 
 def specs_of(hashes: str) -> pl.DataFrame:
-    rows = [{"snapshot": "develop", "hash": hash_, "package": hash_.upper(), "version": "1"} for hash_ in hashes]
+    same = {"snapshot": "develop", "version": "1", "spec_format": 5}
+    rows = [same | {"hash": hash_, "package": hash_.upper()} for hash_ in hashes]
     return pl.DataFrame(rows, schema=SPECS.polars())
 
 
@@ -158,9 +169,24 @@ def test_builds_and_externals_break_nothing() -> None:
     ]
 
 
+def test_an_index_without_edges_is_whole(tmp_path: Path) -> None:
+    layout_2(tmp_path / "mirrors/develop", index({"a" * 32: node("a", "a" * 32)}, cached={"a" * 32}))
+    dataset = cs.build_dataset(tmp_path / "mirrors", out=tmp_path / "dataset")
+    assert cs.holes(dataset.specs, dataset.dependencies).is_empty()
+    done = run("holes", dataset.path, "--deptype", "build,link,run", "--fail")
+    assert done.stderr.decode() == "develop: 0 of 1 spec broken, 0.0%; 0 missing\n"
+    assert (
+        b"expected some of build, link, run, test, found 'lnk'"
+        in run("holes", dataset.path, "--deptype", "lnk", code=2).stderr
+    )
+
+
 def test_a_wrong_question_says_what_there_is(indexed: cs.Dataset, demo: cs.Dataset) -> None:
     with pytest.raises(ArgumentError, match="found none of develop-2025-03-09, develop: the site's pages do not tell"):
         cs.holes(demo.specs, demo.dependencies)
+    for deptypes in ("link", [], ["lnk"]):
+        with pytest.raises(ArgumentError, match=r"expected (some|one) of build, link, run, test"):
+            cs.holes(indexed.specs, indexed.dependencies, deptypes=deptypes)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="as by, found 'package'"):
         cs.holes(indexed.specs, indexed.dependencies, by="package")  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match=r"keep is_external in the frame: .* table dependencies"):

@@ -242,7 +242,7 @@ def test_every_wrong_entry_is_named_at_once(tmp_path: Path) -> None:
         (b"a: !!int ''", "expected YAML, found a fault: "),
         (b"packages: \xff", "expected text in UTF-8, found byte 0xff at offset 10: "),
         ("packages:".encode("utf-16"), "expected text in UTF-8, found byte 0xff at offset 0: "),
-        (b"packages: {a: {externals: [0x" + b"f" * 9999 + b"]}}", "found a very large number"),
+        (b"packages: {a: {externals: [0x" + b"f" * 9999 + b"]}}", "a value of more than 4,096 characters"),
         (b"[" * 99_999, "expected YAML, found a fault: "),
         (b"[" * 99_999 + b"]" * 99_999, "expected YAML, found a fault: more than 50 levels of nesting: "),
     ],

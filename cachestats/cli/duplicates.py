@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: Any) -> None:
     """Show what is built twice: specs that look alike and have more than one hash.
 
-    They are equal in package, version, platform, os, target, compiler and variants. Where dependencies are known, which
-    pages do not tell, the column `causes` says which packages make the hashes differ: a dependency that is built twice
-    itself is followed down to what makes it so. The formats for machines have more columns: `variants`, and in
+    They are equal in package, version, platform, os, target, compiler, variants, flags and namespace. Where
+    dependencies are known, which pages do not tell, the column `causes` says which packages, or recipes, make the
+    hashes differ: a dependency that is built twice itself is followed down to what makes it so. The formats for
+    machines have more columns: `variants`, and in
     `differs` the direct dependencies that differ.
     """
     import polars as pl
@@ -66,7 +67,9 @@ def _for_eyes(answer: pl.DataFrame) -> pl.DataFrame:
 
     left_out = {"platform", "variants", "differs"}
     left_out |= {name for name in ("excess_bytes", "causes") if name in answer.columns and answer[name].is_null().all()}
-    left_out |= {name for name in ("snapshot",) if name in answer.columns and answer[name].n_unique() < 2}
+    left_out |= {
+        name for name in ("snapshot", "flags", "namespace") if name in answer.columns and answer[name].n_unique() < 2
+    }
     # What matters most stands first: what does not fit a terminal is left out from the end.
     last = [name for name in ("compiler", "target", "os") if name in answer.columns]
     eyes = answer.select(pl.exclude(*left_out, *last), *last)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import cachestats as cs
 from cachestats.analysis.coverage import AXES, MEASURES, WHOLES
+from cachestats.environment import Environment
 from cachestats.errors import ArgumentError
 from cachestats.schema import SPECS
 
@@ -197,6 +198,9 @@ def test_frames_of_every_kind_give_equal_answers(
         assert cs.coverage(frame, rows="stack", columns="target", measure="share").equals(expected), name
 
 
+ENVIRONMENT = Environment(
+    pl.DataFrame({"hash": ["a"], "package": "a", "is_root": True, "build_spec_hash": None}), pl.DataFrame()
+)
 ASKING: dict[str, Callable[[Any], pl.DataFrame]] = {
     "coverage": lambda specs: cs.coverage(specs, rows="package", columns="target"),
     "matrix": lambda specs: cs.coverage_matrix(specs, rows="os", columns="target", usable=True),
@@ -205,9 +209,9 @@ ASKING: dict[str, Callable[[Any], pl.DataFrame]] = {
     "gaps": lambda specs: cs.gaps(specs, columns="target"),
     "history": lambda specs: cs.history(specs, by="stack"),
     "overlap": cs.overlap,
-    "rates": lambda specs: cs.hit_rates(pl.DataFrame({"hash": ["a"], "is_root": True}), specs),
+    "rates": lambda specs: cs.hit_rates(ENVIRONMENT, specs),
     "seen": cs.seen,
-    "usable": lambda specs: cs.usable(specs, target="zen4"),
+    "usable": lambda specs: cs.usable(specs, host="zen4:ubuntu22.04"),
     "versions": cs.versions,
 }
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from cachestats.naming import snapshot_order
 from cachestats.schema import TABLES, DType, Table
+from cachestats.spack_releases import MACOS
 
 _DUCKDB_TYPES: dict[DType, str] = {
     "string": "VARCHAR",
@@ -45,6 +46,12 @@ class _View(NamedTuple):
     words: str
     tables: tuple[str, ...]
     query: str
+
+
+def _macos_rank(column: str) -> str:
+    """Return the place of a release of macOS among all, which runs what was built on the ones before it."""
+    releases = " ".join(f"WHEN '{os}' THEN {rank}" for rank, os in enumerate(MACOS))
+    return f"CASE {column} {releases} END"
 
 
 _VIEWS = (
@@ -144,16 +151,18 @@ WHERE platform <> 'linux' OR reuse_rules = '0.21'""",
         "How much that is for each system: packages that a host of a machine can use, and those of them with a spec "
         "built for its very target. What needs an external is left out.",
         ("specs", "targets", "requirements"),
-        """\
+        f"""\
 SELECT usable.snapshot, usable.machine, usable.platform, systems.system, COUNT(DISTINCT usable.package) AS packages,
   COUNT(DISTINCT CASE WHEN usable.is_native THEN usable.package END) AS native_packages
 FROM usable
 JOIN systems ON systems.snapshot = usable.snapshot AND systems.platform = usable.platform
 WHERE usable.externals IS NULL AND (
-  (usable.compares_os AND usable.os = systems.system)
+  (usable.compares_os AND (usable.os = systems.system
+    OR {_macos_rank("usable.os")}
+      <= {_macos_rank("systems.system")}))
   OR (NOT usable.compares_os AND (usable.libc IS NULL OR (
     usable.libc = systems.libc AND usable.libc_version_key <= systems.libc_version_key))))
-GROUP BY usable.snapshot, usable.machine, usable.platform, systems.system""",
+GROUP BY usable.snapshot, usable.machine, usable.platform, systems.system""",  # noqa: S608 (names of ours)
     ),
 )
 

@@ -357,3 +357,27 @@ def test_the_packages_in_question_may_be_given(
     done = run("gaps", demo.path, "--columns", "target", "--of", tmp_path / "packages.txt", code=code)
     assert words in done.stderr.decode()
     assert "\x1b" not in done.stderr.decode()
+
+
+def test_a_host_has_what_it_can_reuse(indexed: cs.Dataset) -> None:
+    """The gaps for a host are those of a cache that holds nothing but what it can reuse, or Spack never reuses."""
+    specs = indexed.specs.filter(snapshot="develop-2025-05-25").collect()
+    verdicts = cs.reusable(specs, host="zen4:rhel8")
+    lists = {status: frame["hash"].to_list() for (status,), frame in verdicts.group_by("status")}
+    assert lists["excluded"]
+    asked = specs.filter(~pl.col("hash").is_in(lists["excluded"]))
+    reused = asked.filter(pl.col("hash").is_in(lists["usable"]))
+    packages = asked["package"].unique().to_list()
+    found = cs.gaps(specs, columns="stack", host="zen4:rhel8")
+    expected = cs.gaps(reused, columns="stack", of=packages)
+    assert found.equals(expected)
+    assert cs.column_coverage(specs, columns="stack", host="zen4:rhel8").equals(
+        cs.column_coverage(reused, columns="stack", of=packages)
+    )
+    with pytest.raises(ArgumentError, match="expected rules of reuse with a host"):
+        cs.gaps(specs, columns="stack", spack="1.1")
+    done = run("gaps", indexed.path, "--columns", "stack", "--host", "zen4:rhel8", "--format", "json")
+    assert [tuple(row.values())[:3] for row in json.loads(done.stdout)] == [
+        row[:3] for row in cs.gaps(specs, columns="stack", host="zen4:rhel8", dependencies=indexed.dependencies).rows()
+    ]
+    assert b" for zen4 with rhel8 (glibc 2.28): " in done.stderr

@@ -12,9 +12,10 @@ import polars as pl
 
 from cachestats.analysis.coverage import Axis
 from cachestats.analysis.frames import collected, in_order, lazy, lazy_pair, one_of, without_root
-from cachestats.analysis.usable import reused_by
+from cachestats.analysis.reuse import REUSED
+from cachestats.analysis.usable import judged
 from cachestats.errors import ArgumentError
-from cachestats.hosts import Host
+from cachestats.hosts import Host, as_host
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -52,7 +53,7 @@ def gaps(
         Keep `root`, the union of the stacks, where stacks are the columns.
     host
         Count only what this host can reuse, as in `cachestats.usable`; `specs` then needs the column `requirement`.
-        What another host could use is a gap.
+        What only another host could use is a gap; what Spack reuses on none, such as `compiler-wrapper`, is left out.
     spack
         With `host`, whose rules of reuse.
 
@@ -158,8 +159,16 @@ def _cells(
     frame = lazy(specs, (columns, "package", *(["requirement"] if host is not None else [])))
     if columns == "stack" and not root:
         frame = without_root(frame)
+    reused = frame
+    if host is not None:
+        of_status = judged(frame, as_host(host), spack).group_by("status").agg("requirement")
+        needs = dict(of_status.iter_rows())
+        frame = frame.filter(~nw.col("requirement").is_in(needs.get("excluded", [])))
+        reused = frame.filter(
+            nw.col("requirement").is_in([text for status in REUSED for text in needs.get(status, ())])
+        )
     every = collected(frame.select(columns, "package").unique())
-    cells = every if host is None else collected(reused_by(frame, host, spack).select(columns, "package").unique())
+    cells = every if host is None else collected(reused.select(columns, "package").unique())
     names = every.select(columns).unique()
     if of is None:
         return cells, every.select("package").unique(), names

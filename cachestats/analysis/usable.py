@@ -217,12 +217,6 @@ def judged(frame: nw.LazyFrame[Any], host: Host, spack: str | None) -> pl.DataFr
     return judge_all(requirements, host, rules)
 
 
-def reused_by(frame: nw.LazyFrame[Any], host: Host | str, spack: str | None) -> nw.LazyFrame[Any]:
-    """Return the specs in a frame that a host can reuse."""
-    verdicts = judged(frame, as_host(host), spack).filter(pl.col("status").is_in(REUSED))
-    return frame.filter(nw.col("requirement").is_in(verdicts["requirement"].to_list()))
-
-
 def _rules_of(requirements: Iterable[str], spack: Rules | None) -> set[str]:
     return {spack or parse_requirement(text).rules or RULES[-1] for text in requirements}
 

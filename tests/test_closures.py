@@ -21,6 +21,7 @@ from cachestats.parse.tables import flatten
 from cachestats.requirement import Requirement
 from cachestats.schema import REQUIREMENTS
 from conftest import CORPUS
+from tests.judging import ask
 from tests.reference import reused
 
 ORACLE = CORPUS / "oracle"
@@ -164,8 +165,8 @@ def edge(key: str, deptypes: list[str], virtuals: list[str]) -> dict[str, Any]:
     return {"name": key, "hash": key, "parameters": {"deptypes": deptypes, "virtuals": virtuals}}
 
 
-def specs_of(index: dict[str, Any], rules: Any = "1.1") -> Any:
-    """Return the table `specs` of an index, as a Polars frame."""
+def tables_of(index: dict[str, Any], rules: Any = "1.1") -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the tables `specs` and `requirements` of an index."""
     piece = read_index(json.dumps(index).encode(), origin="index", snapshot="develop", stack="root")
     assert isinstance(piece, Piece)
     assert not piece.rejections
@@ -178,7 +179,7 @@ def specs_of(index: dict[str, Any], rules: Any = "1.1") -> Any:
     assert sum(table.column("num_specs").to_pylist()) == frame["hash"].n_unique()
     for text in frame["requirement"].unique():
         assert str(Requirement.parse(text)) == text
-    return frame
+    return frame, pl.DataFrame(table)
 
 
 def name_ends(index: dict[str, Any]) -> dict[str, Any]:
@@ -193,7 +194,7 @@ def name_ends(index: dict[str, Any]) -> dict[str, Any]:
 @given(indices(), st.sampled_from(HOSTS), st.sampled_from(["0.21", "0.23", "1.1"]))
 @settings(max_examples=300)
 def test_any_index_is_judged_as_by_plain_loops(index: dict[str, Any], host: cs.Host, rules: Any) -> None:
-    specs = specs_of(name_ends(index))
+    specs, _ = tables_of(name_ends(index))
     name, _, version = (host.libc or "").partition("@")
     libc = (name, version) if host.libc else None
     asked: dict[str, Any] = {"target": host.target, "os": str(host.os), "libc": libc, "rules": rules}
@@ -204,6 +205,15 @@ def test_any_index_is_judged_as_by_plain_loops(index: dict[str, Any], host: cs.H
     assert usable == reused(index, **asked, declared=set())
     assert with_externals == reused(index, **asked)
     assert (answer["by"].is_null() == answer["status"].is_in(REUSED)).all()
+
+
+@given(indices(), st.sampled_from(HOSTS), st.sampled_from(["0.21", "0.23", "1.1"]))
+def test_the_columns_of_a_requirement_say_what_its_text_does(index: dict[str, Any], host: cs.Host, rules: Any) -> None:
+    frames = tables_of(name_ends(index), rules)
+    query = "SELECT DISTINCT hash, status FROM judged"
+    assert sorted(ask(query, frames, [host])) == sorted(
+        cs.reusable(frames[0], host=host).select("hash", "status").rows()
+    )
 
 
 def test_a_page_is_judged_by_what_is_usual(corpus: cs.Dataset, indexed: cs.Dataset) -> None:

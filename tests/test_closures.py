@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -19,8 +20,10 @@ from cachestats.parse.index import read_index
 from cachestats.parse.records import Piece
 from cachestats.parse.tables import flatten
 from cachestats.requirement import Requirement
-from cachestats.schema import REQUIREMENTS
+from cachestats.schema import REQUIREMENTS, SPECS
 from conftest import CORPUS
+from tests.judging import ask
+from tests.nodes import build_index, edge, glibc, needs_libc, node
 from tests.reference import reused
 
 ORACLE = CORPUS / "oracle"
@@ -117,11 +120,11 @@ def indices(draw: st.DrawFn) -> dict[str, Any]:
         ends = keys if has_circles else keys[place + 1 :]
         ends = [end for end in ends if end != key] + EXTERNALS + ["gone"]
         edges = [
-            edge(end, draw(st.sampled_from([["build"], ["link"], ["run"], ["build", "link", "run"], ["test"]])), [])
+            link(end, draw(st.sampled_from([["build"], ["link"], ["run"], ["build", "link", "run"], ["test"]])), [])
             for end in draw(st.sets(st.sampled_from(ends), max_size=3))
         ]
         if draw(st.integers(0, 3)):
-            edges.append(edge(draw(st.sampled_from(list(GLIBC))), ["link"], ["libc"]))
+            edges.append(link(draw(st.sampled_from(list(GLIBC))), ["link"], ["libc"]))
         platform, oses = draw(
             st.sampled_from([("linux", ["ubuntu22.04", "rhel8"])] * 3 + [("darwin", ["ventura", "sonoma"])])
         )
@@ -160,12 +163,12 @@ def external(name: str, version: str, path: str) -> dict[str, Any]:
     return {"spec": node, "in_buildcache": False}
 
 
-def edge(key: str, deptypes: list[str], virtuals: list[str]) -> dict[str, Any]:
+def link(key: str, deptypes: list[str], virtuals: list[str]) -> dict[str, Any]:
     return {"name": key, "hash": key, "parameters": {"deptypes": deptypes, "virtuals": virtuals}}
 
 
-def specs_of(index: dict[str, Any], rules: Any = "1.1") -> Any:
-    """Return the table `specs` of an index, as a Polars frame."""
+def tables_of(index: dict[str, Any], rules: Any = "1.1") -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the tables `specs` and `requirements` of an index."""
     piece = read_index(json.dumps(index).encode(), origin="index", snapshot="develop", stack="root")
     assert isinstance(piece, Piece)
     assert not piece.rejections
@@ -178,7 +181,7 @@ def specs_of(index: dict[str, Any], rules: Any = "1.1") -> Any:
     assert sum(table.column("num_specs").to_pylist()) == frame["hash"].n_unique()
     for text in frame["requirement"].unique():
         assert str(Requirement.parse(text)) == text
-    return frame
+    return frame, pl.DataFrame(table)
 
 
 def name_ends(index: dict[str, Any]) -> dict[str, Any]:
@@ -193,7 +196,7 @@ def name_ends(index: dict[str, Any]) -> dict[str, Any]:
 @given(indices(), st.sampled_from(HOSTS), st.sampled_from(["0.21", "0.23", "1.1"]))
 @settings(max_examples=300)
 def test_any_index_is_judged_as_by_plain_loops(index: dict[str, Any], host: cs.Host, rules: Any) -> None:
-    specs = specs_of(name_ends(index))
+    specs, _ = tables_of(name_ends(index))
     name, _, version = (host.libc or "").partition("@")
     libc = (name, version) if host.libc else None
     asked: dict[str, Any] = {"target": host.target, "os": str(host.os), "libc": libc, "rules": rules}
@@ -204,6 +207,44 @@ def test_any_index_is_judged_as_by_plain_loops(index: dict[str, Any], host: cs.H
     assert usable == reused(index, **asked, declared=set())
     assert with_externals == reused(index, **asked)
     assert (answer["by"].is_null() == answer["status"].is_in(REUSED)).all()
+
+
+@given(indices(), st.sampled_from(HOSTS), st.sampled_from(["0.21", "0.23", "1.1"]))
+def test_the_columns_of_a_requirement_say_what_its_text_does(index: dict[str, Any], host: cs.Host, rules: Any) -> None:
+    frames = tables_of(name_ends(index), rules)
+    query = "SELECT DISTINCT hash, status FROM judged"
+    assert sorted(ask(query, frames, [host])) == sorted(
+        cs.reusable(frames[0], host=host).select("hash", "status").rows()
+    )
+
+
+def test_what_several_specs_ask_is_joined(tmp_path: Path) -> None:
+    here, elsewhere, old = glibc("2.35"), node("glibc", "other", version="2.41", external="/opt/glibc"), glibc("2.9")
+    uuid = node("apple-libuuid", version="1353", external="/sdk", platform="darwin")
+    cuda = node("cuda", version="12.4", external="/usr/local/cuda", parameters={"dev": False})
+    low = node("low", "", needs_libc(old), target="x86_64_v4", os="rhel8")
+    high = node("high", "", needs_libc(here), edge(low), edge(cuda), target="zen3")
+    strange = node("strange", "", needs_libc(elsewhere))
+    mac = {"platform": "darwin", "target": "m1"}
+    older = node("older", "", edge(uuid), os="ventura", **mac)
+    newer = node("newer", "", edge(older), os="sonoma", **mac | {"target": "aarch64"})
+    gone = node("gone", "zz", cached=False)
+    lacks = node("lacks", "", edge(gone, "run"))
+    dataset = build_index(tmp_path, here, elsewhere, old, uuid, cuda, low, high, strange, older, newer, gone, lacks)
+    columns = ("platform", "os", "target", "libc", "libc_version", "libc_version_key", "missing", "externals")
+    found = dataset.specs.join(dataset.scan("requirements"), on=["snapshot", "requirement"], suffix="_needed")
+    rows = found.select("package", *(name if name not in SPECS.polars() else f"{name}_needed" for name in columns))
+    rhel8 = ("linux", "rhel8", "x86_64_v4", "glibc", "2.9", "0002.0009")
+    both = ("linux", "rhel8,ubuntu22.04", "x86_64_v4,zen3", "glibc", "2.35", "0002.0035")
+    ubuntu = ("linux", "ubuntu22.04", "x86_64_v3")
+    assert rows.sort("package").collect().rows() == [
+        ("high", *both, None, "cuda@12.4 build_system=generic ~dev prefix=/usr/local/cuda"),
+        ("lacks", *ubuntu, None, None, None, "gone/zzaaaaa", None),
+        ("low", *rhel8, None, None),
+        ("newer", "darwin", "sonoma", "m1", None, None, None, None, None),
+        ("older", "darwin", "ventura", "m1", None, None, None, None, None),
+        ("strange", *ubuntu, "glibc at /opt/glibc", "2.41", "0002.0041", None, None),
+    ]
 
 
 def test_a_page_is_judged_by_what_is_usual(corpus: cs.Dataset, indexed: cs.Dataset) -> None:

@@ -33,6 +33,9 @@ from tests.test_cli import run
 NEAREST_FIRST = ("external", "incomplete", "libc", "os", "format", "target", "platform", "excluded")
 
 
+DECLARES_CUDA = (DeclaredExternal.parse("cuda@12", prefix="/usr/local/cuda"),)
+
+
 def agrees_with_sql(frames: Frames, host: cs.Host, rules: Any) -> None:
     """Compare what is said of each spec with DuckDB, and that of each version with what is said of its specs."""
     specs, _ = frames
@@ -109,8 +112,7 @@ def test_what_a_glibc_can_use_newer_ones_can(frames: Frames, target: str, rules:
 @given(needs, hosts, st.sampled_from(RULES))
 def test_who_declares_an_external_can_use_more_and_no_others_change(frames: Frames, host: cs.Host, rules: Any) -> None:
     specs, _ = frames
-    cuda = DeclaredExternal.parse("cuda@12", prefix="/usr/local/cuda")
-    without, declaring = (replace(host, externals=externals) for externals in ((), (cuda,)))
+    without, declaring = (replace(host, externals=externals) for externals in ((), DECLARES_CUDA))
     before, after = (cs.reusable(specs, host=one, spack=rules) for one in (without, declaring))
     assert before.equals(cs.reusable(specs, host=host, spack=rules))
     changed = before["status"] != after["status"]
@@ -195,12 +197,14 @@ def test_what_a_machine_runs_is_what_the_table_says_and_ancestors_come_last() ->
     st.sampled_from(["zen4", "x86_64_v3", "m2", "unheard"]),
     st.sampled_from(["linux", "linux", "darwin", "cray"]),
     st.sampled_from(RULES),
+    st.sampled_from([None, DECLARES_CUDA]),
 )
 def test_a_target_alone_has_an_answer_for_each_libc_and_operating_system(
-    frames: Frames, target: str, platform: str, rules: Any
+    frames: Frames, target: str, platform: str, rules: Any, externals: Any
 ) -> None:
     specs, requirements = frames
-    found = cs.usable_by_system(specs, host=cs.Host(target, platform=platform), spack=rules)
+    host = cs.Host(target, platform=platform, externals=externals)
+    found = cs.usable_by_system(specs, host=host, spack=rules)
     libcs, oses = set(), set()
     for row in requirements.rows(named=True):
         if row["platform"] != platform or not {*row["target"].split(",")} <= {*runnable(target)}:
@@ -211,18 +215,16 @@ def test_a_target_alone_has_an_answer_for_each_libc_and_operating_system(
             libcs.add((row["libc"], tuple(map(int, row["libc_version"].split("."))), row["libc_version"]))
     systems = [f"{name}@{version}" for name, _, version in sorted(libcs)]
     assert found["system"].to_list() == (systems + sorted(oses) or ["any"])
-    one_by_one = [cs.Host(target, libc=system) for system in systems]
-    one_by_one += [host_of(target, platform, os) for os in sorted(oses)]
-    one_by_one = one_by_one or [cs.Host(target, platform=platform)]
+    one_by_one = [replace(host, libc=system) for system in systems]
+    one_by_one += [replace(host_of(target, platform, os), externals=externals) for os in sorted(oses)]
     query = """
         SELECT (SELECT count(DISTINCT package) FROM mine), (SELECT count(DISTINCT (snapshot, hash)) FROM mine),
             count(DISTINCT package)
         FROM specs
     """
-    for host, counts in zip(one_by_one, found.drop("system").rows(), strict=True):
-        assert ask(f", mine AS (SELECT * FROM judged WHERE status IN {REUSED}) {query}", frames, [host], rules) == [
-            counts
-        ]
+    mine = f", mine AS (SELECT * FROM judged WHERE status IN {REUSED})"
+    for one, counts in zip(one_by_one or [host], found.drop("system").rows(), strict=True):
+        assert ask(f"{mine} {query}", frames, [one], rules) == [counts]
 
 
 def cells_in_sql(frames: Frames, rows: str, host: cs.Host | None, rules: Any) -> list[tuple[object, ...]]:
@@ -403,6 +405,18 @@ def test_a_system_of_which_nobody_knows_the_libc_runs_what_is_built_on_it(tmp_pa
     ]
 
 
+def test_a_page_of_a_system_of_which_nobody_knows_the_libc_is_usable_on_it_alone(tmp_path: Path) -> None:
+    site = write(tmp_path / "site", {("develop", "a"): page("a", specs=[site_spec(os="brand-new1")])})
+    specs = cs.build_dataset(site, out=tmp_path / "dataset").specs
+    for os, expected in (
+        ("brand-new1", (None, None)),
+        ("brand-new2", ("libc", "libc of brand-new1 is not known")),
+        (None, ("libc", "libc of brand-new1 is not known")),
+    ):
+        found = cs.usable(specs, host=cs.Host("zen4", os=os, libc="glibc@2.41"))
+        assert found.select("status", "by").row(0) == expected
+
+
 def test_a_binary_of_an_old_system_is_reused_on_a_new_one(tmp_path: Path) -> None:
     """zlib-ng was built on ubuntu18.04: since 0.22 Spack takes it on ubuntu22.04, which has a newer glibc."""
     old = {"os": "ubuntu18.04"}
@@ -441,6 +455,13 @@ def declared(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
     hdf5 = node("hdf5", "", needs_libc(libc), edge(mpich, "link", "run"), edge(hypre))
     builds = node("builds", "", needs_libc(libc), edge(cuda, "build"))
     return build_index(tmp_path_factory.mktemp("declared"), libc, cuda, mpich, zlib, hypre, hdf5, builds)
+
+
+def test_each_system_is_asked_with_what_the_host_declares(declared: cs.Dataset) -> None:
+    host = cs.Host("zen4", externals=DECLARES_CUDA)
+    for rules, system in (("0.21", "ubuntu22.04"), ("0.23", "glibc@2.35")):
+        assert cs.usable_by_system(declared.specs, host="zen4", spack=rules).rows() == [(system, 2, 2, 4)]
+        assert cs.usable_by_system(declared.specs, host=host, spack=rules).rows() == [(system, 3, 3, 4)]
 
 
 def test_what_needs_externals_is_counted_apart(declared: cs.Dataset, tmp_path: Path) -> None:

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from cachestats.analysis.usable import reusable, usable, usable_by_system
     from cachestats.analysis.versions import versions
     from cachestats.build import build_dataset
-    from cachestats.dag_hash import dag_hash
     from cachestats.dataset import Dataset, open_dataset
     from cachestats.environment import Environment, read_environment
     from cachestats.errors import CachestatsError
+    from cachestats.hashing import dag_hash
     from cachestats.hosts import Host, host
     from cachestats.package.export import export_package
     from cachestats.packages_yaml import read_packages
@@ -73,7 +73,7 @@ _HOMES = {
     "compare_specs": "analysis.compare",
     "coverage": "analysis.coverage",
     "coverage_matrix": "analysis.coverage",
-    "dag_hash": "dag_hash",
+    "dag_hash": "hashing",
     "data_dictionary": "schema",
     "drops": "analysis.drops",
     "duplicates": "analysis.duplicates",

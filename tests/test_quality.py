@@ -33,7 +33,7 @@ HOUSE = (
     "hosts",
     "sources",
     "parse",
-    "dag_hash dataset environment",
+    "hashing dataset environment",
     "parquet writer",
     "documents reading site package",
     "sizes",

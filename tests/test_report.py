@@ -17,6 +17,7 @@ import pytest
 
 import cachestats as cs
 from cachestats.errors import ArgumentError, BusyError, DatasetError
+from cachestats.hosts import host_of
 from cachestats.naming import ROOT_STACK
 from cachestats.report.badges import badge
 from cachestats.report.links import path_of
@@ -230,7 +231,7 @@ def test_what_a_machine_can_use_is_what_usable_says(demo: cs.Dataset, tmp_path: 
         states = re.findall(r'<td class="(\w+)">', cells)
         platform = here.filter(os=os_name).select("platform").first().collect().item()
         for target, state in zip(targets, states, strict=True):
-            said = cs.usable(here, target=target, os=os_name, platform=platform)
+            said = cs.usable(here, host=host_of(target, platform, os_name))
             expected = said.filter(package="py-propcache")["cell"][0]
             exists = not here.filter(platform=platform, target=target).first().collect().is_empty()
             assert state == (expected if exists else "none") or (state, expected) == ("none", "missing")

@@ -14,7 +14,7 @@ from typing import Any
 
 from cachestats import naming
 from cachestats.analysis.differences import SETTINGS, Edge, Spec, split_setting
-from cachestats.dag_hash import dag_hash
+from cachestats.hashing import dag_hash
 from cachestats.parse.nodes import FLAGS, PATCH_LENGTH
 from cachestats.targets import node_targets
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cachestats.dag_hash import dag_hash
+from cachestats.hashing import dag_hash
 from conftest import CORPUS, ROOT, corpus_site
 
 

@@ -281,10 +281,7 @@ def _external_causes(wanted: Spec, cached: Spec) -> Iterator[Cause]:
     """Yield how the two differ in what belongs to the system, and where it is."""
     mine, other = (_place(spec.external) for spec in (wanted, cached))
     if mine != other:
-        words = _instead(f"{wanted.package} external", mine, other)
-        if not (mine and other):
-            words = f"{wanted.package} {mine or 'built'} instead of {other or 'built'}"
-        yield Cause(wanted.package, "external", mine, other, words)
+        yield Cause(wanted.package, "external", mine, other, _instead(wanted.package, mine, other, nothing="built"))
 
 
 def _place(external: External | None) -> str:
@@ -301,10 +298,14 @@ def _provider(virtuals: frozenset[str], mine: Edge, other: Edge) -> Cause:
 
 def _one_sided(wanted: Spec, mine: Edge | None, other: Edge | None) -> Cause:
     name = next(edge.package or edge.hash for edge in (mine, other) if edge)
-    types = [",".join(sorted(edge.types)) if edge else "" for edge in (mine, other)]
-    sides = [f"{name} ({kinds})" if edge else "" for edge, kinds in zip((mine, other), types, strict=True)]
+    sides = [f"{name} ({_reason(edge)})" if edge else "" for edge in (mine, other)]
     words = _instead(f"{wanted.package} depends on", *sides, nothing=f"no {name}")
     return Cause(wanted.package, "dependencies", sides[0], sides[1], words)
+
+
+def _reason(edge: Edge) -> str:
+    types = ",".join(sorted(edge.types))
+    return f"{types} as {','.join(sorted(edge.virtuals))}" if edge.virtuals else types
 
 
 def _unknown(wanted: Spec, cached: Spec) -> Cause:

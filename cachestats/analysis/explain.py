@@ -380,10 +380,12 @@ class _Cache:
         return self._dependencies is not None
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Keep specs; of those of several snapshots what an index says of it, where there is one."""
+        """Keep specs; of one that stands in several snapshots what an index says of it, where there is one."""
         for row in rows.sort("hash", "spec_format", nulls_last=True).unique("hash", keep="first").to_dicts():
-            self._rows.setdefault(row["hash"], row)
-        self._asked |= set(rows["hash"])
+            if row["hash"] not in self._rows or row["spec_format"] is not None:
+                self._rows[row["hash"]] = row
+        told = rows.filter(pl.col("spec_format").is_not_null()) if self.knows_dependencies else rows
+        self._asked |= set(told["hash"])
 
     def settings(self, digest: str) -> tuple[str | None, ...]:
         """Return for what system a spec is."""

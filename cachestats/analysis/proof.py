@@ -37,7 +37,7 @@ class Prover:
 
     def __init__(self, nodes: Mapping[str, bytes]) -> None:
         self._json = nodes
-        self._nodes: dict[str, Node | None] = {}
+        self._nodes: dict[str, Node] = {}
         self._targets: dict[str, list[Any]] = {}
         self._recipes: dict[tuple[str, str], list[str]] = {}
         self._patches: dict[str, str] = {}
@@ -52,12 +52,9 @@ class Prover:
         return any(dag_hash(form) == cached.hash for form in islice(forms, _MOST_FORMS))
 
     def _node(self, digest: str) -> Node | None:
-        """Return a node if its hash can be computed: not that of a spliced spec, or of one of an older format."""
-        if digest not in self._nodes:
-            node = json.loads(self._json[digest]) if digest in self._json else {}
-            is_checked = bool(node) and "build_spec" not in node and dag_hash(node) == digest
-            self._nodes[digest] = node if is_checked else None
-        return self._nodes[digest]
+        if digest not in self._nodes and digest in self._json:
+            self._nodes[digest] = json.loads(self._json[digest])
+        return self._nodes.get(digest)
 
     def _forms(self, node: Node, wanted: Spec, cached: Spec) -> Iterator[Node]:
         """Yield the forms that the cached node may have."""
@@ -85,7 +82,7 @@ class Prover:
                 )
             ]
         if "compiler" in values and "compiler" in node:
-            changes["compiler"] = [form for name in values["compiler"] for form in _compiler_forms(name)]
+            changes["compiler"] = [*map(_compiler_form, values["compiler"])]
         if values.keys() & {"variants", "flags"}:
             changes |= self._parameter_forms(node, wanted, cached)
         if cached.external:
@@ -122,7 +119,7 @@ class Prover:
                 elif field == "flags":
                     forms[name] = [[]]
         # Variants stand before flags, both in the order of their names.
-        order = [*raw] if forms.keys() == raw.keys() else sorted(forms, key=lambda name: (name in FLAGS, name))
+        order = sorted(forms, key=lambda name: (name in FLAGS, name))
         found = [
             dict(zip(order, values, strict=True))
             for values in islice(product(*(forms[name] for name in order)), _MOST_FORMS)
@@ -144,11 +141,9 @@ class Prover:
             patches = [self._patches.get(patch) for patch in value.split(",")]
             return [] if None in patches else [patches]
         parts = value.split(" " if name in FLAGS else ",")
-        if name in FLAGS:
-            return [parts, [value]] if len(parts) > 1 else [parts]
-        if isinstance(raw, list):
-            return [parts]
-        return [value, parts] if len(parts) == 1 or isinstance(raw, str) else [parts, value]
+        is_list = name in FLAGS or isinstance(raw, list) or (len(parts) > 1 and not isinstance(raw, str))
+        forms: list[Any] = [parts, [value] if name in FLAGS else value]
+        return forms if is_list else forms[::-1]
 
     def _learn(self) -> None:
         """Take from the nodes of the environment what a dataset leaves out: features, recipes, checksums of patches."""
@@ -187,15 +182,12 @@ def _identities(edges: Sequence[Edge]) -> set[tuple[str, frozenset[str], frozens
     return {(edge.hash, edge.types, edge.virtuals) for edge in edges}
 
 
-def _compiler_forms(compiler: str | None) -> Iterator[Any]:
-    """Yield a compiler as nodes up to format 4 have it, with the name of that time first."""
+def _compiler_form(compiler: str | None) -> Any:
+    """Return a compiler as nodes up to format 4 have it, with the name of that time."""
     if compiler is None:
-        yield _ABSENT
-        return
-    old = naming.page_compiler(compiler, is_old=True).replace("@=", "@")
-    for text in dict.fromkeys((old, compiler)):
-        name, _, version = text.partition("@")
-        yield {"name": name, "version": version}
+        return _ABSENT
+    name, _, version = naming.page_compiler(compiler, is_old=True).partition("@=")
+    return {"name": name, "version": version}
 
 
 def _orders(items: list[str]) -> Iterator[list[str]]:

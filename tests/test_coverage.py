@@ -188,6 +188,8 @@ def test_no_specs_give_an_empty_answer() -> None:
     empty = pl.LazyFrame(schema=SPECS.polars())
     assert cs.coverage(empty, rows="os", columns="target", measure="share").shape == (0, 3)
     assert cs.coverage_matrix(empty, rows="os", columns="target").shape == (0, 1)
+    for host in (None, cs.Host("zen4", os="rhel9")):
+        assert cs.coverage(empty, rows="os", columns="target", usable=True, host=host).shape == (0, 3)
 
 
 def test_frames_of_every_kind_give_equal_answers(
@@ -207,11 +209,14 @@ ASKING: dict[str, Callable[[Any], pl.DataFrame]] = {
     "compare": lambda specs: cs.compare(specs, specs, by="os"),
     "duplicates": cs.duplicates,
     "gaps": lambda specs: cs.gaps(specs, columns="target"),
+    "gaps of a host": lambda specs: cs.gaps(specs, columns="os", host="zen4:ubuntu22.04"),
     "history": lambda specs: cs.history(specs, by="stack"),
     "overlap": cs.overlap,
     "rates": lambda specs: cs.hit_rates(ENVIRONMENT, specs),
+    "reusable": lambda specs: cs.reusable(specs, host="zen4:ubuntu22.04"),
     "seen": cs.seen,
     "usable": lambda specs: cs.usable(specs, host="zen4:ubuntu22.04"),
+    "usable by system": lambda specs: cs.usable_by_system(specs, host="zen4"),
     "versions": cs.versions,
 }
 
@@ -232,7 +237,7 @@ def test_names_are_text(question: str, demo: cs.Dataset) -> None:
         ASKING[question](demo.specs.with_columns(package=pl.lit(1)))
 
 
-@pytest.mark.parametrize("question", ["coverage", "compare", "gaps", "seen", "usable", "versions"])
+@pytest.mark.parametrize("question", ["coverage", "compare", "gaps", "reusable", "seen", "usable", "versions"])
 def test_a_spec_without_a_package_is_none(question: str, demo: cs.Dataset) -> None:
     for package in (pl.lit(None), pl.col("package").replace("py-filelock", None)):
         with pytest.raises(ArgumentError, match="expected the package of every spec, found some without"):

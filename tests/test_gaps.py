@@ -16,8 +16,11 @@ from hypothesis import strategies as st
 
 import cachestats as cs
 from cachestats.analysis.gaps import COLUMNS
+from cachestats.analysis.reuse import REUSED
 from cachestats.errors import ArgumentError
+from cachestats.packages_yaml import DeclaredExternal
 from cachestats.schema import DEPENDENCIES, SPECS
+from tests.judging import ask
 from tests.test_cli import run
 
 Kinds = Callable[[pl.DataFrame], dict[str, Any]]
@@ -50,8 +53,11 @@ def in_sql(
     of: list[str] | None = None,
     dependencies: pl.DataFrame | None = None,
     root: bool = False,
+    reused: pl.DataFrame | None = None,
 ) -> list[tuple[object, ...]]:
-    """Answer with DuckDB what is missing."""
+    """Answer with DuckDB what is missing; `reused` are the specs that a host can reuse, if one is asked about."""
+    usable = specs if reused is None else reused
+    assert usable.width
     where = "WHERE stack IS DISTINCT FROM 'root'" if columns == "stack" and not root else ""
     packages = "SELECT DISTINCT package FROM mine" if of is None else "SELECT DISTINCT unnest($of) AS package"
     weights = duckdb.sql("SELECT '' AS package, 0 AS direct, 0 AS total").pl()
@@ -62,12 +68,13 @@ def in_sql(
     return duckdb.execute(
         f"""
         WITH mine AS (SELECT "{columns}" AS name, package FROM specs {where}),
-        wide AS (SELECT package, count(*) AS num FROM (SELECT DISTINCT * FROM mine) GROUP BY ALL)
+        has AS (SELECT DISTINCT "{columns}" AS name, package FROM usable {where}),
+        wide AS (SELECT package, count(*) AS num FROM has GROUP BY ALL)
         SELECT name, package, coalesce(num, 0), coalesce(direct, {unknown}), coalesce(total, {unknown})
         FROM (SELECT * FROM (SELECT DISTINCT name FROM mine), ({packages})) AS every
         LEFT JOIN wide USING (package) LEFT JOIN weights USING (package)
         WHERE NOT EXISTS (
-            FROM mine WHERE mine.name IS NOT DISTINCT FROM every.name AND mine.package = every.package)
+            FROM has WHERE has.name IS NOT DISTINCT FROM every.name AND has.package = every.package)
         ORDER BY name NULLS LAST, total DESC NULLS LAST, direct DESC NULLS LAST, num DESC NULLS LAST, package
         """,
         {} if of is None else {"of": of},
@@ -75,18 +82,28 @@ def in_sql(
 
 
 def coverage_in_sql(
-    specs: pl.DataFrame, columns: str, *, of: list[str] | None = None, root: bool = False
+    specs: pl.DataFrame,
+    columns: str,
+    *,
+    of: list[str] | None = None,
+    root: bool = False,
+    reused: pl.DataFrame | None = None,
 ) -> list[tuple[object, ...]]:
     """Answer with DuckDB how much each column has."""
-    assert specs.width
+    usable = specs if reused is None else reused
+    assert usable.width
     where = "WHERE stack IS DISTINCT FROM 'root'" if columns == "stack" and not root else ""
     packages = "SELECT DISTINCT package FROM mine" if of is None else "SELECT DISTINCT unnest($of) AS package"
     return duckdb.execute(
         f"""
         WITH mine AS (SELECT "{columns}" AS name, package FROM specs {where}), packages AS ({packages}),
-        total AS (SELECT count(*) AS num FROM packages)
-        SELECT name, count(DISTINCT packages.package) AS has, num - has, has / num AS share
-        FROM mine LEFT JOIN packages USING (package), total GROUP BY name, num ORDER BY share, name NULLS LAST
+        total AS (SELECT count(*) AS num FROM packages),
+        has AS (SELECT DISTINCT "{columns}" AS name, package FROM usable {where})
+        SELECT every.name, count(asked.package) AS has, num - has, has / num AS share
+        FROM (SELECT DISTINCT name FROM mine) AS every
+        LEFT JOIN (FROM has SEMI JOIN packages USING (package)) AS asked ON asked.name IS NOT DISTINCT FROM every.name,
+        total
+        GROUP BY every.name, num ORDER BY share, every.name NULLS LAST
         """,
         {} if of is None else {"of": of},
     ).fetchall()
@@ -106,6 +123,21 @@ def test_every_column_is_as_in_sql(columns: str, many: pl.DataFrame) -> None:
         assert shares.columns == [columns, "num_packages", "num_gaps", "share"]
         assert [*shares.schema.values()][1:] == [pl.Int64, pl.Int64, pl.Float64]
         assert shares.rows() == coverage_in_sql(many, columns, of=of)
+
+
+@pytest.mark.parametrize("rules", [None, "0.23"])
+@pytest.mark.parametrize("columns", ["stack", "os", "snapshot"])
+def test_the_gaps_of_a_host_are_as_in_sql(
+    columns: Any, rules: Any, many: pl.DataFrame, many_needs: pl.DataFrame
+) -> None:
+    for host in (cs.Host("zen4", os="rhel9"), cs.Host("m2", os="sonoma")):
+        query = f"SELECT DISTINCT snapshot, hash FROM judged WHERE status IN {REUSED}"
+        hashes = pl.DataFrame(ask(query, (many, many_needs), [host], rules), ["snapshot", "hash"], orient="row")
+        reused = many.join(hashes, on=["snapshot", "hash"], how="semi")
+        assert 0 < reused.height < many.height
+        question = {"columns": columns, "host": host, "spack": rules}
+        assert cs.gaps(many, **question).rows() == in_sql(many, columns, reused=reused)
+        assert cs.column_coverage(many, **question).rows() == coverage_in_sql(many, columns, reused=reused)
 
 
 @pytest.mark.parametrize("columns", ["stack", "target", "snapshot"])
@@ -131,6 +163,14 @@ some_specs = st.lists(
     ),
     max_size=15,
 )
+LINUX = "platform=linux os=ubuntu22.04 target=x86_64_v3"
+REQUIREMENTS = {
+    f"{LINUX} libc=glibc@2.28 format=5 spack=1.1": True,
+    f"{LINUX} libc=glibc@2.35 format=5 spack=1.1": False,
+    f"{LINUX} libc=glibc@2.28 format=5 'external=cuda@12 prefix=/usr' spack=1.1": False,
+}
+"""Of some requirements, whether a zen4 with RHEL 9 fulfils them."""
+
 # A hash stands for a spec of one package, which can only depend on what was there before it.
 some_edges = st.lists(
     st.tuples(
@@ -140,15 +180,21 @@ some_edges = st.lists(
     ),
     max_size=15,
 )
-packages = st.lists(st.sampled_from("abc"), min_size=len(hashes), max_size=len(hashes))
+packages = st.lists(
+    st.tuples(st.sampled_from("abc"), st.sampled_from([*REQUIREMENTS])), min_size=len(hashes), max_size=len(hashes)
+)
 
 
 def tables(
-    specs: list[dict[str, Any]], edges: list[tuple[str, tuple[str, str], bool]], packages: list[str]
+    specs: list[dict[str, Any]], edges: list[tuple[str, tuple[str, str], bool]], packages: list[tuple[str, str]]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    package = dict(zip(hashes, packages, strict=True))
+    package = {hash_: name for hash_, (name, _) in zip(hashes, packages, strict=True)}
+    of_hash = {
+        hash_: {"package": name, "requirement": requirement}
+        for hash_, (name, requirement) in zip(hashes, packages, strict=True)
+    }
     return (
-        pl.DataFrame([row | {"package": package[row["hash"]]} for row in specs], schema=SPECS.polars()),
+        pl.DataFrame([row | of_hash[row["hash"]] for row in specs], schema=SPECS.polars()),
         pl.DataFrame(
             [
                 {"snapshot": snapshot, "hash": hash_, "dependency_hash": below}
@@ -168,16 +214,20 @@ given_tables = given(st.builds(tables, some_specs, some_edges, packages), st.sam
     st.sampled_from(["stack", "target", "snapshot", "compiler"]),
     of_packages,
     st.booleans(),
+    st.booleans(),
 )
 def test_any_specs_are_as_in_sql(
-    frames: tuple[pl.DataFrame, pl.DataFrame], columns: str, of: list[str] | None, root: bool
+    frames: tuple[pl.DataFrame, pl.DataFrame], columns: str, of: list[str] | None, root: bool, of_host: bool
 ) -> None:
     specs, edges = frames
-    question = {"columns": columns, "of": of, "root": root}
-    assert cs.gaps(specs, **question).rows() == in_sql(specs, **question)
+    question: dict[str, Any] = {"columns": columns, "of": of, "root": root}
+    asked = question | ({"host": "zen4:rhel9"} if of_host else {})
+    is_usable = pl.col("requirement").is_in([text for text, fulfilled in REQUIREMENTS.items() if fulfilled])
+    expected = question | ({"reused": specs.filter(is_usable)} if of_host else {})
+    assert cs.gaps(specs, **asked).rows() == in_sql(specs, **expected)
     known = None if edges.join(specs, on="snapshot", how="semi").is_empty() else edges
-    assert cs.gaps(specs, **question, dependencies=edges).rows() == in_sql(specs, **question, dependencies=known)
-    assert cs.column_coverage(specs, **question).rows() == coverage_in_sql(specs, **question)
+    assert cs.gaps(specs, **asked, dependencies=edges).rows() == in_sql(specs, **expected, dependencies=known)
+    assert cs.column_coverage(specs, **asked).rows() == coverage_in_sql(specs, **expected)
 
 
 @given_tables
@@ -218,7 +268,7 @@ def test_chains_lead_from_spec_to_spec() -> None:
         ],
         # a needs the b that needs nothing; the other b needs that one, and c.
         [("develop", ("u", "v"), True), ("develop", ("w", "v"), True), ("develop", ("w", "x"), True)],
-        ["", "", "a", "b", "b", "c", "", ""],
+        [(name, "") for name in ("", "", "a", "b", "b", "c", "", "")],
     )
     found = cs.gaps(specs, columns="stack", dependencies=edges)
     assert found.rows() == [("e4s", "b", 1, 1, 1), ("e4s", "c", 1, 1, 1), ("ml", "a", 1, 0, 0)]
@@ -234,6 +284,18 @@ def test_what_no_dependencies_tell_has_no_weight(demo: cs.Dataset) -> None:
     for dependencies in (demo.dependencies, pl.DataFrame(schema=demo.dependencies.collect_schema())):
         found = cs.gaps(demo.specs, columns="target", dependencies=dependencies.lazy())
         assert found.equals(cs.gaps(demo.specs, columns="target"))
+
+
+@given(st.builds(tables, some_specs, some_edges, packages), st.sampled_from(["stack", "target"]))
+def test_a_host_has_no_fewer_gaps_and_no_other_weights(frames: tuple[pl.DataFrame, pl.DataFrame], columns: Any) -> None:
+    specs, edges = frames
+    every, of_host = (cs.gaps(specs, columns=columns, dependencies=edges, host=host) for host in (None, "zen4:rhel9"))
+    key = [columns, "package"]
+    assert every.join(of_host, on=key, how="anti", nulls_equal=True).is_empty()
+    both = every.join(of_host, on=[*key, "num_direct_dependents", "num_dependents"], how="semi", nulls_equal=True)
+    assert both.height == every.height
+    declared = cs.Host("zen4", os="rhel9", externals=(DeclaredExternal.parse("cuda", prefix="/usr"),))
+    assert cs.gaps(specs, columns=columns, host=declared).height <= of_host.height
 
 
 def test_a_circle_of_dependencies_is_named() -> None:
@@ -258,6 +320,10 @@ def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
                 function(demo.specs, columns="stack", of=of)
     with pytest.raises(ArgumentError, match="it should have the columns of the table dependencies"):
         cs.gaps(demo.specs, columns="stack", dependencies=demo.dependencies.drop("dependency_hash"))
+    with pytest.raises(ArgumentError, match="expected rules of reuse with a host, found them alone"):
+        cs.gaps(demo.specs, columns="stack", spack="1.1")
+    with pytest.raises(ArgumentError, match="keep requirement in the frame"):
+        cs.gaps(demo.specs.drop("requirement"), columns="stack", host="zen4:rhel9")
     edges = duckdb.from_arrow(demo.dependencies.collect().to_arrow())
     with pytest.raises(ArgumentError, match="frames of one kind, found polars and duckdb"):
         cs.gaps(demo.specs, columns="stack", dependencies=edges)
@@ -268,8 +334,11 @@ def test_frames_of_every_kind_give_equal_answers(indexed: cs.Dataset, kinds: Kin
     dependencies = indexed.dependencies.filter(snapshot="develop-2024-04-14").collect()
     expected = cs.gaps(specs, columns="stack", dependencies=dependencies)
     shares = cs.column_coverage(specs, columns="stack", of=SOME)
+    of_host = cs.gaps(specs, columns="stack", host="zen4:ubuntu22.04")
+    assert of_host.height > expected.height
     edges = kinds(dependencies)
     for name, frame in kinds(specs).items():
+        assert cs.gaps(frame, columns="stack", host="zen4:ubuntu22.04").equals(of_host), name
         assert cs.gaps(frame, columns="stack", dependencies=edges[name]).equals(expected), name
         assert cs.column_coverage(frame, columns="stack", of=SOME).equals(shares), name
 
@@ -302,6 +371,26 @@ def test_the_command_shows_what_is_missing_and_how_much_that_is(demo: cs.Dataset
     )
     assert [tuple(row.values()) for row in answer] == expected.rows()
     assert "num_dependents" in run("gaps", indexed.path, "--columns", "stack").stdout.decode()
+
+
+def test_what_only_another_host_could_use_is_a_gap(demo: cs.Dataset) -> None:
+    host = ("--host", "zen4:ubuntu22.04")
+    done = run("gaps", demo.path, "--columns", "os", *host, "--format", "json")
+    expected = cs.gaps(demo.specs.filter(snapshot="develop"), columns="os", host="zen4:ubuntu22.04")
+    assert json.loads(done.stdout) == expected.to_dicts()
+    assert expected.filter(os="ubuntu24.04")["package"].to_list() == ["py-filelock", "py-propcache"]
+    assert done.stderr.decode().startswith("gaps of develop for zen4 with ubuntu22.04 (glibc 2.35): 7 of 10 pairs of ")
+    newer = run("gaps", demo.path, "--columns", "os", "--host", "zen4:ubuntu24.04").stderr.decode()
+    assert newer.startswith("gaps of develop for zen4 with ubuntu24.04 (glibc 2.39): 5 of 10 pairs of ")
+    run("gaps", demo.path, "--columns", "os", *host, "--where", "os=ubuntu22.04", "--fail-under", "100%")
+    failed = run("gaps", demo.path, "--columns", "os", *host, "--fail-under", "100%", code=1).stderr.decode()
+    assert "ubuntu24.04 0 (0.0%)" in failed
+    for options, words in (
+        (("--host", "zen4"), "expected the operating system or libc of the host"),
+        (("--spack", "1.1"), "expected rules of reuse with a host, found them alone"),
+        (("--os", "rhel9"), "expected --target with --os, found none"),
+    ):
+        assert words in run("gaps", demo.path, "--columns", "os", *options, code=2).stderr.decode()
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_the_charts_are_what_the_sample_gives(tmp_path: Path) -> None:
 
 def test_the_readmes_commands_print_what_it_shows() -> None:
     module = make()
-    assert len(module.EXAMPLE.findall(README)) == 23
+    assert len(module.EXAMPLE.findall(README)) == 24
     assert module.answered(README) == README, "run `make docs`"
 
 

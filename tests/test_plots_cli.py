@@ -82,7 +82,7 @@ def test_pictures_of_dependencies_and_lockfiles(indexed: cs.Dataset, tmp_path: P
     words = "develop-2025-05-25"
     expected = {
         f"hit-rates {lockfile} --by stack": cs.plot_hit_rates(
-            cs.hit_rates(cs.read_lockfile(lockfile), indexed.specs, by="stack"), of="5 snapshots"
+            cs.hit_rates(cs.read_environment(lockfile), indexed.specs, by="stack"), of="5 snapshots"
         ),
         "gaps --columns stack": cs.plot_gaps(
             cs.gaps(specs, columns="stack", dependencies=indexed.dependencies), of=words

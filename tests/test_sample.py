@@ -28,6 +28,6 @@ def test_the_sample_is_small_and_names_no_place_on_the_machine_that_made_it() ->
 
 
 def test_the_environment_is_a_stack_of_the_sample() -> None:
-    environment = cs.read_lockfile(ROOT / "data" / "developer-tools.spack.lock.gz")
+    environment = cs.read_environment(ROOT / "data" / "developer-tools.spack.lock.gz")
     rates = cs.hit_rates(environment, cs.open_dataset(SAMPLE).specs, by="stack")
     assert rates.filter(pl.col("rate") == 1.0)["stack"].to_list() == ["developer-tools"]

@@ -303,6 +303,68 @@ def user_of(name: str, glibc: dict[str, Any], fields: dict[str, Any]) -> Nodes:
     return {hashed(one): one | {"hash": hashed(one)}}
 
 
+some_fields = st.fixed_dictionaries(
+    {},
+    optional={
+        "version": st.sampled_from(["1.0", "2.0"]),
+        "package_hash": st.sampled_from(["p====", "q===="]),
+        "namespace": st.just("mine"),
+        "arch": st.sampled_from(["zen2", "x86_64_v2"]).map(
+            lambda target: {"platform": "linux", "platform_os": "rhel9", "target": target}
+        ),
+        "compiler": st.sampled_from([{"name": "gcc", "version": "9"}, {"name": "clang", "version": "14"}]),
+        "parameters": st.sampled_from([{"shared": False}, {"patches": ["1234567" + "a" * 57]}, {"cflags": ["-g"]}]).map(
+            lambda settings: {"build_system": "cmake"} | settings | {name: [] for name in FLAGS if name not in settings}
+        ),
+        "external": st.just({"path": "/usr", "module": None}),
+        "annotations": st.sampled_from([{"original_specfile_version": 3}, {"original_specfile_version": 5}]),
+    },
+)
+
+
+@st.composite
+def some_dags(draw: st.DrawFn) -> Nodes:
+    """Return specs of few packages, each with any that stand before it as dependencies."""
+    labels = draw(st.lists(st.sampled_from(["a", "b", "c", "a2", "b2"]), min_size=1, unique=True))
+    nodes = []
+    for place, label in enumerate(labels):
+        needs = draw(st.lists(st.sampled_from(labels[:place]), unique=True)) if place else []
+        nodes.append((label, needs, draw(some_fields)))
+    return dag(*nodes)
+
+
+@given(some_dags(), some_dags(), st.data())
+def test_causes_are_those_of_the_matches(
+    tmp_path_factory: pytest.TempPathFactory, wanted: Nodes, cached: Nodes, data: st.DataObject
+) -> None:
+    environment = environment_of(wanted, tmp_path_factory.mktemp("any"))
+    specs, dependencies = tables(cached)
+    # Some of it is known from pages only, and some not at all.
+    known = data.draw(
+        st.lists(st.sampled_from(["index", "page", "gone"]), min_size=specs.height, max_size=specs.height)
+    )
+    source = pl.Series(known, dtype=pl.String)
+    not_of_pages = pl.col("flags", "namespace", "package_hash", "spec_format")
+    specs = specs.with_columns(source=source).with_columns(pl.when(pl.col("source") == "index").then(not_of_pages))
+    specs = specs.filter(pl.col("source") != "gone").drop("source")
+    matches = cs.match(environment, specs, dependencies=dependencies)
+    found = cs.causes(environment, specs, dependencies=dependencies)
+    near = matches.filter(status="near")
+    assert near["proof"].null_count() == near["differs"].null_count() == near["near_hash"].null_count() == 0
+    texts = [text.split("; ") if text else [] for text in near["causes"]]
+    for words, misses in found.group_by("words").agg(pl.col("misses").sum()).rows():
+        assert misses == sum(words in text for text in texts)
+    cured = [text[0] for text, differs in zip(texts, near["differs"], strict=True)
+             if len(text) == 1 and "representation" not in differs]  # fmt: skip
+    assert {words: cures for words, cures in found.select("words", "cures").rows() if cures} == {
+        words: cured.count(words) for words in cured
+    }
+    assert {words for text in texts for words in text} == set(found["words"])
+    order = found.select("cures", "misses").rows()
+    assert order == sorted(order, reverse=True)
+    hits_if_target_changed(matches)
+
+
 def with_glibc(glibc: dict[str, Any], owner: dict[str, Any]) -> Nodes:
     """Return an external glibc, and a spec that needs it, each with these fields."""
     return glibc_of(glibc) | user_of("a", glibc, owner)
@@ -337,6 +399,9 @@ def test_an_external_is_taken_to_be_for_the_system_of_what_needs_it(tmp_path: Pa
         cached_two = glibc_of(rhel8) | user_of(moved, rhel8, rhel8) | user_of(stays, rhel8, {})
         found = explained(wanted_two, cached_two, tmp_path)[1]
         assert found.select("words", "misses", "proof").rows() == [(os, 2, "proven")]
+    # Nothing shows a difference where formats do.
+    notes = {"annotations": {"original_specfile_version": 5}}
+    assert explained(wanted, with_glibc({"package_hash": "new"} | notes, notes), tmp_path)[1].is_empty()
     # What cures nothing by itself is proven where it stands.
     newer = explained(wanted, with_glibc({"package_hash": "new"}, {"version": "0.9"}), tmp_path)[1]
     assert newer.select("words", "cures", "proof").rows() == [

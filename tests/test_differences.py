@@ -192,6 +192,8 @@ def test_compilers_as_dependencies_are_another_representation() -> None:
         "compiler",
         "representation",
     ]
+    neither = compare(spec((), form=5, compiler=None), spec((), form=4, compiler=None))
+    assert (neither.fields, neither.causes) == (("representation",), (REPRESENTATION,))
     # Since Spack 0.22 the libc is a dependency, in the same format.
     libc = compare(spec((TOOLCHAIN[3], to("z", "9"))), cached)
     assert (libc.fields, libc.causes) == (("representation",), (REPRESENTATION,))

@@ -99,8 +99,8 @@ def compare(wanted: Spec, cached: Spec) -> Difference:
     """
     known = [name for name in FIELDS if name in wanted.values and name in cached.values]
     differing = [name for name in known if wanted.values[name] != cached.values[name]]
-    if _is_before_and_after_spack_1(wanted, cached) and None in (wanted.values["compiler"], cached.values["compiler"]):
-        differing.remove("compiler")  # before, a spec had one even if nothing was compiled
+    if "compiler" in differing and _has_compiler_by_format(wanted, cached):
+        differing.remove("compiler")
     edges = _pair_edges(wanted, cached)
     causes = [*_own_causes(wanted, cached, differing, edges), *_external_causes(wanted, cached), *edges.providers]
     has_other_edges = bool(edges.pairs or edges.providers or edges.one_sided)
@@ -206,9 +206,11 @@ def _formats_differ(wanted: Spec, cached: Spec) -> bool:
     return None not in formats and len(formats) > 1
 
 
-def _is_before_and_after_spack_1(wanted: Spec, cached: Spec) -> bool:
+def _has_compiler_by_format(wanted: Spec, cached: Spec) -> bool:
+    """Return whether one of the two has a compiler only because, before Spack 1.0, every spec had one."""
     formats = [spec.spec_format for spec in (wanted, cached) if spec.spec_format is not None]
-    return len(formats) == 2 and min(formats) < COMPILERS_ARE_DEPENDENCIES <= max(formats)
+    is_one_older = len(formats) == 2 and min(formats) < COMPILERS_ARE_DEPENDENCIES <= max(formats)
+    return is_one_older and None in (wanted.values["compiler"], cached.values["compiler"])
 
 
 def _own_causes(wanted: Spec, cached: Spec, differing: list[str], edges: _PairedEdges) -> Iterator[Cause]:

@@ -281,8 +281,11 @@ class _Comparisons:
         It is that of a spec that needs it, where that one differs from the spec that is wanted instead. Of several the
         hash tells which; else it is supposed, if nothing is known to differ.
         """
-        wanted = self._have.spec(pair[0], vias[0].wanted)
-        cached = self._cache.spec(pair[1], vias[0].cached)
+        first = vias[0]
+        wanted, cached = self._have.spec(pair[0], first.wanted), self._cache.spec(pair[1], first.cached)
+        # It is written in the format that its file has, which is that of its owner, unless that was reused.
+        wanted = replace(wanted, spec_format=wanted.spec_format or first.wanted_owner.spec_format)
+        cached = replace(cached, spec_format=first.cached_owner.spec_format)
         moves = Counter(tuple(_moved(via, wanted).items()) for via in vias)
         supposed = [replace(cached, values={**cached.values, **dict(move)}) for move, _ in moves.most_common() if move]
         for form in (cached, *supposed):

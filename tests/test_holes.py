@@ -16,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cachestats as cs
-from cachestats.analysis.holes import BYS
+from cachestats.analysis.holes import BYS, DEPTYPES
 from cachestats.errors import ArgumentError
 from cachestats.schema import DEPENDENCIES, SPECS
 from conftest import CORPUS
-from tests.graphs import caches
+from tests.graphs import SNAPSHOTS, caches
+from tests.nodes import build_index, node
 from tests.test_cli import run
 
 Cache = tuple[pl.DataFrame, pl.DataFrame]
@@ -29,7 +30,7 @@ REACHED = """
     WITH RECURSIVE cached AS (SELECT DISTINCT snapshot, hash FROM specs),
     needs AS (
         SELECT DISTINCT snapshot, hash, dependency_hash FROM edges SEMI JOIN cached USING (snapshot, hash)
-        WHERE (is_link OR is_run) AND is_external IS NOT TRUE
+        WHERE (NEEDED) AND is_external IS NOT TRUE
     ),
     reached(snapshot, hash, missing, distance) AS (
         SELECT snapshot, hash, dependency_hash, 1 FROM needs
@@ -52,23 +53,28 @@ MISSING = f"""{REACHED}
 """
 
 
-def check(specs: pl.DataFrame, edges: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+NEEDED: tuple[Any, ...] = ("link", "run")
+some_deptypes = st.lists(st.sampled_from(DEPTYPES), min_size=1, max_size=5).map(tuple)
+
+
+def check(specs: pl.DataFrame, edges: pl.DataFrame, deptypes: Any = NEEDED) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Compare both answers with SQL, and follow every chain; return the answers."""
-    found, missing = cs.holes(specs, edges), cs.holes(specs, edges, by="missing")
+    found, missing = (cs.holes(specs, edges, by=by, deptypes=deptypes) for by in BYS)
+    needed = " OR ".join(f"is_{deptype}" for deptype in deptypes)
     assert found.schema["missing"] == missing.schema["direct"] == missing.schema["breaks"] == pl.Int64
-    in_sql = duckdb.sql(BROKEN).fetchall()
+    in_sql = duckdb.sql(BROKEN.replace("NEEDED", needed)).fetchall()
     columns = ("package", "version", "snapshot", "hash", "missing")
     assert found.select(columns).rows() == [row[:5] for row in in_sql]
     assert found["missing_hash"].to_list() == [row[5]["missing"] for row in in_sql]
     assert sorted(missing.select("snapshot", "hash", "direct", "breaks").rows()) == sorted(
-        duckdb.sql(MISSING).fetchall()
+        duckdb.sql(MISSING.replace("NEEDED", needed)).fetchall()
     )
     assert missing.equals(
         missing.sort("breaks", "direct", "snapshot", "package", "hash", descending=[True] * 2 + [False] * 3)
     )
     links = {
         (snapshot, hash_[:7], needed[:7])
-        for snapshot, hash_, needed in edges.filter(pl.col("is_link") | pl.col("is_run"))
+        for snapshot, hash_, needed in edges.filter(pl.any_horizontal(f"is_{deptype}" for deptype in deptypes))
         .select("snapshot", "hash", "dependency_hash")
         .rows()
     }
@@ -97,35 +103,54 @@ def test_the_corpus_is_whole_and_what_is_taken_from_it_is_missed(indexed: cs.Dat
         assert missing.filter(pl.col("package").is_null()).is_empty()
 
 
-@given(caches())
-def test_any_cache_is_as_in_sql(cache: Cache) -> None:
+@given(caches(), some_deptypes)
+def test_any_cache_is_as_in_sql(cache: Cache, deptypes: Any) -> None:
+    check(*cache, deptypes)
+    assert cs.holes(*cache).equals(cs.holes(*cache, deptypes=["run", "link"]))
+
+
+@given(caches(), st.sampled_from([*SNAPSHOTS, None]), st.booleans())
+def test_of_specs_that_no_index_tells_nothing_is_said(cache: Cache, unknown: str | None, all_of_it: bool) -> None:
+    """Whether an index told a spec is what counts, not whether there are edges."""
     specs, edges = cache
-    known = set(edges["snapshot"])
-    if set(specs["snapshot"]) <= known:
-        check(specs, edges)
-    else:
-        with pytest.raises(ArgumentError, match="the dependencies of every snapshot, found none of"):
+    of_page = pl.col("snapshot") == (unknown or "")
+    if not all_of_it:
+        of_page &= pl.col("hash") == (specs["hash"].min() or "")
+    specs = specs.with_columns(spec_format=pl.when(of_page).then(None).otherwise("spec_format"))
+    if specs["spec_format"].null_count():
+        with pytest.raises(ArgumentError, match=f"the dependencies of every snapshot, found none of {unknown}: the"):
             cs.holes(specs, edges)
-    specs = specs.filter(pl.col("snapshot").is_in(known))
-    check(specs, edges)
+    else:
+        check(specs, edges)
+        assert cs.holes(specs, edges.clear()).is_empty()
 
 
-@given(caches(), st.randoms(use_true_random=False))
+@given(caches(), some_deptypes, st.sampled_from(DEPTYPES))
+def test_more_needs_break_no_less(cache: Cache, deptypes: Any, also: Any) -> None:
+    few, many = (
+        set(cs.holes(*cache, deptypes=types).select("snapshot", "hash").rows())
+        for types in (deptypes, [*deptypes, also])
+    )
+    assert few <= many
+
+
+@given(caches(), some_deptypes, st.randoms(use_true_random=False))
 def test_neither_row_order_nor_repeats_matter_and_filling_the_holes_mends_all(
-    cache: Cache, draw: random.Random
+    cache: Cache, deptypes: Any, draw: random.Random
 ) -> None:
-    specs, edges = (frame.filter(pl.col("snapshot").is_in(cache[1]["snapshot"].implode())) for frame in cache)
+    specs, edges = cache
     shuffled = [
         pl.concat([frame, frame]).sample(fraction=1, shuffle=True, seed=draw.randrange(1 << 30))
         for frame in (specs, edges)
     ]
     for by in BYS:
-        assert cs.holes(*shuffled, by=by).equals(cs.holes(specs, edges, by=by))
-    missing = cs.holes(specs, edges, by="missing").select("snapshot", "hash", package=pl.lit("p"), version=pl.lit("1"))
-    columns = ("snapshot", "hash", "package", "version")
-    mended = pl.concat([specs.select(columns), missing.select(columns)])
+        assert cs.holes(*shuffled, by=by, deptypes=deptypes).equals(cs.holes(specs, edges, by=by, deptypes=deptypes))
+    missing = cs.holes(specs, edges, by="missing", deptypes=deptypes).select(
+        "snapshot", "hash", package=pl.lit("p"), version=pl.lit("1"), spec_format=pl.lit(5, pl.Int64)
+    )
+    mended = pl.concat([specs.select(missing.columns), missing])
     told = edges.join(missing, on=["snapshot", "hash"], how="anti")  # what a missing spec needs nobody knows
-    assert cs.holes(mended, told).is_empty()
+    assert cs.holes(mended, told, deptypes=deptypes).is_empty()
 
 
 def edges_of(*edges: tuple[str, str, str, bool | None]) -> pl.DataFrame:
@@ -141,8 +166,8 @@ def edges_of(*edges: tuple[str, str, str, bool | None]) -> pl.DataFrame:
 
 
 def specs_of(hashes: str) -> pl.DataFrame:
-    rows = [{"snapshot": "develop", "hash": hash_, "package": hash_.upper(), "version": "1"} for hash_ in hashes]
-    return pl.DataFrame(rows, schema=SPECS.polars())
+    same = {"snapshot": "develop", "version": "1", "spec_format": 5}
+    return pl.DataFrame([same | {"hash": one, "package": one.upper()} for one in hashes], schema=SPECS.polars())
 
 
 def test_builds_and_externals_break_nothing() -> None:
@@ -158,9 +183,49 @@ def test_builds_and_externals_break_nothing() -> None:
     ]
 
 
+def test_what_counts_as_a_need_can_be_chosen() -> None:
+    edges = edges_of(
+        ("a", "w", "build", False), ("b", "x", "link", False), ("c", "y", "run", False), ("d", "z", "test", False),
+        ("e", "a", "build", False), ("f", "a", "link", False),
+    )  # fmt: skip
+    broken = {
+        deptypes: "".join(cs.holes(specs_of("abcdef"), edges, deptypes=deptypes)["hash"])
+        for deptypes in (("build",), ("link",), ("run",), ("test",), ("link", "build"), DEPTYPES)
+    }
+    assert broken == {
+        ("build",): "ae", ("link",): "b", ("run",): "c", ("test",): "d", ("link", "build"): "abef", DEPTYPES: "abcdef",
+    }  # fmt: skip
+
+
+def test_an_index_without_edges_has_no_holes(tmp_path: Path) -> None:
+    """An old index of one spec: that it has no edges does not make it a page."""
+    zlib = node("zlib", version="1.2.11", os="debian6", target={"name": "core2", "vendor": "GenuineIntel"})
+    del zlib[1]["spec"]["dependencies"], zlib[1]["spec"]["hash"]
+    dataset = build_index(tmp_path, zlib, database="6")
+    assert dataset.dependencies.collect().is_empty()
+    assert dataset.snapshots.select("has_dependencies").collect().item()
+    for by, width in (("spec", 8), ("missing", 5)):
+        assert cs.holes(dataset.specs, dataset.dependencies, by=by).shape == (0, width)
+    done = run("holes", dataset.path, "--fail")
+    assert done.stderr.decode() == "develop: 0 of 1 spec broken, 0.0%; 0 missing\n"
+    gaps = run("gaps", dataset.path, "--columns", "target", "--format", "json")
+    assert "is not known" not in gaps.stderr.decode()
+
+
 def test_a_wrong_question_says_what_there_is(indexed: cs.Dataset, demo: cs.Dataset) -> None:
     with pytest.raises(ArgumentError, match="found none of develop-2025-03-09, develop: the site's pages do not tell"):
         cs.holes(demo.specs, demo.dependencies)
+    for deptypes, words in (
+        ((), r"expected some of build, link, run, test, found \(\)\nhint: such as \['link', 'run'\]"),
+        ("link", "expected some of build, link, run, test, found 'link'"),
+        (["links"], "expected one of build, link, run, test as a type of dependency, found 'links'\nhint: try link"),
+    ):
+        with pytest.raises(ArgumentError, match=words):
+            cs.holes(indexed.specs, indexed.dependencies, deptypes=deptypes)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="keep spec_format in the frame"):
+        cs.holes(indexed.specs.drop("spec_format"), indexed.dependencies)
+    with pytest.raises(ArgumentError, match=r"keep is_build in the frame: .* table dependencies"):
+        cs.holes(indexed.specs, indexed.dependencies.drop("is_build"), deptypes=["build"])
     with pytest.raises(ArgumentError, match="as by, found 'package'"):
         cs.holes(indexed.specs, indexed.dependencies, by="package")  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match=r"keep is_external in the frame: .* table dependencies"):
@@ -176,9 +241,11 @@ def test_frames_of_every_kind_give_equal_answers(
     some = indexed.specs.filter(pl.col("package") != "openblas", **question).collect()
     specs, edges = kinds(some), kinds(indexed.dependencies.filter(**question).collect())
     expected = cs.holes(specs["polars"], edges["polars"])
+    with_builds = cs.holes(specs["polars"], edges["polars"], by="missing", deptypes=DEPTYPES)
     assert expected.height > 10
     for name in specs:
         assert cs.holes(specs[name], edges[name]).equals(expected), name
+        assert cs.holes(specs[name], edges[name], by="missing", deptypes=DEPTYPES).equals(with_builds), name
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +288,13 @@ def test_the_verb_shows_what_is_broken_and_fails_if_asked_to(damaged: cs.Dataset
         in run("holes", damaged.path, "--where", "os=x", code=2).stderr
     )
     assert {len(line.split()[2]) for line in table[2:]} == {7}
+    builds = run("holes", damaged.path, "--deptype", "build,link,run", "--format", "json")
+    with_builds = cs.holes(damaged.specs, damaged.dependencies, deptypes=["build", "link", "run"])
+    assert json.loads(builds.stdout) == with_builds.to_dicts()
+    assert f"{with_builds.height} of 828 specs broken" in builds.stderr.decode()
+    assert with_builds.height > expected.height
+    unheard = run("holes", damaged.path, "--deptype", "link,runs", code=2).stderr.decode()
+    assert "expected some of build, link, run, test, found 'runs'" in unheard
     whole = run("holes", indexed.path, "--snapshot", "all", "--fail")
     assert whole.stderr.decode() == "5 snapshots: 0 of 8,216 specs broken, 0.0%; 0 missing\n"
 

@@ -36,8 +36,8 @@ def caches(draw: st.DrawFn) -> tuple[pl.DataFrame, pl.DataFrame]:
                 {
                     "snapshot": snapshot, "hash": hash_, "dependency_hash": needed,
                     "dependency_package": draw(st.sampled_from([None, *[package[needed]] * 3])),
-                    "is_build": True, "is_link": draw(st.booleans()), "is_run": draw(st.booleans()),
-                    "is_test": False, "is_external": external.get(needed, False),
+                    **{f"is_{kind}": draw(st.booleans()) for kind in ("build", "link", "run", "test")},
+                    "is_external": external.get(needed, False),
                 }
                 for needed in draw(st.sets(st.sampled_from(CACHED[place + 1 :] + GONE), max_size=3))
             ]  # fmt: skip

@@ -31,7 +31,7 @@ REACHED = """
     WITH RECURSIVE cached AS (SELECT DISTINCT snapshot, hash FROM specs),
     needs AS (
         SELECT DISTINCT snapshot, hash, dependency_hash FROM edges SEMI JOIN cached USING (snapshot, hash)
-        WHERE (is_link OR is_run) AND is_external IS NOT TRUE
+        WHERE (NEEDED) AND is_external IS NOT TRUE
     ),
     reached(snapshot, hash, missing, distance) AS (
         SELECT snapshot, hash, dependency_hash, 1 FROM needs
@@ -54,23 +54,28 @@ MISSING = f"""{REACHED}
 """
 
 
-def check(specs: pl.DataFrame, edges: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+NEEDED: tuple[Any, ...] = ("link", "run")
+some_deptypes = st.lists(st.sampled_from(DEPTYPES), min_size=1, max_size=5).map(tuple)
+
+
+def check(specs: pl.DataFrame, edges: pl.DataFrame, deptypes: Any = NEEDED) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Compare both answers with SQL, and follow every chain; return the answers."""
-    found, missing = cs.holes(specs, edges), cs.holes(specs, edges, by="missing")
+    found, missing = (cs.holes(specs, edges, by=by, deptypes=deptypes) for by in BYS)
+    needed = " OR ".join(f"is_{deptype}" for deptype in deptypes)
     assert found.schema["missing"] == missing.schema["direct"] == missing.schema["breaks"] == pl.Int64
-    in_sql = duckdb.sql(BROKEN).fetchall()
+    in_sql = duckdb.sql(BROKEN.replace("NEEDED", needed)).fetchall()
     columns = ("package", "version", "snapshot", "hash", "missing")
     assert found.select(columns).rows() == [row[:5] for row in in_sql]
     assert found["missing_hash"].to_list() == [row[5]["missing"] for row in in_sql]
     assert sorted(missing.select("snapshot", "hash", "direct", "breaks").rows()) == sorted(
-        duckdb.sql(MISSING).fetchall()
+        duckdb.sql(MISSING.replace("NEEDED", needed)).fetchall()
     )
     assert missing.equals(
         missing.sort("breaks", "direct", "snapshot", "package", "hash", descending=[True] * 2 + [False] * 3)
     )
     links = {
         (snapshot, hash_[:7], needed[:7])
-        for snapshot, hash_, needed in edges.filter(pl.col("is_link") | pl.col("is_run"))
+        for snapshot, hash_, needed in edges.filter(pl.any_horizontal(f"is_{deptype}" for deptype in deptypes))
         .select("snapshot", "hash", "dependency_hash")
         .rows()
     }
@@ -99,8 +104,15 @@ def test_the_corpus_is_whole_and_what_is_taken_from_it_is_missed(indexed: cs.Dat
         assert missing.filter(pl.col("package").is_null()).is_empty()
 
 
-@given(caches())
-def test_any_cache_is_as_in_sql(cache: Cache) -> None:
+@given(caches(), some_deptypes)
+def test_any_cache_is_as_in_sql(cache: Cache, deptypes: Any) -> None:
+    check(*cache, deptypes)
+    assert cs.holes(*cache).equals(cs.holes(*cache, deptypes=["run", "link"]))
+
+
+@given(caches(), st.sampled_from([*SNAPSHOTS, None]), st.booleans())
+def test_of_specs_that_no_index_tells_nothing_is_said(cache: Cache, unknown: str | None, all_of_it: bool) -> None:
+    """Whether an index told a spec is what counts, not whether there are edges."""
     specs, edges = cache
     check(specs, edges)
     if specs.height:
@@ -119,11 +131,20 @@ def test_what_counts_as_a_need_can_be_chosen(cache: Cache, deptypes: set[Any]) -
         assert cs.holes(specs, edges, by=by, deptypes=deptypes).equals(cs.holes(specs, links, by=by))
 
 
-@given(caches(), st.randoms(use_true_random=False))
+@given(caches(), some_deptypes, st.sampled_from(DEPTYPES))
+def test_more_needs_break_no_less(cache: Cache, deptypes: Any, also: Any) -> None:
+    few, many = (
+        set(cs.holes(*cache, deptypes=types).select("snapshot", "hash").rows())
+        for types in (deptypes, [*deptypes, also])
+    )
+    assert few <= many
+
+
+@given(caches(), some_deptypes, st.randoms(use_true_random=False))
 def test_neither_row_order_nor_repeats_matter_and_filling_the_holes_mends_all(
-    cache: Cache, draw: random.Random
+    cache: Cache, deptypes: Any, draw: random.Random
 ) -> None:
-    specs, edges = (frame.filter(pl.col("snapshot").is_in(cache[1]["snapshot"].implode())) for frame in cache)
+    specs, edges = cache
     shuffled = [
         pl.concat([frame, frame]).sample(fraction=1, shuffle=True, seed=draw.randrange(1 << 30))
         for frame in (specs, edges)
@@ -135,7 +156,7 @@ def test_neither_row_order_nor_repeats_matter_and_filling_the_holes_mends_all(
     columns = ("snapshot", "hash", *facts)
     mended = pl.concat([specs.select(columns), missing.select(columns)])
     told = edges.join(missing, on=["snapshot", "hash"], how="anti")  # what a missing spec needs nobody knows
-    assert cs.holes(mended, told).is_empty()
+    assert cs.holes(mended, told, deptypes=deptypes).is_empty()
 
 
 def edges_of(*edges: tuple[str, str, str, bool | None]) -> pl.DataFrame:
@@ -202,9 +223,11 @@ def test_frames_of_every_kind_give_equal_answers(
     some = indexed.specs.filter(pl.col("package") != "openblas", **question).collect()
     specs, edges = kinds(some), kinds(indexed.dependencies.filter(**question).collect())
     expected = cs.holes(specs["polars"], edges["polars"])
+    with_builds = cs.holes(specs["polars"], edges["polars"], by="missing", deptypes=DEPTYPES)
     assert expected.height > 10
     for name in specs:
         assert cs.holes(specs[name], edges[name]).equals(expected), name
+        assert cs.holes(specs[name], edges[name], by="missing", deptypes=DEPTYPES).equals(with_builds), name
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +270,13 @@ def test_the_verb_shows_what_is_broken_and_fails_if_asked_to(damaged: cs.Dataset
         in run("holes", damaged.path, "--where", "os=x", code=2).stderr
     )
     assert {len(line.split()[2]) for line in table[2:]} == {7}
+    builds = run("holes", damaged.path, "--deptype", "build,link,run", "--format", "json")
+    with_builds = cs.holes(damaged.specs, damaged.dependencies, deptypes=["build", "link", "run"])
+    assert json.loads(builds.stdout) == with_builds.to_dicts()
+    assert f"{with_builds.height} of 828 specs broken" in builds.stderr.decode()
+    assert with_builds.height > expected.height
+    unheard = run("holes", damaged.path, "--deptype", "link,runs", code=2).stderr.decode()
+    assert "expected some of build, link, run, test, found 'runs'" in unheard
     whole = run("holes", indexed.path, "--snapshot", "all", "--fail")
     assert whole.stderr.decode() == "5 snapshots: 0 of 8,216 specs broken, 0.0%; 0 missing\n"
 

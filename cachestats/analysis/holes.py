@@ -88,11 +88,13 @@ def holes(
     [('develop', 'libfabric', 'c', 1, 2)]
     """
     one_of(by, BYS, "by")
-    needed = [f"is_{_checked_deptype(deptype)}" for deptype in deptypes]
-    if not needed or isinstance(deptypes, str):
+    if not deptypes or isinstance(deptypes, str):
         raise ArgumentError(
             f"expected some of {', '.join(DEPTYPES)}, found {deptypes!r}", hint="such as ['link', 'run']"
         )
+    for deptype in deptypes:
+        one_of(deptype, DEPTYPES, "a type of dependency")
+    needed = [f"is_{deptype}" for deptype in deptypes]
     frame, edges = lazy_pair(
         specs,
         ("snapshot", "hash", "package", "version", "spec_format"),
@@ -112,11 +114,6 @@ def holes(
         return pl.DataFrame(schema={name: pl.Int64 if name in _COUNTS else pl.String for name in _COLUMNS[by]})
     broken = sorted(missing["snapshot"].unique())
     return _answer(missing, collected(needs.filter(nw.col("snapshot").is_in(broken))), by)
-
-
-def _checked_deptype(deptype: str) -> str:
-    one_of(deptype, DEPTYPES, "a type of dependency")
-    return deptype
 
 
 def _check_known(frame: nw.LazyFrame[Any]) -> None:

@@ -20,10 +20,9 @@ from cachestats.analysis.holes import BYS, DEPTYPES
 from cachestats.errors import ArgumentError
 from cachestats.schema import DEPENDENCIES, SPECS
 from conftest import CORPUS
-from tests.graphs import caches
-from tests.nodes import node
+from tests.graphs import SNAPSHOTS, caches
+from tests.indices import build_index, node
 from tests.test_cli import run
-from tests.test_index import index, layout_2
 
 Cache = tuple[pl.DataFrame, pl.DataFrame]
 
@@ -114,21 +113,16 @@ def test_any_cache_is_as_in_sql(cache: Cache, deptypes: Any) -> None:
 def test_of_specs_that_no_index_tells_nothing_is_said(cache: Cache, unknown: str | None, all_of_it: bool) -> None:
     """Whether an index told a spec is what counts, not whether there are edges."""
     specs, edges = cache
-    check(specs, edges)
-    if specs.height:
-        of_page = specs.with_columns(spec_format=pl.when(pl.int_range(pl.len()) > 0).then("spec_format"))
-        with pytest.raises(ArgumentError, match="the dependencies of every snapshot, found none of"):
-            cs.holes(of_page, edges)
-
-
-@given(caches(), st.sets(st.sampled_from(DEPTYPES), min_size=1))
-def test_what_counts_as_a_need_can_be_chosen(cache: Cache, deptypes: set[Any]) -> None:
-    """Needs of some types are the needs of a cache in which these, and no others, are links."""
-    specs, edges = cache
-    chosen = pl.any_horizontal(f"is_{one}" for one in sorted(deptypes))
-    links = edges.with_columns(is_link=chosen, is_run=pl.lit(False))
-    for by in BYS:
-        assert cs.holes(specs, edges, by=by, deptypes=deptypes).equals(cs.holes(specs, links, by=by))
+    of_page = pl.col("snapshot") == (unknown or "")
+    if not all_of_it:
+        of_page &= pl.col("hash") == (specs["hash"].min() or "")
+    specs = specs.with_columns(spec_format=pl.when(of_page).then(None).otherwise("spec_format"))
+    if specs["spec_format"].null_count():
+        with pytest.raises(ArgumentError, match=f"the dependencies of every snapshot, found none of {unknown}: the"):
+            cs.holes(specs, edges)
+    else:
+        check(specs, edges)
+        assert cs.holes(specs, edges.clear()).is_empty()
 
 
 @given(caches(), some_deptypes, st.sampled_from(DEPTYPES))
@@ -150,11 +144,11 @@ def test_neither_row_order_nor_repeats_matter_and_filling_the_holes_mends_all(
         for frame in (specs, edges)
     ]
     for by in BYS:
-        assert cs.holes(*shuffled, by=by).equals(cs.holes(specs, edges, by=by))
-    facts = {"package": pl.lit("p"), "version": pl.lit("1"), "spec_format": pl.lit(5, pl.Int64)}
-    missing = cs.holes(specs, edges, by="missing").select("snapshot", "hash", **facts)
-    columns = ("snapshot", "hash", *facts)
-    mended = pl.concat([specs.select(columns), missing.select(columns)])
+        assert cs.holes(*shuffled, by=by, deptypes=deptypes).equals(cs.holes(specs, edges, by=by, deptypes=deptypes))
+    missing = cs.holes(specs, edges, by="missing", deptypes=deptypes).select(
+        "snapshot", "hash", package=pl.lit("p"), version=pl.lit("1"), spec_format=pl.lit(5, pl.Int64)
+    )
+    mended = pl.concat([specs.select(missing.columns), missing])
     told = edges.join(missing, on=["snapshot", "hash"], how="anti")  # what a missing spec needs nobody knows
     assert cs.holes(mended, told, deptypes=deptypes).is_empty()
 
@@ -173,8 +167,7 @@ def edges_of(*edges: tuple[str, str, str, bool | None]) -> pl.DataFrame:
 
 def specs_of(hashes: str) -> pl.DataFrame:
     same = {"snapshot": "develop", "version": "1", "spec_format": 5}
-    rows = [same | {"hash": hash_, "package": hash_.upper()} for hash_ in hashes]
-    return pl.DataFrame(rows, schema=SPECS.polars())
+    return pl.DataFrame([same | {"hash": one, "package": one.upper()} for one in hashes], schema=SPECS.polars())
 
 
 def test_builds_and_externals_break_nothing() -> None:
@@ -190,24 +183,49 @@ def test_builds_and_externals_break_nothing() -> None:
     ]
 
 
-def test_an_index_without_edges_is_whole(tmp_path: Path) -> None:
-    layout_2(tmp_path / "mirrors/develop", index({"a" * 32: node("a", "a" * 32)}, cached={"a" * 32}))
-    dataset = cs.build_dataset(tmp_path / "mirrors", out=tmp_path / "dataset")
-    assert cs.holes(dataset.specs, dataset.dependencies).is_empty()
-    done = run("holes", dataset.path, "--deptype", "build,link,run", "--fail")
+def test_what_counts_as_a_need_can_be_chosen() -> None:
+    edges = edges_of(
+        ("a", "w", "build", False), ("b", "x", "link", False), ("c", "y", "run", False), ("d", "z", "test", False),
+        ("e", "a", "build", False), ("f", "a", "link", False),
+    )  # fmt: skip
+    broken = {
+        deptypes: "".join(cs.holes(specs_of("abcdef"), edges, deptypes=deptypes)["hash"])
+        for deptypes in (("build",), ("link",), ("run",), ("test",), ("link", "build"), DEPTYPES)
+    }
+    assert broken == {
+        ("build",): "ae", ("link",): "b", ("run",): "c", ("test",): "d", ("link", "build"): "abef", DEPTYPES: "abcdef",
+    }  # fmt: skip
+
+
+def test_an_index_without_edges_has_no_holes(tmp_path: Path) -> None:
+    """An old index of one spec: that it has no edges does not make it a page."""
+    zlib = node("zlib", version="1.2.11", os="debian6", target={"name": "core2", "vendor": "GenuineIntel"})
+    del zlib[1]["spec"]["dependencies"], zlib[1]["spec"]["hash"]
+    dataset = build_index(tmp_path, zlib, database="6")
+    assert dataset.dependencies.collect().is_empty()
+    assert dataset.snapshots.select("has_dependencies").collect().item()
+    for by, width in (("spec", 8), ("missing", 5)):
+        assert cs.holes(dataset.specs, dataset.dependencies, by=by).shape == (0, width)
+    done = run("holes", dataset.path, "--fail")
     assert done.stderr.decode() == "develop: 0 of 1 spec broken, 0.0%; 0 missing\n"
-    assert (
-        b"expected some of build, link, run, test, found 'lnk'"
-        in run("holes", dataset.path, "--deptype", "lnk", code=2).stderr
-    )
+    gaps = run("gaps", dataset.path, "--columns", "target", "--format", "json")
+    assert "is not known" not in gaps.stderr.decode()
 
 
 def test_a_wrong_question_says_what_there_is(indexed: cs.Dataset, demo: cs.Dataset) -> None:
     with pytest.raises(ArgumentError, match="found none of develop-2025-03-09, develop: the site's pages do not tell"):
         cs.holes(demo.specs, demo.dependencies)
-    for deptypes in ("link", [], ["lnk"]):
-        with pytest.raises(ArgumentError, match=r"expected (some|one) of build, link, run, test"):
+    for deptypes, words in (
+        ((), r"expected some of build, link, run, test, found \(\)\nhint: such as \['link', 'run'\]"),
+        ("link", "expected some of build, link, run, test, found 'link'"),
+        (["links"], "expected one of build, link, run, test as a type of dependency, found 'links'\nhint: try link"),
+    ):
+        with pytest.raises(ArgumentError, match=words):
             cs.holes(indexed.specs, indexed.dependencies, deptypes=deptypes)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="keep spec_format in the frame"):
+        cs.holes(indexed.specs.drop("spec_format"), indexed.dependencies)
+    with pytest.raises(ArgumentError, match=r"keep is_build in the frame: .* table dependencies"):
+        cs.holes(indexed.specs, indexed.dependencies.drop("is_build"), deptypes=["build"])
     with pytest.raises(ArgumentError, match="as by, found 'package'"):
         cs.holes(indexed.specs, indexed.dependencies, by="package")  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match=r"keep is_external in the frame: .* table dependencies"):

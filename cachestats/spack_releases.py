@@ -47,6 +47,12 @@ depends on which of them it is.
 FORMAT_OF_SPACK_1 = 5
 """The format of specs with which Spack 1.0 began: what was first written in an older one, Spack 1 does not reuse."""
 
+FORMAT_OF_LOCKFILE = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 5, 8: 6}
+"""The format of the specs in a lockfile, by its version. Source: "Versioned File Formats" in Spack's documentation."""
+
+SPACK_OF_FORMAT = {1: "0.16 or older", 2: "0.17", 3: "0.18 to 0.20", 4: "0.21 to 0.23", 5: "1.0 to 1.2", 6: "1.3"}
+"""The versions of Spack that write a format of specs."""
+
 MACOS = ("catalina", "bigsur", "monterey", "ventura", "sonoma", "sequoia", "tahoe", "goldengate")
 """The releases of macOS that run what was built on the ones before them, the oldest first.
 

@@ -21,6 +21,7 @@ from cachestats.decode import FAULTS, JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.parse.nodes import Dependency, Node, compiler, dependency, external, parameters, parse_node
 from cachestats.schema import DEPENDENCIES, SPECS
+from cachestats.spack_releases import FORMAT_OF_DATABASE, FORMAT_OF_LOCKFILE, SPACK_OF_FORMAT
 
 _ANOTHER = "give a spack.lock, a spec.json, what `spack spec --json` prints, or the .spack-db of an installation"
 _WRITE_AGAIN = "it is cut off or was edited: let Spack write it again"
@@ -28,11 +29,6 @@ _LIBC = "libc"
 _KEYED_BY_BUILD_HASH = (2, 3)
 """Versions of lockfiles in which several keys may have one DAG hash: it left out what a spec is built with."""
 
-# By the version of a format, that of the spec nodes in it, and of these, the versions of Spack. Source: "Versioned File
-# Formats" in Spack's documentation.
-_FORMAT_OF_LOCKFILE = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 5, 8: 6}
-_FORMAT_OF_DATABASE = {5: 1, 6: 3, 7: 4, 8: 5, 9: 6}
-_SPACK_OF_FORMAT = {1: "0.16 or older", 2: "0.17", 3: "0.18 to 0.20", 4: "0.21 to 0.23", 5: "1.0 to 1.2", 6: "1.3"}
 
 T = TypeVar("T")
 
@@ -278,15 +274,15 @@ def _graph_of_lockfile(lockfile: _Lockfile, origin: str) -> _Graph:
     for part in _parts(lockfile):
         nodes |= part.concrete_specs
         roots += (root.hash for root in part.roots)
-    spec_format = _FORMAT_OF_LOCKFILE.get(version or 0)
+    spec_format = FORMAT_OF_LOCKFILE.get(version or 0)
     return _Graph(
         kind="lockfile",
         path="concrete_specs[{!r}]",
         nodes=nodes,
         roots=roots,
         spec_format=lockfile.meta.specfile_version or spec_format,
-        spack=lockfile.spack.version or _SPACK_OF_FORMAT.get(spec_format or 0),
-        warning=_newer("lockfile", version, _FORMAT_OF_LOCKFILE, origin),
+        spack=lockfile.spack.version or SPACK_OF_FORMAT.get(spec_format or 0),
+        warning=_newer("lockfile", version, FORMAT_OF_LOCKFILE, origin),
         is_keyed_by_hash=version not in _KEYED_BY_BUILD_HASH,
     )
 
@@ -308,8 +304,8 @@ def _graph_of_spec_file(spec: _Nodes | list[msgspec.Raw], origin: str) -> _Graph
         nodes=nodes,
         roots=[*nodes][:1],
         spec_format=version,
-        spack=_SPACK_OF_FORMAT.get(version or 0),
-        warning=_newer("spec file", version, _SPACK_OF_FORMAT, origin),
+        spack=SPACK_OF_FORMAT.get(version or 0),
+        warning=_newer("spec file", version, SPACK_OF_FORMAT, origin),
     )
 
 
@@ -341,7 +337,7 @@ def _graph_of_database(database: _Records, origin: str) -> _Graph:
             hint="make a dataset of it with `cachestats build`",
         )
     version = int(database.version) if str(database.version).isdecimal() else None
-    spec_format = _FORMAT_OF_DATABASE.get(version or 0)
+    spec_format = FORMAT_OF_DATABASE.get(version or 0)
     return _Graph(
         kind="database",
         path="database.installs[{!r}]",
@@ -349,8 +345,8 @@ def _graph_of_database(database: _Records, origin: str) -> _Graph:
         roots=[key for key, record in records.items() if record.explicit],
         specs=[key for key, record in records.items() if record.installed],
         spec_format=spec_format,
-        spack=_SPACK_OF_FORMAT.get(spec_format or 0),
-        warning=_newer("database", version, _FORMAT_OF_DATABASE, origin),
+        spack=SPACK_OF_FORMAT.get(spec_format or 0),
+        warning=_newer("database", version, FORMAT_OF_DATABASE, origin),
         is_whole=False,
     )
 

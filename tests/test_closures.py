@@ -22,8 +22,8 @@ from cachestats.parse.tables import flatten
 from cachestats.requirement import Requirement
 from cachestats.schema import REQUIREMENTS, SPECS
 from conftest import CORPUS
+from tests.indices import build_index, edge, glibc, needs_libc, node
 from tests.judging import ask
-from tests.nodes import build_index, edge, glibc, needs_libc, node
 from tests.reference import reused
 
 ORACLE = CORPUS / "oracle"

@@ -158,15 +158,13 @@ def give_answer(engine: str, name: str, dataset: Path, out: Path) -> None:
 def _environment(ds: Any) -> Any:
     import polars as pl
 
-    from cachestats.environment import Environment
+    import cachestats as cs
 
     specs = ds.specs.filter(pl.col("snapshot") == OLD).unique("hash").sort("hash").head(ENVIRONMENT)
     mangled = pl.concat_str(pl.lit("-"), pl.col("hash").str.slice(1))
     is_mangled = pl.int_range(pl.len()) % 2 == 1
-    frame: pl.DataFrame = specs.with_columns(
-        hash=pl.when(is_mangled).then(mangled).otherwise("hash"), is_root=pl.lit(True)
-    ).collect()
-    return Environment(frame, ds.dependencies.head(0).collect())
+    frame = specs.with_columns(hash=pl.when(is_mangled).then(mangled).otherwise("hash"), is_root=pl.lit(True)).collect()
+    return cs.Environment(frame, ds.dependencies.clear().collect())
 
 
 def queries() -> dict[str, str]:

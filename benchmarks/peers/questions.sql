@@ -167,16 +167,20 @@ candidates AS (
     FROM specs WHERE package IN (SELECT package FROM environment ANTI JOIN hits USING (hash)) GROUP BY ALL
 ),
 pairs AS (
-    SELECT e.hash, c.near_hash,
+    SELECT e.hash, c.near_hash, (c.compiler, c.platform, c.os, c.target) AS system,
         [e.version IS DISTINCT FROM c.version, e.compiler IS DISTINCT FROM c.compiler,
          e.platform IS DISTINCT FROM c.platform, e.os IS DISTINCT FROM c.os,
          e.target IS DISTINCT FROM c.target, e.variants IS DISTINCT FROM c.variants] AS flags
     FROM (FROM environment ANTI JOIN hits USING (hash)) e JOIN candidates c USING (package)
 ),
+closest AS (
+    FROM pairs
+    QUALIFY rank() OVER (PARTITION BY hash ORDER BY len(list_filter(flags, lambda one: one)), flags) = 1
+),
+systems AS (SELECT system::VARCHAR AS name, count(DISTINCT hash) AS others FROM closest GROUP BY ALL),
 nearest AS (
-    SELECT hash, arg_min(near_hash, {'number': len(list_filter(flags, lambda one: one)), 'flags': flags, 'hash': near_hash})
-        AS near_hash
-    FROM pairs GROUP BY ALL
+    SELECT hash, arg_min(near_hash, {'others': -others, 'hash': near_hash}) AS near_hash
+    FROM closest JOIN systems ON system::VARCHAR = name GROUP BY ALL
 )
 SELECT package, environment.hash,
     CASE WHEN near_hash IS NOT NULL THEN 'near' WHEN hits.hash IS NOT NULL THEN 'hit' ELSE 'miss' END AS status,

@@ -181,24 +181,24 @@ def hit_rates(environment: Environment, specs: IntoFrame, *, by: By = "snapshot"
     [('develop', 107, 145, 38, 0, 38)]
     """
     one_of(by, BYS, "by")
-    wanted = specs_of(environment)
+    wanted = specs_of(environment).select("hash", "asked", "package", "is_root")
     places = ["snapshot", *(["stack"] if by == "stack" else [])]
     frame = lazy(specs, (*places, "hash", "package"))
     if by == "stack" and not root:
         frame = without_root(frame)
-    hits = _found(frame, places, hash=wanted["asked"]).join(wanted, left_on="hash", right_on="asked", suffix="_wanted")
-    packages = _found(frame, places, package=wanted["package"]).join(wanted, on="package")
-    near = packages.join(
-        hits, left_on=[*places, "hash"], right_on=[*places, "hash_wanted"], how="anti", nulls_equal=True
-    )
+    hits = _found(frame, places, hash=wanted["asked"]).join(wanted, left_on="hash", right_on="asked")
+    packages = _found(frame, places, package=wanted["package"])
+    # A hit is of a package that is there, unless it is spliced from another one.
+    hits = hits.join(packages.with_columns(is_there=True), on=[*places, "package"], how="left", nulls_equal=True)
     rates = collected(frame.select(*places).unique())
     for counted in (
-        hits.group_by(places).agg(hits=pl.len(), root_hits=pl.col("is_root").sum()),
-        near.group_by(places).agg(near=pl.len()),
+        hits.group_by(places).agg(hits=pl.len(), root_hits=pl.col("is_root").sum(), not_near=pl.col("is_there").sum()),
+        packages.join(wanted["package"].value_counts(), on="package").group_by(places).agg(near=pl.col("count").sum()),
     ):
         rates = rates.join(counted, on=places, how="left", nulls_equal=True)
+    rates = rates.with_columns(pl.col("hits", "near", "root_hits", "not_near").fill_null(0).cast(pl.Int64))
+    rates = rates.with_columns(near=pl.col("near") - pl.col("not_near"))
     roots = int(wanted["is_root"].sum())
-    rates = rates.with_columns(pl.col("hits", "near", "root_hits").fill_null(0).cast(pl.Int64))
     rates = rates.with_columns(
         specs=pl.lit(wanted.height, pl.Int64),
         rate=_shares(rates["hits"], wanted.height),

@@ -161,6 +161,30 @@ def test_the_layouts_give_the_same(compression: str, tmp_path: Path) -> None:
     assert (row["num_pages"], row["num_specs"], row["num_stacks"], row["generation"]) == (2, 2, 1, "db8")
 
 
+def test_a_mirror_without_an_index_is_told_how_to_get_one(tmp_path: Path) -> None:
+    for place in (
+        "old/build_cache/linux-zlib-1.3.1-aaaa.spec.json.sig",
+        "new/v3/manifests/spec/zlib/a.spec.manifest.json",
+    ):
+        path = tmp_path / place
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+        mirror = tmp_path / place.partition("/")[0]
+        with pytest.raises(
+            SourceError, match="expected the index of the mirror .*, found 1 spec file without one"
+        ) as caught:
+            cs.build_dataset(mirror, out=tmp_path / "dataset")
+        assert str(caught.value.hint).startswith("let Spack write it: spack buildcache update-index ")
+
+
+def test_an_old_database_is_read_and_said_to_be_old(tmp_path: Path) -> None:
+    layout_2(tmp_path / "mirrors/develop", index({A: PACKAGE}, cached={A}, version="0.9.2"))
+    dataset = build(tmp_path)
+    assert dataset.specs.collect()["spec_format"].to_list() == [1]
+    (row,) = dataset.rejected.collect().rows(named=True)
+    assert (row["rule"], row["hint"]) == ("version", "what can be read was; it is of Spack 0.12 or older")
+
+
 @pytest.mark.parametrize(
     ("folders", "expected"),
     [

@@ -116,7 +116,8 @@ class _Reader:
                 "database.version",
                 "version",
                 f"expected a database of version 1 to {NEWEST_VERSION}, found {version!r}",
-                "what can be read was; look for a newer cachestats",
+                "what can be read was; "
+                + ("it is of Spack 0.12 or older" if str(version).startswith("0.") else "look for a newer cachestats"),
                 severity="warning",
             )
         is_buildcache = any(record.in_buildcache is not None for record in self.database.installs.values())

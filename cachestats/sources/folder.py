@@ -8,6 +8,7 @@ from functools import partial
 from operator import attrgetter
 
 from cachestats.errors import SourceError
+from cachestats.naming import counted
 from cachestats.regular import open_descriptor
 from cachestats.rejection import Rejection
 from cachestats.sources.base import (
@@ -28,6 +29,7 @@ from cachestats.sources.base import (
 from cachestats.sources.mirror import Place, index_batches, is_index, place_index
 from cachestats.sources.storage import DiskStorage, Storage, disk_stamp, stamp_of
 
+_OF_MIRRORS = (".spec.json", ".spec.json.sig", ".spec.manifest.json")
 _PAGES_A_BATCH = 2000
 
 
@@ -49,13 +51,14 @@ class FolderSource:
         paths: list[str] = []
         found: list[Place] = []
         seen: list[str] = []
-        pages = 0
+        pages = spec_files = 0
         for path in self._walk(known, seen):
             if is_index(path):
                 found.append(place_index(self._storage, path, self._origin(path)))
                 continue
             if not is_page(path):
                 self.passed_over += 1
+                spec_files += path.endswith(_OF_MIRRORS)
                 continue
             pages += 1
             if not self.choice.takes(page_folders(path)[0]):
@@ -69,6 +72,11 @@ class FolderSource:
                 paths = []
             paths.append(path)
         pages += len(seen)
+        if not pages and not found and spec_files:
+            raise SourceError(
+                f"expected the index of the mirror {self.name}, found {counted(spec_files, 'spec file')} without one",
+                hint=f"let Spack write it: spack buildcache update-index {self.name}",
+            )
         if not pages and not found:
             raise SourceError(
                 f"expected pages `_cache/<snapshot>/<package>/specs.md` or indices `build_cache/index.json` in "

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import cachestats as cs
 from cachestats.analysis.causes import hits_if_target_changed
+from cachestats.errors import ArgumentError
 from cachestats.targets import node_targets
 from conftest import CORPUS, ROOT
 from tests.nodes import FLAGS, changed_dag, edge, hashed, lockfile, node, tables
@@ -486,3 +487,48 @@ def test_an_environment_without_nodes_is_compared_and_nothing_proven(tmp_path: P
     bare = cs.Environment(wanted.specs, wanted.dependencies)
     found = cs.causes(bare, specs, dependencies=dependencies)
     assert found.select("words", "cures", "misses", "proof").rows() == [("z 9 instead of 1.0", 2, 2, "supposed")]
+
+
+@pytest.mark.parametrize(
+    "odd", [{"patches": 5}, {"patches": [5]}, {"provided_virtuals": {"mpi": 1}}, {"external": False}, {"x": [[[]] * 3]}]
+)
+def test_what_else_stands_in_a_node_does_not_matter(odd: dict[str, Any], tmp_path: Path) -> None:
+    cached = dag(("a", [], {"parameters": {"patches": ["1234567" + "a" * 57]}}), ("b", [], {}))
+    wanted = dag(("a", [], odd), ("b", [], {"version": "2"}))
+    matches, _ = explained(wanted, cached, tmp_path)
+    assert dict(matches.select("package", "proof").rows()) == {"a": "supposed", "b": "proven"}
+
+
+def test_environments_of_the_first_formats_are_compared_and_nothing_proven(tmp_path: Path) -> None:
+    arch = {"platform": "linux", "platform_os": "rhel7", "target": "x86_64"}
+    nodes = {
+        "z": {"z": {"version": "1", "arch": arch, "compiler": {"name": "gcc", "version": "7"}}},
+        "a": {"a": {"version": "1", "arch": arch, "dependencies": {"z": {"hash": "z", "type": ["link"]}}}},
+    }
+    (tmp_path / "spack.lock").write_text(json.dumps(lockfile(nodes, ["a"], 1)))
+    environment = cs.read_environment(tmp_path / "spack.lock")
+    specs = environment.specs.drop("is_root").with_columns(hash=pl.lit("-") + pl.col("hash"), os=pl.lit("rhel6"))
+    found = cs.match(environment, specs, dependencies=environment.dependencies.clear())
+    assert found.select("package", "causes", "proof").rows() == [
+        ("z", "os rhel7 instead of rhel6", "supposed"), ("a", "os rhel7 instead of rhel6", "supposed")
+    ]  # fmt: skip
+
+
+def test_odd_variants_are_named(tmp_path: Path) -> None:
+    cached = dag(("a", [], {}))
+    environment = environment_of(dag(("a", [], {"version": "2"})), tmp_path)
+    specs, dependencies = tables(cached)
+    odd = specs.with_columns(variants=pl.lit("+b  x=''"), version=pl.lit("2"))
+    found = cs.causes(environment, odd, dependencies=dependencies)
+    assert found["words"].to_list() == ["a 2+shared build_system=cmake instead of +b x="]
+
+
+def test_an_environment_without_a_column_is_told(tmp_path: Path) -> None:
+    environment = environment_of(dag(("a", [], {})), tmp_path)
+    specs, _ = tables(dag(("a", [], {})))
+    for specs_of, dependencies in (
+        (environment.specs.drop("build_spec_hash"), environment.dependencies),
+        (environment.specs, environment.dependencies.drop("virtuals")),
+    ):
+        with pytest.raises(ArgumentError, match=r"expected the columns .*, found "):
+            cs.match(cs.Environment(specs_of, dependencies), specs)

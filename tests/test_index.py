@@ -171,7 +171,7 @@ def test_a_mirror_without_an_index_is_told_how_to_get_one(tmp_path: Path) -> Non
         path.write_text("{}")
         mirror = tmp_path / place.partition("/")[0]
         with pytest.raises(
-            SourceError, match="expected the index of the mirror .*, found 1 spec file without one"
+            SourceError, match=r"expected the index of the mirror .*, found 1 spec file without one"
         ) as caught:
             cs.build_dataset(mirror, out=tmp_path / "dataset")
         assert str(caught.value.hint).startswith("let Spack write it: spack buildcache update-index ")

@@ -315,6 +315,23 @@ def test_the_cases_of_the_corpus_give_what_is_right(tmp_path: Path) -> None:
     assert steps == [("libiconv", 1), ("diffutils", 2), ("bzip2", 3)]
 
 
+def test_what_a_solver_reused_hits_and_what_it_did_not_is_near(indexed: cs.Dataset) -> None:
+    there = {"snapshot": "develop-2024-06-02"}
+    specs, dependencies = indexed.specs.filter(**there), indexed.dependencies.filter(**there)
+    reused, fresh = (
+        cs.match(cs.read_environment(CORPUS / "environments" / f"{name}.spack.lock"), specs, dependencies=dependencies)
+        for name in ("reuse", "fresh")
+    )
+    assert reused["status"].to_list() == ["hit"] * 71
+    assert fresh["status"].to_list() == ["near"] * 69
+    # It was concretized for a host of another OS, with another compiler and libc: all of it differs in that.
+    for words in ("os debian12 instead of ubuntu22.04", "compiler gcc@12.2.0 instead of gcc@11.4.0",
+                  "glibc 2.36 instead of 2.35"):  # fmt: skip
+        assert fresh.filter(pl.col("causes").str.contains(words, literal=True)).height == 69
+    # The recipe of another version of an external is not in a dataset, so what depends on glibc is not proven.
+    assert set(fresh["proof"]) == {"supposed"}
+
+
 def test_a_spliced_spec_that_misses_is_compared_as_its_build_spec(tmp_path: Path) -> None:
     corpus_site()
     environment = cs.read_environment(CORPUS / "cases" / "spliced.spack.lock")
@@ -480,6 +497,18 @@ def test_a_newer_lockfile_is_read_and_told_once(demo: cs.Dataset, tmp_path: Path
         "develop: 0 of 1 spec hit, 0.0%; 0 of 1 root, 0.0%",
         "0 near, 1 missing; 1 left to build in 1 step",
     ]
+
+
+def test_what_a_terminal_would_obey_is_not_printed(demo: cs.Dataset, tmp_path: Path) -> None:
+    file = lockfile(tmp_path, {"py-filelock": []})
+    content = json.loads(file.read_text()) | {"spack": {"version": "1\x1b[2J"}}
+    content["concrete_specs"]["py-filelock"] |= {"version": "\x1b[2J", "namespace": "\x1b[2J"}
+    file.write_text(json.dumps(content))
+    for arguments in ((), ("--by", "cause")):
+        done = invoke(demo.path, file, *arguments)
+        assert done.exit_code == 0
+        assert "\\x1b" in done.stderr
+        assert "\x1b" not in done.stderr + done.stdout
 
 
 def test_several_environments_add_up(demo: cs.Dataset, tmp_path: Path) -> None:

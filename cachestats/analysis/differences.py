@@ -28,6 +28,9 @@ NOT_OF_PAGES = frozenset({"flags", "namespace", "package_hash"})
 SETTINGS = ("platform", "os", "target", "compiler")
 """Fields that are set for an environment, not for one package."""
 
+SWITCHES = ("+", "~")
+"""Signs of a variant that is on or off."""
+
 _LANGUAGES = frozenset({"c", "cxx", "fortran"})
 _LIBC = "libc"
 _LIBCS = ("glibc", "musl")
@@ -267,15 +270,19 @@ def _both_sides(names: set[str], mine: dict[str, str], other: dict[str, str]) ->
 
 def _as_spack_prints(variants: Iterable[str]) -> str:
     """Return variants in the form `~docs+shared libs=static`."""
-    texts = [*variants]
-    switches = "".join(text for text in texts if text[0] in "+~")
-    return " ".join(filter(None, [switches, *(quote_variant(text) for text in texts if text[0] not in "+~")]))
+    switches, others = "", []
+    for text in variants:
+        if text.startswith(SWITCHES):
+            switches += text
+        else:
+            others.append(quote_variant(text))
+    return " ".join(filter(None, [switches, *others]))
 
 
 def _variant_words(name: str, wanted: str, cached: str) -> str:
     if not wanted:
         return f"{name} without {cached}"
-    gap = "" if wanted[0] in "+~" else " "
+    gap = "" if wanted.startswith(SWITCHES) else " "
     return f"{name}{gap}{wanted} instead of {cached}" if cached else f"{name} with {wanted}, which the cached one lacks"
 
 

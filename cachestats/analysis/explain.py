@@ -122,12 +122,14 @@ def specs_of(environment: Environment) -> pl.DataFrame:
     Raises
     ------
     ArgumentError
-        If it is no environment.
+        If it is no environment, or one of its frames lacks a column.
     """
     if not isinstance(environment, Environment):
         raise ArgumentError(
             f"expected an environment, found {type(environment).__name__}", hint="give what `read_environment` returns"
         )
+    lazy(environment.specs, (*_COLUMNS, "build_spec_hash", "is_root"))
+    lazy(environment.dependencies, _EDGE_COLUMNS, table="dependencies")
     # A spliced spec is made of the binary of its build spec.
     return (
         environment.specs.sort("hash", "is_root", descending=[False, True])

@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, permutations, product
 from typing import Any
 
+import msgspec
+
 from cachestats import naming
-from cachestats.analysis.differences import SETTINGS, Edge, Spec, split_setting
+from cachestats.analysis.differences import SETTINGS, SWITCHES, Edge, Spec, split_setting
 from cachestats.hashing import dag_hash
 from cachestats.parse.nodes import FLAGS, PATCH_LENGTH
 from cachestats.targets import node_targets
@@ -37,9 +39,9 @@ class Prover:
 
     def __init__(self, nodes: Mapping[str, bytes]) -> None:
         self._json = nodes
-        self._nodes: dict[str, Node] = {}
+        self._nodes: dict[str, Node | None] = {}
         self._targets: dict[str, list[Any]] = {}
-        self._recipes: dict[tuple[str, str], list[str]] = {}
+        self._recipes: dict[tuple[str, str], list[Any]] = {}
         self._patches: dict[str, str] = {}
         self._is_learned = False
 
@@ -52,8 +54,11 @@ class Prover:
         return any(dag_hash(form) == cached.hash for form in islice(forms, _MOST_FORMS))
 
     def _node(self, digest: str) -> Node | None:
+        """Return a node; of the form of version 1, with which nothing can be proven, there is none."""
         if digest not in self._nodes and digest in self._json:
-            self._nodes[digest] = json.loads(self._json[digest])
+            node = json.loads(self._json[digest])
+            is_newer = "name" in node and isinstance(node.get("dependencies", []), list)
+            self._nodes[digest] = node if is_newer else None
         return self._nodes.get(digest)
 
     def _forms(self, node: Node, wanted: Spec, cached: Spec) -> Iterator[Node]:
@@ -87,7 +92,7 @@ class Prover:
             changes |= self._parameter_forms(node, wanted, cached)
         if cached.external:
             module = [*cached.external.modules] or None
-            changes["external"] = [node.get("external", {}) | {"path": cached.external.prefix, "module": module}]
+            changes["external"] = [(node.get("external") or {}) | {"path": cached.external.prefix, "module": module}]
             if "version" in values:  # and so another recipe, which the dataset does not tell of externals
                 self._learn()
                 known = self._recipes.get((cached.package, cached.external.version), [])
@@ -133,7 +138,7 @@ class Prover:
 
     def _value_forms(self, name: str, text: str, raw: Any) -> list[Any]:
         """Return the values that a variant or flag may have, given how Spack prints it and what it is elsewhere."""
-        if text[0] in "+~":
+        if text.startswith(SWITCHES):
             return [text[0] == "+"]
         value = text.partition("=")[2]
         if name == "patches":
@@ -151,18 +156,35 @@ class Prover:
             return
         self._is_learned = True
         for data in self._json.values():
-            node = json.loads(data)
-            if "name" not in node or not isinstance(node.get("arch"), dict):
+            try:
+                node = _decode_told(data)
+            except (msgspec.DecodeError, UnicodeError):
                 continue  # of version 1, with which nothing can be proven
-            target = node["arch"].get("target")
-            name = target["name"] if isinstance(target, dict) else target
-            known = self._targets.setdefault(name, [])
+            target = node.arch.target
+            known = self._targets.setdefault(target if isinstance(target, str) else target.get("name", ""), [])
             if target not in known:
                 known.append(target)
-            self._patches |= {patch[:PATCH_LENGTH]: patch for patch in node.get("patches", [])}
-            recipes = self._recipes.setdefault((node["name"], node["version"]), [])
-            if node.get("package_hash") not in (None, *recipes):
-                recipes.append(node["package_hash"])
+            self._patches |= {patch[:PATCH_LENGTH]: patch for patch in node.patches}
+            recipes = self._recipes.setdefault((node.name, node.version), [])
+            if node.package_hash not in (None, *recipes):
+                recipes.append(node.package_hash)
+
+
+class _ToldArch(msgspec.Struct):
+    target: str | dict[str, Any]
+
+
+class _Told(msgspec.Struct):
+    """What a node tells of others."""
+
+    name: str
+    version: str
+    arch: _ToldArch
+    patches: list[str] = []
+    package_hash: str | None = None
+
+
+_decode_told = msgspec.json.Decoder(_Told).decode
 
 
 def _changed_values(wanted: Spec, cached: Spec) -> dict[str, list[str | None]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cachestats.cli.gaps import edges_of
-from cachestats.cli.output import emit, talk
+from cachestats.cli.output import emit, printable, talk
 from cachestats.cli.parameters import (
     NAME,
     Share,
@@ -135,7 +135,7 @@ def environment_in(paths: tuple[Path, ...]) -> Environment:
 
 def _words_of(environment: Environment) -> str:
     roots = int(environment.specs["is_root"].sum())
-    written = f", written by Spack {environment.spack}" if environment.spack else ""
+    written = f", written by Spack {printable(environment.spack)}" if environment.spack else ""
     return f"{counted(environment.specs.height, 'spec')}, {counted(roots, 'root')}{written}"
 
 

@@ -40,13 +40,9 @@ def talk(words: str) -> None:
     Names come from sources that anybody may have written: what would steer a terminal is written out.
     """
     try:
-        click.echo("".join(map(_visible, words)), err=True)
+        click.echo("\n".join(map(printable, words.split("\n"))), err=True)
     except OSError:
         _give_up(sys.stderr)
-
-
-def _visible(character: str) -> str:
-    return character if character.isprintable() or character == "\n" else repr(character)[1:-1]
 
 
 def emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = False) -> None:
@@ -94,9 +90,7 @@ def _markdown(frame: pl.DataFrame, *, percent: bool) -> str:
     import polars as pl
 
     cells = {
-        _printable(name).replace("|", r"\|"): [
-            cell.replace("|", r"\|") for cell in _cells(frame[name], percent=percent)
-        ]
+        printable(name).replace("|", r"\|"): [cell.replace("|", r"\|") for cell in _cells(frame[name], percent=percent)]
         for name in frame.columns
     }
     shown = pl.DataFrame(cells, schema=dict.fromkeys(cells, pl.String))
@@ -168,7 +162,7 @@ def _table(frame: pl.DataFrame, *, percent: bool, width: int | None) -> tuple[st
     columns = []
     for name, dtype in frame.schema.items():
         cells = _cells(frame[name], percent=percent)
-        columns.append(_Column(_printable(name), dtype.is_numeric(), cells, max(map(cell_len, cells), default=0)))
+        columns.append(_Column(printable(name), dtype.is_numeric(), cells, max(map(cell_len, cells), default=0)))
     gap, widths = (_GAP, [column.width for column in columns]) if width is None else _fit(columns, width)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, gap - _TIGHT_GAP))
     shown = [(column, wide) for column, wide in zip(columns, widths, strict=True) if wide]
@@ -226,10 +220,10 @@ def _cell(value: object, *, percent: bool) -> str:
         return "yes" if value else "no"
     if percent:
         return f"{value:.1%}"
-    return f"{value:,}" if isinstance(value, int) else _printable(str(value))
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return text without what a terminal would obey."""
     if text.isprintable():
         return text

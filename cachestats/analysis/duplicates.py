@@ -53,7 +53,7 @@ def duplicates(
     - `hashes`: distinct hashes of the group; `excess`: those beyond the first, hashes - 1.
     - `excess_bytes`: size of all binaries of the group but the largest; null where the size of one is not known.
     - `differs`, with `dependencies`: the packages that its specs depend on directly, each in another build; joined by
-      commas, empty where there is none. Null where nothing is known of the snapshot's dependencies.
+      commas, empty where there is none. Null where the dependencies of the snapshot's specs are not all known.
     - `causes`, with `dependencies`: the packages at the bottom of it. A dependency that is itself a group of equals is
       followed down to what makes that group differ. One that is not, because its version or its variants differ, or
       because it is not in the cache, is a cause. A group whose specs were built by several recipes has the cause
@@ -86,12 +86,13 @@ def duplicates(
     edge_columns = ("snapshot", "hash", "dependency_hash", "dependency_package")
     frame, edges = lazy_pair(specs, (*needed, "spec_format"), dependencies, edge_columns)
     distinct = _distinct(frame)
-    of_indices = frame.filter(~nw.col("spec_format").is_null()).select("snapshot").unique()
-    known = set(collected(of_indices)["snapshot"])
+    # Where a page told one of the specs, nobody knows what that one depends on.
+    of_pages = frame.filter(nw.col("spec_format").is_null()).select("snapshot").unique()
+    unknown = frozenset(collected(of_pages)["snapshot"])
     members = _members(distinct)
     among_these = frame if among is None else lazy_pair(among, needed, dependencies, edge_columns)[0]
     all_members = members if among is None else _members(_distinct(among_these))
-    groups = _explained(_groups(distinct), members, all_members, edges.select(*edge_columns), known)
+    groups = _explained(_groups(distinct), members, all_members, edges.select(*edge_columns), unknown)
     if by == "cause" and groups.height and groups["causes"].is_null().all():
         raise ArgumentError(
             f"expected dependencies to tell causes, found none of {', '.join(sorted(groups['snapshot'].unique()))}: "
@@ -137,9 +138,9 @@ def _explained(
     members: nw.LazyFrame[Any],
     all_members: nw.LazyFrame[Any],
     edges: nw.LazyFrame[Any],
-    known: set[str],
+    unknown: frozenset[str],
 ) -> pl.DataFrame:
-    """Add to each group what makes its hashes differ, where the dependencies of its snapshot are known."""
+    """Add to each group what makes its hashes differ, unless the dependencies of its snapshot are unknown."""
     direct = _differing(members, all_members, edges)
     deeper = _causes(
         direct if members is all_members else _differing(all_members, all_members, edges), _recipes(all_members)
@@ -148,9 +149,9 @@ def _explained(
     causes: list[str | None] = []
     for snapshot, first, package in groups.select("snapshot", "first", "package").iter_rows():
         found = direct.get((snapshot, first), [])
-        differs.append(",".join(sorted(name for name, _ in found)) if snapshot in known else None)
+        differs.append(",".join(sorted(name for name, _ in found)) if snapshot not in unknown else None)
         at_bottom = deeper.get((snapshot, first)) or {package}
-        causes.append(",".join(sorted(at_bottom)) if snapshot in known else None)
+        causes.append(",".join(sorted(at_bottom)) if snapshot not in unknown else None)
     return groups.drop("first").with_columns(
         differs=pl.Series(differs, dtype=pl.String), causes=pl.Series(causes, dtype=pl.String)
     )
@@ -196,7 +197,8 @@ def _differing(
 
 def _recipes(members: nw.LazyFrame[Any]) -> dict[_Group, str]:
     """Return the groups whose specs were built by several recipes, and their packages."""
-    counts = members.group_by("snapshot", "first", "package").agg(recipes=nw.col("package_hash").n_unique())
+    told = members.filter(~nw.col("package_hash").is_null())
+    counts = told.group_by("snapshot", "first", "package").agg(recipes=nw.col("package_hash").n_unique())
     found = collected(counts.filter(nw.col("recipes") > 1)).select("snapshot", "first", "package")
     return {(snapshot, first): package for snapshot, first, package in found.rows()}
 

@@ -67,9 +67,8 @@ def _for_eyes(answer: pl.DataFrame) -> pl.DataFrame:
 
     left_out = {"platform", "variants", "differs"}
     left_out |= {name for name in ("excess_bytes", "causes") if name in answer.columns and answer[name].is_null().all()}
-    left_out |= {
-        name for name in ("snapshot", "flags", "namespace") if name in answer.columns and answer[name].n_unique() < 2
-    }
+    same = ("snapshot", "namespace", "flags")
+    left_out |= {name for name in same if name in answer.columns and answer[name].n_unique() < 2}
     # What matters most stands first: what does not fit a terminal is left out from the end.
     last = [name for name in ("compiler", "target", "os") if name in answer.columns]
     eyes = answer.select(pl.exclude(*left_out, *last), *last)

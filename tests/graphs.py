@@ -25,10 +25,12 @@ def caches(draw: st.DrawFn) -> tuple[pl.DataFrame, pl.DataFrame]:
         for place, hash_ in enumerate(CACHED):
             spec = {
                 "snapshot": snapshot, "hash": hash_, "package": package[hash_], "version": "1", "platform": "linux",
-                "os": "o", "target": draw(st.sampled_from(["x", "y"])), "variants": "", "spec_format": 5,
-                "flags": draw(st.sampled_from(["", "", "cflags=-O3"])), "namespace": "builtin",
-                "package_hash": draw(st.sampled_from(["r1", "r1", "r2"])),
+                "os": "o", "target": draw(st.sampled_from(["x", "y"])), "variants": "",
                 "compiler": draw(st.sampled_from([None, "gcc@1"])),
+                "flags": draw(st.sampled_from(["", "", "", "cflags=-O3", None])),
+                "namespace": draw(st.sampled_from(["builtin"] * 4 + ["ours", None])),
+                "package_hash": draw(st.sampled_from(["r1", "r1", "r2", None])),
+                "spec_format": draw(st.sampled_from([5] * 20 + [None])),
                 "size_bytes": draw(st.sampled_from([None, 1, 2, 5])),
             }  # fmt: skip
             specs += [spec | {"stack": stack} for stack in draw(st.sets(st.sampled_from(["e4s", "root", None])))]

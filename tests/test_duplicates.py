@@ -6,6 +6,7 @@ import json
 import random
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -19,6 +20,7 @@ from cachestats.analysis.duplicates import BYS, VISIBLE
 from cachestats.errors import ArgumentError
 from cachestats.schema import DEPENDENCIES, SPECS
 from tests.graphs import caches
+from tests.indices import build_index, node
 from tests.test_cli import run
 
 Cache = tuple[pl.DataFrame, pl.DataFrame]
@@ -30,7 +32,7 @@ def in_sql(specs: pl.DataFrame) -> list[tuple[object, ...]]:
     return duckdb.sql(
         f"""SELECT {NAMES}, count(*) AS hashes, count(*) - 1 AS excess,
                    CASE WHEN count(size_bytes) = count(*) THEN sum(size_bytes) - max(size_bytes) END::BIGINT
-            FROM (SELECT DISTINCT {NAMES}, hash, size_bytes FROM specs)
+            FROM (SELECT {NAMES}, hash, max(size_bytes) AS size_bytes FROM specs GROUP BY {NAMES}, hash)
             GROUP BY {NAMES} HAVING count(*) > 1
             ORDER BY excess DESC, {", ".join(f"{name} NULLS LAST" for name in VISIBLE)}"""
     ).fetchall()
@@ -41,7 +43,7 @@ def explained_by_hand(specs: pl.DataFrame, edges: pl.DataFrame) -> list[tuple[st
     group_of: dict[tuple[str, str], tuple[Any, ...]] = {}
     for *visible, hash_ in specs.select(*VISIBLE, "hash").rows():
         group_of[visible[0], hash_] = tuple(visible)
-    recipe_of = {(row[0], row[1]): row[2] for row in specs.select("snapshot", "hash", "package_hash").rows()}
+    recipe = dict(zip(specs.select("snapshot", "hash").rows(), specs["package_hash"], strict=True))
     members: dict[tuple[Any, ...], set[str]] = {}
     for (_, hash_), group in group_of.items():
         members.setdefault(group, set()).add(hash_)
@@ -58,7 +60,7 @@ def explained_by_hand(specs: pl.DataFrame, edges: pl.DataFrame) -> list[tuple[st
         )
 
     def causes(group: tuple[Any, ...]) -> set[str]:
-        recipes = {recipe_of[group[0], hash_] for hash_ in members[group]}
+        recipes = {recipe[group[0], hash_] for hash_ in members[group]} - {None}
         found = {f"recipe of {group[1]}"} if len(recipes) > 1 else set()
         for name in differing(group):
             builds = [below.get((group[0], hash_), {}).get(name, set()) for hash_ in members[group]]
@@ -68,11 +70,11 @@ def explained_by_hand(specs: pl.DataFrame, edges: pl.DataFrame) -> list[tuple[st
             found |= causes(only) if follows else {name}
         return found or {str(group[1])}
 
-    known = set(specs.drop_nulls("spec_format")["snapshot"])
-    size = len(VISIBLE)
+    unknown = set(specs.filter(pl.col("spec_format").is_null())["snapshot"])
+    groups = [row[: len(VISIBLE)] for row in in_sql(specs)]
     return [
-        (",".join(differing(row[:size])), ",".join(sorted(causes(row[:size])))) if row[0] in known else (None, None)
-        for row in in_sql(specs)
+        (",".join(differing(group)), ",".join(sorted(causes(group)))) if group[0] not in unknown else (None, None)
+        for group in groups
     ]
 
 
@@ -132,8 +134,8 @@ def test_neither_row_order_nor_repeats_matter_and_sums_add_up(cache: Cache, draw
 def spec(hash_: str, package: str, **fields: Any) -> dict[str, Any]:
     """Return a spec of one snapshot."""
     same = {"snapshot": "develop", "version": "1", "platform": "linux", "os": "o", "target": "t", "variants": ""}
-    same |= {"flags": "", "namespace": "builtin", "package_hash": "r"}
-    return same | {"spec_format": 5} | {"hash": hash_, "package": package} | fields
+    same |= {"flags": "", "namespace": "builtin", "package_hash": "r1", "spec_format": 5}
+    return same | {"hash": hash_, "package": package} | fields
 
 
 def edge(hash_: str, needed: str, package: str) -> dict[str, Any]:
@@ -168,23 +170,52 @@ def test_dependencies_are_followed_down_to_what_makes_them_differ() -> None:
     assert (alone, among) == ("python-venv", "python")
 
 
-def test_flags_and_namespaces_tell_specs_apart_and_recipes_are_causes() -> None:
-    specs = pl.DataFrame(
-        [
-            spec("a1", "zlib-ng"), spec("a2", "zlib-ng", flags="cflags=-O3"), spec("b1", "zlib", namespace="mine"),
-            spec("b2", "zlib"), spec("c1", "gmake"), spec("c2", "gmake", package_hash="r2"), spec("d1", "hdf5"),
-            spec("d2", "hdf5"),
-        ],
-        schema=SPECS.polars(),
-    )  # fmt: skip
-    edges = pl.DataFrame([edge("d1", "c1", "gmake"), edge("d2", "c2", "gmake")], schema=DEPENDENCIES.polars())
-    found = cs.duplicates(specs, dependencies=edges)
-    assert found.select("package", "hashes", "causes").rows() == [
-        ("gmake", 2, "recipe of gmake"),
-        ("hdf5", 2, "recipe of gmake"),
+def test_flags_and_namespaces_tell_specs_apart_and_recipes_are_a_cause() -> None:
+    specs = [spec("a1", "a"), spec("a2", "a", flags="cflags=-O3"), spec("b1", "b"), spec("b2", "b", namespace="ours")]
+    assert cs.duplicates(pl.DataFrame(specs, schema=SPECS.polars())).is_empty()
+    recipes = [
+        spec("c1", "c"), spec("c2", "c", package_hash="r2"), spec("d1", "d"), spec("d2", "d"),
+        spec("e1", "e"), spec("e2", "e", package_hash="r3"), spec("f1", "f", package_hash=None), spec("f2", "f"),
+    ]  # fmt: skip
+    edges = [
+        edge("d1", "c1", "c"), edge("d2", "c2", "c"), edge("e1", "d1", "d"), edge("e2", "d2", "d"),
+        edge("e1", "x", "gmake"), edge("e2", "y", "gmake"),
+    ]  # fmt: skip
+    tables = (pl.DataFrame(recipes, schema=SPECS.polars()), pl.DataFrame(edges, schema=DEPENDENCIES.polars()))
+    assert cs.duplicates(tables[0], dependencies=tables[1]).select("package", "differs", "causes").rows() == [
+        ("c", "", "recipe of c"),
+        ("d", "c", "recipe of c"),
+        ("e", "d,gmake", "gmake,recipe of c,recipe of e"),
+        ("f", "", "f"),
     ]
-    by_cause = cs.duplicates(specs, dependencies=edges, by="cause")
-    assert by_cause.rows() == [("recipe of gmake", 2, 2, 2)]
+    assert cs.duplicates(tables[0], dependencies=tables[1], by="cause").rows() == [
+        ("recipe of c", 3, 3, 3),
+        ("f", 1, 1, 1),
+        ("gmake", 1, 1, 1),
+        ("recipe of e", 1, 1, 1),
+    ]
+
+
+def test_two_builds_that_differ_in_a_flag_only_are_no_duplicates(tmp_path: Path) -> None:
+    same = {"version": "2.2.1"}
+    plain = node("zlib-ng", "zf0", **same)
+    fast, both = (node("zlib-ng", f"zf{n}", parameters=flags, **same) for n, flags in enumerate(FLAGGED, 1))
+    dataset = build_index(tmp_path, plain, fast, both)
+    specs = dataset.specs.collect()
+    assert specs.sort("hash")["flags"].to_list() == ["", "cflags=-O3", "cflags='-O2 -g' ldflags=-lm"]
+    assert specs["variants"].unique().to_list() == ["build_system=generic"]
+    assert cs.duplicates(specs, dependencies=dataset.dependencies.collect()).is_empty()
+    said = run("duplicates", dataset.path).stderr.decode()
+    assert said == "develop: 0 of 3 specs in excess, 0.0%; 0 groups of 0 packages\n"
+    again = node("zlib-ng", "zf9", parameters=FLAGGED[0], package_hash="q====", **same)
+    dataset = build_index(tmp_path, plain, fast, both, again)
+    found = cs.duplicates(dataset.specs, dependencies=dataset.dependencies)
+    assert found.select("package", "flags", "hashes", "causes").rows() == [
+        ("zlib-ng", "cflags=-O3", 2, "recipe of zlib-ng")
+    ]
+
+
+FLAGGED: tuple[dict[str, Any], ...] = ({"cflags": ["-O3"]}, {"cflags": ["-O2", "-g"], "ldflags": ["-lm"]})
 
 
 def test_of_pages_nobody_knows_why(demo: cs.Dataset) -> None:
@@ -236,6 +267,7 @@ def test_the_verb_shows_what_is_built_twice(indexed: cs.Dataset, demo: cs.Datase
     one = indexed.specs.filter(snapshot=snapshot)
     expected = cs.duplicates(one, dependencies=indexed.dependencies)
     assert json.loads(done.stdout) == expected.to_dicts()
+    # Two zlib-ng that differ in cflags only are none of them.
     words = "645 of 3,006 specs in excess, 21.5%; 424 groups of 225 packages"
     assert done.stderr.decode() == f"{snapshot}: {words}\n"
     table = run(

@@ -35,7 +35,7 @@ from cachestats.documents import to_table as documents_table
 from cachestats.errors import ArgumentError, CachestatsError, SourceError
 from cachestats.parquet import check_columns, write_parquet
 from cachestats.parse.closures import add_requirements, requirements_table
-from cachestats.parse.tables import flatten, in_order
+from cachestats.parse.tables import flatten, in_order, with_dictionaries
 from cachestats.reading import Reading, chunks, edges_beside, parse_chunk, read_piece
 from cachestats.rejection import FAILURES, Rejection
 from cachestats.rejection import to_table as rejected_table
@@ -420,9 +420,7 @@ def _make_file(table: str, rows: pa.Table) -> tuple[_Facts, bytes]:
         check_columns(declared, rows)
     except ValueError as error:
         return _Facts(0, None, [], str(error)), b""
-    plain = rows.cast(declared.arrow())
-    coded = {name: _coded(column) for name, column in zip(plain.column_names, plain.columns, strict=True)}
-    data = in_order(pa.table(coded), declared)
+    data = in_order(with_dictionaries(rows.cast(declared.arrow())), declared)
     if data.num_rows < rows.num_rows:
         key = ", ".join(declared.key)
         return _Facts(0, None, [], f"{rows.num_rows - data.num_rows:,} with a key ({key}) that is there already"), b""
@@ -434,10 +432,6 @@ def _make_file(table: str, rows: pa.Table) -> tuple[_Facts, bytes]:
         None,
     )
     return facts, _parquet(table, data)
-
-
-def _coded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.dictionary_encode() if column.type == pa.string() else column
 
 
 def _parquet(table: str, data: pa.Table) -> bytes:
@@ -461,10 +455,10 @@ def _checked(frame: DataFrame, table: Table) -> DataFrame:
             f"expected the columns {', '.join(expected)}, found {', '.join(found) or 'none'}",
             hint=f"keep {', '.join(sorted(missing))} in the frame: it should be as the table {table.name}",
         )
-    if other := [f"{name} {found[name]}" for name, dtype in expected.items() if found[name] != dtype]:
+    if other := [name for name, dtype in expected.items() if found[name] != dtype]:
         raise ArgumentError(
-            f"expected the columns {', '.join(f'{name} {dtype}' for name, dtype in expected.items())}, "
-            f"found {', '.join(other)}",
+            f"expected {', '.join(f'{name} {expected[name]}' for name in other)}, "
+            f"found {', '.join(f'{name} {found[name]}' for name in other)}",
             hint="cast them to the types of cachestats.data_dictionary()",
         )
     return frame.select(*expected)

@@ -265,6 +265,8 @@ VIEWS = (
     "coverage",
     "newest_coverage",
     "history",
+    "usable",
+    "systems",
     "usable_packages",
 )
 
@@ -276,7 +278,7 @@ def test_the_views_are_portable(engine: str, packages: list[tuple[Path, Path]], 
     part = (package / "views.sql").read_text().partition("-- 2. The views.")[2]
     plain = "\n".join(line for line in part.splitlines() if not line.startswith("--"))
     views = [statement.strip() for statement in plain.split(";\n") if statement.strip()]
-    files = {name: package / f"{name}.parquet" for name in ("specs", "targets")}
+    files = {name: package / f"{name}.parquet" for name in ("specs", "targets", "requirements")}
     expected, found = (ask(files, views, request) for ask in (in_duckdb, ENGINES[engine]))
     for view in VIEWS:
         rows = sorted(expected(f"SELECT * FROM {view}"), key=str)

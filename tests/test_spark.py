@@ -25,7 +25,7 @@ from conftest import CORPUS, ROOT, SEEDS, corpus_site
 from tests.servers import S3Server
 from tests.site import G0A, G0C, page, spec, write
 
-READ = ("specs", "variants", "dependencies", "rejected", "documents")
+READ = ("specs", "variants", "dependencies", "requirements", "rejected", "documents")
 OLD, NEW = "develop-2024-06-02", "develop-2025-03-09"
 
 
@@ -48,11 +48,12 @@ def cached(corpus_tables: SparkTables) -> Iterator[SparkTables]:
         table.unpersist()
 
 
-def environment(specs: Any) -> pl.DataFrame:
+def environment(specs: Any) -> cs.Environment:
     """Return an environment of some specs, every second of which is not cached."""
     chosen = specs.filter(pl.col("snapshot") == OLD).unique("hash").sort("hash").head(60).collect()
     digest = pl.when(pl.int_range(pl.len()) % 2 == 0).then("hash").otherwise(pl.lit("not-") + pl.col("hash"))
-    return chosen.with_columns(hash=digest, is_root=pl.lit(True))
+    wanted = chosen.with_columns(hash=digest, is_root=pl.lit(True)).sort("package", "hash")
+    return cs.Environment(wanted, pl.DataFrame(schema=TABLES["dependencies"].polars()))
 
 
 def age(folder: Path) -> Path:
@@ -138,10 +139,10 @@ def test_pages_of_every_generation_and_broken_ones_lose_nothing(spark: Any, tmp_
     assert expected.manifest["sources"][str(site)]["files"] == tables.documents.count() == len(pages)
 
 
-QUESTIONS: dict[str, Callable[[Any, Any, Callable[[Any, str], Any], pl.DataFrame], pl.DataFrame]] = {
+QUESTIONS: dict[str, Callable[[Any, Any, Callable[[Any, str], Any], cs.Environment], pl.DataFrame]] = {
     "coverage": lambda specs, *_: cs.coverage(specs, rows="stack", columns="target", usable=True),
     "coverage_matrix": lambda specs, *_: cs.coverage_matrix(specs, rows="stack", columns="os"),
-    "usable": lambda specs, *_: cs.usable(specs, target="zen4"),
+    "usable": lambda specs, *_: cs.usable(specs, host="zen4:ubuntu22.04:glibc@2.35"),
     "gaps": lambda specs, *_: cs.gaps(specs, columns="stack"),
     "gaps, weighed": lambda specs, edges, of, _: cs.gaps(of(specs, NEW), columns="target", dependencies=of(edges, NEW)),
     "column_coverage": lambda specs, *_: cs.column_coverage(specs, columns="target"),
@@ -157,6 +158,7 @@ QUESTIONS: dict[str, Callable[[Any, Any, Callable[[Any, str], Any], pl.DataFrame
     "duplicates, causes": lambda specs, edges, *_: cs.duplicates(specs, dependencies=edges),
     "holes": lambda specs, edges, of, _: cs.holes(of(specs, NEW), of(edges, NEW)),
     "match": lambda specs, _, __, wanted: cs.match(wanted, specs),
+    "match, causes": lambda specs, edges, _, wanted: cs.match(wanted, specs, dependencies=edges),
     "hit_rates": lambda specs, _, __, wanted: cs.hit_rates(wanted, specs),
     "versions": lambda specs, *_: cs.versions(specs),
 }
@@ -279,7 +281,7 @@ def test_a_frame_that_is_no_table_is_refused(spark: Any, demo: cs.Dataset, tmp_p
         (specs.drop("hash"), "expected the columns package, .*\nhint: keep hash in the frame"),
         (
             specs.withColumn("size_bytes", specs.package),
-            "expected .*size_bytes bigint, found size_bytes string\nhint: cast",
+            "expected size_bytes bigint, found size_bytes string\nhint: cast",
         ),
         (specs.union(specs.limit(1)), "found 1 with a key .snapshot, stack, hash. that is there already in develop"),
         (specs.withColumn("os", specs.compiler.substr(99, 1)).replace("", None, "os"), "found expected no nulls in os"),

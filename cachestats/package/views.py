@@ -119,13 +119,14 @@ GROUP BY snapshot_positions.position, specs.snapshot, specs.snapshot_date""",
         "systems instead: AND os = 'ubuntu22.04'. What else a spec needs of the host stands in externals.",
         ("specs", "targets", "requirements"),
         """\
-SELECT targets.runs_on AS machine, requirements.platform, requirements.os,
+SELECT targets.runs_on AS machine, requirements.platform AS platform, requirements.os AS os,
   requirements.platform <> 'linux' OR requirements.reuse_rules = '0.21' AS compares_os,
   CASE WHEN requirements.reuse_rules <> '0.21' THEN requirements.libc END AS libc,
   CASE WHEN requirements.reuse_rules <> '0.21' THEN requirements.libc_version END AS libc_version,
   CASE WHEN requirements.reuse_rules <> '0.21' THEN requirements.libc_version_key END AS libc_version_key,
-  requirements.externals, specs.snapshot, specs.stack, specs.package, specs.version, specs.compiler, specs.target,
-  specs.target = targets.runs_on AS is_native, specs.hash
+  requirements.externals AS externals, specs.snapshot AS snapshot, specs.stack AS stack, specs.package AS package,
+  specs.version AS version, specs.compiler AS compiler, specs.target AS target,
+  specs.target = targets.runs_on AS is_native, specs.hash AS hash
 FROM specs
 JOIN requirements ON requirements.snapshot = specs.snapshot AND requirements.requirement = specs.requirement
 JOIN targets ON targets.target = requirements.target

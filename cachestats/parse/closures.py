@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from cachestats.naming import sortable_version, split_variant, split_variants
 from cachestats.parse.codes import Codes, distinct_pairs, ranges
+from cachestats.parse.tables import in_order, with_dictionaries
 from cachestats.requirement import LIBC_PREFIX, External, Requirement, join_requirements
 from cachestats.schema import REQUIREMENTS
 from cachestats.spack_releases import DECLARED_BY_SPACK, Rules, spec_format_of, usual_libc
@@ -51,7 +52,7 @@ def requirements_table(snapshot: str, specs: pa.Table) -> pa.Table:
         for text, count in sorted(zip(texts.dictionary.to_pylist(), counts, strict=True))
         if count
     ]
-    return pa.Table.from_pylist(rows, schema=REQUIREMENTS.arrow())
+    return in_order(with_dictionaries(pa.Table.from_pylist(rows, schema=REQUIREMENTS.arrow())), REQUIREMENTS)
 
 
 def _row(snapshot: str, text: str, requirement: Requirement, count: int) -> dict[str, object]:

@@ -128,6 +128,12 @@ def _says_one_thing(specs: pa.Table) -> bool:
     return bool(plain.group_by(facts).aggregate([]).num_rows == pc.count_distinct(plain.column("hash")).as_py())
 
 
+def with_dictionaries(table: pa.Table) -> pa.Table:
+    """Return a table with all its text dictionary-encoded."""
+    columns = [column.dictionary_encode() if column.type == pa.string() else column for column in table.columns]
+    return pa.table(columns, names=table.column_names)
+
+
 def in_order(table: pa.Table, declared: Table) -> pa.Table:
     """Return rows sorted as the table is declared, those with the same key once, their dictionaries as `flatten`'s.
 

@@ -174,8 +174,7 @@ def tables_of(index: dict[str, Any], rules: Any = "1.1") -> tuple[pl.DataFrame, 
     assert not piece.rejections
     tables = flatten([piece])
     specs = add_requirements(tables.specs, tables.dependencies, rules)
-    table = requirements_table("develop", specs)
-    assert table.schema.equals(REQUIREMENTS.arrow())
+    table = requirements_table("develop", specs).cast(REQUIREMENTS.arrow())
     frame = pl.DataFrame(specs)
     assert table.column("requirement").to_pylist() == sorted(frame["requirement"].unique())
     assert sum(table.column("num_specs").to_pylist()) == frame["hash"].n_unique()

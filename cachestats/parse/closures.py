@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -105,6 +106,9 @@ class _Closures:
         self.first_rows = np.empty(len(self.hashes), np.int64)
         self.first_rows[self.spec_of_row[::-1]] = np.arange(len(specs) - 1, -1, -1)
         self.specs, self.dependencies = specs, dependencies
+        # An external that the index does not hold is missing like any other spec.
+        self.is_external = _array(dependencies, "is_external").fill_null(False).to_numpy(zero_copy_only=False)
+        self.leads_to_libc = self._leads_to_libc()
         self.requirements: list[Requirement] = []
         self._numbers: dict[Requirement, int] = {}
         libcs = self._libcs()
@@ -188,18 +192,15 @@ class _Closures:
     def _libcs(self) -> Codes:
         """Return for each spec the row of `dependencies` that leads to its libc, or -1; of several the first."""
         result = np.full(len(self.hashes), -1, np.int64)
-        rows = np.flatnonzero(self._leads_to_libc())[::-1]
+        rows = np.flatnonzero(self.leads_to_libc)[::-1]
         result[self._specs_with("hash")[rows]] = rows
         return result
 
-    def _leads_to_libc(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def _leads_to_libc(self) -> npt.NDArray[np.bool_]:
+        """Return for each row of `dependencies` whether it leads to a libc."""
         virtuals = _array(self.dependencies, "virtuals")
         is_libc = np.append(pc.match_substring_regex(virtuals.dictionary, _LIBC).to_numpy(zero_copy_only=False), False)
-        # One that the index does not hold is missing like any other spec.
-        is_external = _array(self.dependencies, "is_external").fill_null(False).to_numpy(zero_copy_only=False)
-        result: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
-            is_libc[virtuals.indices.fill_null(-1).to_numpy()] & is_external
-        )
+        result: npt.NDArray[np.bool_] = is_libc[virtuals.indices.fill_null(-1).to_numpy()] & self.is_external
         return result
 
     def _needs(self, libcs: Codes) -> tuple[Codes, Codes, dict[int, Requirement]]:
@@ -209,14 +210,13 @@ class _Closures:
         packages = _array(edges, "dependency_package")
         is_runtime = np.append([name == _RUNTIME for name in packages.dictionary.to_pylist()], False)
         is_needed = (flags[0] | flags[1]) & ~is_runtime[packages.indices.fill_null(-1).to_numpy()].astype(bool)
-        is_needed &= ~self._leads_to_libc()
-        is_external = _array(edges, "is_external").fill_null(False).to_numpy(zero_copy_only=False)
+        is_needed &= ~self.leads_to_libc
         owners, ends = self._specs_with("hash"), self._specs_with("dependency_hash")
         extras: dict[int, list[Requirement]] = {}
         texts, hashes = _array(edges, "external"), _array(edges, "dependency_hash")
         of_text: dict[str, Requirement] = {}
-        for row in np.flatnonzero(is_needed & (is_external | (ends < 0))).tolist():
-            if is_external[row]:
+        for row in np.flatnonzero(is_needed & (self.is_external | (ends < 0))).tolist():
+            if self.is_external[row]:
                 text = texts[row].as_py()
                 if (extra := of_text.get(text)) is None:
                     extra = of_text[text] = Requirement((), (), (), externals=(External.parse(text),))
@@ -224,9 +224,9 @@ class _Closures:
                 extra = Requirement((), (), (), missing=_label(packages[row].as_py(), hashes[row].as_py()))
             extras.setdefault(int(owners[row]), []).append(extra)
         # Spack writes one libc; a host must have all that there are.
-        for row in np.setdiff1d(np.flatnonzero(self._leads_to_libc()), libcs).tolist():
+        for row in np.setdiff1d(np.flatnonzero(self.leads_to_libc), libcs).tolist():
             extras.setdefault(int(owners[row]), []).append(Requirement((), (), (), libcs=(_libc(texts[row].as_py()),)))
-        is_here = is_needed & ~is_external & (ends >= 0)
+        is_here = is_needed & ~self.is_external & (ends >= 0)
         joined = {owner: join_requirements(found) for owner, found in extras.items()}
         return owners[is_here], ends[is_here], joined
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from cachestats.naming import sortable_version, split_variant, split_variants
 from cachestats.parse.codes import Codes, distinct_pairs, ranges
-from cachestats.parse.tables import in_order, with_dictionaries
+from cachestats.parse.tables import as_array, in_order, with_dictionaries
 from cachestats.requirement import LIBC_PREFIX, External, Requirement, join_requirements
 from cachestats.schema import REQUIREMENTS
 from cachestats.spack_releases import DECLARED_BY_SPACK, Rules, spec_format_of, usual_libc
@@ -44,7 +44,7 @@ def add_requirements(specs: pa.Table, dependencies: pa.Table, rules: Rules) -> p
 
 def requirements_table(snapshot: str, specs: pa.Table) -> pa.Table:
     """Return the table `requirements` of a snapshot, given its finished table `specs`."""
-    texts, hashes = (_array(specs, name) for name in ("requirement", "hash"))
+    texts, hashes = (as_array(specs.column(name)) for name in ("requirement", "hash"))
     codes, owners = (column.indices.to_numpy().astype(np.int64) for column in (texts, hashes))
     _, of_specs = distinct_pairs(owners, codes, len(texts.dictionary))
     counts = np.bincount(of_specs, minlength=len(texts.dictionary)).tolist()
@@ -100,14 +100,14 @@ class _Closures:
 
     def __init__(self, specs: pa.Table, dependencies: pa.Table, rules: Rules) -> None:
         self.rules = rules
-        hashes = _array(specs, "hash")
+        hashes = as_array(specs.column("hash"))
         self.hashes = hashes.dictionary
         self.spec_of_row = hashes.indices.to_numpy()
         self.first_rows = np.empty(len(self.hashes), np.int64)
         self.first_rows[self.spec_of_row[::-1]] = np.arange(len(specs) - 1, -1, -1)
         self.specs, self.dependencies = specs, dependencies
         # An external that the index does not hold is missing like any other spec.
-        self.is_external = _array(dependencies, "is_external").fill_null(False).to_numpy(zero_copy_only=False)
+        self.is_external = as_array(dependencies.column("is_external")).fill_null(False).to_numpy(zero_copy_only=False)
         self.leads_to_libc = self._leads_to_libc()
         self.requirements: list[Requirement] = []
         self._numbers: dict[Requirement, int] = {}
@@ -125,9 +125,9 @@ class _Closures:
     def _own_codes(self, libcs: Codes) -> Codes:
         """Return for each spec the number of what it asks by itself; `libcs` are rows of `dependencies`, or -1."""
         columns = {name: self._of_specs(name) for name in ("platform", "os", "target")}
-        formats = pc.fill_null(_array(self.specs, "spec_format").take(self.first_rows), -1).to_numpy()
+        formats = pc.fill_null(as_array(self.specs.column("spec_format")).take(self.first_rows), -1).to_numpy()
         excluded, words = self._excluded()
-        texts = _array(self.dependencies, "external")
+        texts = as_array(self.dependencies.column("external"))
         libc_codes = np.where(libcs < 0, -1, texts.indices.fill_null(-1).to_numpy()[libcs] if len(texts) else -1)
         keys = [*(column.indices.to_numpy() for column in columns.values()), libc_codes, formats, excluded]
         codes = np.zeros(len(self.hashes), np.int64)
@@ -198,7 +198,7 @@ class _Closures:
 
     def _leads_to_libc(self) -> npt.NDArray[np.bool_]:
         """Return for each row of `dependencies` whether it leads to a libc."""
-        virtuals = _array(self.dependencies, "virtuals")
+        virtuals = as_array(self.dependencies.column("virtuals"))
         is_libc = np.append(pc.match_substring_regex(virtuals.dictionary, _LIBC).to_numpy(zero_copy_only=False), False)
         result: npt.NDArray[np.bool_] = is_libc[virtuals.indices.fill_null(-1).to_numpy()] & self.is_external
         return result
@@ -206,14 +206,14 @@ class _Closures:
     def _needs(self, libcs: Codes) -> tuple[Codes, Codes, dict[int, Requirement]]:
         """Return which spec needs which of the cache, and what else specs need: externals, and what is missing."""
         edges = self.dependencies
-        flags = [_array(edges, name).to_numpy(zero_copy_only=False) for name in ("is_link", "is_run")]
-        packages = _array(edges, "dependency_package")
+        flags = [as_array(edges.column(name)).to_numpy(zero_copy_only=False) for name in ("is_link", "is_run")]
+        packages = as_array(edges.column("dependency_package"))
         is_runtime = np.append([name == _RUNTIME for name in packages.dictionary.to_pylist()], False)
         is_needed = (flags[0] | flags[1]) & ~is_runtime[packages.indices.fill_null(-1).to_numpy()].astype(bool)
         is_needed &= ~self.leads_to_libc
         owners, ends = self._specs_with("hash"), self._specs_with("dependency_hash")
         extras: dict[int, list[Requirement]] = {}
-        texts, hashes = _array(edges, "external"), _array(edges, "dependency_hash")
+        texts, hashes = as_array(edges.column("external")), as_array(edges.column("dependency_hash"))
         of_text: dict[str, Requirement] = {}
         for row in np.flatnonzero(is_needed & (self.is_external | (ends < 0))).tolist():
             if self.is_external[row]:
@@ -274,11 +274,11 @@ class _Closures:
             codes[spec] = self._number(join_requirements([self.requirements[codes[spec]], extra]))
 
     def _of_specs(self, name: str) -> pa.DictionaryArray:
-        return _array(self.specs, name).take(pa.array(self.first_rows))
+        return as_array(self.specs.column(name)).take(pa.array(self.first_rows))
 
     def _specs_with(self, name: str) -> Codes:
         """Return for each row of `dependencies` the spec of the snapshot that has this hash, or -1."""
-        column = _array(self.dependencies, name)
+        column = as_array(self.dependencies.column(name))
         found = pc.index_in(column.dictionary, self.hashes).fill_null(-1).to_numpy().astype(np.int64)
         return found[column.indices.to_numpy()] if len(column) else np.empty(0, np.int64)
 
@@ -304,10 +304,3 @@ def _label(package: str | None, digest: str) -> str:
 def _libc(text: str) -> External:
     found = External.parse(text)
     return External(found.name, found.version, prefix=found.prefix)
-
-
-def _array(table: pa.Table, name: str) -> pa.Array:
-    combined = table.column(name).combine_chunks()
-    if isinstance(combined, pa.ChunkedArray):
-        combined = combined.chunk(0) if combined.num_chunks else pa.array([], combined.type)
-    return combined

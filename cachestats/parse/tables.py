@@ -79,7 +79,7 @@ def flatten(pieces: Sequence[Piece]) -> SnapshotTables:
     copies = set() if joined else _copies(records, pages, rejections)
     rejections += [] if joined else _second_pages(records, pages, snapshot)
     packages = pa.array([page.package for page in pages], pa.string()).dictionary_encode()
-    specs, variants = _Snapshot(snapshot, packages.take(_chunk(records.column("page"))), records).tables()
+    specs, variants = _Snapshot(snapshot, packages.take(as_array(records.column("page"))), records).tables()
     edges = _dependencies(snapshot, pa.concat_tables([piece.dependencies for piece in pieces]).unify_dictionaries())
     return SnapshotTables(specs, variants, edges, rejections, copies)
 
@@ -140,7 +140,7 @@ def in_order(table: pa.Table, declared: Table) -> pa.Table:
     All text has to be dictionary-encoded.
     """
     columns = {
-        name: _chunk(column)
+        name: as_array(column)
         for name, column in zip(table.column_names, table.unify_dictionaries().columns, strict=True)
     }
     key = np.zeros(len(table), np.int64)
@@ -188,7 +188,7 @@ def _by_appearance(column: pa.DictionaryArray) -> pa.DictionaryArray:
 
 def _is_in(column: pa.ChunkedArray, names: Collection[str] | pa.Array) -> npt.NDArray[np.bool_]:
     """Return whether each row has one of some names, looking at each distinct name of the column once."""
-    coded = _chunk(column)
+    coded = as_array(column)
     wanted = names if isinstance(names, pa.Array) else pa.array(sorted(names), pa.string())
     found = np.append(pc.is_in(coded.dictionary, wanted).to_numpy(zero_copy_only=False), False)  # and null
     result: npt.NDArray[np.bool_] = found[coded.indices.fill_null(len(coded.dictionary)).to_numpy()]
@@ -197,12 +197,12 @@ def _is_in(column: pa.ChunkedArray, names: Collection[str] | pa.Array) -> npt.ND
 
 def _used(column: pa.ChunkedArray) -> pa.Array:
     """Return the distinct names in a column without nulls."""
-    coded = _chunk(column)
+    coded = as_array(column)
     return coded.dictionary.take(pc.unique(coded.indices))
 
 
 def _codes(column: pa.ChunkedArray) -> pa.Array:
-    chunk = _chunk(column)
+    chunk = as_array(column)
     return chunk.indices if pa.types.is_dictionary(chunk.type) else chunk
 
 
@@ -217,7 +217,7 @@ def _concatenate(pieces: Sequence[Piece]) -> pa.Table:
 
 def _dependencies(snapshot: str, edges: pa.Table) -> pa.Table:
     """Return the table `dependencies`: an edge that the indices of several stacks have is one."""
-    columns = dict(zip(edges.column_names, map(_chunk, edges.columns), strict=True))
+    columns = dict(zip(edges.column_names, map(as_array, edges.columns), strict=True))
     texts = {name: _encoded(column) for name, column in columns.items() if pa.types.is_dictionary(column.type)}
     hashes, others = (texts[name].indices.to_numpy().astype(np.int64) for name in ("hash", "dependency_hash"))
     # Where one index knows an edge's end and another does not, the one that knows comes first.
@@ -230,7 +230,7 @@ def _dependencies(snapshot: str, edges: pa.Table) -> pa.Table:
     return _table(DEPENDENCIES, columns | {"snapshot": _constant(snapshot, len(rows))})
 
 
-def _chunk(column: pa.ChunkedArray) -> pa.Array:
+def as_array(column: pa.ChunkedArray) -> pa.Array:
     """Return a column as the one array that it is, or would be."""
     combined = column.combine_chunks()
     return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
@@ -239,9 +239,9 @@ def _chunk(column: pa.ChunkedArray) -> pa.Array:
 def _joined_by_hash(records: pa.Table) -> pa.Table:
     """Return one record for each hash, in the stacks of all its records; one of an index where a page has it too."""
     records = records.take(np.argsort(pc.is_null(records.column("spec_format")).to_numpy(), kind="stable"))
-    hashes = _chunk(records.column("hash")).dictionary_encode()
+    hashes = as_array(records.column("hash")).dictionary_encode()
     code, first = np.unique(hashes.indices.to_numpy(), return_index=True)
-    lists = _chunk(records.column("stacks"))
+    lists = as_array(records.column("stacks"))
     stacks = lists.flatten()
     owners = np.repeat(hashes.indices.to_numpy().astype(np.int64), pc.list_value_length(lists).to_numpy())
     owner, stack = distinct_pairs(owners, stacks.indices.to_numpy().astype(np.int64), len(stacks.dictionary))
@@ -445,7 +445,7 @@ class _Snapshot:
         )
 
     def _column(self, name: str) -> pa.Array:
-        return _chunk(self.records.column(name))
+        return as_array(self.records.column(name))
 
     def _listed(
         self, name: str, canonical: Callable[[str], T], order: Callable[[T], Any]

@@ -19,7 +19,7 @@ import cachestats as cs
 from cachestats.analysis.coverage import AXES, MEASURES, WHOLES
 from cachestats.environment import Environment
 from cachestats.errors import ArgumentError
-from cachestats.schema import SPECS
+from cachestats.schema import DEPENDENCIES, SPECS
 
 Kinds = Callable[[pl.DataFrame], dict[str, Any]]
 PAIRS = list(itertools.permutations(AXES, 2))
@@ -201,7 +201,8 @@ def test_frames_of_every_kind_give_equal_answers(
 
 
 ENVIRONMENT = Environment(
-    pl.DataFrame({"hash": ["a"], "package": "a", "is_root": True, "build_spec_hash": None}), pl.DataFrame()
+    pl.DataFrame([{"hash": "a", "package": "a", "is_root": True}], {**SPECS.polars(), "is_root": pl.Boolean}),
+    pl.DataFrame(schema=DEPENDENCIES.polars()),
 )
 ASKING: dict[str, Callable[[Any], pl.DataFrame]] = {
     "coverage": lambda specs: cs.coverage(specs, rows="package", columns="target"),

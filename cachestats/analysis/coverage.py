@@ -10,7 +10,7 @@ import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.frames import collected, lazy, one_of, without_root
-from cachestats.analysis.reuse import REUSED, judge_all
+from cachestats.analysis.reuse import reused_requirements
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host, as_host, as_named, host_of
 from cachestats.naming import natural_key, snapshot_order
@@ -264,8 +264,7 @@ def _usable(frame: Any, rows: str, given: Host | str | None, spack: str | None) 
 
 def _usable_by(built: pl.DataFrame, rows: str, host: Host, rules: Rules | None) -> pl.DataFrame:
     """Return the rows of which a host can reuse something, and whether something of that is native."""
-    verdicts = judge_all(built["requirement"], host, rules).filter(pl.col("status").is_in(REUSED))
-    reused = built.filter(pl.col("requirement").is_in(verdicts["requirement"].implode()))
+    reused = built.filter(pl.col("requirement").is_in(reused_requirements(built["requirement"], host, rules)))
     return (
         reused.group_by(rows)
         .agg(is_native=(pl.col("target") == host.target).any())

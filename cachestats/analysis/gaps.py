@@ -12,7 +12,7 @@ import polars as pl
 
 from cachestats.analysis.coverage import Axis
 from cachestats.analysis.frames import collected, in_order, lazy, lazy_pair, one_of, without_root
-from cachestats.analysis.reuse import REUSED
+from cachestats.analysis.reuse import reused_of
 from cachestats.analysis.usable import judged
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host, as_host
@@ -161,12 +161,10 @@ def _cells(
         frame = without_root(frame)
     reused = frame
     if host is not None:
-        of_status = judged(frame, as_host(host), spack).group_by("status").agg("requirement")
-        needs = dict(of_status.iter_rows())
-        frame = frame.filter(~nw.col("requirement").is_in(needs.get("excluded", [])))
-        reused = frame.filter(
-            nw.col("requirement").is_in([text for status in REUSED for text in needs.get(status, ())])
-        )
+        verdicts = judged(frame, as_host(host), spack)
+        excluded = verdicts.filter(pl.col("status") == "excluded")["requirement"].to_list()
+        frame = frame.filter(~nw.col("requirement").is_in(excluded))
+        reused = frame.filter(nw.col("requirement").is_in(reused_of(verdicts)))
     every = collected(frame.select(columns, "package").unique())
     cells = every if host is None else collected(reused.select(columns, "package").unique())
     names = every.select(columns).unique()

@@ -176,6 +176,24 @@ def judge_all(requirements: Iterable[str], host: Host, rules: Rules | None = Non
     return pl.DataFrame(rows, schema=dict.fromkeys(("requirement", "status", "by"), pl.String), orient="row")
 
 
+def reused_requirements(requirements: Iterable[str], host: Host, rules: Rules | None = None) -> list[str]:
+    """Return which of some requirements a host fulfils, each once and sorted; the parameters are those of `judge_all`.
+
+    Examples
+    --------
+    >>> texts = [f"platform=linux os=rhel9 target={target} libc=glibc@2.34" for target in ("zen4", "zen3")]
+    >>> reused_requirements(texts, Host("zen3", os="rhel9"), "0.23")
+    ['platform=linux os=rhel9 target=zen3 libc=glibc@2.34']
+    """
+    return reused_of(judge_all(requirements, host, rules))
+
+
+def reused_of(verdicts: pl.DataFrame) -> list[str]:
+    """Return the requirements that are fulfilled by what `judge_all` says of them."""
+    reused: list[str] = verdicts.filter(pl.col("status").is_in(REUSED))["requirement"].to_list()
+    return reused
+
+
 def _checked_requirement(text: str) -> Requirement:
     try:
         return parse_requirement(text)

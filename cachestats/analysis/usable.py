@@ -10,7 +10,7 @@ import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.frames import collected, lazy
-from cachestats.analysis.reuse import REUSED, distinct_libcs, judge_all, parse_requirement
+from cachestats.analysis.reuse import distinct_libcs, judge_all, parse_requirement, reused_of, reused_requirements
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host, as_host, as_named, host_of
 from cachestats.naming import natural_key, version_key
@@ -111,8 +111,7 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> p
     frame = lazy(specs, ("package", "version", "snapshot", "hash", "target", "requirement"))
     verdicts = judged(frame, host, spack)
     keys = ["package", "version"]
-    reused = verdicts.filter(pl.col("status").is_in(REUSED))["requirement"].to_list()
-    is_reused = nw.col("requirement").is_in(reused)
+    is_reused = nw.col("requirement").is_in(reused_of(verdicts))
     built = frame.filter(is_reused).select(*keys, "target", "snapshot", "hash").unique()
     counts = collected(built.group_by(*keys, "target").agg(num_specs=nw.len()))
     order = runnable(host.target)
@@ -190,8 +189,7 @@ def usable_by_system(specs: IntoFrame, *, host: Host | str, spack: str | None = 
     counts = collected(frame.select(*by, "snapshot", "hash").unique().group_by(*by).agg(specs=nw.len()))
     rows = []
     for system, one in _systems(counts["requirement"].unique().to_list(), host, rules) or [("any", host)]:
-        verdicts = judge_all(counts["requirement"], one, rules).filter(pl.col("status").is_in(REUSED))
-        found = counts.join(verdicts, on="requirement")
+        found = counts.filter(pl.col("requirement").is_in(reused_requirements(counts["requirement"], one, rules)))
         rows.append((system, found["package"].n_unique(), found["specs"].sum(), counts["package"].n_unique()))
     schema = {"system": pl.String} | dict.fromkeys(("packages", "specs", "packages_of"), pl.Int64)
     return pl.DataFrame(rows, schema=schema, orient="row")

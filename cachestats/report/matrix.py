@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import polars as pl
 
-from cachestats.analysis.reuse import REUSED, judge_all
+from cachestats.analysis.reuse import REUSED, reused_requirements
 from cachestats.dataset import Dataset
-from cachestats.hosts import Host, host_of
+from cachestats.hosts import host_of
 from cachestats.naming import natural_key
 from cachestats.targets import target_order
 
@@ -52,7 +52,7 @@ class Matrices:
         # That a target can run a binary says nothing where no machine has both: no Mac is a Neoverse.
         hosts = pairs.select("platform", "os").unique().join(pairs.select("platform", "target").unique(), on="platform")
         self._reused = {
-            (os, target): self._reused_by(counts["requirement"], host_of(target, platform, os))
+            (os, target): frozenset(reused_requirements(counts["requirement"], host_of(target, platform, os)))
             for platform, os, target in hosts.sort("platform", "os", "target").rows()
         }
 
@@ -74,10 +74,6 @@ class Matrices:
             [self._targets[place] for place in places],
             {os: [row[place] for place in places] for os, row in rows.items()},
         )
-
-    def _reused_by(self, requirements: pl.Series, host: Host) -> frozenset[str]:
-        verdicts = judge_all(requirements, host)
-        return frozenset(verdicts.filter(pl.col("status").is_in(REUSED))["requirement"])
 
     def _cell(self, os: str, target: str, specs: list[tuple[str, str, str, int]]) -> Cell:
         reused = self._reused.get((os, target), frozenset())

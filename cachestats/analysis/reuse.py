@@ -18,7 +18,6 @@ from cachestats.spack_releases import (
     FORMAT_OF_SPACK_1,
     RULES,
     Rules,
-    canonical_os,
     runs_on_macos,
     usual_libc,
 )
@@ -128,7 +127,7 @@ def _libc_words(libc: External) -> str:
 
 
 def _runs_on(os: str, host: Host) -> bool:
-    return runs_on_macos(os, host.os or "") if host.platform == "darwin" else host.os in (os, canonical_os(os))
+    return runs_on_macos(os, host.os or "") if host.platform == "darwin" else os == host.os
 
 
 def _has(host: Host, external: External) -> bool:

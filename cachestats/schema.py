@@ -7,7 +7,7 @@ Arrow and Polars schemas, the descriptions inside the Parquet files and the data
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +19,10 @@ SCHEMA_VERSION = 3
 """Raised whenever a reader of the older version would misread a newer dataset."""
 
 DType = Literal["string", "int64", "boolean", "date", "timestamp"]
+
+DepType = Literal["build", "link", "run", "test"]
+DEPTYPES: tuple[DepType, ...] = get_args(DepType)
+"""What a dependency may be needed for, in the order in which Spack writes it: `dependencies` has a column for each."""
 
 
 @dataclass(frozen=True)

@@ -34,18 +34,18 @@ from cachestats.naming import quote_variant
 from cachestats.parse.lockfile import spec_row
 from cachestats.parse.nodes import Dependency, Node, dependency, external, parse_node
 from cachestats.requirement import External
+from cachestats.schema import DEPTYPES
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
-_TYPES = ("build", "link", "run", "test")
 _COLUMNS = ("hash", "package", *FIELDS, "spec_format")
 _EDGE_COLUMNS = (
     "hash",
     "dependency_hash",
     "dependency_package",
     "dependency_version",
-    *(f"is_{kind}" for kind in _TYPES),
+    *(f"is_{kind}" for kind in DEPTYPES),
     "virtuals",
     "external",
 )
@@ -442,7 +442,7 @@ def _edges_by_owner(dependencies: pl.DataFrame) -> dict[str, tuple[Edge, ...]]:
     found: dict[str, list[Edge]] = {}
     columns = dependencies.select(_EDGE_COLUMNS).sort("hash", "dependency_hash")
     for owner, digest, package, version, *is_type, virtuals, place in columns.iter_rows():
-        types = frozenset(kind for kind, is_one in zip(_TYPES, is_type, strict=True) if is_one)
+        types = frozenset(kind for kind, is_one in zip(DEPTYPES, is_type, strict=True) if is_one)
         found.setdefault(owner, []).append(
             Edge(package, version, digest, types, frozenset(virtuals.split(",") if virtuals else ()), place)
         )

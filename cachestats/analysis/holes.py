@@ -12,15 +12,14 @@ import polars as pl
 from cachestats.analysis.frames import collected, lazy_pair, one_of
 from cachestats.errors import ArgumentError
 from cachestats.naming import snapshot_order
+from cachestats.schema import DEPTYPES, DepType
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
 By = Literal["spec", "missing"]
-DepType = Literal["build", "link", "run", "test"]
 
 BYS: tuple[By, ...] = get_args(By)
-DEPTYPES: tuple[DepType, ...] = get_args(DepType)
 
 _COLUMNS = {
     "spec": ("snapshot", "package", "version", "hash", "missing", "missing_package", "missing_hash", "chain"),

@@ -18,11 +18,11 @@ from cachestats import naming
 from cachestats.analysis.differences import SETTINGS, SWITCHES, Edge, Spec, split_setting
 from cachestats.hashing import dag_hash
 from cachestats.parse.nodes import FLAGS, PATCH_LENGTH
+from cachestats.schema import DEPTYPES
 from cachestats.targets import node_targets
 
 _MOST_FORMS = 1000  # of one node that are tried
 _MOST_ORDERED = 4  # things that are tried in every order
-_TYPES = ("build", "link", "run", "test")  # in the order in which Spack writes them
 # The keys of a node in the order in which Spack writes them.
 _KEYS = (
     "name", "version", "arch", "compiler", "namespace", "parameters", "external", "patches", "package_hash",
@@ -243,7 +243,7 @@ def _raw_edge(edge: Edge, raw: list[Node], spec_format: int | None) -> Node:
         same_types = edge.types == {*reasons.get("deptypes", one.get("type", []))}
         if one.get("name") == edge.package and same_types and edge.virtuals == {*reasons.get("virtuals", [])}:
             return one | {"hash": edge.hash}
-    types = [kind for kind in _TYPES if kind in edge.types]
+    types = [kind for kind in DEPTYPES if kind in edge.types]
     named = {"name": edge.package, "hash": edge.hash}
     if (spec_format or _FORMAT_WITH_VIRTUALS) < _FORMAT_WITH_VIRTUALS:
         return named | {"type": types}

@@ -13,8 +13,7 @@ from cachestats.cli.question import PAGES_TELL_NONE, Question, matching
 from cachestats.dataset import with_dependencies
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.naming import counted, snapshot_order
-
-_DEPTYPES = ("build", "link", "run", "test")
+from cachestats.schema import DEPTYPES
 
 
 class DepTypes(click.ParamType[list[str]]):
@@ -25,8 +24,8 @@ class DepTypes(click.ParamType[list[str]]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
         """Return the types."""
         types = str(value).split(",")
-        if unknown := [name for name in types if name not in _DEPTYPES]:
-            self.fail(f"expected some of {', '.join(_DEPTYPES)}, found {unknown[0]!r}", param, ctx)
+        if unknown := [name for name in types if name not in DEPTYPES]:
+            self.fail(f"expected some of {', '.join(DEPTYPES)}, found {unknown[0]!r}", param, ctx)
         return types
 
 

@@ -22,6 +22,7 @@ from cachestats.parse.codes import Codes
 from cachestats.parse.nodes import Dependency, Node, compiler, dependency, external, parameters, parse_node
 from cachestats.parse.records import DEPENDENCY_RECORDS, NAME, RECORDS, PageInfo, Piece
 from cachestats.rejection import Rejection
+from cachestats.schema import DEPTYPES
 from cachestats.spack_releases import spec_format_of_database
 
 NEWEST_VERSION = 9
@@ -228,7 +229,7 @@ class _Reader:
             "dependency_hash": [edge.hash for edge in edges],
             "dependency_package": [edge.package or packages.get(edge.hash) for edge in edges],
             "dependency_version": [self.versions.get(edge.hash) for edge in edges],
-            **{f"is_{kind}": [kind in edge.types for edge in edges] for kind in ("build", "link", "run", "test")},
+            **{f"is_{kind}": [kind in edge.types for edge in edges] for kind in DEPTYPES},
             "virtuals": [",".join(sorted(edge.virtuals)) or None for edge in edges],
             "is_external": [edge.hash in self.externals if edge.hash in packages else None for edge in edges],
             "external": [self.externals.get(edge.hash) for edge in edges],

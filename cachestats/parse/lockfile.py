@@ -20,7 +20,7 @@ from cachestats import naming
 from cachestats.decode import FAULTS, JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.parse.nodes import Dependency, Node, compiler, dependency, external, parameters, parse_node
-from cachestats.schema import DEPENDENCIES, SPECS
+from cachestats.schema import DEPENDENCIES, DEPTYPES, SPECS
 from cachestats.spack_releases import FORMAT_OF_DATABASE, FORMAT_OF_LOCKFILE, SPACK_OF_FORMAT
 
 _ANOTHER = "give a spack.lock, a spec.json, what `spack spec --json` prints, or the .spack-db of an installation"
@@ -490,7 +490,7 @@ class _Reader:
             "hash": owner,
             "dependency_hash": edge.hash,
             "dependency_package": edge.package,
-            **{f"is_{kind}": kind in edge.types for kind in ("build", "link", "run", "test")},
+            **{f"is_{kind}": kind in edge.types for kind in DEPTYPES},
             "virtuals": ",".join(sorted(edge.virtuals)) or None,
         }
         if node is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from cachestats.analysis.differences import REPRESENTATION, Cause
-from cachestats.analysis.explain import Explained, explain
+from cachestats.analysis.explain import Explained, Near, explain
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -68,9 +68,8 @@ def causes_of(explained: Explained) -> pl.DataFrame:
     """Return what was found as `causes` does."""
     words = causes_in_words(explained)
     rows = []
-    for cause in ranked(explained):
-        near = [one for one in explained.near.values() if cause in one.causes]
-        cured = [one for one in near if one.causes == {cause}]
+    for cause, near in _ranked(explained):
+        cured = _cured(near)
         packages = _packages(explained, cause)
         proofs = cured or explained.places[cause]
         rows.append(
@@ -93,14 +92,24 @@ def causes_of(explained: Explained) -> pl.DataFrame:
 
 def ranked(explained: Explained) -> list[Cause]:
     """Return the causes, those that cure most first."""
-    cures: dict[Cause, int] = {}
-    misses: dict[Cause, int] = {}
+    return [cause for cause, _ in _ranked(explained)]
+
+
+def _ranked(explained: Explained) -> list[tuple[Cause, list[Near]]]:
+    """Return the causes, those that cure most first, and the specs that each of them keeps from hitting."""
+    misses: dict[Cause, list[Near]] = {}
     for near in explained.near.values():
-        for cause in near.causes:
-            misses[cause] = misses.get(cause, 0) + 1
-            cures[cause] = cures.get(cause, 0) + (len(near.causes) == 1)
-    misses.pop(REPRESENTATION, None)
-    return sorted(misses, key=lambda cause: (-cures[cause], -misses[cause], cause.package or "", *cause[1:]))
+        for cause in near.causes - {REPRESENTATION}:
+            misses.setdefault(cause, []).append(near)
+    return sorted(
+        misses.items(),
+        key=lambda item: (-len(_cured(item[1])), -len(item[1]), item[0].package or "", *item[0][1:]),
+    )
+
+
+def _cured(near: list[Near]) -> list[Near]:
+    """Return those of the specs that one cause keeps from hitting that have no other."""
+    return [one for one in near if len(one.causes) == 1]
 
 
 def causes_in_words(explained: Explained) -> dict[Cause, str]:

@@ -240,7 +240,7 @@ def host_options(function: Callable[..., None]) -> Callable[..., None]:
         found = _described_host(host, parts, platform, packages)
         if found is not None:
             check_target(found.target, [value for value in options.values() if _is_dataset(value)])
-        function(host=found, spack=None if spack is None else _rules(spack), **options)
+        function(host=found, spack=_rules(spack), **options)
 
     for option in _HOST_OPTIONS:
         resolved = option(resolved)
@@ -258,7 +258,7 @@ def system_options(function: Callable[..., None]) -> Callable[..., None]:
         is_described = any((os, libc, platform, packages))
         parts = {"target": _ANY_TARGET if is_described else None, "os": os, "libc": libc}
         found = _described_host(None, parts, platform, packages)
-        function(host=found, spack=None if spack is None else _rules(spack), **options)
+        function(host=found, spack=_rules(spack), **options)
 
     for option in _SYSTEM_OPTIONS:
         resolved = option(resolved)
@@ -320,10 +320,10 @@ def _is_dataset(value: object) -> TypeGuard[Dataset]:
     return isinstance(value, Dataset)
 
 
-def _rules(spack: str) -> Rules:
-    from cachestats.spack_releases import reuse_rules
+def _rules(spack: str | None) -> Rules | None:
+    from cachestats.spack_releases import checked_rules
 
-    return reuse_rules(spack)
+    return checked_rules(spack)
 
 
 def source_options(function: Callable[..., None]) -> Callable[..., None]:

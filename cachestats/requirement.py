@@ -197,6 +197,18 @@ def _highest(libcs: Iterable[External]) -> tuple[External, ...]:
     return tuple(highest[place] for place in sorted(highest))
 
 
+def usual_place_libc(text: str) -> External:
+    """Return a libc that is named as `glibc@2.34` and stands where Spack finds it on nearly every host.
+
+    Examples
+    --------
+    >>> str(usual_place_libc("glibc@2.34"))
+    'glibc@2.34 prefix=/usr'
+    """
+    name, _, version = text.partition("@")
+    return External(name, version, prefix=LIBC_PREFIX)
+
+
 def _libc_text(libc: External) -> str:
     name = f"{libc.name}@{libc.version}"
     return name if libc.prefix == LIBC_PREFIX else _joined_words([name, f"prefix={libc.prefix or ''}"])

@@ -12,7 +12,7 @@ import polars as pl
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host
 from cachestats.naming import version_key
-from cachestats.requirement import LIBC_PREFIX, External, Requirement
+from cachestats.requirement import LIBC_PREFIX, External, Requirement, usual_place_libc
 from cachestats.spack_releases import (
     DECLARED_BY_SPACK,
     FORMAT_OF_SPACK_1,
@@ -105,21 +105,16 @@ def _libc_in_the_way(requirement: Requirement, host: Host, rules: Rules) -> str 
         usual = {name: usual_libc(name) for name in requirement.oses}
         if unknown := [name for name, libc in usual.items() if libc is None]:
             return f"libc of {', '.join(unknown)} is not known"
-        libcs = tuple(_libc(libc) for libc in usual.values() if libc is not None)
+        libcs = tuple(usual_place_libc(libc) for libc in usual.values() if libc is not None)
     return ", ".join(_libc_words(libc) for libc in libcs if not _provides(host, libc)) or None
 
 
 def _provides(host: Host, libc: External) -> bool:
     if host.libc is None:
         return False
-    there = _libc(host.libc)
+    there = usual_place_libc(host.libc)
     is_same = (libc.name, libc.prefix) == (there.name, host.libc_prefix)
     return is_same and version_key(libc.version) <= version_key(there.version)
-
-
-def _libc(text: str) -> External:
-    name, _, version = text.partition("@")
-    return External(name, version, prefix=LIBC_PREFIX)
 
 
 def _libc_words(libc: External) -> str:

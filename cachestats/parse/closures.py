@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from cachestats.naming import sortable_version, split_variant, split_variants
 from cachestats.parse.codes import Codes, distinct_pairs, ranges
 from cachestats.parse.tables import as_array, in_order, with_dictionaries
-from cachestats.requirement import LIBC_PREFIX, External, Requirement, join_requirements
+from cachestats.requirement import LIBC_PREFIX, External, Requirement, join_requirements, usual_place_libc
 from cachestats.schema import REQUIREMENTS
 from cachestats.spack_releases import DECLARED_BY_SPACK, Rules, spec_format_of, usual_libc
 
@@ -154,8 +154,8 @@ class _Closures:
         is_assumed = own.spec_format is None
         # Before 0.22 Spack wrote down no libc, so there is nothing to assume about the specs of that time.
         if is_assumed and self.rules != "0.21":
-            name, _, version = (usual_libc(own.os) or "").partition("@")
-            libcs = (External(name, version, prefix=LIBC_PREFIX),) if name else ()
+            usual = usual_libc(own.os)
+            libcs = (usual_place_libc(usual),) if usual else ()
         else:
             libcs = (_libc(own.libc),) if own.libc else ()
         names_libc = bool(libcs) or own.platform != "linux" or (is_assumed and self.rules != "0.21")

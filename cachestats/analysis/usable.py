@@ -25,7 +25,7 @@ Cell = Literal["native", "usable", "missing"]
 CELLS: tuple[Cell, ...] = get_args(Cell)
 
 # What could be done about first: of several specs that cannot be reused, the one that is nearest to it tells why.
-NEAREST_FIRST = ("external", "incomplete", "libc", "os", "format", "target", "platform", "excluded")
+_NEAREST_FIRST = ("external", "incomplete", "libc", "os", "format", "target", "platform", "excluded")
 
 
 def reusable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> pl.DataFrame:
@@ -144,12 +144,18 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> p
     return pl.DataFrame(rows, schema=answer.schema, orient="row")
 
 
+def nearness() -> pl.Expr:
+    """Return the place of the column `status` of what cannot be reused: the nearest to being reused comes first."""
+    return pl.col("status").replace_strict(_NEAREST_FIRST, range(len(_NEAREST_FIRST)), return_dtype=pl.Int64)
+
+
 def _nearest(found: pl.DataFrame) -> pl.DataFrame:
     """Return for each package and version what stands in the way of the spec that is nearest to being reused."""
-    rank = pl.col("status").replace_strict(NEAREST_FIRST, range(len(NEAREST_FIRST)), return_dtype=pl.Int64)
     words = sorted(found["by"].drop_nulls().unique(), key=natural_key)
     place = pl.col("by").replace_strict(words, range(len(words)), default=None, return_dtype=pl.Int64)
-    nearest = found.sort(rank, place, nulls_last=True).unique(["package", "version"], keep="first", maintain_order=True)
+    nearest = found.sort(nearness(), place, nulls_last=True).unique(
+        ["package", "version"], keep="first", maintain_order=True
+    )
     return nearest.select("package", "version", "status", "by")
 
 

@@ -108,12 +108,11 @@ def _say_what_stands_in_the_way(answer: pl.DataFrame, host: Host) -> None:
     """Say of how many packages nothing can be used, and why; those that only need a declaration are told apart."""
     import polars as pl
 
-    from cachestats.analysis.usable import NEAREST_FIRST
+    from cachestats.analysis.usable import nearness
 
     reached = answer.filter(pl.col("cell") != "missing")["package"]
-    rank = pl.col("status").replace_strict(NEAREST_FIRST, range(len(NEAREST_FIRST)), return_dtype=pl.Int64)
     # What is in the way of a package is what is in the way of the version that is nearest to being reused.
-    lacking = answer.filter(~pl.col("package").is_in(reached.implode())).sort(rank, "by")
+    lacking = answer.filter(~pl.col("package").is_in(reached.implode())).sort(nearness(), "by")
     nearest = lacking.unique("package", keep="first", maintain_order=True)
     order = {"packages": True, "status": False, "by": False}
     counts = nearest.group_by("status", "by").len("packages").sort(*order, descending=[*order.values()])

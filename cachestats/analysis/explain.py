@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 import narwhals as nw
 import polars as pl
 
@@ -28,6 +27,7 @@ from cachestats.analysis.differences import (
 )
 from cachestats.analysis.frames import collected, in_order, lazy
 from cachestats.analysis.proof import Prover
+from cachestats.decode import FAULTS
 from cachestats.environment import Environment
 from cachestats.errors import ArgumentError
 from cachestats.naming import quote_variant
@@ -108,10 +108,13 @@ def explain(
     cached = collected(frame.filter(nw.col("hash").is_in(wanted["asked"].to_list())).select("hash").unique())["hash"]
     is_hit = pl.col("asked").is_in(cached.implode())
     hits = set(wanted.filter(is_hit)["hash"])
-    have, cache = _Have(environment, wanted), _Cache(frame if among is None else lazy(among, _COLUMNS), edges)
+    ours, cache = (
+        _EnvironmentSpecs(environment, wanted),
+        _CachedSpecs(frame if among is None else lazy(among, _COLUMNS), edges),
+    )
     closest = _closest(wanted.filter(~is_hit), frame, cache)
-    starts = {wanted: (have.built(wanted), cached) for wanted, cached in _choose(closest, have, cache).items()}
-    comparisons = _Comparisons(have, cache, Prover(environment.nodes))
+    starts = {wanted: (ours.built(wanted), cached) for wanted, cached in _choose(closest, ours, cache).items()}
+    comparisons = _Comparisons(ours, cache, Prover(environment.nodes))
     comparisons.follow(starts.values())
     return comparisons.explained(wanted, hits, starts)
 
@@ -138,7 +141,7 @@ def specs_of(environment: Environment) -> pl.DataFrame:
     )
 
 
-def _closest(others: pl.DataFrame, frame: nw.LazyFrame[Any], cache: _Cache) -> pl.DataFrame:
+def _closest(others: pl.DataFrame, frame: nw.LazyFrame[Any], cache: _CachedSpecs) -> pl.DataFrame:
     """Return the specs that differ in the fewest fields from each of the others: `wanted` and `hash`, sorted."""
     of_packages = frame.filter(nw.col("package").is_in(others["package"].unique().sort().to_list()))
     # Many specs are alike in all fields. More than one of them is asked for only where dependencies tell them apart.
@@ -184,7 +187,7 @@ def _fewest(others: pl.DataFrame, distinct: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def _choose(closest: pl.DataFrame, have: _Have, cache: _Cache) -> dict[str, str]:
+def _choose(closest: pl.DataFrame, ours: _EnvironmentSpecs, cache: _CachedSpecs) -> dict[str, str]:
     """Return, by the hash of each wanted spec, that of the closest specs whose dependencies agree most.
 
     Of what is needed it is chosen first, so that a spec and what it needs are compared with specs of one tree. Where
@@ -198,9 +201,9 @@ def _choose(closest: pl.DataFrame, have: _Have, cache: _Cache) -> dict[str, str]
         setting for some in candidates.values() for setting in {cache.settings(cached) for cached in some}
     )
     chosen: dict[str, str] = {}
-    for wanted in in_order({digest: {edge.hash for edge in have.edges.get(digest, ())} for digest in have.rows}):
+    for wanted in in_order({digest: {edge.hash for edge in ours.edges.get(digest, ())} for digest in ours.rows}):
         if wanted in candidates:
-            edges = have.edges.get(wanted, ())
+            edges = ours.edges.get(wanted, ())
             agrees = _Agreement(
                 hashes={edge.hash for edge in edges},
                 chosen={chosen[edge.hash] for edge in edges if edge.hash in chosen},
@@ -226,8 +229,8 @@ class _Via(NamedTuple):
 class _Comparisons:
     """Pairs of a wanted and a cached spec, and all pairs below them that differ."""
 
-    def __init__(self, have: _Have, cache: _Cache, prover: Prover) -> None:
-        self._have, self._cache, self._prover = have, cache, prover
+    def __init__(self, ours: _EnvironmentSpecs, cache: _CachedSpecs, prover: Prover) -> None:
+        self._ours, self._cache, self._prover = ours, cache, prover
         self._specs: dict[_Pair, tuple[Spec, Spec]] = {}
         self._found: dict[_Pair, Difference] = {}
         self._is_whole: dict[_Pair, bool] = {}
@@ -240,7 +243,7 @@ class _Comparisons:
             self._cache.load(cached for _, cached in level)
             below: dict[_Pair, _Via | None] = {}
             for pair, via in level.items():
-                wanted = self._have.spec(pair[0], via.wanted if via else None)
+                wanted = self._ours.spec(pair[0], via.wanted if via else None)
                 cached = self._cache.spec(pair[1], via.cached if via else None)
                 found = self._compare(pair, wanted, cached)
                 for mine, other in found.below:
@@ -284,7 +287,7 @@ class _Comparisons:
         hash tells which; else it is supposed, if nothing is known to differ.
         """
         first = vias[0]
-        wanted, cached = self._have.spec(pair[0], first.wanted), self._cache.spec(pair[1], first.cached)
+        wanted, cached = self._ours.spec(pair[0], first.wanted), self._cache.spec(pair[1], first.cached)
         # It is written in the format that its file has, which is that of its owner, unless that was reused.
         wanted = replace(wanted, spec_format=wanted.spec_format or first.wanted_owner.spec_format)
         cached = replace(cached, spec_format=first.cached_owner.spec_format)
@@ -327,7 +330,7 @@ class _Agreement(NamedTuple):
         )
 
 
-class _Have:
+class _EnvironmentSpecs:
     """The specs of an environment, its externals and build specs included."""
 
     def __init__(self, environment: Environment, wanted: pl.DataFrame) -> None:
@@ -362,14 +365,14 @@ class _Have:
             row = spec_row(node, edges, below)
             own = external(node) if node.is_external else None
             needed = tuple(_edge(edge, below.get(edge.hash)) for edge in edges)
-        except (msgspec.DecodeError, UnicodeError) as error:
+        except FAULTS as error:
             raise ArgumentError(
                 f"expected the node of a spec for {digest}, found: {error}", hint="read the environment again"
             ) from error
         return Spec(node.name, digest, _values(row), row["spec_format"], own, None if own else needed)
 
 
-class _Cache:
+class _CachedSpecs:
     """The specs of a cache that were brought here, and what they depend on."""
 
     def __init__(self, specs: nw.LazyFrame[Any], dependencies: nw.LazyFrame[Any] | None) -> None:

@@ -16,6 +16,7 @@ import msgspec
 
 from cachestats import naming
 from cachestats.analysis.differences import SETTINGS, SWITCHES, Edge, Spec, split_setting
+from cachestats.decode import Decoder, JsonError
 from cachestats.hashing import dag_hash
 from cachestats.parse.nodes import FLAGS, PATCH_LENGTH
 from cachestats.schema import DEPTYPES
@@ -158,7 +159,7 @@ class Prover:
         for data in self._json.values():
             try:
                 node = _decode_told(data)
-            except (msgspec.DecodeError, UnicodeError):
+            except JsonError:
                 continue  # of version 1, with which nothing can be proven
             target = node.arch.target
             known = self._targets.setdefault(target if isinstance(target, str) else target.get("name", ""), [])
@@ -184,7 +185,7 @@ class _Told(msgspec.Struct):
     package_hash: str | None = None
 
 
-_decode_told = msgspec.json.Decoder(_Told).decode
+_decode_told = Decoder(_Told).decode
 
 
 def _changed_values(wanted: Spec, cached: Spec) -> dict[str, list[str | None]]:

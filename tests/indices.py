@@ -57,8 +57,10 @@ def needs_libc(libc: Record) -> dict[str, Any]:
     return edge(libc, virtuals=("libc",))
 
 
-def build_index(folder: Path, *nodes: Record, database: str = "8", snapshot: str = "develop") -> cs.Dataset:
-    """Return the dataset of an index of these nodes."""
+def build_index(
+    folder: Path, *nodes: Record, database: str = "8", snapshot: str = "develop", stack: str = "root"
+) -> cs.Dataset:
+    """Return the dataset in a folder, with a snapshot of an index of these nodes."""
     index = folder / f"{snapshot}.index.json"
     index.write_text(json.dumps({"database": {"version": database, "installs": dict(nodes)}}))
-    return cs.build_dataset(index, out=folder / "dataset", snapshots=[snapshot], stacks=["root"])
+    return cs.build_dataset(index, out=folder / "dataset", snapshots=[snapshot], stacks=[stack])

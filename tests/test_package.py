@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import threading
@@ -16,13 +17,18 @@ import filelock
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
 
 import cachestats as cs
+from cachestats.analysis.reuse import REUSED
 from cachestats.errors import ArgumentError, BusyError, DatasetError
 from cachestats.hosts import host_of
 from cachestats.package import export
+from cachestats.package.views import views_sql
 from cachestats.schema import TABLES
 from conftest import SAMPLE, SEEDS
+from tests.judging import RUNS, SNAPSHOTS, Frames, hosts, needs
+from tests.indices import build_index, edge, glibc, needs_libc, node
 from tests.site import page, spec, write
 from tests.test_cli import run
 
@@ -134,6 +140,11 @@ def test_no_reference_leads_out_of_the_package(demo: cs.Dataset, tmp_path: Path)
         views = {name for name, *_ in database.sql("SHOW TABLES").fetchall()}
     assert views == {"variants", "snapshots", "snapshot_positions"}
     assert "## specs" not in (tmp_path / "DICTIONARY.md").read_text()
+    cs.export_package(demo, tmp_path, tables=["specs", "requirements"])
+    with viewed(tmp_path) as database:
+        views = {name for name, *_ in database.sql("SHOW TABLES").fetchall()}
+    assert {"operating_systems", "systems", "coverage"} < views
+    assert not views & {"machines", "usable", "usable_packages"}
 
 
 def test_views_agree_with_the_analyses(dataset: cs.Dataset, tmp_path: Path) -> None:
@@ -152,22 +163,107 @@ def test_views_agree_with_the_analyses(dataset: cs.Dataset, tmp_path: Path) -> N
         assert found == sorted(rows.rows())
         found = database.sql("SELECT snapshot FROM snapshot_positions ORDER BY position").fetchall()
         assert [name for (name,) in found] == cs.history(dataset.specs)["snapshot"].to_list()
-        systems = database.sql("SELECT DISTINCT snapshot, platform, system FROM systems ORDER BY ALL").fetchall()
-        compared = 0
-        for snapshot, platform, system in systems:
-            specs = dataset.specs.filter(pl.col("snapshot") == snapshot)
-            for target in ("zen4", "neoverse_v1", "m2"):
-                host = cs.Host(target, libc=system) if "@" in system else host_of(target, platform, system)
-                cells = cs.usable(specs, host=host).filter(pl.col("cell") != "missing")
-                counts = (cells["package"].n_unique(), cells.filter(cell="native")["package"].n_unique())
-                found = database.execute(
-                    "SELECT packages, native_packages FROM usable_packages "
-                    "WHERE machine = ? AND platform = ? AND system = ? AND snapshot = ?",
-                    [target, platform, system, snapshot],
-                ).fetchall()
-                assert found == ([counts] if counts[0] else []), (snapshot, system, target)
-                compared += counts[0] > 0
-        assert compared > 5
+        check_usable(database, dataset.specs.collect(), ("x86_64_v3", "zen4", "aarch64", "m2"))
+
+
+def check_usable(database: duckdb.DuckDBPyConnection, specs: pl.DataFrame, machines: tuple[str, ...]) -> int:
+    """Check what `usable_packages` counts for some machines; return how many rows that are."""
+    systems = database.sql("SELECT snapshot, platform, system, libc FROM systems ORDER BY ALL").fetchall()
+    assert len(systems) == len({system[:3] for system in systems})
+    expected = []
+    for (snapshot, platform, system, libc), machine in itertools.product(systems, machines):
+        host = cs.Host(machine, libc=system) if libc else host_of(machine, platform, system)
+        found = cs.usable(specs.filter(snapshot=snapshot), host=host).filter(pl.col("cell") != "missing")
+        native = found.filter(cell="native")["package"].n_unique()
+        if found.height:
+            expected.append((snapshot, machine, platform, system, found["package"].n_unique(), native))
+    query = f"SELECT * FROM usable_packages WHERE machine IN {machines} ORDER BY ALL"
+    assert database.sql(query).fetchall() == sorted(expected)
+    return len(expected)
+
+
+def with_views(specs: pl.DataFrame, requirements: pl.DataFrame) -> duckdb.DuckDBPyConnection:
+    """Return a database of these tables with the views over them."""
+    database = duckdb.connect(config={"threads": 1})
+    for name, frame in {"specs": specs, "requirements": requirements, "targets": RUNS}.items():
+        database.register(name, frame)
+    script = views_sql(["specs", "requirements", "targets"], [*SNAPSHOTS], "parquet")
+    database.execute(script.partition("-- 2. The views.")[2])
+    return database
+
+
+@settings(max_examples=30)
+@given(needs)
+def test_any_requirements_are_counted_as_by_usable(frames: Frames) -> None:
+    with with_views(*frames) as database:
+        check_usable(database, frames[0], ("x86_64_v3", "zen4", "neoverse_v2", "m1", "unheard"))
+
+
+@given(needs, hosts)
+def test_what_the_view_gives_a_host_is_what_it_can_reuse(frames: Frames, host: cs.Host) -> None:
+    """Asked in the words that stand above the view."""
+    specs, _ = frames
+    with with_views(*frames) as database:
+        for snapshot, rules in SNAPSHOTS.items():
+            name, _, version = (host.libc or "").partition("@")
+            key = ".".join(part.rjust(4, "0") for part in version.split("."))
+            has_libc = f"(libc IS NULL OR libc = '{name}' AND libc_version_key <= '{key}')"
+            compares_os = rules == "0.21" or host.platform != "linux"
+            found = database.sql(
+                f"""SELECT DISTINCT snapshot, package, version, hash, target, is_native, externals IS NOT NULL
+                FROM usable WHERE machine = '{host.target}' AND platform = '{host.platform}'
+                AND snapshot = '{snapshot}' AND {f"os = '{host.os}'" if compares_os else has_libc} ORDER BY ALL"""
+            ).fetchall()
+            asked = host if compares_os else cs.Host(host.target, libc=host.libc)
+            answer = cs.reusable(specs.filter(snapshot=snapshot), host=asked)
+            expected = [
+                (*row, target == host.target, status == "external")
+                for *row, target, status, _ in answer.rows()
+                if status in (*REUSED, "external")
+            ]
+            assert [(*row[:4], *row[5:]) for row in found] == sorted(expected)
+
+
+def test_machines_releases_of_macos_and_libcs_are_as_in_spack(tmp_path: Path) -> None:
+    libc, elsewhere = glibc("2.35"), node("glibc", "other", version="2.28", external="/opt/glibc")
+    uuid = node("apple-libuuid", version="1353", external="/sdk", platform="darwin")
+    cuda = node("cuda", version="12.4", external="/usr/local/cuda")
+    mac = {"platform": "darwin", "target": "m1"}
+    low = node("low", "", needs_libc(libc), target="x86_64_v4")
+    high = node("high", "", needs_libc(libc), edge(low), target="zen3")
+    strange = node("strange", "", needs_libc(elsewhere))
+    gpu = node("gpu", "", needs_libc(libc), edge(cuda))
+    pure = node("pure", target="x86_64")
+    older = node("older", "", edge(uuid), os="ventura", **mac)
+    newer = node("newer", "", edge(older), os="sonoma", **mac)
+    nodes = (libc, elsewhere, uuid, cuda, low, high, strange, gpu, pure, older, newer)
+    dataset = build_index(tmp_path, *nodes)
+    cs.export_package(dataset, tmp_path / "package")
+    with viewed(tmp_path / "package") as database:
+        found = database.sql(
+            """SELECT machine, system, packages, native_packages FROM usable_packages
+            WHERE machine IN ('x86_64', 'zen3', 'zen4', 'm1', 'm2') ORDER BY ALL"""
+        ).fetchall()
+    assert found == [
+        ("m1", "sonoma", 2, 2),
+        ("m1", "ventura", 1, 1),
+        ("m2", "sonoma", 2, 0),
+        ("m2", "ventura", 1, 0),
+        ("x86_64", "glibc@2.35", 1, 1),
+        ("zen3", "glibc@2.35", 1, 0),
+        ("zen4", "glibc@2.35", 3, 0),
+    ]
+
+
+def test_what_needs_a_libc_that_nobody_knows_is_counted_for_no_libc(tmp_path: Path) -> None:
+    pages = {
+        ("develop", name): page(name, specs=[spec(32 * name, os=os)]) for name, os in (("a", "new1"), ("b", "rhel8"))
+    }
+    dataset = cs.build_dataset(write(tmp_path / "site", pages), out=tmp_path / "dataset")
+    cs.export_package(dataset, tmp_path / "package")
+    with viewed(tmp_path / "package") as database:
+        found = database.sql("SELECT system, packages FROM usable_packages WHERE machine = 'zen4'").fetchall()
+    assert found == [("glibc@2.28", 1)]
 
 
 def test_a_database_elsewhere_shows_the_next_export(demo: cs.Dataset, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The views of a data package: `views.sql`.
 
 Beyond the first view of each table, which reads its file, it keeps to what SQL engines have in common. How snapshots
-follow one another is written out, since the order of releases by version is beyond that.
+and releases of macOS follow one another is written out, since that is beyond it.
 """
 
 from __future__ import annotations
@@ -48,11 +48,7 @@ class _View(NamedTuple):
     query: str
 
 
-def _macos_rank(column: str) -> str:
-    """Return the place of a release of macOS among all, which runs what was built on the ones before it."""
-    releases = " ".join(f"WHEN '{os}' THEN {rank}" for rank, os in enumerate(MACOS))
-    return f"CASE {column} {releases} END"
-
+_MACOS = "\n  UNION ALL ".join(f"SELECT '{os}' AS os, {place} AS position" for place, os in enumerate(MACOS, 1))
 
 _VIEWS = (
     _View(
@@ -113,26 +109,64 @@ JOIN snapshot_positions ON snapshot_positions.snapshot = specs.snapshot
 GROUP BY snapshot_positions.position, specs.snapshot, specs.snapshot_date""",
     ),
     _View(
+        "machines",
+        "Which machines run what has a requirement: all of its targets.",
+        ("targets", "requirements"),
+        """\
+SELECT requirements.snapshot, requirements.requirement, targets.runs_on AS machine
+FROM requirements
+JOIN targets ON targets.target = requirements.target
+UNION ALL
+SELECT requirements.snapshot, requirements.requirement, targets.runs_on AS machine
+FROM requirements
+CROSS JOIN targets
+WHERE POSITION(',' IN requirements.target) > 0
+  AND POSITION(CONCAT(',', targets.target, ',') IN CONCAT(',', requirements.target, ',')) > 0
+GROUP BY requirements.snapshot, requirements.requirement, requirements.target, targets.runs_on
+HAVING COUNT(*) = LENGTH(requirements.target) - LENGTH(REPLACE(requirements.target, ',', '')) + 1""",
+    ),
+    _View(
+        "operating_systems",
+        "Which operating systems run what was built on which: each its own, and macOS that of older releases.",
+        ("requirements",),
+        f"""\
+WITH macos AS (
+  {_MACOS}
+)
+SELECT DISTINCT os, os AS runs_on
+FROM requirements
+UNION ALL
+SELECT older.os, newer.os AS runs_on
+FROM macos AS older
+CROSS JOIN macos AS newer
+WHERE older.position < newer.position""",  # noqa: S608 (the names of releases)
+    ),
+    _View(
         "usable",
-        "What a host can use: ask WHERE machine = 'zen4' AND snapshot = 'develop', and for its libc AND (libc IS NULL "
-        "OR libc = 'glibc' AND libc_version_key <= '0002.0034'). Where compares_os is true Spack compares operating "
-        "systems instead: AND os = 'ubuntu22.04'. What else a spec needs of the host stands in externals.",
+        "What a host can use: ask WHERE machine = 'zen4' AND platform = 'linux' AND snapshot = 'develop', and for its "
+        "libc AND (libc IS NULL OR libc = 'glibc' AND libc_version_key <= '0002.0034'). Where compares_os is true, "
+        "Spack compares operating systems instead: AND os = 'ubuntu22.04', or 'sonoma' with what was built on older "
+        "releases of macOS. What else a spec needs of the host stands in externals.",
         ("specs", "targets", "requirements"),
         """\
-SELECT targets.runs_on AS machine, requirements.platform AS platform, requirements.os AS os,
+SELECT specs.snapshot AS snapshot, machines.machine AS machine, requirements.platform AS platform,
+  operating_systems.runs_on AS os,
   requirements.platform <> 'linux' OR requirements.reuse_rules = '0.21' AS compares_os,
   CASE WHEN requirements.reuse_rules <> '0.21' THEN requirements.libc END AS libc,
   CASE WHEN requirements.reuse_rules <> '0.21' THEN requirements.libc_version END AS libc_version,
   CASE WHEN requirements.reuse_rules <> '0.21' THEN requirements.libc_version_key END AS libc_version_key,
-  requirements.externals AS externals, specs.snapshot AS snapshot, specs.stack AS stack, specs.package AS package,
-  specs.version AS version, specs.compiler AS compiler, specs.target AS target,
-  specs.target = targets.runs_on AS is_native, specs.hash AS hash
+  requirements.externals AS externals, specs.stack AS stack, specs.package AS package, specs.version AS version,
+  specs.compiler AS compiler, specs.target AS target, specs.target = machines.machine AS is_native, specs.hash AS hash
 FROM specs
 JOIN requirements ON requirements.snapshot = specs.snapshot AND requirements.requirement = specs.requirement
-JOIN targets ON targets.target = requirements.target
+JOIN machines ON machines.snapshot = specs.snapshot AND machines.requirement = specs.requirement
+JOIN operating_systems ON operating_systems.os = requirements.os
 WHERE requirements.missing IS NULL
+  AND (requirements.reuse_rules = '0.21' OR requirements.platform <> 'linux'
+    OR NOT requirements.is_assumed OR requirements.libc IS NOT NULL)
   AND (requirements.reuse_rules <> '0.23' OR requirements.platform <> 'linux' OR requirements.names_libc)
-  AND (requirements.reuse_rules <> '1.1' OR requirements.excluded IS NULL AND requirements.spec_format >= 5)""",
+  AND (requirements.reuse_rules <> '1.1'
+    OR requirements.excluded IS NULL AND COALESCE(requirements.spec_format, 5) >= 5)""",
     ),
     _View(
         "systems",
@@ -141,29 +175,27 @@ WHERE requirements.missing IS NULL
         """\
 SELECT DISTINCT snapshot, platform, CONCAT(libc, '@', libc_version) AS system, libc, libc_version_key
 FROM requirements
-WHERE platform = 'linux' AND reuse_rules <> '0.21' AND libc IS NOT NULL
+WHERE platform = 'linux' AND reuse_rules <> '0.21' AND libc NOT LIKE '%,%' AND libc NOT LIKE '% at %'
 UNION ALL
 SELECT DISTINCT snapshot, platform, os AS system, NULL AS libc, NULL AS libc_version_key
 FROM requirements
-WHERE platform <> 'linux' OR reuse_rules = '0.21'""",
+WHERE (platform <> 'linux' OR reuse_rules = '0.21') AND platform NOT LIKE '%,%' AND os NOT LIKE '%,%'""",
     ),
     _View(
         "usable_packages",
         "How much that is for each system: packages that a host of a machine can use, and those of them with a spec "
         "built for its very target. What needs an external is left out.",
         ("specs", "targets", "requirements"),
-        f"""\
+        """\
 SELECT usable.snapshot, usable.machine, usable.platform, systems.system, COUNT(DISTINCT usable.package) AS packages,
   COUNT(DISTINCT CASE WHEN usable.is_native THEN usable.package END) AS native_packages
 FROM usable
 JOIN systems ON systems.snapshot = usable.snapshot AND systems.platform = usable.platform
 WHERE usable.externals IS NULL AND (
-  (usable.compares_os AND (usable.os = systems.system
-    OR {_macos_rank("usable.os")}
-      <= {_macos_rank("systems.system")}))
+  (usable.compares_os AND usable.os = systems.system)
   OR (NOT usable.compares_os AND (usable.libc IS NULL OR (
     usable.libc = systems.libc AND usable.libc_version_key <= systems.libc_version_key))))
-GROUP BY usable.snapshot, usable.machine, usable.platform, systems.system""",  # noqa: S608 (names of ours)
+GROUP BY usable.snapshot, usable.machine, usable.platform, systems.system""",
     ),
 )
 

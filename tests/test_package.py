@@ -27,8 +27,8 @@ from cachestats.package import export
 from cachestats.package.views import views_sql
 from cachestats.schema import TABLES
 from conftest import SAMPLE, SEEDS
-from tests.judging import RUNS, SNAPSHOTS, Frames, hosts, needs
 from tests.indices import build_index, edge, glibc, needs_libc, node
+from tests.judging import RUNS, SNAPSHOTS, Frames, hosts, needs
 from tests.site import page, spec, write
 from tests.test_cli import run
 

@@ -227,20 +227,19 @@ def test_a_target_alone_has_an_answer_for_each_libc_and_operating_system(
         assert ask(f"{mine} {query}", frames, [one], rules) == [counts]
 
 
+def hosts_of(specs: pl.DataFrame) -> list[cs.Host]:
+    """Return the hosts with every target and every operating system of a platform."""
+    targets, oses = (specs.select(name, "platform").unique() for name in ("target", "os"))
+    return [host_of(*row) for row in targets.join(oses, on="platform").select("target", "platform", "os").rows()]
+
+
 def cells_in_sql(frames: Frames, rows: str, host: cs.Host | None, rules: Any) -> list[tuple[object, ...]]:
     """Answer with DuckDB what hosts of each target can use."""
     specs, requirements = frames
     if rows == "stack":
         specs = specs.filter(pl.col("stack").ne_missing("root"))
     targets = set(specs["target"])
-    if host is not None:
-        asked = [replace(host, target=target) for target in targets]
-    elif rows == "os":
-        targets_and_oses = (specs.select(name, "platform").unique() for name in ("target", "os"))
-        same_platform = next(targets_and_oses).join(next(targets_and_oses), on="platform")
-        asked = [host_of(*row) for row in same_platform.select("target", "platform", "os").rows()]
-    else:
-        asked = [host_of(*row) for row in specs.select("target", "platform", "os").unique().rows()]
+    asked = hosts_of(specs) if host is None else [replace(host, target=target) for target in targets]
     is_row = "os = host_os" if rows == "os" and host is None else "true"
     query = f"""
         , found AS (
@@ -285,7 +284,7 @@ def test_a_cell_is_the_best_that_a_host_of_its_column_finds(frames: Frames, host
     cells = {row[:2]: row[2] for row in found.rows()}
     rank = ["missing", "usable", "native"]
     best = dict.fromkeys(cells, "missing")
-    asked = [host_of(*row) for row in specs.select("target", "platform", "os").unique().rows()]
+    asked = hosts_of(specs)
     for one in [replace(host, target=target) for target in set(specs["target"])] if host else asked:
         for package, _, cell, *_ in cs.usable(specs, host=one, spack=rules).rows():
             best[package, one.target] = max(best[package, one.target], cell, key=rank.index)

@@ -11,8 +11,9 @@ import polars as pl
 
 from cachestats.analysis.frames import collected, lazy, one_of, without_root
 from cachestats.analysis.reuse import reused_requirements
+from cachestats.analysis.usable import possible_hosts
 from cachestats.errors import ArgumentError
-from cachestats.hosts import Host, as_host, as_named, host_of
+from cachestats.hosts import Host, as_host, as_named
 from cachestats.naming import natural_key, snapshot_order
 from cachestats.spack_releases import Rules, checked_rules
 from cachestats.targets import target_order
@@ -80,8 +81,8 @@ def coverage(
         `platform`, `os` and `requirement` as well.
     host
         With `usable`, the host, whose target is replaced by that of each column. Where it has neither operating system
-        nor libc, or is not given, the hosts of a column have those operating systems that something is built on for its
-        target, or the one that the row names.
+        nor libc, or is not given, the hosts of a column have any of the operating systems in `specs` of a platform with
+        that target, or the one that the row names.
     spack
         With `usable`, whose rules of reuse, as in `cachestats.usable`.
 
@@ -241,13 +242,13 @@ def _usable(frame: Any, rows: str, given: Host | str | None, spack: str | None) 
     if host is not None and host.is_complete:
         found = [_usable_by(built, rows, replace(as_named(host), target=target), rules) for target in targets]
     else:
-        usual = [one for target in targets for one in _usual_hosts(built, rows, target)]
+        hosts = possible_hosts(built)
         if host is not None:
-            usual = [replace(one, externals=host.externals) for one in usual if one.platform == host.platform]
+            hosts = [replace(one, externals=host.externals) for one in hosts if one.platform == host.platform]
         # Where rows are operating systems, each is that of the host as well.
         found = [
             _usable_by(built.filter(pl.col("os") == one.os) if rows == "os" else built, rows, one, rules)
-            for one in usual
+            for one in hosts
         ]
     native = pl.col("is_native").any()
     best = pl.concat(found).group_by(rows, "target").agg(native) if found else None
@@ -270,14 +271,6 @@ def _usable_by(built: pl.DataFrame, rows: str, host: Host, rules: Rules | None) 
         .agg(is_native=(pl.col("target") == host.target).any())
         .select(rows, pl.lit(host.target).alias("target"), "is_native")
     )
-
-
-def _usual_hosts(built: pl.DataFrame, rows: str, target: str) -> list[Host]:
-    """Return the hosts of a target: with each operating system that something is built on for it, or that rows name."""
-    native = built.filter(pl.col("target") == target).select("platform", "os").unique()
-    if rows == "os":
-        native = built.filter(pl.col("platform").is_in(native["platform"].implode())).select("platform", "os").unique()
-    return [host_of(target, platform, os) for platform, os in native.sort("platform", "os").rows()]
 
 
 def _snapshots(specs: IntoFrame) -> tuple[str, ...]:

@@ -149,6 +149,15 @@ def nearness() -> pl.Expr:
     return pl.col("status").replace_strict(_NEAREST_FIRST, range(len(_NEAREST_FIRST)), return_dtype=pl.Int64)
 
 
+def possible_hosts(built: pl.DataFrame) -> list[Host]:
+    """Return the hosts of each platform: every target with every operating system that something is built for there.
+
+    That a target can run a binary says nothing where no machine has both: no Mac is a Neoverse.
+    """
+    pairs = built.select("platform", "os").unique().join(built.select("platform", "target").unique(), on="platform")
+    return [host_of(target, platform, os) for platform, os, target in pairs.sort("platform", "os", "target").rows()]
+
+
 def _nearest(found: pl.DataFrame) -> pl.DataFrame:
     """Return for each package and version what stands in the way of the spec that is nearest to being reused."""
     words = sorted(found["by"].drop_nulls().unique(), key=natural_key)

@@ -49,7 +49,7 @@ _AXES = "snapshot, package, version, platform, os, target, compiler, compiler_na
     "--usable",
     is_flag=True,
     help="With targets as columns: say what their hosts can use, native, usable or missing, instead of counting. They "
-    "have the operating system or libc that is named, or else one that something is built on for their target.",
+    "have the operating system or libc that is named, or else any that something is built on for their platform.",
 )
 @system_options
 @output_options

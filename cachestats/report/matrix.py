@@ -7,8 +7,8 @@ from typing import NamedTuple
 import polars as pl
 
 from cachestats.analysis.reuse import REUSED, reused_requirements
+from cachestats.analysis.usable import possible_hosts
 from cachestats.dataset import Dataset
-from cachestats.hosts import host_of
 from cachestats.naming import natural_key
 from cachestats.targets import target_order
 
@@ -49,12 +49,11 @@ class Matrices:
         self._pairs = set(pairs.select("os", "target").rows())
         self._oses = sorted(pairs["os"].unique(), key=natural_key)
         self._targets = sorted(pairs["target"].unique(), key=target_order)
-        # That a target can run a binary says nothing where no machine has both: no Mac is a Neoverse.
-        hosts = pairs.select("platform", "os").unique().join(pairs.select("platform", "target").unique(), on="platform")
-        self._reused = {
-            (os, target): frozenset(reused_requirements(counts["requirement"], host_of(target, platform, os)))
-            for platform, os, target in hosts.sort("platform", "os", "target").rows()
-        }
+        self._reused: dict[tuple[str | None, str], set[str]] = {}
+        for host in possible_hosts(pairs):
+            # An operating system may be on several platforms, as sles15 is on cray and linux.
+            reused = reused_requirements(counts["requirement"], host)
+            self._reused.setdefault((host.os, host.target), set()).update(reused)
 
     def of(self, package: str) -> Matrix | None:
         """Return the matrix of one package, or None where the snapshot does not have it."""
@@ -76,7 +75,7 @@ class Matrices:
         )
 
     def _cell(self, os: str, target: str, specs: list[tuple[str, str, str, int]]) -> Cell:
-        reused = self._reused.get((os, target), frozenset())
+        reused = self._reused.get((os, target), ())
         native = sum(count for _, built_for, needs, count in specs if needs in reused and built_for == target)
         if native:
             return Cell("native", native)

@@ -27,14 +27,15 @@ if TYPE_CHECKING:
     from cachestats.analysis.usable import reusable, usable, usable_by_system
     from cachestats.analysis.versions import versions
     from cachestats.build import build_dataset
-    from cachestats.dataset import Dataset, open_dataset
+    from cachestats.dataset.dataset import Dataset, open_dataset
     from cachestats.environment import Environment, read_environment
     from cachestats.errors import CachestatsError
+    from cachestats.export.datapackage.export import export_package
+    from cachestats.export.site import export_site
+    from cachestats.export.table import export_table
     from cachestats.hashing import dag_hash
     from cachestats.hosts import Host, host
-    from cachestats.package.export import export_package
     from cachestats.packages_yaml import read_packages
-    from cachestats.parquet import export_table
     from cachestats.parse.page import ParsedPage, parse_page
     from cachestats.plots.changes import plot_changes
     from cachestats.plots.churn import plot_churn
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from cachestats.plots.versions import plot_versions
     from cachestats.report.report import write_report
     from cachestats.schema import data_dictionary
-    from cachestats.site import export_site
     from cachestats.sources.storage import Network
     from cachestats.targets import host_target, runnable
     from cachestats.update import update_dataset
@@ -60,7 +60,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CachestatsError": "errors",
-    "Dataset": "dataset",
+    "Dataset": "dataset.dataset",
     "Environment": "environment",
     "Host": "hosts",
     "Network": "sources.storage",
@@ -77,9 +77,9 @@ _HOMES = {
     "data_dictionary": "schema",
     "drops": "analysis.drops",
     "duplicates": "analysis.duplicates",
-    "export_package": "package.export",
-    "export_site": "site",
-    "export_table": "parquet",
+    "export_package": "export.datapackage.export",
+    "export_site": "export.site",
+    "export_table": "export.table",
     "gaps": "analysis.gaps",
     "history": "analysis.history",
     "hit_rates": "analysis.match",
@@ -87,7 +87,7 @@ _HOMES = {
     "host": "hosts",
     "host_target": "targets",
     "match": "analysis.match",
-    "open_dataset": "dataset",
+    "open_dataset": "dataset.dataset",
     "overlap": "analysis.overlap",
     "overlap_sets": "analysis.overlap",
     "parse_page": "parse.page",

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachestats import __version__
-from cachestats.dataset import Dataset, open_dataset
+from cachestats.dataset.dataset import Dataset, open_dataset
+from cachestats.dataset.writer import Writer
 from cachestats.documents import Document, Documents, to_table
 from cachestats.errors import ArgumentError, RejectedError, ShrinkError, SourceError
 from cachestats.naming import ROOT_STACK, counted, file_stem, snapshot_kind, snapshot_order
@@ -42,7 +43,6 @@ from cachestats.sources.base import printable
 from cachestats.spack_releases import rules_of_sources
 from cachestats.targets import archspec_version, targets_table
 from cachestats.workers import Progress, Workers
-from cachestats.writer import Writer
 
 logger = logging.getLogger(__name__)
 

@@ -28,12 +28,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cachestats.build import Build, Snapshot, SpecsSummary, checked_threads, names_in, snapshot_row, summarize_specs
-from cachestats.dataset import Dataset, open_dataset
+from cachestats.dataset.dataset import Dataset, open_dataset
+from cachestats.dataset.parquet import check_columns, write_parquet
+from cachestats.dataset.writer import Writer
 from cachestats.decode import decode
 from cachestats.documents import Document
 from cachestats.documents import to_table as documents_table
 from cachestats.errors import ArgumentError, CachestatsError, SourceError
-from cachestats.parquet import check_columns, write_parquet
 from cachestats.parse.closures import add_requirements, requirements_table
 from cachestats.parse.tables import flatten, in_order, with_dictionaries
 from cachestats.reading import Reading, chunks, edges_beside, parse_chunk, read_piece
@@ -45,7 +46,6 @@ from cachestats.sources.archive import ArchiveSource
 from cachestats.sources.mirror import IndexBatch
 from cachestats.spack_releases import rules_of_sources
 from cachestats.workers import Progress, Workers
-from cachestats.writer import Writer
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession

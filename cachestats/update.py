@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachestats.build import Build, Snapshot, checked_threads, location_of, made_by, named
-from cachestats.dataset import open_dataset
+from cachestats.dataset.dataset import open_dataset
+from cachestats.dataset.writer import Writer
 from cachestats.documents import Mask
 from cachestats.errors import ArgumentError, DatasetError
 from cachestats.naming import snapshot_order
@@ -22,7 +23,6 @@ from cachestats.rejection import to_table as rejected_table
 from cachestats.sizes import NO_SIZE
 from cachestats.sources import Choice, Given, Known, Network, Source, is_address, open_sources
 from cachestats.workers import Progress, Workers
-from cachestats.writer import Writer
 
 if TYPE_CHECKING:
     import polars as pl

@@ -22,9 +22,9 @@ from hypothesis import given, settings
 import cachestats as cs
 from cachestats.analysis.reuse import REUSED
 from cachestats.errors import ArgumentError, BusyError, DatasetError
+from cachestats.export.datapackage import export
+from cachestats.export.datapackage.views import views_sql
 from cachestats.hosts import host_of
-from cachestats.package import export
-from cachestats.package.views import views_sql
 from cachestats.schema import TABLES
 from conftest import SAMPLE, SEEDS
 from tests.indices import build_index, edge, glibc, needs_libc, node

@@ -127,7 +127,7 @@ def test_nothing_is_read_but_the_tables(
     # What is known to read files is refused before Polars looks for the file.
     if not is_known:  # as what Polars may learn to read with one day
         (tmp_path / "secret.csv").write_text("hash\nx\n")
-        monkeypatch.setattr("cachestats.query._READERS", frozenset())
+        monkeypatch.setattr("cachestats.dataset.sql._READERS", frozenset())
     with pytest.raises(ArgumentError, match="which reads a file"):
         demo.sql(query.format(tmp_path / "secret.csv"))
 

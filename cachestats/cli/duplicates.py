@@ -10,7 +10,7 @@ import click
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, output_options, snapshot_option, where_option
 from cachestats.cli.question import PAGES_TELL_NONE, Question
-from cachestats.dataset import with_dependencies
+from cachestats.dataset.dataset import with_dependencies
 from cachestats.naming import counted
 
 if TYPE_CHECKING:

@@ -60,7 +60,7 @@ def export(
     given = {"--out": out, "--table": tables, "--snapshot": snapshots, "--format": form, "--site": site}
     if site:
         _refuse_beside(given, "--site")
-        from cachestats.site import export_site
+        from cachestats.export.site import export_site
 
         talk(f"wrote {counted(export_site(dataset, site), 'page')} to {site}")
     elif out is None:
@@ -76,12 +76,12 @@ def export(
             )
         if form and out.suffix != f".{form}":
             raise ArgumentError(f"expected a file that ends in .{form}, found {out.name!r}", hint="leave out --format")
-        from cachestats.parquet import export_table
+        from cachestats.export.table import export_table
 
         rows = export_table(dataset, tables[0], out, snapshots=snapshots or None)
         talk(f"wrote {counted(rows, 'row')} of {tables[0]} to {out}")
     else:
-        from cachestats.package.export import export_package
+        from cachestats.export.datapackage.export import export_package
 
         counts = export_package(
             dataset,

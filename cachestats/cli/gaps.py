@@ -10,7 +10,7 @@ import click
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import Share, dataset_argument, host_options, output_options, question_options
 from cachestats.cli.question import PAGES_TELL_NONE, Question, matching
-from cachestats.dataset import with_dependencies
+from cachestats.dataset.dataset import with_dependencies
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.naming import counted
 from cachestats.regular import read_regular

@@ -13,7 +13,7 @@ from cachestats.errors import SourceError
 from cachestats.naming import counted
 
 if TYPE_CHECKING:
-    from cachestats.dataset import Dataset
+    from cachestats.dataset.dataset import Dataset
 
 
 @click.command()
@@ -64,7 +64,7 @@ def update(dataset: Path, sources: tuple[str, ...], form: str, out: Path | None,
     here. The answer is a row for each snapshot in which something came, changed or went. What is gone from a source is
     kept, unless --prune is given.
     """
-    from cachestats.dataset import open_dataset
+    from cachestats.dataset.dataset import open_dataset
     from cachestats.update import update_dataset
 
     log()

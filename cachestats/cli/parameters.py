@@ -15,7 +15,7 @@ from cachestats.naming import nearest
 from cachestats.schema import SPECS
 
 if TYPE_CHECKING:
-    from cachestats.dataset import Dataset
+    from cachestats.dataset.dataset import Dataset
     from cachestats.hosts import Host
     from cachestats.spack_releases import Rules
 
@@ -79,7 +79,7 @@ class Opened(click.ParamType["Dataset"]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Dataset:
         """Return the dataset."""
-        from cachestats.dataset import open_dataset
+        from cachestats.dataset.dataset import open_dataset
 
         return open_dataset(str(value))
 
@@ -90,7 +90,7 @@ def dataset_argument(function: Callable[..., None]) -> Callable[..., None]:
     @click.argument("dataset", type=Opened())
     @wraps(function)
     def checked(**options: Any) -> None:
-        from cachestats.dataset import Dataset
+        from cachestats.dataset.dataset import Dataset
 
         try:
             function(**options)
@@ -98,7 +98,7 @@ def dataset_argument(function: Callable[..., None]) -> Callable[..., None]:
             raise
         except Exception:
             # Most likely a file is damaged. Otherwise it is a fault of the verb, which nobody foresaw.
-            from cachestats.parquet import check_files
+            from cachestats.dataset.parquet import check_files
 
             for value in options.values():
                 if isinstance(value, Dataset):
@@ -315,7 +315,7 @@ def check_target(target: str, datasets: list[Dataset]) -> None:
 
 
 def _is_dataset(value: object) -> TypeGuard[Dataset]:
-    from cachestats.dataset import Dataset
+    from cachestats.dataset.dataset import Dataset
 
     return isinstance(value, Dataset)
 

@@ -23,7 +23,7 @@ from cachestats.cli.overlap import overlap
 from cachestats.cli.parameters import dataset_argument, host_options, system_options
 from cachestats.cli.question import Question, matching, sides
 from cachestats.cli.versions import versions
-from cachestats.dataset import with_dependencies
+from cachestats.dataset.dataset import with_dependencies
 from cachestats.errors import ArgumentError
 
 if TYPE_CHECKING:

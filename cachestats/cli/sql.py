@@ -25,8 +25,8 @@ def sql(dataset: Any, query: str, form: str, out: Path | None) -> None:
     """
     from polars.exceptions import PolarsError
 
-    from cachestats.parquet import check_files
-    from cachestats.query import query_error
+    from cachestats.dataset.parquet import check_files
+    from cachestats.dataset.sql import query_error
 
     try:
         answer = dataset.sql(query).collect()

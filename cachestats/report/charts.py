@@ -11,7 +11,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from cachestats.analysis.coverage import Axis, coverage_matrix
-from cachestats.dataset import Dataset
+from cachestats.dataset.dataset import Dataset
 from cachestats.plots.churn import plot_churn
 from cachestats.plots.coverage import plot_coverage
 from cachestats.plots.gaps import plot_gaps

@@ -15,7 +15,7 @@ from cachestats.analysis.history import history, snapshots_before
 from cachestats.analysis.holes import holes
 from cachestats.analysis.overlap import overlap
 from cachestats.analysis.versions import versions
-from cachestats.dataset import Dataset, with_dependencies
+from cachestats.dataset.dataset import Dataset, with_dependencies
 from cachestats.errors import ArgumentError
 from cachestats.naming import ROOT_STACK, snapshot_kind, snapshot_order
 

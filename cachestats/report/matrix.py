@@ -8,7 +8,7 @@ import polars as pl
 
 from cachestats.analysis.reuse import REUSED, reused_requirements
 from cachestats.analysis.usable import possible_hosts
-from cachestats.dataset import Dataset
+from cachestats.dataset.dataset import Dataset
 from cachestats.naming import natural_key
 from cachestats.targets import target_order
 

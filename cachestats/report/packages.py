@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 import polars as pl
 
-from cachestats.dataset import Dataset
+from cachestats.dataset.dataset import Dataset
 from cachestats.naming import ROOT_STACK, version_key
 from cachestats.report.links import path_of
 

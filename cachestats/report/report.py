@@ -12,9 +12,9 @@ from typing import Any
 
 import polars as pl
 
-from cachestats.dataset import Dataset
+from cachestats.dataset.dataset import Dataset
+from cachestats.export.table import export_table
 from cachestats.naming import snapshot_kind, snapshot_order
-from cachestats.parquet import export_table
 from cachestats.report.badges import badge
 from cachestats.report.charts import draw_overview, draw_stack
 from cachestats.report.facts import Facts, gather, most_needed

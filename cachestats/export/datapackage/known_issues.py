@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from cachestats.dataset import Dataset
+from cachestats.dataset.dataset import Dataset
 from cachestats.naming import ROOT_STACK, counted, is_spelled_as_spack_1, snapshot_order
 from cachestats.rejection import FAILURES
 

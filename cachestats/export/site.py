@@ -24,7 +24,7 @@ from urllib.parse import quote
 import yaml
 
 from cachestats import naming
-from cachestats.dataset import Dataset
+from cachestats.dataset.dataset import Dataset
 from cachestats.decode import decode
 from cachestats.errors import DatasetError, reported
 from cachestats.folder import Folder

@@ -22,13 +22,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, get_args
 
-from cachestats.dataset import MANIFEST, Dataset, find_snapshots, find_table
+from cachestats.dataset.dataset import Dataset, find_snapshots, find_table
+from cachestats.dataset.manifest import MANIFEST
 from cachestats.errors import ArgumentError, BusyError, DatasetError, reported
+from cachestats.export.datapackage.descriptor import descriptor
+from cachestats.export.datapackage.known_issues import known_issues
+from cachestats.export.datapackage.views import views_sql
+from cachestats.export.table import write_table
 from cachestats.folder import Folder
-from cachestats.package.descriptor import descriptor
-from cachestats.package.issues import known_issues
-from cachestats.package.views import views_sql
-from cachestats.parquet import write_table
 from cachestats.schema import TABLES, dictionary_markdown
 
 Format = Literal["parquet", "csv"]

@@ -16,20 +16,11 @@ import filelock
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cachestats.dataset import (
-    COMMIT,
-    JOURNALS,
-    LOCK,
-    MANIFEST,
-    NEW,
-    SCRATCH,
-    STATE,
-    move_published,
-    read_manifest,
-    table_file,
-)
+from cachestats.dataset.dataset import table_file
+from cachestats.dataset.manifest import MANIFEST, read_manifest
+from cachestats.dataset.parquet import check_columns, damage_told, read_whole, write_parquet
+from cachestats.dataset.publication import COMMIT, JOURNALS, LOCK, NEW, SCRATCH, STATE, move_published
 from cachestats.errors import BusyError, DatasetError, reported
-from cachestats.parquet import check_columns, damage_told, read_whole, write_parquet
 from cachestats.schema import TABLES, Table
 
 logger = logging.getLogger(__name__)

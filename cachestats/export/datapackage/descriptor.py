@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cachestats import __version__
-from cachestats.dataset import Dataset
+from cachestats.dataset.dataset import Dataset
 from cachestats.naming import counted, snapshot_order
 from cachestats.schema import SCHEMA_VERSION, TABLES, Column, DType, Table
 

@@ -23,70 +23,20 @@ the new one.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from cachestats.decode import JsonError, decode
-from cachestats.errors import ArgumentError, BusyError, DatasetError, reported
+from cachestats.dataset.manifest import MANIFEST, read_manifest
+from cachestats.dataset.publication import COMMIT, finish_moves
+from cachestats.dataset.sql import check_query, query_error
+from cachestats.errors import ArgumentError, DatasetError, reported
 from cachestats.naming import counted, file_stem, snapshot_order
-from cachestats.query import check_query, query_error
-from cachestats.regular import read_regular
-from cachestats.schema import SCHEMA_VERSION, TABLES, Table
+from cachestats.schema import TABLES, Table
 
 if TYPE_CHECKING:
     import polars as pl
-
-MANIFEST = "manifest.json"
-STATE = ".cachestats"
-LOCK = f"{STATE}/lock"
-NEW = f"{STATE}/new"
-SCRATCH = f"{STATE}/scratch"
-JOURNALS = f"{STATE}/journals"
-COMMIT = f"{STATE}/commit.json"
-
-_RECOVERY_SECONDS = 10
-
-
-class _Version(msgspec.Struct):
-    schema_version: int
-
-
-class _Source(msgspec.Struct):
-    kind: str
-    location: str
-    snapshots: list[str]
-    stacks: list[str]
-    allow_hosts: list[str]
-    signed: bool
-    sizes: bool
-    files: int
-    passed_over: int
-
-
-class _Snapshot(msgspec.Struct):
-    num_specs: int
-    rows: dict[str, int]
-
-
-class _Manifest(_Version):
-    """What `manifest.json` holds; it is handed out as plain dictionaries."""
-
-    made_by: dict[str, str]
-    sources: dict[str, _Source]
-    snapshots: dict[str, _Snapshot]
-    tables: dict[str, int]
-
-
-class Commit(msgspec.Struct):
-    """The list of a publication: files to move to their places, then files to remove."""
-
-    move: list[str]
-    remove: list[str]
 
 
 class Dataset:
@@ -264,7 +214,7 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
         )
     while True:
         with reported(folder):
-            _finish_moves(folder)
+            finish_moves(folder)
         manifest = read_manifest(folder)
         if not (folder / COMMIT).exists():  # else a publication began just now, and the manifest may be the old one
             break
@@ -318,85 +268,6 @@ def with_dependencies(dataset: Dataset, names: Iterable[str]) -> list[str]:
     found = dataset.snapshots.select("snapshot", "has_dependencies").collect()
     known = dict(found.iter_rows())
     return [name for name in names if known[name]]
-
-
-def move_published(folder: Path) -> None:
-    """Move what was published to its place; safe to be repeated after a crash at any point. Needs the lock."""
-    commit = folder / COMMIT
-    if not commit.exists():
-        return
-    try:
-        decided = decode(read_regular(commit), Commit)
-        if not all(map(_is_inside, (*decided.move, *decided.remove))):
-            raise JsonError("a path that no file of a dataset has")
-    except (OSError, JsonError) as error:
-        raise DatasetError(
-            f"expected a list of files in {commit}, found: {error}", hint="build the dataset again, into a new folder"
-        ) from error
-    for name in decided.move:
-        staged, target = folder / NEW / name, folder / name
-        if staged.exists():
-            target.parent.mkdir(exist_ok=True)
-            os.replace(staged, target)
-    for name in decided.remove:
-        (folder / name).unlink(missing_ok=True)
-    commit.unlink()
-
-
-def _is_inside(path: str) -> bool:
-    """Whether a path names a file below the folder that it is relative to."""
-    return not path.startswith("/") and ".." not in path.split("/") and "\0" not in path
-
-
-def _finish_moves(folder: Path) -> None:
-    """Finish a publication that was cut off, or wait for one that is under way."""
-    if not (folder / COMMIT).exists():
-        return
-    import filelock
-
-    lock = filelock.FileLock(folder / LOCK)
-    deadline = time.monotonic() + _RECOVERY_SECONDS
-    while (folder / COMMIT).exists():
-        try:
-            with lock.acquire(timeout=0.05):
-                move_published(folder)
-        except filelock.Timeout:
-            # A build holds the lock from start to end, but a publication is done in no time: look again.
-            if time.monotonic() > deadline:
-                raise BusyError(
-                    f"another process has been publishing to {folder} for more than {_RECOVERY_SECONDS} s",
-                    hint="try again later",
-                ) from None
-
-
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest of a dataset, or None where there is none.
-
-    Raises
-    ------
-    DatasetError
-        If it cannot be read, or is of another schema version.
-    """
-    try:
-        data = read_regular(folder / MANIFEST)
-        version = decode(data, _Version).schema_version
-        if version == SCHEMA_VERSION:
-            manifest = decode(data, _Manifest)
-            tables = {table.name for table in TABLES.values() if table.by_snapshot}
-            if any(snapshot.rows.keys() != tables for snapshot in manifest.snapshots.values()):
-                raise JsonError(f"expected the rows of {', '.join(sorted(tables))} of each snapshot")
-            return dict(msgspec.to_builtins(manifest))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, JsonError) as error:
-        raise DatasetError(
-            f"expected a manifest in {folder / MANIFEST}, found one that cannot be read: {error}",
-            hint="build the dataset again, into a new folder",
-        ) from error
-    raise DatasetError(
-        f"expected a dataset of schema version {SCHEMA_VERSION}, found version {version} in {folder}",
-        hint="build the dataset again, into a new folder, with `cachestats build`",
-    )
 
 
 def table_file(folder: Path, table: Table, snapshot: str | None) -> Path:

@@ -1,0 +1,1 @@
+"""A dataset on disk: opened, read, asked in SQL, written and published."""

@@ -1,0 +1,109 @@
+"""The Parquet files of the tables: written, read whole, checked, and put together into one for export."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cachestats.dataset.dataset import Dataset
+from cachestats.errors import DatasetError
+from cachestats.regular import open_regular
+from cachestats.schema import SCHEMA_VERSION, TABLES, Table
+
+# Hashes repeat over a whole snapshot: with a million rows their dictionary is written once. Pages have an index too.
+ROW_GROUP = 1 << 20
+
+
+def write_parquet(place: Path | pa.NativeFile, table: str, data: pa.Table) -> None:
+    """Write the Parquet file of a table, or of one snapshot of it. `data` is sorted as the table is declared."""
+    declared = TABLES[table]
+    with parquet_writer(place, declared, data.schema, declared.sort) as writer:
+        writer.write_table(pa.Table.from_arrays(data.columns, schema=writer.schema), row_group_size=ROW_GROUP)
+
+
+@contextmanager
+def damage_told(table: str, file: Path) -> Iterator[None]:
+    """Say of a file that cannot be read what it should be."""
+    try:
+        open_regular(file).close()  # Arrow would wait for a pipe
+        yield
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DatasetError(
+            f"expected the table {table} in {file}, found none that can be read: {error}",
+            hint="build the dataset again, into a new folder",
+        ) from error
+
+
+def read_whole(table: str, file: Path) -> pa.Table:
+    """Return a table, or one snapshot of it, as it is declared."""
+    declared = TABLES[table]
+    with damage_told(table, file):
+        found = pq.read_table(file, partitioning=None)
+        check_columns(declared, found)
+        return found.cast(declared.arrow())
+
+
+def check_columns(declared: Table, found: pa.Table, columns: Iterable[str] | None = None) -> None:
+    """Refuse a table that lacks columns, has others, or has nulls where none may be.
+
+    Raises
+    ------
+    ValueError
+        If it does.
+    """
+    expected = list(columns or [column.name for column in declared.columns])
+    if found.column_names != expected:
+        raise ValueError(f"expected the columns {', '.join(expected)}, found {', '.join(found.column_names)}")
+    for column in declared.columns:
+        if column.name in expected and not column.nullable and found.column(column.name).null_count:
+            raise ValueError(f"expected no nulls in {column.name}")
+
+
+def parquet_writer(
+    place: Path | pa.NativeFile, table: Table, schema: pa.Schema, sort: Iterable[str]
+) -> pq.ParquetWriter:
+    """Return a writer for rows of this schema that puts the table's own schema and descriptions into the file.
+
+    Text may come dictionary-encoded, which is several times faster to write. Readers that go by Arrow's schema would
+    then see dictionaries, so the schema stored is the declared one, with plain strings.
+    """
+    declared = table.arrow()
+    fields = [field.with_type(schema.field(field.name).type).remove_metadata() for field in declared]
+    writer = pq.ParquetWriter(
+        place,
+        pa.schema(fields),
+        compression="zstd",
+        store_schema=False,
+        write_page_index=True,
+        sorting_columns=pq.SortingColumn.from_ordering(
+            pa.schema(fields), [(name, "ascending") for name in sort], "at_end"
+        ),
+    )
+    writer.add_key_value_metadata(
+        {
+            "ARROW:schema": base64.b64encode(declared.serialize().to_pybytes()).decode(),
+            "cachestats.schema_version": str(SCHEMA_VERSION),
+            "cachestats.table": table.name,
+            "cachestats.columns": json.dumps({column.name: column.description for column in table.columns}),
+        }
+    )
+    return writer
+
+
+def check_files(dataset: Dataset) -> None:
+    """Read every file of a dataset.
+
+    Raises
+    ------
+    DatasetError
+        If one is not there, or is not what the manifest says.
+    """
+    for table in TABLES:
+        for file in dataset.files(table):
+            read_whole(table, file)

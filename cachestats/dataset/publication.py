@@ -1,0 +1,77 @@
+"""Publication of a dataset: files are staged, a commit lists the moves, and whoever comes next finishes them."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import msgspec
+
+from cachestats.decode import JsonError, decode
+from cachestats.errors import BusyError, DatasetError
+from cachestats.regular import read_regular
+
+STATE = ".cachestats"
+LOCK = f"{STATE}/lock"
+NEW = f"{STATE}/new"
+SCRATCH = f"{STATE}/scratch"
+JOURNALS = f"{STATE}/journals"
+COMMIT = f"{STATE}/commit.json"
+_RECOVERY_SECONDS = 10
+
+
+class Commit(msgspec.Struct):
+    """The list of a publication: files to move to their places, then files to remove."""
+
+    move: list[str]
+    remove: list[str]
+
+
+def move_published(folder: Path) -> None:
+    """Move what was published to its place; safe to be repeated after a crash at any point. Needs the lock."""
+    commit = folder / COMMIT
+    if not commit.exists():
+        return
+    try:
+        decided = decode(read_regular(commit), Commit)
+        if not all(map(_is_inside, (*decided.move, *decided.remove))):
+            raise JsonError("a path that no file of a dataset has")
+    except (OSError, JsonError) as error:
+        raise DatasetError(
+            f"expected a list of files in {commit}, found: {error}", hint="build the dataset again, into a new folder"
+        ) from error
+    for name in decided.move:
+        staged, target = folder / NEW / name, folder / name
+        if staged.exists():
+            target.parent.mkdir(exist_ok=True)
+            os.replace(staged, target)
+    for name in decided.remove:
+        (folder / name).unlink(missing_ok=True)
+    commit.unlink()
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a path names a file below the folder that it is relative to."""
+    return not path.startswith("/") and ".." not in path.split("/") and "\0" not in path
+
+
+def finish_moves(folder: Path) -> None:
+    """Finish a publication that was cut off, or wait for one that is under way."""
+    if not (folder / COMMIT).exists():
+        return
+    import filelock
+
+    lock = filelock.FileLock(folder / LOCK)
+    deadline = time.monotonic() + _RECOVERY_SECONDS
+    while (folder / COMMIT).exists():
+        try:
+            with lock.acquire(timeout=0.05):
+                move_published(folder)
+        except filelock.Timeout:
+            # A build holds the lock from start to end, but a publication is done in no time: look again.
+            if time.monotonic() > deadline:
+                raise BusyError(
+                    f"another process has been publishing to {folder} for more than {_RECOVERY_SECONDS} s",
+                    hint="try again later",
+                ) from None

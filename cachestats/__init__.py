@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from cachestats.analysis.overlap import overlap, overlap_sets
     from cachestats.analysis.usable import reusable, usable, usable_by_system
     from cachestats.analysis.versions import versions
-    from cachestats.build import build_dataset
     from cachestats.dataset.dataset import Dataset, open_dataset
     from cachestats.environment import Environment, read_environment
     from cachestats.errors import CachestatsError
@@ -35,8 +34,10 @@ if TYPE_CHECKING:
     from cachestats.export.table import export_table
     from cachestats.hashing import dag_hash
     from cachestats.hosts import Host, host
+    from cachestats.ingest.build import build_dataset
+    from cachestats.ingest.page import ParsedPage, parse_page
+    from cachestats.ingest.update import update_dataset
     from cachestats.packages_yaml import read_packages
-    from cachestats.parse.page import ParsedPage, parse_page
     from cachestats.plots.changes import plot_changes
     from cachestats.plots.churn import plot_churn
     from cachestats.plots.coverage import plot_coverage
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     from cachestats.schema import data_dictionary
     from cachestats.sources.storage import Network
     from cachestats.targets import host_target, runnable
-    from cachestats.update import update_dataset
 
 __version__ = "0.1.0"
 
@@ -64,8 +64,8 @@ _HOMES = {
     "Environment": "environment",
     "Host": "hosts",
     "Network": "sources.storage",
-    "ParsedPage": "parse.page",
-    "build_dataset": "build",
+    "ParsedPage": "ingest.page",
+    "build_dataset": "ingest.build",
     "causes": "analysis.causes",
     "column_coverage": "analysis.gaps",
     "compare": "analysis.compare",
@@ -90,7 +90,7 @@ _HOMES = {
     "open_dataset": "dataset.dataset",
     "overlap": "analysis.overlap",
     "overlap_sets": "analysis.overlap",
-    "parse_page": "parse.page",
+    "parse_page": "ingest.page",
     "plot_changes": "plots.changes",
     "plot_churn": "plots.churn",
     "plot_coverage": "plots.coverage",
@@ -109,7 +109,7 @@ _HOMES = {
     "runnable": "targets",
     "save_plot": "plots.saving",
     "seen": "analysis.history",
-    "update_dataset": "update",
+    "update_dataset": "ingest.update",
     "usable": "analysis.usable",
     "usable_by_system": "analysis.usable",
     "versions": "analysis.versions",

@@ -27,17 +27,26 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cachestats.build import Build, Snapshot, SpecsSummary, checked_threads, names_in, snapshot_row, summarize_specs
 from cachestats.dataset.dataset import Dataset, open_dataset
 from cachestats.dataset.parquet import check_columns, write_parquet
 from cachestats.dataset.writer import Writer
 from cachestats.decode import decode
-from cachestats.documents import Document
-from cachestats.documents import to_table as documents_table
 from cachestats.errors import ArgumentError, CachestatsError, SourceError
-from cachestats.parse.closures import add_requirements, requirements_table
-from cachestats.parse.tables import flatten, in_order, with_dictionaries
-from cachestats.reading import Reading, chunks, edges_beside, parse_chunk, read_piece
+from cachestats.ingest.assemble import flatten, in_order, with_dictionaries
+from cachestats.ingest.build import (
+    Build,
+    Snapshot,
+    SpecsSummary,
+    checked_threads,
+    names_in,
+    snapshot_row,
+    summarize_specs,
+)
+from cachestats.ingest.closures import add_requirements, requirements_table
+from cachestats.ingest.inputs import Document
+from cachestats.ingest.inputs import to_table as documents_table
+from cachestats.ingest.read import Reading, chunks, edges_beside, parse_chunk, read_piece
+from cachestats.ingest.workers import Progress, Workers
 from cachestats.rejection import FAILURES, Rejection
 from cachestats.rejection import to_table as rejected_table
 from cachestats.schema import TABLES, DType, Table
@@ -45,7 +54,6 @@ from cachestats.sources import Batch, Given, Known, Network, Source, open_source
 from cachestats.sources.archive import ArchiveSource
 from cachestats.sources.mirror import IndexBatch
 from cachestats.spack_releases import rules_of_sources
-from cachestats.workers import Progress, Workers
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession

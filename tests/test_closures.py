@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 import cachestats as cs
 from cachestats.analysis.reuse import REUSED
 from cachestats.errors import ArgumentError
-from cachestats.parse.closures import add_requirements, requirements_table
+from cachestats.ingest.assemble import flatten
+from cachestats.ingest.closures import add_requirements, requirements_table
 from cachestats.parse.index import read_index
 from cachestats.parse.records import Piece
-from cachestats.parse.tables import flatten
 from cachestats.requirement import Requirement
 from cachestats.schema import REQUIREMENTS, SPECS
 from conftest import CORPUS

@@ -25,8 +25,8 @@ import pytest
 
 import cachestats as cs
 from benchmarks.make_corpus import write_corpus
-from cachestats import reading
 from cachestats.errors import ArgumentError, BusyError, DatasetError, RejectedError, ShrinkError
+from cachestats.ingest import read as reading
 from cachestats.parse.records import INDEX_ONLY
 from cachestats.schema import TABLES
 from conftest import SEEDS
@@ -242,7 +242,7 @@ def deadly(function):
         return function(*arguments, **options)
     return call
 os.replace, os.unlink, os.mkdir, os.rmdir = map(deadly, (os.replace, os.unlink, os.mkdir, os.rmdir))
-from cachestats.build import build_dataset
+from cachestats.ingest.build import build_dataset
 build_dataset(sys.argv[2], out=sys.argv[3])
 print("done")
 """
@@ -443,7 +443,7 @@ def test_memory_does_not_grow_with_the_number_of_snapshots(tmp_path: Path) -> No
     for snapshots in (3, 12):
         write_corpus(tmp_path / f"{snapshots}", snapshots=snapshots, pages=450, seed=1)
         code = (
-            "import resource, sys; from cachestats.build import build_dataset; build_dataset(sys.argv[1], "
+            "import resource, sys; from cachestats.ingest.build import build_dataset; build_dataset(sys.argv[1], "
             "out=sys.argv[2]); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
         )
         command = [sys.executable, "-c", code, str(tmp_path / f"{snapshots}"), str(tmp_path / f"{snapshots}d")]

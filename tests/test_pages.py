@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 import cachestats as cs
 from cachestats.naming import canonical_compiler, canonical_variant, split_variant, split_variants
-from cachestats.parse.careful import read_page
 from cachestats.parse.pages import _split, read_pages
 from cachestats.parse.records import INDEX_ONLY
+from cachestats.parse.validate import read_page
 from cachestats.sources.base import Page
 from conftest import SEEDS, corpus_site
 from tests import slow

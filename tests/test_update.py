@@ -18,8 +18,8 @@ import polars as pl
 import pytest
 
 import cachestats as cs
-from cachestats import reading
 from cachestats.errors import DatasetError, SourceError
+from cachestats.ingest import read as reading
 from cachestats.sources import folder
 from conftest import CORPUS, ROOT
 from tests.nodes import edge
@@ -424,7 +424,7 @@ def test_two_folders_of_one_name_are_two_sources(tmp_path: Path, monkeypatch: py
 
 
 def test_what_another_version_read_is_read_again(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cachestats import build
+    from cachestats.ingest import build
 
     monkeypatch.setattr(build, "__version__", "0.0.1")
     cs.build_dataset(site, out=tmp_path / "dataset")

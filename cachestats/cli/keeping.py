@@ -35,7 +35,7 @@ def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
 
     A snapshot that the sources hold anything of replaces that of the dataset whole; the dataset's other snapshots stay.
     """  # noqa: D301 (as above)
-    from cachestats.build import build_dataset
+    from cachestats.ingest.build import build_dataset
 
     log()
     with progress_bar() as (progress, on_bytes):
@@ -65,7 +65,7 @@ def update(dataset: Path, sources: tuple[str, ...], form: str, out: Path | None,
     kept, unless --prune is given.
     """
     from cachestats.dataset.dataset import open_dataset
-    from cachestats.update import update_dataset
+    from cachestats.ingest.update import update_dataset
 
     log()
     with progress_bar() as (progress, on_bytes):

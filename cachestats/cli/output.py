@@ -22,7 +22,7 @@ from cachestats.naming import counted
 if TYPE_CHECKING:
     import polars as pl
 
-    from cachestats.workers import Progress
+    from cachestats.ingest.workers import Progress
 
 T = TypeVar("T")
 

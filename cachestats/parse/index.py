@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from cachestats import naming
 from cachestats.decode import Decoder, JsonError
-from cachestats.parse.codes import Codes
+from cachestats.parse.arrays import Codes
 from cachestats.parse.nodes import Dependency, Node, compiler, dependency, external, parameters, parse_node
 from cachestats.parse.records import DEPENDENCY_RECORDS, NAME, RECORDS, PageInfo, Piece
 from cachestats.rejection import Rejection

@@ -21,10 +21,10 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from cachestats.decode import FAULTS
-from cachestats.parse.careful import folder_findings, read_page
-from cachestats.parse.codes import distinct, tally
+from cachestats.parse.arrays import distinct, tally
 from cachestats.parse.frontmatter import normalise
 from cachestats.parse.records import INDEX_ONLY, RECORDS, Generation, PageInfo, Piece, generation
+from cachestats.parse.validate import folder_findings, read_page
 from cachestats.rejection import Rejection
 from cachestats.sources.base import Page
 

@@ -17,14 +17,14 @@ import msgspec
 import pyarrow as pa
 
 from cachestats.decode import decode
-from cachestats.documents import Document
 from cachestats.errors import SourceError, reported
+from cachestats.ingest.inputs import Document
+from cachestats.ingest.workers import Workers
 from cachestats.parse.index import read_index
 from cachestats.parse.pages import read_pages
 from cachestats.parse.records import PageInfo, Piece
 from cachestats.rejection import Rejection
 from cachestats.sources import Batch, Failed, Index, Item, Known, Mirror, Page, Seen, Source
-from cachestats.workers import Workers
 
 _CHUNK_BYTES = 8 << 20
 _ONE_INDEX = threading.Lock()  # an index may have hundreds of megabytes: never hold two

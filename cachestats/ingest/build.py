@@ -18,16 +18,17 @@ import pyarrow.compute as pc
 from cachestats import __version__
 from cachestats.dataset.dataset import Dataset, open_dataset
 from cachestats.dataset.writer import Writer
-from cachestats.documents import Document, Documents, to_table
 from cachestats.errors import ArgumentError, RejectedError, ShrinkError, SourceError
+from cachestats.ingest.assemble import SnapshotTables, flatten, merge_rows, merge_specs
+from cachestats.ingest.closures import add_requirements, requirements_table
+from cachestats.ingest.inputs import Document, Documents, to_table
+from cachestats.ingest.read import Reading, load_piece, read_sources
+from cachestats.ingest.sizes import NO_SIZE, Sizes
+from cachestats.ingest.workers import Progress, Workers
 from cachestats.naming import ROOT_STACK, counted, file_stem, snapshot_kind, snapshot_order
-from cachestats.parse.closures import add_requirements, requirements_table
-from cachestats.parse.tables import SnapshotTables, flatten, merge_rows, merge_specs
-from cachestats.reading import Reading, load_piece, read_sources
 from cachestats.rejection import FAILURES, Rejection
 from cachestats.rejection import to_table as rejected_table
 from cachestats.schema import DOCUMENTS, SCHEMA_VERSION, SNAPSHOTS, TABLES
-from cachestats.sizes import NO_SIZE, Sizes
 from cachestats.sources import (
     Choice,
     Given,
@@ -42,7 +43,6 @@ from cachestats.sources import (
 from cachestats.sources.base import printable
 from cachestats.spack_releases import rules_of_sources
 from cachestats.targets import archspec_version, targets_table
-from cachestats.workers import Progress, Workers
 
 logger = logging.getLogger(__name__)
 

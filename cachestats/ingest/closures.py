@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cachestats.ingest.assemble import as_array, in_order, with_dictionaries
 from cachestats.naming import sortable_version, split_variant, split_variants
-from cachestats.parse.codes import Codes, distinct_pairs, ranges
-from cachestats.parse.tables import as_array, in_order, with_dictionaries
+from cachestats.parse.arrays import Codes, distinct_pairs, ranges
 from cachestats.requirement import LIBC_PREFIX, External, Requirement, join_requirements, usual_place_libc
 from cachestats.schema import REQUIREMENTS
 from cachestats.spack_releases import DECLARED_BY_SPACK, Rules, spec_format_of, usual_libc

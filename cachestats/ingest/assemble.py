@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachestats import naming
-from cachestats.parse.codes import Codes, distinct_pairs, ranges
+from cachestats.parse.arrays import Codes, distinct_pairs, ranges
 from cachestats.parse.records import INDEX_ONLY, PageInfo, Piece
 from cachestats.rejection import Rejection
 from cachestats.schema import DEPENDENCIES, SPECS, TABLES, VARIANTS, Table

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachestats.build import Build, Snapshot, checked_threads, location_of, made_by, named
 from cachestats.dataset.dataset import open_dataset
 from cachestats.dataset.writer import Writer
-from cachestats.documents import Mask
 from cachestats.errors import ArgumentError, DatasetError
+from cachestats.ingest.build import Build, Snapshot, checked_threads, location_of, made_by, named
+from cachestats.ingest.inputs import Mask
+from cachestats.ingest.sizes import NO_SIZE
+from cachestats.ingest.workers import Progress, Workers
 from cachestats.naming import snapshot_order
 from cachestats.rejection import to_table as rejected_table
-from cachestats.sizes import NO_SIZE
 from cachestats.sources import Choice, Given, Known, Network, Source, is_address, open_sources
-from cachestats.workers import Progress, Workers
 
 if TYPE_CHECKING:
     import polars as pl

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cachestats.parse.closures import add_requirements
+from cachestats.ingest.assemble import flatten
+from cachestats.ingest.closures import add_requirements
 from cachestats.parse.pages import read_pages
-from cachestats.parse.tables import flatten
 from cachestats.rejection import Rejection, to_table
 from cachestats.schema import REJECTED, SPECS, VARIANTS
 from cachestats.sources.base import Page, printable

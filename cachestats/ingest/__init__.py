@@ -1,0 +1,1 @@
+"""From sources to a dataset: read, assemble each snapshot, check, publish."""

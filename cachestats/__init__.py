@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from cachestats.plots.versions import plot_versions
     from cachestats.report.report import write_report
     from cachestats.schema import data_dictionary
-    from cachestats.sources.storage import Network
+    from cachestats.sources.storage.base import Network
     from cachestats.targets import host_target, runnable
 
 __version__ = "0.1.0"
@@ -63,7 +63,7 @@ _HOMES = {
     "Dataset": "dataset.dataset",
     "Environment": "environment",
     "Host": "hosts",
-    "Network": "sources.storage",
+    "Network": "sources.storage.base",
     "ParsedPage": "ingest.page",
     "build_dataset": "ingest.build",
     "causes": "analysis.causes",

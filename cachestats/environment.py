@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cachestats.errors import ArgumentError, SourceError
-from cachestats.naming import counted
 from cachestats.parse.lockfile import Parsed, parse_environments
 from cachestats.regular import open_regular
-from cachestats.sources.base import printable
 from cachestats.sources.signature import is_signed, signed_text
+from cachestats.text import counted, printable
 
 if TYPE_CHECKING:
     import polars as pl

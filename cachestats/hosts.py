@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cachestats.errors import ArgumentError
-from cachestats.naming import nearest
 from cachestats.requirement import LIBC_PREFIX
 from cachestats.spack_releases import MACOS_NAMES, canonical_os, known_oses, platform_of_os, usual_libc
 from cachestats.targets import host_target
+from cachestats.text import nearest
 
 if TYPE_CHECKING:
     from cachestats.packages_yaml import DeclaredExternal

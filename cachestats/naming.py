@@ -6,14 +6,10 @@ written. Everything here takes and returns plain text, and is called once per di
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shlex
-from collections.abc import Iterable
 from datetime import date
-from difflib import get_close_matches
 from typing import Literal
-from urllib.parse import quote
 
 NaturalKey = tuple[tuple[int, int, str], ...]
 VersionKey = tuple[bool, NaturalKey, NaturalKey, str]
@@ -47,7 +43,6 @@ _SEGMENT = re.compile(r"[0-9]+|[a-zA-Z]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _INFINITE = ("stable", "nightly", "trunk", "head", "master", "main", "develop")
 _PRERELEASES = ("alpha", "beta", "rc", "final")
-_MAX_STEM = 200
 _PADDED = 4
 _SPELLED_AS_SPACK_1 = re.compile(r"g4|db0*([89]|[1-9][0-9]+)")
 _BARE_VALUE = re.compile(r"[a-zA-Z0-9,/_.\-\[\]]+")  # what Spack leaves without quotes (`NO_QUOTES_NEEDED`)
@@ -299,44 +294,3 @@ def snapshot_order(snapshot: str) -> tuple[int, date, NaturalKey]:
     """
     kind, day = snapshot_kind(snapshot)
     return ("other", "release", "weekly", "rolling").index(kind), day or date.min, natural_key(snapshot)
-
-
-def nearest(names: Iterable[str], there: Iterable[str], most: int = 3) -> list[str]:
-    """Return those of the names that there are that are most like one of `names`, whatever their case.
-
-    Examples
-    --------
-    >>> nearest(["ZEN44"], ["zen4", "zen3", "icelake"])
-    ['zen4', 'zen3']
-    """
-    folded = {name.casefold(): name for name in there}
-    return [folded[near] for name in names for near in get_close_matches(name.casefold(), folded, most)]
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number and what it counts, in the singular where it is one.
-
-    Examples
-    --------
-    >>> counted(1, "spec"), counted(1200, "spec")
-    ('1 spec', '1,200 specs')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def file_stem(snapshot: str) -> str:
-    """Return a file name for a snapshot that no file system, glob or Hadoop reader trips over.
-
-    Letters, digits, `.`, `-` and inner `_` stand for themselves, the rest is percent-encoded; readers of Parquet
-    folders hide names that start with `.` or `_`, so there these are encoded too. Of a name that is too long for a file
-    the end is replaced by a checksum of it.
-
-    Examples
-    --------
-    >>> file_stem("develop-2025-03-09"), file_stem("../x")
-    ('develop-2025-03-09', '%2E.%2Fx')
-    """
-    encoded = quote(snapshot, safe="").replace("~", "%7E")
-    if len(encoded) > _MAX_STEM:
-        encoded = f"{encoded[: _MAX_STEM - 17]}-{hashlib.sha256(snapshot.encode()).hexdigest()[:16]}"
-    return f"%{ord(encoded[0]):02X}{encoded[1:]}" if encoded[:1] in {".", "_"} else encoded

@@ -50,9 +50,12 @@ from cachestats.ingest.workers import Progress, Workers
 from cachestats.rejection import FAILURES, Rejection
 from cachestats.rejection import to_table as rejected_table
 from cachestats.schema import TABLES, DType, Table
-from cachestats.sources import Batch, Given, Known, Network, Source, open_sources
 from cachestats.sources.archive import ArchiveSource
+from cachestats.sources.detect import open_sources
+from cachestats.sources.items import Batch, Known, Source
 from cachestats.sources.mirror import IndexBatch
+from cachestats.sources.request import Given
+from cachestats.sources.storage.base import Network
 from cachestats.spack_releases import rules_of_sources
 
 if TYPE_CHECKING:

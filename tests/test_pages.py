@@ -19,7 +19,7 @@ from cachestats.naming import canonical_compiler, canonical_variant, split_varia
 from cachestats.parse.pages import _split, read_pages
 from cachestats.parse.records import INDEX_ONLY
 from cachestats.parse.validate import read_page
-from cachestats.sources.base import Page
+from cachestats.sources.items import Page
 from conftest import SEEDS, corpus_site
 from tests import slow
 from tests.site import G0A, G0B, G0C, GENERATIONS, meta_of, page, spec, write

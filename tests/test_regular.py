@@ -14,7 +14,8 @@ import pytest
 import cachestats as cs
 from cachestats.errors import SourceError
 from cachestats.regular import open_descriptor, read_regular
-from cachestats.sources.storage import DiskStorage, Network
+from cachestats.sources.storage.base import Network
+from cachestats.sources.storage.disk import DiskStorage
 from tests.site import page, spec, write
 from tests.test_index import DEFAULT, PACKAGE, A, index, layout_2, layout_3
 

@@ -21,8 +21,8 @@ import pytest
 
 import cachestats as cs
 from cachestats.errors import RejectedError, SourceError
-from cachestats.sources import http
-from cachestats.sources.addresses import public_address
+from cachestats.sources.storage import http
+from cachestats.sources.storage.urls import public_address
 from conftest import CORPUS, SEEDS
 from tests.servers import Answer, HttpServer, S3Server, body, chunked, cut, drip, hang, redirect, status
 from tests.site import page, spec, write

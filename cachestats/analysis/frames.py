@@ -10,9 +10,10 @@ import narwhals as nw
 import polars as pl
 
 from cachestats.errors import ArgumentError
-from cachestats.naming import ROOT_STACK, natural_key, nearest, snapshot_order
+from cachestats.naming import ROOT_STACK, natural_key, snapshot_order
 from cachestats.schema import TABLES
 from cachestats.targets import target_order
+from cachestats.text import nearest
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame

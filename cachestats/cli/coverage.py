@@ -18,7 +18,7 @@ from cachestats.cli.parameters import (
 from cachestats.cli.question import Question
 from cachestats.cli.usable import rules_in_words
 from cachestats.errors import ArgumentError
-from cachestats.naming import counted
+from cachestats.text import counted
 
 if TYPE_CHECKING:
     from cachestats.hosts import Host

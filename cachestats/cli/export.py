@@ -11,8 +11,8 @@ import click
 from cachestats.cli.output import talk
 from cachestats.cli.parameters import NAME, dataset_argument
 from cachestats.errors import ArgumentError
-from cachestats.naming import counted
 from cachestats.schema import TABLES
+from cachestats.text import counted
 
 _FORMATS = ("parquet", "csv")
 

@@ -12,8 +12,8 @@ from cachestats.cli.parameters import Share, dataset_argument, host_options, out
 from cachestats.cli.question import PAGES_TELL_NONE, Question, matching
 from cachestats.dataset.dataset import with_dependencies
 from cachestats.errors import ArgumentError, CheckError
-from cachestats.naming import counted
 from cachestats.regular import read_regular
+from cachestats.text import counted
 
 if TYPE_CHECKING:
     import polars as pl

@@ -17,7 +17,7 @@ from cachestats.cli.parameters import (
     where_option,
 )
 from cachestats.cli.question import Question
-from cachestats.naming import counted
+from cachestats.text import counted
 
 _FACETS = "package, version, platform, os, target, compiler, compiler_name, stack"
 

@@ -12,8 +12,9 @@ from cachestats.cli.parameters import Where, dataset_argument, output_options, s
 from cachestats.cli.question import PAGES_TELL_NONE, Question, matching
 from cachestats.dataset.dataset import with_dependencies
 from cachestats.errors import ArgumentError, CheckError
-from cachestats.naming import counted, snapshot_order
+from cachestats.naming import snapshot_order
 from cachestats.schema import DEPTYPES
+from cachestats.text import counted
 
 
 class DepTypes(click.ParamType[list[str]]):

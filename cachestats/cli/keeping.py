@@ -10,7 +10,7 @@ import click
 from cachestats.cli.output import emit, log, progress_bar, talk, with_network, write
 from cachestats.cli.parameters import NAME, dataset_argument, output_options, source_options
 from cachestats.errors import SourceError
-from cachestats.naming import counted
+from cachestats.text import counted
 
 if TYPE_CHECKING:
     from cachestats.dataset.dataset import Dataset

@@ -22,7 +22,7 @@ from cachestats.cli.parameters import (
 )
 from cachestats.cli.question import Question
 from cachestats.errors import ArgumentError, CheckError
-from cachestats.naming import counted
+from cachestats.text import counted
 
 if TYPE_CHECKING:
     import polars as pl

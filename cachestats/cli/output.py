@@ -17,7 +17,7 @@ import click
 
 from cachestats.atomic import written
 from cachestats.errors import ArgumentError, DatasetError
-from cachestats.naming import counted
+from cachestats.text import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -238,7 +238,7 @@ def log() -> None:
 
 def with_network(options: dict[str, Any], on_bytes: Callable[[int], None] | None) -> dict[str, Any]:
     """Return options with those that tell how to deal with servers in one."""
-    from cachestats.sources.storage import Network
+    from cachestats.sources.storage.base import Network
 
     names = ("timeout", "retries", "allow_hosts", "signed")
     network = Network(**{name: options.pop(name) for name in names}, on_bytes=on_bytes)

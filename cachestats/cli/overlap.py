@@ -10,7 +10,7 @@ import click
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, output_options, root_option, snapshots_option, where_option
 from cachestats.cli.question import Question
-from cachestats.naming import counted
+from cachestats.text import counted
 
 
 @click.command()

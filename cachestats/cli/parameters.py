@@ -11,8 +11,8 @@ import click
 
 from cachestats.cli.output import talk
 from cachestats.errors import ArgumentError, CachestatsError
-from cachestats.naming import nearest
 from cachestats.schema import SPECS
+from cachestats.text import nearest
 
 if TYPE_CHECKING:
     from cachestats.dataset.dataset import Dataset

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from cachestats.cli.output import talk
 from cachestats.errors import ArgumentError
-from cachestats.naming import ROOT_STACK, counted, nearest
+from cachestats.naming import ROOT_STACK
+from cachestats.text import counted, nearest
 
 if TYPE_CHECKING:
     import polars as pl

@@ -9,7 +9,7 @@ import click
 
 from cachestats.cli.output import talk
 from cachestats.cli.parameters import dataset_argument
-from cachestats.naming import counted
+from cachestats.text import counted
 
 
 @click.command()

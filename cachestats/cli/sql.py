@@ -9,7 +9,7 @@ import click
 
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, output_options
-from cachestats.naming import counted
+from cachestats.text import counted
 
 
 # A query may begin with a remark, which Click takes for an option.

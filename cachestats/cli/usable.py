@@ -11,7 +11,7 @@ from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, host_options, output_options, snapshot_option, where_option
 from cachestats.cli.question import Question
 from cachestats.errors import ArgumentError
-from cachestats.naming import counted
+from cachestats.text import counted
 
 if TYPE_CHECKING:
     import polars as pl

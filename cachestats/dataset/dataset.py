@@ -32,8 +32,9 @@ from cachestats.dataset.manifest import MANIFEST, read_manifest
 from cachestats.dataset.publication import COMMIT, finish_moves
 from cachestats.dataset.sql import check_query, query_error
 from cachestats.errors import ArgumentError, DatasetError, reported
-from cachestats.naming import counted, file_stem, snapshot_order
+from cachestats.naming import snapshot_order
 from cachestats.schema import TABLES, Table
+from cachestats.text import counted, file_stem
 
 if TYPE_CHECKING:
     import polars as pl

@@ -28,6 +28,7 @@ from cachestats.dataset.dataset import Dataset
 from cachestats.decode import decode
 from cachestats.errors import DatasetError, reported
 from cachestats.folder import Folder
+from cachestats.text import file_stem
 
 if TYPE_CHECKING:
     import polars as pl
@@ -90,7 +91,7 @@ def export_site(dataset: Dataset, out: str | os.PathLike[str]) -> int:
     with reported(Path(out)), own as folder:
         with folder.replaced(_DATA) as file:
             before = b"[\n"
-            for snapshot in sorted(snapshots, key=lambda snapshot: f"{naming.file_stem(snapshot.name)}/"):
+            for snapshot in sorted(snapshots, key=lambda snapshot: f"{file_stem(snapshot.name)}/"):
                 frame = _specs(snapshot)
                 stacks[snapshot.name] = sorted(frame["stack"].explode().drop_nulls().unique())
                 found = {}
@@ -293,7 +294,7 @@ def _path(snapshot: str, package: str) -> str:
 
 
 def _folder_of(snapshot: str, package: str) -> str:
-    return f"{naming.file_stem(snapshot)}/{naming.file_stem(package)}"
+    return f"{file_stem(snapshot)}/{file_stem(package)}"
 
 
 def _quoted(name: str) -> str:

@@ -25,24 +25,18 @@ from cachestats.ingest.inputs import Document, Documents, to_table
 from cachestats.ingest.read import Reading, load_piece, read_sources
 from cachestats.ingest.sizes import NO_SIZE, Sizes
 from cachestats.ingest.workers import Progress, Workers
-from cachestats.naming import ROOT_STACK, counted, file_stem, snapshot_kind, snapshot_order
+from cachestats.naming import ROOT_STACK, snapshot_kind, snapshot_order
 from cachestats.rejection import FAILURES, Rejection
 from cachestats.rejection import to_table as rejected_table
 from cachestats.schema import DOCUMENTS, SCHEMA_VERSION, SNAPSHOTS, TABLES
-from cachestats.sources import (
-    Choice,
-    Given,
-    Known,
-    Network,
-    Source,
-    is_address,
-    open_sources,
-    plain_address,
-    source_name,
-)
-from cachestats.sources.base import printable
+from cachestats.sources.detect import open_sources
+from cachestats.sources.items import Known, Source, source_name
+from cachestats.sources.request import Choice, Given
+from cachestats.sources.storage.base import Network
+from cachestats.sources.storage.urls import is_address, plain_address
 from cachestats.spack_releases import rules_of_sources
 from cachestats.targets import archspec_version, targets_table
+from cachestats.text import counted, file_stem, printable
 
 logger = logging.getLogger(__name__)
 

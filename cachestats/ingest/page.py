@@ -10,8 +10,9 @@ from cachestats.ingest.closures import add_requirements
 from cachestats.parse.pages import read_pages
 from cachestats.rejection import Rejection, to_table
 from cachestats.schema import REJECTED, SPECS, VARIANTS
-from cachestats.sources.base import Page, printable
+from cachestats.sources.items import Page
 from cachestats.spack_releases import rules_of_snapshot
+from cachestats.text import printable
 
 if TYPE_CHECKING:
     import polars as pl

@@ -24,7 +24,7 @@ from cachestats.parse.index import read_index
 from cachestats.parse.pages import read_pages
 from cachestats.parse.records import PageInfo, Piece
 from cachestats.rejection import Rejection
-from cachestats.sources import Batch, Failed, Index, Item, Known, Mirror, Page, Seen, Source
+from cachestats.sources.items import Batch, Failed, Index, Item, Known, Mirror, Page, Seen, Source
 
 _CHUNK_BYTES = 8 << 20
 _ONE_INDEX = threading.Lock()  # an index may have hundreds of megabytes: never hold two

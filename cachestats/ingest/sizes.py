@@ -19,12 +19,13 @@ import pyarrow.compute as pc
 
 from cachestats.errors import SourceError, reported
 from cachestats.ingest.workers import Workers
-from cachestats.naming import ROOT_STACK, counted
+from cachestats.naming import ROOT_STACK
 from cachestats.regular import read_regular
 from cachestats.rejection import Rejection
-from cachestats.sources import Mirror
-from cachestats.sources.base import MissingError
+from cachestats.sources.items import Mirror
 from cachestats.sources.mirror import ManifestError, read_manifest
+from cachestats.sources.storage.base import MissingError
+from cachestats.text import counted
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,11 @@ from cachestats.ingest.sizes import NO_SIZE
 from cachestats.ingest.workers import Progress, Workers
 from cachestats.naming import snapshot_order
 from cachestats.rejection import to_table as rejected_table
-from cachestats.sources import Choice, Given, Known, Network, Source, is_address, open_sources
+from cachestats.sources.detect import open_sources
+from cachestats.sources.items import Known, Source
+from cachestats.sources.request import Choice, Given
+from cachestats.sources.storage.base import Network
+from cachestats.sources.storage.urls import is_address
 
 if TYPE_CHECKING:
     import polars as pl

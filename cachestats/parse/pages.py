@@ -26,7 +26,7 @@ from cachestats.parse.frontmatter import normalise
 from cachestats.parse.records import INDEX_ONLY, RECORDS, Generation, PageInfo, Piece, generation
 from cachestats.parse.validate import folder_findings, read_page
 from cachestats.rejection import Rejection
-from cachestats.sources.base import Page
+from cachestats.sources.items import Page
 
 # Only names that YAML reads as text without a doubt; a page with another one is read with care.
 _HEAD = re.compile(

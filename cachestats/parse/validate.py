@@ -17,7 +17,7 @@ from cachestats.naming import MAX_NAME
 from cachestats.parse.frontmatter import REPEATED, PageError, read_front_matter, show
 from cachestats.parse.records import RECORDS, PageInfo, Piece, generation
 from cachestats.rejection import Rejection
-from cachestats.sources.base import Page
+from cachestats.sources.items import Page
 
 _META_LISTS = {
     "compilers": "compiler",

@@ -6,9 +6,9 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from cachestats.errors import ArgumentError
-from cachestats.naming import counted
 from cachestats.plots.bars import Part, draw_columns
 from cachestats.plots.drawing import BLUE, ORANGE, VERMILLION, checked, in_words, short
+from cachestats.text import counted
 
 MAX_SNAPSHOTS = 60
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 from matplotlib.axes import Axes
 
-from cachestats.naming import counted
 from cachestats.plots.bars import MAX_BARS, Part, draw_bars
 from cachestats.plots.drawing import PURPLE, checked, column, in_words, short
+from cachestats.text import counted
 
 
 def plot_duplicates(duplicates: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:

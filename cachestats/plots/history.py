@@ -16,7 +16,6 @@ from matplotlib.lines import Line2D
 
 from cachestats.analysis.frames import one_of
 from cachestats.errors import ArgumentError
-from cachestats.naming import counted
 from cachestats.plots.drawing import (
     BLACK,
     BLUE,
@@ -36,6 +35,7 @@ from cachestats.plots.drawing import (
     short,
     width_of,
 )
+from cachestats.text import counted
 
 Measure = Literal["packages", "specs", "share"]
 

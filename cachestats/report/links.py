@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 from urllib.parse import quote
 
-from cachestats.naming import file_stem
+from cachestats.text import file_stem
 
 Kind = Literal["packages", "stacks", "snapshots", "badges", "api", "specs", "cells"]
 

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import jinja2
 
-from cachestats.naming import counted
 from cachestats.report.links import link_to
+from cachestats.text import counted
 
 
 class Pages:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from cachestats.naming import counted
 from cachestats.report.facts import Facts
+from cachestats.text import counted
 
 _MOST_NAMES = 20
 

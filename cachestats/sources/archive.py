@@ -20,22 +20,12 @@ import pyarrow as pa
 from cachestats.errors import SourceError
 from cachestats.regular import open_regular
 from cachestats.rejection import Rejection
-from cachestats.sources.base import (
-    MAX_PAGE_BYTES,
-    Batch,
-    Choice,
-    Known,
-    Page,
-    Seen,
-    Stamp,
-    is_page,
-    make_page,
-    printable,
-    too_large,
-    unreadable,
-)
-from cachestats.sources.packed import GZIP, ZSTD
-from cachestats.sources.storage import DiskStorage, Storage
+from cachestats.sources.items import MAX_PAGE_BYTES, Batch, Known, Page, Seen, is_page, make_page, too_large, unreadable
+from cachestats.sources.request import Choice
+from cachestats.sources.storage.base import Stamp, Storage
+from cachestats.sources.storage.compression import GZIP, ZSTD
+from cachestats.sources.storage.disk import DiskStorage
+from cachestats.text import printable
 
 ArchiveKind = Literal["tar", "tar.gz", "tar.zst", "zip"]
 

@@ -17,11 +17,13 @@ from cachestats.decode import JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.naming import snapshot_order
 from cachestats.rejection import Rejection
-from cachestats.sources.addresses import plain_text, public_address, split_address
-from cachestats.sources.base import Batch, Choice, Failed, Item, Known, printable
+from cachestats.sources.items import Batch, Failed, Item, Known
 from cachestats.sources.mirror import Place
-from cachestats.sources.storage import Storage
-from cachestats.sources.storages import Storages
+from cachestats.sources.request import Choice
+from cachestats.sources.storage.base import Storage
+from cachestats.sources.storage.pool import Storages
+from cachestats.sources.storage.urls import plain_text, public_address, split_address
+from cachestats.text import printable
 
 FILE_NAME = "cache_spack_io_index.json"
 _MAX_BYTES = 64 << 20

@@ -8,13 +8,11 @@ from functools import partial
 from operator import attrgetter
 
 from cachestats.errors import SourceError
-from cachestats.naming import counted
 from cachestats.regular import open_descriptor
 from cachestats.rejection import Rejection
-from cachestats.sources.base import (
+from cachestats.sources.items import (
     MAX_PAGE_BYTES,
     Batch,
-    Choice,
     Item,
     Known,
     Page,
@@ -22,12 +20,14 @@ from cachestats.sources.base import (
     is_page,
     make_page,
     page_folders,
-    printable,
     too_large,
     unreadable,
 )
 from cachestats.sources.mirror import Place, index_batches, is_index, place_index
-from cachestats.sources.storage import DiskStorage, Storage, disk_stamp, stamp_of
+from cachestats.sources.request import Choice
+from cachestats.sources.storage.base import Storage
+from cachestats.sources.storage.disk import DiskStorage, disk_stamp, stamp_of
+from cachestats.text import counted, printable
 
 _OF_MIRRORS = (".spec.json", ".spec.json.sig", ".spec.manifest.json")
 _PAGES_A_BATCH = 2000

@@ -19,22 +19,13 @@ import msgspec
 from cachestats.decode import JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.naming import ROOT_STACK, snapshot_kind
-from cachestats.sources.base import (
-    Batch,
-    Choice,
-    Content,
-    Failed,
-    Index,
-    Item,
-    Known,
-    MissingError,
-    Seen,
-    Stamp,
-    printable,
-)
-from cachestats.sources.packed import unpack
+from cachestats.sources.items import Batch, Content, Failed, Index, Item, Known, Mirror, Seen
+from cachestats.sources.request import Choice
 from cachestats.sources.signature import is_signed, signed_text
-from cachestats.sources.storage import DiskStorage, ForbiddenError, Storage
+from cachestats.sources.storage.base import ForbiddenError, MissingError, Stamp, Storage
+from cachestats.sources.storage.compression import unpack
+from cachestats.sources.storage.disk import DiskStorage
+from cachestats.text import printable
 
 MAX_INDEX_BYTES = 4 << 30
 """Larger indices are refused. The largest of the public cache has some hundreds of megabytes."""
@@ -68,14 +59,6 @@ class Blob(msgspec.Struct):
 
 class _Manifest(msgspec.Struct):
     data: list[Blob]
-
-
-@dataclass(frozen=True)
-class Mirror:
-    """A mirror of layout 3."""
-
-    storage: Storage
-    path: str
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,11 @@ from urllib.parse import unquote
 
 from cachestats.errors import SourceError
 from cachestats.rejection import Rejection
-from cachestats.sources.base import (
+from cachestats.sources.items import (
     MAX_PAGE_BYTES,
     Batch,
-    Choice,
     Item,
     Known,
-    MissingError,
     Page,
     Seen,
     is_page,
@@ -24,7 +22,8 @@ from cachestats.sources.base import (
     unreadable,
 )
 from cachestats.sources.mirror import Place, index_batches, indices_at, place_index
-from cachestats.sources.storage import Entry, ForbiddenError, Storage
+from cachestats.sources.request import Choice
+from cachestats.sources.storage.base import Entry, ForbiddenError, MissingError, Storage
 
 _PAGES_A_BATCH = 200
 _AT_ONCE = 16

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from cachestats.dataset.dataset import Dataset
-from cachestats.naming import ROOT_STACK, counted, is_spelled_as_spack_1, snapshot_order
+from cachestats.naming import ROOT_STACK, is_spelled_as_spack_1, snapshot_order
 from cachestats.rejection import FAILURES
+from cachestats.text import counted
 
 # Packages by which Spack represents what a spec is compiled with; nobody asks for them.
 _RUNTIMES = ("compiler-wrapper", "gcc-runtime", "glibc", "intel-oneapi-runtime")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,9 +17,8 @@ from functools import cached_property
 from typing import IO, Any, NamedTuple, NoReturn, Self, TypeVar
 
 from cachestats.errors import ArgumentError, SourceError
-from cachestats.regular import open_regular
-from cachestats.sources.addresses import plain_text
-from cachestats.sources.base import MissingError, Stamp, printable
+from cachestats.sources.storage.urls import plain_text
+from cachestats.text import printable
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +27,6 @@ T = TypeVar("T")
 _CHUNK_BYTES = 1 << 20
 _SLOWEST_BYTES = 64 << 10
 """A server that sends less than this in the time of a timeout is given up on."""
-_TICK_NS = 1_000_000_000  # some file systems keep times in whole seconds
 
 
 @dataclass(frozen=True)
@@ -264,31 +261,6 @@ class Storage:
         raise SourceError(f"cannot read {name}{tries}: {_words(error)}", hint=hint) from None
 
 
-class DiskStorage(Storage):
-    """The disk; symbolic links are followed."""
-
-    @cached_property
-    def filesystem(self) -> Any:
-        """The local file system."""
-        from fsspec.implementations.local import LocalFileSystem
-
-        return LocalFileSystem(skip_instance_cache=True)
-
-    def stamp(self, path: str) -> Stamp:
-        """Return size and date, None where the file was only just written."""
-        return self.again(path, lambda: stamp_of(os.stat(path)))
-
-    def _open(self, path: str, place: int, identity: str | None) -> Opened:
-        file = open_regular(path)
-        file.seek(place)
-        return Opened(file, None, place)
-
-    def _give_up(self, path: str, error: Exception, failures: int) -> NoReturn:
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | NotADirectoryError | SourceError):
-            raise SourceError(f"cannot read {self.name(path)}: {error.strerror or error}", hint="check it") from error
-        super()._give_up(path, error, failures)
-
-
 class _Chunks(io.RawIOBase):
     """Pieces as a file."""
 
@@ -311,23 +283,6 @@ class _Chunks(io.RawIOBase):
 
     def tell(self) -> int:
         return self._place
-
-
-def disk_stamp(path: str) -> Stamp:
-    """Return the stamp of a file on disk, None where there is none or it was only just written."""
-    try:
-        return stamp_of(os.stat(path))
-    except OSError:
-        return None
-
-
-def stamp_of(status: os.stat_result) -> Stamp:
-    """Return the stamp of a file on disk.
-
-    None if it was only just written: it may be written again within the same tick of the clock.
-    """
-    fresh = time.time_ns() - status.st_mtime_ns < _TICK_NS
-    return None if fresh else f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _stamp(info: dict[str, Any]) -> Stamp:
@@ -356,3 +311,11 @@ def _words(error: Exception) -> str:
         return f"HTTP {status} {getattr(error, 'message', '')}".rstrip()
     words = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
     return plain_text(words)
+
+
+Stamp = str | None
+"""What changes when a file changes, and can be had without reading it; None where nothing can."""
+
+
+class MissingError(SourceError):
+    """There is nothing at a path."""

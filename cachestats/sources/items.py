@@ -6,23 +6,17 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from cachestats.errors import SourceError
-from cachestats.naming import counted, nearest, snapshot_kind
+from cachestats.naming import snapshot_kind
 from cachestats.rejection import Rejection
-
-if TYPE_CHECKING:
-    from cachestats.sources.mirror import Mirror
+from cachestats.sources.request import Choice
+from cachestats.sources.storage.base import MissingError, Stamp, Storage
+from cachestats.text import printable
 
 MAX_PAGE_BYTES = 128 << 20
 """Larger files are rejected unread. The largest page of the public site has about 3 MB."""
-
-
-_MOST_NAMED = 30
-
-Stamp = str | None
-"""What changes when a file changes, and can be had without reading it; None where nothing can."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +72,6 @@ class Failed:
         return Rejection(self.origin, "file", rule, self.error.message, hint, num_specs=None, snapshot=self.snapshot)
 
 
-class MissingError(SourceError):
-    """There is nothing at a path."""
-
-
 Item = Page | Index | Seen | Failed | Rejection
 
 Batch = Callable[[], Iterator[Item]]
@@ -117,52 +107,6 @@ class Known:
 
     def _is_taken(self, origin: str, label: tuple[str, str] | None) -> bool:
         return origin not in self.again and self.labels.get(origin) == label
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which snapshots and stacks are wanted of a source; all where none is named."""
-
-    snapshots: tuple[str, ...] = ()
-    stacks: tuple[str, ...] = ()
-
-    def takes(self, snapshot: str | None, stack: str | None = None) -> bool:
-        """Whether something of this snapshot and stack is wanted; what is not known, is."""
-        return (not self.snapshots or snapshot is None or snapshot in self.snapshots) and (
-            not self.stacks or stack is None or stack in self.stacks
-        )
-
-    def check_named(self, name: str, snapshots: Collection[str], stacks: Collection[str]) -> None:
-        """Refuse a choice of what a source does not have.
-
-        Raises
-        ------
-        SourceError
-            If a snapshot or stack is named that it does not have.
-        """
-        for kind, wanted, there in (("snapshot", self.snapshots, snapshots), ("stack", self.stacks, stacks)):
-            for one in wanted:
-                if one not in there:
-                    near = nearest([one], there) or sorted(there)[:_MOST_NAMED]
-                    more = " and others" if len(near) < len(there) else ""
-                    raise SourceError(
-                        f"expected the {kind} {one} in {name}, found {counted(len(there), kind)} without it",
-                        hint=f"there is {', '.join(near)}{more}" if near else "check the address",
-                    )
-
-    def check_pages(self, name: str) -> None:
-        """Refuse to choose stacks of pages, which have all stacks of a package in one.
-
-        Raises
-        ------
-        SourceError
-            If stacks are named.
-        """
-        if self.stacks:
-            raise SourceError(
-                f"expected indices to choose the stacks {', '.join(self.stacks)} of, found pages in {name}",
-                hint="leave out --stack; choose stacks when you ask: --where stack=NAME",
-            )
 
 
 class Source(Protocol):
@@ -211,11 +155,6 @@ def source_name(path: Path) -> str:
     return printable(given)
 
 
-def printable(path: str) -> str:
-    """Return a path as text that can be stored, also where a file name is not UTF-8."""
-    return path if path.isascii() else path.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-
-
 def too_large(origin: str, size: int) -> Rejection:
     """Return the rejection of a page above `MAX_PAGE_BYTES`."""
     return Rejection(
@@ -233,3 +172,11 @@ def unreadable(origin: str, problem: str) -> Rejection:
     return Rejection(
         origin, "file", "unreadable", f"expected a readable file, found: {problem}", "check the file", num_specs=None
     )
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A mirror of layout 3."""
+
+    storage: Storage
+    path: str

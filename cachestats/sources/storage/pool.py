@@ -7,10 +7,11 @@ import threading
 from typing import Self
 
 from cachestats.errors import SourceError
-from cachestats.sources.addresses import WEB_PORTS, is_address, plain_text, public_address, split_address
-from cachestats.sources.http import HttpStorage
-from cachestats.sources.s3 import S3Storage
-from cachestats.sources.storage import DiskStorage, Network, Storage
+from cachestats.sources.storage.base import Network, Storage
+from cachestats.sources.storage.disk import DiskStorage
+from cachestats.sources.storage.http import HttpStorage
+from cachestats.sources.storage.s3 import S3Storage
+from cachestats.sources.storage.urls import WEB_PORTS, is_address, plain_text, public_address, split_address
 
 
 class Storages:

@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Any
 
 from cachestats.errors import SourceError
-from cachestats.sources.addresses import plain_address
-from cachestats.sources.storage import Opened, Storage
+from cachestats.sources.storage.base import Opened, Storage
+from cachestats.sources.storage.urls import plain_address
 
 
 class S3Storage(Storage):

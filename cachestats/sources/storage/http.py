@@ -10,9 +10,8 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, urljoin
 
-from cachestats.sources.addresses import check_host, plain_address, split_address
-from cachestats.sources.base import Stamp
-from cachestats.sources.storage import Entry, Opened, Storage
+from cachestats.sources.storage.base import Entry, Opened, Stamp, Storage
+from cachestats.sources.storage.urls import check_host, plain_address, split_address
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
 from cachestats.decode import BYTE_ORDER_MARK
 from cachestats.errors import SourceError
 from cachestats.naming import ROOT_STACK
-from cachestats.sources.addresses import is_address, plain_address
 from cachestats.sources.archive import ArchiveSource, archive_kind
-from cachestats.sources.base import Choice, MissingError, Source, is_page, printable, source_name
 from cachestats.sources.catalogue import FILE_NAME, CatalogueSource, read_catalogue
 from cachestats.sources.folder import FileSource, FolderSource, IndexSource
+from cachestats.sources.items import Source, is_page, source_name
 from cachestats.sources.mirror import Place, is_index, place_index
-from cachestats.sources.packed import GZIP, ZSTD, opened
 from cachestats.sources.remote import RemoteSource
-from cachestats.sources.storage import ForbiddenError, Network, Storage
-from cachestats.sources.storages import Storages
+from cachestats.sources.request import Choice, Given
+from cachestats.sources.storage.base import ForbiddenError, MissingError, Network, Storage
+from cachestats.sources.storage.compression import GZIP, ZSTD, opened
+from cachestats.sources.storage.pool import Storages
+from cachestats.sources.storage.urls import is_address, plain_address
+from cachestats.text import printable
 
 _EXPECTED = (
     "a checkout of the cache site or an archive of one, a build-cache mirror or a folder of mirrors, an index, or a "
@@ -28,19 +30,6 @@ _EXPECTED = (
 )
 _HEAD_BYTES = 1 << 18  # a block of zstd, before the end of which nothing can be told, may have half of this
 _INSTALLED = "/.spack-db/index.json"
-
-
-@dataclass(frozen=True)
-class Given:
-    """A source as the user gives it."""
-
-    address: str
-    choice: Choice = field(default_factory=Choice)
-    network: Network = field(default_factory=Network)
-    sizes: bool = False
-    """Whether the sizes of binaries are wanted as well."""
-    name: str | None = None
-    """What a path is called; by default as it is given."""
 
 
 def open_sources(sources: Sequence[Given]) -> dict[Source, Given]:

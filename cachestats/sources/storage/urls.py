@@ -7,7 +7,7 @@ from collections.abc import Collection
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from cachestats.errors import SourceError
-from cachestats.sources.base import printable
+from cachestats.text import printable
 
 WEB_PORTS = {"http": 80, "https": 443}
 

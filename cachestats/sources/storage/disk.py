@@ -1,0 +1,56 @@
+"""Files on disk."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import cached_property
+from typing import Any, NoReturn
+
+from cachestats.errors import SourceError
+from cachestats.regular import open_regular
+from cachestats.sources.storage.base import Opened, Stamp, Storage
+
+_TICK_NS = 1_000_000_000  # some file systems keep times in whole seconds
+
+
+class DiskStorage(Storage):
+    """The disk; symbolic links are followed."""
+
+    @cached_property
+    def filesystem(self) -> Any:
+        """The local file system."""
+        from fsspec.implementations.local import LocalFileSystem
+
+        return LocalFileSystem(skip_instance_cache=True)
+
+    def stamp(self, path: str) -> Stamp:
+        """Return size and date, None where the file was only just written."""
+        return self.again(path, lambda: stamp_of(os.stat(path)))
+
+    def _open(self, path: str, place: int, identity: str | None) -> Opened:
+        file = open_regular(path)
+        file.seek(place)
+        return Opened(file, None, place)
+
+    def _give_up(self, path: str, error: Exception, failures: int) -> NoReturn:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | NotADirectoryError | SourceError):
+            raise SourceError(f"cannot read {self.name(path)}: {error.strerror or error}", hint="check it") from error
+        super()._give_up(path, error, failures)
+
+
+def disk_stamp(path: str) -> Stamp:
+    """Return the stamp of a file on disk, None where there is none or it was only just written."""
+    try:
+        return stamp_of(os.stat(path))
+    except OSError:
+        return None
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Return the stamp of a file on disk.
+
+    None if it was only just written: it may be written again within the same tick of the clock.
+    """
+    fresh = time.time_ns() - status.st_mtime_ns < _TICK_NS
+    return None if fresh else f"{status.st_size} {status.st_mtime_ns}"

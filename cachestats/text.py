@@ -1,0 +1,56 @@
+"""Words for people: counts, near names, names of files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from difflib import get_close_matches
+from urllib.parse import quote
+
+_MAX_STEM = 200
+
+
+def printable(path: str) -> str:
+    """Return a path as text that can be stored, also where a file name is not UTF-8."""
+    return path if path.isascii() else path.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def nearest(names: Iterable[str], there: Iterable[str], most: int = 3) -> list[str]:
+    """Return those of the names that there are that are most like one of `names`, whatever their case.
+
+    Examples
+    --------
+    >>> nearest(["ZEN44"], ["zen4", "zen3", "icelake"])
+    ['zen4', 'zen3']
+    """
+    folded = {name.casefold(): name for name in there}
+    return [folded[near] for name in names for near in get_close_matches(name.casefold(), folded, most)]
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and what it counts, in the singular where it is one.
+
+    Examples
+    --------
+    >>> counted(1, "spec"), counted(1200, "spec")
+    ('1 spec', '1,200 specs')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def file_stem(snapshot: str) -> str:
+    """Return a file name for a snapshot that no file system, glob or Hadoop reader trips over.
+
+    Letters, digits, `.`, `-` and inner `_` stand for themselves, the rest is percent-encoded; readers of Parquet
+    folders hide names that start with `.` or `_`, so there these are encoded too. Of a name that is too long for a file
+    the end is replaced by a checksum of it.
+
+    Examples
+    --------
+    >>> file_stem("develop-2025-03-09"), file_stem("../x")
+    ('develop-2025-03-09', '%2E.%2Fx')
+    """
+    encoded = quote(snapshot, safe="").replace("~", "%7E")
+    if len(encoded) > _MAX_STEM:
+        encoded = f"{encoded[: _MAX_STEM - 17]}-{hashlib.sha256(snapshot.encode()).hexdigest()[:16]}"
+    return f"%{ord(encoded[0]):02X}{encoded[1:]}" if encoded[:1] in {".", "_"} else encoded

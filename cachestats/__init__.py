@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from cachestats.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from cachestats.analysis.causes import causes
     from cachestats.analysis.compare import compare, compare_counts, compare_specs
@@ -56,7 +58,6 @@ if TYPE_CHECKING:
     from cachestats.sources.storage.base import Network
     from cachestats.targets import host_target, runnable
 
-__version__ = "0.1.0"
 
 _HOMES = {
     "CachestatsError": "errors",

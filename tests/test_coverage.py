@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cachestats as cs
-from cachestats.analysis.coverage import AXES, MEASURES, WHOLES
+from cachestats.axes import AXES, MEASURES, WHOLES
 from cachestats.environment import Environment
 from cachestats.errors import ArgumentError
 from cachestats.schema import DEPENDENCIES, SPECS

@@ -26,7 +26,7 @@ def test_clean(command: str) -> None:
 
 # Data flows one way: a module may import what stands in an earlier line, or in its own.
 HOUSE = (
-    "atomic decode errors regular schema text naming",
+    "version axes atomic decode errors regular schema text naming",
     "folder rejection spack_releases targets version_ranges",
     "requirement",
     "packages_yaml",

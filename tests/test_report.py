@@ -20,8 +20,8 @@ from cachestats.errors import ArgumentError, BusyError, DatasetError
 from cachestats.hosts import host_of
 from cachestats.naming import ROOT_STACK
 from cachestats.report.badges import badge
-from cachestats.report.links import path_of
 from cachestats.report.packages import SPEC_COLUMNS
+from cachestats.report.paths import path_of
 from conftest import SAMPLE
 from tests.site import HOSTILE, page, spec, write
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import polars as pl
@@ -12,6 +12,7 @@ import polars as pl
 from cachestats.analysis.frames import collected, lazy, one_of, without_root
 from cachestats.analysis.reuse import reused_requirements
 from cachestats.analysis.usable import possible_hosts
+from cachestats.axes import AXES, MEASURES, WHOLES, Axis, Measure, Whole
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host, as_host, as_named
 from cachestats.naming import natural_key, snapshot_order
@@ -21,13 +22,6 @@ from cachestats.targets import target_order
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
-Axis = Literal["snapshot", "package", "version", "platform", "os", "target", "compiler", "compiler_name", "stack"]
-Measure = Literal["specs", "packages", "share"]
-Whole = Literal["row", "column", "all"]
-
-AXES: tuple[Axis, ...] = get_args(Axis)
-MEASURES: tuple[Measure, ...] = get_args(Measure)
-WHOLES: tuple[Whole, ...] = get_args(Whole)
 
 _ORDER: dict[str, Callable[[str], Any]] = {"snapshot": snapshot_order, "target": target_order}
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cachestats.analysis.coverage import Axis
 from cachestats.analysis.frames import collected, in_order, lazy, lazy_pair, one_of, without_root
 from cachestats.analysis.reuse import reused_of
 from cachestats.analysis.usable import judged
+from cachestats.axes import Axis
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host, as_host
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.frames import collected, lazy
 from cachestats.analysis.reuse import distinct_libcs, judge_all, parse_requirement, reused_of, reused_requirements
+from cachestats.axes import CELLS
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host, as_host, as_named, host_of
 from cachestats.naming import natural_key, version_key
@@ -20,9 +21,6 @@ from cachestats.targets import runnable
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
-Cell = Literal["native", "usable", "missing"]
-
-CELLS: tuple[Cell, ...] = get_args(Cell)
 
 # What could be done about first: of several specs that cannot be reused, the one that is nearest to it tells why.
 _NEAREST_FIRST = ("external", "incomplete", "libc", "os", "format", "target", "platform", "excluded")

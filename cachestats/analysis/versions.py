@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, get_args
 
 import polars as pl
 
-from cachestats.analysis.coverage import Axis
 from cachestats.analysis.frames import collected, lazy, one_of, without_root
+from cachestats.axes import Axis
 from cachestats.naming import version_key
 
 if TYPE_CHECKING:

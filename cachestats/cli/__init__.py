@@ -12,22 +12,26 @@ import traceback
 
 import click
 
+from cachestats.cli.build import build
 from cachestats.cli.check import check
 from cachestats.cli.compare import compare
 from cachestats.cli.coverage import coverage
+from cachestats.cli.dictionary import dictionary
 from cachestats.cli.duplicates import duplicates
 from cachestats.cli.export import export
 from cachestats.cli.gaps import gaps
 from cachestats.cli.history import history, seen
 from cachestats.cli.holes import holes
 from cachestats.cli.host import host
-from cachestats.cli.keeping import build, dictionary, info, rejected, update
+from cachestats.cli.info import info
 from cachestats.cli.match import match
 from cachestats.cli.output import stdout_failed, talk
 from cachestats.cli.overlap import overlap
 from cachestats.cli.plot import plot
+from cachestats.cli.rejected import rejected
 from cachestats.cli.report import report
 from cachestats.cli.sql import sql
+from cachestats.cli.update import update
 from cachestats.cli.usable import usable
 from cachestats.cli.versions import versions
 from cachestats.errors import CachestatsError

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachestats import __version__
 from cachestats.dataset.dataset import Dataset, open_dataset
 from cachestats.dataset.writer import Writer
 from cachestats.errors import ArgumentError, RejectedError, ShrinkError, SourceError
@@ -37,6 +36,7 @@ from cachestats.sources.storage.urls import is_address, plain_address
 from cachestats.spack_releases import rules_of_sources
 from cachestats.targets import archspec_version, targets_table
 from cachestats.text import counted, file_stem, printable
+from cachestats.version import __version__
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 from cachestats.analysis.coverage import CoverageMatrix
-from cachestats.analysis.usable import CELLS
+from cachestats.axes import CELLS
 from cachestats.errors import ArgumentError
 from cachestats.plots.drawing import FONT, ROW_HEIGHT, new_axes, plural, set_title, short, width_of
 from cachestats.plots.heatmap import (

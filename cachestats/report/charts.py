@@ -10,7 +10,8 @@ import matplotlib.pyplot as plt
 import polars as pl
 from matplotlib.axes import Axes
 
-from cachestats.analysis.coverage import Axis, coverage_matrix
+from cachestats.analysis.coverage import coverage_matrix
+from cachestats.axes import Axis
 from cachestats.dataset.dataset import Dataset
 from cachestats.plots.churn import plot_churn
 from cachestats.plots.coverage import plot_coverage
@@ -19,7 +20,7 @@ from cachestats.plots.history import plot_history
 from cachestats.plots.overlap import plot_overlap
 from cachestats.plots.saving import save_plot
 from cachestats.report.facts import Facts, most_needed
-from cachestats.report.links import path_of
+from cachestats.report.paths import path_of
 
 _MOST_GAPS = 20
 

@@ -16,7 +16,7 @@ import polars as pl
 
 from cachestats.dataset.dataset import Dataset
 from cachestats.naming import ROOT_STACK, version_key
-from cachestats.report.links import path_of
+from cachestats.report.paths import path_of
 
 SPEC_COLUMNS = ("hash", "version", "os", "target", "compiler", "stacks", "variants", "size_bytes", "platform")
 _CODED = SPEC_COLUMNS[1:]

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import jinja2
 
-from cachestats.report.links import link_to
+from cachestats.report.paths import link_to
 from cachestats.text import counted
 
 

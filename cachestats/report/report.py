@@ -17,14 +17,14 @@ from cachestats.export.table import export_table
 from cachestats.naming import snapshot_kind, snapshot_order
 from cachestats.report.badges import badge
 from cachestats.report.charts import draw_overview, draw_stack
+from cachestats.report.datatables import write_widget
 from cachestats.report.facts import Facts, gather, most_needed
-from cachestats.report.links import path_of
 from cachestats.report.matrix import Matrices
 from cachestats.report.packages import SPEC_COLUMNS, Specs, write_specs
 from cachestats.report.pages import Pages
+from cachestats.report.paths import path_of
 from cachestats.report.replacing import MARK, replaced
 from cachestats.report.summary import stack_counts, summary_markdown
-from cachestats.report.widgets import write_widget
 from cachestats.schema import SCHEMA_VERSION, TABLES, dictionary_markdown
 
 _FOLDERS = ("assets", "charts", "packages", "stacks", "snapshots", "tables", "badges", "api", "specs", "cells")

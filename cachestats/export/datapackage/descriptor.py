@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cachestats import __version__
 from cachestats.dataset.dataset import Dataset
 from cachestats.naming import snapshot_order
 from cachestats.schema import SCHEMA_VERSION, TABLES, Column, DType, Table
 from cachestats.text import counted
+from cachestats.version import __version__
 
 _PROFILES = "https://datapackage.org/profiles/2.0"
 _MEDIA_TYPES = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv"}

@@ -1,0 +1,16 @@
+"""The words of questions: axes, measures, what a share is of, and what a cell says."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Axis = Literal["snapshot", "package", "version", "platform", "os", "target", "compiler", "compiler_name", "stack"]
+Measure = Literal["specs", "packages", "share"]
+Whole = Literal["row", "column", "all"]
+AXES: tuple[Axis, ...] = get_args(Axis)
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+WHOLES: tuple[Whole, ...] = get_args(Whole)
+
+
+Cell = Literal["native", "usable", "missing"]
+CELLS: tuple[Cell, ...] = get_args(Cell)

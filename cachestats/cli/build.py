@@ -1,0 +1,66 @@
+"""`cachestats build`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cachestats.cli.output import log, progress_bar, talk, with_network
+from cachestats.cli.parameters import source_options
+from cachestats.errors import SourceError
+from cachestats.text import counted
+
+if TYPE_CHECKING:
+    from cachestats.dataset.dataset import Dataset
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the dataset.")
+@source_options
+def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
+    """Read pages of the cache site, or indices of build caches, into a Parquet dataset.
+
+    SOURCE is a path, or an address that begins with https://, http:// or s3://, of
+
+    \b
+    - a checkout of the cache site: its root, its _cache folder, one snapshot's
+      folder, one page; or an archive of one (.tar, .tar.gz, .tar.zst, .zip)
+    - a build-cache mirror of layout 1, 2 or 3, or a folder of mirrors, each
+      snapshot's with those of its stacks inside: SNAPSHOT/STACK/...
+    - a catalogue of mirrors, cache_spack_io_index.json
+    - one index.json, or the database of an installation (.spack-db/index.json)
+
+    A snapshot that the sources hold anything of replaces that of the dataset whole; the dataset's other snapshots stay.
+    """  # noqa: D301 (as above)
+    from cachestats.ingest.build import build_dataset
+
+    log()
+    with progress_bar() as (progress, on_bytes):
+        dataset = build_dataset(*sources, out=out, progress=progress, **with_network(options, on_bytes))
+    counts, snapshots = dataset.manifest["tables"], dataset.manifest["snapshots"]
+    specs = sum(snapshot["num_specs"] for snapshot in snapshots.values())
+    talk(f"{out}: {counted(len(snapshots), 'snapshot')}, {counted(specs, 'spec')} in {counted(counts['specs'], 'row')}")
+    say_what_is_wrong(dataset)
+
+
+def say_what_is_wrong(dataset: Dataset) -> None:
+    """Say what was rejected and what is only kept; end with an exit code where a snapshot could not be read."""
+    import polars as pl
+
+    from cachestats.rejection import FAILURES
+
+    rows = dataset.manifest["tables"]["rejected"]
+    if rows:
+        talk(f"{counted(rows, 'rejected row')}; see them with: cachestats rejected {dataset.path}")
+    if gone := dataset.documents.filter("is_gone").select(pl.len()).collect().item():
+        talk(f"{counted(gone, 'file')} gone from the sources and kept; --prune drops them")
+    failed = dataset.rejected.filter(pl.col("rule").is_in(FAILURES), pl.col("severity") == "error")
+    names = sorted(failed.select("snapshot").collect()["snapshot"].drop_nulls().unique())
+    if names:
+        raise SourceError(
+            f"expected whole snapshots, found that of {', '.join(names)} not all could be read: left as it was",
+            hint=f"see why: cachestats rejected {dataset.path}",
+        )

@@ -1,0 +1,22 @@
+"""`cachestats dictionary`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cachestats.cli.output import emit, write
+from cachestats.cli.parameters import output_options
+
+
+@click.command()
+@output_options
+def dictionary(form: str, out: Path | None) -> None:
+    """Show what every column of every table means."""
+    from cachestats.schema import data_dictionary, dictionary_markdown
+
+    if form == "markdown":
+        write(dictionary_markdown().encode(), out)
+    else:
+        emit(data_dictionary(), form, out)

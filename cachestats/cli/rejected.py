@@ -1,0 +1,37 @@
+"""`cachestats rejected`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cachestats.cli.output import emit, talk
+from cachestats.cli.parameters import NAME, dataset_argument, output_options
+from cachestats.text import counted
+
+
+@click.command()
+@dataset_argument
+@click.option("--severity", type=click.Choice(("error", "warning")), help="Only these.")
+@click.option("--rule", type=NAME, help="Only those that broke this rule.")
+@output_options
+def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, out: Path | None) -> None:
+    """Show what could not be read, or was read with a warning, and what to try."""
+    import polars as pl
+
+    everything = dataset.rejected.collect()
+    frame = everything
+    for column, wanted in (("severity", severity), ("rule", rule)):
+        if wanted is not None:
+            frame = frame.filter(pl.col(column) == wanted)
+    shown = ("severity", "rule", "origin", "place", "message", "hint")
+    emit(frame.select(shown) if form == "table" else frame, form, out)
+    by_rule = frame.group_by("severity", "rule").len().sort("len", "rule", descending=[True, False])
+    summary = ", ".join(f"{count:,} {kind} {name}" for kind, name, count in by_rule.iter_rows())
+    lost = f"{counted(frame['num_specs'].sum(), 'spec')} left out"
+    if unknown := frame["num_specs"].null_count():
+        lost += f", and those of {counted(unknown, 'page')}, how many nobody can tell"
+    total = counted(everything.height, "row")
+    talk(f"{frame.height:,} of {total}, {lost}{': ' if summary else ''}{summary}")

@@ -1,0 +1,50 @@
+"""`cachestats update`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cachestats.cli.build import say_what_is_wrong
+from cachestats.cli.output import emit, log, progress_bar, talk, with_network
+from cachestats.cli.parameters import output_options, source_options
+from cachestats.text import counted
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.option("--prune", is_flag=True, help="Drop what is gone from the sources.")
+@click.option(
+    "--recheck",
+    is_flag=True,
+    help="Trust neither dates nor tags, nor that weekly snapshots and releases never change: read everything again.",
+)
+@source_options
+@output_options
+def update(dataset: Path, sources: tuple[str, ...], form: str, out: Path | None, **options: Any) -> None:
+    """Bring a dataset up to date with its sources, reading only what changed.
+
+    The sources are those that the dataset was built from, with the options they were given with, or the SOURCE named
+    here. The answer is a row for each snapshot in which something came, changed or went. What is gone from a source is
+    kept, unless --prune is given.
+    """
+    from cachestats.dataset.dataset import open_dataset
+    from cachestats.ingest.update import update_dataset
+
+    log()
+    with progress_bar() as (progress, on_bytes):
+        changes = update_dataset(dataset, *sources, progress=progress, **with_network(options, on_bytes))
+    if not changes.is_empty() or form != "table":
+        emit(changes, form, out)
+    after = open_dataset(dataset)
+    if changes.is_empty():
+        talk(f"{dataset}: up to date")
+        say_what_is_wrong(after)
+        return
+    files = ", ".join(f"{changes[f'files_{what}'].sum():,} {what}" for what in ("came", "changed", "gone"))
+    specs = f"{changes['specs_added'].sum():,} specs added, {changes['specs_removed'].sum():,} removed"
+    talk(f"{dataset}: {counted(changes.height, 'snapshot')}; files: {files}; {specs}")
+    say_what_is_wrong(after)

@@ -1,0 +1,93 @@
+"""What Spark is told of the tables: schemas of its frames, and of what workers hand on."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from cachestats.dataset.parquet import write_parquet
+from cachestats.errors import ArgumentError, CachestatsError
+from cachestats.schema import TABLES, DType, Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
+
+
+STORED = tuple(table.name for table in TABLES.values() if table.by_snapshot)
+_TYPES: dict[DType, str] = {
+    "string": "string",
+    "int64": "long",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "timestamp",
+}
+# What workers hand on. A piece is handed on in the two files in which it is laid down, beside notes on what was read.
+READ = pa.schema({"snapshot": pa.string(), "notes": pa.binary(), "records": pa.binary(), "edges": pa.binary()})
+PARTS = pa.schema({"table": pa.string(), "file": pa.binary()})
+FILES = pa.schema({"snapshot": pa.string(), "table": pa.string(), "facts": pa.binary(), "file": pa.binary()})
+
+
+def parquet(table: str, data: pa.Table) -> bytes:
+    """Return the Parquet file of a table."""
+    sink = pa.BufferOutputStream()
+    write_parquet(sink, table, data)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def checked(frame: DataFrame, table: Table) -> DataFrame:
+    """Return a frame with the columns of a table and no others, once it is known to have them."""
+    if not hasattr(frame, "sparkSession"):
+        raise ArgumentError(
+            f"expected a DataFrame of Spark, found {type(frame).__module__}.{type(frame).__name__}",
+            hint="write others with their own writers, or give them to spark.createDataFrame",
+        )
+    expected = {field.name: field.dataType.simpleString() for field in schema(table)}
+    found = dict(frame.dtypes)
+    if missing := expected.keys() - found.keys():
+        raise ArgumentError(
+            f"expected the columns {', '.join(expected)}, found {', '.join(found) or 'none'}",
+            hint=f"keep {', '.join(sorted(missing))} in the frame: it should be as the table {table.name}",
+        )
+    if other := [name for name, dtype in expected.items() if found[name] != dtype]:
+        raise ArgumentError(
+            f"expected {', '.join(f'{name} {expected[name]}' for name in other)}, "
+            f"found {', '.join(f'{name} {found[name]}' for name in other)}",
+            hint="cast them to the types of cachestats.data_dictionary()",
+        )
+    return frame.select(*expected)
+
+
+def schema(table: Table) -> StructType:
+    """Return the schema of a table, its descriptions as the comments of its columns."""
+    from pyspark.sql.types import StructType
+
+    schema = StructType()
+    for column in table.columns:
+        schema.add(column.name, _TYPES[column.dtype], column.nullable, {"comment": column.description})
+    return schema
+
+
+def columns(schema: pa.Schema) -> str:
+    """Return a schema as Spark takes it from text."""
+    return ", ".join(f"`{column.name}` {column.type}" for column in schema)
+
+
+def need_pyspark() -> None:
+    """Check that what Spark takes is installed.
+
+    Raises
+    ------
+    CachestatsError
+        If it is not.
+    """
+    for package in ("pyspark", "pandas"):
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise CachestatsError(
+                f"expected the package {package}, found it not installed", hint="pip install 'cachestats[spark]'"
+            ) from error

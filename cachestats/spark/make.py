@@ -1,0 +1,101 @@
+"""The work of one task: a snapshot is put together, and its file is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pyarrow as pa
+
+from cachestats.dataset.parquet import check_columns
+from cachestats.decode import decode
+from cachestats.ingest.assemble import flatten, in_order, with_dictionaries
+from cachestats.ingest.build import (
+    SpecsSummary,
+    names_in,
+    summarize_specs,
+)
+from cachestats.ingest.closures import add_requirements, requirements_table
+from cachestats.ingest.inputs import Document
+from cachestats.ingest.inputs import to_table as documents_table
+from cachestats.ingest.read import read_piece
+from cachestats.rejection import FAILURES, Rejection
+from cachestats.rejection import to_table as rejected_table
+from cachestats.schema import TABLES
+from cachestats.spack_releases import rules_of_sources
+from cachestats.spark.frames import FILES, PARTS, parquet
+
+
+class Notes(msgspec.Struct):
+    """What came of reading a part of a snapshot, beside its specs."""
+
+    documents: list[Document]
+    rejections: list[Rejection]
+    is_incomplete: bool
+
+
+class Facts(msgspec.Struct):
+    """What the driver has to know of a file."""
+
+    rows: int
+    specs: SpecsSummary | None
+    targets: list[str]
+    problem: str | None
+    """Why these rows cannot be stored."""
+
+
+def put_together(group: pa.Table) -> pa.Table:
+    """Put a snapshot together, or what belongs to none; runs on a worker."""
+    snapshot = group.column("snapshot")[0].as_py()
+    notes = [decode(text.as_py(), Notes) for text in group.column("notes").drop_null()]
+    documents = [document for note in notes for document in note.documents]
+    rejections = [rejection for note in notes for rejection in note.rejections]
+    pieces = [
+        read_piece(pa.BufferReader(records.as_buffer()), pa.BufferReader(edges.as_buffer()), snapshot)
+        for records, edges in zip(*(group.column(name).drop_null() for name in ("records", "edges")), strict=True)
+    ]
+    tables: dict[str, pa.Table] = {}
+    if any(note.is_incomplete for note in notes):
+        rejections = [row for row in rejections if row.rule in FAILURES]
+    elif pieces:
+        made = flatten(pieces)
+        documents = [document._replace(is_copy=document.origin in made.copies) for document in documents]
+        generations = {document.generation for document in documents if document.generation and not document.is_copy}
+        rules = rules_of_sources(snapshot, generations, names_libc=summarize_specs(made.specs).name_libc)
+        specs = add_requirements(made.specs, made.dependencies, rules)
+        tables |= made.tables | {"specs": specs, "requirements": requirements_table(snapshot, specs)}
+        rejections = [row for row in rejections if row.origin not in made.copies] + made.rejections
+    tables |= {"documents": documents_table(documents), "rejected": rejected_table(rejections)}
+    return pa.table({"table": list(tables), "file": [*map(parquet, tables, tables.values())]}, schema=PARTS)
+
+
+def to_file(table: str) -> Callable[[pa.Table], pa.Table]:
+    """Return how to make the file of one snapshot of a table; runs on a worker."""
+
+    def to_file(group: pa.Table) -> pa.Table:  # no `partial`: Spark looks at the types
+        facts, content = make_file(table, group)
+        row = {"snapshot": group.column("snapshot")[0].as_py(), "table": table, "file": content}
+        return pa.Table.from_pylist([row | {"facts": msgspec.json.encode(facts)}], schema=FILES)
+
+    return to_file
+
+
+def make_file(table: str, rows: pa.Table) -> tuple[Facts, bytes]:
+    """Return the file of one snapshot of a table, given its rows in any order."""
+    declared = TABLES[table]
+    try:
+        check_columns(declared, rows)
+    except ValueError as error:
+        return Facts(0, None, [], str(error)), b""
+    data = in_order(with_dictionaries(rows.cast(declared.arrow())), declared)
+    if data.num_rows < rows.num_rows:
+        key = ", ".join(declared.key)
+        return Facts(0, None, [], f"{rows.num_rows - data.num_rows:,} with a key ({key}) that is there already"), b""
+    is_specs = table == "specs"
+    facts = Facts(
+        data.num_rows,
+        summarize_specs(data) if is_specs else None,
+        sorted(names_in(data, "target")) if is_specs else [],
+        None,
+    )
+    return facts, parquet(table, data)

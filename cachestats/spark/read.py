@@ -1,0 +1,237 @@
+"""Sources are read by the workers of a Spark session, a batch a task."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cachestats.errors import CachestatsError, SourceError
+from cachestats.ingest.read import Reading, chunks, edges_beside, parse_chunk
+from cachestats.schema import TABLES
+from cachestats.sources.archive import ArchiveSource
+from cachestats.sources.detect import open_sources
+from cachestats.sources.items import Batch, Known, Source
+from cachestats.sources.mirror import IndexBatch
+from cachestats.sources.request import Given
+from cachestats.sources.storage.base import Network
+from cachestats.spark.frames import PARTS, READ, STORED, columns, need_pyspark, schema
+from cachestats.spark.make import Notes, put_together
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_ROWS_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True)
+class SparkTables:
+    """The tables of a dataset as Spark DataFrames, with the columns and types of `cachestats.data_dictionary()`.
+
+    Nothing is read before one of them is asked for. What was read is kept on the workers, in memory or on their disks,
+    until `unpersist`.
+
+    Attributes
+    ----------
+    specs, variants, dependencies, requirements, rejected, documents : pyspark.sql.DataFrame
+        The tables. Rows come in any order.
+    sources : dict
+        Where they come from, for `write_dataset`.
+    """
+
+    specs: DataFrame
+    variants: DataFrame
+    dependencies: DataFrame
+    requirements: DataFrame
+    rejected: DataFrame
+    documents: DataFrame
+    sources: dict[Source, Given] = field(repr=False)
+    _parts: DataFrame = field(repr=False)
+
+    def unpersist(self) -> None:
+        """Let go of what was read; whoever asks after that reads it again."""
+        self._parts.unpersist()
+
+
+def read_site(spark: SparkSession, path: str | os.PathLike[str], *, network: Network | None = None) -> SparkTables:
+    """Read pages of the cache site on the workers of a Spark session.
+
+    Every entry of every page is a row of `specs`, or is counted in `rejected`.
+
+    Parameters
+    ----------
+    spark
+        The session; none of Spark Connect. Its workers need cachestats with what it depends on.
+    path
+        A checkout of the cache site (the root, `_cache`, one snapshot's folder) on a disk that driver and workers see
+        at the same path, or the address of one that begins with https://, http://, s3:// or s3a://. No archive: it
+        cannot be read in parts.
+    network
+        How to deal with servers; a `cachestats.Network`.
+
+    Raises
+    ------
+    SourceError
+        If the path does not exist, cannot be listed, or has no pages.
+    CachestatsError
+        If pyspark is not installed, or the workers lack pyarrow or cachestats.
+
+    Examples
+    --------
+    >>> from cachestats.spark import read_site
+    >>> tables = read_site(spark, "data/_cache")
+    >>> tables.specs.where("package = 'py-propcache'").select("hash").distinct().count()
+    68
+    """
+    return _read(spark, path, network, indices=False)
+
+
+def read_mirrors(spark: SparkSession, path: str | os.PathLike[str], *, network: Network | None = None) -> SparkTables:
+    """Read the indices of build-cache mirrors on the workers of a Spark session.
+
+    Snapshot and stack of an index come from its place, as in `build_dataset`, and its checksum is verified. An index
+    is read by one task: give a worker some gigabytes for each core if indices have hundreds of megabytes. Of a
+    snapshot one of whose indices cannot be read there is nothing but a row in `rejected`.
+
+    Parameters
+    ----------
+    spark
+        The session; none of Spark Connect. Its workers need cachestats with what it depends on.
+    path
+        A mirror of layout 1, 2 or 3 with its views, a folder of them (`<snapshot>/`, its stacks in
+        `<snapshot>/<stack>/`), or a catalogue of mirrors (`cache_spack_io_index.json`); on a disk that driver and
+        workers see at the same path, or at an address that begins with https://, http://, s3:// or s3a://. Sizes of
+        binaries are not read.
+    network
+        How to deal with servers; a `cachestats.Network`.
+
+    Raises
+    ------
+    SourceError
+        If the path does not exist, cannot be listed, or has no index.
+    CachestatsError
+        If pyspark is not installed, or the workers lack pyarrow or cachestats.
+
+    Examples
+    --------
+    >>> from cachestats.spark import read_mirrors
+    >>> read_mirrors(spark, "data/_cache")
+    Traceback (most recent call last):
+        ...
+    cachestats.errors.SourceError: expected indices `build_cache/index.json` in data/_cache, found pages only
+    hint: read them with read_site
+    """
+    return _read(spark, path, network, indices=True)
+
+
+def _read(spark: SparkSession, path: str | os.PathLike[str], network: Network | None, *, indices: bool) -> SparkTables:
+    """Return the tables of a source, of its indices or of its pages."""
+    need_pyspark()
+    address = re.sub("^s3a://", "s3://", os.fspath(path))  # as Hadoop calls it
+    sources = open_sources([Given(address, network=network or Network())])
+    (source,) = sources
+    if isinstance(source, ArchiveSource):
+        raise SourceError(
+            f"expected a folder that workers can read in parts, found the archive {source.name}",
+            hint="unpack it, or read it with cachestats.build_dataset",
+        )
+    batches = [batch for batch in source.batches(Known()) if _is_of_index(source, batch) == indices]
+    if not batches:
+        expected, reader = (
+            ("indices `build_cache/index.json`", "read_site") if indices else ("pages `specs.md`", "read_mirrors")
+        )
+        found = "pages" if indices else "indices"
+        raise SourceError(f"expected {expected} in {source.name}, found {found} only", hint=f"read them with {reader}")
+    _check_workers(spark)
+    work = pa.table({"work": [pickle.dumps((source, batch)) for batch in batches]})
+    parts = (
+        spark.createDataFrame(work)
+        .repartition(len(batches))
+        .mapInArrow(_read_batches, columns(READ))
+        .groupBy("snapshot")
+        .applyInArrow(put_together, columns(PARTS))
+        .persist()
+    )
+    frames = {
+        name: parts.where(parts["table"] == name).mapInArrow(partial(_rows, name), schema(TABLES[name]))
+        for name in (*STORED, "rejected", "documents")
+    }
+    return SparkTables(**frames, sources=sources, _parts=parts)
+
+
+def _is_of_index(source: Source, batch: Batch) -> bool:
+    return source.kind == "catalogue" or isinstance(batch, IndexBatch)
+
+
+def _read_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Read and parse what a task is to read; runs on a worker."""
+    for pickled in (row for batch in batches for row in batch.column("work").to_pylist()):
+        source, items = pickle.loads(pickled)  # noqa: S301  (the driver wrote it)
+        with TemporaryDirectory(prefix="cachestats-") as folder:
+            for number, chunk in enumerate(chunks(items())):
+                found = parse_chunk(chunk, source, Known(), f"{folder}/{number}")
+                yield pa.RecordBatch.from_pylist([*_pieces(found), *_notes(found)], schema=READ)
+                for path in Path(folder).iterdir():
+                    path.unlink()
+
+
+def _pieces(found: Reading) -> Iterator[dict[str, Any]]:
+    for snapshot, paths in found.pieces.items():
+        for path in paths:
+            records, edges = path.read_bytes(), edges_beside(path).read_bytes()
+            yield {"snapshot": snapshot, "records": records, "edges": edges}
+
+
+def _notes(found: Reading) -> Iterator[dict[str, Any]]:
+    documents = {document.snapshot for document in found.documents.values()}
+    for snapshot in documents | {rejection.snapshot for rejection in found.rejections}:
+        notes = Notes(
+            [document for document in found.documents.values() if document.snapshot == snapshot],
+            [rejection for rejection in found.rejections if rejection.snapshot == snapshot],
+            snapshot in found.incomplete,
+        )
+        yield {"snapshot": snapshot, "notes": msgspec.json.encode(notes)}
+
+
+def _rows(table: str, parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Read what `put_together` made of a table; runs on a worker."""
+    for file in (file for part in parts for file in part.column("file")):
+        yield from pq.ParquetFile(pa.BufferReader(file.as_buffer())).iter_batches(_ROWS_AT_ONCE)
+
+
+def _check_workers(spark: SparkSession) -> None:
+    """Ask the workers for what they need, since Spark's own word for it is a page of Java.
+
+    Raises
+    ------
+    CachestatsError
+        If they lack it.
+    """
+
+    def lacking(_: int) -> str | None:  # defined here, so that it travels whole: there may be no cachestats there
+        try:
+            import pyarrow  # noqa: F401
+
+            import cachestats.spark  # noqa: F401
+        except ImportError as error:
+            return str(error)
+        return None
+
+    tasks = spark.sparkContext.defaultParallelism
+    for problem in spark.sparkContext.parallelize(range(tasks), tasks).map(lacking).collect():
+        if problem:
+            raise CachestatsError(
+                f"expected pyarrow and cachestats with what it depends on on Spark's workers, found: {problem}",
+                hint="install them there and name that Python in PYSPARK_PYTHON, or send cachestats along with "
+                "`spark-submit --py-files cachestats.zip`",
+            )

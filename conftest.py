@@ -17,8 +17,8 @@ import pytest
 from hypothesis import settings
 
 import cachestats as cs
-from tests.servers import HttpServer, S3Server
-from tests.site import G0B, HOSTILE, page, spec, write
+from tests.support.servers import HttpServer, S3Server
+from tests.support.site import G0B, HOSTILE, page, spec, write
 
 ROOT = Path(__file__).parent
 SEEDS = ROOT / "data" / "_cache"

@@ -19,7 +19,7 @@ import pytest
 
 import cachestats as cs
 from cachestats.errors import DatasetError, RejectedError, SourceError
-from tests.site import meta_of, page, spec, write
+from tests.support.site import meta_of, page, spec, write
 
 GOOD = page(specs=[spec(), spec("b" * 32)])
 A, B, C = ("a" * 32, "b" * 32, "c" * 32)

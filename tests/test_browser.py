@@ -15,7 +15,7 @@ import pytest
 import cachestats as cs
 from cachestats.naming import ROOT_STACK
 from conftest import SAMPLE
-from tests.site import HOSTILE
+from tests.support.site import HOSTILE
 
 PAGES = (
     "index.html",

@@ -18,7 +18,7 @@ from cachestats.analysis.causes import hits_if_target_changed
 from cachestats.errors import ArgumentError
 from cachestats.targets import node_targets
 from conftest import CORPUS, ROOT
-from tests.nodes import FLAGS, changed_dag, edge, hashed, lockfile, node, tables
+from tests.support.nodes import FLAGS, changed_dag, edge, hashed, lockfile, node, tables
 
 Nodes = dict[str, dict[str, Any]]
 COMMITTED = ROOT / "data" / "developer-tools.spack.lock.gz"

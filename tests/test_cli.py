@@ -19,17 +19,8 @@ import cachestats as cs
 from cachestats.cli import main
 from cachestats.cli.output import _table
 from conftest import SEEDS
-from tests.site import page, spec, write
-
-
-def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[bytes]:
-    done = subprocess.run(
-        [sys.executable, "-m", "cachestats", *map(str, arguments)], capture_output=True, check=False, timeout=120
-    )
-    assert done.returncode == code, done.stderr.decode()
-    assert b"Traceback" not in done.stderr
-    return done
-
+from tests.support.cli import run
+from tests.support.site import page, spec, write
 
 QUESTION = ("--rows", "package", "--columns", "os")
 EXPECTED = [

@@ -22,9 +22,9 @@ from cachestats.parse.records import Piece
 from cachestats.requirement import Requirement
 from cachestats.schema import REQUIREMENTS, SPECS
 from conftest import CORPUS
-from tests.indices import build_index, edge, glibc, needs_libc, node
-from tests.judging import ask
-from tests.reference import reused
+from tests.support.indices import build_index, edge, glibc, needs_libc, node
+from tests.support.judging import ask
+from tests.support.reference import reused
 
 ORACLE = CORPUS / "oracle"
 

@@ -21,8 +21,8 @@ from cachestats.analysis.compare import CHANGES, GROUPS
 from cachestats.cli import compare as verb
 from cachestats.errors import ArgumentError
 from cachestats.schema import SPECS
-from tests.frames import specs_of
-from tests.test_cli import run
+from tests.support.cli import run
+from tests.support.frames import specs_of
 
 SIDES = ("develop-2025-03-09", "develop-2025-05-25")
 COMPILERS = ["gcc", "llvm", "llvm-amdgpu", "nvhpc", "intel-oneapi-compilers"]

@@ -16,8 +16,8 @@ import pytest
 import cachestats as cs
 from cachestats.schema import TABLES
 from conftest import SAMPLE
-from tests.indices import build_index, edge, glibc, needs_libc, node
-from tests.site import page, spec, write
+from tests.support.indices import build_index, edge, glibc, needs_libc, node
+from tests.support.site import page, spec, write
 
 ARROW = {
     "string": "string",

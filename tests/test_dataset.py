@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
-import random
 import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import threading
 import time
-import zipfile
-from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
@@ -27,34 +22,10 @@ import cachestats as cs
 from benchmarks.make_corpus import write_corpus
 from cachestats.errors import ArgumentError, BusyError, DatasetError, RejectedError, ShrinkError
 from cachestats.ingest import read as reading
-from cachestats.parse.records import INDEX_ONLY
 from cachestats.schema import TABLES
 from conftest import SEEDS
-from tests.site import page, spec, write
-
-
-def bytes_of(dataset: cs.Dataset) -> dict[str, bytes]:
-    tables = ("specs", "variants", "dependencies", "requirements")
-    return {f"{table}/{path.name}": path.read_bytes() for table in tables for path in dataset.files(table)}
-
-
-OF_INDICES = (*INDEX_ONLY, "requirement")
-"""The columns that pages fill in another way than indices do, or not at all."""
-
-
-def column_bytes(dataset: cs.Dataset, without: Collection[str] = ()) -> dict[str, bytes]:
-    """Return what the files of `specs` and `variants` hold of each column, as it is stored, but for some columns."""
-    found = {}
-    for table in ("specs", "variants"):
-        for path in dataset.files(table):
-            data, groups = path.read_bytes(), pq.ParquetFile(path).metadata
-            for group in range(groups.num_row_groups):
-                for chunk in map(groups.row_group(group).column, range(groups.num_columns)):
-                    if chunk.path_in_schema not in without:
-                        start = chunk.dictionary_page_offset or chunk.data_page_offset
-                        name = f"{table}/{path.name}/{chunk.path_in_schema}/{group}"
-                        found[name] = data[start : start + chunk.total_compressed_size]
-    return found
+from tests.support.datasets import archive, bytes_of, state
+from tests.support.site import page, spec, write
 
 
 @pytest.fixture(scope="module")
@@ -68,34 +39,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def expected(site: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return bytes_of(cs.build_dataset(site, out=tmp_path_factory.mktemp("expected") / "dataset"))
-
-
-def members(site: Path, seed: int) -> list[tuple[str, bytes]]:
-    found = [(f"cache-main/{path.relative_to(site)}", path.read_bytes()) for path in sorted(site.rglob("specs.md"))]
-    random.Random(seed).shuffle(found)
-    return [*found, ("cache-main/README.md", b"# Not a page"), ("cache-main/_cache/x/y/spec-0.json", b"{}")]
-
-
-def archive(site: Path, path: Path, seed: int) -> Path:
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
-            for name, data in members(site, seed):
-                zipped.writestr(name, data)
-        return path
-    plain = io.BytesIO()
-    with tarfile.open(fileobj=plain, mode="w") as tarred:
-        for name, data in members(site, seed):
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tarred.addfile(member, io.BytesIO(data))
-    if path.suffix == ".tar":
-        path.write_bytes(plain.getvalue())
-    else:
-        import pyarrow as pa
-
-        with pa.output_stream(str(path), compression={".gz": "gzip", ".zst": "zstd"}[path.suffix]) as stream:
-            stream.write(plain.getvalue())
-    return path
 
 
 @pytest.mark.parametrize("kind", ["tar", "tar.gz", "tar.zst", "zip"])
@@ -246,12 +189,6 @@ from cachestats.ingest.build import build_dataset
 build_dataset(sys.argv[2], out=sys.argv[3])
 print("done")
 """
-
-
-def state(dataset: cs.Dataset) -> list[object]:
-    """Return everything in a dataset but when it was read, and the dates of what was read."""
-    tables = [dataset.scan(table).drop("read_at", "stamp", strict=False).collect().rows() for table in TABLES]
-    return [tables, dataset.manifest]
 
 
 def test_a_kill_at_any_step_leaves_the_old_or_the_new(two: tuple[Path, Path, Path], tmp_path: Path) -> None:

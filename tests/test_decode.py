@@ -12,9 +12,9 @@ import cachestats as cs
 from cachestats.decode import JsonError, decode
 from cachestats.errors import DatasetError, SourceError
 from conftest import ROOT
-from tests.nodes import edge, lockfile, node
-from tests.site import page, spec, write
-from tests.test_index import DEFAULT, PACKAGE, A, index, layout_2, layout_3
+from tests.support.mirrors import DEFAULT, PACKAGE, A, index, layout_2, layout_3
+from tests.support.nodes import edge, lockfile, node
+from tests.support.site import page, spec, write
 
 B = "b" * 32
 

@@ -14,9 +14,9 @@ from hypothesis import given
 
 import cachestats as cs
 from cachestats.errors import ArgumentError
-from tests.frames import specs_of
-from tests.site import page, spec, write
-from tests.test_cli import run
+from tests.support.cli import run
+from tests.support.frames import specs_of
+from tests.support.site import page, spec, write
 
 ORDINARY = "package NOT IN ('compiler-wrapper', 'gcc-runtime', 'llvm')"
 

@@ -19,9 +19,9 @@ import cachestats as cs
 from cachestats.analysis.duplicates import BYS, VISIBLE
 from cachestats.errors import ArgumentError
 from cachestats.schema import DEPENDENCIES, SPECS
-from tests.graphs import caches
-from tests.indices import build_index, node
-from tests.test_cli import run
+from tests.support.cli import run
+from tests.support.graphs import caches
+from tests.support.indices import build_index, node
 
 Cache = tuple[pl.DataFrame, pl.DataFrame]
 NAMES = ", ".join(VISIBLE)

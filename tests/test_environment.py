@@ -15,7 +15,7 @@ import cachestats as cs
 from cachestats.errors import ArgumentError, SourceError
 from cachestats.schema import DEPENDENCIES, SPECS
 from conftest import CORPUS, ROOT, corpus_site
-from tests.nodes import GCC, NO_COMPILER, OLD, edge, lockfile, node
+from tests.support.nodes import GCC, NO_COMPILER, OLD, edge, lockfile, node
 
 A, B, C, G = ("a" * 32, "b" * 32, "c" * 32, "g" * 32)
 HASHES = ["hash", "dependency_hash"]

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import builtins
 import errno
-import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import cachestats as cs
 from cachestats.errors import DatasetError
-from tests.site import page, spec, write
-
-Export = Callable[[cs.Dataset, Path], object]
-EXPORTS: dict[str, tuple[Export, str]] = {
-    "site": (cs.export_site, ".cachestats-site/pages.txt"),
-    "package": (cs.export_package, ".cachestats-package/files.txt"),
-}
+from tests.support.exports import EXPORTS, Export, Steps, faults
+from tests.support.site import page, spec, write
 
 
 @pytest.fixture(scope="module")
@@ -42,51 +33,6 @@ def contents(folder: Path) -> dict[str, bytes]:
     found = (path for path in sorted(folder.rglob("*")) if path.is_file())
     names = {path.relative_to(folder).as_posix(): path for path in found}
     return {name: path.read_bytes() for name, path in names.items() if not name.startswith(".cachestats-")}
-
-
-@contextmanager
-def faults(step: Callable[[], None]) -> Iterator[None]:
-    """Call `step` before whatever takes space on the disk, and once more when a file was opened but not yet written."""
-
-    def before(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            step()
-            return function(*arguments, **options)
-
-        return call
-
-    def opened(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
-        is_write = not {"w", "a", "x"}.isdisjoint(mode)
-        if is_write:
-            step()
-        found = plain_open(file, mode, *arguments, **options)
-        if is_write:
-            try:
-                step()  # what was there before is lost now
-            except BaseException:
-                found.close()
-                raise
-        return found
-
-    plain_open = io.open
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("replace", "mkdir"):
-            patch.setattr(os, name, before(getattr(os, name)))
-        patch.setattr(io, "open", opened)
-        patch.setattr(builtins, "open", opened)
-        yield
-
-
-class Steps:
-    """Counts steps, and lets one of them fail, and those after it."""
-
-    def __init__(self, deadly: int, fail: Callable[[], None]) -> None:
-        self.count, self.deadly, self.fail = 0, deadly, fail
-
-    def __call__(self) -> None:
-        self.count += 1
-        if self.count >= self.deadly:
-            self.fail()
 
 
 def full() -> None:
@@ -134,7 +80,7 @@ def run_out(export: Export, dataset: cs.Dataset, folder: Path) -> str:
 # An export that is killed at its n-th step.
 KILLED = """
 import os, signal, sys
-from tests.test_folder import EXPORTS, Steps, faults
+from tests.support.exports import EXPORTS, Steps, faults
 import cachestats as cs
 with faults(Steps(int(sys.argv[1]), lambda: os.kill(os.getpid(), signal.SIGKILL))):
     EXPORTS[sys.argv[2]][0](cs.open_dataset(sys.argv[3]), sys.argv[4])

@@ -20,8 +20,8 @@ from cachestats.analysis.reuse import REUSED
 from cachestats.errors import ArgumentError
 from cachestats.packages_yaml import DeclaredExternal
 from cachestats.schema import DEPENDENCIES, SPECS
-from tests.judging import ask
-from tests.test_cli import run
+from tests.support.cli import run
+from tests.support.judging import ask
 
 Kinds = Callable[[pl.DataFrame], dict[str, Any]]
 

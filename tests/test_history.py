@@ -19,8 +19,8 @@ import cachestats as cs
 from cachestats.analysis.history import FACETS, snapshots_before
 from cachestats.errors import ArgumentError
 from cachestats.schema import SPECS
-from tests.frames import specs_of
-from tests.test_cli import run
+from tests.support.cli import run
+from tests.support.frames import specs_of
 
 # In their order, with what stands before each.
 BEFORE = {

@@ -20,9 +20,9 @@ from cachestats.analysis.holes import BYS, DEPTYPES
 from cachestats.errors import ArgumentError
 from cachestats.schema import DEPENDENCIES, SPECS
 from conftest import CORPUS
-from tests.graphs import SNAPSHOTS, caches
-from tests.indices import build_index, node
-from tests.test_cli import run
+from tests.support.cli import run
+from tests.support.graphs import SNAPSHOTS, caches
+from tests.support.indices import build_index, node
 
 Cache = tuple[pl.DataFrame, pl.DataFrame]
 

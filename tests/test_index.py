@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -15,53 +13,9 @@ from benchmarks.make_index import write_index
 from cachestats.errors import SourceError
 from cachestats.schema import TABLES
 from conftest import CORPUS
-from tests.nodes import GCC, NO_COMPILER, OLD, edge, node
-from tests.test_dataset import OF_INDICES, bytes_of, column_bytes
-
-A, G = "a" * 32, "g" * 32
-PACKAGE = node("a", A, dependencies=[edge("gcc", G, ["build"], ["c"])])
-
-
-def index(specs: dict[str, Any], *, cached: set[str], version: Any = "8") -> bytes:
-    installs = {key: {"spec": value, "ref_count": 1, "in_buildcache": key in cached} for key, value in specs.items()}
-    return json.dumps({"database": {"version": version, "installs": installs}}).encode()
-
-
-DEFAULT = index({A: PACKAGE, G: GCC}, cached={A, G})
-
-
-def layout_2(mirror: Path, data: bytes, *, checksum: str | None = None) -> None:
-    folder = mirror / "build_cache"
-    folder.mkdir(parents=True)
-    (folder / "index.json").write_bytes(data)
-    (folder / "index.json.hash").write_text(checksum or hashlib.sha256(data).hexdigest())
-
-
-def layout_3(mirror: Path, *blobs: tuple[int, bytes], compression: str = "none", **wrong: Any) -> None:
-    entries = []
-    for version, data in blobs:
-        packed = gzip.compress(data) if compression == "gzip" else data
-        checksum = hashlib.sha256(packed).hexdigest()
-        place = mirror / "blobs/sha256" / checksum[:2] / checksum
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(packed)
-        entries.append(
-            {
-                "contentLength": len(packed),
-                "mediaType": f"application/vnd.spack.db.v{version}+json",
-                "compression": compression,
-                "checksumAlgorithm": "sha256",
-                "checksum": checksum,
-            }
-            | wrong
-        )
-    manifest = mirror / "v3/manifests/index/index.manifest.json"
-    manifest.parent.mkdir(parents=True)
-    manifest.write_text(json.dumps({"version": 3, "data": entries}))
-
-
-def build(folder: Path, **options: Any) -> cs.Dataset:
-    return cs.build_dataset(folder / "mirrors", out=folder / "dataset", **options)
+from tests.support.datasets import OF_INDICES, bytes_of, column_bytes
+from tests.support.mirrors import DEFAULT, PACKAGE, A, G, build, index, layout_2, layout_3
+from tests.support.nodes import GCC, NO_COMPILER, OLD, edge, node
 
 
 @pytest.mark.parametrize("mirrors", ["mirrors", "mirrors-v3"])

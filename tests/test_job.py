@@ -15,7 +15,7 @@ import yaml
 
 import cachestats as cs
 from conftest import ROOT
-from tests.site import page, spec, write
+from tests.support.site import page, spec, write
 
 JOB = ROOT / "jobs" / "refresh"
 STACKS = ("e4s", "radiuss")

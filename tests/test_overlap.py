@@ -20,8 +20,8 @@ from cachestats.analysis.overlap import CIRCLES
 from cachestats.errors import ArgumentError
 from cachestats.naming import ROOT_STACK
 from cachestats.schema import SPECS
-from tests.frames import WEEKLY, specs_of
-from tests.test_cli import run
+from tests.support.cli import run
+from tests.support.frames import WEEKLY, specs_of
 
 some_specs = specs_of([*WEEKLY, "develop"])
 by_anything = st.sampled_from(CIRCLES)

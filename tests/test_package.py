@@ -27,10 +27,10 @@ from cachestats.export.datapackage.views import views_sql
 from cachestats.hosts import host_of
 from cachestats.schema import TABLES
 from conftest import SAMPLE, SEEDS
-from tests.indices import build_index, edge, glibc, needs_libc, node
-from tests.judging import RUNS, SNAPSHOTS, Frames, hosts, needs
-from tests.site import page, spec, write
-from tests.test_cli import run
+from tests.support.cli import run
+from tests.support.indices import build_index, edge, glibc, needs_libc, node
+from tests.support.judging import RUNS, SNAPSHOTS, Frames, hosts, needs
+from tests.support.site import page, spec, write
 
 TEXTS = ["DICTIONARY.md", "KNOWN_ISSUES.md", "datapackage.json", "views.sql"]
 TYPES = {

@@ -18,7 +18,7 @@ from matplotlib.testing.compare import compare_images
 import cachestats as cs
 from cachestats.errors import ArgumentError
 from conftest import ROOT
-from tests.pictures import Name, cut_off, drawn_texts, overlapping, pictures
+from tests.support.pictures import Name, cut_off, drawn_texts, overlapping, pictures
 
 LONG = "a-very-long-name-of-a-package-that-goes-on-and-on-for-eighty-characters-and-so-{}"
 ODD: list[Name] = [None, "", "a\nb\x00\ufffe", "\u202ertl", "né", "名前", "_hidden", "<img src=x>", "$x^2$", "$\\frac$"]

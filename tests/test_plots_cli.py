@@ -12,7 +12,7 @@ import cachestats as cs
 from cachestats.cli import cli
 from cachestats.errors import ArgumentError
 from conftest import CORPUS
-from tests.site import page, spec, write
+from tests.support.site import page, spec, write
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 import cachestats as cs
 from cachestats.errors import ArgumentError
-from tests.pictures import history, weekly
+from tests.support.pictures import history, weekly
 
 DATES = weekly(6)
 

@@ -8,7 +8,7 @@ import pytest
 
 import cachestats as cs
 from cachestats.errors import ArgumentError
-from tests.pictures import overlap, sets
+from tests.support.pictures import overlap, sets
 
 NAMES = ["b", "a", "c", None]
 

@@ -14,7 +14,7 @@ from cachestats.analysis.proof import Prover
 from cachestats.requirement import External
 from cachestats.targets import node_targets
 from conftest import CORPUS
-from tests.nodes import FLAGS, edge, hashed, variants_text
+from tests.support.nodes import FLAGS, edge, hashed, variants_text
 
 Node = dict[str, Any]
 Z = edge("z", "2", ["link"], [])

@@ -16,8 +16,8 @@ from cachestats.errors import SourceError
 from cachestats.regular import open_descriptor, read_regular
 from cachestats.sources.storage.base import Network
 from cachestats.sources.storage.disk import DiskStorage
-from tests.site import page, spec, write
-from tests.test_index import DEFAULT, PACKAGE, A, index, layout_2, layout_3
+from tests.support.mirrors import DEFAULT, PACKAGE, A, index, layout_2, layout_3
+from tests.support.site import page, spec, write
 
 
 def device(path: Path) -> None:

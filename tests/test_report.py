@@ -23,7 +23,7 @@ from cachestats.report.badges import badge
 from cachestats.report.packages import SPEC_COLUMNS
 from cachestats.report.paths import path_of
 from conftest import SAMPLE
-from tests.site import HOSTILE, page, spec, write
+from tests.support.site import HOSTILE, page, spec, write
 
 
 class Links(HTMLParser):

@@ -15,7 +15,7 @@ from cachestats.hosts import host_of
 from cachestats.naming import natural_key
 from cachestats.report.matrix import Matrices
 from cachestats.targets import target_order
-from tests.judging import SNAPSHOTS, Frames, ask, needs
+from tests.support.judging import SNAPSHOTS, Frames, ask, needs
 
 STATES = ("native", "usable", "missing", "none")
 

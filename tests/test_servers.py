@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.servers import Answer, HttpServer, S3Server, body, chunked, cut, drip, hang, redirect, status
+from tests.support.servers import Answer, HttpServer, S3Server, body, chunked, cut, drip, hang, redirect, status
 
 DATA = bytes(range(256)) * 10
 ETAG = f'"{hashlib.sha256(DATA).hexdigest()}"'

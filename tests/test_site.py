@@ -20,11 +20,11 @@ import cachestats as cs
 from cachestats.errors import ArgumentError, BusyError, CachestatsError, DatasetError
 from cachestats.naming import ListSign, canonical_compiler, canonical_variant, page_compiler, page_variant, variant_sign
 from conftest import CORPUS, SEEDS, corpus_site
-from tests.nodes import node
-from tests.site import page, spec, write
-from tests.test_dataset import bytes_of
-from tests.test_index import index, layout_2
-from tests.test_pages import sites
+from tests.support.datasets import bytes_of
+from tests.support.mirrors import index, layout_2
+from tests.support.nodes import node
+from tests.support.pages import sites
+from tests.support.site import page, spec, write
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -24,11 +24,11 @@ from cachestats.errors import RejectedError, SourceError
 from cachestats.sources.storage import http
 from cachestats.sources.storage.urls import public_address
 from conftest import CORPUS, SEEDS
-from tests.servers import Answer, HttpServer, S3Server, body, chunked, cut, drip, hang, redirect, status
-from tests.site import page, spec, write
-from tests.test_dataset import OF_INDICES, archive, bytes_of, column_bytes
-from tests.test_index import DEFAULT, GCC, PACKAGE, A, G, build, index, layout_2, layout_3, node
-from tests.test_update import layout_3_again
+from tests.support.datasets import OF_INDICES, archive, bytes_of, column_bytes
+from tests.support.mirrors import DEFAULT, PACKAGE, A, G, build, index, layout_2, layout_3, layout_3_again
+from tests.support.nodes import GCC, node
+from tests.support.servers import Answer, HttpServer, S3Server, body, chunked, cut, drip, hang, redirect, status
+from tests.support.site import page, spec, write
 
 Serve = Callable[..., HttpServer]
 E32, B = "e" * 32, "b" * 32

@@ -22,8 +22,8 @@ from cachestats.errors import ArgumentError, CachestatsError, RejectedError, Sou
 from cachestats.schema import TABLES
 from cachestats.spark import SparkTables, read_mirrors, read_site, write_dataset
 from conftest import CORPUS, ROOT, SEEDS, corpus_site
-from tests.servers import S3Server
-from tests.site import G0A, G0C, page, spec, write
+from tests.support.servers import S3Server
+from tests.support.site import G0A, G0C, page, spec, write
 
 READ = ("specs", "variants", "dependencies", "requirements", "rejected", "documents")
 OLD, NEW = "develop-2024-06-02", "develop-2025-03-09"

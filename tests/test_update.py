@@ -22,10 +22,10 @@ from cachestats.errors import DatasetError, SourceError
 from cachestats.ingest import read as reading
 from cachestats.sources import folder
 from conftest import CORPUS, ROOT
-from tests.nodes import edge
-from tests.site import page, spec, write
-from tests.test_dataset import OF_INDICES, archive, bytes_of, column_bytes, state
-from tests.test_index import GCC, G, index, layout_2, layout_3, node
+from tests.support.datasets import OF_INDICES, archive, bytes_of, column_bytes, state
+from tests.support.mirrors import G, index, layout_2, layout_3, layout_3_again
+from tests.support.nodes import GCC, edge, node
+from tests.support.site import page, spec, write
 
 STACKS = ("e4s", "radiuss", "tutorial")
 
@@ -284,11 +284,6 @@ def test_a_snapshot_with_a_broken_index_stays_as_it_was_and_the_others_do_not(tm
     layout_3_again(tmp_path / "mirrors/develop/e4s", index(nodes, cached={a, d}))
     assert cs.update_dataset(tmp_path / "dataset").select("snapshot", "specs_added").rows() == [("develop", 1)]
     assert cs.open_dataset(tmp_path / "dataset").rejected.collect().is_empty()
-
-
-def layout_3_again(mirror: Path, data: bytes) -> None:
-    shutil.rmtree(mirror)
-    layout_3(mirror, (8, data))
 
 
 UPDATE = "import sys, cachestats as cs; cs.update_dataset(sys.argv[1])"

@@ -24,11 +24,11 @@ from cachestats.naming import version_key
 from cachestats.packages_yaml import DeclaredExternal
 from cachestats.report.matrix import Cell, Matrices
 from cachestats.targets import host_target, runnable, target_order
-from tests.indices import build_index, edge, glibc, needs_libc, node
-from tests.judging import CUDA, HOSTS, RULES, RUNS, Frames, ancestors, ask, hosts, needs
-from tests.site import page, write
-from tests.site import spec as site_spec
-from tests.test_cli import run
+from tests.support.cli import run
+from tests.support.indices import build_index, edge, glibc, needs_libc, node
+from tests.support.judging import CUDA, HOSTS, RULES, RUNS, Frames, ancestors, ask, hosts, needs
+from tests.support.site import page, write
+from tests.support.site import spec as site_spec
 
 NEAREST_FIRST = ("external", "incomplete", "libc", "os", "format", "target", "platform", "excluded")
 

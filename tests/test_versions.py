@@ -21,7 +21,7 @@ from cachestats.analysis.versions import GROUPS
 from cachestats.errors import ArgumentError
 from cachestats.naming import version_key
 from cachestats.schema import SPECS
-from tests.test_cli import run
+from tests.support.cli import run
 
 FOREVER = ["stable", "nightly", "trunk", "head", "master", "main", "develop"]
 

@@ -1,6 +1,6 @@
 """A job on a cluster of two workers, one of which is killed while indices are read; `test_spark` runs it as a script.
 
-python tests/cluster.py PACKAGE MIRRORS OUT
+python tests/support/cluster.py PACKAGE MIRRORS OUT
 """
 
 from __future__ import annotations

@@ -1,0 +1,74 @@
+"""Datasets compared, and archives of checkouts."""
+
+from __future__ import annotations
+
+import io
+import random
+import tarfile
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+import cachestats as cs
+from cachestats.parse.records import INDEX_ONLY
+from cachestats.schema import TABLES
+
+
+def bytes_of(dataset: cs.Dataset) -> dict[str, bytes]:
+    tables = ("specs", "variants", "dependencies", "requirements")
+    return {f"{table}/{path.name}": path.read_bytes() for table in tables for path in dataset.files(table)}
+
+
+OF_INDICES = (*INDEX_ONLY, "requirement")
+"""The columns that pages fill in another way than indices do, or not at all."""
+
+
+def column_bytes(dataset: cs.Dataset, without: Collection[str] = ()) -> dict[str, bytes]:
+    """Return what the files of `specs` and `variants` hold of each column, as it is stored, but for some columns."""
+    found = {}
+    for table in ("specs", "variants"):
+        for path in dataset.files(table):
+            data, groups = path.read_bytes(), pq.ParquetFile(path).metadata
+            for group in range(groups.num_row_groups):
+                for chunk in map(groups.row_group(group).column, range(groups.num_columns)):
+                    if chunk.path_in_schema not in without:
+                        start = chunk.dictionary_page_offset or chunk.data_page_offset
+                        name = f"{table}/{path.name}/{chunk.path_in_schema}/{group}"
+                        found[name] = data[start : start + chunk.total_compressed_size]
+    return found
+
+
+def members(site: Path, seed: int) -> list[tuple[str, bytes]]:
+    found = [(f"cache-main/{path.relative_to(site)}", path.read_bytes()) for path in sorted(site.rglob("specs.md"))]
+    random.Random(seed).shuffle(found)
+    return [*found, ("cache-main/README.md", b"# Not a page"), ("cache-main/_cache/x/y/spec-0.json", b"{}")]
+
+
+def archive(site: Path, path: Path, seed: int) -> Path:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
+            for name, data in members(site, seed):
+                zipped.writestr(name, data)
+        return path
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w") as tarred:
+        for name, data in members(site, seed):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tarred.addfile(member, io.BytesIO(data))
+    if path.suffix == ".tar":
+        path.write_bytes(plain.getvalue())
+    else:
+        import pyarrow as pa
+
+        with pa.output_stream(str(path), compression={".gz": "gzip", ".zst": "zstd"}[path.suffix]) as stream:
+            stream.write(plain.getvalue())
+    return path
+
+
+def state(dataset: cs.Dataset) -> list[object]:
+    """Return everything in a dataset but when it was read, and the dates of what was read."""
+    tables = [dataset.scan(table).drop("read_at", "stamp", strict=False).collect().rows() for table in TABLES]
+    return [tables, dataset.manifest]

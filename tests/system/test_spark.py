@@ -204,7 +204,7 @@ def test_a_cluster_that_gets_a_zip_and_loses_a_worker_writes_the_same_files(tmp_
     elsewhere = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and Path(path) != ROOT]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(elsewhere), "PYSPARK_PYTHON": sys.executable}
     out = tmp_path / "by-cluster"
-    command = [sys.executable, str(ROOT / "tests" / "cluster.py"), str(package), str(mirrors), str(out)]
+    command = [sys.executable, str(ROOT / "tests" / "support" / "cluster.py"), str(package), str(mirrors), str(out)]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=580)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])

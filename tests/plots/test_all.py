@@ -63,7 +63,7 @@ def test_the_same_frame_gives_the_same_svg_also_in_another_process(tmp_path: Pat
     for folder in (here, there):
         folder.mkdir()
     save_all(here)
-    code = f"from tests.test_plots_all import *; save_all(Path({str(there)!r}), backwards=True)"
+    code = f"from tests.plots.test_all import *; save_all(Path({str(there)!r}), backwards=True)"
     environment = os.environ | {"MPLBACKEND": "agg"}
     subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, env=environment, check=True)
     files = sorted(here.iterdir())
@@ -104,7 +104,7 @@ def test_a_character_that_the_font_lacks_is_drawn_as_unknown() -> None:
     assert ax.get_yticklabels()[0].get_text() == "a\ufffd\ufffdb/abc"
 
 
-BASELINES = ROOT / "tests" / "baselines"
+BASELINES = ROOT / "tests" / "plots" / "baselines"
 
 
 @pytest.mark.parametrize("name", ["usable", "history around a change", "overlap sets", "changes"])

@@ -55,7 +55,7 @@ def questions() -> dict[str, Callable[[Any, Any], pl.DataFrame]]:
         "history": lambda ds, _: cs.history(ds.specs, by="stack").select(
             "stack", "snapshot", "packages", "specs", "kept", "new", "gone"
         ),
-        "seen": lambda ds, _: cs.seen(ds.specs).drop("first_date", "last_date", "is_current"),
+        "lifespans": lambda ds, _: cs.lifespans(ds.specs).drop("first_date", "last_date", "is_current"),
         "overlap": lambda ds, _: cs.overlap(ds.specs),
         "overlap_sets": lambda ds, _: cs.overlap_sets(ds.specs).drop("combination"),
         "duplicates": lambda ds, _: cs.duplicates(ds.specs),

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from cachestats.analysis.causes import causes
     from cachestats.analysis.compare import compare, compare_counts, compare_specs
     from cachestats.analysis.coverage import coverage, coverage_matrix
-    from cachestats.analysis.drops import drops
     from cachestats.analysis.duplicates import duplicates
     from cachestats.analysis.gaps import column_coverage, gaps
-    from cachestats.analysis.history import history, seen
+    from cachestats.analysis.history import history, lifespans
     from cachestats.analysis.holes import holes
+    from cachestats.analysis.losses import losses
     from cachestats.analysis.match import hit_rates, match
     from cachestats.analysis.overlap import overlap, overlap_sets
     from cachestats.analysis.usable import reusable, usable, usable_by_system
@@ -43,12 +43,12 @@ if TYPE_CHECKING:
     from cachestats.plots.changes import plot_changes
     from cachestats.plots.churn import plot_churn
     from cachestats.plots.coverage import plot_coverage
-    from cachestats.plots.drops import plot_drops
     from cachestats.plots.duplicates import plot_duplicates
     from cachestats.plots.gaps import plot_gaps
     from cachestats.plots.history import plot_history
     from cachestats.plots.hit_rates import plot_hit_rates
     from cachestats.plots.holes import plot_holes
+    from cachestats.plots.losses import plot_losses
     from cachestats.plots.overlap import plot_overlap
     from cachestats.plots.overlap_sets import plot_overlap_sets
     from cachestats.plots.saving import save_plot
@@ -76,7 +76,7 @@ _HOMES = {
     "coverage_matrix": "analysis.coverage",
     "dag_hash": "hashing",
     "data_dictionary": "schema",
-    "drops": "analysis.drops",
+    "losses": "analysis.losses",
     "duplicates": "analysis.duplicates",
     "export_package": "export.datapackage.export",
     "export_site": "export.site",
@@ -95,7 +95,7 @@ _HOMES = {
     "plot_changes": "plots.changes",
     "plot_churn": "plots.churn",
     "plot_coverage": "plots.coverage",
-    "plot_drops": "plots.drops",
+    "plot_losses": "plots.losses",
     "plot_duplicates": "plots.duplicates",
     "plot_gaps": "plots.gaps",
     "plot_history": "plots.history",
@@ -109,7 +109,7 @@ _HOMES = {
     "reusable": "analysis.usable",
     "runnable": "targets",
     "save_plot": "plots.saving",
-    "seen": "analysis.history",
+    "lifespans": "analysis.history",
     "update_dataset": "ingest.update",
     "usable": "analysis.usable",
     "usable_by_system": "analysis.usable",
@@ -134,7 +134,6 @@ __all__ = [
     "coverage_matrix",
     "dag_hash",
     "data_dictionary",
-    "drops",
     "duplicates",
     "export_package",
     "export_site",
@@ -145,6 +144,8 @@ __all__ = [
     "holes",
     "host",
     "host_target",
+    "lifespans",
+    "losses",
     "match",
     "open_dataset",
     "overlap",
@@ -153,12 +154,12 @@ __all__ = [
     "plot_changes",
     "plot_churn",
     "plot_coverage",
-    "plot_drops",
     "plot_duplicates",
     "plot_gaps",
     "plot_history",
     "plot_hit_rates",
     "plot_holes",
+    "plot_losses",
     "plot_overlap",
     "plot_overlap_sets",
     "plot_versions",
@@ -167,7 +168,6 @@ __all__ = [
     "reusable",
     "runnable",
     "save_plot",
-    "seen",
     "update_dataset",
     "usable",
     "usable_by_system",

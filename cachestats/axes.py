@@ -6,10 +6,10 @@ from typing import Literal, get_args
 
 Axis = Literal["snapshot", "package", "version", "platform", "os", "target", "compiler", "compiler_name", "stack"]
 Measure = Literal["specs", "packages", "share"]
-Whole = Literal["row", "column", "all"]
+Denominator = Literal["row", "column", "all"]
 AXES: tuple[Axis, ...] = get_args(Axis)
 MEASURES: tuple[Measure, ...] = get_args(Measure)
-WHOLES: tuple[Whole, ...] = get_args(Whole)
+DENOMINATORS: tuple[Denominator, ...] = get_args(Denominator)
 
 
 Cell = Literal["native", "usable", "missing"]

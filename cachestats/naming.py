@@ -16,7 +16,7 @@ VersionKey = tuple[bool, NaturalKey, NaturalKey, str]
 SnapshotKind = Literal["rolling", "weekly", "release", "other"]
 ListSign = Literal["=", ":="]
 
-ROOT_STACK = "root"
+UNION_STACK = "root"
 """The pseudo-stack that is the union of all stacks of a snapshot."""
 
 MAX_NAME = 200

@@ -27,7 +27,7 @@ class Rejection(NamedTuple):
     package: str | None = None
 
 
-def to_table(rejections: Iterable[Rejection]) -> pa.Table:
+def rejected_table(rejections: Iterable[Rejection]) -> pa.Table:
     """Return the rejections as the table `rejected`, repeats left out, sorted as it is stored."""
     distinct = sorted(set(rejections), key=lambda row: [(value is not None, value) for value in row])
     return pa.Table.from_pylist([row._asdict() for row in distinct], schema=REJECTED.arrow())

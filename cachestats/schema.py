@@ -382,8 +382,8 @@ REJECTED = Table(
     ),
 )
 
-DOCUMENTS = Table(
-    "documents",
+INPUTS = Table(
+    "inputs",
     grain="one row per page or index that was read",
     key=("origin",),
     sort=("source", "origin"),
@@ -400,7 +400,7 @@ DOCUMENTS = Table(
         Column("is_copy", "boolean", "Whether it is a page that says what another page says."),
         Column("is_gone", "boolean", "Whether it is gone from its source; its specs stay until they are pruned."),
         Column(
-            "stamp",
+            "fingerprint",
             "string",
             "What tells that it did not change, without reading it: size and date, a tag or a checksum. Null where "
             "nothing does, and where the file had only just been written.",
@@ -412,8 +412,7 @@ DOCUMENTS = Table(
 )
 
 TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (SPECS, VARIANTS, DEPENDENCIES, REQUIREMENTS, SNAPSHOTS, TARGETS, REJECTED, DOCUMENTS)
+    table.name: table for table in (SPECS, VARIANTS, DEPENDENCIES, REQUIREMENTS, SNAPSHOTS, TARGETS, REJECTED, INPUTS)
 }
 
 

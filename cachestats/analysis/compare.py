@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import collected, lazy, one_of, ordered, without_root
+from cachestats.analysis.frames import check_choice, collect_small, ordered, validated, without_union
 from cachestats.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ _DETAILS = ("version", "os", "target", "compiler", "variants")
 
 
 def compare(
-    old: IntoFrame, new: IntoFrame, *, by: Group | None = None, root: bool = False, among: Sides | None = None
+    old: IntoFrame, new: IntoFrame, *, by: Group | None = None, union: bool = False, among: Sides | None = None
 ) -> pl.DataFrame:
     """Say of each package what became of it between two snapshots, or two datasets.
 
@@ -62,7 +62,7 @@ def compare(
     by
         Compare within each stack (or platform, os, target, compiler, compiler_name), where a package may go from one
         and stay in another; by default as a whole.
-    root
+    union
         Keep `root`, the union of the stacks, where `by` is stack.
     among
         All specs of the two snapshots, where `old` and `new` are some of them: by these `representation` is told.
@@ -95,17 +95,17 @@ def compare(
     >>> cs.compare(weekly, develop).select("package", "change", "old_specs", "new_specs", "common_specs").rows()
     [('py-filelock', 'rebuilt', 18, 124, 18), ('py-propcache', 'added', 0, 68, 0)]
     """
-    return _changes(_hashes(old, new, by, ("version",), root), by, _represented(among or (old, new)))
+    return _changes(_hashes(old, new, by, ("version",), union), by, _represented(among or (old, new)))
 
 
 def compare_counts(
-    old: IntoFrame, new: IntoFrame, *, by: Group | None = "stack", root: bool = False, among: Sides | None = None
+    old: IntoFrame, new: IntoFrame, *, by: Group | None = "stack", union: bool = False, among: Sides | None = None
 ) -> pl.DataFrame:
     """Count the packages of `compare` by what became of them, a row for each stack.
 
     Parameters
     ----------
-    old, new, by, root, among
+    old, new, by, union, among
         As in `compare`, but that `by` is stack by default; with None the answer is one row.
 
     Returns
@@ -126,7 +126,7 @@ def compare_counts(
     [{'old_packages': 1, 'new_packages': 2, 'removed': 0, 'added': 1, 'representation': 0, 'updated': 0, 'rebuilt': 1,
     'unchanged': 0}]
     """
-    packages = compare(old, new, by=by, root=root, among=among)
+    packages = compare(old, new, by=by, union=union, among=among)
     counts = [
         (pl.col("old_specs") > 0).sum().cast(pl.Int64).alias("old_packages"),
         (pl.col("new_specs") > 0).sum().cast(pl.Int64).alias("new_packages"),
@@ -141,14 +141,14 @@ def compare_specs(
     *,
     by: Group | None = None,
     changes: Collection[Change] = CHANGES,
-    root: bool = False,
+    union: bool = False,
     among: Sides | None = None,
 ) -> pl.DataFrame:
     """Return the specs behind `compare`.
 
     Parameters
     ----------
-    old, new, by, root, among
+    old, new, by, union, among
         As in `compare`; the frames have the columns `os`, `target`, `compiler` and `variants` too.
     changes
         Only the specs of packages of which this became; by default of all.
@@ -173,15 +173,15 @@ def compare_specs(
     [('py-filelock', 'both', 18), ('py-filelock', 'new', 106)]
     """
     for change in [changes] if isinstance(changes, str) else changes:
-        one_of(change, CHANGES, "changes")
+        check_choice(change, CHANGES, "changes")
     if isinstance(changes, str):
         raise ArgumentError(f"expected a list as changes, found {changes!r}", hint=f"try changes=[{changes!r}]")
     details = tuple(name for name in _DETAILS if name != by)
-    hashes = _hashes(old, new, by, details, root)
+    hashes = _hashes(old, new, by, details, union)
     found = _changes(hashes, by, _represented(among or (old, new))).filter(pl.col("change").is_in(list(changes)))
     key = [*([by] if by else []), "package"]
     # Of packages that nobody asked about the specs stay where they are.
-    specs = collected(hashes.filter(nw.col("package").is_in(found["package"].unique().to_list())))
+    specs = collect_small(hashes.filter(nw.col("package").is_in(found["package"].unique().to_list())))
     side = pl.when("is_old", "is_new").then(pl.lit("both")).when("is_old").then(pl.lit("old")).otherwise(pl.lit("new"))
     return ordered(
         specs.with_columns(pl.col("is_old", "is_new").cast(pl.Boolean))
@@ -192,20 +192,20 @@ def compare_specs(
     )
 
 
-def _hashes(old: IntoFrame, new: IntoFrame, by: str | None, details: tuple[str, ...], root: bool) -> nw.LazyFrame[Any]:
+def _hashes(old: IntoFrame, new: IntoFrame, by: str | None, details: tuple[str, ...], union: bool) -> nw.LazyFrame[Any]:
     """Return a row for each hash of each package, and value of `by`, with `is_old` and `is_new`, 0 or 1."""
     if by is not None:
-        one_of(by, GROUPS, "by")
+        check_choice(by, GROUPS, "by")
     key = [*([by] if by else []), "package", "hash"]
-    sides = [lazy(side, {*key, *details}) for side in (old, new)]
+    sides = [validated(side, {*key, *details}) for side in (old, new)]
     if sides[0].implementation is not sides[1].implementation:
         kinds = " and ".join(side.implementation.value for side in sides)
         raise ArgumentError(
             f"expected two frames of one kind, found {kinds}",
             hint="give both as Polars LazyFrames, or both as relations",
         )
-    if by == "stack" and not root:
-        sides = [without_root(side) for side in sides]
+    if by == "stack" and not union:
+        sides = [without_union(side) for side in sides]
     marked = [
         side.select(*key, *details, is_old=nw.lit(1 - place), is_new=nw.lit(place)) for place, side in enumerate(sides)
     ]
@@ -215,7 +215,7 @@ def _hashes(old: IntoFrame, new: IntoFrame, by: str | None, details: tuple[str, 
 
 def _changes(hashes: nw.LazyFrame[Any], by: str | None, represented: Collection[str]) -> pl.DataFrame:
     key = [*([by] if by else []), "package"]
-    counts = collected(
+    counts = collect_small(
         hashes.group_by(*key, "version").agg(
             old_specs=nw.col("is_old").sum(),
             new_specs=nw.col("is_new").sum(),
@@ -257,10 +257,10 @@ def _changes(hashes: nw.LazyFrame[Any], by: str | None, represented: Collection[
 
 def _represented(sides: Sides) -> set[str]:
     """Return the packages that one side has, and the other has not since Spack made none of them yet."""
-    frames = [lazy(side, ()) for side in sides]
+    frames = [validated(side, ()) for side in sides]
     if not all({*_TOLD_BY} <= set(frame.collect_schema().names()) for frame in frames):
         return set()
-    found = [collected(frame.select(*_TOLD_BY).unique()) for frame in frames]
+    found = [collect_small(frame.select(*_TOLD_BY).unique()) for frame in frames]
     (old, old_compilers), (new, new_compilers) = ([set(side[name]) for name in _TOLD_BY] for side in found)
     return _not_made_yet(old - new, new, new_compilers) | _not_made_yet(new - old, old, old_compilers)
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import collected, lazy, one_of, without_root
+from cachestats.analysis.frames import check_choice, collect_small, validated, without_union
 from cachestats.analysis.reuse import reused_requirements
 from cachestats.analysis.usable import possible_hosts
-from cachestats.axes import AXES, MEASURES, WHOLES, Axis, Measure, Whole
+from cachestats.axes import AXES, DENOMINATORS, MEASURES, Axis, Denominator, Measure
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host, as_host, as_named
 from cachestats.naming import natural_key, snapshot_order
@@ -47,8 +47,8 @@ def coverage(
     rows: Axis,
     columns: Axis,
     measure: Measure = "specs",
-    of: Whole = "row",
-    root: bool = False,
+    denominator: Denominator = "row",
+    union: bool = False,
     usable: bool = False,
     host: Host | str | None = None,
     spack: str | None = None,
@@ -66,9 +66,9 @@ def coverage(
     measure
         `specs`: distinct (snapshot, hash). `packages`: distinct packages. `share`: distinct packages of the cell over
         distinct packages of the whole.
-    of
+    denominator
         What the whole of a `share` is: the packages of its row, of its column, or all.
-    root
+    union
         Keep `root`, the union of the stacks, where stacks are rows or columns.
     usable
         With targets as columns, say what a host of that target can use instead of counting; this needs the columns
@@ -100,7 +100,7 @@ def coverage(
     >>> cs.coverage(demo.specs, rows="package", columns="platform").rows()
     [('py-filelock', 'darwin', 18), ('py-filelock', 'linux', 124), ('py-propcache', 'darwin', 14), ...]
     """
-    frame = _checked(specs, rows, columns, measure, of, root, usable)
+    frame = _checked(specs, rows, columns, measure, denominator, union, usable)
     if usable:
         return _usable(frame, rows, host, spack)
     if host or spack:
@@ -108,7 +108,7 @@ def coverage(
     counted = ["snapshot", "hash"] if measure == "specs" else ["package"]
     cells = _count_distinct(frame, [rows, columns], counted)
     if measure == "share":
-        cells = _share(cells, frame, [rows] if of == "row" else [columns] if of == "column" else [])
+        cells = _share(cells, frame, [rows] if denominator == "row" else [columns] if denominator == "column" else [])
     return cells.sort(rows, columns, nulls_last=True)
 
 
@@ -118,8 +118,8 @@ def coverage_matrix(
     rows: Axis,
     columns: Axis,
     measure: Measure = "specs",
-    of: Whole = "row",
-    root: bool = False,
+    denominator: Denominator = "row",
+    union: bool = False,
     usable: bool = False,
     host: Host | str | None = None,
     spack: str | None = None,
@@ -128,7 +128,7 @@ def coverage_matrix(
 
     Parameters
     ----------
-    specs, rows, columns, measure, of, root, usable, host, spack
+    specs, rows, columns, measure, denominator, union, usable, host, spack
         As in `coverage`.
 
     Returns
@@ -158,7 +158,15 @@ def coverage_matrix(
     └──────────────┴─────────┴─────────────┴─────────────┴─────────┴───────────┘
     """
     cells = coverage(
-        specs, rows=rows, columns=columns, measure=measure, of=of, root=root, usable=usable, host=host, spack=spack
+        specs,
+        rows=rows,
+        columns=columns,
+        measure=measure,
+        denominator=denominator,
+        union=union,
+        usable=usable,
+        host=host,
+        spack=spack,
     )
     for axis in (rows, columns):
         cells = cells.with_columns(pl.col(axis).fill_null(_unused("none", cells[axis])))
@@ -178,7 +186,7 @@ def coverage_matrix(
         schema_overrides={rows: pl.String},
     )
     matrix.column_axis, matrix.measure = columns, None if usable else measure
-    matrix.whole = of if measure == "share" else None
+    matrix.whole = denominator if measure == "share" else None
     matrix.snapshots = _snapshots(specs)
     return matrix
 
@@ -191,15 +199,15 @@ def _unused(name: str, names: Collection[str] | pl.Series) -> str:
 
 
 def _checked(
-    specs: IntoFrame, rows: str, columns: str, measure: str, of: str, root: bool, usable: bool
+    specs: IntoFrame, rows: str, columns: str, measure: str, denominator: str, union: bool, usable: bool
 ) -> nw.LazyFrame[Any]:
     for value, choices, what in (
         (rows, AXES, "rows"),
         (columns, AXES, "columns"),
         (measure, MEASURES, "measure"),
-        (of, WHOLES, "of"),
+        (denominator, DENOMINATORS, "denominator"),
     ):
-        one_of(value, choices, what)
+        check_choice(value, choices, what)
     if rows == columns:
         raise ArgumentError(f"expected two different axes, found {rows!r} twice", hint="choose another one for columns")
     if usable and (columns != "target" or measure != "specs"):
@@ -211,14 +219,14 @@ def _checked(
         ("platform", "os", "requirement") if usable else ("snapshot", "hash") if measure == "specs" else ("package",)
     )
     needed = {rows, columns, *counted}
-    frame = lazy(specs, needed)
-    return without_root(frame) if "stack" in (rows, columns) and not root else frame
+    frame = validated(specs, needed)
+    return without_union(frame) if "stack" in (rows, columns) and not union else frame
 
 
 def _count_distinct(frame: Any, by: Sequence[str], counted: Sequence[str]) -> pl.DataFrame:
     """Count distinct combinations of `counted` for each combination of `by`, where the frame lives."""
     distinct = frame.select(*dict.fromkeys([*by, *counted])).unique()
-    return collected(distinct.group_by(*by).agg(value=nw.len()) if by else distinct.select(value=nw.len()))
+    return collect_small(distinct.group_by(*by).agg(value=nw.len()) if by else distinct.select(value=nw.len()))
 
 
 def _share(cells: pl.DataFrame, frame: Any, by: list[str]) -> pl.DataFrame:
@@ -231,7 +239,7 @@ def _usable(frame: Any, rows: str, given: Host | str | None, spack: str | None) 
     """Say for each row and each target what the hosts of the target can use."""
     rules, host = checked_rules(spack), None if given is None else as_host(given)
     columns = dict.fromkeys([rows, "target", "platform", "os", "requirement"])
-    built = collected(frame.select(*columns).unique())
+    built = collect_small(frame.select(*columns).unique())
     targets = sorted(built["target"].unique())
     if host is not None and host.is_complete:
         found = [_usable_by(built, rows, replace(as_named(host), target=target), rules) for target in targets]
@@ -268,8 +276,8 @@ def _usable_by(built: pl.DataFrame, rows: str, host: Host, rules: Rules | None) 
 
 
 def _snapshots(specs: IntoFrame) -> tuple[str, ...]:
-    if "snapshot" not in lazy(specs, ()).collect_schema().names():
+    if "snapshot" not in validated(specs, ()).collect_schema().names():
         return ()
     # An environment is in no snapshot.
-    names = collected(lazy(specs, ["snapshot"]).select("snapshot").drop_nulls().unique())["snapshot"]
+    names = collect_small(validated(specs, ["snapshot"]).select("snapshot").drop_nulls().unique())["snapshot"]
     return tuple(sorted(names, key=snapshot_order))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import collected, in_order, lazy, lazy_pair, one_of
+from cachestats.analysis.frames import check_choice, collect_small, dependencies_first, validated, validated_pair
 from cachestats.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -75,22 +75,22 @@ def duplicates(
     >>> cs.duplicates(demo.specs, by="package").select("package", "groups", "hashes", "excess").rows()
     [('py-filelock', 14, 141, 127), ('py-propcache', 4, 68, 64)]
     """
-    one_of(by, BYS, "by")
+    check_choice(by, BYS, "by")
     needed = (*VISIBLE, "hash", "package_hash", "size_bytes")
     if dependencies is None:
         if by == "cause":
             raise ArgumentError(
                 "expected dependencies to tell causes, found none", hint="add dependencies=ds.dependencies"
             )
-        return _summed(_groups(_distinct(lazy(specs, needed))).drop("first"), by)
+        return _summed(_groups(_distinct(validated(specs, needed))).drop("first"), by)
     edge_columns = ("snapshot", "hash", "dependency_hash", "dependency_package")
-    frame, edges = lazy_pair(specs, (*needed, "spec_format"), dependencies, edge_columns)
+    frame, edges = validated_pair(specs, (*needed, "spec_format"), dependencies, edge_columns)
     distinct = _distinct(frame)
     # Where a page told one of the specs, nobody knows what that one depends on.
     of_pages = frame.filter(nw.col("spec_format").is_null()).select("snapshot").unique()
-    unknown = frozenset(collected(of_pages)["snapshot"])
+    unknown = frozenset(collect_small(of_pages)["snapshot"])
     members = _members(distinct)
-    among_these = frame if among is None else lazy_pair(among, needed, dependencies, edge_columns)[0]
+    among_these = frame if among is None else validated_pair(among, needed, dependencies, edge_columns)[0]
     all_members = members if among is None else _members(_distinct(among_these))
     groups = _explained(_groups(distinct), members, all_members, edges.select(*edge_columns), unknown)
     if by == "cause" and groups.height and groups["causes"].is_null().all():
@@ -115,7 +115,7 @@ def _groups(distinct: nw.LazyFrame[Any]) -> pl.DataFrame:
         hashes=nw.len(), first=nw.col("hash").min(), known=size.count(), sum=size.sum(), max=size.max()
     )
     return (
-        collected(groups.filter(nw.col("hashes") > 1))
+        collect_small(groups.filter(nw.col("hashes") > 1))
         .with_columns(
             excess=pl.col("hashes") - 1,
             excess_bytes=pl.when(pl.col("known") == pl.col("hashes")).then(pl.col("sum") - pl.col("max")),
@@ -181,7 +181,7 @@ def _differing(
         )
     )
     # All specs of the group have all builds of the package if, and only if, there is an edge for every such pair.
-    differing = collected(counts.filter(nw.col("edges") != nw.col("hashes") * nw.col("builds")))
+    differing = collect_small(counts.filter(nw.col("edges") != nw.col("hashes") * nw.col("builds")))
     is_group = (
         (pl.col("owners") == pl.col("hashes"))
         & (pl.col("grouped") == pl.col("edges"))
@@ -199,7 +199,7 @@ def _recipes(members: nw.LazyFrame[Any]) -> dict[_Group, str]:
     """Return the groups whose specs were built by several recipes, and their packages."""
     told = members.filter(~nw.col("package_hash").is_null())
     counts = told.group_by("snapshot", "first", "package").agg(recipes=nw.col("package_hash").n_unique())
-    found = collected(counts.filter(nw.col("recipes") > 1)).select("snapshot", "first", "package")
+    found = collect_small(counts.filter(nw.col("recipes") > 1)).select("snapshot", "first", "package")
     return {(snapshot, first): package for snapshot, first, package in found.rows()}
 
 
@@ -207,7 +207,7 @@ def _causes(differing: dict[_Group, list[_Below]], recipes: dict[_Group, str]) -
     """Return, for each group, what is at the bottom of what makes it differ: packages, and recipes."""
     causes = {group: {f"recipe of {package}"} for group, package in recipes.items()}
     below = {group: {(group[0], first) for _, first in found if first} for group, found in differing.items()}
-    for group in in_order(below, hash_of=lambda group: group[1]):
+    for group in dependencies_first(below, hash_of=lambda group: group[1]):
         causes[group] = causes.get(group, set()) | _causes_of(group[0], differing.get(group, []), causes)
     return causes
 

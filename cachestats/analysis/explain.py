@@ -25,7 +25,7 @@ from cachestats.analysis.differences import (
     Spec,
     compare,
 )
-from cachestats.analysis.frames import collected, in_order, lazy
+from cachestats.analysis.frames import collect_small, dependencies_first, validated
 from cachestats.analysis.proof import Prover
 from cachestats.decode import FAULTS
 from cachestats.environment import Environment
@@ -103,14 +103,16 @@ def explain(
         If the environment is none, or a frame lacks a column.
     """
     wanted = specs_of(environment)
-    frame = lazy(specs, _COLUMNS)
-    edges = None if dependencies is None else lazy(dependencies, _EDGE_COLUMNS, table="dependencies")
-    cached = collected(frame.filter(nw.col("hash").is_in(wanted["asked"].to_list())).select("hash").unique())["hash"]
+    frame = validated(specs, _COLUMNS)
+    edges = None if dependencies is None else validated(dependencies, _EDGE_COLUMNS, table="dependencies")
+    cached = collect_small(frame.filter(nw.col("hash").is_in(wanted["asked"].to_list())).select("hash").unique())[
+        "hash"
+    ]
     is_hit = pl.col("asked").is_in(cached.implode())
     hits = set(wanted.filter(is_hit)["hash"])
     ours, cache = (
         _EnvironmentSpecs(environment, wanted),
-        _CachedSpecs(frame if among is None else lazy(among, _COLUMNS), edges),
+        _CachedSpecs(frame if among is None else validated(among, _COLUMNS), edges),
     )
     closest = _closest(wanted.filter(~is_hit), frame, cache)
     starts = {wanted: (ours.built(wanted), cached) for wanted, cached in _choose(closest, ours, cache).items()}
@@ -131,8 +133,8 @@ def specs_of(environment: Environment) -> pl.DataFrame:
         raise ArgumentError(
             f"expected an environment, found {type(environment).__name__}", hint="give what `read_environment` returns"
         )
-    lazy(environment.specs, (*_COLUMNS, "build_spec_hash", "is_root"))
-    lazy(environment.dependencies, _EDGE_COLUMNS, table="dependencies")
+    validated(environment.specs, (*_COLUMNS, "build_spec_hash", "is_root"))
+    validated(environment.dependencies, _EDGE_COLUMNS, table="dependencies")
     # A spliced spec is made of the binary of its build spec.
     return (
         environment.specs.sort("hash", "is_root", descending=[False, True])
@@ -148,7 +150,7 @@ def _closest(others: pl.DataFrame, frame: nw.LazyFrame[Any], cache: _CachedSpecs
     distinct = of_packages.group_by("package", *FIELDS).agg(
         hash=nw.col("hash").min(), spec_format=nw.col("spec_format").max()
     )
-    best = _fewest(others, collected(distinct))
+    best = _fewest(others, collect_small(distinct))
     cache.add(best.select(_COLUMNS))
     told = best.filter(pl.col("spec_format").is_not_null())
     if not cache.knows_dependencies or told.is_empty():
@@ -157,7 +159,7 @@ def _closest(others: pl.DataFrame, frame: nw.LazyFrame[Any], cache: _CachedSpecs
     for field in ("package", "version", "variants"):
         alike = alike.filter(nw.col(field).is_in(told[field].unique().sort().to_list()))
     fields = ["package", *FIELDS]
-    rows = collected(alike.select(*_COLUMNS).unique()).join(
+    rows = collect_small(alike.select(*_COLUMNS).unique()).join(
         told.unique(fields), on=fields, how="semi", nulls_equal=True
     )
     cache.add(rows)
@@ -201,7 +203,9 @@ def _choose(closest: pl.DataFrame, ours: _EnvironmentSpecs, cache: _CachedSpecs)
         setting for some in candidates.values() for setting in {cache.settings(cached) for cached in some}
     )
     chosen: dict[str, str] = {}
-    for wanted in in_order({digest: {edge.hash for edge in ours.edges.get(digest, ())} for digest in ours.rows}):
+    for wanted in dependencies_first(
+        {digest: {edge.hash for edge in ours.edges.get(digest, ())} for digest in ours.rows}
+    ):
         if wanted in candidates:
             edges = ours.edges.get(wanted, ())
             agrees = _Agreement(
@@ -262,7 +266,7 @@ class _Comparisons:
         proven: dict[_Pair, bool] = {}
         places: dict[Cause, list[Place]] = {}
         needs = {pair: [(mine.hash, other.hash) for mine, other in one.below] for pair, one in self._found.items()}
-        for pair in in_order(needs, hash_of=lambda pair: pair[0]):
+        for pair in dependencies_first(needs, hash_of=lambda pair: pair[0]):
             own = self._found[pair].causes
             causes[pair] = frozenset(own).union(*(causes[other] for other in needs[pair]))
             proven[pair] = self._is_whole[pair] and all(proven[other] for other in needs[pair])
@@ -404,7 +408,7 @@ class _CachedSpecs:
         needed = sorted({*hashes})
         if missing := [digest for digest in needed if digest not in self._asked]:
             self._asked.update(missing)
-            self.add(collected(self._frame.filter(nw.col("hash").is_in(missing)).select(*_COLUMNS).unique()))
+            self.add(collect_small(self._frame.filter(nw.col("hash").is_in(missing)).select(*_COLUMNS).unique()))
         self.load_edges({*needed})
 
     def load_edges(self, hashes: set[str]) -> None:
@@ -414,7 +418,7 @@ class _CachedSpecs:
             return
         self._asked_edges.update(missing)
         found = self._dependencies.filter(nw.col("hash").is_in(missing)).select(*_EDGE_COLUMNS).unique()
-        self.edges |= _edges_by_owner(collected(found))
+        self.edges |= _edges_by_owner(collect_small(found))
 
     def spec(self, digest: str, edge: Edge | None) -> Spec:
         """Return a spec; of one that is not in the dataset what the edge to it says."""

@@ -10,7 +10,7 @@ import narwhals as nw
 import polars as pl
 
 from cachestats.errors import ArgumentError
-from cachestats.naming import ROOT_STACK, natural_key, snapshot_order
+from cachestats.naming import UNION_STACK, natural_key, snapshot_order
 from cachestats.schema import TABLES
 from cachestats.targets import target_order
 from cachestats.text import nearest
@@ -36,7 +36,7 @@ _NEVER_NULL = frozenset({"snapshot", "package", "version", "hash", "requirement"
 _ORDER: dict[str, Callable[[str], Any]] = {"snapshot": snapshot_order, "target": target_order}
 
 
-def one_of(value: object, choices: Sequence[str], what: str) -> None:
+def check_choice(value: object, choices: Sequence[str], what: str) -> None:
     """Do nothing if a value is one of the choices.
 
     Raises
@@ -52,7 +52,7 @@ def one_of(value: object, choices: Sequence[str], what: str) -> None:
         )
 
 
-def lazy(frame: IntoFrame, columns: Iterable[str], *, table: str = "specs") -> nw.LazyFrame[Any]:
+def validated(frame: IntoFrame, columns: Iterable[str], *, table: str = "specs") -> nw.LazyFrame[Any]:
     """Return a frame as a narwhals LazyFrame, once it is known to have these columns.
 
     Raises
@@ -90,7 +90,7 @@ def lazy(frame: IntoFrame, columns: Iterable[str], *, table: str = "specs") -> n
     return result.with_columns(nw.col(*coded).cast(nw.String)) if coded else result
 
 
-def lazy_pair(
+def validated_pair(
     specs: IntoFrame, columns: Iterable[str], dependencies: IntoFrame, dependency_columns: Iterable[str]
 ) -> tuple[nw.LazyFrame[Any], nw.LazyFrame[Any]]:
     """Return specs and dependencies, to be joined where they live, as `lazy` does each.
@@ -100,8 +100,8 @@ def lazy_pair(
     ArgumentError
         As `lazy`, or if the two do not live in the same place.
     """
-    frame = lazy(specs, columns)
-    edges = lazy(dependencies, dependency_columns, table="dependencies")
+    frame = validated(specs, columns)
+    edges = validated(dependencies, dependency_columns, table="dependencies")
     if frame.implementation != edges.implementation:
         raise ArgumentError(
             f"expected specs and dependencies as frames of one kind, found {frame.implementation.value} and "
@@ -111,13 +111,13 @@ def lazy_pair(
     return frame, edges
 
 
-def without_root(specs: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+def without_union(specs: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Leave out the rows of `root`, the union of the stacks, and keep those of no stack."""
     # A comparison with null is null, which a filter drops: specs in no stack have to be kept by name.
-    return specs.filter((nw.col("stack") != ROOT_STACK) | nw.col("stack").is_null())
+    return specs.filter((nw.col("stack") != UNION_STACK) | nw.col("stack").is_null())
 
 
-def collected(frame: nw.LazyFrame[Any]) -> pl.DataFrame:
+def collect_small(frame: nw.LazyFrame[Any]) -> pl.DataFrame:
     """Bring a small frame here as a Polars DataFrame.
 
     Text, booleans, dates and floats stay what they are; whatever else there is are counts, which backends return as
@@ -150,7 +150,7 @@ def ordered(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
     return frame.sort(*keys, nulls_last=True, maintain_order=True)
 
 
-def in_order(needs: Mapping[T, Iterable[T]], *, hash_of: Callable[[T], str] = str) -> list[T]:
+def dependencies_first(needs: Mapping[T, Iterable[T]], *, hash_of: Callable[[T], str] = str) -> list[T]:
     """Return everything, what is needed before what needs it.
 
     Raises

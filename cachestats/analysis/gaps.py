@@ -10,7 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cachestats.analysis.frames import collected, in_order, lazy, lazy_pair, one_of, without_root
+from cachestats.analysis.frames import (
+    check_choice,
+    collect_small,
+    dependencies_first,
+    validated,
+    validated_pair,
+    without_union,
+)
 from cachestats.analysis.reuse import reused_of
 from cachestats.analysis.usable import judged
 from cachestats.axes import Axis
@@ -29,9 +36,9 @@ def gaps(
     specs: IntoFrame,
     *,
     columns: Axis,
-    of: Iterable[str] | None = None,
+    packages: Iterable[str] | None = None,
     dependencies: IntoFrame | None = None,
-    root: bool = False,
+    union: bool = False,
     host: Host | str | None = None,
     spack: str | None = None,
 ) -> pl.DataFrame:
@@ -44,12 +51,12 @@ def gaps(
         `dependencies` also `snapshot` and `hash`. The distinct pairs are found where the frame lives.
     columns
         What to compare: stack, target, os, snapshot, version, platform, compiler or compiler_name.
-    of
+    packages
         Names of the packages in question, whether anything has them or not; by default all packages in `specs`.
     dependencies
         The table `dependencies`, as a frame of the same kind, to weigh gaps by. Snapshots that were read from pages
         have none. Of the snapshots in `specs` each distinct edge between two specs is brought here.
-    root
+    union
         Keep `root`, the union of the stacks, where stacks are the columns.
     host
         Count only what this host can reuse, as in `cachestats.usable`; `specs` then needs the column `requirement`.
@@ -68,8 +75,8 @@ def gaps(
     Raises
     ------
     ArgumentError
-        If `columns` is none of these, `of` is empty or no list of names, a frame lacks a column, the frames are of
-        different kinds, or specs depend on each other in a circle.
+        If `columns` is none of these, `packages` is empty or no list of names, a frame lacks a column, the frames are
+        of different kinds, or specs depend on each other in a circle.
 
     Examples
     --------
@@ -77,10 +84,10 @@ def gaps(
     >>> cs.gaps(demo.specs, columns="target").select("target", "package", "num_columns").rows()
     [('neoverse_v1', 'py-propcache', 2), ('neoverse_v2', 'py-propcache', 2), ('ppc64le', 'py-propcache', 2)]
     """
-    cells, packages, names = _cells(specs, columns, of, root, host, spack)
+    cells, every, names = _cells(specs, columns, packages, union, host, spack)
     wide = cells.group_by("package").agg(num_columns=pl.len().cast(pl.Int64))
     missing = (
-        names.join(packages, how="cross")
+        names.join(every, how="cross")
         .join(cells, on=[columns, "package"], how="anti", nulls_equal=True)
         .join(wide, on="package", how="left")
         .with_columns(pl.col("num_columns").fill_null(0))
@@ -103,8 +110,8 @@ def column_coverage(
     specs: IntoFrame,
     *,
     columns: Axis,
-    of: Iterable[str] | None = None,
-    root: bool = False,
+    packages: Iterable[str] | None = None,
+    union: bool = False,
     host: Host | str | None = None,
     spack: str | None = None,
 ) -> pl.DataFrame:
@@ -112,7 +119,7 @@ def column_coverage(
 
     Parameters
     ----------
-    specs, columns, of, root, host, spack
+    specs, columns, packages, union, host, spack
         As in `gaps`.
 
     Returns
@@ -132,12 +139,12 @@ def column_coverage(
     >>> cs.column_coverage(demo.specs, columns="target").rows()[2:4]
     [('ppc64le', 1, 1, 0.5), ('aarch64', 2, 0, 1.0)]
     """
-    cells, packages, names = _cells(specs, columns, of, root, host, spack)
-    has = pl.col("package").is_in(packages["package"].to_list()).sum().cast(pl.Int64)
+    cells, every, names = _cells(specs, columns, packages, union, host, spack)
+    has = pl.col("package").is_in(every["package"].to_list()).sum().cast(pl.Int64)
     return (
         names.join(cells, on=columns, how="left", nulls_equal=True)
         .group_by(columns)
-        .agg(num_packages=has, num_gaps=packages.height - has)
+        .agg(num_packages=has, num_gaps=every.height - has)
         # By a column: to divide by a number Polars multiplies by its inverse, and 49 of 49 is less than 1 then.
         .with_columns(share=pl.col("num_packages") / (pl.col("num_packages") + pl.col("num_gaps")))
         .sort("share", columns, nulls_last=True)
@@ -147,33 +154,33 @@ def column_coverage(
 def _cells(
     specs: IntoFrame,
     columns: str,
-    of: Iterable[str] | None,
-    root: bool,
+    packages: Iterable[str] | None,
+    union: bool,
     host: Host | str | None,
     spack: str | None,
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Return the distinct pairs of a column and a package, the packages in question, and the columns."""
-    one_of(columns, COLUMNS, "columns")
+    check_choice(columns, COLUMNS, "columns")
     if spack and host is None:
         raise ArgumentError("expected rules of reuse with a host, found them alone", hint="add host=...")
-    frame = lazy(specs, (columns, "package", *(["requirement"] if host is not None else [])))
-    if columns == "stack" and not root:
-        frame = without_root(frame)
+    frame = validated(specs, (columns, "package", *(["requirement"] if host is not None else [])))
+    if columns == "stack" and not union:
+        frame = without_union(frame)
     reused = frame
     if host is not None:
         verdicts = judged(frame, as_host(host), spack)
         excluded = verdicts.filter(pl.col("status") == "excluded")["requirement"].to_list()
         frame = frame.filter(~nw.col("requirement").is_in(excluded))
         reused = frame.filter(nw.col("requirement").is_in(reused_of(verdicts)))
-    every = collected(frame.select(columns, "package").unique())
-    cells = every if host is None else collected(reused.select(columns, "package").unique())
+    every = collect_small(frame.select(columns, "package").unique())
+    cells = every if host is None else collect_small(reused.select(columns, "package").unique())
     names = every.select(columns).unique()
-    if of is None:
+    if packages is None:
         return cells, every.select("package").unique(), names
-    asked = [of] if isinstance(of, str) else list(of)
-    if isinstance(of, str) or not asked or not all(isinstance(name, str) for name in asked):
+    asked = [packages] if isinstance(packages, str) else list(packages)
+    if isinstance(packages, str) or not asked or not all(isinstance(name, str) for name in asked):
         raise ArgumentError(
-            f"expected a list of at least one package as of, found {of!r}",
+            f"expected a list of at least one package as packages, found {packages!r}",
             hint="give names such as ['zlib-ng', 'hdf5']",
         )
     return cells, pl.DataFrame({"package": asked}).unique(), names
@@ -182,10 +189,10 @@ def _cells(
 def _dependents(specs: IntoFrame, dependencies: IntoFrame) -> pl.DataFrame | None:
     """Count for each package how many others have a spec that depends on it; None if no dependency is known."""
     columns = ("snapshot", "hash", "dependency_hash", "dependency_package")
-    frame, edges = lazy_pair(specs, ("snapshot", "hash", "package"), dependencies, columns)
+    frame, edges = validated_pair(specs, ("snapshot", "hash", "package"), dependencies, columns)
     # A hash stands for a spec and all below it, in whichever snapshot.
     edges = edges.join(frame.select("snapshot").unique(), on="snapshot", how="semi")
-    if collected(edges.select("snapshot").head(1)).is_empty():
+    if collect_small(edges.select("snapshot").head(1)).is_empty():
         return None
     edges = edges.select("hash", "dependency_hash", "dependency_package").unique()
     specs_of = frame.select("hash", "package").unique()
@@ -196,8 +203,8 @@ def _dependents(specs: IntoFrame, dependencies: IntoFrame) -> pl.DataFrame | Non
     edges = edges.select("hash", "dependency_hash").unique().join(named, on="dependency_hash", how="left")
     pairs = specs_of.join(edges, on="hash").select("package", "needed").unique()
     pairs = pairs.filter(nw.col("package") != nw.col("needed"))
-    direct = collected(pairs.group_by("needed").agg(num_direct_dependents=nw.len()))
-    every = _all_dependents(collected(specs_of), collected(edges.select("hash", "dependency_hash", "needed")))
+    direct = collect_small(pairs.group_by("needed").agg(num_direct_dependents=nw.len()))
+    every = _all_dependents(collect_small(specs_of), collect_small(edges.select("hash", "dependency_hash", "needed")))
     return every.join(direct.rename({"needed": "package"}), on="package", how="left").select(
         "package", pl.col("num_direct_dependents").fill_null(0), "num_dependents"
     )
@@ -223,9 +230,9 @@ def _all_dependents(specs_of: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame
     order = np.argsort(sources, kind="stable")
     _add_below(sets, sources[order], ends[order], specs)
 
-    starts, of = _places(specs_of["hash"], specs), _places(specs_of["package"], packages)
-    order = np.argsort(of, kind="stable")
-    needing, first = np.unique(of[order], return_index=True)
+    starts, owners = _places(specs_of["hash"], specs), _places(specs_of["package"], packages)
+    order = np.argsort(owners, kind="stable")
+    needing, first = np.unique(owners[order], return_index=True)
     needs = np.unpackbits(_any_of(sets, starts[order], first), axis=1, count=packages.len(), bitorder="little")
     needs[np.arange(needing.size), needing] = 0  # others
     return pl.DataFrame({"package": packages, "num_dependents": needs.sum(axis=0, dtype=np.int64)})
@@ -248,7 +255,7 @@ def _add_below(sets: npt.NDArray[np.uint8], sources: Numbers, ends: Numbers, spe
         needs: dict[str, list[str]] = {}
         for owner, needed in zip(specs[sources[stuck]], specs[ends[stuck]], strict=True):
             needs.setdefault(owner, []).append(needed)
-        in_order(needs)  # which names the circle
+        dependencies_first(needs)  # which names the circle
 
 
 def _any_of(sets: npt.NDArray[np.uint8], rows: Numbers, first: Numbers) -> npt.NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import collected, lazy, one_of, ordered, without_root
+from cachestats.analysis.frames import check_choice, collect_small, ordered, validated, without_union
 from cachestats.errors import ArgumentError
 from cachestats.naming import snapshot_kind, snapshot_order
 
@@ -22,7 +22,7 @@ FACETS: tuple[Facet, ...] = get_args(Facet)
 
 
 def history(
-    specs: IntoFrame, *, by: Facet | None = None, snapshots: Iterable[str] = (), root: bool = False
+    specs: IntoFrame, *, by: Facet | None = None, snapshots: Iterable[str] = (), union: bool = False
 ) -> pl.DataFrame:
     """Count, snapshot by snapshot, what there is, and what of it was there in the snapshot before.
 
@@ -41,7 +41,7 @@ def history(
     snapshots
         Names of snapshots that were looked at beside those in the frame: where it went through a filter, those in which
         nothing passed, which is how a series breaks off.
-    root
+    union
         Keep `root`, the union of the stacks, where `by` is stack.
 
     Returns
@@ -73,17 +73,17 @@ def history(
      ('linux', 'develop-2025-03-09', 1, 15), ('linux', 'develop', 2, 163)]
     """
     if by is not None:
-        one_of(by, FACETS, "by")
-    frame = lazy(specs, {"snapshot", "package", "hash", *([by] if by else [])})
-    if by == "stack" and not root:
-        frame = without_root(frame)
+        check_choice(by, FACETS, "by")
+    frame = validated(specs, {"snapshot", "package", "hash", *([by] if by else [])})
+    if by == "stack" and not union:
+        frame = without_union(frame)
     names = _names(frame, snapshots)
     before = snapshots_before(names)
     key = ["snapshot", *([by] if by else [])]
     packages = frame.select(*dict.fromkeys([*key, "package"])).unique()
     rows = (
         _kept(frame, key, before)
-        .join(collected(packages.group_by(*key).agg(packages=nw.len())), on=key, how="left", nulls_equal=True)
+        .join(collect_small(packages.group_by(*key).agg(packages=nw.len())), on=key, how="left", nulls_equal=True)
         .join(_whole(frame), on="snapshot", how="left")
         .with_columns(pl.col("packages").fill_null(0), previous=_mapped("snapshot", before, pl.String))
         .with_columns(
@@ -98,12 +98,12 @@ def history(
     )
 
 
-def seen(
+def lifespans(
     specs: IntoFrame,
     *,
     by: Sequence[Facet] = ("package", "version", "target"),
     snapshots: Iterable[str] = (),
-    root: bool = False,
+    union: bool = False,
 ) -> pl.DataFrame:
     """Say in which snapshot each package, version and target was seen first, and in which last.
 
@@ -116,7 +116,7 @@ def seen(
         compiler_name and stack.
     snapshots
         As in `history`: without them what a filter let pass nowhere in the newest snapshot looks current.
-    root
+    union
         Keep `root`, the union of the stacks, where `by` names stack.
 
     Returns
@@ -140,7 +140,7 @@ def seen(
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.seen(demo.specs, by=["package"]).select("package", "kind", "first_seen", "last_seen").rows()
+    >>> cs.lifespans(demo.specs, by=["package"]).select("package", "kind", "first_seen", "last_seen").rows()
     [('py-filelock', 'rolling', 'develop', 'develop'),
      ('py-filelock', 'weekly', 'develop-2025-03-09', 'develop-2025-03-09'),
      ('py-propcache', 'rolling', 'develop', 'develop')]
@@ -150,10 +150,10 @@ def seen(
             f"expected a list of different names as by, found {by!r}", hint="try package, or package and target"
         )
     for name in by:
-        one_of(name, FACETS, "by")
-    frame = lazy(specs, {"snapshot", *by})
-    if "stack" in by and not root:
-        frame = without_root(frame)
+        check_choice(name, FACETS, "by")
+    frame = validated(specs, {"snapshot", *by})
+    if "stack" in by and not union:
+        frame = without_union(frame)
     names = _names(frame, snapshots) or [""]  # Spark looks nothing up in an empty list
     kinds = [snapshot_kind(name)[0] for name in names]
     stood = frame.select(*by, "snapshot").unique()
@@ -161,7 +161,7 @@ def seen(
         kind=nw.col("snapshot").replace_strict(names, kinds, default=None, return_dtype=nw.String),
         place=nw.col("snapshot").replace_strict(names, list(range(len(names))), default=None, return_dtype=nw.Int64),
     )
-    rows = collected(
+    rows = collect_small(
         marked.group_by(*by, "kind").agg(first=nw.col("place").min(), last=nw.col("place").max(), snapshots=nw.len())
     )
     by_place = dict(enumerate(names))
@@ -198,7 +198,7 @@ def _names(frame: nw.LazyFrame[Any], snapshots: Iterable[str]) -> list[str]:
     looked_at = [] if isinstance(snapshots, str) else list(() if snapshots is None else snapshots)
     if isinstance(snapshots, str) or not all(isinstance(name, str) for name in looked_at):
         raise ArgumentError(f"expected a list of names as snapshots, found {snapshots!r}", hint='try ["develop"]')
-    found = collected(frame.select("snapshot").unique())["snapshot"]
+    found = collect_small(frame.select("snapshot").unique())["snapshot"]
     return sorted({*found, *looked_at}, key=snapshot_order)
 
 
@@ -220,11 +220,13 @@ def _kept(frame: nw.LazyFrame[Any], key: list[str], before: dict[str, str]) -> p
     counted = distinct.group_by(*key).agg(
         specs=nw.col("is_now").sum(), kept=(nw.col("is_now") * nw.col("was")).sum(), was=nw.col("was").sum()
     )
-    return collected(counted).with_columns(new=pl.col("specs") - pl.col("kept"), gone=pl.col("was") - pl.col("kept"))
+    return collect_small(counted).with_columns(
+        new=pl.col("specs") - pl.col("kept"), gone=pl.col("was") - pl.col("kept")
+    )
 
 
 def _whole(frame: nw.LazyFrame[Any]) -> pl.DataFrame:
-    return collected(frame.select("snapshot", "package").unique().group_by("snapshot").agg(whole=nw.len()))
+    return collect_small(frame.select("snapshot", "package").unique().group_by("snapshot").agg(whole=nw.len()))
 
 
 def _mapped(name: str, values: dict[Any, Any], dtype: type[pl.DataType]) -> pl.Expr:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import collected, lazy_pair, one_of
+from cachestats.analysis.frames import check_choice, collect_small, validated_pair
 from cachestats.errors import ArgumentError
 from cachestats.naming import snapshot_order
 from cachestats.schema import DEPTYPES, DepType
@@ -86,15 +86,15 @@ def holes(
     >>> cs.holes(specs, edges, by="missing").rows()
     [('develop', 'libfabric', 'c', 1, 2)]
     """
-    one_of(by, BYS, "by")
+    check_choice(by, BYS, "by")
     if not deptypes or isinstance(deptypes, str):
         raise ArgumentError(
             f"expected some of {', '.join(DEPTYPES)}, found {deptypes!r}", hint="such as ['link', 'run']"
         )
     for deptype in deptypes:
-        one_of(deptype, DEPTYPES, "a type of dependency")
+        check_choice(deptype, DEPTYPES, "a type of dependency")
     needed = [f"is_{deptype}" for deptype in deptypes]
-    frame, edges = lazy_pair(
+    frame, edges = validated_pair(
         specs,
         ("snapshot", "hash", "package", "version", "spec_format"),
         dependencies,
@@ -108,16 +108,16 @@ def holes(
         .select("snapshot", "hash", "dependency_hash", "dependency_package")
         .join(cached, on=["snapshot", "hash"], how="inner")
     )
-    missing = collected(needs.join(keys, on=["snapshot", "dependency_hash"], how="anti"))
+    missing = collect_small(needs.join(keys, on=["snapshot", "dependency_hash"], how="anti"))
     if missing.is_empty():
         return pl.DataFrame(schema={name: pl.Int64 if name in _COUNTS else pl.String for name in _COLUMNS[by]})
     broken = sorted(missing["snapshot"].unique())
-    return _answer(missing, collected(needs.filter(nw.col("snapshot").is_in(broken))), by)
+    return _answer(missing, collect_small(needs.filter(nw.col("snapshot").is_in(broken))), by)
 
 
 def _check_known(frame: nw.LazyFrame[Any]) -> None:
     """Refuse specs that were read from pages: that nothing is missing for them would be a guess."""
-    of_pages = collected(frame.filter(nw.col("spec_format").is_null()).select("snapshot").unique())
+    of_pages = collect_small(frame.filter(nw.col("spec_format").is_null()).select("snapshot").unique())
     if unknown := sorted(of_pages["snapshot"], key=snapshot_order):
         names = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
         raise ArgumentError(

@@ -10,7 +10,7 @@ import polars as pl
 from cachestats.analysis.causes import causes_in_words, ranked
 from cachestats.analysis.differences import FIELDS, REPRESENTATION
 from cachestats.analysis.explain import Explained, explain, specs_of
-from cachestats.analysis.frames import collected, in_order, lazy, one_of, without_root
+from cachestats.analysis.frames import check_choice, collect_small, dependencies_first, validated, without_union
 from cachestats.naming import snapshot_order
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def matches_of(explained: Explained, environment: Environment) -> pl.DataFrame:
     )
 
 
-def hit_rates(environment: Environment, specs: IntoFrame, *, by: By = "snapshot", root: bool = False) -> pl.DataFrame:
+def hit_rates(environment: Environment, specs: IntoFrame, *, by: By = "snapshot", union: bool = False) -> pl.DataFrame:
     """Rank snapshots, or their stacks, by how much of an environment they have.
 
     Parameters
@@ -155,7 +155,7 @@ def hit_rates(environment: Environment, specs: IntoFrame, *, by: By = "snapshot"
         `stack` of the table `specs`. Hashes and packages of the environment are looked for where the frame lives.
     by
         `snapshot`: a row for each snapshot. `stack`: a row for each stack of each snapshot.
-    root
+    union
         Keep `root`, the union of the stacks, among the stacks.
 
     Returns
@@ -180,17 +180,17 @@ def hit_rates(environment: Environment, specs: IntoFrame, *, by: By = "snapshot"
     >>> cs.hit_rates(environment, specs).select("snapshot", "hits", "specs", "near", "root_hits", "roots").rows()
     [('develop', 107, 145, 38, 0, 38)]
     """
-    one_of(by, BYS, "by")
+    check_choice(by, BYS, "by")
     wanted = specs_of(environment).select("hash", "asked", "package", "is_root")
     places = ["snapshot", *(["stack"] if by == "stack" else [])]
-    frame = lazy(specs, (*places, "hash", "package"))
-    if by == "stack" and not root:
-        frame = without_root(frame)
+    frame = validated(specs, (*places, "hash", "package"))
+    if by == "stack" and not union:
+        frame = without_union(frame)
     hits = _found(frame, places, hash=wanted["asked"]).join(wanted, left_on="hash", right_on="asked")
     packages = _found(frame, places, package=wanted["package"])
     # A hit is of a package that is there, unless it is spliced from another one.
     hits = hits.join(packages.with_columns(is_there=True), on=[*places, "package"], how="left", nulls_equal=True)
-    rates = collected(frame.select(*places).unique())
+    rates = collect_small(frame.select(*places).unique())
     for counted in (
         hits.group_by(places).agg(hits=pl.len(), root_hits=pl.col("is_root").sum(), not_near=pl.col("is_there").sum()),
         packages.join(wanted["package"].value_counts(), on="package").group_by(places).agg(near=pl.col("count").sum()),
@@ -217,7 +217,7 @@ def _found(frame: nw.LazyFrame[Any], places: list[str], **wanted: pl.Series) -> 
     """Return which of the values of a column stand in which place, each once."""
     ((name, values),) = wanted.items()
     found = frame.filter(nw.col(name).is_in(values.unique().sort().to_list()))
-    return collected(found.select(*places, name).unique())
+    return collect_small(found.select(*places, name).unique())
 
 
 def _shares(parts: pl.Series, whole: int) -> pl.Series:
@@ -247,6 +247,6 @@ def _build_steps(explained: Explained, dependencies: pl.DataFrame) -> dict[str, 
             graph[digest] = needs.get(digest, set())
             waiting.extend(graph[digest])
     steps: dict[str, int] = {}
-    for digest in in_order(graph):
+    for digest in dependencies_first(graph):
         steps[digest] = max((steps[needed] for needed in graph[digest]), default=0) + (digest not in cached)
     return {digest: step for digest, step in steps.items() if digest not in cached}

@@ -10,7 +10,7 @@ import narwhals as nw
 import numpy as np
 import polars as pl
 
-from cachestats.analysis.frames import collected, lazy, one_of, ordered, without_root
+from cachestats.analysis.frames import check_choice, collect_small, ordered, validated, without_union
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -23,7 +23,7 @@ _BITS = 62
 """So many names fit into one whole number: of 64 bits one is the sign, and one is left free for sums to be safe."""
 
 
-def overlap(specs: IntoFrame, *, by: Circle = "stack", root: bool = False) -> pl.DataFrame:
+def overlap(specs: IntoFrame, *, by: Circle = "stack", union: bool = False) -> pl.DataFrame:
     """Count what each two stacks share.
 
     Parameters
@@ -34,7 +34,7 @@ def overlap(specs: IntoFrame, *, by: Circle = "stack", root: bool = False) -> pl
     by
         What is laid over what: each two stacks, or snapshots, platforms, os, targets, compilers (`compiler`,
         `compiler_name`). A spec has one target: two of them share packages, and no hash.
-    root
+    union
         Keep `root`, the union of the stacks, where `by` is stack.
 
     Returns
@@ -61,7 +61,7 @@ def overlap(specs: IntoFrame, *, by: Circle = "stack", root: bool = False) -> pl
     >>> shared.select("platform", "other_platform", "common_hashes", "common_packages", "jaccard_packages").rows()
     [('darwin', 'linux', 0, 2, 1.0)]
     """
-    frame = _checked(specs, by, root)
+    frame = _checked(specs, by, union)
     names = _names(frame, by)
     pairs = list(combinations(range(len(names)), 2))
     columns: dict[str, Any] = {
@@ -81,12 +81,12 @@ def overlap(specs: IntoFrame, *, by: Circle = "stack", root: bool = False) -> pl
     return pl.DataFrame(columns)
 
 
-def overlap_sets(specs: IntoFrame, *, by: Circle = "stack", root: bool = False) -> pl.DataFrame:
+def overlap_sets(specs: IntoFrame, *, by: Circle = "stack", union: bool = False) -> pl.DataFrame:
     """Count what stands in exactly each combination of stacks: the bars of an UpSet plot.
 
     Parameters
     ----------
-    specs, by, root
+    specs, by, union
         As in `overlap`.
 
     Returns
@@ -109,7 +109,7 @@ def overlap_sets(specs: IntoFrame, *, by: Circle = "stack", root: bool = False) 
     >>> cs.overlap_sets(demo.specs, by="platform").rows()
     [('linux', 1, 163, 0), ('darwin', 1, 29, 0), ('darwin, linux', 2, 0, 2)]
     """
-    frame = _checked(specs, by, root)
+    frame = _checked(specs, by, union)
     names = _names(frame, by)
     hashes, packages = (_sets(frame, by, names, item) for item in ("hash", "package"))
     none = "none" if "none" not in names else "(none)"
@@ -128,14 +128,14 @@ def overlap_sets(specs: IntoFrame, *, by: Circle = "stack", root: bool = False) 
     )
 
 
-def _checked(specs: IntoFrame, by: str, root: bool) -> nw.LazyFrame[Any]:
-    one_of(by, CIRCLES, "by")
-    frame = lazy(specs, {by, "hash", "package"})
-    return without_root(frame) if by == "stack" and not root else frame
+def _checked(specs: IntoFrame, by: str, union: bool) -> nw.LazyFrame[Any]:
+    check_choice(by, CIRCLES, "by")
+    frame = validated(specs, {by, "hash", "package"})
+    return without_union(frame) if by == "stack" and not union else frame
 
 
 def _names(frame: nw.LazyFrame[Any], by: str) -> list[str | None]:
-    return ordered(collected(frame.select(by).unique()), by)[by].to_list()
+    return ordered(collect_small(frame.select(by).unique()), by)[by].to_list()
 
 
 def _sets(frame: nw.LazyFrame[Any], by: str, names: list[str | None], item: str) -> dict[tuple[int, ...], int]:
@@ -147,7 +147,7 @@ def _sets(frame: nw.LazyFrame[Any], by: str, names: list[str | None], item: str)
     # Each name is a bit: the sum of those of a hash says where it stands, in a number that any engine can group by.
     bits = (_bit(by, part).alias(mask) for mask, part in zip(masks, parts, strict=True))
     marked = frame.select(by, item).unique().select(item, *bits)
-    found = collected(marked.group_by(item).agg(nw.col(*masks).sum()).group_by(*masks).agg(value=nw.len()))
+    found = collect_small(marked.group_by(item).agg(nw.col(*masks).sum()).group_by(*masks).agg(value=nw.len()))
     return {tuple(_places(row[:-1])): row[-1] for row in found.select(*masks, "value").iter_rows()}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import collected, lazy
+from cachestats.analysis.frames import collect_small, validated
 from cachestats.analysis.reuse import distinct_libcs, judge_all, parse_requirement, reused_of, reused_requirements
 from cachestats.axes import CELLS
 from cachestats.errors import ArgumentError
@@ -62,8 +62,8 @@ def reusable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) ->
     [('platform', 14), ('target', 35), ('usable', 19)]
     """
     host = as_host(host)
-    frame = lazy(specs, ("snapshot", "package", "version", "hash", "target", "requirement"))
-    rows = collected(frame.select("snapshot", "package", "version", "hash", "target", "requirement").unique())
+    frame = validated(specs, ("snapshot", "package", "version", "hash", "target", "requirement"))
+    rows = collect_small(frame.select("snapshot", "package", "version", "hash", "target", "requirement").unique())
     found = rows.join(judged(frame, host, spack), on="requirement").with_columns(
         status=pl.when(pl.col("status") == "usable", pl.col("target") == host.target)
         .then(pl.lit("native"))
@@ -106,18 +106,18 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> p
     [('py-filelock', '3.12.4', 'native', 'neoverse_v2', 29), ('py-propcache', '0.3.1', 'usable', 'aarch64', 19)]
     """
     host = as_host(host)
-    frame = lazy(specs, ("package", "version", "snapshot", "hash", "target", "requirement"))
+    frame = validated(specs, ("package", "version", "snapshot", "hash", "target", "requirement"))
     verdicts = judged(frame, host, spack)
     keys = ["package", "version"]
     is_reused = nw.col("requirement").is_in(reused_of(verdicts))
     built = frame.filter(is_reused).select(*keys, "target", "snapshot", "hash").unique()
-    counts = collected(built.group_by(*keys, "target").agg(num_specs=nw.len()))
+    counts = collect_small(built.group_by(*keys, "target").agg(num_specs=nw.len()))
     order = runnable(host.target)
     place = pl.col("target").replace_strict(order, range(len(order)), return_dtype=pl.Int64)
     best = counts.group_by(keys).agg(
         best_target=pl.col("target").sort_by(place).first(), num_specs=pl.col("num_specs").sum()
     )
-    left = collected(frame.filter(~is_reused).select(*keys, "requirement").unique())
+    left = collect_small(frame.filter(~is_reused).select(*keys, "requirement").unique())
     others = _nearest(left.join(best, on=keys, how="anti").join(verdicts, on="requirement"))
     native, ancestor, missing = map(pl.lit, CELLS)
     answer = (
@@ -197,9 +197,9 @@ def usable_by_system(specs: IntoFrame, *, host: Host | str, spack: str | None = 
     [('glibc@2.27', 1), ('glibc@2.35', 2), ('glibc@2.39', 2)]
     """
     host, rules = as_host(host), checked_rules(spack)
-    frame = lazy(specs, ("package", "snapshot", "hash", "requirement"))
+    frame = validated(specs, ("package", "snapshot", "hash", "requirement"))
     by = ("package", "requirement")
-    counts = collected(frame.select(*by, "snapshot", "hash").unique().group_by(*by).agg(specs=nw.len()))
+    counts = collect_small(frame.select(*by, "snapshot", "hash").unique().group_by(*by).agg(specs=nw.len()))
     rows = []
     for system, one in _systems(counts["requirement"].unique().to_list(), host, rules) or [("any", host)]:
         found = counts.filter(pl.col("requirement").is_in(reused_requirements(counts["requirement"], one, rules)))
@@ -217,7 +217,7 @@ def judged(frame: nw.LazyFrame[Any], host: Host, spack: str | None) -> pl.DataFr
         If the host has neither operating system nor libc where one is compared.
     """
     rules = checked_rules(spack)
-    requirements = collected(frame.select("requirement").unique())["requirement"].to_list()
+    requirements = collect_small(frame.select("requirement").unique())["requirement"].to_list()
     if not host.is_complete or (host.os is None and "0.21" in _rules_of(requirements, rules)):
         what = "operating system" if host.is_complete else "operating system or libc"
         systems = [system for system, _ in _systems(requirements, host, rules)]

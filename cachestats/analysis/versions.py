@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 import polars as pl
 
-from cachestats.analysis.frames import collected, lazy, one_of, without_root
+from cachestats.analysis.frames import check_choice, collect_small, validated, without_union
 from cachestats.axes import Axis
 from cachestats.naming import version_key
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 GROUPS: tuple[Axis, ...] = tuple(axis for axis in get_args(Axis) if axis not in ("package", "version"))
 
 
-def versions(specs: IntoFrame, *, by: Axis = "stack", root: bool = False) -> pl.DataFrame:
+def versions(specs: IntoFrame, *, by: Axis = "stack", union: bool = False) -> pl.DataFrame:
     """Find the newest version of each package in each stack, snapshot, ..., and which of them lag behind.
 
     Versions are ordered as Spack orders them (`cachestats.naming.version_key`): `1.10` after `1.9`, `develop` and
@@ -28,7 +28,7 @@ def versions(specs: IntoFrame, *, by: Axis = "stack", root: bool = False) -> pl.
         Any frame that narwhals knows, with the columns `package`, `version` and `by` of the table `specs`.
     by
         What to compare: stack, snapshot, platform, os, target, compiler or compiler_name.
-    root
+    union
         Keep `root`, the union of the stacks, where stacks are compared.
 
     Returns
@@ -50,11 +50,11 @@ def versions(specs: IntoFrame, *, by: Axis = "stack", root: bool = False) -> pl.
     >>> cs.versions(specs, by="stack").rows()
     [('hdf5', 'e4s', '1.14.5', '1.14.5', False, 1), ('hdf5', 'ml', '1.12', '1.14.5', True, 2)]
     """
-    one_of(by, GROUPS, "by")
-    frame = lazy(specs, ("package", "version", by))
-    if by == "stack" and not root:
-        frame = without_root(frame)
-    found = collected(frame.select("package", by, "version").unique())
+    check_choice(by, GROUPS, "by")
+    frame = validated(specs, ("package", "version", by))
+    if by == "stack" and not union:
+        frame = without_union(frame)
+    found = collect_small(frame.select("package", by, "version").unique())
     keys = {version: version_key(version) for version in found["version"].unique()}
     ages = {key: age for age, key in enumerate(sorted(set(keys.values())))}
     aged = pl.DataFrame(

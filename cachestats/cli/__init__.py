@@ -20,7 +20,7 @@ from cachestats.cli.dictionary import dictionary
 from cachestats.cli.duplicates import duplicates
 from cachestats.cli.export import export
 from cachestats.cli.gaps import gaps
-from cachestats.cli.history import history, seen
+from cachestats.cli.history import history, lifespans
 from cachestats.cli.holes import holes
 from cachestats.cli.host import host
 from cachestats.cli.info import info
@@ -105,7 +105,7 @@ for command in (
     gaps,
     compare,
     history,
-    seen,
+    lifespans,
     check,
     overlap,
     duplicates,

@@ -55,7 +55,7 @@ def say_what_is_wrong(dataset: Dataset) -> None:
     rows = dataset.manifest["tables"]["rejected"]
     if rows:
         talk(f"{counted(rows, 'rejected row')}; see them with: cachestats rejected {dataset.path}")
-    if gone := dataset.documents.filter("is_gone").select(pl.len()).collect().item():
+    if gone := dataset.inputs.filter("is_gone").select(pl.len()).collect().item():
         talk(f"{counted(gone, 'file')} gone from the sources and kept; --prune drops them")
     failed = dataset.rejected.filter(pl.col("rule").is_in(FAILURES), pl.col("severity") == "error")
     names = sorted(failed.select("snapshot").collect()["snapshot"].drop_nulls().unique())

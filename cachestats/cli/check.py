@@ -15,7 +15,7 @@ from cachestats.cli.parameters import (
     by_option,
     dataset_argument,
     output_options,
-    root_option,
+    union_option,
     where_option,
 )
 from cachestats.cli.question import sides
@@ -42,7 +42,7 @@ from cachestats.naming import snapshot_order
 )
 @by_option("platform, os, target, compiler, compiler_name, stack", default="stack")
 @where_option
-@root_option
+@union_option
 @output_options
 def check(
     dataset: Any,
@@ -61,8 +61,8 @@ def check(
     """
     import polars as pl
 
-    from cachestats.analysis.drops import drops
     from cachestats.analysis.history import snapshots_before
+    from cachestats.analysis.losses import losses
 
     before = snapshots_before(dataset.manifest["snapshots"])
     if len(snapshots) > 1:
@@ -81,8 +81,8 @@ def check(
         )
     old, new = sides(dataset, before[snapshot], dataset, snapshot, **question)
     among = old.in_snapshots, new.in_snapshots
-    found = drops(old.specs, new.specs, by=by, root=old.root, among=among)
-    whole = drops(old.specs, new.specs, by=None, among=among)
+    found = losses(old.specs, new.specs, by=by, union=old.union, among=among)
+    whole = losses(old.specs, new.specs, by=None, among=among)
     if whole.is_empty():
         raise ArgumentError(
             f"expected specs to compare with, found none in {old.words}",
@@ -105,9 +105,9 @@ def check(
 
 
 def _see_which(
-    dataset: Any, old: str, new: str, by: str | None, *, where: tuple[tuple[str, str], ...], root: bool
+    dataset: Any, old: str, new: str, by: str | None, *, where: tuple[tuple[str, str], ...], union: bool
 ) -> str:
     """Return the command that lists what was lost."""
     filters = (word for column, value in where for word in ("--where", f"{column}={value}"))
-    options = ["--by", by or "none", *filters, *["--root"] * root, "--list", "packages", "--change", "removed"]
+    options = ["--by", by or "none", *filters, *["--union"] * union, "--list", "packages", "--change", "removed"]
     return shlex.join(["cachestats", "compare", str(dataset.path), old, new, *options])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import Opened, by_option, dataset_argument, output_options, root_option, where_option
+from cachestats.cli.parameters import Opened, by_option, dataset_argument, output_options, union_option, where_option
 from cachestats.cli.question import Question, sides
 from cachestats.errors import ArgumentError
 
@@ -38,7 +38,7 @@ CHANGES = ("removed", "added", "representation", "updated", "rebuilt", "unchange
     help="List only this; may be repeated.  [default: all but unchanged]",
 )
 @where_option
-@root_option
+@union_option
 @output_options
 def compare(
     dataset: Any,
@@ -68,7 +68,7 @@ def compare(
     asked = sides(dataset, old, other or dataset, new, **question)
     frames = [side.specs for side in asked]
     among = asked[0].in_snapshots, asked[1].in_snapshots
-    options: dict[str, Any] = {"by": by, "root": asked[0].root, "among": among}
+    options: dict[str, Any] = {"by": by, "union": asked[0].union, "among": among}
     wanted: Any = changes or CHANGES[:-1]
     key = [by] if by else []
     if listed is None:

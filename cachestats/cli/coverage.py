@@ -12,8 +12,8 @@ from cachestats.cli.parameters import (
     dataset_argument,
     output_options,
     question_options,
-    root_option,
     system_options,
+    union_option,
 )
 from cachestats.cli.question import Question
 from cachestats.cli.usable import rules_in_words
@@ -39,12 +39,12 @@ _AXES = "snapshot, package, version, platform, os, target, compiler, compiler_na
     help="What to count: distinct specs, distinct packages, or the share of packages.",
 )
 @click.option(
-    "--of",
+    "--denominator",
     type=click.Choice(("row", "column", "all")),
     help="What 100% is for a share: the packages of its row, of its column, or all.  [default: row]",
 )
 @question_options
-@root_option
+@union_option
 @click.option(
     "--usable",
     is_flag=True,

@@ -50,7 +50,7 @@ class Packages(click.ParamType[list[str]]):
     help="What to compare: stack, target, os, snapshot, version, platform, compiler or compiler_name.",
 )
 @click.option(
-    "--of",
+    "--package-list",
     type=Packages(),
     metavar="FILE",
     help="Packages in question, one a line, whether anything has them or not.  [default: all that anything has]",
@@ -61,13 +61,13 @@ class Packages(click.ParamType[list[str]]):
     metavar="SHARE",
     help="End with exit code 1 if a column has less than this share of the packages, such as 90%.",
 )
-@click.option("--root", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are the columns.")
+@click.option("--union", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are the columns.")
 @host_options
 @question_options
 @output_options
 def gaps(
     dataset: Any,
-    of: list[str] | None,
+    package_list: list[str] | None,
     fail_under: float | None,
     host: Host | None,
     spack: Any,
@@ -80,14 +80,14 @@ def gaps(
     With a host, a column has what the host can reuse of it: what only another host could use is a gap.
 
     How many others need them is known of snapshots that were read from indices. With --where package=NAME only these
-    packages are in question, as with --of; the columns are those that the other filters leave.
+    packages are in question, as with --package-list; the columns are those that the other filters leave.
     """
     from cachestats.analysis.gaps import column_coverage
     from cachestats.analysis.gaps import gaps as find
 
     if spack and host is None:
         raise ArgumentError("expected a host with --spack, found none", hint="add --host, such as zen4:rhel9")
-    asked, asking, named = packages_in_question(of, dataset=dataset, **question)
+    asked, asking, named = packages_in_question(package_list, dataset=dataset, **question)
     asking |= {"host": host, "spack": spack}
     known, edges = edges_of(dataset, asked)
     answer = find(asked.specs, **asking, dependencies=edges)
@@ -121,10 +121,12 @@ def packages_in_question(
     """
     named = [value for column, value in where if column == "package"]
     if named and packages:
-        raise ArgumentError("expected --of or --where package=NAME, found both", hint="put all names into the file")
+        raise ArgumentError(
+            "expected --package-list or --where package=NAME, found both", hint="put all names into the file"
+        )
     others = tuple(pair for pair in where if pair[0] != "package")
     asked = Question(dataset, **question, where=others)
-    asking = {name: asked.axes[name] for name in ("columns", "root")} | {"of": packages or named or None}
+    asking = {name: asked.axes[name] for name in ("columns", "union")} | {"packages": packages or named or None}
     return asked, asking, named
 
 

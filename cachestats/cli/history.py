@@ -1,4 +1,4 @@
-"""The verbs `history` and `seen`."""
+"""The verbs `history` and `lifespans`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from cachestats.cli.parameters import (
     by_option,
     dataset_argument,
     output_options,
-    root_option,
     snapshots_option,
+    union_option,
     where_option,
 )
 from cachestats.cli.question import Question
@@ -27,7 +27,7 @@ _FACETS = "package, version, platform, os, target, compiler, compiler_name, stac
 @by_option(_FACETS, default="none")
 @snapshots_option("all")
 @where_option
-@root_option
+@union_option
 @output_options
 def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any) -> None:
     """Count packages and specs, snapshot by snapshot, and the specs that were kept, are new and are gone.
@@ -38,7 +38,7 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
     from cachestats.analysis.history import history as series
 
     asked = Question(dataset, everything=True, **question)
-    rows = series(asked.specs, by=by, snapshots=asked.chosen, root=asked.root)
+    rows = series(asked.specs, by=by, snapshots=asked.chosen, union=asked.union)
     for_eyes = rows.drop("snapshot_date", "previous", *([] if by else ["share"]))
     emit(for_eyes if form in {"table", "markdown"} else rows, form, out, percent=True)
     if rows.is_empty():
@@ -64,19 +64,19 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
 )
 @snapshots_option("all")
 @where_option
-@root_option
+@union_option
 @output_options
-def seen(dataset: Any, by: Any, form: str, out: Path | None, **question: Any) -> None:
+def lifespans(dataset: Any, by: Any, form: str, out: Path | None, **question: Any) -> None:
     """Say in which snapshot each package, version and target was seen first and last, and how often it was missed.
 
     Weekly snapshots, releases and develop are told apart: releases have no date in the data.
     """
     import polars as pl
 
-    from cachestats.analysis.history import seen as first_and_last
+    from cachestats.analysis.history import lifespans as first_and_last
 
     asked = Question(dataset, everything=True, **question)
-    rows = first_and_last(asked.specs, by=by, snapshots=asked.chosen, root=asked.root)
+    rows = first_and_last(asked.specs, by=by, snapshots=asked.chosen, union=asked.union)
     ends = (
         pl.coalesce(pl.col(f"{end}_date").dt.to_string(), f"{end}_seen").alias(f"{end}_seen")
         for end in ("first", "last")

@@ -16,8 +16,8 @@ from cachestats.cli.parameters import (
     check_target,
     dataset_argument,
     output_options,
-    root_option,
     snapshot_option,
+    union_option,
     where_option,
 )
 from cachestats.cli.question import Question
@@ -60,7 +60,7 @@ environment_argument = click.argument(
 )
 @snapshot_option
 @where_option
-@root_option
+@union_option
 @output_options
 def match(
     dataset: Any,
@@ -71,7 +71,7 @@ def match(
     host: str | None,
     form: str,
     out: Path | None,
-    root: bool,
+    union: bool,
     **question: Any,
 ) -> None:
     """Say what of an environment is in the cache, why the rest is not, and what is left to build.
@@ -93,13 +93,13 @@ def match(
         )
     if best and host:
         raise ArgumentError("expected --host without --best, found both", hint="leave out one of them")
-    if root and not best:
-        raise ArgumentError("expected --root with --best, found it alone", hint="add --best")
+    if union and not best:
+        raise ArgumentError("expected --union with --best, found it alone", hint="add --best")
     target = Host.parse(host).target if host else None
     if target is not None:
         check_target(target, [dataset])
     environment = environment_in(environments)
-    asked = Question(dataset, everything=best, root=root, **question)
+    asked = Question(dataset, everything=best, union=union, **question)
     names = ", ".join(path.name or str(path) for path in environments)
     talk(f"{names}: {_words_of(environment)}")
     rate = (
@@ -143,7 +143,7 @@ def _emit_best(environment: Environment, asked: Question, by: Any, form: str, ou
     """Print how much of the environment each place has, and return the share of the best."""
     from cachestats.analysis.match import hit_rates
 
-    rates = hit_rates(environment, asked.specs, by=by, root=asked.root)
+    rates = hit_rates(environment, asked.specs, by=by, union=asked.union)
     words = counted(rates.height, by)
     top: dict[str, Any] = rates.row(0, named=True) if rates.height else {"hits": 0}
     if top["hits"]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import dataset_argument, output_options, root_option, snapshots_option, where_option
+from cachestats.cli.parameters import dataset_argument, output_options, snapshots_option, union_option, where_option
 from cachestats.cli.question import Question
 from cachestats.text import counted
 
@@ -29,7 +29,7 @@ from cachestats.text import counted
 )
 @snapshots_option("develop if there, else the newest; all where snapshots are laid over each other")
 @where_option
-@root_option
+@union_option
 @output_options
 def overlap(dataset: Any, by: str, sets: bool, form: str, out: Path | None, **question: Any) -> None:
     """Count the hashes and packages that each two stacks have in common, and what share of both together that is."""
@@ -39,7 +39,7 @@ def overlap(dataset: Any, by: str, sets: bool, form: str, out: Path | None, **qu
     from cachestats.analysis.overlap import overlap_sets
 
     asked = Question(dataset, everything=by == "snapshot", **question)
-    options: dict[str, Any] = {"by": by, "root": asked.root}
+    options: dict[str, Any] = {"by": by, "union": asked.union}
     if sets:
         rows = overlap_sets(asked.specs, **options)
         for_eyes = rows.select("hashes", "packages", "members", "combination")

@@ -180,8 +180,8 @@ def by_option(choices: str, *, default: str) -> Callable[[Callable[..., None]], 
     )
 
 
-root_option = click.option(
-    "--root", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are told apart."
+union_option = click.option(
+    "--union", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are told apart."
 )
 
 

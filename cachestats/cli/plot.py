@@ -73,7 +73,7 @@ def _save(
 
 @plot.command(
     "coverage",
-    params=_options_of(coverage, "rows", "columns", "measure", "of", "snapshot", "where", "root", "usable"),
+    params=_options_of(coverage, "rows", "columns", "measure", "denominator", "snapshot", "where", "union", "usable"),
 )
 @dataset_argument
 @system_options
@@ -90,7 +90,7 @@ def plot_coverage(dataset: Any, out: Path, usable: bool, host: Any, spack: Any, 
     _save(draw, matrix, out, asked, "specs")
 
 
-@plot.command("history", params=_options_of(history, "by", "snapshot", "where", "root"))
+@plot.command("history", params=_options_of(history, "by", "snapshot", "where", "union"))
 @dataset_argument
 @_measure_option("packages", "specs", "share")
 @_out_option
@@ -100,8 +100,8 @@ def plot_history(dataset: Any, by: Any, measure: Any, out: Path, **question: Any
     from cachestats.plots.history import plot_history as draw
 
     asked = Question(dataset, everything=True, **question)
-    rows = series(asked.specs, by=by, snapshots=asked.chosen, root=asked.root)
-    _save(draw, rows, out, asked, "specs", measure=measure, of=asked.filters)
+    rows = series(asked.specs, by=by, snapshots=asked.chosen, union=asked.union)
+    _save(draw, rows, out, asked, "specs", measure=measure, subtitle=asked.filters)
 
 
 @plot.command("churn", params=_options_of(history, "snapshot", "where"))
@@ -113,10 +113,10 @@ def plot_churn(dataset: Any, out: Path, **question: Any) -> None:
     from cachestats.plots.churn import plot_churn as draw
 
     asked = Question(dataset, everything=True, **question)
-    _save(draw, series(asked.specs, snapshots=asked.chosen), out, asked, "specs", of=asked.filters)
+    _save(draw, series(asked.specs, snapshots=asked.chosen), out, asked, "specs", subtitle=asked.filters)
 
 
-@plot.command("changes", params=_options_of(compare, "other", "by", "where", "root"))
+@plot.command("changes", params=_options_of(compare, "other", "by", "where", "union"))
 @dataset_argument
 @click.argument("old")
 @click.argument("new")
@@ -129,28 +129,28 @@ def plot_changes(dataset: Any, old: str, new: str, other: Any, by: Any, out: Pat
     _draw_compared(compare_counts, draw, sides(dataset, old, other or dataset, new, **question), by, out)
 
 
-@plot.command("drops", params=_options_of(compare, "other", "by", "where", "root"))
+@plot.command("losses", params=_options_of(compare, "other", "by", "where", "union"))
 @dataset_argument
 @click.argument("old")
 @click.argument("new")
 @_out_option
-def plot_drops(dataset: Any, old: str, new: str, other: Any, by: Any, out: Path, **question: Any) -> None:
+def plot_losses(dataset: Any, old: str, new: str, other: Any, by: Any, out: Path, **question: Any) -> None:
     """Draw what share of its packages a stack lost from OLD to NEW."""
-    from cachestats.analysis.drops import drops
-    from cachestats.plots.drops import plot_drops as draw
+    from cachestats.analysis.losses import losses
+    from cachestats.plots.losses import plot_losses as draw
 
-    _draw_compared(drops, draw, sides(dataset, old, other or dataset, new, **question), by, out)
+    _draw_compared(losses, draw, sides(dataset, old, other or dataset, new, **question), by, out)
 
 
 def _draw_compared(
     count: Callable[..., pl.DataFrame], draw: Callable[..., Axes], asked: tuple[Question, Question], by: Any, out: Path
 ) -> None:
     old, new = asked
-    rows = count(old.specs, new.specs, by=by, root=old.root, among=(old.in_snapshots, new.in_snapshots))
-    _save(draw, rows, out, old, "specs", of=f"{old.names} to {new.words}")
+    rows = count(old.specs, new.specs, by=by, union=old.union, among=(old.in_snapshots, new.in_snapshots))
+    _save(draw, rows, out, old, "specs", subtitle=f"{old.names} to {new.words}")
 
 
-@plot.command("overlap", params=_options_of(overlap, "by", "snapshot", "where", "root"))
+@plot.command("overlap", params=_options_of(overlap, "by", "snapshot", "where", "union"))
 @dataset_argument
 @_measure_option("jaccard_hashes", "jaccard_packages", "common_hashes", "common_packages")
 @_out_option
@@ -160,11 +160,11 @@ def plot_overlap(dataset: Any, by: Any, measure: Any, out: Path, **question: Any
     from cachestats.plots.overlap import plot_overlap as draw
 
     asked = Question(dataset, everything=by == "snapshot", **question)
-    rows = pairs(asked.specs, by=by, root=asked.root)
-    _save(draw, rows, out, asked, f"two {by}s", measure=measure, of=asked.words)
+    rows = pairs(asked.specs, by=by, union=asked.union)
+    _save(draw, rows, out, asked, f"two {by}s", measure=measure, subtitle=asked.words)
 
 
-@plot.command("overlap-sets", params=_options_of(overlap, "by", "snapshot", "where", "root"))
+@plot.command("overlap-sets", params=_options_of(overlap, "by", "snapshot", "where", "union"))
 @dataset_argument
 @_measure_option("hashes", "packages")
 @_out_option
@@ -174,25 +174,25 @@ def plot_overlap_sets(dataset: Any, by: Any, measure: Any, out: Path, **question
     from cachestats.plots.overlap_sets import plot_overlap_sets as draw
 
     asked = Question(dataset, everything=by == "snapshot", **question)
-    rows = overlap_sets(asked.specs, by=by, root=asked.root)
-    _save(draw, rows, out, asked, "specs", measure=measure, of=asked.words)
+    rows = overlap_sets(asked.specs, by=by, union=asked.union)
+    _save(draw, rows, out, asked, "specs", measure=measure, subtitle=asked.words)
 
 
-@plot.command("gaps", params=_options_of(gaps, "columns", "of", "root", "snapshot", "where"))
+@plot.command("gaps", params=_options_of(gaps, "columns", "package_list", "union", "snapshot", "where"))
 @dataset_argument
 @host_options
 @_out_option
-def plot_gaps(dataset: Any, of: list[str] | None, host: Any, spack: Any, out: Path, **question: Any) -> None:
+def plot_gaps(dataset: Any, package_list: list[str] | None, host: Any, spack: Any, out: Path, **question: Any) -> None:
     """Draw what is missing where, by how many others need it."""
     from cachestats.analysis.gaps import gaps as find
     from cachestats.plots.gaps import plot_gaps as draw
 
-    asked, asking, named = packages_in_question(of, dataset=dataset, **question)
+    asked, asking, named = packages_in_question(package_list, dataset=dataset, **question)
     rows = find(asked.specs, **asking, dependencies=edges_of(dataset, asked)[1], host=host, spack=spack)
-    _save(draw, rows, out, asked, "gaps", of=f"{words_of(asked, named)}{f' for {host}' if host else ''}")
+    _save(draw, rows, out, asked, "gaps", subtitle=f"{words_of(asked, named)}{f' for {host}' if host else ''}")
 
 
-@plot.command("versions", params=_options_of(versions, "by", "packages", "root", "snapshot", "where"))
+@plot.command("versions", params=_options_of(versions, "by", "packages", "union", "snapshot", "where"))
 @dataset_argument
 @_out_option
 def plot_versions(dataset: Any, packages: tuple[str, ...], where: tuple[Any, ...], out: Path, **question: Any) -> None:
@@ -202,8 +202,8 @@ def plot_versions(dataset: Any, packages: tuple[str, ...], where: tuple[Any, ...
 
     where = (*where, *(("package", name) for name in packages))
     asked = Question(dataset, **question, where=where)
-    rows = newest(asked.specs, by=asked.axes["by"], root=asked.axes["root"])
-    _save(draw, rows, out, asked, "specs", of=asked.words)
+    rows = newest(asked.specs, by=asked.axes["by"], union=asked.axes["union"])
+    _save(draw, rows, out, asked, "specs", subtitle=asked.words)
 
 
 @plot.command("duplicates", params=_options_of(duplicates, "by", "snapshot", "where"))
@@ -218,7 +218,7 @@ def plot_duplicates(dataset: Any, by: Any, out: Path, **question: Any) -> None:
     # Which dependencies differ takes long to find, and is drawn only as causes.
     known = by == "cause" and with_dependencies(dataset, asked.chosen)
     rows = find(asked.specs, dependencies=dataset.dependencies if known else None, among=asked.in_snapshots, by=by)
-    _save(draw, rows, out, asked, "duplicates", of=asked.words)
+    _save(draw, rows, out, asked, "duplicates", subtitle=asked.words)
 
 
 @plot.command("holes", params=_options_of(holes, "snapshot"))
@@ -232,10 +232,10 @@ def plot_holes(dataset: Any, out: Path, snapshot: tuple[str, ...]) -> None:
     asked = Question(dataset, snapshot=snapshot, where=())
     specs = matching(asked.specs, "snapshot", known_snapshots(dataset, asked.chosen))
     rows = find(specs, dataset.dependencies, by="missing")
-    _save(draw, rows, out, asked, "holes", of=asked.words)
+    _save(draw, rows, out, asked, "holes", subtitle=asked.words)
 
 
-@plot.command("hit-rates", params=_options_of(match, "snapshot", "where", "root"))
+@plot.command("hit-rates", params=_options_of(match, "snapshot", "where", "union"))
 @dataset_argument
 @environment_argument
 @click.option(
@@ -252,5 +252,5 @@ def plot_hit_rates(dataset: Any, environments: tuple[Path, ...], by: Any, out: P
 
     environment = environment_in(environments)
     asked = Question(dataset, everything=True, **question)
-    rows = hit_rates(environment, asked.specs, by=by, root=asked.root)
-    _save(draw, rows, out, asked, "hits", of=asked.words)
+    rows = hit_rates(environment, asked.specs, by=by, union=asked.union)
+    _save(draw, rows, out, asked, "hits", subtitle=asked.words)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cachestats.cli.output import talk
 from cachestats.errors import ArgumentError
-from cachestats.naming import ROOT_STACK
+from cachestats.naming import UNION_STACK
 from cachestats.text import counted, nearest
 
 if TYPE_CHECKING:
@@ -27,13 +27,15 @@ class Question:
         snapshot: tuple[str, ...],
         where: tuple[tuple[str, str], ...],
         measure: str = "specs",
-        of: str | None = None,
-        root: bool = False,
+        denominator: str | None = None,
+        union: bool = False,
         everything: bool = False,
         **axes: str,
     ) -> None:
-        if of and measure != "share":
-            raise ArgumentError(f"expected --of with --measure share, found it with {measure}", hint="leave out --of")
+        if denominator and measure != "share":
+            raise ArgumentError(
+                f"expected --denominator with --measure share, found it with {measure}", hint="leave out --denominator"
+            )
         self.wanted: dict[str, list[str]] = {}
         for column, value in where:
             self.wanted.setdefault(column, []).append(value)
@@ -44,8 +46,12 @@ class Question:
         for column, values in self.wanted.items():
             self.specs = matching(self.specs, column, values)
         # Whoever asks for root by name means it.
-        self.root = root or ROOT_STACK in self.wanted.get("stack", ())
-        self.axes: dict[str, Any] = axes | {"measure": measure, "of": of or "row", "root": self.root}
+        self.union = union or UNION_STACK in self.wanted.get("stack", ())
+        self.axes: dict[str, Any] = axes | {
+            "measure": measure,
+            "denominator": denominator or "row",
+            "union": self.union,
+        }
         self.filters = ", ".join(f"{column}={' or '.join(values)}" for column, values in self.wanted.items())
         few = len(self.chosen) < 4
         self.names = " and ".join(self.chosen) if few else counted(len(self.chosen), "snapshot")
@@ -65,8 +71,8 @@ class Question:
             for column, values in self.wanted.items()
             if matching(self.in_snapshots, column, values).select(column).head(1).collect().is_empty()
         ]
-        if "stack" in self.axes.values() and self.names_of("stack") == [ROOT_STACK]:
-            hints.append("there is no stack but root, the union of all: --root shows it")
+        if "stack" in self.axes.values() and self.names_of("stack") == [UNION_STACK]:
+            hints.append("there is no stack but root, the union of all: --union shows it")
         return hints
 
     def _by_name(self, column: str, values: list[str]) -> str:
@@ -94,14 +100,14 @@ def close_names(values: list[str], there: list[str]) -> str:
 
 
 def sides(
-    old_dataset: Any, old: str, new_dataset: Any, new: str, *, where: tuple[tuple[str, str], ...], root: bool
+    old_dataset: Any, old: str, new_dataset: Any, new: str, *, where: tuple[tuple[str, str], ...], union: bool
 ) -> tuple[Question, Question]:
     """Return what is compared with what: two snapshots, through the same filters."""
     if any(column == "snapshot" for column, _ in where):
         raise ArgumentError("expected other columns in --where, found snapshot", hint="name the snapshots themselves")
     return (
-        Question(old_dataset, snapshot=(old,), where=where, root=root),
-        Question(new_dataset, snapshot=(new,), where=where, root=root),
+        Question(old_dataset, snapshot=(old,), where=where, union=union),
+        Question(new_dataset, snapshot=(new,), where=where, union=union),
     )
 
 

@@ -55,7 +55,7 @@ def usable(
         raise ArgumentError(
             "expected a host, found none", hint="such as --host zen4:rhel9, --target zen4 --os rhel9, or --host host"
         )
-    asked = Question(dataset, **question, measure="specs", of=None, root=False)
+    asked = Question(dataset, **question, measure="specs", denominator=None, union=False)
     if asked.specs.head(1).collect().is_empty():
         asked.say_there_is_nothing()
         return

@@ -23,7 +23,7 @@ from cachestats.cli.question import Question
 @click.option(
     "--package", "packages", type=NAME, multiple=True, metavar="NAME", help="Only this package; may be repeated."
 )
-@click.option("--root", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are compared.")
+@click.option("--union", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are compared.")
 @question_options
 @output_options
 def versions(
@@ -37,9 +37,9 @@ def versions(
     from cachestats.analysis.versions import versions as newest
 
     where = (*where, *(("package", name) for name in packages))
-    asked = Question(dataset, **question, where=where, measure="specs", of=None)
+    asked = Question(dataset, **question, where=where, measure="specs", denominator=None)
     by = asked.axes["by"]
-    answer = newest(asked.specs, by=by, root=asked.axes["root"])
+    answer = newest(asked.specs, by=by, union=asked.axes["union"])
     shown = answer.sort("is_behind", descending=True, maintain_order=True) if form in {"table", "markdown"} else answer
     emit(shown, form, out)
     if answer.is_empty():

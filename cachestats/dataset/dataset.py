@@ -9,7 +9,7 @@
       snapshots.parquet              tables with few rows: one file
       targets.parquet
       rejected.parquet
-      documents.parquet
+      inputs.parquet
 
 Every file holds all columns of its table, `snapshot` too, so that a tool needs no partition keys from folder names:
 `read_parquet('DATASET/specs/*.parquet')` works anywhere, and the statistics let it skip the snapshots not asked for.
@@ -102,9 +102,9 @@ class Dataset:
         return self.scan("rejected")
 
     @property
-    def documents(self) -> pl.LazyFrame:
+    def inputs(self) -> pl.LazyFrame:
         """One row per page or index that was read."""
-        return self.scan("documents")
+        return self.scan("inputs")
 
     def scan(self, table: str, *, snapshots: Iterable[str] | None = None) -> pl.LazyFrame:
         """Return one table by name; of some snapshots only, where it is stored by snapshot.

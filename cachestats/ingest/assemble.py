@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from cachestats import naming
 from cachestats.parse.arrays import Codes, distinct_pairs, ranges
-from cachestats.parse.records import INDEX_ONLY, PageInfo, Piece
+from cachestats.parse.records import INDEX_ONLY, Fragment, PageInfo
 from cachestats.rejection import Rejection
 from cachestats.schema import DEPENDENCIES, SPECS, TABLES, VARIANTS, Table
 
@@ -60,16 +60,16 @@ class SnapshotTables:
         return {"specs": self.specs, "variants": self.variants, "dependencies": self.dependencies}
 
 
-def flatten(pieces: Sequence[Piece]) -> SnapshotTables:
+def assemble(fragments: Sequence[Fragment]) -> SnapshotTables:
     """Return the tables of one snapshot, given all its pieces.
 
     The columns are those of the tables `specs` and `variants`, in their sort order. A spec that stands on a page
     twice, or on the pages of two packages, is kept once and reported; a page that was read twice is one page.
     """
-    snapshot = pieces[0].snapshot
-    pages = [page for piece in pieces for page in piece.pages]
-    records = _concatenate(pieces)
-    joined = any(piece.is_part_of_stacks for piece in pieces)
+    snapshot = fragments[0].snapshot
+    pages = [page for fragment in fragments for page in fragment.pages]
+    records = _concatenate(fragments)
+    joined = any(fragment.is_part_of_stacks for fragment in fragments)
     doubts = _disagreements(records, pages, snapshot) if joined else []
     if joined:
         records = _joined_by_hash(records)
@@ -80,7 +80,9 @@ def flatten(pieces: Sequence[Piece]) -> SnapshotTables:
     rejections += [] if joined else _second_pages(records, pages, snapshot)
     packages = pa.array([page.package for page in pages], pa.string()).dictionary_encode()
     specs, variants = _Snapshot(snapshot, packages.take(as_array(records.column("page"))), records).tables()
-    edges = _dependencies(snapshot, pa.concat_tables([piece.dependencies for piece in pieces]).unify_dictionaries())
+    edges = _dependencies(
+        snapshot, pa.concat_tables([fragment.dependencies for fragment in fragments]).unify_dictionaries()
+    )
     return SnapshotTables(specs, variants, edges, rejections, copies)
 
 
@@ -100,7 +102,7 @@ def merge_specs(
 
     Returns
     -------
-    The table as `flatten` makes it of everything, and the hashes that the old table has a part in. None where this
+    The table as `assemble` makes it of everything, and the hashes that the old table has a part in. None where this
     cannot be told without reading all of it, because a hash that was read stands elsewhere in the snapshot too and is
     not the same spec there.
     """
@@ -111,14 +113,14 @@ def merge_specs(
         if packages and _is_in(new.specs.column("hash"), kept).any():
             return None
         specs = pa.concat_tables([specs, new.specs])
-    specs = in_order(specs, SPECS)
+    specs = sort_rows(specs, SPECS)
     return (specs, kept) if _says_one_thing(specs) else None
 
 
 def merge_rows(name: str, old: pa.Table, new: SnapshotTables | None, kept: pa.Array) -> pa.Table:
     """Return the table `variants` or `dependencies` of such a snapshot, given the hashes kept of the old one."""
     rows = old.filter(pa.array(_is_in(old.column("hash"), kept)))
-    return in_order(pa.concat_tables([rows, new.tables[name]]) if new else rows, TABLES[name])
+    return sort_rows(pa.concat_tables([rows, new.tables[name]]) if new else rows, TABLES[name])
 
 
 def _says_one_thing(specs: pa.Table) -> bool:
@@ -134,8 +136,8 @@ def with_dictionaries(table: pa.Table) -> pa.Table:
     return pa.table(columns, names=table.column_names)
 
 
-def in_order(table: pa.Table, declared: Table) -> pa.Table:
-    """Return rows sorted as the table is declared, those with the same key once, their dictionaries as `flatten`'s.
+def sort_rows(table: pa.Table, declared: Table) -> pa.Table:
+    """Return rows sorted as the table is declared, those with the same key once, their dictionaries as `assemble`'s.
 
     All text has to be dictionary-encoded.
     """
@@ -206,12 +208,12 @@ def _codes(column: pa.ChunkedArray) -> pa.Array:
     return chunk.indices if pa.types.is_dictionary(chunk.type) else chunk
 
 
-def _concatenate(pieces: Sequence[Piece]) -> pa.Table:
+def _concatenate(fragments: Sequence[Fragment]) -> pa.Table:
     tables, first = [], 0
-    for piece in pieces:
-        page = pc.add(piece.records.column("page"), pa.scalar(first, pa.int32()))
-        tables.append(piece.records.set_column(0, "page", page))
-        first += len(piece.pages)
+    for fragment in fragments:
+        page = pc.add(fragment.records.column("page"), pa.scalar(first, pa.int32()))
+        tables.append(fragment.records.set_column(0, "page", page))
+        first += len(fragment.pages)
     return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
 

@@ -18,21 +18,20 @@ import pyarrow.compute as pc
 from cachestats.dataset.dataset import Dataset, open_dataset
 from cachestats.dataset.writer import Writer
 from cachestats.errors import ArgumentError, RejectedError, ShrinkError, SourceError
-from cachestats.ingest.assemble import SnapshotTables, flatten, merge_rows, merge_specs
+from cachestats.ingest.assemble import SnapshotTables, assemble, merge_rows, merge_specs
 from cachestats.ingest.closures import add_requirements, requirements_table
-from cachestats.ingest.inputs import Document, Documents, to_table
-from cachestats.ingest.read import Reading, load_piece, read_sources
+from cachestats.ingest.inputs import Input, Inputs, inputs_table
+from cachestats.ingest.read import ReadResult, load_fragment, read_sources
 from cachestats.ingest.sizes import NO_SIZE, Sizes
 from cachestats.ingest.workers import Progress, Workers
-from cachestats.naming import ROOT_STACK, snapshot_kind, snapshot_order
-from cachestats.rejection import FAILURES, Rejection
-from cachestats.rejection import to_table as rejected_table
-from cachestats.schema import DOCUMENTS, SCHEMA_VERSION, SNAPSHOTS, TABLES
+from cachestats.naming import UNION_STACK, snapshot_kind, snapshot_order
+from cachestats.rejection import FAILURES, Rejection, rejected_table
+from cachestats.schema import INPUTS, SCHEMA_VERSION, SNAPSHOTS, TABLES
 from cachestats.sources.detect import open_sources
-from cachestats.sources.items import Known, Source, source_name
-from cachestats.sources.request import Choice, Given
+from cachestats.sources.items import Previous, Source, source_name
+from cachestats.sources.request import Selection, SourceRequest
 from cachestats.sources.storage.base import Network
-from cachestats.sources.storage.urls import is_address, plain_address
+from cachestats.sources.storage.urls import is_url, redact_url
 from cachestats.spack_releases import rules_of_sources
 from cachestats.targets import archspec_version, targets_table
 from cachestats.text import counted, file_stem, printable
@@ -115,9 +114,9 @@ def build_dataset(
     524
     """
     threads = checked_threads(threads, max_rejected)
-    choice, network = Choice(tuple(snapshots), tuple(stacks)), network or Network()
+    selection, network = Selection(tuple(snapshots), tuple(stacks)), network or Network()
     with Writer(out, wait=wait) as writer, ThreadPoolExecutor(threads) as pool:
-        given = [Given(os.fspath(source), choice, network, sizes) for source in sources]
+        given = [SourceRequest(os.fspath(source), selection, network, sizes) for source in sources]
         readers = open_sources(named(given, writer))
         build = Build(writer, Workers(pool, threads, progress), readers)
         build.read()
@@ -130,11 +129,11 @@ def build_dataset(
 class Snapshot:
     """What is known of a snapshot while it is made, and after its tables were staged."""
 
-    read: list[Document] = field(default_factory=list)
+    read: list[Input] = field(default_factory=list)
     """What was read of it."""
-    kept: list[Document] = field(default_factory=list)
+    kept: list[Input] = field(default_factory=list)
     """What was not: its specs are taken from the tables as they are."""
-    left_out: list[Document] = field(default_factory=list)
+    left_out: list[Input] = field(default_factory=list)
     """What it was made of and is not any more: it was read anew, or is gone."""
     row: dict[str, Any] = field(default_factory=dict)
     """Its row in the table `snapshots`; empty where nothing is left of it."""
@@ -149,30 +148,30 @@ class Snapshot:
     @property
     def packages(self) -> set[str]:
         """Packages that were read anew, or are gone."""
-        return {document.package for document in (*self.read, *self.left_out) if document.package is not None}
+        return {input_.package for input_ in (*self.read, *self.left_out) if input_.package is not None}
 
     @property
     def stacks(self) -> set[str]:
         """Stacks that were read anew, or are gone."""
-        return {document.stack for document in (*self.read, *self.left_out) if document.stack is not None}
+        return {input_.stack for input_ in (*self.read, *self.left_out) if input_.stack is not None}
 
     @property
     def is_tangled(self) -> bool:
         """Whether what was read cannot be told from what is kept by its package or stack."""
         packages, stacks = self.packages, self.stacks
         return any(
-            document.package in packages
-            or document.stack in stacks
-            or (stacks and document.package is not None)
-            or (packages and document.stack is not None)
-            for document in self.kept
+            input_.package in packages
+            or input_.stack in stacks
+            or (stacks and input_.package is not None)
+            or (packages and input_.stack is not None)
+            for input_ in self.kept
         )
 
 
 class Build:
     """One build: `read`, then `check` and `publish`."""
 
-    def __init__(self, writer: Writer, workers: Workers, sources: Mapping[Source, Given]) -> None:
+    def __init__(self, writer: Writer, workers: Workers, sources: Mapping[Source, SourceRequest]) -> None:
         self.writer, self.workers, self.readers = writer, workers, list(sources)
         self.manifest: dict[str, Any] = writer.manifest or {"sources": {}, "snapshots": {}}
         self.sources = {
@@ -180,26 +179,26 @@ class Build:
             for reader, given in sources.items()
         }
         self.wants_sizes = any(given.sizes for given in sources.values())
-        self.documents = Documents(writer.read("documents"))  # as they were
+        self.inputs = Inputs(writer.read("inputs"))  # as they were
         self.rejected = writer.read("rejected")
-        self.reading = Reading()
+        self.reading = ReadResult()
         self.snapshots: dict[str, Snapshot] = {}
-        self.left_out = self.documents.are(())  # which documents are not to stay
+        self.left_out = self.inputs.are(())  # which documents are not to stay
 
     def read(self) -> None:
         """Read everything, and make the snapshots that are found."""
-        self.reading = self.read_sources(Known(), "new")
+        self.reading = self.read_sources(Previous(), "new")
         self.replace_snapshots()
         self.put_together(self.snapshots)
 
     def replace_snapshots(self) -> None:
         """Have what was read take the place of what there was of its snapshots."""
-        for document in self.publishable():
-            self.snapshots.setdefault(str(document.snapshot), Snapshot()).read.append(document)
+        for input_ in self.publishable():
+            self.snapshots.setdefault(str(input_.snapshot), Snapshot()).read.append(input_)
         # Of the sources that were read only what was there now; of this, what could not be read has no snapshot.
-        unreadable = self.documents.have("snapshot", [None]) & self.documents.have("source", self.sources)
-        read = self.documents.are(self.reading.documents)
-        self.left_out = (read | unreadable | self.documents.have("snapshot", self.snapshots)) & ~self._incomplete()
+        unreadable = self.inputs.have("snapshot", [None]) & self.inputs.have("source", self.sources)
+        read = self.inputs.are(self.reading.inputs)
+        self.left_out = (read | unreadable | self.inputs.have("snapshot", self.snapshots)) & ~self._incomplete()
 
     def check(self, *, max_rejected: float, allow_shrink: bool) -> None:
         """Refuse to publish what is implausible."""
@@ -209,9 +208,9 @@ class Build:
         files = sum(self.reading.files.values())
         # What is rejected of a page's `spec_details` counts among its specs; pages and records of an index do not.
         specs = sum(row.num_specs or 0 for row in rejections if not row.place.startswith("spec_details["))
-        specs += sum(document.num_specs or 0 for document in self.reading.documents.values())
-        seen = self.documents.table.column("num_specs").filter(pa.array(self.documents.are(self.reading.seen)))
-        specs += pc.sum(seen).as_py() or 0
+        specs += sum(input_.num_specs or 0 for input_ in self.reading.inputs.values())
+        unchanged = self.inputs.table.column("num_specs").filter(pa.array(self.inputs.are(self.reading.unchanged)))
+        specs += pc.sum(unchanged).as_py() or 0
         for lost, total, what in ((lost_files, files, "files"), (lost_specs, specs, "specs")):
             if lost > max_rejected * total:
                 raise RejectedError(
@@ -248,14 +247,14 @@ class Build:
             "snapshots": pa.Table.from_pylist(rows, schema=SNAPSHOTS.arrow()),
             "targets": targets_table(set(known).union(*(found.targets for found in made.values()))),
             "rejected": rejected_table(rejections),
-            "documents": self._all_documents(),
+            "inputs": self._all_inputs(),
         }
         counts = {name: entry for name, entry in self.manifest["snapshots"].items() if name not in removed} | {
             name: {"num_specs": found.row["num_specs"], "rows": found.rows} for name, found in made.items()
         }
         # A source of which nothing is left, since others took its place, is not to come back.
-        with_documents = set(pc.unique(small["documents"].column("source")).to_pylist())
-        sources = {name: source for name, source in self.manifest["sources"].items() if name in with_documents}
+        with_inputs = set(pc.unique(small["inputs"].column("source")).to_pylist())
+        sources = {name: source for name, source in self.manifest["sources"].items() if name in with_inputs}
         for name, table in small.items():
             self.writer.stage(name, table)
         for name in removed:
@@ -275,7 +274,7 @@ class Build:
             }
         )
 
-    def read_sources(self, known: Known, place: str) -> Reading:
+    def read_sources(self, known: Previous, place: str) -> ReadResult:
         """Read what is not known, and lay it down in a folder of this name."""
         scratch = self.writer.scratch / place
         scratch.mkdir()
@@ -288,14 +287,14 @@ class Build:
             logger.warning("%s: left as it was, since not all of it could be read", name)
         return reading
 
-    def new_documents(self) -> list[Document]:
+    def new_inputs(self) -> list[Input]:
         """Return what was read, but for snapshots that are left as they were."""
         incomplete = self.reading.incomplete
-        return [document for document in self.reading.documents.values() if document.snapshot not in incomplete]
+        return [input_ for input_ in self.reading.inputs.values() if input_.snapshot not in incomplete]
 
-    def publishable(self) -> list[Document]:
+    def publishable(self) -> list[Input]:
         """Return what was read of snapshots that can be published."""
-        return [document for document in self.new_documents() if document.snapshot is not None]
+        return [input_ for input_ in self.new_inputs() if input_.snapshot is not None]
 
     def put_together(self, names: Iterable[str]) -> set[str]:
         """Make and stage the tables of some snapshots; return those of which everything has to be read for that."""
@@ -317,14 +316,14 @@ class Build:
 
     def all_rejections(self) -> list[Rejection]:
         """Return what was found, now and, of documents that stay and were not read, before."""
-        stay = self.documents.table.column("origin").filter(pa.array(~self.left_out))
+        stay = self.inputs.table.column("origin").filter(pa.array(~self.left_out))
         staying = set(stay.to_pylist())
         looked_at = tuple(f"{name}{mark}" for name in self.sources for mark in ("/", "!"))
         sized = {name for name, found in self.snapshots.items() if found.has_sizes}
         kept = []
         for row in (Rejection(**row) for row in self.rejected.to_pylist()):
             is_looked_at = row.origin in self.sources or row.origin.startswith(looked_at)
-            if row.rule in FAILURES or row.origin not in self.documents.rows:
+            if row.rule in FAILURES or row.origin not in self.inputs.rows:
                 stays = not is_looked_at and row.snapshot not in self.snapshots
             else:
                 stays = row.origin in staying
@@ -335,8 +334,8 @@ class Build:
     def _stage(self, name: str) -> tuple[str, bool]:
         """Make the tables of a snapshot, one after the other; return whether that could be done."""
         found = self.snapshots[name]
-        pieces = [load_piece(piece, name) for piece in self.reading.pieces.get(name, ())]
-        new = flatten(pieces) if pieces else None
+        fragments = [load_fragment(fragment, name) for fragment in self.reading.fragments.get(name, ())]
+        new = assemble(fragments) if fragments else None
         before = pa.array([], pa.string())
         specs: pa.Table | None = None
         kept: pa.Array | None = None
@@ -398,14 +397,14 @@ class Build:
             before = self.writer.read_snapshot("specs", name, ["hash", "size_bytes"])
             before = before.filter(pc.is_valid(before.column("size_bytes")))
             known = dict(zip(*(column.to_pylist() for column in before.columns), strict=True))
-        origin = min(document.origin for document in found.read if document.stack in mirrors)
+        origin = min(input_.origin for input_ in found.read if input_.stack in mirrors)
         sizes = Sizes(name, origin, mirrors, self.writer.journals / file_stem(name), self.workers)
         specs, findings = sizes.fill(specs, known)
         found.rejections, found.has_sizes = [*found.rejections, *findings], True
         return specs
 
     def _incomplete(self) -> Any:
-        return self.documents.have("snapshot", self.reading.incomplete)
+        return self.inputs.have("snapshot", self.reading.incomplete)
 
     def _copies(self) -> set[str]:
         return set().union(*(found.copies for found in self.snapshots.values()))
@@ -420,26 +419,30 @@ class Build:
         ]
         return rows + [row for found in self.snapshots.values() for row in found.rejections]
 
-    def _all_documents(self) -> pa.Table:
-        """Return the table `documents` as it is now."""
+    def _all_inputs(self) -> pa.Table:
+        """Return the table `inputs` as it is now."""
         copies = self._copies()
-        new = [document._replace(is_copy=document.origin in copies) for document in self.new_documents()]
-        kept = self.documents.table.filter(pa.array(~self.left_out))
-        if stamps := self.reading.stamped:
-            pairs = zip(kept.column("origin").to_pylist(), kept.column("stamp").to_pylist(), strict=True)
-            stamped = pa.array([stamps.get(origin, stamp) for origin, stamp in pairs], pa.string())
-            kept = kept.set_column(kept.column_names.index("stamp"), kept.schema.field("stamp"), stamped)
+        new = [input_._replace(is_copy=input_.origin in copies) for input_ in self.new_inputs()]
+        kept = self.inputs.table.filter(pa.array(~self.left_out))
+        if fingerprints := self.reading.new_fingerprints:
+            pairs = zip(kept.column("origin").to_pylist(), kept.column("fingerprint").to_pylist(), strict=True)
+            new_fingerprints = pa.array(
+                [fingerprints.get(origin, fingerprint) for origin, fingerprint in pairs], pa.string()
+            )
+            kept = kept.set_column(
+                kept.column_names.index("fingerprint"), kept.schema.field("fingerprint"), new_fingerprints
+            )
         gone = self.gone()[~self.left_out]
         kept = kept.set_column(kept.column_names.index("is_gone"), kept.schema.field("is_gone"), pa.array(gone))
-        table = pa.concat_tables([kept, to_table(new)])
-        return table.sort_by([(name, "ascending") for name in DOCUMENTS.sort])
+        table = pa.concat_tables([kept, inputs_table(new)])
+        return table.sort_by([(name, "ascending") for name in INPUTS.sort])
 
     def gone(self) -> Any:
         """Return which documents are gone from their sources."""
-        return self.documents.table.column("is_gone").to_numpy()
+        return self.inputs.table.column("is_gone").to_numpy()
 
 
-def named(given: Iterable[Given], writer: Writer) -> list[Given]:
+def named(given: Iterable[SourceRequest], writer: Writer) -> list[SourceRequest]:
     """Give each source that is a path the name by which the dataset knows it, or one that it knows nothing else by."""
     known = {name: source["location"] for name, source in (writer.manifest or {"sources": {}})["sources"].items()}
     by_location = {location: name for name, location in known.items()}
@@ -447,7 +450,7 @@ def named(given: Iterable[Given], writer: Writer) -> list[Given]:
     for one in given:
         location = location_of(one.address, writer.path)
         name = by_location.get(location)
-        if not is_address(one.address) and one.address and name is None:
+        if not is_url(one.address) and one.address and name is None:
             name = source_name(Path(one.address))
             name = str(Path(one.address).resolve()) if name in known else name
         result.append(replace(one, name=name))
@@ -456,8 +459,8 @@ def named(given: Iterable[Given], writer: Writer) -> list[Given]:
 
 def location_of(address: str, dataset: Path) -> str:
     """Return where a source is: an address without secrets, or a path from the dataset, so that both can be moved."""
-    if is_address(address):
-        return plain_address(address).rstrip("/")
+    if is_url(address):
+        return redact_url(address).rstrip("/")
     if "\0" in address:
         raise SourceError("expected a path, found one with a null in it", hint="check the path")
     return printable(os.path.relpath(Path(address).resolve(), dataset.resolve()))
@@ -502,7 +505,7 @@ def summarize_specs(specs: pa.Table) -> SpecsSummary:
     return SpecsSummary(
         num_packages=len(names_in(specs, "package")),
         num_specs=len(hashes(specs)),
-        num_stacks=len(names_in(specs, "stack") - {ROOT_STACK}),
+        num_stacks=len(names_in(specs, "stack") - {UNION_STACK}),
         are_of_indices=specs.column("spec_format").null_count == 0,
         name_libc=specs.column("libc").null_count < len(specs),
     )
@@ -511,21 +514,19 @@ def summarize_specs(specs: pa.Table) -> SpecsSummary:
 def snapshot_row(name: str, found: Snapshot, specs: SpecsSummary) -> dict[str, Any]:
     """Return the row of a snapshot in the table `snapshots`, but for what was rejected."""
     kind, day = snapshot_kind(name)
-    documents = [
-        document
-        for document in (*found.kept, *found.read)
-        if not document.is_copy and document.origin not in found.copies
+    inputs = [
+        input_ for input_ in (*found.kept, *found.read) if not input_.is_copy and input_.origin not in found.copies
     ]
-    generations = {document.generation for document in documents if document.generation}
+    generations = {input_.generation for input_ in inputs if input_.generation}
     return {
         "snapshot": name,
         "kind": kind,
         "snapshot_date": day,
-        "source": "; ".join(sorted({document.source for document in documents})),
+        "source": "; ".join(sorted({input_.source for input_ in inputs})),
         "generation": "+".join(sorted(generations)),
         "reuse_rules": rules_of_sources(name, generations, names_libc=specs.name_libc),
         "has_dependencies": specs.are_of_indices and any(generation.startswith("db") for generation in generations),
-        "num_pages": len(documents),
+        "num_pages": len(inputs),
         "num_packages": specs.num_packages,
         "num_specs": specs.num_specs,
         "num_stacks": specs.num_stacks,
@@ -533,7 +534,7 @@ def snapshot_row(name: str, found: Snapshot, specs: SpecsSummary) -> dict[str, A
     }
 
 
-def _described(reader: Source, given: Given, dataset: Path, before: Mapping[str, Any] | None) -> dict[str, Any]:
+def _described(reader: Source, given: SourceRequest, dataset: Path, before: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what the manifest says of a source, enough to open it again.
 
     What was chosen of it before stays in the dataset, so it is remembered with what is chosen now.
@@ -542,8 +543,8 @@ def _described(reader: Source, given: Given, dataset: Path, before: Mapping[str,
     return {
         "kind": reader.kind,
         "location": location_of(given.address, dataset),
-        "snapshots": _all_chosen(known["snapshots"] if known else None, given.choice.snapshots),
-        "stacks": _all_chosen(known["stacks"] if known else None, given.choice.stacks),
+        "snapshots": _all_chosen(known["snapshots"] if known else None, given.selection.snapshots),
+        "stacks": _all_chosen(known["stacks"] if known else None, given.selection.stacks),
         "allow_hosts": sorted(set(given.network.allow_hosts)),
         "signed": given.network.signed,
         "sizes": given.sizes,

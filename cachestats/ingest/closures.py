@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachestats.ingest.assemble import as_array, in_order, with_dictionaries
+from cachestats.ingest.assemble import as_array, sort_rows, with_dictionaries
 from cachestats.naming import sortable_version, split_variant, split_variants
 from cachestats.parse.arrays import Codes, distinct_pairs, ranges
 from cachestats.requirement import LIBC_PREFIX, External, Requirement, join_requirements, usual_place_libc
@@ -53,7 +53,7 @@ def requirements_table(snapshot: str, specs: pa.Table) -> pa.Table:
         for text, count in sorted(zip(texts.dictionary.to_pylist(), counts, strict=True))
         if count
     ]
-    return in_order(with_dictionaries(pa.Table.from_pylist(rows, schema=REQUIREMENTS.arrow())), REQUIREMENTS)
+    return sort_rows(with_dictionaries(pa.Table.from_pylist(rows, schema=REQUIREMENTS.arrow())), REQUIREMENTS)
 
 
 def _row(snapshot: str, text: str, requirement: Requirement, count: int) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What a dataset was read from: a row of the table `documents` for each page and index."""
+"""What a dataset was read from: a row of the table `inputs` for each page and index."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachestats.schema import DOCUMENTS
+from cachestats.schema import INPUTS
 
 Mask = npt.NDArray[np.bool_]
 
 
-class Document(NamedTuple):
-    """A page or index that was read; the fields are the columns of `documents`."""
+class Input(NamedTuple):
+    """A page or index that was read; the fields are the columns of `inputs`."""
 
     source: str
     origin: str
@@ -27,7 +27,7 @@ class Document(NamedTuple):
     num_specs: int | None
     is_copy: bool
     is_gone: bool
-    stamp: str | None
+    fingerprint: str | None
     digest: str
 
     @property
@@ -36,8 +36,8 @@ class Document(NamedTuple):
         return self.source, self.snapshot, self.package, self.stack
 
 
-class Documents:
-    """The table `documents`, by origin. There may be a hundred thousand rows, so it works on columns."""
+class Inputs:
+    """The table `inputs`, by origin. There may be a hundred thousand rows, so it works on columns."""
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
@@ -64,16 +64,16 @@ class Documents:
         found: Mask = pc.is_in(self.table.column(name), pa.array(list(values), pa.string())).to_numpy()
         return found
 
-    def take(self, mask: Mask) -> list[Document]:
+    def take(self, mask: Mask) -> list[Input]:
         """Return the rows that are marked."""
         columns = (column.to_pylist() for column in self.table.filter(pa.array(mask)).columns)
-        return [Document(*row) for row in zip(*columns, strict=True)]
+        return [Input(*row) for row in zip(*columns, strict=True)]
 
-    def of_snapshot(self, name: str) -> list[Document]:
+    def of_snapshot(self, name: str) -> list[Input]:
         """Return the rows of a snapshot."""
         return self.take(self.have("snapshot", [name]))
 
 
-def to_table(documents: Iterable[Document]) -> pa.Table:
-    """Return the table `documents`, not sorted yet."""
-    return pa.Table.from_pylist([document._asdict() for document in documents], schema=DOCUMENTS.arrow())
+def inputs_table(inputs: Iterable[Input]) -> pa.Table:
+    """Return the table `inputs`, not sorted yet."""
+    return pa.Table.from_pylist([input_._asdict() for input_ in inputs], schema=INPUTS.arrow())

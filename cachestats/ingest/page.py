@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cachestats.ingest.assemble import flatten
+from cachestats.ingest.assemble import assemble
 from cachestats.ingest.closures import add_requirements
 from cachestats.parse.pages import read_pages
-from cachestats.rejection import Rejection, to_table
+from cachestats.rejection import Rejection, rejected_table
 from cachestats.schema import REJECTED, SPECS, VARIANTS
 from cachestats.sources.items import Page
 from cachestats.spack_releases import rules_of_snapshot
@@ -80,13 +80,13 @@ def parse_page(data: bytes | str, *, origin: str = "page") -> ParsedPage:
         snapshot = package = None
         rejections = [found]
     else:
-        tables = flatten([found])
+        tables = assemble([found])
         finished = add_requirements(tables.specs, tables.dependencies, rules_of_snapshot(found.snapshot))
         specs, variants = finished.cast(SPECS.arrow()), tables.variants.cast(VARIANTS.arrow())
         snapshot, package = found.snapshot, found.pages[0].package
         rejections = [*found.rejections, *tables.rejections]
     frames = (
         pl.DataFrame(table, schema=declared.polars())
-        for table, declared in ((specs, SPECS), (variants, VARIANTS), (to_table(rejections), REJECTED))
+        for table, declared in ((specs, SPECS), (variants, VARIANTS), (rejected_table(rejections), REJECTED))
     )
     return ParsedPage(snapshot, package, *frames)

@@ -18,13 +18,13 @@ import pyarrow as pa
 
 from cachestats.decode import decode
 from cachestats.errors import SourceError, reported
-from cachestats.ingest.inputs import Document
+from cachestats.ingest.inputs import Input
 from cachestats.ingest.workers import Workers
 from cachestats.parse.index import read_index
 from cachestats.parse.pages import read_pages
-from cachestats.parse.records import PageInfo, Piece
+from cachestats.parse.records import Fragment, PageInfo
 from cachestats.rejection import Rejection
-from cachestats.sources.items import Batch, Failed, Index, Item, Known, Mirror, Page, Seen, Source
+from cachestats.sources.items import FailedIndex, Index, Item, Mirror, Page, Previous, ReadTask, Source, Unchanged
 
 _CHUNK_BYTES = 8 << 20
 _ONE_INDEX = threading.Lock()  # an index may have hundreds of megabytes: never hold two
@@ -32,18 +32,18 @@ _DIGEST_LENGTH = 32
 
 
 @dataclass
-class Reading:
+class ReadResult:
     """What came of reading some sources."""
 
-    pieces: dict[str, list[Path]] = field(default_factory=dict)
+    fragments: dict[str, list[Path]] = field(default_factory=dict)
     """The pieces of each snapshot."""
     mirrors: dict[str, dict[str, Mirror]] = field(default_factory=dict)
     """For each snapshot the mirrors of its stacks that tell sizes."""
-    documents: dict[str, Document] = field(default_factory=dict)
+    inputs: dict[str, Input] = field(default_factory=dict)
     """What was read, by origin."""
-    seen: set[str] = field(default_factory=set)
+    unchanged: set[str] = field(default_factory=set)
     """Origins of what is as it was known, stamped anew or not."""
-    stamped: dict[str, str | None] = field(default_factory=dict)
+    new_fingerprints: dict[str, str | None] = field(default_factory=dict)
     """The stamps of what was read and holds what it held."""
     rejections: list[Rejection] = field(default_factory=list)
     errors: list[SourceError] = field(default_factory=list)
@@ -55,15 +55,15 @@ class Reading:
     files: Counter[str] = field(default_factory=Counter)
     """Pages and indices of each source, read or not."""
 
-    def add(self, other: Reading) -> None:
+    def add(self, other: ReadResult) -> None:
         """Take in what came of another part of the sources."""
-        for snapshot, paths in other.pieces.items():
-            self.pieces.setdefault(snapshot, []).extend(paths)
+        for snapshot, paths in other.fragments.items():
+            self.fragments.setdefault(snapshot, []).extend(paths)
         for snapshot, mirrors in other.mirrors.items():
             self.mirrors.setdefault(snapshot, {}).update(mirrors)
-        self.documents |= other.documents
-        self.seen |= other.seen
-        self.stamped |= other.stamped
+        self.inputs |= other.inputs
+        self.unchanged |= other.unchanged
+        self.new_fingerprints |= other.new_fingerprints
         self.rejections += other.rejections
         self.errors += other.errors
         self.refused |= other.refused
@@ -71,7 +71,7 @@ class Reading:
         self.files += other.files
 
 
-def read_sources(sources: list[Source], known: Known, workers: Workers, scratch: Path) -> Reading:
+def read_sources(sources: list[Source], previous: Previous, workers: Workers, scratch: Path) -> ReadResult:
     """Read what is not known of some sources, and lay its specs down in the folder `scratch`.
 
     Raises
@@ -79,41 +79,41 @@ def read_sources(sources: list[Source], known: Known, workers: Workers, scratch:
     SourceError
         If a source cannot be read, or nothing of any.
     """
-    batches = ((source, number, batch) for source in sources for number, batch in enumerate(source.batches(known)))
+    batches = ((source, number, batch) for source in sources for number, batch in enumerate(source.batches(previous)))
 
-    def parse(job: tuple[Source, int, Batch]) -> Reading:
+    def parse(job: tuple[Source, int, ReadTask]) -> ReadResult:
         source, number, batch = job
         place = scratch / f"{sources.index(source)}-{number}"
-        found = Reading()
+        found = ReadResult()
         for part, chunk in enumerate(chunks(batch())):
-            found.add(parse_chunk(chunk, source, known, f"{place}-{part}"))
+            found.add(parse_chunk(chunk, source, previous, f"{place}-{part}"))
         return found
 
-    reading = Reading()
+    reading = ReadResult()
     for part in workers.progress(workers.map(parse, batches), desc="reading", total=None, unit="batch"):
         reading.add(part)
-    if reading.errors and not reading.documents and not reading.seen:
+    if reading.errors and not reading.inputs and not reading.unchanged:
         raise reading.errors[0]
     for source in sources:
-        if source.choice.snapshots and not reading.files[source.name]:
-            wanted = ", ".join(source.choice.snapshots)
+        if source.selection.snapshots and not reading.files[source.name]:
+            wanted = ", ".join(source.selection.snapshots)
             raise SourceError(f"expected {wanted} in {source.name}, found nothing of it", hint="check --snapshot")
     return reading
 
 
-def load_piece(path: Path, snapshot: str) -> Piece:
+def load_fragment(path: Path, snapshot: str) -> Fragment:
     """Return a piece that was laid down; its columns are mapped, not read."""
     with pa.memory_map(str(path)) as records, pa.memory_map(str(edges_beside(path))) as edges:
-        return read_piece(records, edges, snapshot)
+        return read_fragment(records, edges, snapshot)
 
 
-def read_piece(records_file: pa.NativeFile, edges_file: pa.NativeFile, snapshot: str) -> Piece:
+def read_fragment(records_file: pa.NativeFile, edges_file: pa.NativeFile, snapshot: str) -> Fragment:
     """Return a piece, given the two files in which it was laid down."""
     records, edges = (pa.ipc.open_file(file).read_all() for file in (records_file, edges_file))
     metadata = records.schema.metadata or {}
     pages = decode(metadata[b"pages"], list[PageInfo])
     is_part_of_stacks = metadata[b"is_part_of_stacks"] == b"1"
-    return Piece(snapshot, pages, records, dependencies=edges, is_part_of_stacks=is_part_of_stacks)
+    return Fragment(snapshot, pages, records, dependencies=edges, is_part_of_stacks=is_part_of_stacks)
 
 
 def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
@@ -131,18 +131,18 @@ def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
         yield chunk
 
 
-def parse_chunk(chunk: list[Item], reader: Source, known: Known, place: str) -> Reading:
+def parse_chunk(chunk: list[Item], reader: Source, previous: Previous, place: str) -> ReadResult:
     """Parse some pages or an index, and lay the pieces down in files whose names begin with `place`."""
-    found = Reading()
+    found = ReadResult()
     source = reader.name
     pages: list[Page] = []
     number = 0
     for item in chunk:
-        if isinstance(item, Seen):
+        if isinstance(item, Unchanged):
             found.files[source] += len(item.origins)
-            found.seen.update(item.origins)
+            found.unchanged.update(item.origins)
             continue
-        if isinstance(item, Failed):
+        if isinstance(item, FailedIndex):
             _fail(item, found)
         elif isinstance(item, Rejection):
             found.rejections.append(item)
@@ -153,47 +153,47 @@ def parse_chunk(chunk: list[Item], reader: Source, known: Known, place: str) -> 
             pages.append(item)
         else:
             number += 1
-            _parse_index(item, source, known, f"{place}-i{number}.arrow", found)
+            _parse_index(item, source, previous, f"{place}-i{number}.arrow", found)
         found.files[source] += 1
-    _parse_pages(pages, reader, known, place, found)
+    _parse_pages(pages, reader, previous, place, found)
     return found
 
 
-def _fail(failed: Failed, found: Reading) -> None:
+def _fail(failed: FailedIndex, found: ReadResult) -> None:
     found.rejections.append(failed.rejection())
     found.errors.append(failed.error)
     found.incomplete.add(failed.snapshot)
     found.refused.add(failed.origin)
 
 
-def _parse_pages(pages: list[Page], reader: Source, known: Known, place: str, found: Reading) -> None:
+def _parse_pages(pages: list[Page], reader: Source, previous: Previous, place: str, found: ReadResult) -> None:
     changed: list[Page] = []
     digests: dict[str, str] = {}
     for page in pages:
         digest = hashlib.sha256(page.data).hexdigest()[:_DIGEST_LENGTH]
-        if known.holds(page.origin, digest):
-            found.seen.add(page.origin)
-            if page.stamp != known.stamps.get(page.origin):
-                found.stamped[page.origin] = page.stamp
+        if previous.holds(page.origin, digest):
+            found.unchanged.add(page.origin)
+            if page.fingerprint != previous.fingerprints.get(page.origin):
+                found.new_fingerprints[page.origin] = page.fingerprint
         else:
             changed.append(page)
             digests[page.origin] = digest
     infos: dict[str, tuple[str, PageInfo]] = {}
     not_wanted: set[str] = set()
-    for number, piece in enumerate(read_pages(changed)):
-        if isinstance(piece, Rejection):
-            found.rejections.append(piece)
-        elif not reader.choice.takes(piece.snapshot):  # the folder need not tell
-            not_wanted.update(info.origin for info in piece.pages)
+    for number, fragment in enumerate(read_pages(changed)):
+        if isinstance(fragment, Rejection):
+            found.rejections.append(fragment)
+        elif not reader.selection.takes(fragment.snapshot):  # the folder need not tell
+            not_wanted.update(info.origin for info in fragment.pages)
         else:
-            _lay_down(piece, Path(f"{place}-{number}.arrow"), found)
-            infos.update((info.origin, (piece.snapshot, info)) for info in piece.pages)
+            _lay_down(fragment, Path(f"{place}-{number}.arrow"), found)
+            infos.update((info.origin, (fragment.snapshot, info)) for info in fragment.pages)
     found.files[reader.name] -= len(not_wanted)
     for page in changed:
         if page.origin in not_wanted:
             continue
         snapshot, info = infos.get(page.origin, (None, None))
-        found.documents[page.origin] = Document(
+        found.inputs[page.origin] = Input(
             reader.name,
             page.origin,
             snapshot,
@@ -203,57 +203,57 @@ def _parse_pages(pages: list[Page], reader: Source, known: Known, place: str, fo
             info.num_specs if info else None,
             False,
             False,
-            page.stamp,
+            page.fingerprint,
             digests[page.origin],
         )
 
 
-def _parse_index(index: Index, source: str, known: Known, place: str, found: Reading) -> None:
+def _parse_index(index: Index, source: str, previous: Previous, place: str, found: ReadResult) -> None:
     with _ONE_INDEX:
         try:
             content = index.read()
         except SourceError as error:
-            _fail(Failed(index.origin, index.snapshot, error), found)
+            _fail(FailedIndex(index.origin, index.snapshot, error), found)
             return
         digest = content.digest[:_DIGEST_LENGTH]
-        if known.holds(index.origin, digest, (index.snapshot, index.stack)):
-            found.seen.add(index.origin)
-            if index.stamp != known.stamps.get(index.origin):
-                found.stamped[index.origin] = index.stamp
+        if previous.holds(index.origin, digest, (index.snapshot, index.stack)):
+            found.unchanged.add(index.origin)
+            if index.fingerprint != previous.fingerprints.get(index.origin):
+                found.new_fingerprints[index.origin] = index.fingerprint
             return
-        piece = read_index(content.data, origin=index.origin, snapshot=index.snapshot, stack=index.stack)
-    if isinstance(piece, Rejection):
-        found.rejections.append(piece)
+        fragment = read_index(content.data, origin=index.origin, snapshot=index.snapshot, stack=index.stack)
+    if isinstance(fragment, Rejection):
+        found.rejections.append(fragment)
         found.incomplete.add(index.snapshot)
         found.refused.add(index.origin)
         return
-    _lay_down(piece, Path(place), found)
+    _lay_down(fragment, Path(place), found)
     if index.mirror:
         found.mirrors.setdefault(index.snapshot, {})[index.stack] = index.mirror
-    found.documents[index.origin] = Document(
+    found.inputs[index.origin] = Input(
         source,
         index.origin,
         index.snapshot,
         None,
         index.stack,
-        piece.pages[0].generation if piece.pages else None,
-        sum(page.num_specs for page in piece.pages),
+        fragment.pages[0].generation if fragment.pages else None,
+        sum(page.num_specs for page in fragment.pages),
         False,
         False,
-        index.stamp,
+        index.fingerprint,
         digest,
     )
 
 
-def _lay_down(piece: Piece, path: Path, found: Reading) -> None:
-    found.rejections += piece.rejections
-    found.pieces.setdefault(piece.snapshot, []).append(path)
-    records = piece.records.replace_schema_metadata(
-        {"pages": msgspec.json.encode(piece.pages), "is_part_of_stacks": str(int(piece.is_part_of_stacks))}
+def _lay_down(fragment: Fragment, path: Path, found: ReadResult) -> None:
+    found.rejections += fragment.rejections
+    found.fragments.setdefault(fragment.snapshot, []).append(path)
+    records = fragment.records.replace_schema_metadata(
+        {"pages": msgspec.json.encode(fragment.pages), "is_part_of_stacks": str(int(fragment.is_part_of_stacks))}
     )
     with reported(path.parent):
         _write(records, path)
-        _write(piece.dependencies, edges_beside(path))
+        _write(fragment.dependencies, edges_beside(path))
 
 
 def _write(table: pa.Table, path: Path) -> None:

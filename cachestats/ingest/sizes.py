@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from cachestats.errors import SourceError, reported
 from cachestats.ingest.workers import Workers
-from cachestats.naming import ROOT_STACK
+from cachestats.naming import UNION_STACK
 from cachestats.regular import read_regular
 from cachestats.rejection import Rejection
 from cachestats.sources.items import Mirror
@@ -77,7 +77,7 @@ class Sizes:
                 # The mirror of the whole snapshot has nearly all of them, and is asked first.
                 place = f"{package}/{package}-{version}-{hash_}.spec.manifest.json"
                 stacks = wanted.setdefault(hash_, [place])
-                stacks.insert(1 if stack == ROOT_STACK else len(stacks), stack)
+                stacks.insert(1 if stack == UNION_STACK else len(stacks), stack)
         answers = {answer.hash: answer for answer in self._answers(wanted)}
         sizes = {hash_: answer.size for hash_, answer in answers.items() if answer.size is not None}
         signed = sum(answer.is_signed for answer in answers.values())

@@ -21,12 +21,12 @@ from cachestats.ingest.inputs import Mask
 from cachestats.ingest.sizes import NO_SIZE
 from cachestats.ingest.workers import Progress, Workers
 from cachestats.naming import snapshot_order
-from cachestats.rejection import to_table as rejected_table
+from cachestats.rejection import rejected_table
 from cachestats.sources.detect import open_sources
-from cachestats.sources.items import Known, Source
-from cachestats.sources.request import Choice, Given
+from cachestats.sources.items import Previous, Source
+from cachestats.sources.request import Selection, SourceRequest
 from cachestats.sources.storage.base import Network
-from cachestats.sources.storage.urls import is_address
+from cachestats.sources.storage.urls import is_url
 
 if TYPE_CHECKING:
     import polars as pl
@@ -102,10 +102,10 @@ def update_dataset(
 
     threads = checked_threads(threads, max_rejected)
     open_dataset(path)  # there has to be one
-    choice = Choice(tuple(snapshots), tuple(stacks))
+    selection = Selection(tuple(snapshots), tuple(stacks))
     with Writer(path, wait=wait) as writer, ThreadPoolExecutor(threads) as pool:
-        asked = [Given(os.fspath(source), choice, network or Network(), sizes) for source in sources]
-        given = _given(writer, asked, Given("", choice, network or Network(), sizes))
+        asked = [SourceRequest(os.fspath(source), selection, network or Network(), sizes) for source in sources]
+        given = _given(writer, asked, SourceRequest("", selection, network or Network(), sizes))
         update = _Update(writer, Workers(pool, threads, progress), open_sources(given))
         if not sources:
             update.remember_first_choices()
@@ -118,7 +118,7 @@ def update_dataset(
     return pl.DataFrame(update.changes(), schema=schema)
 
 
-def _given(writer: Writer, asked: list[Given], default: Given) -> list[Given]:
+def _given(writer: Writer, asked: list[SourceRequest], default: SourceRequest) -> list[SourceRequest]:
     """Return the sources to look at: those asked for, or all remembered, as they were given first."""
     remembered: dict[str, dict[str, Any]] = (writer.manifest or {"sources": {}})["sources"]
     if not asked:
@@ -128,29 +128,29 @@ def _given(writer: Writer, asked: list[Given], default: Given) -> list[Given]:
                 hint="name the source: cachestats update DATASET SOURCE",
             )
         places = [source["location"] for source in remembered.values()]
-        places = [place if is_address(place) else os.path.normpath(writer.path / place) for place in places]
+        places = [place if is_url(place) else os.path.normpath(writer.path / place) for place in places]
         asked = [replace(default, address=place) for place in places]
     by_location = {source["location"]: source for source in remembered.values()}
     return [_as_before(one, by_location.get(location_of(one.address, writer.path))) for one in named(asked, writer)]
 
 
-def _as_before(given: Given, source: Mapping[str, Any] | None) -> Given:
+def _as_before(given: SourceRequest, source: Mapping[str, Any] | None) -> SourceRequest:
     if source is None:
         return given
-    choice = Choice(
-        given.choice.snapshots or tuple(source["snapshots"]), given.choice.stacks or tuple(source["stacks"])
+    selection = Selection(
+        given.selection.snapshots or tuple(source["snapshots"]), given.selection.stacks or tuple(source["stacks"])
     )
     hosts = tuple(sorted({*given.network.allow_hosts, *source["allow_hosts"]}))
     network = replace(given.network, allow_hosts=hosts, signed=given.network.signed or source["signed"])
-    return replace(given, choice=choice, network=network, sizes=given.sizes or source["sizes"])
+    return replace(given, selection=selection, network=network, sizes=given.sizes or source["sizes"])
 
 
 class _Update(Build):
     """One update: `read_changes`, then `check` and `publish`."""
 
-    def __init__(self, writer: Writer, workers: Workers, sources: Mapping[Source, Given]) -> None:
+    def __init__(self, writer: Writer, workers: Workers, sources: Mapping[Source, SourceRequest]) -> None:
         super().__init__(writer, workers, sources)
-        self.now_gone = self.documents.are(())
+        self.now_gone = self.inputs.are(())
 
     def remember_first_choices(self) -> None:
         """Remember what was chosen of the sources before, and not what was for this time."""
@@ -160,10 +160,10 @@ class _Update(Build):
 
     def read_changes(self, *, recheck: bool, prune: bool, sizes: bool) -> None:
         """Read what changed, and make the snapshots in which something did."""
-        known = Known(
-            self._stamps(),
-            self.documents.column("digest"),
-            self.documents.labels(),
+        known = Previous(
+            self._fingerprints(),
+            self.inputs.column("digest"),
+            self.inputs.labels(),
             self._to_read_again(sizes),
             recheck,
         )
@@ -189,8 +189,8 @@ class _Update(Build):
         return bool(
             self.snapshots
             or self.left_out.any()
-            or self.new_documents()
-            or self.reading.stamped
+            or self.new_inputs()
+            or self.reading.new_fingerprints
             or (self.gone() != super().gone()).any()
             or sources[0] != sources[1]
             or self.manifest["made_by"] != made_by()
@@ -199,23 +199,21 @@ class _Update(Build):
 
     def gone(self) -> Mask:
         """Return which documents are gone from their sources."""
-        is_here = self.documents.are(self.reading.seen)
+        is_here = self.inputs.are(self.reading.unchanged)
         result: Mask = (super().gone() & ~is_here) | self.now_gone
         return result
 
     def changes(self) -> list[dict[str, Any]]:
         """Return what came, changed and went, a row a snapshot."""
         new = self.now_gone & ~super().gone() | self.left_out & self.now_gone
-        gone = Counter(document.snapshot for document in self.documents.take(new))
+        gone = Counter(input_.snapshot for input_ in self.inputs.take(new))
         before = self.manifest["snapshots"]
         rows = []
         for name in sorted({*self.snapshots, *filter(None, gone), *self.reading.incomplete}, key=snapshot_order):
             found = self.snapshots.get(name, Snapshot())
-            digests = {document.origin: document.digest for document in found.left_out}
-            came = [document for document in found.read if document.origin not in digests]
-            changed = [
-                document for document in found.read if digests.get(document.origin, document.digest) != document.digest
-            ]
+            digests = {input_.origin: input_.digest for input_ in found.left_out}
+            came = [input_ for input_ in found.read if input_.origin not in digests]
+            changed = [input_ for input_ in found.read if digests.get(input_.origin, input_.digest) != input_.digest]
             if name in self.snapshots:
                 change = ("changed" if name in before else "came") if found.row else "went"
                 num_specs = found.row.get("num_specs", 0)
@@ -238,55 +236,55 @@ class _Update(Build):
 
     def _to_read_again(self, sizes: bool) -> frozenset[str]:
         """Return the origins of what has to be read although it did not change."""
-        documents, origins = self.documents, self.documents.table.column("origin")
+        inputs, origins = self.inputs, self.inputs.table.column("origin")
         if self.manifest["made_by"] != made_by():
             logger.info("everything is read again, since another version of cachestats made the dataset")
-            return frozenset(documents.rows)
+            return frozenset(inputs.rows)
         before = self.manifest["sources"]
         # Sizes were not asked for before, or not all of them were found.
         new = [name for name, one in self.sources.items() if one["sizes"] and not before.get(name, {}).get("sizes")]
-        again = documents.have("source", new)
+        again = inputs.have("source", new)
         if sizes:
             lacking = self.rejected.filter(pc.equal(self.rejected.column("rule"), NO_SIZE)).column("snapshot")
-            again |= documents.have("snapshot", lacking.to_pylist())
-        again &= ~documents.have("stack", [None])
+            again |= inputs.have("snapshot", lacking.to_pylist())
+        again &= ~inputs.have("stack", [None])
         return frozenset(origins.filter(pa.array(again)).to_pylist())
 
-    def _stamps(self) -> dict[str, str | None]:
+    def _fingerprints(self) -> dict[str, str | None]:
         """Return the stamps that tell whether something changed.
 
         An archive has one stamp for all that is in it, whatever was taken of it: where another choice is made, none.
         """
-        stamps: dict[str, str | None] = {**self.documents.column("stamp")}
+        fingerprints: dict[str, str | None] = {**self.inputs.column("fingerprint")}
         before = self.manifest["sources"]
         for reader in self.readers:
-            choice = {"snapshots": list(reader.choice.snapshots), "stacks": list(reader.choice.stacks)}
-            if reader.name in before and before[reader.name] | choice != before[reader.name]:
-                for document in self.documents.take(self.documents.have("source", [reader.name])):
-                    stamps[document.origin] = None
-        return stamps
+            selection = {"snapshots": list(reader.selection.snapshots), "stacks": list(reader.selection.stacks)}
+            if reader.name in before and before[reader.name] | selection != before[reader.name]:
+                for input_ in self.inputs.take(self.inputs.have("source", [reader.name])):
+                    fingerprints[input_.origin] = None
+        return fingerprints
 
     def _plan(self, *, prune: bool) -> None:
         """Find out which snapshots something was read of, or is gone from, and what of them is kept."""
-        reading, documents = self.reading, self.documents
-        is_here = documents.are(reading.seen | reading.documents.keys() | reading.refused)
-        looked_at = documents.have("source", self.sources)
-        gone = documents.take(looked_at & ~is_here & ~self._incomplete())
-        choices = {reader.name: reader.choice for reader in self.readers}
+        reading, inputs = self.reading, self.inputs
+        is_here = inputs.are(reading.unchanged | reading.inputs.keys() | reading.refused)
+        looked_at = inputs.have("source", self.sources)
+        gone = inputs.take(looked_at & ~is_here & ~self._incomplete())
+        choices = {reader.name: reader.selection for reader in self.readers}
         gone = [one for one in gone if choices[one.source].takes(one.snapshot, one.stack)]
         # What was moved is not gone; what could not be read need not be remembered.
-        subjects = {document.subject for document in reading.documents.values()}
+        subjects = {input_.subject for input_ in reading.inputs.values()}
         dropped = {one.origin for one in gone if prune or one.snapshot is None or one.subject in subjects}
-        self.now_gone = documents.are(one.origin for one in gone if one.subject not in subjects)
-        self.left_out = (documents.are(reading.documents) | documents.are(dropped)) & ~self._incomplete()
-        for document in self.publishable():
-            self.snapshots.setdefault(str(document.snapshot), Snapshot()).read.append(document)
-        for document in documents.take(self.left_out):
-            if document.snapshot is not None:
-                self.snapshots.setdefault(document.snapshot, Snapshot()).left_out.append(document)
+        self.now_gone = inputs.are(one.origin for one in gone if one.subject not in subjects)
+        self.left_out = (inputs.are(reading.inputs) | inputs.are(dropped)) & ~self._incomplete()
+        for input_ in self.publishable():
+            self.snapshots.setdefault(str(input_.snapshot), Snapshot()).read.append(input_)
+        for input_ in inputs.take(self.left_out):
+            if input_.snapshot is not None:
+                self.snapshots.setdefault(input_.snapshot, Snapshot()).left_out.append(input_)
         for name, found in self.snapshots.items():
-            origins = {document.origin for document in found.left_out}
-            found.kept = [document for document in documents.of_snapshot(name) if document.origin not in origins]
+            origins = {input_.origin for input_ in found.left_out}
+            found.kept = [input_ for input_ in inputs.of_snapshot(name) if input_.origin not in origins]
 
     def _is_doubtful(self, name: str) -> bool:
         """Whether pages of a snapshot contradicted each other, so that what one says depends on the others."""
@@ -294,7 +292,7 @@ class _Update(Build):
         kept = self.snapshots[name].kept
         return bool(kept) and (not _ACROSS_PAGES.isdisjoint(rules) or any(one.is_copy for one in kept))
 
-    def _read_whole(self, known: Known, names: set[str]) -> None:
+    def _read_whole(self, known: Previous, names: set[str]) -> None:
         """Read everything of some snapshots, and make them as if for the first time."""
         others = {one.source for name in names for one in self.snapshots[name].kept} - self.sources.keys()
         if others:
@@ -307,10 +305,10 @@ class _Update(Build):
         wanted = {
             name: {one.origin for one in (*self.snapshots[name].kept, *self.snapshots[name].read)} for name in names
         }
-        new = reading.documents
+        new = reading.inputs
         whole = self.read_sources(
-            Known(
-                {**known.stamps, **{origin: one.stamp for origin, one in new.items()}},
+            Previous(
+                {**known.fingerprints, **{origin: one.fingerprint for origin, one in new.items()}},
                 {**known.digests, **{origin: one.digest for origin, one in new.items()}},
                 {
                     **known.labels,
@@ -322,7 +320,7 @@ class _Update(Build):
         )
         for name, origins in wanted.items():
             found = self.snapshots[name]
-            found.read = [one for origin, one in whole.documents.items() if origin in origins and one.snapshot == name]
+            found.read = [one for origin, one in whole.inputs.items() if origin in origins and one.snapshot == name]
             if len(found.read) < len(origins) or name in whole.incomplete:
                 # Something is gone that contradicted something else, or changes just now.
                 logger.warning(
@@ -333,13 +331,13 @@ class _Update(Build):
                 continue
             found.left_out += found.kept
             found.kept = []
-            reading.documents |= {one.origin: one for one in found.read}
-            reading.seen -= origins
-            reading.pieces[name] = whole.pieces[name]
+            reading.inputs |= {one.origin: one for one in found.read}
+            reading.unchanged -= origins
+            reading.fragments[name] = whole.fragments[name]
             reading.mirrors[name] = whole.mirrors.get(name, {})
             reading.rejections = [row for row in reading.rejections if row.origin not in origins]
             reading.rejections += [row for row in whole.rejections if row.origin in origins]
         done = names & self.snapshots.keys()
-        self.left_out |= self.documents.have("snapshot", done)
+        self.left_out |= self.inputs.have("snapshot", done)
         self.left_out &= ~self._incomplete()
         self.put_together(done)

@@ -20,7 +20,7 @@ from cachestats import naming
 from cachestats.decode import Decoder, JsonError
 from cachestats.parse.arrays import Codes
 from cachestats.parse.nodes import Dependency, Node, compiler, dependency, external, parameters, parse_node
-from cachestats.parse.records import DEPENDENCY_RECORDS, NAME, RECORDS, PageInfo, Piece
+from cachestats.parse.records import DEPENDENCY_RECORDS, NAME, RECORDS, Fragment, PageInfo
 from cachestats.rejection import Rejection
 from cachestats.schema import DEPTYPES
 from cachestats.spack_releases import spec_format_of_database
@@ -54,7 +54,7 @@ class _Index(msgspec.Struct):
 _decode_index = Decoder(_Index).decode
 
 
-def read_index(data: bytes | bytearray, *, origin: str, snapshot: str, stack: str) -> Piece | Rejection:
+def read_index(data: bytes | bytearray, *, origin: str, snapshot: str, stack: str) -> Fragment | Rejection:
     """Read one index; return its cached specs as records of one stack, or why there are none to be had.
 
     Externals, and specs that the index only knows of as dependencies, are left out.
@@ -71,7 +71,7 @@ def read_index(data: bytes | bytearray, *, origin: str, snapshot: str, stack: st
             num_specs=None,
             snapshot=snapshot,
         )
-    return _Reader(database, origin, snapshot, stack).piece()
+    return _Reader(database, origin, snapshot, stack).fragment()
 
 
 class _Distinct(dict[K, int], Generic[K, T]):
@@ -110,7 +110,7 @@ class _Reader:
         self.num_edges = array("i")
         self.edge_numbers = array("i")
 
-    def piece(self) -> Piece:
+    def fragment(self) -> Fragment:
         version = self.database.version
         if str(version) not in _KNOWN_VERSIONS:
             self._find(
@@ -136,7 +136,7 @@ class _Reader:
                         num_specs=1,
                     )
         pages, records = self._records()
-        return Piece(
+        return Fragment(
             self.snapshot, pages, records, self.findings, dependencies=self._dependencies(), is_part_of_stacks=True
         )
 

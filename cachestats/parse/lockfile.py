@@ -210,11 +210,11 @@ def _utf_8(data: bytes, origin: str) -> bytes:
 
 
 def _graphs(text: bytes, origin: str) -> Iterator[_Graph]:
-    for document in _documents(text, origin):
-        if not document.lstrip().startswith(b"["):
-            yield _graph(document, origin)
+    for input_ in _documents(text, origin):
+        if not input_.lstrip().startswith(b"["):
+            yield _graph(input_, origin)
             continue
-        elements = _decode(document, list[msgspec.Raw], origin)
+        elements = _decode(input_, list[msgspec.Raw], origin)
         if any("spec" in _keys(element) for element in elements):
             yield from (_graph(bytes(element), origin) for element in elements)
         else:
@@ -228,37 +228,37 @@ def _documents(text: bytes, origin: str) -> list[bytes]:
     except JsonError as error:
         # Only the decoder of the standard library says where a document ends.
         decode_first, rest = json.JSONDecoder().raw_decode, text.decode().lstrip()
-        documents = []
+        inputs = []
         while rest:
             try:
                 _, end = decode_first(rest)
             except (ValueError, RecursionError):
                 raise _unknown(str(error), origin) from error
-            documents.append(rest[:end].encode())
+            inputs.append(rest[:end].encode())
             rest = rest[end:].lstrip()
-        if not documents:
+        if not inputs:
             raise _unknown("nothing", origin) from error
-        return documents
+        return inputs
     return [text]
 
 
-def _graph(document: bytes, origin: str) -> _Graph:
-    keys = _keys(document)
+def _graph(input_: bytes, origin: str) -> _Graph:
+    keys = _keys(input_)
     if "database" in keys:
-        return _graph_of_database(_decode(document, _Database, origin).database, origin)
+        return _graph_of_database(_decode(input_, _Database, origin).database, origin)
     if "spec" in keys:
-        return _graph_of_spec_file(_decode(document, _SpecFile, origin).spec, origin)
+        return _graph_of_spec_file(_decode(input_, _SpecFile, origin).spec, origin)
     if keys & {"_meta", "roots", "concrete_specs"}:
-        return _graph_of_lockfile(_decode(document, _Lockfile, origin), origin)
+        return _graph_of_lockfile(_decode(input_, _Lockfile, origin), origin)
     if "arch" in keys:
-        return _graph_of_list([msgspec.Raw(document)], origin)
+        return _graph_of_list([msgspec.Raw(input_)], origin)
     raise _unknown(f"an object with the keys {', '.join(sorted(keys)[:5])}" if keys else "no object with keys", origin)
 
 
-def _keys(document: bytes | msgspec.Raw) -> set[str]:
+def _keys(input_: bytes | msgspec.Raw) -> set[str]:
     """Return the keys of an object; none of what is no object."""
     try:
-        return set(decode(bytes(document), dict[str, msgspec.Raw]))
+        return set(decode(bytes(input_), dict[str, msgspec.Raw]))
     except JsonError:
         return set()
 
@@ -530,9 +530,9 @@ def _naming(path: str, origin: str) -> Iterator[None]:
         raise SourceError(f"expected a spec at {path} in {origin}, found: {error}", hint=_WRITE_AGAIN) from error
 
 
-def _decode(document: bytes, kind: type[T], origin: str) -> T:
+def _decode(input_: bytes, kind: type[T], origin: str) -> T:
     try:
-        return decode(document, kind)
+        return decode(input_, kind)
     except JsonError as error:
         raise _unknown(str(error), origin) from error
 

@@ -23,7 +23,7 @@ import pyarrow.json as pj
 from cachestats.decode import FAULTS
 from cachestats.parse.arrays import distinct, tally
 from cachestats.parse.frontmatter import normalise
-from cachestats.parse.records import INDEX_ONLY, RECORDS, Generation, PageInfo, Piece, generation
+from cachestats.parse.records import INDEX_ONLY, RECORDS, Fragment, Generation, PageInfo, generation
 from cachestats.parse.validate import folder_findings, read_page
 from cachestats.rejection import Rejection
 from cachestats.sources.items import Page
@@ -86,7 +86,7 @@ class _Split(NamedTuple):
     generation: Generation
 
 
-def read_pages(pages: Iterable[Page]) -> Iterator[Piece | Rejection]:
+def read_pages(pages: Iterable[Page]) -> Iterator[Fragment | Rejection]:
     """Read pages of any snapshots; yield their specs, a piece a snapshot, and the pages that cannot be read.
 
     Every entry of every page comes out as a record or as a rejection.
@@ -102,10 +102,10 @@ def read_pages(pages: Iterable[Page]) -> Iterator[Piece | Rejection]:
         yield from _read_splits(splits)
 
 
-def _read_splits(splits: list[_Split]) -> Iterator[Piece | Rejection]:
-    piece = _read_columns(splits)
-    if piece is not None:
-        yield piece
+def _read_splits(splits: list[_Split]) -> Iterator[Fragment | Rejection]:
+    fragment = _read_columns(splits)
+    if fragment is not None:
+        yield fragment
     elif len(splits) == 1:
         yield read_page(splits[0].page)
     else:
@@ -169,7 +169,7 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _read_columns(splits: list[_Split]) -> Piece | None:
+def _read_columns(splits: list[_Split]) -> Fragment | None:
     """Read the specs of pages of one snapshot as columns, or return None unless all of them are clean."""
     lines = b"".join(part for split in splits for part in (b'{"specs":', split.specs, b"}\n"))
     try:
@@ -215,7 +215,7 @@ def _read_columns(splits: list[_Split]) -> Piece | None:
     ]
     findings = [finding for split in splits for finding in folder_findings(split.page, split.snapshot, split.package)]
     records = pa.table([columns[name] for name in RECORDS.names], schema=RECORDS)
-    return Piece(splits[0].snapshot, infos, records, findings)
+    return Fragment(splits[0].snapshot, infos, records, findings)
 
 
 def _are_clean(columns: dict[str, pa.Array]) -> bool:

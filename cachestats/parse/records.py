@@ -72,7 +72,7 @@ class PageInfo(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Piece:
+class Fragment:
     """Some pages of one snapshot, read: their specs as `RECORDS`, and what was wrong with them."""
 
     snapshot: str

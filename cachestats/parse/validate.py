@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from cachestats.naming import MAX_NAME
 from cachestats.parse.frontmatter import REPEATED, PageError, read_front_matter, show
-from cachestats.parse.records import RECORDS, PageInfo, Piece, generation
+from cachestats.parse.records import RECORDS, Fragment, PageInfo, generation
 from cachestats.rejection import Rejection
 from cachestats.sources.items import Page
 
@@ -29,10 +29,10 @@ _META_LISTS = {
 }
 
 
-def read_page(page: Page) -> Piece | Rejection:
+def read_page(page: Page) -> Fragment | Rejection:
     """Read one page; return its specs, or why there are none to be had."""
     try:
-        return _Reader(page).piece()
+        return _Reader(page).fragment()
     except PageError as error:
         # Where the specs cannot be counted, `meta` may still say how many there were.
         said = re.search(rb'^meta: .*"num_specs": ([0-9]{1,9})\b', page.data, re.MULTILINE)
@@ -99,7 +99,7 @@ class _Reader:
                 num_specs=None if "spec_details:" in rest else 0,
             )
 
-    def piece(self) -> Piece:
+    def fragment(self) -> Fragment:
         """Return the specs that are whole, and a finding for each that is not."""
         entries = self.front_matter["spec_details"]
         if not isinstance(entries, list):
@@ -125,7 +125,7 @@ class _Reader:
             ),
             len(entries),
         )
-        return Piece(self.snapshot, [info], pa.Table.from_pylist(rows, schema=RECORDS), self.findings)
+        return Fragment(self.snapshot, [info], pa.Table.from_pylist(rows, schema=RECORDS), self.findings)
 
     def _find(self, place: str, rule: str, message: str, hint: str, *, num_specs: int | None = 0) -> None:
         self.findings.append(

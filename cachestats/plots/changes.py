@@ -17,7 +17,7 @@ _LOOKS = {
 }
 
 
-def plot_changes(counts: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:
+def plot_changes(counts: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw how many packages of each stack were added, updated or rebuilt, and, below zero, removed.
 
     What only changed its representation (see `compare`) stands at the end; what is unchanged is not drawn.
@@ -26,7 +26,7 @@ def plot_changes(counts: pl.DataFrame, *, of: str | None = None, ax: Axes | None
     ----------
     counts
         What `compare_counts` returns. Of more than 40 stacks those where most changed are shown, which the title says.
-    of
+    subtitle
         Words for what was compared, such as the two snapshots: a line of the title.
     ax
         Axes to draw on; by default those of a new figure of fitting size.
@@ -44,7 +44,8 @@ def plot_changes(counts: pl.DataFrame, *, of: str | None = None, ax: Axes | None
     --------
     >>> import cachestats as cs
     >>> weekly, develop = (demo.specs.filter(snapshot=name) for name in ("develop-2025-03-09", "develop"))
-    >>> ax = cs.plot_changes(cs.compare_counts(weekly, develop, by="platform"), of="develop-2025-03-09 to develop")
+    >>> counts = cs.compare_counts(weekly, develop, by="platform")
+    >>> ax = cs.plot_changes(counts, subtitle="develop-2025-03-09 to develop")
     >>> [label.get_text() for label in ax.get_yticklabels()], [text.get_text() for text in ax.texts]
     (['darwin', 'linux'], ['1 to 2', '1 to 2'])
     """
@@ -52,7 +53,7 @@ def plot_changes(counts: pl.DataFrame, *, of: str | None = None, ax: Axes | None
     by = counts.columns[0] if counts.columns[0] != "old_packages" else None
     most = counts.with_row_index("row").sort(pl.sum_horizontal(*_LOOKS), descending=True, maintain_order=True)
     shown = most.head(MAX_BARS).sort("row")
-    title = [f"Packages that changed{f', by {by}' if by else ''}".replace("_", " "), *in_words(of)]
+    title = [f"Packages that changed{f', by {by}' if by else ''}".replace("_", " "), *in_words(subtitle)]
     if by and shown.height < counts.height:
         title.append(f"the {shown.height} of {counts.height:,} {plural(by)} where most changed")
     return draw_bars(

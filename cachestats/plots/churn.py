@@ -13,7 +13,7 @@ from cachestats.text import counted
 MAX_SNAPSHOTS = 60
 
 
-def plot_churn(history: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:
+def plot_churn(history: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw what each snapshot kept of the one before it, what is new, and, below zero, what is gone.
 
     Parameters
@@ -22,7 +22,7 @@ def plot_churn(history: pl.DataFrame, *, of: str | None = None, ax: Axes | None 
         What `history` returns without `by`, or the rows of one stack, target, ...: `snapshot`, `previous`, `kept`,
         `new` and `gone`. Snapshots that have none before them are left out, which the title says; of more than 60 the
         last are shown.
-    of
+    subtitle
         Words for what the history is made of, such as a filter: a line of the title.
     ax
         Axes to draw on; by default those of a new figure of fitting size.
@@ -60,7 +60,7 @@ def plot_churn(history: pl.DataFrame, *, of: str | None = None, ax: Axes | None 
             hint="look at two weekly snapshots at least, or at two releases",
         )
     shown = known.tail(MAX_SNAPSHOTS)
-    title = ["Specs kept from the snapshot before, new and gone", *in_words(of)]
+    title = ["Specs kept from the snapshot before, new and gone", *in_words(subtitle)]
     if by:
         title.append(f"{by.replace('_', ' ')} {short(history[by][0])}")
     if known.height < history.height:

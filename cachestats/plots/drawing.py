@@ -93,9 +93,9 @@ def set_title(ax: Axes, lines: Iterable[str]) -> None:
     ax.set_title("\n".join(lines), loc="left", fontsize=TITLE, parse_math=False)
 
 
-def in_words(of: str | None) -> list[str]:
+def in_words(subtitle: str | None) -> list[str]:
     """Return the line of a title that says what the data is, if somebody did."""
-    return [short(of, _MAX_WORDS)] if of else []
+    return [short(subtitle, _MAX_WORDS)] if subtitle else []
 
 
 def plural(axis: str) -> str:

@@ -10,7 +10,7 @@ from cachestats.plots.drawing import PURPLE, checked, column, in_words, short
 from cachestats.text import counted
 
 
-def plot_duplicates(duplicates: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:
+def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw the packages of which most is built more than once, and the bytes that it takes, where they are known.
 
     Parameters
@@ -18,7 +18,7 @@ def plot_duplicates(duplicates: pl.DataFrame, *, of: str | None = None, ax: Axes
     duplicates
         What `duplicates` returns, by whatever: `excess`, and `package` or, by `cause`, `cause`; by `spec` it is summed
         up for each package. Of more than 40 those with the most excess are shown, which the title says.
-    of
+    subtitle
         Words for what the duplicates are of, such as the snapshot: a line of the title.
     ax
         Axes to draw on; by default those of a new figure of fitting size.
@@ -48,7 +48,7 @@ def plot_duplicates(duplicates: pl.DataFrame, *, of: str | None = None, ax: Axes
         .sort("excess", item, descending=[True, False])
     )
     shown = every.head(MAX_BARS)
-    title = [f"Specs that were built again and look alike, by {item}", *in_words(of)]
+    title = [f"Specs that were built again and look alike, by {item}", *in_words(subtitle)]
     if shown.height < every.height:
         title.append(f"the {shown.height} of {counted(every.height, item)} with the most")
     return draw_bars(

@@ -9,7 +9,7 @@ from cachestats.plots.bars import MAX_BARS, Part, draw_bars
 from cachestats.plots.drawing import VERMILLION, checked, column, in_words, plural, short
 
 
-def plot_gaps(gaps: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:
+def plot_gaps(gaps: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw the packages that are missing somewhere, those first that most others need, and say where.
 
     Parameters
@@ -18,7 +18,7 @@ def plot_gaps(gaps: pl.DataFrame, *, of: str | None = None, ax: Axes | None = No
         What `gaps` returns: a stack, or what else was compared, in the first column, `package`, `num_columns` and
         `num_dependents`. Where nothing is known of dependents, packages are ranked by how many stacks have them. Of
         more than 40 packages the first are shown, which the title says.
-    of
+    subtitle
         Words for what the gaps are of, such as the snapshot: a line of the title.
     ax
         Axes to draw on; by default those of a new figure of fitting size.
@@ -35,7 +35,7 @@ def plot_gaps(gaps: pl.DataFrame, *, of: str | None = None, ax: Axes | None = No
     Examples
     --------
     >>> import cachestats as cs
-    >>> ax = cs.plot_gaps(cs.gaps(demo.specs, columns="target"), of="all snapshots")
+    >>> ax = cs.plot_gaps(cs.gaps(demo.specs, columns="target"), subtitle="all snapshots")
     >>> [text.get_text() for text in ax.texts]
     ['2, not in neoverse_v1, neoverse_v2, ppc64le']
     """
@@ -55,7 +55,7 @@ def plot_gaps(gaps: pl.DataFrame, *, of: str | None = None, ax: Axes | None = No
     many, places = plural(by), gaps[by].unique()
     where = f"some {many}" if len(places) > 1 else f"{by.replace('_', ' ')} {short(places[0])}"
     title = [f"Packages missing in {where}, by how many {'others need' if is_weighed else f'{many} have'} them"]
-    title += in_words(of)
+    title += in_words(subtitle)
     if shown.height < packages.height:
         title.append(f"the first {shown.height} of {packages.height:,} packages")
     return draw_bars(

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.lines import Line2D
 
-from cachestats.analysis.frames import one_of
+from cachestats.analysis.frames import check_choice
 from cachestats.errors import ArgumentError
 from cachestats.plots.drawing import (
     BLACK,
@@ -58,7 +58,7 @@ class _Series(NamedTuple):
 
 
 def plot_history(
-    history: pl.DataFrame, *, measure: Measure = "packages", of: str | None = None, ax: Axes | None = None
+    history: pl.DataFrame, *, measure: Measure = "packages", subtitle: str | None = None, ax: Axes | None = None
 ) -> Axes:
     """Draw a series over the weekly snapshots as a line on true dates, or a line for each stack, target, ...
 
@@ -75,7 +75,7 @@ def plot_history(
         series those that reach highest are drawn, as the title says too.
     measure
         What is drawn: packages, specs, or share.
-    of
+    subtitle
         Words for what the history is made of, such as a filter: a line of the title.
     ax
         Axes to draw on; by default those of a new figure.
@@ -97,7 +97,7 @@ def plot_history(
     Specs, by platform
     2025-03-09; without develop, which has no date
     """
-    one_of(measure, MEASURES, "measure")
+    check_choice(measure, MEASURES, "measure")
     checked(history, names=("snapshot", "snapshot_date"), numbers=(measure,), maker="history")
     dated = history.drop_nulls("snapshot_date")
     if dated.is_empty():
@@ -113,7 +113,7 @@ def plot_history(
     dates = sorted(dated["snapshot_date"].unique())
     breaks = _breaks(dates)
 
-    title = [f"{_UNITS[measure].capitalize()}{f', by {by}' if by else ''}".replace("_", " "), *in_words(of)]
+    title = [f"{_UNITS[measure].capitalize()}{f', by {by}' if by else ''}".replace("_", " "), *in_words(subtitle)]
     title.append(_span(dates, history))
     if by and len(shown) < len(every):
         title.append(f"the {len(shown)} of {len(every):,} {plural(by)} that reach highest")

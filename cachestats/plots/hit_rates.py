@@ -9,7 +9,7 @@ from cachestats.plots.bars import MAX_BARS, Part, draw_bars
 from cachestats.plots.drawing import BLUE, PALE, checked, in_words, plural, short
 
 
-def plot_hit_rates(rates: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:
+def plot_hit_rates(rates: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw how many specs of an environment each snapshot has, and how many it lacks.
 
     Parameters
@@ -17,7 +17,7 @@ def plot_hit_rates(rates: pl.DataFrame, *, of: str | None = None, ax: Axes | Non
     rates
         What `hit_rates` returns: `snapshot`, by stack also `stack`, `hits`, `specs` and `rate`. Of more than 40
         snapshots or stacks the best are shown, which the title says.
-    of
+    subtitle
         Words for what was matched, such as the environment: a line of the title.
     ax
         Axes to draw on; by default those of a new figure of fitting size.
@@ -44,7 +44,7 @@ def plot_hit_rates(rates: pl.DataFrame, *, of: str | None = None, ax: Axes | Non
     checked(rates, names=("snapshot",), numbers=("hits", "specs", "rate"), maker="hit_rates")
     places = [name for name in ("snapshot", "stack") if name in rates.columns]
     shown = rates.head(MAX_BARS)
-    title = [f"Specs of the environment that are cached, by {places[-1]}", *in_words(of)]
+    title = [f"Specs of the environment that are cached, by {places[-1]}", *in_words(subtitle)]
     if shown.height < rates.height:
         title.append(f"the {shown.height} best of {rates.height:,} {plural(places[-1])}")
     return draw_bars(

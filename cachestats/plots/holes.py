@@ -9,7 +9,7 @@ from cachestats.plots.bars import MAX_BARS, Part, draw_bars
 from cachestats.plots.drawing import VERMILLION, checked, in_words, short
 
 
-def plot_holes(holes: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:
+def plot_holes(holes: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw the specs that are missing, those first that break most cached ones.
 
     Parameters
@@ -17,7 +17,7 @@ def plot_holes(holes: pl.DataFrame, *, of: str | None = None, ax: Axes | None = 
     holes
         What `holes` returns by `missing`: `package`, `hash` and `breaks`. Of more than 40 missing specs the first are
         shown, which the title says.
-    of
+    subtitle
         Words for what the holes are in, such as the snapshot: a line of the title.
     ax
         Axes to draw on; by default those of a new figure of fitting size.
@@ -41,7 +41,7 @@ def plot_holes(holes: pl.DataFrame, *, of: str | None = None, ax: Axes | None = 
     """
     checked(holes, names=("package", "hash"), numbers=("breaks",), maker='holes(..., by="missing")')
     shown = holes.sort("breaks", descending=True, maintain_order=True).head(MAX_BARS)
-    title = ["Missing specs, by how many cached ones they break", *in_words(of)]
+    title = ["Missing specs, by how many cached ones they break", *in_words(subtitle)]
     if shown.height < holes.height:
         title.append(f"the first {shown.height} of {holes.height:,}")
     return draw_bars(

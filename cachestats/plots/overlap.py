@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
-from cachestats.analysis.frames import one_of
+from cachestats.analysis.frames import check_choice
 from cachestats.plots.drawing import (
     LINE_HEIGHT,
     ROW_HEIGHT,
@@ -37,7 +37,7 @@ _UNITS = {
 
 
 def plot_overlap(
-    overlap: pl.DataFrame, *, measure: Measure = "jaccard_hashes", of: str | None = None, ax: Axes | None = None
+    overlap: pl.DataFrame, *, measure: Measure = "jaccard_hashes", subtitle: str | None = None, ax: Axes | None = None
 ) -> Axes:
     """Draw what each two stacks have in common as a heatmap with the numbers in its cells.
 
@@ -51,7 +51,7 @@ def plot_overlap(
     measure
         What is drawn: `jaccard_hashes` or `jaccard_packages`, the share that is in common, or `common_hashes` or
         `common_packages`, how many.
-    of
+    subtitle
         Words for what the overlap is of, such as the snapshot: a line of the title.
     ax
         Axes to draw on; by default those of a new figure of fitting size.
@@ -68,12 +68,12 @@ def plot_overlap(
     Examples
     --------
     >>> import cachestats as cs
-    >>> ax = cs.plot_overlap(cs.overlap(demo.specs), measure="common_packages", of="all snapshots")
+    >>> ax = cs.plot_overlap(cs.overlap(demo.specs), measure="common_packages", subtitle="all snapshots")
     >>> print(ax.get_title(loc="left"))
     Packages in common, by stack
     all snapshots
     """
-    one_of(measure, MEASURES, "measure")
+    check_choice(measure, MEASURES, "measure")
     by = column(overlap, 0, "stack")
     checked(overlap, names=(by, f"other_{by}"), numbers=(measure,), maker="overlap")
     every, values = _matrix(overlap, by, measure)
@@ -81,7 +81,7 @@ def plot_overlap(
     names = [short(every[place]) for place in kept]
     shown = Shown(values[np.ix_(kept, kept)], names, names)
     is_share = measure.startswith("jaccard")
-    title = [f"{_UNITS[measure].capitalize()}, by {by.replace('_', ' ')}", *in_words(of)]
+    title = [f"{_UNITS[measure].capitalize()}, by {by.replace('_', ' ')}", *in_words(subtitle)]
     if len(kept) < len(every):
         title.append(f"the {len(kept)} of {len(every):,} {plural(by)} with the most in common")
     if ax is None:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
-from cachestats.analysis.frames import one_of
+from cachestats.analysis.frames import check_choice
 from cachestats.errors import ArgumentError
 from cachestats.plots.drawing import (
     BLACK,
@@ -42,7 +42,7 @@ class _Combination(NamedTuple):
 
 
 def plot_overlap_sets(
-    sets: pl.DataFrame, *, measure: Measure = "hashes", of: str | None = None, ax: Axes | None = None
+    sets: pl.DataFrame, *, measure: Measure = "hashes", subtitle: str | None = None, ax: Axes | None = None
 ) -> Axes:
     """Draw what stands in exactly each combination of stacks, and in no other, as an UpSet chart.
 
@@ -59,7 +59,7 @@ def plot_overlap_sets(
         Bars of whole stacks are sums over all combinations in the frame.
     measure
         What is counted: hashes or packages.
-    of
+    subtitle
         Words for what the sets are of, such as the snapshot: a line of the title.
     ax
         Axes whose area is divided; by default those of a new figure of fitting size.
@@ -81,7 +81,7 @@ def plot_overlap_sets(
     Packages in exactly the marked combination
     >>> bars, dots, whole = ax.child_axes
     """
-    one_of(measure, MEASURES, "measure")
+    check_choice(measure, MEASURES, "measure")
     checked(sets, names=("combination",), numbers=("members", measure), maker="overlap_sets")
     every = _combinations(sets, measure)
     sizes: dict[str, int] = {}
@@ -91,7 +91,7 @@ def plot_overlap_sets(
     shown = _largest(every)
     there = {name for combination in shown for name in combination.names}
     names = sorted(there, key=lambda name: (-sizes[name], name))
-    title = [f"{measure.capitalize()} in exactly the marked combination", *in_words(of)]
+    title = [f"{measure.capitalize()} in exactly the marked combination", *in_words(subtitle)]
     if len(shown) < len(every):
         title.append(f"the {len(shown)} of {len(every):,} combinations with the most")
     labels = [short(name) for name in names]

@@ -9,7 +9,7 @@ from cachestats.plots.bars import MAX_BARS, Part, draw_bars
 from cachestats.plots.drawing import BLUE, ORANGE, checked, column, in_words, plural, short
 
 
-def plot_versions(versions: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:
+def plot_versions(versions: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw of how many of its packages each stack has the newest version, and with how many it is behind.
 
     Parameters
@@ -17,7 +17,7 @@ def plot_versions(versions: pl.DataFrame, *, of: str | None = None, ax: Axes | N
     versions
         What `versions` returns: `package`, then a stack, or what else was compared, and `is_behind`. Of more than 40
         stacks those with the most packages behind are shown, which the title says.
-    of
+    subtitle
         Words for what the versions are of, such as the snapshot: a line of the title.
     ax
         Axes to draw on; by default those of a new figure of fitting size.
@@ -46,7 +46,7 @@ def plot_versions(versions: pl.DataFrame, *, of: str | None = None, ax: Axes | N
         .sort("behind", by, descending=[True, False], nulls_last=True)
     )
     shown = every.head(MAX_BARS)
-    title = [f"Packages behind their newest version, by {by.replace('_', ' ')}", *in_words(of)]
+    title = [f"Packages behind their newest version, by {by.replace('_', ' ')}", *in_words(subtitle)]
     if shown.height < every.height:
         title.append(f"the {shown.height} of {every.height:,} {plural(by)} with the most")
     return draw_bars(

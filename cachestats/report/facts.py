@@ -17,7 +17,7 @@ from cachestats.analysis.overlap import overlap
 from cachestats.analysis.versions import versions
 from cachestats.dataset.dataset import Dataset, with_dependencies
 from cachestats.errors import ArgumentError
-from cachestats.naming import ROOT_STACK, snapshot_kind, snapshot_order
+from cachestats.naming import UNION_STACK, snapshot_kind, snapshot_order
 
 
 class Facts(NamedTuple):
@@ -110,7 +110,7 @@ def _before(names: list[str]) -> dict[str, str]:
 
 
 def _packages(here: pl.LazyFrame, newest: pl.DataFrame) -> pl.DataFrame:
-    is_stack = pl.col("stack").ne_missing(ROOT_STACK)
+    is_stack = pl.col("stack").ne_missing(UNION_STACK)
     return (
         here.group_by("package")
         .agg(

@@ -15,7 +15,7 @@ import msgspec
 import polars as pl
 
 from cachestats.dataset.dataset import Dataset
-from cachestats.naming import ROOT_STACK, version_key
+from cachestats.naming import UNION_STACK, version_key
 from cachestats.report.paths import path_of
 
 SPEC_COLUMNS = ("hash", "version", "os", "target", "compiler", "stacks", "variants", "size_bytes", "platform")
@@ -57,7 +57,7 @@ def _of_snapshot(dataset: Dataset, name: str) -> pl.DataFrame:
     Its stacks are in one text: all but the root, or the root where there is no other.
     """
     every = pl.col("stack").drop_nulls().unique().sort()
-    others = every.filter(every != ROOT_STACK)
+    others = every.filter(every != UNION_STACK)
     stacks = pl.when(others.len() > 0).then(others.str.join(_BETWEEN)).otherwise(every.str.join(_BETWEEN))
     fields = [column for column in SPEC_COLUMNS if column not in {"hash", "stacks"}]
     frame = (

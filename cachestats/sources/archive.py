@@ -20,9 +20,19 @@ import pyarrow as pa
 from cachestats.errors import SourceError
 from cachestats.regular import open_regular
 from cachestats.rejection import Rejection
-from cachestats.sources.items import MAX_PAGE_BYTES, Batch, Known, Page, Seen, is_page, make_page, too_large, unreadable
-from cachestats.sources.request import Choice
-from cachestats.sources.storage.base import Stamp, Storage
+from cachestats.sources.items import (
+    MAX_PAGE_BYTES,
+    Page,
+    Previous,
+    ReadTask,
+    Unchanged,
+    is_page,
+    make_page,
+    too_large,
+    unreadable,
+)
+from cachestats.sources.request import Selection
+from cachestats.sources.storage.base import Fingerprint, Storage
 from cachestats.sources.storage.compression import GZIP, ZSTD
 from cachestats.sources.storage.disk import DiskStorage
 from cachestats.text import printable
@@ -52,23 +62,23 @@ def archive_kind(head: bytes) -> ArchiveKind | None:
 class ArchiveSource:
     """All pages of one archive, in the order in which it holds them."""
 
-    def __init__(self, name: str, storage: Storage, path: str, kind: ArchiveKind, choice: Choice) -> None:
-        choice.check_pages(name)
+    def __init__(self, name: str, storage: Storage, path: str, kind: ArchiveKind, selection: Selection) -> None:
+        selection.check_pages(name)
         self.name = name
         self.kind: str = kind
         self.passed_over = 0
-        self._storage, self._path, self.choice = storage, path, choice
-        self._stamp: Stamp = None
+        self._storage, self._path, self.selection = storage, path, selection
+        self._fingerprint: Fingerprint = None
         self._times: Counter[str] = Counter()
 
-    def batches(self, known: Known) -> Iterator[Batch]:
+    def batches(self, previous: Previous) -> Iterator[ReadTask]:
         """Yield batches of pages that were read already: an archive has one place to read from."""
         self.passed_over = 0
         self._times.clear()
-        self._stamp = self._storage.stamp(self._path)
-        members = [origin for origin in known.stamps if origin.startswith(f"{self.name}!")]
-        if members and all(known.has(origin, self._stamp) for origin in members):
-            yield partial(iter, (Seen(members),))
+        self._fingerprint = self._storage.fingerprint(self._path)
+        members = [origin for origin in previous.fingerprints if origin.startswith(f"{self.name}!")]
+        if members and all(previous.has(origin, self._fingerprint) for origin in members):
+            yield partial(iter, (Unchanged(members),))
             return
         batch: list[Page | Rejection] = []
         size = 0
@@ -77,7 +87,7 @@ class ArchiveSource:
         for item in self._members():
             found += 1
             data, snapshot = (item.data, item.folder_snapshot) if isinstance(item, Page) else (b"", folder)
-            if not self.choice.takes(snapshot):
+            if not self.selection.takes(snapshot):
                 self.passed_over += 1
                 continue
             if batch and (size + len(data) > _BATCH_BYTES or snapshot != folder):
@@ -197,7 +207,7 @@ class ArchiveSource:
         return too_large(origin, size) if size > MAX_PAGE_BYTES else None
 
     def _page(self, name: str, data: bytes) -> Page:
-        return make_page(self._origin(name), name, data, self._stamp)
+        return make_page(self._origin(name), name, data, self._fingerprint)
 
     def _damaged(self, problem: str) -> SourceError:
         return SourceError(

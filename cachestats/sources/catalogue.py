@@ -17,12 +17,12 @@ from cachestats.decode import JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.naming import snapshot_order
 from cachestats.rejection import Rejection
-from cachestats.sources.items import Batch, Failed, Item, Known
+from cachestats.sources.items import FailedIndex, Item, Previous, ReadTask
 from cachestats.sources.mirror import Place
-from cachestats.sources.request import Choice
+from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.pool import Storages
-from cachestats.sources.storage.urls import plain_text, public_address, split_address
+from cachestats.sources.storage.urls import public_url, redact_urls, split_url
 from cachestats.text import printable
 
 FILE_NAME = "cache_spack_io_index.json"
@@ -43,18 +43,18 @@ class CatalogueSource:
 
     kind = "catalogue"
 
-    def __init__(self, name: str, storage: Storage, path: str, storages: Storages, choice: Choice) -> None:
+    def __init__(self, name: str, storage: Storage, path: str, storages: Storages, selection: Selection) -> None:
         self.name = name
         self.passed_over = 0
-        self._storage, self._path, self._storages, self.choice = storage, path, storages, choice
+        self._storage, self._path, self._storages, self.selection = storage, path, storages, selection
 
-    def batches(self, known: Known) -> Iterator[Batch]:
+    def batches(self, previous: Previous) -> Iterator[ReadTask]:
         """Yield the indices one by one, snapshot by snapshot."""
         self.passed_over = 0
         catalogue = read_catalogue(self._storage, self._path)
         labels = {entry.label for entries in catalogue.values() for entry in entries}
-        self.choice.check_named(self.name, catalogue, labels)
-        for snapshot in sorted(filter(self.choice.takes, catalogue), key=snapshot_order):
+        self.selection.check_named(self.name, catalogue, labels)
+        for snapshot in sorted(filter(self.selection.takes, catalogue), key=snapshot_order):
             entries = {(entry.label, entry.url): entry for entry in catalogue[snapshot]}.values()
             if not snapshot or not all(entry.label for entry in entries):
                 raise SourceError(
@@ -64,35 +64,35 @@ class CatalogueSource:
                 yield partial(iter, (self._finding(snapshot, "empty-snapshot", "an index of each stack, found none"),))
             seen: Counter[str] = Counter()
             for entry in entries:
-                if not self.choice.takes(snapshot, entry.label):
+                if not self.selection.takes(snapshot, entry.label):
                     self.passed_over += 1
                     continue
                 seen[entry.label] += 1
                 stack = entry.label
                 if seen[stack] > 1:
-                    what = f"the stack {stack} once, found it again at {plain_text(entry.url)}; both were taken"
+                    what = f"the stack {stack} once, found it again at {redact_urls(entry.url)}; both were taken"
                     yield partial(iter, (self._finding(snapshot, "same-stack", what),))
                 # Names are quoted as far as they could be taken for another pair of names.
                 place = "/".join(quote(name, safe=_PLAIN) for name in (snapshot, stack))
                 origin = f"{self.name}!{place}{f'#{seen[stack]}' if seen[stack] > 1 else ''}"
-                yield partial(self._items, known, origin, printable(snapshot), printable(stack), entry.url)
+                yield partial(self._items, previous, origin, printable(snapshot), printable(stack), entry.url)
 
-    def _items(self, known: Known, origin: str, snapshot: str, stack: str, url: str) -> Iterator[Item]:
+    def _items(self, previous: Previous, origin: str, snapshot: str, stack: str, url: str) -> Iterator[Item]:
         try:
             storage, path = self._find(url)
         except SourceError as error:
-            yield Failed(origin, snapshot, error)
+            yield FailedIndex(origin, snapshot, error)
             return
-        yield from Place(storage, path, origin, snapshot, stack).items(known)
+        yield from Place(storage, path, origin, snapshot, stack).items(previous)
 
     def _find(self, url: str) -> tuple[Storage, str]:
         """Return where an address of the catalogue leads."""
-        parts = split_address(url)
+        parts = split_url(url)
         if parts.scheme not in {"s3", "https", "http"} or not parts.netloc or ".." in unquote(parts.path).split("/"):
             raise SourceError(
-                f"expected the address of an index, found {plain_text(url)!r}", hint="fetch the catalogue again"
+                f"expected the address of an index, found {redact_urls(url)!r}", hint="fetch the catalogue again"
             )
-        here, there = split_address(self._storage.name(self._path)), split_address(public_address(url))
+        here, there = split_url(self._storage.name(self._path)), split_url(public_url(url))
         is_own = (here.scheme, here.netloc) == (there.scheme, there.netloc)
         if is_own or there.hostname in self._storages.network.allow_hosts:
             return self._storages.find(url)

@@ -10,18 +10,18 @@ from urllib.parse import unquote
 
 from cachestats.decode import BYTE_ORDER_MARK
 from cachestats.errors import SourceError
-from cachestats.naming import ROOT_STACK
+from cachestats.naming import UNION_STACK
 from cachestats.sources.archive import ArchiveSource, archive_kind
 from cachestats.sources.catalogue import FILE_NAME, CatalogueSource, read_catalogue
 from cachestats.sources.folder import FileSource, FolderSource, IndexSource
 from cachestats.sources.items import Source, is_page, source_name
 from cachestats.sources.mirror import Place, is_index, place_index
 from cachestats.sources.remote import RemoteSource
-from cachestats.sources.request import Choice, Given
+from cachestats.sources.request import Selection, SourceRequest
 from cachestats.sources.storage.base import ForbiddenError, MissingError, Network, Storage
 from cachestats.sources.storage.compression import GZIP, ZSTD, opened
 from cachestats.sources.storage.pool import Storages
-from cachestats.sources.storage.urls import is_address, plain_address
+from cachestats.sources.storage.urls import is_url, redact_url
 from cachestats.text import printable
 
 _EXPECTED = (
@@ -32,7 +32,7 @@ _HEAD_BYTES = 1 << 18  # a block of zstd, before the end of which nothing can be
 _INSTALLED = "/.spack-db/index.json"
 
 
-def open_sources(sources: Sequence[Given]) -> dict[Source, Given]:
+def open_sources(sources: Sequence[SourceRequest]) -> dict[Source, SourceRequest]:
     """Return a reader for each source; a place that is given twice, or lies inside another one, is read once.
 
     Raises
@@ -43,15 +43,12 @@ def open_sources(sources: Sequence[Given]) -> dict[Source, Given]:
     if not sources:
         raise SourceError("expected at least one source, found none", hint=f"give {_EXPECTED}")
     storages: dict[Network, Storages] = {}
-    readers: dict[str | Path, tuple[Source, Given]] = {}
+    readers: dict[str | Path, tuple[Source, SourceRequest]] = {}
     for source in sources:
         if source.address.startswith("file://"):
             source = replace(source, address=unquote(source.address.removeprefix("file://")))
-        place: str | Path
-        if is_address(source.address):
-            place = plain_address(source.address).rstrip("/")
-        else:
-            place = Path(source.address).resolve()
+        is_remote = is_url(source.address)
+        place = redact_url(source.address).rstrip("/") if is_remote else Path(source.address).resolve()
         if place not in readers:
             opener = _Opener(source, storages.setdefault(source.network, Storages(source.network)))
             readers[place] = opener.open(), source
@@ -75,14 +72,14 @@ def _covers(folder: Path, place: Path) -> bool:
 class _Opener:
     """Finds out what a source is."""
 
-    def __init__(self, given: Given, storages: Storages) -> None:
-        self.given, self.choice, self.storages = given, given.choice, storages
+    def __init__(self, given: SourceRequest, storages: Storages) -> None:
+        self.given, self.selection, self.storages = given, given.selection, storages
 
     def open(self) -> Source:
         address = self.given.address
         if not address:
             raise SourceError(f"expected {_EXPECTED}, found an empty path", hint="give '.' for the current folder")
-        return self._at_address(address) if is_address(address) else self._on_disk(Path(address))
+        return self._at_address(address) if is_url(address) else self._on_disk(Path(address))
 
     def _on_disk(self, path: Path) -> Source:
         storage, place = self.storages.find(str(path))
@@ -94,7 +91,7 @@ class _Opener:
                 if path.name == ".spack-db" or (path / _INSTALLED.lstrip("/")).is_file():
                     place += _INSTALLED
                     return self._file(storage, place, name, storage.head(place, _HEAD_BYTES))
-                return FolderSource(name, place, storage, self.choice)
+                return FolderSource(name, place, storage, self.selection)
             if not path.exists():
                 raise SourceError(f"expected {_EXPECTED}, found nothing at {path}", hint="check the path")
             if not path.is_file():
@@ -117,8 +114,8 @@ class _Opener:
         folder, name = place.rstrip("/"), name.rstrip("/")
         catalogue = f"{folder}/{FILE_NAME}"
         if storage.exists(catalogue):
-            return CatalogueSource(name, storage, catalogue, self.storages, self.choice)
-        return self._in_catalogue_above(storage, folder) or RemoteSource(name, storage, folder, self.choice, refusal)
+            return CatalogueSource(name, storage, catalogue, self.storages, self.selection)
+        return self._in_catalogue_above(storage, folder) or RemoteSource(name, storage, folder, self.selection, refusal)
 
     def _in_catalogue_above(self, storage: Storage, folder: str) -> Source | None:
         """Return a snapshot as the catalogue beside it has it: few object stores list their folders."""
@@ -128,21 +125,21 @@ class _Opener:
         catalogue = f"{above}/{FILE_NAME}"
         if not storage.exists(catalogue) or snapshot not in read_catalogue(storage, catalogue):
             return None
-        choice = Choice((snapshot,), self.choice.stacks)
-        return CatalogueSource(storage.name(folder), storage, catalogue, self.storages, choice)
+        selection = Selection((snapshot,), self.selection.stacks)
+        return CatalogueSource(storage.name(folder), storage, catalogue, self.storages, selection)
 
     def _file(self, storage: Storage, path: str, name: str, head: bytes) -> Source:
         inside = _unpacked(head).removeprefix(BYTE_ORDER_MARK).lstrip()
-        place = re.sub(r"\.(?:gz|zst)$", "", plain_address(path) if is_address(path) else path)
+        place = re.sub(r"\.(?:gz|zst)$", "", redact_url(path) if is_url(path) else path)
         if is_index(place):
             found = place_index(storage, place, name)
-            return IndexSource(name, Place(storage, path, name, found.snapshot, found.stack), self.choice)
+            return IndexSource(name, Place(storage, path, name, found.snapshot, found.stack), self.selection)
         if inside.startswith(b"{"):
             return self._json(storage, path, name, inside)
         if kind := archive_kind(head):
-            return ArchiveSource(name, storage, path, kind, self.choice)
+            return ArchiveSource(name, storage, path, kind, self.selection)
         if path.endswith(".md") or head.removeprefix(BYTE_ORDER_MARK).startswith(b"---"):
-            return FileSource(name, storage, path, self.choice)
+            return FileSource(name, storage, path, self.selection)
         if head.startswith((b"\xfd7zXZ\0", b"BZh")):
             raise SourceError(
                 f"expected an archive packed with gzip or zstd, found xz or bzip2: {name}", hint="pack it with gzip"
@@ -155,7 +152,7 @@ class _Opener:
         first = key[1] if key else b""
         if first == b"database":
             found = Place(storage, path, name, *self._labels(path, name))
-            return IndexSource(name, found, self.choice)
+            return IndexSource(name, found, self.selection)
         if first in {b"_meta", b"roots", b"concrete_specs"}:
             raise SourceError(
                 f"expected {_EXPECTED}, found an environment's lockfile: {name}",
@@ -165,11 +162,11 @@ class _Opener:
             raise SourceError(
                 f"expected {_EXPECTED}, found one file of a mirror: {name}", hint="give the mirror's own folder"
             )
-        return CatalogueSource(name, storage, path, self.storages, self.choice)
+        return CatalogueSource(name, storage, path, self.storages, self.selection)
 
     def _labels(self, path: str, name: str) -> tuple[str, str]:
         """Return snapshot and stack of an index that stands in no mirror: the user says what they are called."""
-        snapshots, stacks = self.choice.snapshots, self.choice.stacks
+        snapshots, stacks = self.selection.snapshots, self.selection.stacks
         if path.endswith(_INSTALLED):
             snapshots = snapshots or ("local",)
             if len(stacks) != 1:
@@ -183,7 +180,7 @@ class _Opener:
                 f"expected to know the snapshot of {name}, found that its folders do not tell",
                 hint="name it with --snapshot NAME, and the stack with --stack NAME if it is one",
             )
-        return printable(snapshots[0]), printable(stacks[0] if stacks else ROOT_STACK)
+        return printable(snapshots[0]), printable(stacks[0] if stacks else UNION_STACK)
 
 
 def _is_list(head: bytes) -> bool:

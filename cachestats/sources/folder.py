@@ -12,21 +12,21 @@ from cachestats.regular import open_descriptor
 from cachestats.rejection import Rejection
 from cachestats.sources.items import (
     MAX_PAGE_BYTES,
-    Batch,
     Item,
-    Known,
     Page,
-    Seen,
+    Previous,
+    ReadTask,
+    Unchanged,
     is_page,
     make_page,
     page_folders,
     too_large,
     unreadable,
 )
-from cachestats.sources.mirror import Place, index_batches, is_index, place_index
-from cachestats.sources.request import Choice
+from cachestats.sources.mirror import Place, index_tasks, is_index, place_index
+from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Storage
-from cachestats.sources.storage.disk import DiskStorage, disk_stamp, stamp_of
+from cachestats.sources.storage.disk import DiskStorage, disk_fingerprint, fingerprint_of
 from cachestats.text import counted, printable
 
 _OF_MIRRORS = (".spec.json", ".spec.json.sig", ".spec.manifest.json")
@@ -38,21 +38,23 @@ class FolderSource:
 
     kind = "folder"
 
-    def __init__(self, name: str, path: str, storage: Storage, choice: Choice) -> None:
+    def __init__(self, name: str, path: str, storage: Storage, selection: Selection) -> None:
         self.name = name
         self.passed_over = 0
-        self._path, self._storage, self.choice = path, storage, choice
+        self._path, self._storage, self.selection = path, storage, selection
         self._above_pages: set[str] = set()  # folders with pages further down than in the next folder
 
-    def batches(self, known: Known) -> Iterator[Batch]:
+    def batches(self, previous: Previous) -> Iterator[ReadTask]:
         """Yield batches of pages, folder by folder in the order of their names, and then indices one by one."""
         self.passed_over = 0
-        self._above_pages = _folders_above({origin.rpartition("/")[0].rpartition("/")[0] for origin in known.stamps})
+        self._above_pages = _folders_above(
+            {origin.rpartition("/")[0].rpartition("/")[0] for origin in previous.fingerprints}
+        )
         paths: list[str] = []
         found: list[Place] = []
-        seen: list[str] = []
+        unchanged: list[str] = []
         pages = spec_files = 0
-        for path in self._walk(known, seen):
+        for path in self._walk(previous, unchanged):
             if is_index(path):
                 found.append(place_index(self._storage, path, self._origin(path)))
                 continue
@@ -61,17 +63,17 @@ class FolderSource:
                 spec_files += path.endswith(_OF_MIRRORS)
                 continue
             pages += 1
-            if not self.choice.takes(page_folders(path)[0]):
+            if not self.selection.takes(page_folders(path)[0]):
                 self.passed_over += 1
                 continue
-            if known.stamps and known.has(origin := self._origin(path), disk_stamp(path)):
-                seen.append(origin)
+            if previous.fingerprints and previous.has(origin := self._origin(path), disk_fingerprint(path)):
+                unchanged.append(origin)
                 continue
             if paths and (len(paths) == _PAGES_A_BATCH or _folder_above(path) != _folder_above(paths[-1])):
                 yield partial(self._read, paths)  # at once: these are parsed while the rest is looked for
                 paths = []
             paths.append(path)
-        pages += len(seen)
+        pages += len(unchanged)
         if not pages and not found and spec_files:
             raise SourceError(
                 f"expected the index of the mirror {self.name}, found {counted(spec_files, 'spec file')} without one",
@@ -84,25 +86,25 @@ class FolderSource:
                 hint="give the root of a checkout of the cache site, or of a mirror",
             )
         if pages:
-            self.choice.check_pages(self.name)
-        if seen:
-            yield partial(iter, (Seen(seen),))
+            self.selection.check_pages(self.name)
+        if unchanged:
+            yield partial(iter, (Unchanged(unchanged),))
         if paths:
             yield partial(self._read, paths)
         if found:
-            yield from index_batches(self.name, found, known, self.choice)
+            yield from index_tasks(self.name, found, previous, self.selection)
 
-    def _walk(self, known: Known, seen: list[str]) -> Iterator[str]:
+    def _walk(self, previous: Previous, unchanged: list[str]) -> Iterator[str]:
         """Yield the files, sorted, but for pages that are as they are known; what links lead to is walked once."""
         walked = {os.path.realpath(self._path)}
         waiting = [self._path]
         while waiting:
             folder = waiting.pop()
             try:
-                if not known.stamps and os.listdir(folder) == ["specs.md"]:
+                if not previous.fingerprints and os.listdir(folder) == ["specs.md"]:
                     yield f"{folder}/specs.md"  # nearly every folder: no need to look closer, `_read` does
                     continue
-                names = self._changed(folder, known, seen) if known.stamps else None
+                names = self._changed(folder, previous, unchanged) if previous.fingerprints else None
                 if names is not None and not names:
                     continue
                 with os.scandir(folder) as entries:
@@ -121,25 +123,25 @@ class FolderSource:
                     folders.append(entry.path)
             waiting += reversed(folders)
 
-    def _changed(self, folder: str, known: Known, seen: list[str]) -> set[str]:
+    def _changed(self, folder: str, previous: Previous, unchanged: list[str]) -> set[str]:
         """Return what has to be looked at in a folder: all but folders with a page that is as it is known.
 
         There may be a hundred thousand: this does no more for each than it must.
         """
         names = os.listdir(folder)
-        if known.recheck or not self.choice.takes(page_folders(f"{folder}/package/specs.md")[0]):
+        if previous.recheck or not self.selection.takes(page_folders(f"{folder}/package/specs.md")[0]):
             return set(names)
         changed = set()
-        prefix, stamps = self._origin(folder), known.stamps
+        prefix, fingerprints = self._origin(folder), previous.fingerprints
         for name in names:
-            stamp = stamps.get(origin := f"{prefix}/{name}/specs.md")
-            if stamp and f"{prefix}/{name}" not in self._above_pages:
+            fingerprint = fingerprints.get(origin := f"{prefix}/{name}/specs.md")
+            if fingerprint and f"{prefix}/{name}" not in self._above_pages:
                 try:
                     status = os.stat(f"{folder}/{name}/specs.md")
                 except OSError:
                     status = None
-                if status and f"{status.st_size} {status.st_mtime_ns}" == stamp and origin not in known.again:
-                    seen.append(origin)
+                if status and f"{status.st_size} {status.st_mtime_ns}" == fingerprint and origin not in previous.again:
+                    unchanged.append(origin)
                     continue
             changed.add(name)
         return changed
@@ -157,13 +159,13 @@ class FileSource:
 
     kind = "page"
 
-    def __init__(self, name: str, storage: Storage, path: str, choice: Choice) -> None:
-        choice.check_pages(name)
-        self.name, self.choice = name, choice
+    def __init__(self, name: str, storage: Storage, path: str, selection: Selection) -> None:
+        selection.check_pages(name)
+        self.name, self.selection = name, selection
         self.passed_over = 0
         self._storage, self._path = storage, path
 
-    def batches(self, known: Known) -> Iterator[Batch]:
+    def batches(self, previous: Previous) -> Iterator[ReadTask]:
         """Yield the one page."""
         if isinstance(self._storage, DiskStorage):
             yield lambda: iter([_read(self._path, self.name, folders="/_cache/" in self._path)])
@@ -177,14 +179,14 @@ class IndexSource:
 
     kind = "index"
 
-    def __init__(self, name: str, found: Place, choice: Choice) -> None:
+    def __init__(self, name: str, found: Place, selection: Selection) -> None:
         self.name = name
         self.passed_over = 0
-        self._found, self.choice = found, choice
+        self._found, self.selection = found, selection
 
-    def batches(self, known: Known) -> Iterator[Batch]:
+    def batches(self, previous: Previous) -> Iterator[ReadTask]:
         """Yield the one index."""
-        yield from index_batches(self.name, [self._found], known, self.choice)
+        yield from index_tasks(self.name, [self._found], previous, self.selection)
 
 
 def _folders_above(folders: set[str]) -> set[str]:
@@ -225,5 +227,5 @@ def _read(path: str, origin: str, *, folders: bool = True) -> Page | Rejection:
             os.close(descriptor)
     except OSError as error:
         return unreadable(origin, error.strerror or str(error))
-    stamp = stamp_of(status)
-    return make_page(origin, path, data, stamp) if folders else Page(origin, data, stamp)
+    fingerprint = fingerprint_of(status)
+    return make_page(origin, path, data, fingerprint) if folders else Page(origin, data, fingerprint)

@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol
 from cachestats.errors import SourceError
 from cachestats.naming import snapshot_kind
 from cachestats.rejection import Rejection
-from cachestats.sources.request import Choice
-from cachestats.sources.storage.base import MissingError, Stamp, Storage
+from cachestats.sources.request import Selection
+from cachestats.sources.storage.base import Fingerprint, MissingError, Storage
 from cachestats.text import printable
 
 MAX_PAGE_BYTES = 128 << 20
@@ -25,7 +25,7 @@ class Page:
 
     origin: str
     data: bytes
-    stamp: Stamp = None
+    fingerprint: Fingerprint = None
     folder_snapshot: str | None = None
     folder_package: str | None = None
 
@@ -44,21 +44,21 @@ class Index:
     origin: str
     snapshot: str
     stack: str
-    stamp: Stamp
+    fingerprint: Fingerprint
     read: Callable[[], Content]
     mirror: Mirror | None = None
     """Where the sizes of its specs are found, if anywhere."""
 
 
 @dataclass(frozen=True)
-class Seen:
+class Unchanged:
     """Pages and indices that are as they were when they were read, by their stamps."""
 
     origins: Sequence[str]
 
 
 @dataclass(frozen=True)
-class Failed:
+class FailedIndex:
     """An index that cannot be had: nothing of its snapshot is published then."""
 
     origin: str
@@ -72,17 +72,17 @@ class Failed:
         return Rejection(self.origin, "file", rule, self.error.message, hint, num_specs=None, snapshot=self.snapshot)
 
 
-Item = Page | Index | Seen | Failed | Rejection
+Item = Page | Index | Unchanged | FailedIndex | Rejection
 
-Batch = Callable[[], Iterator[Item]]
+ReadTask = Callable[[], Iterator[Item]]
 """Some pages or indices, not read before the call: a worker thread makes it."""
 
 
 @dataclass(frozen=True)
-class Known:
+class Previous:
     """What was read before, by origin: its stamp, and the checksum of what it held."""
 
-    stamps: Mapping[str, Stamp] = field(default_factory=dict)
+    fingerprints: Mapping[str, Fingerprint] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Snapshot and stack of each index, by origin: where mirrors come and go these change, and the index does not."""
@@ -91,9 +91,9 @@ class Known:
     recheck: bool = False
     """Whether to trust no stamps, and look also at what does not change once it is published."""
 
-    def has(self, origin: str, stamp: Stamp, label: tuple[str, str] | None = None) -> bool:
+    def has(self, origin: str, fingerprint: Fingerprint, label: tuple[str, str] | None = None) -> bool:
         """Whether a file is as it was when it was read, going by its stamp."""
-        is_same = stamp is not None and self.stamps.get(origin) == stamp and not self.recheck
+        is_same = fingerprint is not None and self.fingerprints.get(origin) == fingerprint and not self.recheck
         return is_same and self._is_taken(origin, label)
 
     def holds(self, origin: str, digest: str, label: tuple[str, str] | None = None) -> bool:
@@ -102,7 +102,7 @@ class Known:
 
     def is_settled(self, origin: str, label: tuple[str, str]) -> bool:
         """Whether an index was read and belongs to a snapshot that does not change: looking costs a request each."""
-        is_known = origin in self.stamps and self._is_taken(origin, label)
+        is_known = origin in self.fingerprints and self._is_taken(origin, label)
         return is_known and not self.recheck and snapshot_kind(label[0])[0] in {"weekly", "release"}
 
     def _is_taken(self, origin: str, label: tuple[str, str] | None) -> bool:
@@ -114,14 +114,14 @@ class Source(Protocol):
 
     name: str
     kind: str
-    choice: Choice
+    selection: Selection
     passed_over: int
     """Files that are neither; final once `batches` is exhausted."""
 
-    def batches(self, known: Known) -> Iterator[Batch]:
+    def batches(self, previous: Previous) -> Iterator[ReadTask]:
         """Yield pages in batches of some megabytes, each of one snapshot as far as the folders tell, and indices.
 
-        What is as it is known is not read: it is `Seen`.
+        What is as it is known is not read: it is `Unchanged`.
         """
         ...
 
@@ -132,9 +132,9 @@ def is_page(path: str) -> bool:
     return name == "specs.md" or (name == "index.md" and folders.rpartition("/")[0].rpartition("/")[2] == "_cache")
 
 
-def make_page(origin: str, path: str, data: bytes, stamp: Stamp) -> Page:
+def make_page(origin: str, path: str, data: bytes, fingerprint: Fingerprint) -> Page:
     """Return the page at `path` with what its folders `<snapshot>/<package>/` say."""
-    return Page(origin, data, stamp, *page_folders(path))
+    return Page(origin, data, fingerprint, *page_folders(path))
 
 
 def page_folders(path: str) -> tuple[str | None, str | None]:

@@ -18,11 +18,11 @@ import msgspec
 
 from cachestats.decode import JsonError, decode
 from cachestats.errors import SourceError
-from cachestats.naming import ROOT_STACK, snapshot_kind
-from cachestats.sources.items import Batch, Content, Failed, Index, Item, Known, Mirror, Seen
-from cachestats.sources.request import Choice
+from cachestats.naming import UNION_STACK, snapshot_kind
+from cachestats.sources.items import Content, FailedIndex, Index, Item, Mirror, Previous, ReadTask, Unchanged
+from cachestats.sources.request import Selection
 from cachestats.sources.signature import is_signed, signed_text
-from cachestats.sources.storage.base import ForbiddenError, MissingError, Stamp, Storage
+from cachestats.sources.storage.base import Fingerprint, ForbiddenError, MissingError, Storage
 from cachestats.sources.storage.compression import unpack
 from cachestats.sources.storage.disk import DiskStorage
 from cachestats.text import printable
@@ -87,22 +87,22 @@ class Place:
         """
         return Index(self.origin, self.snapshot, self.stack, *self._look(), self.mirror)
 
-    def items(self, known: Known) -> Iterator[Item]:
+    def items(self, previous: Previous) -> Iterator[Item]:
         """Yield it, unless it is as it is known; or why it cannot be had."""
         # The address of a blob changes with what is in it: there the stamp tells, and it costs nothing to look.
         is_remote = not isinstance(self.storage, DiskStorage) and not _BLOB_PLACE.fullmatch(self.path)
         label = self.snapshot, self.stack
-        if is_remote and known.is_settled(self.origin, label):
-            yield Seen([self.origin])
+        if is_remote and previous.is_settled(self.origin, label):
+            yield Unchanged([self.origin])
             return
         try:
             index = self.index()
         except SourceError as error:
-            yield Failed(self.origin, self.snapshot, error)
+            yield FailedIndex(self.origin, self.snapshot, error)
             return
-        yield Seen([self.origin]) if known.has(self.origin, index.stamp, label) else index
+        yield Unchanged([self.origin]) if previous.has(self.origin, index.fingerprint, label) else index
 
-    def _look(self) -> tuple[Stamp, partial[Content]]:
+    def _look(self) -> tuple[Fingerprint, partial[Content]]:
         if blob := _BLOB_PLACE.fullmatch(self.path):
             return blob["checksum"], partial(_read, self.storage, self.path, blob["checksum"])
         if (mirror := self.mirror) is not None:
@@ -110,24 +110,24 @@ class Place:
             place = f"{mirror.path}/blobs/sha256/{blob_.checksum[:2]}/{blob_.checksum}"
             return blob_.checksum, partial(_read, self.storage, place, blob_.checksum, blob_.content_length)
         if isinstance(self.storage, DiskStorage):  # its date costs less than its checksum
-            return self.storage.stamp(self.path), partial(_read_beside_checksum, self.storage, self.path)
+            return self.storage.fingerprint(self.path), partial(_read_beside_checksum, self.storage, self.path)
         checksum = _checksum_beside(self.storage, self.path)
-        return checksum or self.storage.stamp(self.path), partial(_read, self.storage, self.path, checksum)
+        return checksum or self.storage.fingerprint(self.path), partial(_read, self.storage, self.path, checksum)
 
 
 @dataclass(frozen=True)
-class IndexBatch:
+class IndexTask:
     """The batch that one index is."""
 
     place: Place
-    known: Known
+    previous: Previous
 
     def __call__(self) -> Iterator[Item]:
         """Yield the index."""
-        return self.place.items(self.known)
+        return self.place.items(self.previous)
 
 
-def index_batches(name: str, found: list[Place], known: Known, choice: Choice) -> Iterator[Batch]:
+def index_tasks(name: str, found: list[Place], previous: Previous, selection: Selection) -> Iterator[ReadTask]:
     """Yield the indices of a source that are wanted, one by one.
 
     Raises
@@ -135,10 +135,10 @@ def index_batches(name: str, found: list[Place], known: Known, choice: Choice) -
     SourceError
         If some are wanted that it does not have.
     """
-    choice.check_named(name, {one.snapshot for one in found}, {one.stack for one in found})
+    selection.check_named(name, {one.snapshot for one in found}, {one.stack for one in found})
     for one in found:
-        if choice.takes(one.snapshot, one.stack):
-            yield IndexBatch(one, known)
+        if selection.takes(one.snapshot, one.stack):
+            yield IndexTask(one, previous)
 
 
 def is_index(path: str) -> bool:
@@ -160,7 +160,7 @@ def place_index(storage: Storage, path: str, origin: str) -> Place:
         and snapshot_kind(name)[0] == "other"
         and (snapshot_kind(parent)[0] != "other" or storage.exists(above + _INDEX) or storage.exists(above + _MANIFEST))
     )
-    snapshot, stack = (parent, name) if is_stack else (name, ROOT_STACK)
+    snapshot, stack = (parent, name) if is_stack else (name, UNION_STACK)
     if view:
         stack = f"{stack}/{view}" if is_stack else view
     return Place(storage, path, origin, printable(snapshot), printable(stack))

@@ -11,18 +11,18 @@ from cachestats.errors import SourceError
 from cachestats.rejection import Rejection
 from cachestats.sources.items import (
     MAX_PAGE_BYTES,
-    Batch,
     Item,
-    Known,
     Page,
-    Seen,
+    Previous,
+    ReadTask,
+    Unchanged,
     is_page,
     make_page,
     page_folders,
     unreadable,
 )
-from cachestats.sources.mirror import Place, index_batches, indices_at, place_index
-from cachestats.sources.request import Choice
+from cachestats.sources.mirror import Place, index_tasks, indices_at, place_index
+from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Entry, ForbiddenError, MissingError, Storage
 
 _PAGES_A_BATCH = 200
@@ -38,15 +38,15 @@ class RemoteSource:
     kind = "folder"
 
     def __init__(
-        self, name: str, storage: Storage, path: str, choice: Choice, refusal: SourceError | None = None
+        self, name: str, storage: Storage, path: str, selection: Selection, refusal: SourceError | None = None
     ) -> None:
         self.name = name
         self._refusal = refusal
         self.passed_over = 0
         self._folders = 0
-        self._storage, self._path, self.choice = storage, path.rstrip("/"), choice
+        self._storage, self._path, self.selection = storage, path.rstrip("/"), selection
 
-    def batches(self, known: Known) -> Iterator[Batch]:
+    def batches(self, previous: Previous) -> Iterator[ReadTask]:
         """Yield batches of pages, and then indices one by one."""
         self.passed_over = self._folders = 0
         found: list[Place] = []
@@ -61,12 +61,12 @@ class RemoteSource:
                 hint="give the address of a mirror, of a catalogue or of an archive of the cache site",
             )
         if pages:
-            self.choice.check_pages(self.name)
-            pages = [page for page in pages if self.choice.takes(page_folders(unquote(page.path))[0])]
+            self.selection.check_pages(self.name)
+            pages = [page for page in pages if self.selection.takes(page_folders(unquote(page.path))[0])]
         for first in range(0, len(pages), _PAGES_A_BATCH):
-            yield partial(self._read, pages[first : first + _PAGES_A_BATCH], known)
+            yield partial(self._read, pages[first : first + _PAGES_A_BATCH], previous)
         if found:
-            yield from index_batches(self.name, found, known, self.choice)
+            yield from index_tasks(self.name, found, previous, self.selection)
 
     def _walk(self, folder: str, depth: int, found: list[Place], pages: list[Entry]) -> None:
         try:
@@ -92,10 +92,10 @@ class RemoteSource:
             else:
                 self.passed_over += not entry.is_folder
 
-    def _read(self, pages: list[Entry], known: Known) -> Iterator[Item]:
+    def _read(self, pages: list[Entry], previous: Previous) -> Iterator[Item]:
         names = {page.path: self._storage.name(page.path) for page in pages}
-        yield Seen([names[page.path] for page in pages if known.has(names[page.path], page.stamp)])
-        wanted = [page for page in pages if not known.has(names[page.path], page.stamp)]
+        yield Unchanged([names[page.path] for page in pages if previous.has(names[page.path], page.fingerprint)])
+        wanted = [page for page in pages if not previous.has(names[page.path], page.fingerprint)]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for first in range(0, len(wanted), _AT_ONCE):  # a page may be large: read no further ahead
                 yield from pool.map(self._page, wanted[first : first + _AT_ONCE])
@@ -104,7 +104,7 @@ class RemoteSource:
         name = self._storage.name(page.path)
         try:
             return make_page(
-                name, unquote(page.path), bytes(self._storage.read(page.path, limit=MAX_PAGE_BYTES)), page.stamp
+                name, unquote(page.path), bytes(self._storage.read(page.path, limit=MAX_PAGE_BYTES)), page.fingerprint
             )
         except SourceError as error:
             return unreadable(name, error.message)

@@ -13,7 +13,7 @@ _MOST_NAMED = 30
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """Which snapshots and stacks are wanted of a source; all where none is named."""
 
     snapshots: tuple[str, ...] = ()
@@ -59,11 +59,11 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Given:
+class SourceRequest:
     """A source as the user gives it."""
 
     address: str
-    choice: Choice = field(default_factory=Choice)
+    selection: Selection = field(default_factory=Selection)
     network: Network = field(default_factory=Network)
     sizes: bool = False
     """Whether the sizes of binaries are wanted as well."""

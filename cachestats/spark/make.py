@@ -9,18 +9,16 @@ import pyarrow as pa
 
 from cachestats.dataset.parquet import check_columns
 from cachestats.decode import decode
-from cachestats.ingest.assemble import flatten, in_order, with_dictionaries
+from cachestats.ingest.assemble import assemble, sort_rows, with_dictionaries
 from cachestats.ingest.build import (
     SpecsSummary,
     names_in,
     summarize_specs,
 )
 from cachestats.ingest.closures import add_requirements, requirements_table
-from cachestats.ingest.inputs import Document
-from cachestats.ingest.inputs import to_table as documents_table
-from cachestats.ingest.read import read_piece
-from cachestats.rejection import FAILURES, Rejection
-from cachestats.rejection import to_table as rejected_table
+from cachestats.ingest.inputs import Input, inputs_table
+from cachestats.ingest.read import read_fragment
+from cachestats.rejection import FAILURES, Rejection, rejected_table
 from cachestats.schema import TABLES
 from cachestats.spack_releases import rules_of_sources
 from cachestats.spark.frames import FILES, PARTS, parquet
@@ -29,7 +27,7 @@ from cachestats.spark.frames import FILES, PARTS, parquet
 class Notes(msgspec.Struct):
     """What came of reading a part of a snapshot, beside its specs."""
 
-    documents: list[Document]
+    inputs: list[Input]
     rejections: list[Rejection]
     is_incomplete: bool
 
@@ -48,24 +46,24 @@ def put_together(group: pa.Table) -> pa.Table:
     """Put a snapshot together, or what belongs to none; runs on a worker."""
     snapshot = group.column("snapshot")[0].as_py()
     notes = [decode(text.as_py(), Notes) for text in group.column("notes").drop_null()]
-    documents = [document for note in notes for document in note.documents]
+    inputs = [input_ for note in notes for input_ in note.inputs]
     rejections = [rejection for note in notes for rejection in note.rejections]
-    pieces = [
-        read_piece(pa.BufferReader(records.as_buffer()), pa.BufferReader(edges.as_buffer()), snapshot)
+    fragments = [
+        read_fragment(pa.BufferReader(records.as_buffer()), pa.BufferReader(edges.as_buffer()), snapshot)
         for records, edges in zip(*(group.column(name).drop_null() for name in ("records", "edges")), strict=True)
     ]
     tables: dict[str, pa.Table] = {}
     if any(note.is_incomplete for note in notes):
         rejections = [row for row in rejections if row.rule in FAILURES]
-    elif pieces:
-        made = flatten(pieces)
-        documents = [document._replace(is_copy=document.origin in made.copies) for document in documents]
-        generations = {document.generation for document in documents if document.generation and not document.is_copy}
+    elif fragments:
+        made = assemble(fragments)
+        inputs = [input_._replace(is_copy=input_.origin in made.copies) for input_ in inputs]
+        generations = {input_.generation for input_ in inputs if input_.generation and not input_.is_copy}
         rules = rules_of_sources(snapshot, generations, names_libc=summarize_specs(made.specs).name_libc)
         specs = add_requirements(made.specs, made.dependencies, rules)
         tables |= made.tables | {"specs": specs, "requirements": requirements_table(snapshot, specs)}
         rejections = [row for row in rejections if row.origin not in made.copies] + made.rejections
-    tables |= {"documents": documents_table(documents), "rejected": rejected_table(rejections)}
+    tables |= {"inputs": inputs_table(inputs), "rejected": rejected_table(rejections)}
     return pa.table({"table": list(tables), "file": [*map(parquet, tables, tables.values())]}, schema=PARTS)
 
 
@@ -87,7 +85,7 @@ def make_file(table: str, rows: pa.Table) -> tuple[Facts, bytes]:
         check_columns(declared, rows)
     except ValueError as error:
         return Facts(0, None, [], str(error)), b""
-    data = in_order(with_dictionaries(rows.cast(declared.arrow())), declared)
+    data = sort_rows(with_dictionaries(rows.cast(declared.arrow())), declared)
     if data.num_rows < rows.num_rows:
         key = ", ".join(declared.key)
         return Facts(0, None, [], f"{rows.num_rows - data.num_rows:,} with a key ({key}) that is there already"), b""

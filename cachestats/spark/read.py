@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cachestats.errors import CachestatsError, SourceError
-from cachestats.ingest.read import Reading, chunks, edges_beside, parse_chunk
+from cachestats.ingest.read import ReadResult, chunks, edges_beside, parse_chunk
 from cachestats.schema import TABLES
 from cachestats.sources.archive import ArchiveSource
 from cachestats.sources.detect import open_sources
-from cachestats.sources.items import Batch, Known, Source
-from cachestats.sources.mirror import IndexBatch
-from cachestats.sources.request import Given
+from cachestats.sources.items import Previous, ReadTask, Source
+from cachestats.sources.mirror import IndexTask
+from cachestats.sources.request import SourceRequest
 from cachestats.sources.storage.base import Network
 from cachestats.spark.frames import PARTS, READ, STORED, columns, need_pyspark, schema
 from cachestats.spark.make import Notes, put_together
@@ -54,8 +54,8 @@ class SparkTables:
     dependencies: DataFrame
     requirements: DataFrame
     rejected: DataFrame
-    documents: DataFrame
-    sources: dict[Source, Given] = field(repr=False)
+    inputs: DataFrame
+    sources: dict[Source, SourceRequest] = field(repr=False)
     _parts: DataFrame = field(repr=False)
 
     def unpersist(self) -> None:
@@ -138,14 +138,14 @@ def _read(spark: SparkSession, path: str | os.PathLike[str], network: Network | 
     """Return the tables of a source, of its indices or of its pages."""
     need_pyspark()
     address = re.sub("^s3a://", "s3://", os.fspath(path))  # as Hadoop calls it
-    sources = open_sources([Given(address, network=network or Network())])
+    sources = open_sources([SourceRequest(address, network=network or Network())])
     (source,) = sources
     if isinstance(source, ArchiveSource):
         raise SourceError(
             f"expected a folder that workers can read in parts, found the archive {source.name}",
             hint="unpack it, or read it with cachestats.build_dataset",
         )
-    batches = [batch for batch in source.batches(Known()) if _is_of_index(source, batch) == indices]
+    batches = [batch for batch in source.batches(Previous()) if _is_of_index(source, batch) == indices]
     if not batches:
         expected, reader = (
             ("indices `build_cache/index.json`", "read_site") if indices else ("pages `specs.md`", "read_mirrors")
@@ -164,13 +164,13 @@ def _read(spark: SparkSession, path: str | os.PathLike[str], network: Network | 
     )
     frames = {
         name: parts.where(parts["table"] == name).mapInArrow(partial(_rows, name), schema(TABLES[name]))
-        for name in (*STORED, "rejected", "documents")
+        for name in (*STORED, "rejected", "inputs")
     }
     return SparkTables(**frames, sources=sources, _parts=parts)
 
 
-def _is_of_index(source: Source, batch: Batch) -> bool:
-    return source.kind == "catalogue" or isinstance(batch, IndexBatch)
+def _is_of_index(source: Source, batch: ReadTask) -> bool:
+    return source.kind == "catalogue" or isinstance(batch, IndexTask)
 
 
 def _read_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -179,24 +179,24 @@ def _read_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
         source, items = pickle.loads(pickled)  # noqa: S301  (the driver wrote it)
         with TemporaryDirectory(prefix="cachestats-") as folder:
             for number, chunk in enumerate(chunks(items())):
-                found = parse_chunk(chunk, source, Known(), f"{folder}/{number}")
+                found = parse_chunk(chunk, source, Previous(), f"{folder}/{number}")
                 yield pa.RecordBatch.from_pylist([*_pieces(found), *_notes(found)], schema=READ)
                 for path in Path(folder).iterdir():
                     path.unlink()
 
 
-def _pieces(found: Reading) -> Iterator[dict[str, Any]]:
-    for snapshot, paths in found.pieces.items():
+def _pieces(found: ReadResult) -> Iterator[dict[str, Any]]:
+    for snapshot, paths in found.fragments.items():
         for path in paths:
             records, edges = path.read_bytes(), edges_beside(path).read_bytes()
             yield {"snapshot": snapshot, "records": records, "edges": edges}
 
 
-def _notes(found: Reading) -> Iterator[dict[str, Any]]:
-    documents = {document.snapshot for document in found.documents.values()}
-    for snapshot in documents | {rejection.snapshot for rejection in found.rejections}:
+def _notes(found: ReadResult) -> Iterator[dict[str, Any]]:
+    inputs = {input_.snapshot for input_ in found.inputs.values()}
+    for snapshot in inputs | {rejection.snapshot for rejection in found.rejections}:
         notes = Notes(
-            [document for document in found.documents.values() if document.snapshot == snapshot],
+            [input_ for input_ in found.inputs.values() if input_.snapshot == snapshot],
             [rejection for rejection in found.rejections if rejection.snapshot == snapshot],
             snapshot in found.incomplete,
         )

@@ -19,8 +19,8 @@ from cachestats.ingest.build import (
     snapshot_row,
     summarize_specs,
 )
-from cachestats.ingest.inputs import Document
-from cachestats.ingest.read import Reading
+from cachestats.ingest.inputs import Input
+from cachestats.ingest.read import ReadResult
 from cachestats.ingest.workers import Progress, Workers
 from cachestats.rejection import FAILURES, Rejection
 from cachestats.schema import TABLES
@@ -51,7 +51,7 @@ def write_dataset(
     ----------
     tables
         What `read_site` or `read_mirrors` returned, or a DataFrame with the columns of `specs`; then the tables
-        `variants`, `dependencies`, `requirements` and `documents` have nothing of its snapshots.
+        `variants`, `dependencies`, `requirements` and `inputs` have nothing of its snapshots.
     out
         Folder of the dataset, on a disk of the driver; made where it does not exist.
     allow_shrink, max_rejected, wait, progress
@@ -75,7 +75,7 @@ def write_dataset(
     checked_threads(None, max_rejected)
     if isinstance(tables, SparkTables):
         frames = {name: getattr(tables, name) for name in STORED}
-        small, sources = [tables.documents, tables.rejected], tables.sources
+        small, sources = [tables.inputs, tables.rejected], tables.sources
     else:
         frames, small, sources = {"specs": tables}, [], {}
     frames = {name: checked(frame, TABLES[name]) for name, frame in frames.items()}
@@ -92,16 +92,16 @@ def write_dataset(
 class _SparkBuild(Build):
     """A build of what Spark has read: `take_notes`, `put_files`, then `check` and `publish`."""
 
-    def take_notes(self, documents: DataFrame, rejected: DataFrame) -> None:
+    def take_notes(self, inputs: DataFrame, rejected: DataFrame) -> None:
         """Take in what was read and what was rejected: as many rows as there are pages, or indices."""
-        found = [Document(**row) for row in checked(documents, TABLES["documents"]).toArrow().to_pylist()]
+        found = [Input(**row) for row in checked(inputs, TABLES["inputs"]).toArrow().to_pylist()]
         rejections = [Rejection(**row) for row in checked(rejected, TABLES["rejected"]).toArrow().to_pylist()]
-        self.reading = Reading(
-            documents={document.origin: document for document in found},
+        self.reading = ReadResult(
+            inputs={input_.origin: input_ for input_ in found},
             rejections=rejections,
             incomplete={row.snapshot for row in rejections if row.rule in FAILURES and row.snapshot is not None},
         )
-        files = self.reading.documents.keys() | {row.origin for row in rejections if row.severity == "error"}
+        files = self.reading.inputs.keys() | {row.origin for row in rejections if row.severity == "error"}
         for source in self.readers:
             self.reading.files[source.name] = len(files)
             self.sources[source.name] |= {"files": len(files), "passed_over": source.passed_over}
@@ -127,7 +127,7 @@ class _SparkBuild(Build):
                     facts[name, table], content = make_file(table, TABLES[table].arrow().empty_table())
                     self.writer.stage_file(table, content, name)
             summary = facts[name, "specs"].specs or summarize_specs(TABLES["specs"].arrow().empty_table())
-            snapshot.copies = {document.origin for document in snapshot.read if document.is_copy}
+            snapshot.copies = {input_.origin for input_ in snapshot.read if input_.is_copy}
             snapshot.row = snapshot_row(name, snapshot, summary)
             snapshot.targets = set(facts[name, "specs"].targets)
             snapshot.rows = {table: facts[name, table].rows for table in STORED}

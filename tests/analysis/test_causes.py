@@ -30,7 +30,7 @@ def read(path: Path) -> tuple[Nodes, list[str]]:
     """Return the nodes of a lockfile by hash, and its roots."""
     content = path.read_bytes()
     found = json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
-    return found["concrete_specs"], [root["hash"] for root in found["roots"]]
+    return found["concrete_specs"], [union["hash"] for union in found["roots"]]
 
 
 def environment_of(nodes: Nodes, folder: Path) -> cs.Environment:

@@ -31,9 +31,9 @@ by_anything = st.none() | st.sampled_from(GROUPS)
 two_sides = specs_of(["old", "new"]).map(lambda specs: (specs.filter(snapshot="old"), specs.filter(snapshot="new")))
 
 
-def in_sql(old: pl.DataFrame, new: pl.DataFrame, by: str | None, *, root: bool = False) -> list[tuple[object, ...]]:
+def in_sql(old: pl.DataFrame, new: pl.DataFrame, by: str | None, *, union: bool = False) -> list[tuple[object, ...]]:
     """Answer the question with DuckDB."""
-    where = "WHERE stack IS DISTINCT FROM 'root'" if by == "stack" and not root else ""
+    where = "WHERE stack IS DISTINCT FROM 'root'" if by == "stack" and not union else ""
     key = f'"{by}"' if by else "1"
     sides = ", ".join(
         f"""{side}_side AS (
@@ -80,24 +80,24 @@ def as_lists(found: pl.DataFrame) -> list[tuple[object, ...]]:
     return found.with_columns(*versions).sort(key, nulls_last=True).rows()
 
 
-@pytest.mark.parametrize(("by", "root"), [*((by, False) for by in (None, *GROUPS)), ("stack", True)])
-def test_two_snapshots_are_compared_as_in_sql(by: str | None, root: bool, indexed: cs.Dataset) -> None:
+@pytest.mark.parametrize(("by", "union"), [*((by, False) for by in (None, *GROUPS)), ("stack", True)])
+def test_two_snapshots_are_compared_as_in_sql(by: str | None, union: bool, indexed: cs.Dataset) -> None:
     names = sorted(indexed.manifest["snapshots"])
     for old_name, new_name in [*pairwise(names), (names[-1], names[0])]:
         old, new = (indexed.specs.filter(snapshot=name).collect() for name in (old_name, new_name))
-        found = cs.compare(old, new, by=by, root=root)
+        found = cs.compare(old, new, by=by, union=union)
         assert found.columns[-7:] == [
             "package", "change", "old_versions", "new_versions", "old_specs", "new_specs", "common_specs",
         ]  # fmt: skip
         assert {found.schema[name] for name in ("old_specs", "new_specs", "common_specs")} == {pl.Int64}
-        assert as_lists(found) == in_sql(old, new, by, root=root)
+        assert as_lists(found) == in_sql(old, new, by, union=union)
 
 
 @given(two_sides, by_anything, st.booleans())
 def test_any_two_sides_are_compared_as_in_sql(
-    sides: tuple[pl.DataFrame, pl.DataFrame], by: str | None, root: bool
+    sides: tuple[pl.DataFrame, pl.DataFrame], by: str | None, union: bool
 ) -> None:
-    assert as_lists(cs.compare(*sides, by=by, root=root)) == in_sql(*sides, by, root=root)
+    assert as_lists(cs.compare(*sides, by=by, union=union)) == in_sql(*sides, by, union=union)
 
 
 @given(specs_of(["a", "b"]), by_anything)

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cachestats as cs
-from cachestats.axes import AXES, MEASURES, WHOLES
+from cachestats.axes import AXES, DENOMINATORS, MEASURES
 from cachestats.environment import Environment
 from cachestats.errors import ArgumentError
 from cachestats.schema import DEPENDENCIES, SPECS
@@ -26,11 +26,11 @@ PAIRS = list(itertools.permutations(AXES, 2))
 
 
 def in_sql(
-    specs: pl.DataFrame, rows: str, columns: str, measure: str, of: str, *, root: bool
+    specs: pl.DataFrame, rows: str, columns: str, measure: str, of: str, *, union: bool
 ) -> list[tuple[object, ...]]:
     """Answer the question with DuckDB."""
     source = "SELECT * FROM specs"
-    if "stack" in (rows, columns) and not root:
+    if "stack" in (rows, columns) and not union:
         source += " WHERE stack IS DISTINCT FROM 'root'"
     counted = "count(DISTINCT (snapshot, hash))" if measure == "specs" else "count(DISTINCT package)"
     cells = f'SELECT "{rows}", "{columns}", {counted} AS value FROM ({source}) GROUP BY ALL'
@@ -50,7 +50,7 @@ def test_every_pair_of_axes_is_as_in_sql(rows: str, columns: str, many: pl.DataF
         found = cs.coverage(many, rows=rows, columns=columns, measure=measure)
         assert found.columns == [rows, columns, "value"]
         assert found.schema["value"] == (pl.Float64 if measure == "share" else pl.Int64)
-        assert found.rows() == in_sql(many, rows, columns, measure, "row", root=False)
+        assert found.rows() == in_sql(many, rows, columns, measure, "row", union=False)
 
 
 names = st.sampled_from("abc")
@@ -70,13 +70,13 @@ some_specs = st.lists(
 ).map(lambda rows: pl.DataFrame(rows, schema=SPECS.polars()))
 
 
-@given(some_specs, st.sampled_from(PAIRS), st.sampled_from(MEASURES), st.sampled_from(WHOLES), st.booleans())
+@given(some_specs, st.sampled_from(PAIRS), st.sampled_from(MEASURES), st.sampled_from(DENOMINATORS), st.booleans())
 def test_any_specs_are_counted_as_in_sql(
-    specs: pl.DataFrame, axes: tuple[str, str], measure: str, of: str, root: bool
+    specs: pl.DataFrame, axes: tuple[str, str], measure: str, of: str, union: bool
 ) -> None:
     rows, columns = axes
-    found = cs.coverage(specs, rows=rows, columns=columns, measure=measure, of=of, root=root)
-    assert found.rows() == in_sql(specs, rows, columns, measure, of, root=root)
+    found = cs.coverage(specs, rows=rows, columns=columns, measure=measure, denominator=of, union=union)
+    assert found.rows() == in_sql(specs, rows, columns, measure, of, union=union)
 
 
 @given(some_specs, st.sampled_from(PAIRS), st.sampled_from(MEASURES), st.randoms(use_true_random=False))
@@ -133,7 +133,7 @@ def test_columns_stand_in_the_order_that_a_person_expects() -> None:
 def test_root_is_left_out_unless_asked_for(demo: cs.Dataset) -> None:
     question = {"rows": "package", "columns": "stack"}
     assert "root" not in cs.coverage_matrix(demo.specs, **question).columns
-    with_root = cs.coverage_matrix(demo.specs, **question, root=True)
+    with_root = cs.coverage_matrix(demo.specs, **question, union=True)
     assert with_root["root"].to_list() == [142, 68]
     assert with_root.drop("root").equals(cs.coverage_matrix(demo.specs, **question))
 
@@ -166,7 +166,7 @@ def test_a_missing_name_is_not_taken_for_one_that_is_called_so() -> None:
         ({"rows": "os", "columns": "hash"}, "as columns, found 'hash'"),
         ({"rows": "os", "columns": "os"}, "two different axes"),
         ({"rows": "os", "columns": "target", "measure": "spec"}, "try specs"),
-        ({"rows": "os", "columns": "target", "of": "rows"}, "try row"),
+        ({"rows": "os", "columns": "target", "denominator": "rows"}, "try row"),
     ],
 )
 def test_a_wrong_question_says_what_there_is(question: dict[str, str], message: str, demo: cs.Dataset) -> None:
@@ -215,7 +215,7 @@ ASKING: dict[str, Callable[[Any], pl.DataFrame]] = {
     "overlap": cs.overlap,
     "rates": lambda specs: cs.hit_rates(ENVIRONMENT, specs),
     "reusable": lambda specs: cs.reusable(specs, host="zen4:ubuntu22.04"),
-    "seen": cs.seen,
+    "lifespans": cs.lifespans,
     "usable": lambda specs: cs.usable(specs, host="zen4:ubuntu22.04"),
     "usable by system": lambda specs: cs.usable_by_system(specs, host="zen4"),
     "versions": cs.versions,
@@ -238,7 +238,7 @@ def test_names_are_text(question: str, demo: cs.Dataset) -> None:
         ASKING[question](demo.specs.with_columns(package=pl.lit(1)))
 
 
-@pytest.mark.parametrize("question", ["coverage", "compare", "gaps", "reusable", "seen", "usable", "versions"])
+@pytest.mark.parametrize("question", ["coverage", "compare", "gaps", "lifespans", "reusable", "usable", "versions"])
 def test_a_spec_without_a_package_is_none(question: str, demo: cs.Dataset) -> None:
     for package in (pl.lit(None), pl.col("package").replace("py-filelock", None)):
         with pytest.raises(ArgumentError, match="expected the package of every spec, found some without"):

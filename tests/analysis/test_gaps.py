@@ -50,16 +50,16 @@ def in_sql(
     specs: pl.DataFrame,
     columns: str,
     *,
-    of: list[str] | None = None,
+    packages: list[str] | None = None,
     dependencies: pl.DataFrame | None = None,
-    root: bool = False,
+    union: bool = False,
     reused: pl.DataFrame | None = None,
 ) -> list[tuple[object, ...]]:
     """Answer with DuckDB what is missing; `reused` are the specs that a host can reuse, if one is asked about."""
     usable = specs if reused is None else reused
     assert usable.width
-    where = "WHERE stack IS DISTINCT FROM 'root'" if columns == "stack" and not root else ""
-    packages = "SELECT DISTINCT package FROM mine" if of is None else "SELECT DISTINCT unnest($of) AS package"
+    where = "WHERE stack IS DISTINCT FROM 'root'" if columns == "stack" and not union else ""
+    asked = "SELECT DISTINCT package FROM mine" if packages is None else "SELECT DISTINCT unnest($packages) AS package"
     weights = duckdb.sql("SELECT '' AS package, 0 AS direct, 0 AS total").pl()
     if dependencies is not None:
         weights = duckdb.sql(WEIGHTS).pl()
@@ -71,13 +71,13 @@ def in_sql(
         has AS (SELECT DISTINCT "{columns}" AS name, package FROM usable {where}),
         wide AS (SELECT package, count(*) AS num FROM has GROUP BY ALL)
         SELECT name, package, coalesce(num, 0), coalesce(direct, {unknown}), coalesce(total, {unknown})
-        FROM (SELECT * FROM (SELECT DISTINCT name FROM mine), ({packages})) AS every
+        FROM (SELECT * FROM (SELECT DISTINCT name FROM mine), ({asked})) AS every
         LEFT JOIN wide USING (package) LEFT JOIN weights USING (package)
         WHERE NOT EXISTS (
             FROM has WHERE has.name IS NOT DISTINCT FROM every.name AND has.package = every.package)
         ORDER BY name NULLS LAST, total DESC NULLS LAST, direct DESC NULLS LAST, num DESC NULLS LAST, package
         """,
-        {} if of is None else {"of": of},
+        {} if packages is None else {"packages": packages},
     ).fetchall()
 
 
@@ -85,18 +85,18 @@ def coverage_in_sql(
     specs: pl.DataFrame,
     columns: str,
     *,
-    of: list[str] | None = None,
-    root: bool = False,
+    packages: list[str] | None = None,
+    union: bool = False,
     reused: pl.DataFrame | None = None,
 ) -> list[tuple[object, ...]]:
     """Answer with DuckDB how much each column has."""
     usable = specs if reused is None else reused
     assert usable.width
-    where = "WHERE stack IS DISTINCT FROM 'root'" if columns == "stack" and not root else ""
-    packages = "SELECT DISTINCT package FROM mine" if of is None else "SELECT DISTINCT unnest($of) AS package"
+    where = "WHERE stack IS DISTINCT FROM 'root'" if columns == "stack" and not union else ""
+    asked = "SELECT DISTINCT package FROM mine" if packages is None else "SELECT DISTINCT unnest($packages) AS package"
     return duckdb.execute(
         f"""
-        WITH mine AS (SELECT "{columns}" AS name, package FROM specs {where}), packages AS ({packages}),
+        WITH mine AS (SELECT "{columns}" AS name, package FROM specs {where}), packages AS ({asked}),
         total AS (SELECT count(*) AS num FROM packages),
         has AS (SELECT DISTINCT "{columns}" AS name, package FROM usable {where})
         SELECT every.name, count(asked.package) AS has, num - has, has / num AS share
@@ -105,7 +105,7 @@ def coverage_in_sql(
         total
         GROUP BY every.name, num ORDER BY share, every.name NULLS LAST
         """,
-        {} if of is None else {"of": of},
+        {} if packages is None else {"packages": packages},
     ).fetchall()
 
 
@@ -114,15 +114,15 @@ SOME = ["hdf5", "zlib-ng", "nothing-has-it"]
 
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_every_column_is_as_in_sql(columns: str, many: pl.DataFrame) -> None:
-    for of in (None, SOME):
-        found = cs.gaps(many, columns=columns, of=of)
+    for packages in (None, SOME):
+        found = cs.gaps(many, columns=columns, packages=packages)
         assert found.columns == [columns, "package", "num_columns", "num_direct_dependents", "num_dependents"]
         assert [*found.schema.values()][2:] == [pl.Int64] * 3
-        assert found.rows() == in_sql(many, columns, of=of)
-        shares = cs.column_coverage(many, columns=columns, of=of)
+        assert found.rows() == in_sql(many, columns, packages=packages)
+        shares = cs.column_coverage(many, columns=columns, packages=packages)
         assert shares.columns == [columns, "num_packages", "num_gaps", "share"]
         assert [*shares.schema.values()][1:] == [pl.Int64, pl.Int64, pl.Float64]
-        assert shares.rows() == coverage_in_sql(many, columns, of=of)
+        assert shares.rows() == coverage_in_sql(many, columns, packages=packages)
 
 
 @pytest.mark.parametrize("rules", [None, "0.23"])
@@ -219,10 +219,10 @@ given_tables = given(st.builds(tables, some_specs, some_edges, packages), st.sam
     st.booleans(),
 )
 def test_any_specs_are_as_in_sql(
-    frames: tuple[pl.DataFrame, pl.DataFrame], columns: str, of: list[str] | None, root: bool, of_host: bool
+    frames: tuple[pl.DataFrame, pl.DataFrame], columns: str, packages: list[str] | None, union: bool, of_host: bool
 ) -> None:
     specs, edges = frames
-    question: dict[str, Any] = {"columns": columns, "of": of, "root": root}
+    question: dict[str, Any] = {"columns": columns, "packages": packages, "union": union}
     asked = question | ({"host": "zen4:rhel9"} if of_host else {})
     is_usable = pl.col("requirement").is_in([text for text, fulfilled in REQUIREMENTS.items() if fulfilled])
     expected = question | ({"reused": specs.filter(is_usable)} if of_host else {})
@@ -317,9 +317,9 @@ def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
             function(demo.specs, columns="package")
         with pytest.raises(ArgumentError, match="keep package in the frame"):
             function(demo.specs.drop("package"), columns="stack")
-        for of in ("hdf5", [], [1]):
-            with pytest.raises(ArgumentError, match="expected a list of at least one package as of, found"):
-                function(demo.specs, columns="stack", of=of)
+        for packages in ("hdf5", [], [1]):
+            with pytest.raises(ArgumentError, match="expected a list of at least one package as packages, found"):
+                function(demo.specs, columns="stack", packages=packages)
     with pytest.raises(ArgumentError, match="it should have the columns of the table dependencies"):
         cs.gaps(demo.specs, columns="stack", dependencies=demo.dependencies.drop("dependency_hash"))
     with pytest.raises(ArgumentError, match="expected rules of reuse with a host, found them alone"):
@@ -335,14 +335,14 @@ def test_frames_of_every_kind_give_equal_answers(indexed: cs.Dataset, kinds: Kin
     specs = indexed.specs.filter(pl.col("snapshot").is_in(["develop-2024-03-17", "develop-2024-04-14"])).collect()
     dependencies = indexed.dependencies.filter(snapshot="develop-2024-04-14").collect()
     expected = cs.gaps(specs, columns="stack", dependencies=dependencies)
-    shares = cs.column_coverage(specs, columns="stack", of=SOME)
+    shares = cs.column_coverage(specs, columns="stack", packages=SOME)
     of_host = cs.gaps(specs, columns="stack", host="zen4:ubuntu22.04")
     assert of_host.height > expected.height
     edges = kinds(dependencies)
     for name, frame in kinds(specs).items():
         assert cs.gaps(frame, columns="stack", host="zen4:ubuntu22.04").equals(of_host), name
         assert cs.gaps(frame, columns="stack", dependencies=edges[name]).equals(expected), name
-        assert cs.column_coverage(frame, columns="stack", of=SOME).equals(shares), name
+        assert cs.column_coverage(frame, columns="stack", packages=SOME).equals(shares), name
 
 
 def test_the_command_shows_what_is_missing_and_how_much_that_is(demo: cs.Dataset, indexed: cs.Dataset) -> None:
@@ -363,13 +363,13 @@ def test_the_command_shows_what_is_missing_and_how_much_that_is(demo: cs.Dataset
     }  # fmt: skip
     name = "develop-2024-06-02"
     answer = json.loads(
-        run("gaps", indexed.path, "--columns", "stack", "--snapshot", name, "--root", "--format", "json").stdout
+        run("gaps", indexed.path, "--columns", "stack", "--snapshot", name, "--union", "--format", "json").stdout
     )
     expected = cs.gaps(
         indexed.specs.filter(snapshot=name),
         columns="stack",
         dependencies=indexed.dependencies.filter(snapshot=name),
-        root=True,
+        union=True,
     )
     assert [tuple(row.values()) for row in answer] == expected.rows()
     assert "num_dependents" in run("gaps", indexed.path, "--columns", "stack").stdout.decode()
@@ -417,9 +417,13 @@ def test_what_only_another_host_could_use_is_a_gap(demo: cs.Dataset) -> None:
         (("--fail-under", "1", "--where", "package=py-propcache"), 1, "develop, package=py-propcache: 3 of 5 pairs"),
         (("--where", "package=hdf5"), 0, "5 of 5 pairs"),
         (("--where", "package=hdf5"), 0, "hint: no package is hdf5; there is"),
-        (("--where", "package=hdf5", "--of", "/etc/hostname"), 2, "expected --of or --where package=NAME, found both"),
+        (
+            ("--where", "package=hdf5", "--package-list", "/etc/hostname"),
+            2,
+            "expected --package-list or --where package=NAME, found both",
+        ),
         (("--fail-under", "lots"), 2, "expected a share such as 1%"),
-        (("--of", "/no/such/file"), 2, "expected a text file, found '/no/such/file'"),
+        (("--package-list", "/no/such/file"), 2, "expected a text file, found '/no/such/file'"),
     ],
 )
 def test_the_command_is_a_check(options: tuple[str, ...], code: int, words: str, demo: cs.Dataset) -> None:
@@ -445,7 +449,7 @@ def test_the_packages_in_question_may_be_given(
     text: str, code: int, words: str, demo: cs.Dataset, tmp_path: Path
 ) -> None:
     (tmp_path / "packages.txt").write_bytes(text.encode(errors="surrogateescape"))
-    done = run("gaps", demo.path, "--columns", "target", "--of", tmp_path / "packages.txt", code=code)
+    done = run("gaps", demo.path, "--columns", "target", "--package-list", tmp_path / "packages.txt", code=code)
     assert words in done.stderr.decode()
     assert "\x1b" not in done.stderr.decode()
 
@@ -460,10 +464,10 @@ def test_a_host_has_what_it_can_reuse(indexed: cs.Dataset) -> None:
     reused = asked.filter(pl.col("hash").is_in(lists["usable"]))
     packages = asked["package"].unique().to_list()
     found = cs.gaps(specs, columns="stack", host="zen4:rhel8")
-    expected = cs.gaps(reused, columns="stack", of=packages)
+    expected = cs.gaps(reused, columns="stack", packages=packages)
     assert found.equals(expected)
     assert cs.column_coverage(specs, columns="stack", host="zen4:rhel8").equals(
-        cs.column_coverage(reused, columns="stack", of=packages)
+        cs.column_coverage(reused, columns="stack", packages=packages)
     )
     with pytest.raises(ArgumentError, match="expected rules of reuse with a host"):
         cs.gaps(specs, columns="stack", spack="1.1")

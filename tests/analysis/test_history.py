@@ -53,10 +53,10 @@ def before_of(names: Collection[str]) -> dict[str, str | None]:
 
 
 def history_in_sql(
-    specs: pl.DataFrame, by: str | None, before: dict[str, str | None], *, root: bool = False
+    specs: pl.DataFrame, by: str | None, before: dict[str, str | None], *, union: bool = False
 ) -> list[tuple[object, ...]]:
     """Answer the question with DuckDB."""
-    where = "WHERE stack IS DISTINCT FROM 'root'" if by == "stack" and not root else ""
+    where = "WHERE stack IS DISTINCT FROM 'root'" if by == "stack" and not union else ""
     key = f'"{by}"' if by else "1"
     # The queries find frames by the names of variables.
     series = pl.DataFrame(  # noqa: F841
@@ -91,11 +91,11 @@ def history_in_sql(
 
 
 def seen_in_sql(
-    specs: pl.DataFrame, by: Sequence[str], looked_at: Collection[str] = (), *, root: bool = False
+    specs: pl.DataFrame, by: Sequence[str], looked_at: Collection[str] = (), *, union: bool = False
 ) -> list[tuple[object, ...]]:
     """Answer the question with DuckDB."""
-    where = "WHERE stack IS DISTINCT FROM 'root'" if "stack" in by and not root else ""
-    names = sorted({*specs.filter(in_stacks(by, root=root))["snapshot"], *looked_at}, key=list(BEFORE).index)
+    where = "WHERE stack IS DISTINCT FROM 'root'" if "stack" in by and not union else ""
+    names = sorted({*specs.filter(in_stacks(by, union=union))["snapshot"], *looked_at}, key=list(BEFORE).index)
     places = pl.DataFrame(  # noqa: F841
         [(name, place, kind_of(name)) for place, name in enumerate(names)],
         schema={"name": pl.String, "place": pl.Int64, "kind": pl.String},
@@ -114,8 +114,8 @@ def seen_in_sql(
     ).fetchall()
 
 
-def in_stacks(by: Sequence[str], *, root: bool) -> pl.Expr:
-    return pl.col("stack").ne_missing("root") if "stack" in by and not root else pl.lit(True)
+def in_stacks(by: Sequence[str], *, union: bool) -> pl.Expr:
+    return pl.col("stack").ne_missing("root") if "stack" in by and not union else pl.lit(True)
 
 
 def kind_of(name: str) -> str:
@@ -136,10 +136,10 @@ def test_every_series_of_the_corpus_is_as_in_sql(by: str | None, indexed: cs.Dat
 
 
 @given(some_specs, by_anything, looked_at, st.booleans())
-def test_any_series_is_as_in_sql(specs: pl.DataFrame, by: str | None, looked_at: set[str], root: bool) -> None:
-    there = {*specs.filter(in_stacks([by or ""], root=root))["snapshot"], *looked_at}
-    found = cs.history(specs, by=by, snapshots=looked_at, root=root)
-    assert_is(found, history_in_sql(specs, by, before_of(there), root=root), by)
+def test_any_series_is_as_in_sql(specs: pl.DataFrame, by: str | None, looked_at: set[str], union: bool) -> None:
+    there = {*specs.filter(in_stacks([by or ""], union=union))["snapshot"], *looked_at}
+    found = cs.history(specs, by=by, snapshots=looked_at, union=union)
+    assert_is(found, history_in_sql(specs, by, before_of(there), union=union), by)
 
 
 def assert_is(found: pl.DataFrame, expected: list[tuple[object, ...]], by: str | None) -> None:
@@ -165,7 +165,7 @@ def test_what_is_kept_and_what_is_new_are_all_there_is(specs: pl.DataFrame, by: 
 
 @given(some_specs)
 def test_the_share_is_that_of_coverage(specs: pl.DataFrame) -> None:
-    share = cs.coverage(specs, rows="stack", columns="snapshot", measure="share", of="column")
+    share = cs.coverage(specs, rows="stack", columns="snapshot", measure="share", denominator="column")
     found = cs.history(specs, by="stack").filter(pl.col("specs") > 0).select("stack", "snapshot", value="share")
     assert found.sort("stack", "snapshot", nulls_last=True).equals(share)
 
@@ -176,15 +176,15 @@ def test_first_and_last_are_as_in_sql_over_the_corpus(by: list[str], indexed: cs
     names = sorted(indexed.manifest["snapshots"])
     given = ["v0.9.0", "v0.10.0", "develop-2024-12-29", "develop-2025-03-09", "develop-2025-03-16"]
     specs = indexed.specs.collect().with_columns(pl.col("snapshot").replace_strict(names, given))
-    assert_is_seen(cs.seen(specs, by=by), seen_in_sql(specs, by), by)
+    assert_is_seen(cs.lifespans(specs, by=by), seen_in_sql(specs, by), by)
 
 
 @given(some_specs, st.lists(st.sampled_from(FACETS), min_size=1, max_size=3, unique=True), looked_at, st.booleans())
 def test_first_and_last_of_anything_are_as_in_sql(
-    specs: pl.DataFrame, by: list[str], looked_at: set[str], root: bool
+    specs: pl.DataFrame, by: list[str], looked_at: set[str], union: bool
 ) -> None:
-    found = cs.seen(specs, by=by, snapshots=looked_at, root=root)
-    assert_is_seen(found, seen_in_sql(specs, by, looked_at, root=root), by)
+    found = cs.lifespans(specs, by=by, snapshots=looked_at, union=union)
+    assert_is_seen(found, seen_in_sql(specs, by, looked_at, union=union), by)
 
 
 def assert_is_seen(found: pl.DataFrame, expected: list[tuple[object, ...]], by: list[str]) -> None:
@@ -206,14 +206,14 @@ def test_neither_row_order_nor_repeats_nor_the_kind_of_frame_matter(
     again = pl.concat([shuffled, shuffled])
     for frame in (again, duckdb.sql("FROM again")):
         assert cs.history(frame, by=by).equals(cs.history(specs, by=by))
-        assert cs.seen(frame, by=[by or "os"]).equals(cs.seen(specs, by=[by or "os"]))
+        assert cs.lifespans(frame, by=[by or "os"]).equals(cs.lifespans(specs, by=[by or "os"]))
 
 
 def test_series_stand_in_the_order_that_a_person_expects() -> None:
     rows = [{"snapshot": name, "package": "a", "hash": "h", "version": v} for name in BEFORE for v in ("1.10", "1.9")]
     found = cs.history(pl.DataFrame(rows).sample(fraction=1, shuffle=True, seed=1), by="version")
     assert found.select("version", "snapshot").rows() == [(v, name) for v in ("1.9", "1.10") for name in BEFORE]
-    versions = cs.seen(pl.DataFrame(rows), by=["version"])["version"].unique(maintain_order=True)
+    versions = cs.lifespans(pl.DataFrame(rows), by=["version"])["version"].unique(maintain_order=True)
     assert versions.to_list() == ["1.9", "1.10"]
 
 
@@ -237,17 +237,17 @@ def test_the_snapshot_before_is_of_the_same_kind() -> None:
 def test_no_specs_give_an_empty_answer() -> None:
     empty = pl.LazyFrame(schema=SPECS.polars())
     assert cs.history(empty, by="stack").shape == (0, 10)
-    assert cs.seen(empty).shape == (0, 11)
+    assert cs.lifespans(empty).shape == (0, 11)
 
 
 def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
     with pytest.raises(ArgumentError, match=r"as by, found 'targets'\nhint: try target"):
         cs.history(demo.specs, by="targets")
     with pytest.raises(ArgumentError, match="as by, found 'hash'"):
-        cs.seen(demo.specs, by=["hash"])
+        cs.lifespans(demo.specs, by=["hash"])
     for wrong in ([], ["os", "os"], "os"):
         with pytest.raises(ArgumentError, match="expected a list of different names as by, found"):
-            cs.seen(demo.specs, by=wrong)
+            cs.lifespans(demo.specs, by=wrong)
     with pytest.raises(ArgumentError, match="expected the columns hash, package, snapshot, found snapshot"):
         cs.history(pl.DataFrame({"snapshot": ["develop"]}))
 
@@ -256,12 +256,12 @@ def test_frames_of_every_kind_give_equal_answers(
     indexed: cs.Dataset, kinds: Callable[[pl.DataFrame], dict[str, Any]]
 ) -> None:
     specs = indexed.specs.collect()
-    series, seen = cs.history(specs, by="compiler"), cs.seen(specs)
+    series, seen = cs.history(specs, by="compiler"), cs.lifespans(specs)
     empty = kinds(specs.clear())
     for name, frame in kinds(specs).items():
         assert cs.history(frame, by="compiler").equals(series), name
-        assert cs.seen(frame).equals(seen), name
-        assert cs.seen(empty[name]).equals(seen.clear()), name
+        assert cs.lifespans(frame).equals(seen), name
+        assert cs.lifespans(empty[name]).equals(seen.clear()), name
 
 
 def test_the_verb_history_prints_a_series_and_the_proportion(indexed: cs.Dataset) -> None:
@@ -284,15 +284,15 @@ def test_the_verb_history_prints_a_series_and_the_proportion(indexed: cs.Dataset
 
 
 def test_the_verb_seen_prints_first_and_last_and_the_proportion(indexed: cs.Dataset, demo: cs.Dataset) -> None:
-    done = run("seen", indexed.path, "--where", "package=zlib-ng")
+    done = run("lifespans", indexed.path, "--where", "package=zlib-ng")
     lines = [line.split() for line in done.stdout.decode().splitlines()]
     assert lines[0] == ["package", "version", "target", "snapshots", "missed", "first_seen", "last_seen"]
     assert lines[3] == ["zlib-ng", "2.1.6", "aarch64", "2", "0", "2024-04-14", "2024-06-02"]
     assert done.stderr == b"5 snapshots, package=zlib-ng: 1 of 8 rows in the newest snapshot of its kind, 12.5%\n"
-    gone = run("seen", indexed.path, "--by", "package", "--where", "package=zlib", "--format", "json")
+    gone = run("lifespans", indexed.path, "--by", "package", "--where", "package=zlib", "--format", "json")
     (zlib,) = json.loads(gone.stdout)
     assert (zlib["last_seen"], zlib["is_current"]) == ("develop-2025-03-09", False)
-    table = run("seen", demo.path, "--by", "package, os", "--format", "csv").stdout.decode()
+    table = run("lifespans", demo.path, "--by", "package, os", "--format", "csv").stdout.decode()
     header, row, *_ = csv.reader(io.StringIO(table))
     assert header[:5] == ["package", "os", "kind", "first_seen", "last_seen"]
     assert row[:5] == ["py-filelock", "sequoia", "rolling", "develop", "develop"]
@@ -310,7 +310,7 @@ def test_snapshots_are_a_list_of_names(snapshots: Any, demo: cs.Dataset) -> None
         cs.history(demo.specs, snapshots=snapshots)
 
 
-@pytest.mark.parametrize("verb", ["history", "seen"])
+@pytest.mark.parametrize("verb", ["history", "lifespans"])
 def test_a_verb_without_an_answer_says_so(verb: str, demo: cs.Dataset) -> None:
     done = run(verb, demo.path, "--where", "package=py-filelok")
     assert done.stderr.decode().splitlines() == [

@@ -166,7 +166,7 @@ def test_any_rates_are_as_in_sql_the_best_first(specs: pl.DataFrame, cached: pl.
 
     assert found.rows() == sorted(in_sql, key=best)
     assert found.schema["hits"] == found.schema["near"] == found.schema["roots"] == pl.Int64
-    with_root = cs.hit_rates(environment, cached, by=by, root=True)
+    with_root = cs.hit_rates(environment, cached, by=by, union=True)
     assert with_root.filter(pl.lit(by == "snapshot") | (pl.col(by) != "root") | pl.col(by).is_null()).equals(found)
 
 
@@ -433,7 +433,7 @@ def test_the_verb_ranks_snapshots_and_stacks(indexed: cs.Dataset) -> None:
     stacks = invoke(indexed.path, path, "--best", "--by", "stack", "--format", "json")
     assert json.loads(stacks.stdout) == cs.hit_rates(environment, indexed.specs, by="stack").to_dicts()
     assert "best of 28 stacks: develop-2025-05-25 radiuss, 282 of 282" in stacks.stderr
-    with_root = invoke(indexed.path, path, "--best", "--by", "stack", "--root").stdout
+    with_root = invoke(indexed.path, path, "--best", "--by", "stack", "--union").stdout
     assert with_root.splitlines()[3].split()[:2] == ["develop-2025-05-25", "root"]
     nothing = invoke(indexed.path, path, "--best", "--where", "package=zlib").stderr
     assert "none of the 282 specs is in any of " in nothing
@@ -461,7 +461,7 @@ def lockfile(folder: Path, specs: dict[str, list[str]], version: int = 6) -> Pat
     [
         (("--by", "stack"), "expected --by stack with --best, found it alone\nhint: add --best"),
         (("--best", "--by", "cause"), "expected --best without --by cause, found with it\nhint: leave out --best"),
-        (("--root",), "expected --root with --best, found it alone\nhint: add --best"),
+        (("--union",), "expected --union with --best, found it alone\nhint: add --best"),
     ],
 )
 def test_options_that_do_not_go_together_are_told(

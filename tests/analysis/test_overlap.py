@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import cachestats as cs
 from cachestats.analysis.overlap import CIRCLES
 from cachestats.errors import ArgumentError
-from cachestats.naming import ROOT_STACK
+from cachestats.naming import UNION_STACK
 from cachestats.schema import SPECS
 from tests.support.cli import run
 from tests.support.frames import WEEKLY, specs_of
@@ -27,9 +27,9 @@ some_specs = specs_of([*WEEKLY, "develop"])
 by_anything = st.sampled_from(CIRCLES)
 
 
-def pairs_in_sql(specs: pl.DataFrame, by: str, *, root: bool = False) -> dict[tuple[str | None, ...], tuple[Any, ...]]:
+def pairs_in_sql(specs: pl.DataFrame, by: str, *, union: bool = False) -> dict[tuple[str | None, ...], tuple[Any, ...]]:
     """Answer the question with DuckDB, for each pair both ways round."""
-    where = "WHERE stack IS DISTINCT FROM 'root'" if by == "stack" and not root else ""
+    where = "WHERE stack IS DISTINCT FROM 'root'" if by == "stack" and not union else ""
     rows = duckdb.sql(
         f"""
         WITH circles AS (
@@ -47,9 +47,9 @@ def pairs_in_sql(specs: pl.DataFrame, by: str, *, root: bool = False) -> dict[tu
     return {row[:2]: row[2:] for row in rows}
 
 
-def sets_in_sql(specs: pl.DataFrame, by: str, *, root: bool = False) -> dict[frozenset[str], tuple[int, int]]:
+def sets_in_sql(specs: pl.DataFrame, by: str, *, union: bool = False) -> dict[frozenset[str], tuple[int, int]]:
     """Answer the question with DuckDB, by the names of each combination."""
-    where = "WHERE stack IS DISTINCT FROM 'root'" if by == "stack" and not root else ""
+    where = "WHERE stack IS DISTINCT FROM 'root'" if by == "stack" and not union else ""
     rows = duckdb.sql(
         f"""
         WITH chosen AS (SELECT *, "{by}" AS key FROM specs {where}),
@@ -92,14 +92,14 @@ def test_everything_that_the_corpus_shares_is_as_in_sql(by: str, indexed: cs.Dat
 
 
 @given(some_specs, by_anything, st.booleans())
-def test_whatever_is_shared_is_as_in_sql(specs: pl.DataFrame, by: str, root: bool) -> None:
-    assert_pairs(cs.overlap(specs, by=by, root=root), pairs_in_sql(specs, by, root=root), by)
-    assert_sets(cs.overlap_sets(specs, by=by, root=root), sets_in_sql(specs, by, root=root))
+def test_whatever_is_shared_is_as_in_sql(specs: pl.DataFrame, by: str, union: bool) -> None:
+    assert_pairs(cs.overlap(specs, by=by, union=union), pairs_in_sql(specs, by, union=union), by)
+    assert_sets(cs.overlap_sets(specs, by=by, union=union), sets_in_sql(specs, by, union=union))
 
 
 @given(some_specs, by_anything)
 def test_each_hash_and_each_package_is_in_one_set(specs: pl.DataFrame, by: str) -> None:
-    chosen = specs.filter(pl.col("stack").ne_missing(ROOT_STACK)) if by == "stack" else specs
+    chosen = specs.filter(pl.col("stack").ne_missing(UNION_STACK)) if by == "stack" else specs
     sets = cs.overlap_sets(specs, by=by)
     assert sets["hashes"].sum() == chosen["hash"].n_unique()
     assert sets["packages"].sum() == chosen["package"].n_unique()
@@ -149,7 +149,7 @@ def test_no_specs_give_an_empty_answer_and_one_stack_no_pair() -> None:
     assert cs.overlap_sets(empty).shape == (0, 4)
     one = pl.DataFrame({"stack": ["e4s", "root"], "hash": "h", "package": "a"})
     assert cs.overlap(one).is_empty()
-    assert cs.overlap(one).schema == cs.overlap(one, root=True).schema
+    assert cs.overlap(one).schema == cs.overlap(one, union=True).schema
     assert cs.overlap_sets(one).rows() == [("e4s", 1, 1, 1)]
 
 

@@ -81,7 +81,7 @@ def stages(version: str) -> tuple[list[str], int, int]:
     return parts, 3, -1
 
 
-def in_order(texts: list[str]) -> pl.DataFrame:
+def dependencies_first(texts: list[str]) -> pl.DataFrame:
     """Return versions with their rank, which equal ones share, and their place, which none share."""
     texts = sorted(sorted(set(texts)), key=cmp_to_key(compared))
     ranks = list(itertools.accumulate((0, *(sign(compared(*pair), 0) < 0 for pair in itertools.pairwise(texts)))))
@@ -91,11 +91,11 @@ def in_order(texts: list[str]) -> pl.DataFrame:
     )
 
 
-def in_sql(specs: pl.DataFrame, by: str, *, root: bool = False) -> list[tuple[object, ...]]:
+def in_sql(specs: pl.DataFrame, by: str, *, union: bool = False) -> list[tuple[object, ...]]:
     """Answer the question with DuckDB."""
-    places = in_order(specs["version"].to_list())
+    places = dependencies_first(specs["version"].to_list())
     assert places.height == specs["version"].n_unique()
-    where = "WHERE stack IS DISTINCT FROM 'root'" if by == "stack" and not root else ""
+    where = "WHERE stack IS DISTINCT FROM 'root'" if by == "stack" and not union else ""
     return duckdb.sql(f"""
         WITH mine AS (SELECT * FROM specs JOIN places USING (version) {where}),
         newest AS (SELECT package, arg_max(version, place) AS newest, max(rank) AS rank FROM mine GROUP BY ALL)
@@ -130,8 +130,8 @@ some_specs = st.lists(
 
 
 @given(some_specs, st.sampled_from(["stack", "snapshot", "compiler"]), st.booleans())
-def test_any_specs_are_as_in_sql(specs: pl.DataFrame, by: str, root: bool) -> None:
-    assert cs.versions(specs, by=by, root=root).rows() == in_sql(specs, by, root=root)
+def test_any_specs_are_as_in_sql(specs: pl.DataFrame, by: str, union: bool) -> None:
+    assert cs.versions(specs, by=by, union=union).rows() == in_sql(specs, by, union=union)
 
 
 @given(some_specs, st.sampled_from(["stack", "snapshot"]), st.randoms(use_true_random=False))

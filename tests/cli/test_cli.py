@@ -65,7 +65,9 @@ def test_eyes_get_the_matrix(demo: cs.Dataset) -> None:
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in markdown]
     assert cells[0] == ["package", "sequoia", "ubuntu18.04", "ubuntu20.04", "ubuntu22.04", "ubuntu24.04"]
     assert cells[3] == ["py-propcache", "14", "0", "0", "16", "38"]
-    table = run("coverage", demo.path, *QUESTION, "--measure", "share", "--of", "all").stdout.decode().splitlines()
+    table = (
+        run("coverage", demo.path, *QUESTION, "--measure", "share", "--denominator", "all").stdout.decode().splitlines()
+    )
     assert table[0].split() == cells[0]
     assert table[3].split() == ["py-propcache", "50.0%", "0.0%", "0.0%", "50.0%", "50.0%"]
 
@@ -154,7 +156,7 @@ def test_exit_codes_tell_what_went_wrong(demo: cs.Dataset, tmp_path: Path) -> No
         (2, ("coverage", demo.path, "--rows", "tarket", "--columns", "os"), "hint: try target"),
         (2, ("coverage", demo.path, *QUESTION, "--snapshot", "develp"), "hint: try develop"),
         (2, ("coverage", demo.path, *QUESTION, "--where", "tarket=x"), "try target=x"),
-        (2, ("coverage", demo.path, *QUESTION, "--of", "row"), "expected --of with --measure share"),
+        (2, ("coverage", demo.path, *QUESTION, "--denominator", "row"), "expected --denominator with --measure share"),
         (2, ("build", SEEDS, "--out", tmp_path / "x", "--max-rejected", "lots"), "such as 1% or 0.01, found 'lots'"),
         (2, ("plot", "coverage", demo.path, *QUESTION, "--out", tmp_path / "x.bmp"), "ends in .svg, .pdf, .png"),
         (2, ("plot", "coverage", demo.path, *QUESTION, "--where", "os=x", "--out", tmp_path / "x.svg"), "to draw"),

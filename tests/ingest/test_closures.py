@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 import cachestats as cs
 from cachestats.analysis.reuse import REUSED
 from cachestats.errors import ArgumentError
-from cachestats.ingest.assemble import flatten
+from cachestats.ingest.assemble import assemble
 from cachestats.ingest.closures import add_requirements, requirements_table
 from cachestats.parse.index import read_index
-from cachestats.parse.records import Piece
+from cachestats.parse.records import Fragment
 from cachestats.requirement import Requirement
 from cachestats.schema import REQUIREMENTS, SPECS
 from conftest import CORPUS
@@ -170,9 +170,9 @@ def link(key: str, deptypes: list[str], virtuals: list[str]) -> dict[str, Any]:
 def tables_of(index: dict[str, Any], rules: Any = "1.1") -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the tables `specs` and `requirements` of an index."""
     piece = read_index(json.dumps(index).encode(), origin="index", snapshot="develop", stack="root")
-    assert isinstance(piece, Piece)
+    assert isinstance(piece, Fragment)
     assert not piece.rejections
-    tables = flatten([piece])
+    tables = assemble([piece])
     specs = add_requirements(tables.specs, tables.dependencies, rules)
     table = requirements_table("develop", specs).cast(REQUIREMENTS.arrow())
     frame = pl.DataFrame(specs)

@@ -207,7 +207,7 @@ def test_what_is_gone_stays_unless_told(site: Path, tmp_path: Path) -> None:
     assert cs.update_dataset(tmp_path / "dataset").is_empty(), "it is said once"
     dataset = cs.open_dataset(tmp_path / "dataset")
     assert bytes_of(dataset) == before
-    assert dataset.documents.filter("is_gone").collect().height == 11
+    assert dataset.inputs.filter("is_gone").collect().height == 11
     changes = cs.update_dataset(tmp_path / "dataset", prune=True)
     assert changes.select("snapshot", "change", "files_gone").rows() == [
         ("v1.0", "went", 10),
@@ -445,11 +445,11 @@ def test_a_source_whose_name_is_not_text_harms_no_dataset(site: Path, tmp_path: 
 def test_a_damaged_dataset_is_told(damage: str, site: Path, tmp_path: Path) -> None:
     path = cs.build_dataset(site, out=tmp_path / "dataset").path
     write(site, {("develop", "p3"): page("p3", "develop", [spec("n" * 32)])})
-    documents = pl.read_parquet(path / "documents.parquet")
+    inputs = pl.read_parquet(path / "inputs.parquet")
     if damage == "no column":
-        documents.drop("origin").write_parquet(path / "documents.parquet")
+        inputs.drop("origin").write_parquet(path / "inputs.parquet")
     elif damage == "nulls":
-        documents.with_columns(origin=pl.lit(None, pl.String)).write_parquet(path / "documents.parquet")
+        inputs.with_columns(origin=pl.lit(None, pl.String)).write_parquet(path / "inputs.parquet")
     elif damage == "other columns":
         for file in (path / "specs").iterdir():
             pl.DataFrame({"x": [1]}).write_parquet(file)

@@ -37,7 +37,7 @@ GAPS = pl.DataFrame(
 
 
 def test_gaps_are_ranked_by_weight_and_say_where() -> None:
-    ax = cs.plot_gaps(GAPS, of="snapshot develop")
+    ax = cs.plot_gaps(GAPS, subtitle="snapshot develop")
     assert names(ax) == ["gmake", "hdf5", "zlib"]
     assert [length for _, length in bars(ax)["missing"]] == [90, 40, 40]
     assert notes(ax) == ["90, not in e4s, ml, 2 more", "40, not in e4s", "40, not in ml"]
@@ -111,8 +111,8 @@ def test_what_was_removed_is_left_of_zero_and_the_rest_end_to_end() -> None:
 
 
 def test_drops_holes_and_hit_rates_are_in_the_order_of_the_frame() -> None:
-    drops = pl.DataFrame({"stack": ["b", "a"], "old_packages": [4, 8], "lost": [2, 1], "drop": [0.5, 0.125]})
-    ax = cs.plot_drops(drops)
+    losses = pl.DataFrame({"stack": ["b", "a"], "old_packages": [4, 8], "lost": [2, 1], "drop": [0.5, 0.125]})
+    ax = cs.plot_losses(losses)
     assert (names(ax), notes(ax)) == (["b", "a"], ["50.0%, 2 of 4", "12.5%, 1 of 8"])
     holes = pl.DataFrame({"package": ["b", None], "hash": ["0123456789", "abcdefghij"], "breaks": [7, 3]})
     ax = cs.plot_holes(holes)

@@ -44,25 +44,27 @@ def test_each_verb_draws_what_the_functions_do(weeks: cs.Dataset, tmp_path: Path
         "history --by stack --measure specs": lambda: cs.plot_history(
             cs.history(weeks.specs, by="stack"), measure="specs"
         ),
-        "history --where stack=e4s": lambda: cs.plot_history(cs.history(only), of="stack=e4s"),
-        "churn --where stack=e4s": lambda: cs.plot_churn(cs.history(only), of="stack=e4s"),
-        "changes develop-2025-03-02 develop-2025-03-09": lambda: cs.plot_changes(cs.compare_counts(old, new), of=both),
-        "drops develop-2025-03-02 develop-2025-03-09": lambda: cs.plot_drops(cs.drops(old, new), of=both),
-        "overlap --measure common_packages": lambda: cs.plot_overlap(
-            cs.overlap(new), measure="common_packages", of=words
+        "history --where stack=e4s": lambda: cs.plot_history(cs.history(only), subtitle="stack=e4s"),
+        "churn --where stack=e4s": lambda: cs.plot_churn(cs.history(only), subtitle="stack=e4s"),
+        "changes develop-2025-03-02 develop-2025-03-09": lambda: cs.plot_changes(
+            cs.compare_counts(old, new), subtitle=both
         ),
-        "overlap-sets": lambda: cs.plot_overlap_sets(cs.overlap_sets(new), of=words),
+        "losses develop-2025-03-02 develop-2025-03-09": lambda: cs.plot_losses(cs.losses(old, new), subtitle=both),
+        "overlap --measure common_packages": lambda: cs.plot_overlap(
+            cs.overlap(new), measure="common_packages", subtitle=words
+        ),
+        "overlap-sets": lambda: cs.plot_overlap_sets(cs.overlap_sets(new), subtitle=words),
         f"changes develop-2025-03-02 develop-2025-03-09 --with {weeks.path} --where stack=e4s": lambda: cs.plot_changes(
             cs.compare_counts(*(side.filter(stack="e4s") for side in (old, new)), among=(old, new)),
-            of=f"{both}, stack=e4s",
+            subtitle=f"{both}, stack=e4s",
         ),
-        "gaps --columns stack": lambda: cs.plot_gaps(cs.gaps(new, columns="stack"), of=words),
+        "gaps --columns stack": lambda: cs.plot_gaps(cs.gaps(new, columns="stack"), subtitle=words),
         "gaps --columns stack --where package=z": lambda: cs.plot_gaps(
-            cs.gaps(new, columns="stack", of=["z"]), of=f"{words}, package=z"
+            cs.gaps(new, columns="stack", packages=["z"]), subtitle=f"{words}, package=z"
         ),
-        "versions --by os": lambda: cs.plot_versions(cs.versions(new, by="os"), of=words),
+        "versions --by os": lambda: cs.plot_versions(cs.versions(new, by="os"), subtitle=words),
         "duplicates --snapshot develop-2025-03-02": lambda: cs.plot_duplicates(
-            cs.duplicates(old), of="develop-2025-03-02"
+            cs.duplicates(old), subtitle="develop-2025-03-02"
         ),
     }
     for command, draw in expected.items():
@@ -82,13 +84,13 @@ def test_pictures_of_dependencies_and_lockfiles(indexed: cs.Dataset, tmp_path: P
     words = "develop-2025-05-25"
     expected = {
         f"hit-rates {lockfile} --by stack": cs.plot_hit_rates(
-            cs.hit_rates(cs.read_environment(lockfile), indexed.specs, by="stack"), of="5 snapshots"
+            cs.hit_rates(cs.read_environment(lockfile), indexed.specs, by="stack"), subtitle="5 snapshots"
         ),
         "gaps --columns stack": cs.plot_gaps(
-            cs.gaps(specs, columns="stack", dependencies=indexed.dependencies), of=words
+            cs.gaps(specs, columns="stack", dependencies=indexed.dependencies), subtitle=words
         ),
         "duplicates --by cause": cs.plot_duplicates(
-            cs.duplicates(specs, dependencies=indexed.dependencies, by="cause"), of=words
+            cs.duplicates(specs, dependencies=indexed.dependencies, by="cause"), subtitle=words
         ),
     }
     for command, ax in expected.items():

@@ -27,7 +27,7 @@ def test_each_pair_is_in_two_cells_and_none_on_the_diagonal() -> None:
 
 
 def test_shares_have_a_scale_to_the_whole() -> None:
-    ax = cs.plot_overlap(overlap(NAMES), measure="jaccard_packages", of="develop")
+    ax = cs.plot_overlap(overlap(NAMES), measure="jaccard_packages", subtitle="develop")
     assert (ax.collections[0].norm.vmin, ax.collections[0].norm.vmax) == (0, 1)
     assert all(text.get_text().endswith("%") for text in ax.texts)
     assert ax.get_title(loc="left") == "Share of packages in common, by stack\ndevelop"

@@ -22,7 +22,7 @@ import pytest
 import cachestats as cs
 from cachestats.errors import RejectedError, SourceError
 from cachestats.sources.storage import http
-from cachestats.sources.storage.urls import public_address
+from cachestats.sources.storage.urls import public_url
 from conftest import CORPUS, SEEDS
 from tests.support.datasets import OF_INDICES, archive, bytes_of, column_bytes
 from tests.support.mirrors import DEFAULT, PACKAGE, A, G, build, index, layout_2, layout_3, layout_3_again
@@ -130,8 +130,8 @@ def test_s3_gives_what_the_disk_gives(
 
 
 def test_the_public_bucket_is_read_through_its_address() -> None:
-    assert public_address("s3://spack-binaries/develop/x") == "https://binaries.spack.io/develop/x"
-    assert public_address("s3://other/develop") == "s3://other/develop"
+    assert public_url("s3://spack-binaries/develop/x") == "https://binaries.spack.io/develop/x"
+    assert public_url("s3://other/develop") == "s3://other/develop"
 
 
 def test_an_index_may_be_packed(tmp_path: Path) -> None:

@@ -70,5 +70,5 @@ def archive(site: Path, path: Path, seed: int) -> Path:
 
 def state(dataset: cs.Dataset) -> list[object]:
     """Return everything in a dataset but when it was read, and the dates of what was read."""
-    tables = [dataset.scan(table).drop("read_at", "stamp", strict=False).collect().rows() for table in TABLES]
+    tables = [dataset.scan(table).drop("read_at", "fingerprint", strict=False).collect().rows() for table in TABLES]
     return [tables, dataset.manifest]

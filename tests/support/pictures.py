@@ -111,12 +111,12 @@ def pictures(names: Sequence[Name]) -> dict[str, Picture]:
     every = {
         "coverage": Picture(cs.plot_coverage, matrix(names, **columns)),
         "usable": Picture(cs.plot_coverage, matrix(names, **states)),
-        "history": Picture(cs.plot_history, history(dates, names=names), {"of": words}),
+        "history": Picture(cs.plot_history, history(dates, names=names), {"subtitle": words}),
         "history of the whole": Picture(cs.plot_history, history(dates), {"measure": "share"}),
         "history around a change": Picture(
             cs.plot_history, history([date(2025, 3, 23), date(2025, 3, 30), date(2025, 6, 1)], names=names)
         ),
-        "churn": Picture(cs.plot_churn, history([], snapshots=snapshots), {"of": words}),
+        "churn": Picture(cs.plot_churn, history([], snapshots=snapshots), {"subtitle": words}),
         "gaps": Picture(
             cs.plot_gaps,
             pl.DataFrame({"stack": [words] * size, **called, "num_columns": counts, "num_dependents": half}),
@@ -131,21 +131,21 @@ def pictures(names: Sequence[Name]) -> dict[str, Picture]:
         "duplicates": Picture(
             cs.plot_duplicates,
             pl.DataFrame({**called, "excess": counts, "excess_bytes": [count * 10**6 for count in counts]}),
-            {"of": words},
+            {"subtitle": words},
         ),
         "changes": Picture(
             cs.plot_changes,
             pl.DataFrame({"stack": names, "old_packages": counts, "new_packages": half} | dict.fromkeys(CHANGES, half)),
         ),
-        "drops": Picture(
-            cs.plot_drops, pl.DataFrame({"stack": names, "old_packages": counts, "lost": half, "drop": shares})
+        "losses": Picture(
+            cs.plot_losses, pl.DataFrame({"stack": names, "old_packages": counts, "lost": half, "drop": shares})
         ),
         "holes": Picture(cs.plot_holes, pl.DataFrame({**called, "hash": ["abcdefghijkl"] * size, "breaks": counts})),
         "hit rates": Picture(
             cs.plot_hit_rates,
             pl.DataFrame({"snapshot": snapshots[:size], "stack": names, "hits": half, "specs": counts, "rate": shares}),
         ),
-        "overlap sets": Picture(cs.plot_overlap_sets, sets(names), {"of": words}),
+        "overlap sets": Picture(cs.plot_overlap_sets, sets(names), {"subtitle": words}),
     }
     if size > 1:
         every["overlap"] = Picture(cs.plot_overlap, overlap(names))

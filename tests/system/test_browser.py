@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import cachestats as cs
-from cachestats.naming import ROOT_STACK
+from cachestats.naming import UNION_STACK
 from conftest import SAMPLE
 from tests.support.site import HOSTILE
 
@@ -106,7 +106,7 @@ def test_filters_give_what_polars_gives(open_page: Open, report: Path) -> None:
     for snapshot, number in itertools.product(sorted(specs["snapshot"].unique()), range(1, 4)):
         page.get_by_label("Snapshot", exact=True).select_option(label=snapshot)
         here = specs.filter(snapshot=snapshot)
-        some = draw.choice(here.filter(pl.col("stack") != ROOT_STACK).rows(named=True))
+        some = draw.choice(here.filter(pl.col("stack") != UNION_STACK).rows(named=True))
         for column, label in columns.items():
             wanted = column in draw.sample(sorted(columns), number)
             value = (some[column] or "none") if wanted else ""

@@ -25,7 +25,7 @@ from conftest import CORPUS, ROOT, SEEDS, corpus_site
 from tests.support.servers import S3Server
 from tests.support.site import G0A, G0C, page, spec, write
 
-READ = ("specs", "variants", "dependencies", "requirements", "rejected", "documents")
+READ = ("specs", "variants", "dependencies", "requirements", "rejected", "inputs")
 OLD, NEW = "develop-2024-06-02", "develop-2025-03-09"
 
 
@@ -132,11 +132,11 @@ def test_pages_of_every_generation_and_broken_ones_lose_nothing(spark: Any, tmp_
     }
     site = age(write(tmp_path / "site", pages))
     expected = cs.build_dataset(site, out=tmp_path / "local", max_rejected=1)
-    assert expected.documents.collect()["is_copy"].sum() == 1
+    assert expected.inputs.collect()["is_copy"].sum() == 1
     tables = read_site(spark, site)
     assert_same(tables, expected)
     assert_same_files(write_dataset(tables, tmp_path / "by-spark", max_rejected=1), expected)
-    assert expected.manifest["sources"][str(site)]["files"] == tables.documents.count() == len(pages)
+    assert expected.manifest["sources"][str(site)]["files"] == tables.inputs.count() == len(pages)
 
 
 QUESTIONS: dict[str, Callable[[Any, Any, Callable[[Any, str], Any], cs.Environment], pl.DataFrame]] = {
@@ -149,9 +149,9 @@ QUESTIONS: dict[str, Callable[[Any, Any, Callable[[Any, str], Any], cs.Environme
     "compare": lambda specs, _, of, __: cs.compare(of(specs, OLD), of(specs, NEW), by="stack"),
     "compare_counts": lambda specs, _, of, __: cs.compare_counts(of(specs, OLD), of(specs, NEW)),
     "compare_specs": lambda specs, _, of, __: cs.compare_specs(of(specs, OLD), of(specs, NEW)),
-    "drops": lambda specs, _, of, __: cs.drops(of(specs, OLD), of(specs, NEW)),
+    "losses": lambda specs, _, of, __: cs.losses(of(specs, OLD), of(specs, NEW)),
     "history": lambda specs, *_: cs.history(specs, by="stack"),
-    "seen": lambda specs, *_: cs.seen(specs),
+    "lifespans": lambda specs, *_: cs.lifespans(specs),
     "overlap": lambda specs, *_: cs.overlap(specs),
     "overlap_sets": lambda specs, *_: cs.overlap_sets(specs),
     "duplicates": lambda specs, *_: cs.duplicates(specs),
@@ -317,4 +317,4 @@ def test_workers_read_a_bucket(
         monkeypatch.setitem(spark.sparkContext.environment, name, value)
     tables = read_site(spark, "s3a://ours")
     assert fetched(tables.specs)["hash"].to_list() == ["a" * 32] * 2
-    assert fetched(tables.documents)["origin"].to_list() == ["s3://ours/_cache/develop/zlib/specs.md"]
+    assert fetched(tables.inputs)["origin"].to_list() == ["s3://ours/_cache/develop/zlib/specs.md"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from cachestats.dataset.dataset import Dataset
-from cachestats.naming import ROOT_STACK, is_spelled_as_spack_1, snapshot_order
+from cachestats.naming import UNION_STACK, is_spelled_as_spack_1, snapshot_order
 from cachestats.rejection import FAILURES
 from cachestats.text import counted
 
@@ -54,7 +54,7 @@ class _Snapshots:
         """Return the rows of a table that belong to them."""
         return self.dataset.scan(table).filter(pl.col("snapshot").is_in(self.names))
 
-    def in_order(self, names: pl.Series) -> list[str]:
+    def snapshots_in_order(self, names: pl.Series) -> list[str]:
         """Return those of them that stand in a column, oldest first."""
         return sorted(names.drop_nulls().unique(), key=snapshot_order)
 
@@ -107,11 +107,11 @@ def _meanings(found: _Snapshots) -> Iterator[str]:
         "sum `size_bytes` over stacks. `variants` and `dependencies` have a spec once a snapshot: joined to `specs` on "
         "`snapshot` and `hash` they repeat for each stack."
     )
-    has_root = not found.of("specs").filter(pl.col("stack") == ROOT_STACK).head(1).collect().is_empty()
+    has_root = not found.of("specs").filter(pl.col("stack") == UNION_STACK).head(1).collect().is_empty()
     yield (
-        f"**`{ROOT_STACK}` is no stack** but the union of them, the cache as a whole"
+        f"**`{UNION_STACK}` is no stack** but the union of them, the cache as a whole"
         f"{'' if has_root else ' (there is none here)'}. Leave it out where stacks are an axis; a spec in "
-        f"`{ROOT_STACK}` alone is one that no stack lists any more."
+        f"`{UNION_STACK}` alone is one that no stack lists any more."
     )
     yield (
         "**Stacks go by the name of the day**: `e4s-neoverse-v2` and `e4s-neoverse_v1` are spelled as in the source, "
@@ -147,7 +147,7 @@ def _gaps(found: _Snapshots) -> Iterator[str]:
         "**Dependencies** are in indices only, not in pages. "
         + (f"Without them: {_listed(without)}." if without else "All snapshots here have them.")
     )
-    assumed = found.in_order(
+    assumed = found.snapshots_in_order(
         found.of("requirements").filter("is_assumed").select("snapshot").unique().collect()["snapshot"]
     )
     if assumed:
@@ -171,7 +171,7 @@ def _partial(found: _Snapshots) -> Iterator[str]:
 
 def _rejected(found: _Snapshots) -> Iterator[str]:
     errors = found.rejected.filter(~pl.col("rule").is_in(FAILURES))
-    for name in found.in_order(errors["snapshot"]):
+    for name in found.snapshots_in_order(errors["snapshot"]):
         if name not in found.rows:
             continue
         rows = errors.filter(pl.col("snapshot") == name)
@@ -182,21 +182,23 @@ def _rejected(found: _Snapshots) -> Iterator[str]:
             f"`{name}`: {counted(lost, 'spec')} left out{also}, of {counted(total, 'spec')} that are here "
             f"(rules {_listed(sorted(rows['rule'].unique()))}; see `rejected`)."
         )
-    absent = [name for name in found.in_order(errors["snapshot"]) if name not in found.dataset.manifest["snapshots"]]
+    absent = [
+        name for name in found.snapshots_in_order(errors["snapshot"]) if name not in found.dataset.manifest["snapshots"]
+    ]
     if absent:
         yield f"Not here at all, since everything that was read of them was rejected: {_listed(absent)}."
 
 
 def _failed(found: _Snapshots) -> Iterator[str]:
     failed = found.rejected.filter(pl.col("rule").is_in(FAILURES))
-    for name in found.in_order(failed["snapshot"]):
+    for name in found.snapshots_in_order(failed["snapshot"]):
         where = counted(failed.filter(pl.col("snapshot") == name).height, "file")
         stayed = "it is as it was before" if name in found.rows else "it is not here"
         yield f"`{name}`: {where} of it could not be read at the last attempt, so {stayed}."
 
 
 def _gone(found: _Snapshots) -> Iterator[str]:
-    gone = found.of("documents").filter("is_gone").group_by("snapshot").len().collect()
+    gone = found.of("inputs").filter("is_gone").group_by("snapshot").len().collect()
     for name, number in sorted(gone.iter_rows(), key=lambda row: snapshot_order(row[0])):
         yield f"`{name}`: {counted(number, 'file')} gone from the source, the specs of which are kept."
 
@@ -212,7 +214,7 @@ def _runtimes(found: _Snapshots) -> str:
         found.of("specs").filter(pl.col("package").is_in(_RUNTIMES)).select("package", "snapshot").unique().collect()
     )
     first = {
-        package: found.in_order(pairs.filter(pl.col("package") == package)["snapshot"])[0]
+        package: found.snapshots_in_order(pairs.filter(pl.col("package") == package)["snapshot"])[0]
         for package in sorted(pairs["package"].unique())
     }
     if not first:

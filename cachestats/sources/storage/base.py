@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import IO, Any, NamedTuple, NoReturn, Self, TypeVar
 
 from cachestats.errors import ArgumentError, SourceError
-from cachestats.sources.storage.urls import plain_text
+from cachestats.sources.storage.urls import redact_urls
 from cachestats.text import printable
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Entry(NamedTuple):
 
     path: str
     is_folder: bool
-    stamp: Stamp
+    fingerprint: Fingerprint
 
 
 class ForbiddenError(SourceError):
@@ -178,14 +178,14 @@ class Storage:
     def exists(self, path: str) -> bool:
         """Whether there is a file that may be read: servers often forbid what is not there."""
         try:
-            self.stamp(path)
+            self.fingerprint(path)
         except (MissingError, ForbiddenError):
             return False
         return True
 
-    def stamp(self, path: str) -> Stamp:
+    def fingerprint(self, path: str) -> Fingerprint:
         """Return what changes when the file changes, None where the storage does not tell."""
-        return self.again(path, lambda: _stamp(self.filesystem.info(path)))
+        return self.again(path, lambda: _fingerprint(self.filesystem.info(path)))
 
     def size(self, path: str) -> int | None:
         """Return the size of a file in bytes, None where the storage does not tell."""
@@ -196,7 +196,7 @@ class Storage:
         found = self.again(path, lambda: self.filesystem.ls(path, detail=True))
         top = path.rstrip("/")
         entries = [
-            Entry(f"{top}/{name}", entry["type"] == "directory", _stamp(entry))
+            Entry(f"{top}/{name}", entry["type"] == "directory", _fingerprint(entry))
             for entry in found
             if (name := entry["name"].rstrip("/").rpartition("/")[2]) and not name.startswith(".")
         ]
@@ -285,7 +285,7 @@ class _Chunks(io.RawIOBase):
         return self._place
 
 
-def _stamp(info: dict[str, Any]) -> Stamp:
+def _fingerprint(info: dict[str, Any]) -> Fingerprint:
     return str(info["ETag"]) if "ETag" in info else None
 
 
@@ -310,10 +310,10 @@ def _words(error: Exception) -> str:
     if status:
         return f"HTTP {status} {getattr(error, 'message', '')}".rstrip()
     words = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
-    return plain_text(words)
+    return redact_urls(words)
 
 
-Stamp = str | None
+Fingerprint = str | None
 """What changes when a file changes, and can be had without reading it; None where nothing can."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from cachestats.errors import SourceError
 from cachestats.regular import open_regular
-from cachestats.sources.storage.base import Opened, Stamp, Storage
+from cachestats.sources.storage.base import Fingerprint, Opened, Storage
 
 _TICK_NS = 1_000_000_000  # some file systems keep times in whole seconds
 
@@ -24,9 +24,9 @@ class DiskStorage(Storage):
 
         return LocalFileSystem(skip_instance_cache=True)
 
-    def stamp(self, path: str) -> Stamp:
+    def fingerprint(self, path: str) -> Fingerprint:
         """Return size and date, None where the file was only just written."""
-        return self.again(path, lambda: stamp_of(os.stat(path)))
+        return self.again(path, lambda: fingerprint_of(os.stat(path)))
 
     def _open(self, path: str, place: int, identity: str | None) -> Opened:
         file = open_regular(path)
@@ -39,15 +39,15 @@ class DiskStorage(Storage):
         super()._give_up(path, error, failures)
 
 
-def disk_stamp(path: str) -> Stamp:
+def disk_fingerprint(path: str) -> Fingerprint:
     """Return the stamp of a file on disk, None where there is none or it was only just written."""
     try:
-        return stamp_of(os.stat(path))
+        return fingerprint_of(os.stat(path))
     except OSError:
         return None
 
 
-def stamp_of(status: os.stat_result) -> Stamp:
+def fingerprint_of(status: os.stat_result) -> Fingerprint:
     """Return the stamp of a file on disk.
 
     None if it was only just written: it may be written again within the same tick of the clock.

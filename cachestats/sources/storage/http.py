@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, urljoin
 
-from cachestats.sources.storage.base import Entry, Opened, Stamp, Storage
-from cachestats.sources.storage.urls import check_host, plain_address, split_address
+from cachestats.sources.storage.base import Entry, Fingerprint, Opened, Storage
+from cachestats.sources.storage.urls import check_host, redact_url, split_url
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
@@ -32,18 +32,18 @@ class HttpStorage(Storage):
 
     def name(self, path: str) -> str:
         """Return the address without credentials and query."""
-        return plain_address(path)
+        return redact_url(path)
 
     def parts(self, path: str) -> list[str]:
         """Return the names of the folders that lead to a path, and its own; none for a server's root."""
-        return [unquote(part) for part in split_address(path).path.split("/") if part]
+        return [unquote(part) for part in split_url(path).path.split("/") if part]
 
-    def stamp(self, path: str) -> Stamp:
+    def fingerprint(self, path: str) -> Fingerprint:
         """Return the entity tag, the date and the length of the file."""
 
-        def ask() -> Stamp:
+        def ask() -> Fingerprint:
             with self._request(path) as (file, _):
-                return _stamp(file.r.headers)
+                return _fingerprint(file.r.headers)
 
         return self.again(path, ask)
 
@@ -125,6 +125,6 @@ class HttpStorage(Storage):
         return pause if isinstance(error, broken) and not isinstance(error, aiohttp.ClientSSLError) else None
 
 
-def _stamp(headers: Any) -> Stamp:
+def _fingerprint(headers: Any) -> Fingerprint:
     told = [headers[name] for name in ("ETag", "Last-Modified", "Content-Length") if name in headers]
     return " ".join(told) if "ETag" in headers or len(told) == 2 else None

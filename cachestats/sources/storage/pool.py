@@ -11,7 +11,7 @@ from cachestats.sources.storage.base import Network, Storage
 from cachestats.sources.storage.disk import DiskStorage
 from cachestats.sources.storage.http import HttpStorage
 from cachestats.sources.storage.s3 import S3Storage
-from cachestats.sources.storage.urls import WEB_PORTS, is_address, plain_text, public_address, split_address
+from cachestats.sources.storage.urls import WEB_PORTS, is_url, public_url, redact_urls, split_url
 
 
 class Storages:
@@ -33,16 +33,17 @@ class Storages:
         SourceError
             If it is none, or of a kind that is not read.
         """
-        if not is_address(address):
+        if not is_url(address):
             return self._storage(DiskStorage), os.path.abspath(address)
-        address = public_address(address)
-        parts = split_address(address)
+        address = public_url(address)
+        parts = split_url(address)
         if parts.scheme in WEB_PORTS and parts.hostname:
             return self._storage(HttpStorage), address
         if parts.scheme == "s3" and parts.hostname:
             return self._storage(S3Storage), address.partition("://")[2]
         raise SourceError(
-            f"expected a path or an address that begins with https://, http:// or s3://, found {plain_text(address)!r}",
+            "expected a path or an address that begins with https://, http:// or s3://, found "
+            f"{redact_urls(address)!r}",
             hint="download it, and give its path",
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from cachestats.errors import SourceError
 from cachestats.sources.storage.base import Opened, Storage
-from cachestats.sources.storage.urls import plain_address
+from cachestats.sources.storage.urls import redact_url
 
 
 class S3Storage(Storage):
@@ -42,7 +42,7 @@ class S3Storage(Storage):
 
     def name(self, path: str) -> str:
         """Return the s3:// address."""
-        return plain_address(f"s3://{path}")
+        return redact_url(f"s3://{path}")
 
     def _open(self, path: str, place: int, identity: str | None) -> Opened:
         if "/" not in path.rstrip("/"):

@@ -19,12 +19,12 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ADDRESS_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 
 
-def is_address(text: str) -> bool:
+def is_url(text: str) -> bool:
     """Whether a source is an address and not a path."""
     return bool(_SCHEME.match(text))
 
 
-def split_address(address: str) -> SplitResult:
+def split_url(address: str) -> SplitResult:
     """Return the parts of an address.
 
     Raises
@@ -40,31 +40,31 @@ def split_address(address: str) -> SplitResult:
     return parts
 
 
-def plain_address(address: str) -> str:
+def redact_url(address: str) -> str:
     """Return an address without what may be a secret: credentials and query.
 
     Examples
     --------
-    >>> plain_address("https://me:secret@example.org/develop?token=secret")
+    >>> redact_url("https://me:secret@example.org/develop?token=secret")
     'https://example.org/develop'
     """
-    parts = split_address(address)
+    parts = split_url(address)
     return printable(urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")))
 
 
-def plain_text(text: str) -> str:
+def redact_urls(text: str) -> str:
     """Return a text with the addresses in it plain."""
 
     def plain(found: re.Match[str]) -> str:
         try:
-            return plain_address(found[0])
+            return redact_url(found[0])
         except SourceError:
             return "an address"
 
     return _ADDRESS_IN_TEXT.sub(plain, text)
 
 
-def public_address(address: str) -> str:
+def public_url(address: str) -> str:
     """Return the https address of what lies in the public cache's bucket, and any other address as it is."""
     return _PUBLIC_ADDRESS + address.removeprefix(_PUBLIC_BUCKET) if address.startswith(_PUBLIC_BUCKET) else address
 
@@ -77,15 +77,14 @@ def check_host(target: str, origin: str, allowed: Collection[str]) -> None:
     SourceError
         If it leads to another host or from https to http, or is no web address.
     """
-    here, there = split_address(origin), split_address(target)
+    here, there = split_url(origin), split_url(target)
     hint = f"if you trust it: --allow-host {there.hostname}"
     if there.scheme not in WEB_PORTS or (there.scheme == "http" and here.scheme == "https"):
         hint = "read it from a server that you trust"
     elif there.hostname in allowed or _server(here) == _server(there):
         return
     raise SourceError(
-        f"expected everything of {plain_address(origin)} on its own host, found that it leads to "
-        f"{plain_address(target)}",
+        f"expected everything of {redact_url(origin)} on its own host, found that it leads to {redact_url(target)}",
         hint=hint,
     )
 

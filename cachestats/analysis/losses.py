@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from cachestats.analysis.compare import Sides
 
 
-def drops(
-    old: IntoFrame, new: IntoFrame, *, by: Group | None = "stack", root: bool = False, among: Sides | None = None
+def losses(
+    old: IntoFrame, new: IntoFrame, *, by: Group | None = "stack", union: bool = False, among: Sides | None = None
 ) -> pl.DataFrame:
     """Return, for each stack, the share of its packages that it lost from one snapshot to another.
 
@@ -24,7 +24,7 @@ def drops(
 
     Parameters
     ----------
-    old, new, by, root, among
+    old, new, by, union, among
         As in `compare_counts`.
 
     Returns
@@ -42,10 +42,10 @@ def drops(
     --------
     >>> import cachestats as cs
     >>> develop, weekly = (demo.specs.filter(snapshot=name) for name in ("develop", "develop-2025-03-09"))
-    >>> cs.drops(develop, weekly, by=None).rows()
+    >>> cs.losses(develop, weekly, by=None).rows()
     [(2, 1, 1, 0.5)]
     """
-    counts = compare_counts(old, new, by=by, root=root, among=among).filter(pl.col("old_packages") > 0)
+    counts = compare_counts(old, new, by=by, union=union, among=among).filter(pl.col("old_packages") > 0)
     return counts.select(
         *([by] if by else []),
         "old_packages",

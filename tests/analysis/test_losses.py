@@ -37,7 +37,7 @@ def in_sql(old: pl.DataFrame, new: pl.DataFrame) -> list[tuple[object, ...]]:
 
 def test_two_snapshots_are_as_in_sql(indexed: cs.Dataset) -> None:
     old, new = (indexed.specs.filter(snapshot=f"develop-2025-0{day}").collect() for day in ("3-09", "5-25"))
-    found = cs.drops(old, new)
+    found = cs.losses(old, new)
     assert found.columns == ["stack", "old_packages", "new_packages", "lost", "drop"]
     # Nothing is lost by representation here: the new side is that of Spack 1.0.
     assert found.rows() == in_sql(old, new)
@@ -47,8 +47,8 @@ def test_two_snapshots_are_as_in_sql(indexed: cs.Dataset) -> None:
 def test_any_two_sides_are_as_in_sql(specs: pl.DataFrame) -> None:
     ordinary = duckdb.sql(f"FROM specs WHERE {ORDINARY}").pl()
     old, new = (ordinary.filter(snapshot=name) for name in ("old", "new"))
-    assert cs.drops(old, new).rows() == in_sql(old, new)
-    assert cs.drops(old, old)["lost"].sum() == 0
+    assert cs.losses(old, new).rows() == in_sql(old, new)
+    assert cs.losses(old, old)["lost"].sum() == 0
 
 
 def test_what_came_does_not_make_up_and_representation_is_no_loss() -> None:
@@ -56,14 +56,14 @@ def test_what_came_does_not_make_up_and_representation_is_no_loss() -> None:
     new = pl.DataFrame({"package": ["a", "c", "d"]})
     same = {"version": pl.lit("1"), "stack": pl.lit("e4s"), "compiler_name": pl.lit("gcc")}
     old, new = (side.with_columns(**same, hash="package") for side in (old, new))
-    assert cs.drops(old, new).rows() == [("e4s", 5, 3, 1, 0.2)]
-    assert cs.drops(old, new, by=None).rows() == [(5, 3, 1, 0.2)]
+    assert cs.losses(old, new).rows() == [("e4s", 5, 3, 1, 0.2)]
+    assert cs.losses(old, new, by=None).rows() == [(5, 3, 1, 0.2)]
     # Where not every spec has a compiler, Spack made packages of them: they are lost.
     newer = new.with_columns(pl.col("compiler_name").replace("gcc", None))
-    assert cs.drops(old, newer, by=None).rows() == [(5, 3, 4, 0.8)]
-    assert cs.drops(old.clear(), new, by=None).is_empty()
+    assert cs.losses(old, newer, by=None).rows() == [(5, 3, 4, 0.8)]
+    assert cs.losses(old.clear(), new, by=None).is_empty()
     with pytest.raises(ArgumentError, match="as by, found 'package'"):
-        cs.drops(old, new, by="package")
+        cs.losses(old, new, by="package")
 
 
 def test_the_verb_fails_where_a_stack_fell(indexed: cs.Dataset) -> None:
@@ -86,12 +86,12 @@ def test_the_verb_fails_where_a_stack_fell(indexed: cs.Dataset) -> None:
 
 
 def test_the_hint_of_a_failed_check_asks_the_same_question(indexed: cs.Dataset) -> None:
-    options = ("--where", "stack=e4s", "--where", "stack=root", "--by", "os", "--root")
+    options = ("--where", "stack=e4s", "--where", "stack=root", "--by", "os", "--union")
     said = run("check", indexed.path, *options, "--max-drop", "1%", code=1).stderr.decode()
     command = said.rpartition("see which with: cachestats ")[2].split()
     lost = json.loads(run(*command, "--format", "json").stdout)
     assert {row["change"] for row in lost} == {"removed"}
-    assert " ".join(command[4:-4]) == "--by os --where stack=e4s --where stack=root --root"
+    assert " ".join(command[4:-4]) == "--by os --where stack=e4s --where stack=root --union"
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ from cachestats.plots.bars import MAX_BARS, Part, draw_bars
 from cachestats.plots.drawing import VERMILLION, checked, in_words, plural, short
 
 
-def plot_drops(drops: pl.DataFrame, *, of: str | None = None, ax: Axes | None = None) -> Axes:
+def plot_losses(losses: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw the share of its packages that each stack lost.
 
     Parameters
     ----------
-    drops
-        What `drops` returns. Of more than 40 stacks the first are shown, which the title says.
-    of
+    losses
+        What `losses` returns. Of more than 40 stacks the first are shown, which the title says.
+    subtitle
         Words for what was compared, such as the two snapshots: a line of the title.
     ax
         Axes to draw on; by default those of a new figure of fitting size.
@@ -28,22 +28,22 @@ def plot_drops(drops: pl.DataFrame, *, of: str | None = None, ax: Axes | None = 
     Raises
     ------
     ArgumentError
-        If `drops` is no frame, lacks a column, or is empty.
+        If `losses` is no frame, lacks a column, or is empty.
 
     Examples
     --------
     >>> import cachestats as cs
     >>> develop, weekly = (demo.specs.filter(snapshot=name) for name in ("develop", "develop-2025-03-09"))
-    >>> ax = cs.plot_drops(cs.drops(develop, weekly, by="platform"), of="develop to develop-2025-03-09")
+    >>> ax = cs.plot_losses(cs.losses(develop, weekly, by="platform"), subtitle="develop to develop-2025-03-09")
     >>> [text.get_text() for text in ax.texts]
     ['50.0%, 1 of 2', '50.0%, 1 of 2']
     """
-    checked(drops, numbers=("old_packages", "lost", "drop"), maker="drops")
-    by = drops.columns[0] if drops.columns[0] != "old_packages" else None
-    shown = drops.head(MAX_BARS)
-    title = [f"Share of packages lost{f', by {by}' if by else ''}".replace("_", " "), *in_words(of)]
-    if by and shown.height < drops.height:
-        title.append(f"the first {shown.height} of {drops.height:,} {plural(by)}")
+    checked(losses, numbers=("old_packages", "lost", "drop"), maker="losses")
+    by = losses.columns[0] if losses.columns[0] != "old_packages" else None
+    shown = losses.head(MAX_BARS)
+    title = [f"Share of packages lost{f', by {by}' if by else ''}".replace("_", " "), *in_words(subtitle)]
+    if by and shown.height < losses.height:
+        title.append(f"the first {shown.height} of {losses.height:,} {plural(by)}")
     return draw_bars(
         [short(name) for name in shown[by].cast(pl.String)] if by else ["all"],
         [Part("lost", shown["drop"].to_list(), VERMILLION)],

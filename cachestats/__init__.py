@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from cachestats.export.table import export_table
     from cachestats.hashing import dag_hash
     from cachestats.hosts import Host, host
-    from cachestats.ingest.build import build_dataset
+    from cachestats.ingest.build import build_dataset, plan_build
     from cachestats.ingest.page import ParsedPage, parse_page
-    from cachestats.ingest.update import update_dataset
+    from cachestats.ingest.update import plan_update, update_dataset
     from cachestats.packages_yaml import read_packages
     from cachestats.plots.changes import plot_changes
     from cachestats.plots.churn import plot_churn
@@ -92,6 +92,8 @@ _HOMES = {
     "overlap": "analysis.overlap",
     "overlap_sets": "analysis.overlap",
     "parse_page": "ingest.page",
+    "plan_build": "ingest.build",
+    "plan_update": "ingest.update",
     "plot_changes": "plots.changes",
     "plot_churn": "plots.churn",
     "plot_coverage": "plots.coverage",
@@ -151,6 +153,8 @@ __all__ = [
     "overlap",
     "overlap_sets",
     "parse_page",
+    "plan_build",
+    "plan_update",
     "plot_changes",
     "plot_churn",
     "plot_coverage",

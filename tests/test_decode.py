@@ -57,7 +57,7 @@ def test_an_index_and_a_catalogue_may_begin_with_a_byte_order_mark(tmp_path: Pat
     (tmp_path / "list.json").write_bytes(mark + json.dumps({"develop": [{"label": "root", "url": address}]}).encode())
     for source in (tmp_path / "2025", tmp_path / "alone.json", tmp_path / "list.json"):
         dataset = cs.build_dataset(source, out=tmp_path / f"{source.name}-dataset", snapshots=["develop"])
-        assert dataset.manifest["tables"]["specs"] == 2
+        assert dataset.manifest.tables["specs"] == 2
 
 
 @pytest.mark.parametrize("name", NOT_UTF8)
@@ -71,7 +71,7 @@ def test_a_broken_index_is_a_row_and_snapshots_beside_it_are_published(name: str
         ("v1.0", "index", None),
         ("v1.1", "index", None),
     ]
-    assert list(dataset.manifest["snapshots"]) == ["develop"]
+    assert list(dataset.manifest.snapshots) == ["develop"]
 
 
 @pytest.mark.parametrize("name", NOT_UTF8)
@@ -112,7 +112,7 @@ def test_a_broken_manifest_or_checksum_of_an_index_is_a_row_of_its_snapshot(tmp_
         ("v1.1", "unreadable"),
         ("v1.2", "unreadable"),
     ]
-    assert list(dataset.manifest["snapshots"]) == ["develop"]
+    assert list(dataset.manifest.snapshots) == ["develop"]
 
 
 def test_a_broken_manifest_of_a_spec_is_a_warning_and_a_broken_journal_is_passed_over(tmp_path: Path) -> None:

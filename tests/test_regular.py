@@ -105,7 +105,7 @@ def test_an_index_that_is_no_file_is_a_row_and_snapshots_beside_it_are_published
     code, words = run("build", mirrors, "--out", tmp_path / "dataset", "--max-rejected", 1)
     assert (code, "found that of v1.0 not all could be read" in words) == (10, True), words
     dataset = cs.open_dataset(tmp_path / "dataset")
-    assert list(dataset.manifest["snapshots"]) == ["develop"]
+    assert list(dataset.manifest.snapshots) == ["develop"]
     (row,) = dataset.rejected.collect().rows(named=True)
     assert (row["rule"], "not a regular file" in row["message"]) == ("unreadable", True)
 

@@ -40,8 +40,8 @@ def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
     log()
     with progress_bar() as (progress, on_bytes):
         dataset = build_dataset(*sources, out=out, progress=progress, **with_network(options, on_bytes))
-    counts, snapshots = dataset.manifest["tables"], dataset.manifest["snapshots"]
-    specs = sum(snapshot["num_specs"] for snapshot in snapshots.values())
+    counts, snapshots = dataset.manifest.tables, dataset.manifest.snapshots
+    specs = sum(snapshot.num_specs for snapshot in snapshots.values())
     talk(f"{out}: {counted(len(snapshots), 'snapshot')}, {counted(specs, 'spec')} in {counted(counts['specs'], 'row')}")
     say_what_is_wrong(dataset)
 
@@ -52,7 +52,7 @@ def say_what_is_wrong(dataset: Dataset) -> None:
 
     from cachestats.rejection import FAILURES
 
-    rows = dataset.manifest["tables"]["rejected"]
+    rows = dataset.manifest.tables["rejected"]
     if rows:
         talk(f"{counted(rows, 'rejected row')}; see them with: cachestats rejected {dataset.path}")
     if gone := dataset.inputs.filter("is_gone").select(pl.len()).collect().item():

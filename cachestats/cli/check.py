@@ -64,7 +64,7 @@ def check(
     from cachestats.analysis.history import snapshots_before
     from cachestats.analysis.losses import losses
 
-    before = snapshots_before(dataset.manifest["snapshots"])
+    before = snapshots_before(dataset.manifest.snapshots)
     if len(snapshots) > 1:
         raise ArgumentError(
             f"expected one --snapshot, found {' and '.join(snapshots)}", hint="`cachestats compare` takes any two"

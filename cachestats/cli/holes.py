@@ -124,7 +124,7 @@ def known_snapshots(dataset: Any, chosen: list[str]) -> list[str]:
     """Return the snapshots of which something can be said."""
     if known := with_dependencies(dataset, chosen):
         return known
-    others = with_dependencies(dataset, sorted(dataset.manifest["snapshots"], key=snapshot_order))
+    others = with_dependencies(dataset, sorted(dataset.manifest.snapshots, key=snapshot_order))
     raise ArgumentError(
         f"expected dependencies, found none of {' and '.join(chosen) or dataset.path}: {PAGES_TELL_NONE}",
         hint=f"--snapshot {others[-1]} has them" if others else "build the dataset from the indices of the build cache",

@@ -34,9 +34,9 @@ def info(dataset: Any, form: str, out: Path | None) -> None:
         "reuse_rules",
     )
     emit(frame[order].select(shown) if form == "table" else frame[order], form, out)
-    for name, source in dataset.manifest["sources"].items():
-        files = counted(source["files"], "file")
-        talk(f"read from {name} ({source['kind']}): {files}, {source['passed_over']:,} passed over")
+    for name, source in dataset.manifest.sources.items():
+        files = counted(source.files, "file")
+        talk(f"read from {name} ({source.kind}): {files}, {source.passed_over:,} passed over")
     total = frame.select(pl.col("num_specs").sum()).item()
-    version = dataset.manifest["schema_version"]
+    version = dataset.manifest.schema_version
     talk(f"{counted(frame.height, 'snapshot')}, {counted(total, 'spec')}; schema version {version}")

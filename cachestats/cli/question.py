@@ -115,7 +115,7 @@ def chosen_snapshots(dataset: Any, asked: list[str], *, everything: bool) -> lis
     """Return the snapshots that are asked about, oldest first; by default `develop` if there, else the newest."""
     from cachestats.naming import snapshot_order
 
-    names = sorted(dataset.manifest["snapshots"], key=snapshot_order)
+    names = sorted(dataset.manifest.snapshots, key=snapshot_order)
     if "all" in asked or (everything and not asked):
         return names
     for name in asked:

@@ -26,9 +26,9 @@ import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cachestats.dataset.manifest import MANIFEST, read_manifest
+from cachestats.dataset.manifest import MANIFEST, Manifest, read_manifest
 from cachestats.dataset.publication import COMMIT, finish_moves
 from cachestats.dataset.sql import check_query, query_error
 from cachestats.errors import ArgumentError, DatasetError, reported
@@ -50,9 +50,10 @@ class Dataset:
     ----------
     path : pathlib.Path
         The folder.
-    manifest : dict
-        `schema_version`, `sources`, `snapshots` and counts, as in `manifest.json`.
-    specs, variants, dependencies, requirements, snapshots, targets, rejected, documents : polars.LazyFrame
+    manifest : cachestats.dataset.manifest.Manifest
+        What `manifest.json` holds: `schema_version`, `made_by`, `sources`, `snapshots` with their `num_specs` and
+        `rows`, and `tables`, the rows of each.
+    specs, variants, dependencies, requirements, snapshots, targets, rejected, inputs : polars.LazyFrame
         The tables, with the columns of `cachestats.data_dictionary()`.
 
     Examples
@@ -62,7 +63,7 @@ class Dataset:
     68
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
 
@@ -155,7 +156,7 @@ class Dataset:
     def files(self, table: str, *, snapshots: Iterable[str] | None = None) -> list[Path]:
         """Return the Parquet files that hold a table, or snapshots of it, in the order of the snapshots' names."""
         declared = find_table(table)
-        names = sorted(self.manifest["snapshots"] if snapshots is None else snapshots)
+        names = sorted(self.manifest.snapshots if snapshots is None else snapshots)
         files = [table_file(self.path, declared, name) for name in (names if declared.by_snapshot else [None])]
         if missing := [file for file in files if not file.is_file()]:
             found = "something else" if missing[0].exists() else "nothing"
@@ -166,9 +167,9 @@ class Dataset:
         return files
 
     def __repr__(self) -> str:
-        counts = self.manifest["tables"]
+        counts = self.manifest.tables
         tables = ", ".join(f"{name} {rows:,}" for name, rows in counts.items())
-        return f"Dataset({str(self.path)!r}: {counted(len(self.manifest['snapshots']), 'snapshot')}; rows: {tables})"
+        return f"Dataset({str(self.path)!r}: {counted(len(self.manifest.snapshots), 'snapshot')}; rows: {tables})"
 
     def _repr_html_(self) -> str:
         import html
@@ -176,11 +177,11 @@ class Dataset:
         rows = "".join(
             f"<tr><td><code>.{name}</code></td><td style='text-align:right'>{rows:,}</td>"
             f"<td>{TABLES[name].grain}</td></tr>"
-            for name, rows in self.manifest["tables"].items()
+            for name, rows in self.manifest.tables.items()
         )
         return (
             f"<b>cachestats dataset</b> <code>{html.escape(str(self.path))}</code>, "
-            f"{counted(len(self.manifest['snapshots']), 'snapshot')}"
+            f"{counted(len(self.manifest.snapshots), 'snapshot')}"
             f"<table><thead><tr><th>table</th><th>rows</th><th>a row is</th></tr></thead><tbody>{rows}</tbody></table>"
         )
 
@@ -252,7 +253,7 @@ def find_snapshots(dataset: Dataset, names: Iterable[str]) -> list[str]:
     """
     if isinstance(names, str):
         raise ArgumentError(f"expected a list of snapshots, found the text {names!r}", hint=f"give [{names!r}]")
-    found, there = sorted(set(names)), sorted(dataset.manifest["snapshots"], key=snapshot_order)
+    found, there = sorted(set(names)), sorted(dataset.manifest.snapshots, key=snapshot_order)
     if not found:
         raise ArgumentError("expected a snapshot, found none", hint="name one, or leave them out to take all")
     for name in found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -15,37 +14,49 @@ from cachestats.schema import SCHEMA_VERSION, TABLES
 MANIFEST = "manifest.json"
 
 
-class _Version(msgspec.Struct):
-    schema_version: int
+class SourceRecord(msgspec.Struct, frozen=True):
+    """A source as a dataset remembers it, enough to open it again."""
 
-
-class _Source(msgspec.Struct):
     kind: str
     location: str
+    """A URL without secrets, or a path from the dataset."""
     snapshots: list[str]
+    """The snapshots that were chosen of it; all where none is named."""
     stacks: list[str]
+    """The stacks that were chosen of it; all where none is named."""
     allow_hosts: list[str]
     signed: bool
     sizes: bool
-    files: int
-    passed_over: int
+    files: int = 0
+    """Pages and indices found in it."""
+    passed_over: int = 0
+    """Other files found in it."""
 
 
-class _Snapshot(msgspec.Struct):
+class SnapshotRecord(msgspec.Struct, frozen=True):
+    """A snapshot of a dataset: its specs, and the rows of its tables."""
+
     num_specs: int
     rows: dict[str, int]
 
 
-class _Manifest(_Version):
-    """What `manifest.json` holds; it is handed out as plain dictionaries."""
-
-    made_by: dict[str, str]
-    sources: dict[str, _Source]
-    snapshots: dict[str, _Snapshot]
-    tables: dict[str, int]
+class _Version(msgspec.Struct, frozen=True):
+    schema_version: int
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
+class Manifest(msgspec.Struct, frozen=True):
+    """What `manifest.json` holds."""
+
+    schema_version: int = SCHEMA_VERSION
+    made_by: dict[str, str] = {}
+    """The versions of everything that decides what is read from a source."""
+    sources: dict[str, SourceRecord] = {}
+    snapshots: dict[str, SnapshotRecord] = {}
+    tables: dict[str, int] = {}
+    """The number of rows of each table."""
+
+
+def read_manifest(folder: Path) -> Manifest | None:
     """Return the manifest of a dataset, or None where there is none.
 
     Raises
@@ -57,11 +68,11 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         data = read_regular(folder / MANIFEST)
         version = decode(data, _Version).schema_version
         if version == SCHEMA_VERSION:
-            manifest = decode(data, _Manifest)
+            manifest = decode(data, Manifest)
             tables = {table.name for table in TABLES.values() if table.by_snapshot}
             if any(snapshot.rows.keys() != tables for snapshot in manifest.snapshots.values()):
                 raise JsonError(f"expected the rows of {', '.join(sorted(tables))} of each snapshot")
-            return dict(msgspec.to_builtins(manifest))
+            return manifest
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, JsonError) as error:

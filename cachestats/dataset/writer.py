@@ -10,15 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import filelock
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cachestats.dataset.dataset import table_file
-from cachestats.dataset.manifest import MANIFEST, read_manifest
-from cachestats.dataset.parquet import check_columns, damage_told, read_whole, write_parquet
+from cachestats.dataset.manifest import MANIFEST, Manifest, read_manifest
+from cachestats.dataset.parquet import check_columns, damage_told, write_parquet
 from cachestats.dataset.publication import COMMIT, JOURNALS, LOCK, NEW, SCRATCH, STATE, move_published
 from cachestats.errors import BusyError, DatasetError, reported
 from cachestats.schema import TABLES, Table
@@ -56,7 +57,7 @@ class Writer:
             try:
                 move_published(self.path)
                 self._clean()
-                self.manifest = read_manifest(self.path)
+                self.manifest = read_manifest(self.path) or Manifest()
                 (self.path / NEW).mkdir()
                 (self.path / SCRATCH).mkdir()
             except BaseException:
@@ -91,13 +92,6 @@ class Writer:
         with self._staging(TABLES[table], snapshot) as file:
             file.write_bytes(content)
 
-    def read(self, table: str) -> pa.Table:
-        """Return a small table as it was before, empty where there was no dataset."""
-        declared = TABLES[table]
-        if self.manifest is None:
-            return declared.arrow().empty_table()
-        return read_whole(table, table_file(self.path, declared, None))
-
     def read_snapshot(self, table: str, snapshot: str, columns: list[str] | None = None) -> pa.Table:
         """Return one snapshot of a table as it was before, its text dictionary-encoded, each column in one piece."""
         declared = TABLES[table]
@@ -121,10 +115,11 @@ class Writer:
         files = (table_file(self.path, table, snapshot) for table in TABLES.values() if table.by_snapshot)
         self._removed += [str(file.relative_to(self.path)) for file in files]
 
-    def publish(self, manifest: dict[str, Any]) -> None:
+    def publish(self, manifest: Manifest) -> None:
         """Put everything that was staged into its place, and the manifest last."""
         with reported(self.path):
-            (self.path / NEW / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+            text = json.dumps(msgspec.to_builtins(manifest), indent=1)
+            (self.path / NEW / MANIFEST).write_text(text + "\n", encoding="utf-8")
             draft = self.path / STATE / "draft.json"
             commit = {"move": [*sorted(self._staged), MANIFEST], "remove": self._removed}
             draft.write_text(json.dumps(commit), encoding="utf-8")

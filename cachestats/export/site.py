@@ -226,7 +226,7 @@ def _spelling(variant: str) -> _Spelling:
 
 def _snapshots(dataset: Dataset) -> list[_Snapshot]:
     """Return the snapshots of a dataset."""
-    names = sorted(dataset.manifest["snapshots"])
+    names = sorted(dataset.manifest.snapshots)
     generations = dict(dataset.snapshots.select("snapshot", "generation").collect().iter_rows())
     return [
         _Snapshot(name, specs, variants, not _is_spelled_as_spack_1(generations[name]))

@@ -69,6 +69,11 @@ class Inputs:
         columns = (column.to_pylist() for column in self.table.filter(pa.array(mask)).columns)
         return [Input(*row) for row in zip(*columns, strict=True)]
 
+    def are_gone(self) -> Mask:
+        """Return which rows are known to be gone from their sources."""
+        found: Mask = self.table.column("is_gone").to_numpy()
+        return found
+
     def of_snapshot(self, name: str) -> list[Input]:
         """Return the rows of a snapshot."""
         return self.take(self.have("snapshot", [name]))

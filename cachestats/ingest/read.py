@@ -7,6 +7,7 @@ order of pages does not matter, a page may stand in any folder, and nothing is k
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -25,6 +26,9 @@ from cachestats.parse.pages import read_pages
 from cachestats.parse.records import Fragment, PageInfo
 from cachestats.rejection import Rejection
 from cachestats.sources.items import FailedIndex, Index, Item, Mirror, Page, Previous, ReadTask, Source, Unchanged
+from cachestats.text import counted
+
+logger = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 8 << 20
 _ONE_INDEX = threading.Lock()  # an index may have hundreds of megabytes: never hold two
@@ -72,33 +76,37 @@ class ReadResult:
 
 
 def read_sources(sources: list[Source], previous: Previous, workers: Workers, scratch: Path) -> ReadResult:
-    """Read what is not known of some sources, and lay its specs down in the folder `scratch`.
+    """Read everything in some sources that is not as it was, and write its specs to the new folder `scratch`.
 
     Raises
     ------
     SourceError
-        If a source cannot be read, or nothing of any.
+        If a source cannot be read, or nothing of any of them could be.
     """
-    batches = ((source, number, batch) for source in sources for number, batch in enumerate(source.batches(previous)))
+    scratch.mkdir()
+    tasks = ((source, number, task) for source in sources for number, task in enumerate(source.batches(previous)))
 
     def parse(job: tuple[Source, int, ReadTask]) -> ReadResult:
-        source, number, batch = job
-        place = scratch / f"{sources.index(source)}-{number}"
+        source, number, task = job
         found = ReadResult()
-        for part, chunk in enumerate(chunks(batch())):
-            found.add(parse_chunk(chunk, source, previous, f"{place}-{part}"))
+        for part, chunk in enumerate(chunks(task())):
+            found.add(parse_chunk(chunk, source, previous, f"{scratch / f'{sources.index(source)}-{number}'}-{part}"))
         return found
 
-    reading = ReadResult()
-    for part in workers.progress(workers.map(parse, batches), desc="reading", total=None, unit="batch"):
-        reading.add(part)
-    if reading.errors and not reading.inputs and not reading.unchanged:
-        raise reading.errors[0]
+    result = ReadResult()
+    for part in workers.progress(workers.map(parse, tasks), desc="reading", total=None, unit="batch"):
+        result.add(part)
+    if result.errors and not result.inputs and not result.unchanged:
+        raise result.errors[0]
     for source in sources:
-        if source.selection.snapshots and not reading.files[source.name]:
+        if source.selection.snapshots and not result.files[source.name]:
             wanted = ", ".join(source.selection.snapshots)
             raise SourceError(f"expected {wanted} in {source.name}, found nothing of it", hint="check --snapshot")
-    return reading
+        files = counted(result.files[source.name], "file")
+        logger.info("%s: found %s, passed over %s others", source.name, files, f"{source.passed_over:,}")
+    for name in sorted(result.incomplete):
+        logger.warning("%s: left as it was, because not all of it could be read", name)
+    return result
 
 
 def load_fragment(path: Path, snapshot: str) -> Fragment:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from typing import Protocol, TypeVar
+
+from cachestats.errors import ArgumentError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -49,3 +52,18 @@ class Workers:
 
 def _no_progress(iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]:
     return iterable
+
+
+def checked_threads(threads: int | None) -> int:
+    """Return the number of threads: by default one for each CPU that this process may use.
+
+    Raises
+    ------
+    ArgumentError
+        If it is below one.
+    """
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads < 1:
+        raise ArgumentError(f"expected at least one thread, found {threads}", hint="leave threads out")
+    return threads

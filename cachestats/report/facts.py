@@ -62,7 +62,7 @@ def gather(dataset: Dataset) -> Facts:
     ArgumentError
         If the dataset has no snapshot.
     """
-    names = sorted(dataset.manifest["snapshots"], key=snapshot_order)
+    names = sorted(dataset.manifest.snapshots, key=snapshot_order)
     if not names:
         raise ArgumentError(
             f"expected a dataset with at least one snapshot, found none in {dataset.path}",

@@ -82,7 +82,7 @@ class _Report:
 
     def __init__(self, dataset: Dataset, facts: Facts, folder: Path, title: str) -> None:
         self.dataset, self.facts, self.folder = dataset, facts, folder
-        self.names = sorted(dataset.manifest["snapshots"], key=snapshot_order)
+        self.names = sorted(dataset.manifest.snapshots, key=snapshot_order)
         self.about = facts.snapshots.row(by_predicate=pl.col("snapshot") == facts.current, named=True)
         self.pages = Pages(folder, site=title, current=facts.current, about=self.about, before=facts.before)
         self.num_pages = 0

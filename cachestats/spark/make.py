@@ -10,13 +10,13 @@ import pyarrow as pa
 from cachestats.dataset.parquet import check_columns
 from cachestats.decode import decode
 from cachestats.ingest.assemble import assemble, sort_rows, with_dictionaries
-from cachestats.ingest.build import (
+from cachestats.ingest.closures import add_requirements, requirements_table
+from cachestats.ingest.inputs import Input, inputs_table
+from cachestats.ingest.make import (
     SpecsSummary,
     names_in,
     summarize_specs,
 )
-from cachestats.ingest.closures import add_requirements, requirements_table
-from cachestats.ingest.inputs import Input, inputs_table
 from cachestats.ingest.read import read_fragment
 from cachestats.rejection import FAILURES, Rejection, rejected_table
 from cachestats.schema import TABLES

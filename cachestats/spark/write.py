@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -12,18 +13,18 @@ from cachestats.dataset.dataset import Dataset, open_dataset
 from cachestats.dataset.writer import Writer
 from cachestats.decode import decode
 from cachestats.errors import ArgumentError
-from cachestats.ingest.build import (
-    Build,
-    Snapshot,
-    checked_threads,
-    snapshot_row,
-    summarize_specs,
-)
+from cachestats.ingest.check import Limits, check
+from cachestats.ingest.existing import Existing
 from cachestats.ingest.inputs import Input
+from cachestats.ingest.make import StagedSnapshot, snapshot_row, summarize_specs
+from cachestats.ingest.plan import SnapshotPlan, plan_of_build
+from cachestats.ingest.publish import publish
 from cachestats.ingest.read import ReadResult
+from cachestats.ingest.remember import source_records
 from cachestats.ingest.workers import Progress, Workers
 from cachestats.rejection import FAILURES, Rejection
 from cachestats.schema import TABLES
+from cachestats.sources.items import Source
 from cachestats.spark.frames import FILES, STORED, checked, columns, need_pyspark
 from cachestats.spark.make import Facts, make_file, to_file
 from cachestats.spark.read import SparkTables
@@ -68,69 +69,73 @@ def write_dataset(
     --------
     >>> from cachestats.spark import read_site, write_dataset
     >>> ds = write_dataset(read_site(spark, "data/_cache"), tmp / "dataset")
-    >>> ds.manifest["tables"]["specs"]
+    >>> ds.manifest.tables["specs"]
     524
     """
     need_pyspark()
-    checked_threads(None, max_rejected)
+    limits = Limits(max_rejected, allow_shrink).checked()
     if isinstance(tables, SparkTables):
-        frames = {name: getattr(tables, name) for name in STORED}
-        small, sources = [tables.inputs, tables.rejected], tables.sources
+        frames, sources = {name: getattr(tables, name) for name in STORED}, tables.sources
+        result = _result(tables.inputs, tables.rejected, sources)
     else:
-        frames, small, sources = {"specs": tables}, [], {}
+        frames, sources, result = {"specs": tables}, {}, ReadResult()
     frames = {name: checked(frame, TABLES[name]) for name, frame in frames.items()}
     with Writer(out, wait=wait) as writer, ThreadPoolExecutor(1) as pool:
-        build = _SparkBuild(writer, Workers(pool, 1, progress), sources)
-        if small:
-            build.take_notes(*small)
-        build.put_files(frames)
-        build.check(max_rejected=max_rejected, allow_shrink=allow_shrink)
-        build.publish()
+        existing = Existing.read(writer.path)
+        facts = _stage_files(frames, writer, Workers(pool, 1, progress))
+        names = [source.name for source in sources]
+        plan = plan_of_build(result, existing.inputs, names, also=(snapshot for snapshot, _ in facts))
+        staged = {name: _staged(name, planned, facts, writer) for name, planned in plan.snapshots.items()}
+        check(result, staged, existing, limits)
+        publish(plan, result, staged, existing, source_records(sources, existing, result.files), writer)
     return open_dataset(out)
 
 
-class _SparkBuild(Build):
-    """A build of what Spark has read: `take_notes`, `put_files`, then `check` and `publish`."""
+def _result(inputs: DataFrame, rejected: DataFrame, sources: Iterable[Source]) -> ReadResult:
+    """Return what was read and what was rejected: as many rows as there are pages, or indices."""
+    found = [Input(**row) for row in checked(inputs, TABLES["inputs"]).toArrow().to_pylist()]
+    rejections = [Rejection(**row) for row in checked(rejected, TABLES["rejected"]).toArrow().to_pylist()]
+    files = {one.origin for one in found} | {row.origin for row in rejections if row.severity == "error"}
+    return ReadResult(
+        inputs={one.origin: one for one in found},
+        rejections=rejections,
+        incomplete={row.snapshot for row in rejections if row.rule in FAILURES and row.snapshot is not None},
+        files=Counter({source.name: len(files) for source in sources}),
+    )
 
-    def take_notes(self, inputs: DataFrame, rejected: DataFrame) -> None:
-        """Take in what was read and what was rejected: as many rows as there are pages, or indices."""
-        found = [Input(**row) for row in checked(inputs, TABLES["inputs"]).toArrow().to_pylist()]
-        rejections = [Rejection(**row) for row in checked(rejected, TABLES["rejected"]).toArrow().to_pylist()]
-        self.reading = ReadResult(
-            inputs={input_.origin: input_ for input_ in found},
-            rejections=rejections,
-            incomplete={row.snapshot for row in rejections if row.rule in FAILURES and row.snapshot is not None},
-        )
-        files = self.reading.inputs.keys() | {row.origin for row in rejections if row.severity == "error"}
-        for source in self.readers:
-            self.reading.files[source.name] = len(files)
-            self.sources[source.name] |= {"files": len(files), "passed_over": source.passed_over}
 
-    def put_files(self, frames: Mapping[str, DataFrame]) -> None:
-        """Have the files of all snapshots made, and put them beside the dataset."""
-        facts: dict[tuple[str, str], Facts] = {}
-        files = self.workers.progress(_files(frames), desc="writing snapshots", total=None, unit="file")
-        for snapshot, table, told, content in files:
-            found = decode(told, Facts)
-            if found.problem:
-                raise ArgumentError(
-                    f"expected rows of the table {table}, found {found.problem} in {snapshot}",
-                    hint="look at the frame; rows that are there twice go with distinct()",
-                )
-            self.writer.stage_file(table, content, snapshot)
-            facts[snapshot, table] = found
-        self.snapshots = {snapshot: Snapshot() for snapshot, _ in facts}
-        self.replace_snapshots()
-        for name, snapshot in self.snapshots.items():
-            for table in STORED:
-                if (name, table) not in facts:  # it has no rows
-                    facts[name, table], content = make_file(table, TABLES[table].arrow().empty_table())
-                    self.writer.stage_file(table, content, name)
-            summary = facts[name, "specs"].specs or summarize_specs(TABLES["specs"].arrow().empty_table())
-            snapshot.copies = {input_.origin for input_ in snapshot.read if input_.is_copy}
-            snapshot.row = snapshot_row(name, snapshot, summary)
-            snapshot.targets = set(facts[name, "specs"].targets)
-            snapshot.rows = {table: facts[name, table].rows for table in STORED}
+def _stage_files(frames: Mapping[str, DataFrame], writer: Writer, workers: Workers) -> dict[tuple[str, str], Facts]:
+    """Have the files of all snapshots made and stage them; return the facts of each by snapshot and table."""
+    facts: dict[tuple[str, str], Facts] = {}
+    for snapshot, table, told, content in workers.progress(
+        _files(frames), desc="writing snapshots", total=None, unit="file"
+    ):
+        found = decode(told, Facts)
+        if found.problem:
+            raise ArgumentError(
+                f"expected rows of the table {table}, found {found.problem} in {snapshot}",
+                hint="look at the frame; rows that are there twice go with distinct()",
+            )
+        writer.stage_file(table, content, snapshot)
+        facts[snapshot, table] = found
+    return facts
+
+
+def _staged(name: str, planned: SnapshotPlan, facts: Mapping[tuple[str, str], Facts], writer: Writer) -> StagedSnapshot:
+    """Return a snapshot whose files were staged, once it has one of each table."""
+    of_tables = {table: facts[name, table] for table in STORED if (name, table) in facts}
+    for table in STORED:
+        if table not in of_tables:  # it has no rows
+            of_tables[table], content = make_file(table, TABLES[table].arrow().empty_table())
+            writer.stage_file(table, content, name)
+    summary = of_tables["specs"].specs or summarize_specs(TABLES["specs"].arrow().empty_table())
+    copies = frozenset(one.origin for one in planned.read if one.is_copy)
+    return StagedSnapshot(
+        row=snapshot_row(name, planned, copies, summary),
+        rows={table: of_tables[table].rows for table in STORED},
+        targets=frozenset(of_tables["specs"].targets),
+        copies=copies,
+    )
 
 
 def _files(frames: Mapping[str, DataFrame]) -> Iterator[Row]:

@@ -82,7 +82,7 @@ def as_lists(found: pl.DataFrame) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize(("by", "union"), [*((by, False) for by in (None, *GROUPS)), ("stack", True)])
 def test_two_snapshots_are_compared_as_in_sql(by: str | None, union: bool, indexed: cs.Dataset) -> None:
-    names = sorted(indexed.manifest["snapshots"])
+    names = sorted(indexed.manifest.snapshots)
     for old_name, new_name in [*pairwise(names), (names[-1], names[0])]:
         old, new = (indexed.specs.filter(snapshot=name).collect() for name in (old_name, new_name))
         found = cs.compare(old, new, by=by, union=union)

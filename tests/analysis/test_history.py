@@ -173,7 +173,7 @@ def test_the_share_is_that_of_coverage(specs: pl.DataFrame) -> None:
 @pytest.mark.parametrize("by", [["package"], ["package", "version", "target"], ["stack"], ["compiler", "os"]])
 def test_first_and_last_are_as_in_sql_over_the_corpus(by: list[str], indexed: cs.Dataset) -> None:
     # The query orders snapshots by a list of their names, which are not those of the corpus.
-    names = sorted(indexed.manifest["snapshots"])
+    names = sorted(indexed.manifest.snapshots)
     given = ["v0.9.0", "v0.10.0", "develop-2024-12-29", "develop-2025-03-09", "develop-2025-03-16"]
     specs = indexed.specs.collect().with_columns(pl.col("snapshot").replace_strict(names, given))
     assert_is_seen(cs.lifespans(specs, by=by), seen_in_sql(specs, by), by)

@@ -74,7 +74,7 @@ def names(package: Path) -> list[str]:
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 @pytest.mark.parametrize("chosen", ["all", "one"])
 def test_the_descriptor_says_what_is_so(form: Any, chosen: str, dataset: cs.Dataset, tmp_path: Path) -> None:
-    snapshots = None if chosen == "all" else sorted(dataset.manifest["snapshots"])[:1]
+    snapshots = None if chosen == "all" else sorted(dataset.manifest.snapshots)[:1]
     rows = cs.export_package(dataset, tmp_path, snapshots=snapshots, format=form)
     resources = described(tmp_path)
     assert list(resources) == list(rows) == list(TABLES)
@@ -306,7 +306,7 @@ def test_known_issues_name_what_failed_went_or_was_not_asked_for(tmp_path: Path)
     (site / "_cache/develop/b/specs.md").unlink()
     cs.update_dataset(tmp_path / "dataset")
     dataset = cs.open_dataset(tmp_path / "dataset")
-    dataset.manifest["sources"][str(site)]["stacks"] = ["e4s"]
+    dataset.manifest.sources[str(site)].stacks.append("e4s")
     cs.export_package(dataset, tmp_path / "package")
     partial = (tmp_path / "package/KNOWN_ISSUES.md").read_text().partition("that are partial\n\n")[2].splitlines()
     assert partial == [
@@ -333,7 +333,7 @@ def test_another_export_replaces_what_the_first_wrote_and_nothing_else(demo: cs.
 def test_a_tool_that_reads_meanwhile_has_whole_files(demo: cs.Dataset, tmp_path: Path) -> None:
     sample = cs.open_dataset(SAMPLE)
     cs.export_package(sample, tmp_path)
-    rows = {dataset.manifest["tables"]["specs"] for dataset in (demo, sample)}
+    rows = {dataset.manifest.tables["specs"] for dataset in (demo, sample)}
     done, seen = threading.Event(), set()
 
     def export_again() -> None:
@@ -430,8 +430,8 @@ def test_one_process_exports_to_a_folder_at_a_time(demo: cs.Dataset, tmp_path: P
 
 def test_the_verb_tells_a_folder_from_a_file(demo: cs.Dataset, tmp_path: Path) -> None:
     done = run("export", demo.path, "--out", tmp_path / "2025.07.0", "--snapshot", "develop", "--format", "csv")
-    of_develop = demo.manifest["snapshots"]["develop"]["rows"]
-    rows = sum(of_develop.values()) + demo.manifest["tables"]["targets"] + 1 + 2  # a snapshot of two pages
+    of_develop = demo.manifest.snapshots["develop"].rows
+    rows = sum(of_develop.values()) + demo.manifest.tables["targets"] + 1 + 2  # a snapshot of two pages
     assert done.stderr.decode().endswith(f"wrote 8 tables with {rows:,} rows to {tmp_path / '2025.07.0'}\n")
     assert len(described(tmp_path / "2025.07.0")) == 8
     run("export", demo.path, "--out", tmp_path / "2025.07.0", "--table", "specs", "--table", "targets")

@@ -48,7 +48,7 @@ def small(folder: Path, **packages: str) -> cs.Dataset:
 def test_indices_give_the_pages_of_the_site(source: str, tmp_path: Path) -> None:
     expected = files(corpus_site() / "_cache")
     dataset = cs.build_dataset(CORPUS / source, out=tmp_path / "dataset")
-    expected = {name: data for name, data in expected.items() if name.split("/")[0] in dataset.manifest["snapshots"]}
+    expected = {name: data for name, data in expected.items() if name.split("/")[0] in dataset.manifest.snapshots}
     assert cs.export_site(dataset, tmp_path / "site") == len(expected) == (636 if source == "mirrors-v3" else 3102)
     assert files(tmp_path / "site/_cache") == expected
 
@@ -71,7 +71,7 @@ def test_generated_pages_come_back(pages: dict[tuple[str, str], str]) -> None:
         again = built(Path(folder) / "site", Path(folder) / "again")
         # A snapshot without specs has no pages.
         assert bytes_of(again) == {name: data for name, data in bytes_of(dataset).items() if name in bytes_of(again)}
-        assert again.manifest["tables"]["specs"] == dataset.manifest["tables"]["specs"]
+        assert again.manifest.tables["specs"] == dataset.manifest.tables["specs"]
         assert set(again.rejected.collect()["rule"]) <= {"folder"}
 
 

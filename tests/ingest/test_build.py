@@ -47,8 +47,8 @@ def test_an_archive_gives_the_same_bytes_in_any_order(
 ) -> None:
     dataset = cs.build_dataset(archive(site, tmp_path / f"site.{kind}", seed=len(kind)), out=tmp_path / "dataset")
     assert bytes_of(dataset) == expected
-    (source,) = dataset.manifest["sources"].values()
-    assert (source["kind"], source["files"], source["passed_over"]) == (kind, 120, 2)
+    (source,) = dataset.manifest.sources.values()
+    assert (source.kind, source.files, source.passed_over) == (kind, 120, 2)
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -93,7 +93,7 @@ def test_two_pages_of_a_package_are_one_and_a_warning(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write(tmp_path / name, {("develop", "a"): page("a", specs=[spec(name * 8)])})
     dataset = cs.build_dataset(tmp_path / "one", tmp_path / "two", out=tmp_path / "dataset")
-    assert dataset.manifest["snapshots"]["develop"]["num_specs"] == 2
+    assert dataset.manifest.snapshots["develop"].num_specs == 2
     assert dataset.rejected.collect().select("rule", "severity", "package").rows() == [("second-page", "warning", "a")]
 
 
@@ -103,7 +103,7 @@ def test_snapshots_of_a_dataset_that_a_source_lacks_stay(
     for folder in sorted((site / "_cache").iterdir()):
         dataset = cs.build_dataset(folder, out=tmp_path / "dataset")
     assert bytes_of(dataset) == expected
-    assert len(dataset.manifest["sources"]) == 3
+    assert len(dataset.manifest.sources) == 3
 
 
 def test_a_file_says_what_is_in_it(demo: cs.Dataset) -> None:
@@ -210,10 +210,10 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new(two: tuple[Path, Path, Pat
         # Whoever comes first, another build or a reader, finds the one or the other.
         shutil.copytree(tmp_path / f"{count}", tmp_path / f"{count}-built")
         third = cs.build_dataset(other, out=tmp_path / f"{count}-built")
-        assert third.manifest["snapshots"].keys() - {"v3.0"} in ({"develop", "v1.0"}, {"develop", "v1.0", "v2.0"})
+        assert third.manifest.snapshots.keys() - {"v3.0"} in ({"develop", "v1.0"}, {"develop", "v1.0", "v2.0"})
         found = state(cs.open_dataset(tmp_path / f"{count}"))
         assert found in (before, after), count
-        assert (found == after) == ("v2.0" in third.manifest["snapshots"])
+        assert (found == after) == ("v2.0" in third.manifest.snapshots)
         assert third.specs.filter(snapshot="develop").collect().height == (18 if found == after else 2)
         seen.add(found == after)
         # Whatever was left behind is no hindrance to the next build.
@@ -259,10 +259,10 @@ def test_a_reader_waits_for_a_publication_and_not_for_a_build(two: tuple[Path, P
     commit = path / ".cachestats/commit.json"
     lock = filelock.FileLock(path / ".cachestats/lock", thread_local=False)
     with lock:
-        assert cs.open_dataset(path).manifest["snapshots"]["develop"]["num_specs"] == 1
+        assert cs.open_dataset(path).manifest.snapshots["develop"].num_specs == 1
         commit.write_text('{"move": ["manifest.json"], "remove": []}')
         threading.Timer(0.3, commit.unlink).start()
-        assert cs.open_dataset(path).manifest["snapshots"]["develop"]["num_specs"] == 1
+        assert cs.open_dataset(path).manifest.snapshots["develop"].num_specs == 1
         assert not commit.exists()
     commit.write_text('{"move": ["manifest.json"], "remove": []}')  # as a process that was killed leaves it
     cs.open_dataset(path)
@@ -276,7 +276,7 @@ def test_a_second_build_waits_or_says_that_another_is_running(two: tuple[Path, P
     with pytest.raises(BusyError, match="another process is writing"):
         cs.build_dataset(new, out=path, wait=0.1)
     threading.Timer(0.5, lock.release).start()
-    assert cs.build_dataset(new, out=path, wait=30).manifest["snapshots"]["develop"]["num_specs"] == 9
+    assert cs.build_dataset(new, out=path, wait=30).manifest.snapshots["develop"].num_specs == 9
 
 
 def test_two_builds_at_once_both_succeed(site: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
@@ -301,9 +301,9 @@ def test_a_snapshot_that_shrinks_is_refused_unless_asked_for(two: tuple[Path, Pa
     cs.build_dataset(new, out=dataset)
     with pytest.raises(ShrinkError, match="at least half of the 9 specs of develop, found 1"):
         cs.build_dataset(old, out=dataset)
-    assert cs.open_dataset(dataset).manifest["snapshots"]["develop"]["num_specs"] == 9
+    assert cs.open_dataset(dataset).manifest.snapshots["develop"].num_specs == 9
     cs.build_dataset(old, out=dataset, allow_shrink=True)
-    assert cs.open_dataset(dataset).manifest["snapshots"]["develop"]["num_specs"] == 1
+    assert cs.open_dataset(dataset).manifest.snapshots["develop"].num_specs == 1
 
 
 def test_too_much_rejected_publishes_nothing(two: tuple[Path, Path, Path], tmp_path: Path) -> None:

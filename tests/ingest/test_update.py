@@ -113,8 +113,8 @@ def written(dataset: cs.Dataset) -> dict[Path, tuple[int, int]]:
 
 def tables(dataset: cs.Dataset) -> list[Any]:
     """Return what a dataset says, without when it was read and how its files looked."""
-    counts = dataset.manifest["tables"]
-    return [*state(dataset)[:1], counts, dataset.manifest["snapshots"]]
+    counts = dataset.manifest.tables
+    return [*state(dataset)[:1], counts, dataset.manifest.snapshots]
 
 
 @pytest.mark.parametrize("edit", [edit_pages, edit_mirrors, edit_many])
@@ -235,9 +235,9 @@ def test_a_page_that_is_gone_and_contradicted_another_keeps_its_snapshot_as_it_w
 def test_sources_are_remembered_and_can_be_moved_with_the_dataset(site: Path, tmp_path: Path) -> None:
     other = write(tmp_path / "other", {("v3.0", "z"): page("z", "v3.0", [spec("z" * 32)])})
     cs.build_dataset(site, out=tmp_path / "dataset", snapshots=["develop"])
-    assert set(cs.open_dataset(tmp_path / "dataset").manifest["snapshots"]) == {"develop"}
+    assert set(cs.open_dataset(tmp_path / "dataset").manifest.snapshots) == {"develop"}
     assert cs.update_dataset(tmp_path / "dataset", other)["snapshot"].to_list() == ["v3.0"]
-    assert len(cs.open_dataset(tmp_path / "dataset").manifest["sources"]) == 2
+    assert len(cs.open_dataset(tmp_path / "dataset").manifest.sources) == 2
     moved = tmp_path / "moved"
     moved.mkdir()
     for name in ("site", "other", "dataset"):
@@ -414,14 +414,14 @@ def test_two_folders_of_one_name_are_two_sources(tmp_path: Path, monkeypatch: py
         monkeypatch.chdir(tmp_path / number)
         cs.build_dataset("site", out=tmp_path / "dataset")
     dataset = cs.open_dataset(tmp_path / "dataset")
-    assert len(dataset.manifest["sources"]) == 2
+    assert len(dataset.manifest.sources) == 2
     assert cs.update_dataset(dataset.path, prune=True).is_empty()
 
 
 def test_what_another_version_read_is_read_again(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cachestats.ingest import build
+    from cachestats.ingest import remember
 
-    monkeypatch.setattr(build, "__version__", "0.0.1")
+    monkeypatch.setattr(remember, "__version__", "0.0.1")
     cs.build_dataset(site, out=tmp_path / "dataset")
     monkeypatch.undo()
     parsed: list[str] = []
@@ -431,14 +431,14 @@ def test_what_another_version_read_is_read_again(site: Path, tmp_path: Path, mon
     )
     cs.update_dataset(tmp_path / "dataset")
     assert len(parsed) == 20
-    assert cs.open_dataset(tmp_path / "dataset").manifest["made_by"]["cachestats"] == cs.__version__
+    assert cs.open_dataset(tmp_path / "dataset").manifest.made_by["cachestats"] == cs.__version__
 
 
 def test_a_source_whose_name_is_not_text_harms_no_dataset(site: Path, tmp_path: Path) -> None:
     odd = os.fsdecode(os.fsencode(tmp_path) + b"/s\xff")
     shutil.copytree(site, odd)
     dataset = cs.build_dataset(odd, out=tmp_path / "dataset")
-    assert cs.open_dataset(dataset.path).manifest["tables"] == dataset.manifest["tables"]
+    assert cs.open_dataset(dataset.path).manifest.tables == dataset.manifest.tables
 
 
 @pytest.mark.parametrize("damage", ["no column", "other columns", "nulls", "no rows", "a list that leads out"])

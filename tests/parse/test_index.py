@@ -171,7 +171,7 @@ def test_an_index_inside_another_source_is_read_once(tmp_path: Path) -> None:
     layout_2(tmp_path / "develop", DEFAULT)
     inside = tmp_path / "develop/build_cache/index.json"
     dataset = cs.build_dataset(tmp_path / "develop", inside, out=tmp_path / "dataset")
-    assert [source["files"] for source in dataset.manifest["sources"].values()] == [1]
+    assert [source.files for source in dataset.manifest.sources.values()] == [1]
 
 
 def test_of_several_databases_the_newest_known_is_taken(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import filelock
+import msgspec
 import polars as pl
 import pytest
 
@@ -254,7 +255,7 @@ def test_what_is_missing_to_make_a_report_is_named() -> None:
 
 
 def test_a_dataset_without_snapshots_is_refused(demo: cs.Dataset, tmp_path: Path) -> None:
-    empty = cs.Dataset(demo.path, demo.manifest | {"snapshots": {}})
+    empty = cs.Dataset(demo.path, msgspec.structs.replace(demo.manifest, snapshots={}))
     with pytest.raises(ArgumentError, match="expected a dataset with at least one snapshot"):
         cs.write_report(empty, tmp_path / "report")
     assert not (tmp_path / "report").exists()

@@ -294,7 +294,7 @@ def test_a_catalogue_leads_to_another_host_with_leave(tmp_path: Path, http_serve
         cs.build_dataset(server.url, out=tmp_path / "dataset")
     assert other.requests == []
     dataset = cs.build_dataset(server.url, out=tmp_path / "dataset", network=cs.Network(allow_hosts=("localhost",)))
-    assert dataset.manifest["tables"]["specs"] == 2
+    assert dataset.manifest.tables["specs"] == 2
     assert cs.update_dataset(tmp_path / "dataset").is_empty(), "leave is remembered"
 
 
@@ -338,7 +338,7 @@ def test_trouble_that_passes_is_waited_out(
     server.answer(path, *trouble)
     with caplog.at_level(logging.WARNING):
         dataset = cs.build_dataset(f"{server.url}{path}", out=tmp_path / "dataset")
-    assert dataset.manifest["tables"]["specs"] == 2
+    assert dataset.manifest.tables["specs"] == 2
     assert caplog.text.count("trying again in") == 2
 
 
@@ -644,7 +644,7 @@ def test_what_a_server_forbids_is_not_there(tmp_path: Path, http_server: Serve) 
         "/develop/build_cache/index.json",
     ):
         server.forever(path, status(403))
-    assert cs.build_dataset(f"{server.url}/develop", out=tmp_path / "dataset").manifest["tables"]["specs"] == 2
+    assert cs.build_dataset(f"{server.url}/develop", out=tmp_path / "dataset").manifest.tables["specs"] == 2
 
 
 def test_junk_among_manifests_costs_no_more_than_a_size(sized: Path, tmp_path: Path) -> None:
@@ -674,8 +674,8 @@ def test_each_source_keeps_its_own_options(tmp_path: Path, http_server: Serve) -
     cs.build_dataset(server.url, out=tmp_path / "dataset", network=cs.Network(allow_hosts=("localhost",)))
     cs.update_dataset(tmp_path / "dataset", tmp_path / "mirrors", sizes=True)
     cs.update_dataset(tmp_path / "dataset")
-    sources = cs.open_dataset(tmp_path / "dataset").manifest["sources"]
-    kept = {source["kind"]: (source["allow_hosts"], source["sizes"]) for source in sources.values()}
+    sources = cs.open_dataset(tmp_path / "dataset").manifest.sources
+    kept = {source.kind: (source.allow_hosts, source.sizes) for source in sources.values()}
     assert kept == {"catalogue": (["localhost"], False), "folder": ([], True)}
 
 
@@ -689,5 +689,5 @@ def test_a_catalogue_that_appears_does_not_make_another_source_of_an_address(
     for source in ([], [server.url]):
         changes = cs.update_dataset(tmp_path / "dataset", *source)
         assert changes["files_gone"].sum() == 0
-        assert list(cs.open_dataset(tmp_path / "dataset").manifest["sources"]) == [server.url]
+        assert list(cs.open_dataset(tmp_path / "dataset").manifest.sources) == [server.url]
     assert cs.update_dataset(tmp_path / "dataset").is_empty()

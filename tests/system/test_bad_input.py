@@ -178,7 +178,7 @@ def test_a_hundred_megabytes_are_read(tmp_path: Path) -> None:
     text = page(specs=specs)
     assert len(text) > 100 << 20
     dataset = cs.build_dataset(write(tmp_path / "site", {("develop", "zlib"): text}), out=tmp_path / "dataset")
-    assert dataset.manifest["snapshots"]["develop"]["num_specs"] == 160_000
+    assert dataset.manifest.snapshots["develop"].num_specs == 160_000
 
 
 def test_a_page_above_the_limit_is_rejected_unread(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_unsafe_members_of_an_archive_are_rejected(member: Member, rule: str, tm
     archive = tmp_path / "site.tar"
     archive.write_bytes(tar_of([("_cache/develop/zlib/specs.md", GOOD.encode(), tarfile.REGTYPE), member]))
     dataset = cs.build_dataset(archive, out=tmp_path / "dataset", max_rejected=0.5)
-    assert dataset.manifest["snapshots"]["develop"]["num_specs"] == 2
+    assert dataset.manifest.snapshots["develop"].num_specs == 2
     (row,) = dataset.rejected.collect().rows(named=True)
     assert (row["rule"], row["origin"]) == (rule, f"{archive}!{member[0]}")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "site.tar"], "nothing was unpacked"
@@ -337,7 +337,7 @@ def test_what_is_no_file_is_not_waited_for(make: Callable[[Path], None], tmp_pat
     (site / "_cache/develop/x").mkdir()
     make(site / "_cache/develop/x/specs.md")
     dataset = cs.build_dataset(site, out=tmp_path / "dataset", max_rejected=1)
-    assert dataset.manifest["tables"]["specs"] == 4
+    assert dataset.manifest.tables["specs"] == 4
     assert dataset.rejected.collect()["rule"].to_list() == ["unreadable"]
 
 
@@ -352,7 +352,7 @@ def test_links_in_circles_end(tmp_path: Path) -> None:
         (tmp_path / f"others/{one}").mkdir()
         for other in range(9):
             (tmp_path / f"others/{one}/to-{other}").symlink_to(tmp_path / f"others/{other}")
-    assert cs.build_dataset(site, out=tmp_path / "dataset").manifest["tables"]["specs"] == 4
+    assert cs.build_dataset(site, out=tmp_path / "dataset").manifest.tables["specs"] == 4
 
 
 def test_deep_folders_are_walked(tmp_path: Path) -> None:
@@ -364,7 +364,7 @@ def test_deep_folders_are_walked(tmp_path: Path) -> None:
         dataset = cs.build_dataset(tmp_path / "site", out=tmp_path / "dataset")
     finally:
         sys.setrecursionlimit(limit)
-    assert dataset.manifest["tables"]["specs"] == 4
+    assert dataset.manifest.tables["specs"] == 4
 
 
 @pytest.fixture
@@ -391,7 +391,7 @@ if os.getuid() == 0:  # who may read and write anything
     os.setegid(65534)
     os.seteuid(65534)
 ds = cs.build_dataset({str(site)!r}, out={str(tmp_path / "open/dataset")!r}, max_rejected=1)
-print(ds.rejected.collect().select("rule", "message").rows(), ds.manifest["tables"]["specs"])
+print(ds.rejected.collect().select("rule", "message").rows(), ds.manifest.tables["specs"])
 try:
     cs.build_dataset({str(site)!r}, out={str(tmp_path / "target")!r}, max_rejected=1)
 except DatasetError as error:
@@ -492,7 +492,7 @@ def test_a_damaged_list_of_moves_is_an_error(damage: str, tmp_path: Path) -> Non
 def test_one_page_may_have_any_name(tmp_path: Path) -> None:
     (tmp_path / "saved.md").write_text(GOOD)
     dataset = cs.build_dataset(tmp_path / "saved.md", out=tmp_path / "dataset")
-    assert dataset.manifest["snapshots"]["develop"]["num_specs"] == 2
+    assert dataset.manifest.snapshots["develop"].num_specs == 2
 
 
 NEWER = '{"schema_version": 99, "sources": {}, "snapshots": {}, "tables": {}}'

@@ -136,7 +136,7 @@ def test_pages_of_every_generation_and_broken_ones_lose_nothing(spark: Any, tmp_
     tables = read_site(spark, site)
     assert_same(tables, expected)
     assert_same_files(write_dataset(tables, tmp_path / "by-spark", max_rejected=1), expected)
-    assert expected.manifest["sources"][str(site)]["files"] == tables.inputs.count() == len(pages)
+    assert expected.manifest.sources[str(site)].files == tables.inputs.count() == len(pages)
 
 
 QUESTIONS: dict[str, Callable[[Any, Any, Callable[[Any, str], Any], cs.Environment], pl.DataFrame]] = {

@@ -54,7 +54,7 @@ def _sources(dataset: Dataset, snapshots: Sequence[str]) -> list[dict[str, str]]
     names = {source for name, sources in read if name in snapshots for source in sources.split("; ")}
     return [
         {"title": name, **({"path": name} if name.startswith(("https://", "http://")) else {})}
-        for name in dataset.manifest["sources"]
+        for name in dataset.manifest.sources
         if name in names
     ]
 

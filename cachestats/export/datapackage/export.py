@@ -92,7 +92,7 @@ def export_package(
     if format not in get_args(Format):
         raise ArgumentError(f"expected {' or '.join(get_args(Format))} as format, found {format!r}")
     names = _tables(tables)
-    chosen = sorted(dataset.manifest["snapshots"]) if snapshots is None else find_snapshots(dataset, snapshots)
+    chosen = sorted(dataset.manifest.snapshots) if snapshots is None else find_snapshots(dataset, snapshots)
     files = {name: f"{name}.{format}" for name in names}
     written = [*files.values(), *_TEXTS, DESCRIPTOR]
     own = Folder(

@@ -46,7 +46,7 @@ class _Snapshots:
     def __init__(self, dataset: Dataset, names: Sequence[str]) -> None:
         self.dataset = dataset
         self.names = sorted(names, key=snapshot_order)
-        self.all_are_here = set(names) == dataset.manifest["snapshots"].keys()
+        self.all_are_here = set(names) == dataset.manifest.snapshots.keys()
         self.rows = {row["snapshot"]: row for row in self.of("snapshots").collect().iter_rows(named=True)}
         self.rejected = dataset.rejected.filter(pl.col("severity") == "error").collect()
 
@@ -183,7 +183,7 @@ def _rejected(found: _Snapshots) -> Iterator[str]:
             f"(rules {_listed(sorted(rows['rule'].unique()))}; see `rejected`)."
         )
     absent = [
-        name for name in found.snapshots_in_order(errors["snapshot"]) if name not in found.dataset.manifest["snapshots"]
+        name for name in found.snapshots_in_order(errors["snapshot"]) if name not in found.dataset.manifest.snapshots
     ]
     if absent:
         yield f"Not here at all, since everything that was read of them was rejected: {_listed(absent)}."
@@ -204,9 +204,9 @@ def _gone(found: _Snapshots) -> Iterator[str]:
 
 
 def _chosen(found: _Snapshots) -> Iterator[str]:
-    for name, source in found.dataset.manifest["sources"].items():
-        if source["stacks"]:
-            yield f"Of the source {name} these stacks only were read: {_listed(source['stacks'])}."
+    for name, source in found.dataset.manifest.sources.items():
+        if source.stacks:
+            yield f"Of the source {name} these stacks only were read: {_listed(source.stacks)}."
 
 
 def _runtimes(found: _Snapshots) -> str:

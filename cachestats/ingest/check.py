@@ -1,0 +1,109 @@
+"""What is implausible is refused before anything is published."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cachestats.errors import ArgumentError, RejectedError, ShrinkError
+from cachestats.ingest.existing import Existing
+from cachestats.ingest.make import Staged
+from cachestats.ingest.read import ReadResult
+from cachestats.rejection import FAILURES, Rejection
+from cachestats.text import counted
+
+
+class Limits(NamedTuple):
+    """What may be lost without a refusal."""
+
+    max_rejected: float = 0.01
+    """Share (0 to 1) of the files, and of the specs, that may be rejected."""
+    allow_shrink: bool = False
+    """Whether a snapshot may lose more than half of its specs."""
+
+    def checked(self) -> Limits:
+        """Return the limits, once they are known to be valid.
+
+        Raises
+        ------
+        ArgumentError
+            If `max_rejected` is no share.
+        """
+        if not 0 <= self.max_rejected <= 1:
+            raise ArgumentError(
+                f"expected max_rejected from 0 to 1, found {self.max_rejected}", hint="0.01 is one percent"
+            )
+        return self
+
+
+def check(result: ReadResult, staged: Staged, existing: Existing, limits: Limits) -> None:
+    """Refuse to publish if too much was rejected, or a snapshot lost too much.
+
+    Raises
+    ------
+    RejectedError
+        If more than `limits.max_rejected` of the files or of the specs was rejected.
+    ShrinkError
+        If a snapshot would lose more than half of its specs.
+    """
+    _check_rejected(result, staged, existing, limits.max_rejected)
+    if not limits.allow_shrink:
+        _check_shrink(staged, existing)
+
+
+def new_rejections(result: ReadResult, staged: Staged) -> list[Rejection]:
+    """Return what was rejected this time; of a snapshot that stays as it was, only why it does."""
+    copies = frozenset[str]().union(*(one.copies for one in staged.values()))
+    rows = [
+        row
+        for row in result.rejections
+        if row.origin not in copies and (row.snapshot not in result.incomplete or row.rule in FAILURES)
+    ]
+    return rows + [row for one in staged.values() for row in one.rejections]
+
+
+def _check_rejected(result: ReadResult, staged: Staged, existing: Existing, max_rejected: float) -> None:
+    rejections = new_rejections(result, staged)
+    lost_files = len({row.origin for row in rejections if row.severity == "error" and _is_file_wide(row)})
+    lost_specs = sum(row.num_specs or 0 for row in rejections)
+    files = sum(result.files.values())
+    # A rejected entry of a page's `spec_details` counts among the specs of the page; pages and nodes do not.
+    specs = sum(row.num_specs or 0 for row in rejections if not row.place.startswith("spec_details["))
+    specs += sum(one.num_specs or 0 for one in result.inputs.values())
+    unchanged = pa.array(existing.inputs.are(result.unchanged))
+    specs += pc.sum(existing.inputs.table.column("num_specs").filter(unchanged)).as_py() or 0
+    for lost, total, what in ((lost_files, files, "files"), (lost_specs, specs, "specs")):
+        if lost > max_rejected * total:
+            raise RejectedError(
+                f"expected at most {max_rejected:.1%} of the {what} to be rejected, found {lost:,} of {total:,} "
+                f"({lost / max(total, 1):.1%}); nothing was published. {_most_common(rejections)}",
+                hint="mend the source, or allow more with --max-rejected (1 allows everything)",
+            )
+
+
+def _check_shrink(staged: Staged, existing: Existing) -> None:
+    for name, one in staged.items():
+        before = existing.manifest.snapshots.get(name)
+        if before is None or one.row is None:
+            continue
+        if 2 * one.row["num_specs"] < before.num_specs:
+            raise ShrinkError(
+                f"expected at least half of the {before.num_specs:,} specs of {name}, found "
+                f"{one.row['num_specs']:,}; nothing was published",
+                hint="check that the source is whole, or publish it all the same with --allow-shrink",
+            )
+
+
+def _is_file_wide(row: Rejection) -> bool:
+    return not row.place.startswith(("spec_details[", "database."))
+
+
+def _most_common(rejections: Collection[Rejection]) -> str:
+    rows = [row for row in rejections if row.severity == "error"]
+    rule, count = Counter(row.rule for row in rows).most_common(1)[0]
+    example = next(row for row in rows if row.rule == rule)
+    return f"Most often ({counted(count, 'time')}): {example.message} ({example.origin}, {example.place})"

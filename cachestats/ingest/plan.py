@@ -1,0 +1,238 @@
+"""What is to become of each snapshot, decided before any table is made: what was read, what is kept, what goes.
+
+A plan is a value that is made from what was read and what the dataset held before. Inputs of the dataset are told by
+masks over its table `inputs`, which may have a hundred thousand rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow.compute as pc
+
+from cachestats.ingest.existing import Existing
+from cachestats.ingest.inputs import Input, Inputs, Mask
+from cachestats.ingest.read import ReadResult
+from cachestats.naming import snapshot_order
+from cachestats.sources.items import Source
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_ACROSS_INPUTS = frozenset({"duplicate-hash", "second-page", "stacks-disagree"})
+"""Rules of findings in which more than one page or index has a part."""
+
+
+@dataclass(frozen=True)
+class SnapshotPlan:
+    """The inputs of one snapshot."""
+
+    read: tuple[Input, ...] = ()
+    """Inputs that were read now."""
+    kept: tuple[Input, ...] = ()
+    """Inputs that were not read again; their rows are copied from the existing tables."""
+    dropped: tuple[Input, ...] = ()
+    """Inputs whose rows do not stay, because they were read again or are gone."""
+
+    @property
+    def packages(self) -> set[str]:
+        """Packages of which a page was read or dropped."""
+        return {one.package for one in (*self.read, *self.dropped) if one.package is not None}
+
+    @property
+    def stacks(self) -> set[str]:
+        """Stacks of which an index was read or dropped."""
+        return {one.stack for one in (*self.read, *self.dropped) if one.stack is not None}
+
+    @property
+    def is_tangled(self) -> bool:
+        """Whether the rows that are read cannot be separated from those that are kept by package or by stack."""
+        packages, stacks = self.packages, self.stacks
+        return any(
+            one.package in packages
+            or one.stack in stacks
+            or (stacks and one.package is not None)
+            or (packages and one.stack is not None)
+            for one in self.kept
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The snapshots in which something changes, and the earlier inputs that do not stay."""
+
+    snapshots: Mapping[str, SnapshotPlan]
+    dropped: Mask
+    """Rows of the earlier inputs that do not stay."""
+    was_gone: Mask
+    """Rows of the earlier inputs that were known to be gone from their sources."""
+    now_gone: Mask
+    """Rows of the earlier inputs that are found to be gone this time, whether they were known to be or not."""
+    is_gone: Mask
+    """Rows of the earlier inputs that count as gone from now on."""
+    to_read_whole: frozenset[str] = frozenset()
+    """Snapshots of which everything must be read, since what is kept depends on what was read."""
+
+    @property
+    def ready(self) -> Plan:
+        """The part of the plan that can be carried out with what was read."""
+        return self.only(self.snapshots.keys() - self.to_read_whole)
+
+    def only(self, names: Collection[str]) -> Plan:
+        """Return the plan with no other snapshots than these."""
+        return replace(self, snapshots={name: one for name, one in self.snapshots.items() if name in names})
+
+
+def plan_of_build(result: ReadResult, inputs: Inputs, sources: Iterable[str], also: Iterable[str] = ()) -> Plan:
+    """Return the plan of a build: what was read replaces everything there was of its snapshots.
+
+    Parameters
+    ----------
+    result
+        What was read.
+    inputs
+        The inputs of the dataset so far.
+    sources
+        Names of the sources that were read. Of their inputs in no snapshot, those that could not be read, none stays.
+    also
+        Snapshots that are made although no input tells of them.
+    """
+    snapshots = {name: SnapshotPlan() for name in also} | {
+        name: SnapshotPlan(read=read) for name, read in _by_snapshot(_publishable(result)).items()
+    }
+    unreadable = inputs.have("snapshot", [None]) & inputs.have("source", sources)
+    replaced = inputs.are(result.inputs) | unreadable | inputs.have("snapshot", snapshots)
+    was_gone = inputs.are_gone()
+    return Plan(snapshots, replaced & ~_incomplete(result, inputs), was_gone, inputs.are(()), was_gone)
+
+
+def plan_of_update(result: ReadResult, existing: Existing, sources: Sequence[Source], *, prune: bool) -> Plan:
+    """Return the plan of an update: what was read takes the place of what it was before, all else is kept.
+
+    With `prune`, what is gone from the sources is dropped.
+    """
+    inputs = existing.inputs
+    is_here = inputs.are(result.unchanged | result.inputs.keys() | result.refused)
+    looked_at = inputs.have("source", [source.name for source in sources])
+    incomplete = _incomplete(result, inputs)
+    selections = {source.name: source.selection for source in sources}
+    missing = inputs.take(looked_at & ~is_here & ~incomplete)
+    missing = [one for one in missing if selections[one.source].takes(one.snapshot, one.stack)]
+    # What was moved is not gone; what could not be read need not be remembered.
+    subjects = {one.subject for one in result.inputs.values()}
+    dropped = {one.origin for one in missing if prune or one.snapshot is None or one.subject in subjects}
+    now_gone = inputs.are(one.origin for one in missing if one.subject not in subjects)
+    not_to_stay = (inputs.are(result.inputs) | inputs.are(dropped)) & ~incomplete
+    read = _by_snapshot(_publishable(result))
+    removed = _by_snapshot(one for one in inputs.take(not_to_stay) if one.snapshot is not None)
+    snapshots = {}
+    for name in read.keys() | removed.keys():
+        origins = {one.origin for one in removed.get(name, ())}
+        kept = tuple(one for one in inputs.of_snapshot(name) if one.origin not in origins)
+        snapshots[name] = SnapshotPlan(read.get(name, ()), kept, removed.get(name, ()))
+    was_gone = inputs.are_gone()
+    return Plan(
+        snapshots,
+        not_to_stay,
+        was_gone,
+        now_gone,
+        (was_gone & ~inputs.are(result.unchanged)) | now_gone,
+        frozenset(name for name, one in snapshots.items() if one.is_tangled or _is_doubtful(name, one, existing)),
+    )
+
+
+def plan_with_whole(
+    plan: Plan, result: ReadResult, whole: ReadResult, inputs: Inputs, names: Iterable[str]
+) -> tuple[Plan, ReadResult]:
+    """Return the plan and what was read, once everything of some snapshots was read.
+
+    A snapshot of which not everything could be read is left out of the plan, and stays as it was.
+    """
+    snapshots = dict(plan.snapshots)
+    merged = ReadResult()
+    merged.add(result)
+    done = set()
+    for name in sorted(names):
+        planned = snapshots.pop(name)
+        origins = {one.origin for one in (*planned.kept, *planned.read)}
+        read = tuple(one for origin, one in whole.inputs.items() if origin in origins and one.snapshot == name)
+        if len(read) < len(origins) or name in whole.incomplete:
+            merged.incomplete.add(name)
+            continue
+        snapshots[name] = SnapshotPlan(read=read, dropped=(*planned.dropped, *planned.kept))
+        merged.inputs |= {one.origin: one for one in read}
+        merged.unchanged -= origins
+        merged.fragments[name] = whole.fragments[name]
+        merged.mirrors[name] = whole.mirrors.get(name, {})
+        merged.rejections = [row for row in merged.rejections if row.origin not in origins]
+        merged.rejections += [row for row in whole.rejections if row.origin in origins]
+        done.add(name)
+    merged.files = whole.files
+    dropped = (plan.dropped | inputs.have("snapshot", done)) & ~_incomplete(merged, inputs)
+    return replace(plan, snapshots=snapshots, dropped=dropped, to_read_whole=frozenset()), merged
+
+
+def plan_frame(plan: Plan, result: ReadResult, inputs: Inputs) -> pl.DataFrame:
+    """Return a plan for people: what is read, kept and dropped of each snapshot, and why.
+
+    The columns are `snapshot` (null for files that could not be read), `action` (`read`, `keep`, `drop`, `read whole`
+    or `leave`), `reason` and `num_files`.
+    """
+    import polars as pl
+
+    rows: dict[tuple[str | None, str, str], int] = {}
+
+    def count(snapshot: str | None, action: str, reason: str, files: int = 1) -> None:
+        rows[snapshot, action, reason] = rows.get((snapshot, action, reason), 0) + files
+
+    for one in _new(result):
+        row = inputs.rows.get(one.origin)
+        count(one.snapshot, "read", "new" if row is None else "changed")
+    is_read = inputs.are(result.inputs)
+    for mask, action, reason in (
+        (plan.dropped & is_read, "drop", "read again"),
+        (plan.dropped & ~is_read & plan.now_gone, "drop", "gone from its source"),
+        (plan.dropped & ~is_read & ~plan.now_gone, "drop", "replaced"),
+        (~plan.dropped & plan.is_gone, "keep", "gone from its source; --prune drops it"),
+        (~plan.dropped & ~plan.is_gone, "keep", "unchanged"),
+    ):
+        for one in pc.value_counts(inputs.table.column("snapshot").filter(mask)).to_pylist():
+            count(one["values"], action, reason, one["counts"])
+    for name in plan.to_read_whole:
+        count(name, "read whole", "what is kept depends on what was read", len(plan.snapshots[name].kept))
+    for name in result.incomplete:
+        count(name, "leave", "not all of it could be read", 0)
+    order = sorted(rows, key=lambda key: (key[0] is None, snapshot_order(key[0] or ""), key[1:]))
+    schema = {"snapshot": pl.String, "action": pl.String, "reason": pl.String, "num_files": pl.Int64}
+    return pl.DataFrame([(*key, rows[key]) for key in order], schema=schema, orient="row")
+
+
+def _new(result: ReadResult) -> Iterator[Input]:
+    """Yield what was read, except of snapshots that stay as they were."""
+    return (one for one in result.inputs.values() if one.snapshot not in result.incomplete)
+
+
+def _publishable(result: ReadResult) -> Iterator[Input]:
+    return (one for one in _new(result) if one.snapshot is not None)
+
+
+def _by_snapshot(inputs: Iterable[Input]) -> dict[str, tuple[Input, ...]]:
+    found: dict[str, list[Input]] = {}
+    for one in inputs:
+        found.setdefault(str(one.snapshot), []).append(one)
+    return {name: tuple(some) for name, some in found.items()}
+
+
+def _incomplete(result: ReadResult, inputs: Inputs) -> Mask:
+    found: Mask = np.asarray(inputs.have("snapshot", result.incomplete))
+    return found
+
+
+def _is_doubtful(name: str, planned: SnapshotPlan, existing: Existing) -> bool:
+    """Whether inputs of a snapshot contradicted each other, so that what one says depends on the others."""
+    rejected = existing.rejected
+    rules = rejected.filter(pc.equal(rejected.column("snapshot"), name)).column("rule").to_pylist()
+    return bool(planned.kept) and (not _ACROSS_INPUTS.isdisjoint(rules) or any(one.is_copy for one in planned.kept))

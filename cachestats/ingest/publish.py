@@ -1,0 +1,134 @@
+"""Everything that was staged is published at once, with the small tables that tell of the whole dataset."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cachestats.dataset.manifest import Manifest, SnapshotRecord, SourceRecord
+from cachestats.dataset.writer import Writer
+from cachestats.ingest.check import new_rejections
+from cachestats.ingest.existing import Existing
+from cachestats.ingest.inputs import inputs_table
+from cachestats.ingest.make import Staged
+from cachestats.ingest.plan import Plan
+from cachestats.ingest.read import ReadResult
+from cachestats.ingest.remember import are_changed, made_by
+from cachestats.ingest.sizes import NO_SIZE
+from cachestats.rejection import FAILURES, Rejection, rejected_table
+from cachestats.schema import INPUTS, SNAPSHOTS, TABLES
+from cachestats.targets import targets_table
+
+
+def publish(
+    plan: Plan,
+    result: ReadResult,
+    staged: Staged,
+    existing: Existing,
+    sources: Mapping[str, SourceRecord],
+    writer: Writer,
+) -> None:
+    """Stage the small tables beside the snapshots, and publish everything.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset cannot be written.
+    """
+    rejections = all_rejections(plan, result, staged, existing, sources)
+    made = {name: one for name, one in staged.items() if one.row is not None}
+    removed = staged.keys() - made.keys()
+    targets = existing.targets.column("target").to_pylist()
+    small = {
+        "snapshots": _snapshots_table(staged, existing, rejections),
+        "targets": targets_table(set(targets).union(*(one.targets for one in made.values()))),
+        "rejected": rejected_table(rejections),
+        "inputs": _inputs_after(plan, result, staged, existing),
+    }
+    for name, table in small.items():
+        writer.stage(name, table)
+    for name in removed:
+        writer.remove(name)
+    snapshots = {name: one for name, one in existing.manifest.snapshots.items() if name not in removed}
+    snapshots |= {name: SnapshotRecord(one.row["num_specs"], dict(one.rows)) for name, one in made.items() if one.row}
+    # A source of which nothing is left, because others took its place, is forgotten.
+    with_inputs = set(pc.unique(small["inputs"].column("source")).to_pylist())
+    before = {name: source for name, source in existing.manifest.sources.items() if name in with_inputs}
+    writer.publish(
+        Manifest(
+            made_by=made_by(),
+            sources=dict(sorted((before | dict(sources)).items())),
+            snapshots=dict(sorted(snapshots.items())),
+            tables={
+                name: small[name].num_rows if name in small else sum(one.rows[name] for one in snapshots.values())
+                for name in TABLES
+            },
+        )
+    )
+
+
+def is_changed(
+    plan: Plan, result: ReadResult, staged: Staged, existing: Existing, sources: Mapping[str, SourceRecord]
+) -> bool:
+    """Whether there is anything to publish."""
+    return bool(
+        staged
+        or plan.dropped.any()
+        or any(one.snapshot not in result.incomplete for one in result.inputs.values())
+        or result.new_fingerprints
+        or (plan.is_gone != plan.was_gone).any()
+        or are_changed(sources, existing.manifest)
+        or existing.manifest.made_by != made_by()
+        or not existing.rejected.equals(rejected_table(all_rejections(plan, result, staged, existing, sources)))
+    )
+
+
+def all_rejections(
+    plan: Plan, result: ReadResult, staged: Staged, existing: Existing, sources: Collection[str]
+) -> list[Rejection]:
+    """Return what was rejected this time and, of inputs that stay and were not read, what was rejected before."""
+    staying = set(existing.inputs.table.column("origin").filter(pa.array(~plan.dropped)).to_pylist())
+    with_sizes = {name for name, one in staged.items() if one.has_sizes}
+    looked_at = tuple(f"{name}{mark}" for name in sources for mark in ("/", "!"))
+    kept = []
+    for row in (Rejection(**row) for row in existing.rejected.to_pylist()):
+        if row.rule in FAILURES or row.origin not in existing.inputs.rows:
+            is_looked_at = row.origin in sources or row.origin.startswith(looked_at)
+            stays = not is_looked_at and row.snapshot not in staged
+        else:
+            stays = row.origin in staying
+        if stays and not (row.rule == NO_SIZE and row.snapshot in with_sizes):
+            kept.append(row)
+    return [*kept, *new_rejections(result, staged)]
+
+
+def _snapshots_table(staged: Staged, existing: Existing, rejections: list[Rejection]) -> pa.Table:
+    rejected: Counter[str | None] = Counter()
+    for rejection in rejections:
+        rejected[rejection.snapshot] += rejection.num_specs or 0
+    rows = [row for row in existing.snapshots.to_pylist() if row["snapshot"] not in staged]
+    rows += [one.row for one in staged.values() if one.row is not None]
+    rows = [row | {"num_rejected": rejected[row["snapshot"]]} for row in rows]
+    return pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["snapshot"])), schema=SNAPSHOTS.arrow())
+
+
+def _inputs_after(plan: Plan, result: ReadResult, staged: Staged, existing: Existing) -> pa.Table:
+    """Return the table `inputs` as it is from now on."""
+    copies = frozenset[str]().union(*(one.copies for one in staged.values()))
+    new = [
+        one._replace(is_copy=one.origin in copies)
+        for one in result.inputs.values()
+        if one.snapshot not in result.incomplete
+    ]
+    kept = existing.inputs.table.filter(pa.array(~plan.dropped))
+    if found := result.new_fingerprints:
+        pairs = zip(kept.column("origin").to_pylist(), kept.column("fingerprint").to_pylist(), strict=True)
+        values = pa.array([found.get(origin, fingerprint) for origin, fingerprint in pairs], pa.string())
+        kept = kept.set_column(kept.column_names.index("fingerprint"), kept.schema.field("fingerprint"), values)
+    gone = pa.array(plan.is_gone[~plan.dropped])
+    kept = kept.set_column(kept.column_names.index("is_gone"), kept.schema.field("is_gone"), gone)
+    table = pa.concat_tables([kept, inputs_table(new)])
+    return table.sort_by([(name, "ascending") for name in INPUTS.sort])

@@ -1,0 +1,159 @@
+"""The sources that a dataset remembers: what they are called, where they are, and what was chosen of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from cachestats.dataset.manifest import Manifest, SourceRecord
+from cachestats.errors import DatasetError, SourceError
+from cachestats.ingest.existing import Existing
+from cachestats.sources.items import Source, source_name
+from cachestats.sources.request import Selection, SourceRequest
+from cachestats.sources.storage.urls import is_url, redact_url
+from cachestats.targets import archspec_version
+from cachestats.text import printable
+from cachestats.version import __version__
+
+
+def made_by() -> dict[str, str]:
+    """Return the versions of everything that decides what is read from a source."""
+    return {"cachestats": __version__, "archspec": archspec_version()}
+
+
+def named_requests(requests: Iterable[SourceRequest], existing: Existing) -> list[SourceRequest]:
+    """Give each source that is a path the name by which the dataset knows it, or a new one that is not taken."""
+    known = {name: source.location for name, source in existing.manifest.sources.items()}
+    by_location = {location: name for name, location in known.items()}
+    result = []
+    for one in requests:
+        name = by_location.get(location_of(one.address, existing.path))
+        if not is_url(one.address) and one.address and name is None:
+            name = source_name(Path(one.address))
+            name = str(Path(one.address).resolve()) if name in known else name
+        result.append(replace(one, name=name))
+    return result
+
+
+def remembered_requests(asked: list[SourceRequest], default: SourceRequest, existing: Existing) -> list[SourceRequest]:
+    """Return the sources to look at: those asked for or all remembered ones, each with its earlier options.
+
+    Raises
+    ------
+    DatasetError
+        If none is asked for and the dataset remembers none.
+    """
+    remembered = existing.manifest.sources.values()
+    if not asked:
+        if not remembered:
+            raise DatasetError(
+                f"expected {existing.path} to remember where it was read from, found no sources",
+                hint="name the source: cachestats update DATASET SOURCE",
+            )
+        places = [source.location for source in remembered]
+        places = [place if is_url(place) else os.path.normpath(existing.path / place) for place in places]
+        asked = [replace(default, address=place) for place in places]
+    by_location = {source.location: source for source in remembered}
+    return [
+        _with_options(one, by_location.get(location_of(one.address, existing.path)))
+        for one in named_requests(asked, existing)
+    ]
+
+
+def source_records(
+    sources: Mapping[Source, SourceRequest],
+    existing: Existing,
+    files: Mapping[str, int],
+    *,
+    keeps_selections: bool = False,
+) -> dict[str, SourceRecord]:
+    """Return what the manifest says of the sources that were read, enough to open them again.
+
+    Parameters
+    ----------
+    sources
+        The sources, and how they were asked for.
+    existing
+        The dataset. What was chosen of a source before stays in it, so that is remembered with what is chosen now.
+    files
+        The number of pages and indices found in each.
+    keeps_selections
+        Whether this time's selections are for this time only.
+    """
+    return {
+        source.name: _record(
+            source, request, existing, existing.manifest.sources.get(source.name), files[source.name], keeps_selections
+        )
+        for source, request in sources.items()
+    }
+
+
+def location_of(address: str, dataset: Path) -> str:
+    """Return where a source is: a URL without secrets, or a path from the dataset, so that both can be moved."""
+    if is_url(address):
+        return redact_url(address).rstrip("/")
+    if "\0" in address:
+        raise SourceError("expected a path, found one with a null in it", hint="check the path")
+    return printable(os.path.relpath(Path(address).resolve(), dataset.resolve()))
+
+
+def are_changed(records: Mapping[str, SourceRecord], manifest: Manifest) -> bool:
+    """Whether sources are to be remembered otherwise than before.
+
+    The numbers of files do not count: which folders are looked into depends on what is known.
+    """
+    return any(
+        name not in manifest.sources
+        or msgspec.structs.replace(record, files=0, passed_over=0)
+        != msgspec.structs.replace(manifest.sources[name], files=0, passed_over=0)
+        for name, record in records.items()
+    )
+
+
+def _with_options(request: SourceRequest, source: SourceRecord | None) -> SourceRequest:
+    if source is None:
+        return request
+    selection = Selection(
+        request.selection.snapshots or tuple(source.snapshots), request.selection.stacks or tuple(source.stacks)
+    )
+    hosts = tuple(sorted({*request.network.allow_hosts, *source.allow_hosts}))
+    network = replace(request.network, allow_hosts=hosts, signed=request.network.signed or source.signed)
+    return replace(request, selection=selection, network=network, sizes=request.sizes or source.sizes)
+
+
+def _record(
+    source: Source,
+    request: SourceRequest,
+    existing: Existing,
+    before: SourceRecord | None,
+    files: int,
+    keeps_selections: bool,
+) -> SourceRecord:
+    if before is not None and keeps_selections:
+        snapshots, stacks = before.snapshots, before.stacks
+    else:
+        known = before if source.kind != "index" else None  # there a selection is a name
+        snapshots = _all_selected(known.snapshots if known else None, request.selection.snapshots)
+        stacks = _all_selected(known.stacks if known else None, request.selection.stacks)
+    return SourceRecord(
+        kind=source.kind,
+        location=location_of(request.address, existing.path),
+        snapshots=snapshots,
+        stacks=stacks,
+        allow_hosts=sorted(set(request.network.allow_hosts)),
+        signed=request.network.signed,
+        sizes=request.sizes,
+        files=files,
+        passed_over=source.passed_over,
+    )
+
+
+def _all_selected(before: list[str] | None, now: Collection[str]) -> list[str]:
+    """Return what was selected before and now; an empty list stands for everything."""
+    if before is None:
+        return list(now)
+    return sorted({*before, *now}) if before and now else []

@@ -361,13 +361,17 @@ TARGETS = Table(
 REJECTED = Table(
     "rejected",
     grain="one row per finding: a page or spec that could not be read, or was read with a doubt",
-    key=("origin", "place", "rule"),
-    sort=("origin", "place", "rule", "message"),
+    key=("origin", "location", "rule"),
+    sort=("origin", "location", "rule", "message"),
     columns=(
         Column("severity", "string", "`error`: something was left out; `warning`: everything was kept."),
         Column("rule", "string", "Short name of the rule that was broken."),
+        Column(
+            "scope", "string", "What it is about: a `source`, a `file` (a page, an index), or one `spec` in a file."
+        ),
+        Column("source", "string", "Source of the file, as in `manifest.json`.", True),
         Column("origin", "string", "File (or archive member) it was found in."),
-        Column("place", "string", "Where in the file: a line, or a path such as `spec_details[3].hash`."),
+        Column("location", "string", "Where in the file: a line, or a path such as `spec_details[3].hash`."),
         Column("message", "string", "What was expected and what was found."),
         Column("hint", "string", "What to try."),
         Column(

@@ -21,6 +21,7 @@ from nbclient import NotebookClient
 import cachestats as cs
 from cachestats.cli import cli
 from cachestats.errors import CheckError
+from cachestats.findings import rules_markdown
 from cachestats.schema import dictionary_markdown
 
 ROOT = Path(__file__).parent.parent
@@ -98,6 +99,7 @@ def main() -> None:
     """Make everything anew."""
     (ROOT / "data" / "DICTIONARY.md").write_text(dictionary_markdown())
     (ROOT / "docs" / "cli.md").write_text(cli_markdown())
+    (ROOT / "docs" / "rules.md").write_text(rules_markdown())
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         nbformat.write(run_notebook(path), path)
     draw_charts(ROOT / "docs")

@@ -94,7 +94,7 @@ def test_a_broken_record_of_an_index_is_a_row_and_the_others_are_kept(name: str,
     layout_2(tmp_path / "mirrors/develop", data.replace(b"@", NOT_UTF8[name]))
     dataset = cs.build_dataset(tmp_path / "mirrors", out=tmp_path / "dataset", max_rejected=1)
     (row,) = dataset.rejected.collect().rows(named=True)
-    assert (row["rule"], row["num_specs"], row["place"]) == ("record", 1, f"database.installs['{B}']")
+    assert (row["rule"], row["num_specs"], row["location"]) == ("record", 1, f"database.installs['{B}']")
     assert dataset.specs.collect()["package"].to_list() == ["a"]
 
 

@@ -17,6 +17,7 @@ import pytest
 
 import cachestats as cs
 from cachestats.cli import cli
+from cachestats.findings import rules_markdown
 from cachestats.schema import TABLES, dictionary_markdown
 from conftest import ROOT, SAMPLE
 
@@ -37,6 +38,10 @@ def make() -> ModuleType:
 def test_the_dictionary_is_the_codes() -> None:
     assert (ROOT / "data/DICTIONARY.md").read_text() == dictionary_markdown(), "run `make docs`"
     assert cs.data_dictionary().height == sum(len(table.columns) for table in TABLES.values())
+
+
+def test_the_list_of_rules_is_the_codes() -> None:
+    assert (ROOT / "docs/rules.md").read_text() == rules_markdown(), "run `make docs`"
 
 
 def test_the_reference_of_the_command_line_is_the_codes() -> None:

@@ -50,7 +50,7 @@ def say_what_is_wrong(dataset: Dataset) -> None:
     """Say what was rejected and what is only kept; end with an exit code where a snapshot could not be read."""
     import polars as pl
 
-    from cachestats.rejection import FAILURES
+    from cachestats.findings import FAILURES
 
     rows = dataset.manifest.tables["rejected"]
     if rows:

@@ -26,7 +26,7 @@ def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, ou
     for column, wanted in (("severity", severity), ("rule", rule)):
         if wanted is not None:
             frame = frame.filter(pl.col(column) == wanted)
-    shown = ("severity", "rule", "origin", "place", "message", "hint")
+    shown = ("severity", "rule", "origin", "location", "message", "hint")
     emit(frame.select(shown) if form == "table" else frame, form, out)
     by_rule = frame.group_by("severity", "rule").len().sort("len", "rule", descending=[True, False])
     summary = ", ".join(f"{count:,} {kind} {name}" for kind, name, count in by_rule.iter_rows())

@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachestats import naming
+from cachestats.findings import Finding
 from cachestats.parse.arrays import Codes, distinct_pairs, ranges
 from cachestats.parse.records import INDEX_ONLY, Fragment, PageInfo
-from cachestats.rejection import Rejection
 from cachestats.schema import DEPENDENCIES, SPECS, TABLES, VARIANTS, Table
 
 _SPECS_AT_ONCE = 1 << 16
@@ -50,7 +50,7 @@ class SnapshotTables:
     """All but the last column, `requirement`, which is worked out of the whole snapshot."""
     variants: pa.Table
     dependencies: pa.Table
-    rejections: list[Rejection]
+    findings: list[Finding]
     copies: set[str]
     """Origins of pages that are copies of other pages; what was said of their specs was said before."""
 
@@ -73,17 +73,17 @@ def assemble(fragments: Sequence[Fragment]) -> SnapshotTables:
     doubts = _disagreements(records, pages, snapshot) if joined else []
     if joined:
         records = _joined_by_hash(records)
-    kept, rejections = _distinct(records, pages, snapshot)
-    rejections += doubts
+    kept, findings = _distinct(records, pages, snapshot)
+    findings += doubts
     records = records.take(kept)
-    copies = set() if joined else _copies(records, pages, rejections)
-    rejections += [] if joined else _second_pages(records, pages, snapshot)
+    copies = set() if joined else _copies(records, pages, findings)
+    findings += [] if joined else _second_pages(records, pages, snapshot)
     packages = pa.array([page.package for page in pages], pa.string()).dictionary_encode()
     specs, variants = _Snapshot(snapshot, packages.take(as_array(records.column("page"))), records).tables()
     edges = _dependencies(
         snapshot, pa.concat_tables([fragment.dependencies for fragment in fragments]).unify_dictionaries()
     )
-    return SnapshotTables(specs, variants, edges, rejections, copies)
+    return SnapshotTables(specs, variants, edges, findings, copies)
 
 
 def merge_specs(
@@ -254,7 +254,7 @@ def _joined_by_hash(records: pa.Table) -> pa.Table:
     return records.take(pa.array(first)).set_column(place, "stacks", joined)
 
 
-def _disagreements(records: pa.Table, pages: list[PageInfo], snapshot: str) -> list[Rejection]:
+def _disagreements(records: pa.Table, pages: list[PageInfo], snapshot: str) -> list[Finding]:
     """Return a warning for each spec of which the indices of several stacks say different things."""
     is_of_index = pc.is_valid(records.column("spec_format"))
     if pc.all(is_of_index).as_py():
@@ -264,7 +264,7 @@ def _disagreements(records: pa.Table, pages: list[PageInfo], snapshot: str) -> l
     return found + _disagreements_in(records.filter(is_of_index), pages, snapshot, INDEX_ONLY)
 
 
-def _disagreements_in(records: pa.Table, pages: list[PageInfo], snapshot: str, names: Sequence[str]) -> list[Rejection]:
+def _disagreements_in(records: pa.Table, pages: list[PageInfo], snapshot: str, names: Sequence[str]) -> list[Finding]:
     columns = {name: _codes(records.column(name)) for name in ("hash", *names)}
     facts = pa.table(columns | {"row": np.arange(len(records))}).group_by(list(columns)).aggregate([("row", "min")])
     if len(facts) == pc.count_distinct(records.column("hash")).as_py():
@@ -272,27 +272,26 @@ def _disagreements_in(records: pa.Table, pages: list[PageInfo], snapshot: str, n
     counts = Counter(facts.column("hash").to_pylist())
     kept = records.take(facts.column("row_min")).select(["page", "hash", *names])
     first: dict[str, dict[str, Any]] = {}
-    rejections = []
+    findings = []
     for row in sorted(kept.to_pylist(), key=lambda row: pages[row["page"]].origin):
         hash_, page = row["hash"], pages[row.pop("page")]
         if counts[hash_] > 1 and (other := first.setdefault(hash_, row)) is not row:
             differs = ", ".join(name for name in names if row[name] != other[name])
-            rejections.append(
-                Rejection(
+            findings.append(
+                Finding(
                     page.origin,
                     f"database.installs[{hash_!r}]",
                     "stacks-disagree",
                     f"expected the indices of all stacks to say the same of a spec, found another {differs}",
                     "one of them was taken; rebuild the indices with `spack buildcache update-index`",
-                    severity="warning",
                     snapshot=snapshot,
                     package=page.package,
                 )
             )
-    return rejections
+    return findings
 
 
-def _distinct(records: pa.Table, pages: list[PageInfo], snapshot: str) -> tuple[pa.Array, list[Rejection]]:
+def _distinct(records: pa.Table, pages: list[PageInfo], snapshot: str) -> tuple[pa.Array, list[Finding]]:
     """Return the positions of the records to keep, sorted by (package, hash), and what is said of the others."""
     by_name = sorted(range(len(pages)), key=lambda page: (pages[page].package, pages[page].origin))
     rank = np.empty(len(pages), np.int64)
@@ -313,7 +312,7 @@ def _distinct(records: pa.Table, pages: list[PageInfo], snapshot: str) -> tuple[
     if pc.count_distinct(hashes).as_py() == len(hashes):
         return order, []
     kept: list[int] = []
-    rejections: list[Rejection] = []
+    findings: list[Finding] = []
     first_with: dict[str, int] = {}
     hash_list = hashes.to_pylist()
     for row in order.to_pylist():
@@ -321,11 +320,11 @@ def _distinct(records: pa.Table, pages: list[PageInfo], snapshot: str) -> tuple[
         if first == row:
             kept.append(row)
         else:
-            rejections += _repeat(records, pages, snapshot, first, row)
-    return pa.array(kept, pa.int64()), rejections
+            findings += _repeat(records, pages, snapshot, first, row)
+    return pa.array(kept, pa.int64()), findings
 
 
-def _repeat(records: pa.Table, pages: list[PageInfo], snapshot: str, first: int, again: int) -> list[Rejection]:
+def _repeat(records: pa.Table, pages: list[PageInfo], snapshot: str, first: int, again: int) -> list[Finding]:
     """Return the rejection of a hash that was seen before; none for the same page read twice."""
     kept, left_out = (records.slice(row, 1).to_pylist()[0] for row in (first, again))
     kept_page, page = pages[kept.pop("page")], pages[left_out.pop("page")]
@@ -335,7 +334,7 @@ def _repeat(records: pa.Table, pages: list[PageInfo], snapshot: str, first: int,
         return []
     differs = ", ".join(name for name in kept if kept[name] != left_out[name]) or "nothing"
     return [
-        Rejection(
+        Finding(
             page.origin,
             f"spec_details[{position}].hash",
             "duplicate-hash",
@@ -349,11 +348,11 @@ def _repeat(records: pa.Table, pages: list[PageInfo], snapshot: str, first: int,
     ]
 
 
-def _copies(records: pa.Table, pages: list[PageInfo], rejections: list[Rejection]) -> set[str]:
+def _copies(records: pa.Table, pages: list[PageInfo], findings: list[Finding]) -> set[str]:
     """Return the origins of the pages that gave no spec, and no reason for it: each is a copy of another page."""
     with_specs = {pages[number].origin for number in pc.unique(records.column("page")).to_pylist()}
     packages = Counter(page.package for page in pages)
-    said = {rejection.origin for rejection in rejections}
+    said = {finding.origin for finding in findings}
     return {
         page.origin
         for page in pages
@@ -361,19 +360,18 @@ def _copies(records: pa.Table, pages: list[PageInfo], rejections: list[Rejection
     }
 
 
-def _second_pages(records: pa.Table, pages: list[PageInfo], snapshot: str) -> list[Rejection]:
+def _second_pages(records: pa.Table, pages: list[PageInfo], snapshot: str) -> list[Finding]:
     """Return a warning for each page that adds specs to a package which has a page already."""
     first: dict[str, PageInfo] = {}
     used = pc.unique(records.column("page")).to_pylist()
     return [
-        Rejection(
+        Finding(
             page.origin,
             "file",
             "second-page",
             f"expected one page for {page.package} in {snapshot}, found this one and {first[page.package].origin}, "
             "which have different specs",
             "the specs of both were taken; give one source for a snapshot",
-            severity="warning",
             snapshot=snapshot,
             package=page.package,
         )

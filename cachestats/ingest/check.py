@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachestats.errors import ArgumentError, RejectedError, ShrinkError
+from cachestats.findings import FAILURES, RULES, Finding
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.make import Staged
 from cachestats.ingest.read import ReadResult
-from cachestats.rejection import FAILURES, Rejection
 from cachestats.text import counted
 
 
@@ -55,24 +55,26 @@ def check(result: ReadResult, staged: Staged, existing: Existing, limits: Limits
         _check_shrink(staged, existing)
 
 
-def new_rejections(result: ReadResult, staged: Staged) -> list[Rejection]:
+def new_findings(result: ReadResult, staged: Staged) -> list[Finding]:
     """Return what was rejected this time; of a snapshot that stays as it was, only why it does."""
     copies = frozenset[str]().union(*(one.copies for one in staged.values()))
     rows = [
         row
-        for row in result.rejections
+        for row in result.findings
         if row.origin not in copies and (row.snapshot not in result.incomplete or row.rule in FAILURES)
     ]
-    return rows + [row for one in staged.values() for row in one.rejections]
+    rows += [row for one in staged.values() for row in one.findings]
+    sources = {origin: one.source for origin, one in result.inputs.items()}
+    return [row if row.source else row._replace(source=sources.get(row.origin)) for row in rows]
 
 
 def _check_rejected(result: ReadResult, staged: Staged, existing: Existing, max_rejected: float) -> None:
-    rejections = new_rejections(result, staged)
-    lost_files = len({row.origin for row in rejections if row.severity == "error" and _is_file_wide(row)})
-    lost_specs = sum(row.num_specs or 0 for row in rejections)
+    findings = new_findings(result, staged)
+    lost_files = len({row.origin for row in findings if row.severity == "error" and row.scope != "spec"})
+    lost_specs = sum(row.num_specs or 0 for row in findings)
     files = sum(result.files.values())
-    # A rejected entry of a page's `spec_details` counts among the specs of the page; pages and nodes do not.
-    specs = sum(row.num_specs or 0 for row in rejections if not row.place.startswith("spec_details["))
+    # A rejected entry of a page counts among the specs of the page; whole pages and records of an index do not.
+    specs = sum(row.num_specs or 0 for row in findings if not RULES[row.rule].is_of_page_entry)
     specs += sum(one.num_specs or 0 for one in result.inputs.values())
     unchanged = pa.array(existing.inputs.are(result.unchanged))
     specs += pc.sum(existing.inputs.table.column("num_specs").filter(unchanged)).as_py() or 0
@@ -80,7 +82,7 @@ def _check_rejected(result: ReadResult, staged: Staged, existing: Existing, max_
         if lost > max_rejected * total:
             raise RejectedError(
                 f"expected at most {max_rejected:.1%} of the {what} to be rejected, found {lost:,} of {total:,} "
-                f"({lost / max(total, 1):.1%}); nothing was published. {_most_common(rejections)}",
+                f"({lost / max(total, 1):.1%}); nothing was published. {_most_common(findings)}",
                 hint="mend the source, or allow more with --max-rejected (1 allows everything)",
             )
 
@@ -98,12 +100,8 @@ def _check_shrink(staged: Staged, existing: Existing) -> None:
             )
 
 
-def _is_file_wide(row: Rejection) -> bool:
-    return not row.place.startswith(("spec_details[", "database."))
-
-
-def _most_common(rejections: Collection[Rejection]) -> str:
-    rows = [row for row in rejections if row.severity == "error"]
+def _most_common(findings: Collection[Finding]) -> str:
+    rows = [row for row in findings if row.severity == "error"]
     rule, count = Counter(row.rule for row in rows).most_common(1)[0]
     example = next(row for row in rows if row.rule == rule)
-    return f"Most often ({counted(count, 'time')}): {example.message} ({example.origin}, {example.place})"
+    return f"Most often ({counted(count, 'time')}): {example.message} ({example.origin}, {example.location})"

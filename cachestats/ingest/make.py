@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachestats.dataset.writer import Writer
+from cachestats.findings import Finding
 from cachestats.ingest.assemble import SnapshotTables, assemble, merge_rows, merge_specs
 from cachestats.ingest.closures import add_requirements, requirements_table
 from cachestats.ingest.plan import Plan, SnapshotPlan
@@ -19,7 +20,6 @@ from cachestats.ingest.read import ReadResult, load_fragment
 from cachestats.ingest.sizes import Sizes
 from cachestats.ingest.workers import Workers
 from cachestats.naming import UNION_STACK, snapshot_kind, snapshot_order
-from cachestats.rejection import Rejection
 from cachestats.spack_releases import rules_of_sources
 from cachestats.text import counted, file_stem
 
@@ -48,7 +48,7 @@ class StagedSnapshot(NamedTuple):
     rows: Mapping[str, int] = {}
     """The number of rows of each of its tables."""
     targets: frozenset[str] = frozenset()
-    rejections: tuple[Rejection, ...] = ()
+    findings: tuple[Finding, ...] = ()
     copies: frozenset[str] = frozenset()
     """Origins of pages that say what another page says."""
     has_sizes: bool = False
@@ -114,7 +114,7 @@ class _Maker:
             before = hashes(self.writer.read_snapshot("specs", name, ["hash"]))
         staged = StagedSnapshot()
         if new:
-            staged = staged._replace(rejections=tuple(new.rejections), copies=frozenset(new.copies))
+            staged = staged._replace(findings=tuple(new.findings), copies=frozenset(new.copies))
         if specs is not None:
             staged = self._stage(name, planned, staged, specs, new, kept)
         after = hashes(specs) if specs is not None else _NO_HASHES
@@ -134,7 +134,7 @@ class _Maker:
         targets = frozenset(names_in(specs, "target"))
         if mirrors := self._mirrors_with_sizes(name, planned):
             specs, findings = self._fill_sizes(name, planned, specs, mirrors)
-            staged = staged._replace(rejections=(*staged.rejections, *findings), has_sizes=True)
+            staged = staged._replace(findings=(*staged.findings, *findings), has_sizes=True)
         row = snapshot_row(name, planned, staged.copies, summarize_specs(specs))
         rows = {}
         for table, data in self._tables(name, specs, new, kept, row["reuse_rules"]):
@@ -170,7 +170,7 @@ class _Maker:
 
     def _fill_sizes(
         self, name: str, planned: SnapshotPlan, specs: pa.Table, mirrors: Mapping[str, Any]
-    ) -> tuple[pa.Table, list[Rejection]]:
+    ) -> tuple[pa.Table, list[Finding]]:
         known: dict[str, int] = {}
         if name in self.writer.manifest.snapshots:
             before = self.writer.read_snapshot("specs", name, ["hash", "size_bytes"])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cachestats.findings import Finding, rejected_table
 from cachestats.ingest.assemble import assemble
 from cachestats.ingest.closures import add_requirements
 from cachestats.parse.pages import read_pages
-from cachestats.rejection import Rejection, rejected_table
 from cachestats.schema import REJECTED, SPECS, VARIANTS
 from cachestats.sources.items import Page
 from cachestats.spack_releases import rules_of_snapshot
@@ -75,18 +75,18 @@ def parse_page(data: bytes | str, *, origin: str = "page") -> ParsedPage:
     # Halves of surrogate pairs cannot be encoded; as the replacement bytes they are found and reported.
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     found = next(read_pages([Page(printable(origin), raw)]))
-    if isinstance(found, Rejection):
+    if isinstance(found, Finding):
         specs, variants = SPECS.arrow().empty_table(), VARIANTS.arrow().empty_table()
         snapshot = package = None
-        rejections = [found]
+        findings = [found]
     else:
         tables = assemble([found])
         finished = add_requirements(tables.specs, tables.dependencies, rules_of_snapshot(found.snapshot))
         specs, variants = finished.cast(SPECS.arrow()), tables.variants.cast(VARIANTS.arrow())
         snapshot, package = found.snapshot, found.pages[0].package
-        rejections = [*found.rejections, *tables.rejections]
+        findings = [*found.findings, *tables.findings]
     frames = (
         pl.DataFrame(table, schema=declared.polars())
-        for table, declared in ((specs, SPECS), (variants, VARIANTS), (rejected_table(rejections), REJECTED))
+        for table, declared in ((specs, SPECS), (variants, VARIANTS), (rejected_table(findings), REJECTED))
     )
     return ParsedPage(snapshot, package, *frames)

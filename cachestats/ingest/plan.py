@@ -167,8 +167,8 @@ def plan_with_whole(
         merged.unchanged -= origins
         merged.fragments[name] = whole.fragments[name]
         merged.mirrors[name] = whole.mirrors.get(name, {})
-        merged.rejections = [row for row in merged.rejections if row.origin not in origins]
-        merged.rejections += [row for row in whole.rejections if row.origin in origins]
+        merged.findings = [row for row in merged.findings if row.origin not in origins]
+        merged.findings += [row for row in whole.findings if row.origin in origins]
         done.add(name)
     merged.files = whole.files
     dropped = (plan.dropped | inputs.have("snapshot", done)) & ~_incomplete(merged, inputs)

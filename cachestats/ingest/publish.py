@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from cachestats.dataset.manifest import Manifest, SnapshotRecord, SourceRecord
 from cachestats.dataset.writer import Writer
-from cachestats.ingest.check import new_rejections
+from cachestats.findings import FAILURES, Finding, findings_in, rejected_table
+from cachestats.ingest.check import new_findings
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.inputs import inputs_table
 from cachestats.ingest.make import Staged
@@ -18,7 +19,6 @@ from cachestats.ingest.plan import Plan
 from cachestats.ingest.read import ReadResult
 from cachestats.ingest.remember import are_changed, made_by
 from cachestats.ingest.sizes import NO_SIZE
-from cachestats.rejection import FAILURES, Rejection, rejected_table
 from cachestats.schema import INPUTS, SNAPSHOTS, TABLES
 from cachestats.targets import targets_table
 
@@ -38,14 +38,14 @@ def publish(
     DatasetError
         If the dataset cannot be written.
     """
-    rejections = all_rejections(plan, result, staged, existing, sources)
+    findings = all_findings(plan, result, staged, existing, sources)
     made = {name: one for name, one in staged.items() if one.row is not None}
     removed = staged.keys() - made.keys()
     targets = existing.targets.column("target").to_pylist()
     small = {
-        "snapshots": _snapshots_table(staged, existing, rejections),
+        "snapshots": _snapshots_table(staged, existing, findings),
         "targets": targets_table(set(targets).union(*(one.targets for one in made.values()))),
-        "rejected": rejected_table(rejections),
+        "rejected": rejected_table(findings),
         "inputs": _inputs_after(plan, result, staged, existing),
     }
     for name, table in small.items():
@@ -82,33 +82,31 @@ def is_changed(
         or (plan.is_gone != plan.was_gone).any()
         or are_changed(sources, existing.manifest)
         or existing.manifest.made_by != made_by()
-        or not existing.rejected.equals(rejected_table(all_rejections(plan, result, staged, existing, sources)))
+        or not existing.rejected.equals(rejected_table(all_findings(plan, result, staged, existing, sources)))
     )
 
 
-def all_rejections(
+def all_findings(
     plan: Plan, result: ReadResult, staged: Staged, existing: Existing, sources: Collection[str]
-) -> list[Rejection]:
+) -> list[Finding]:
     """Return what was rejected this time and, of inputs that stay and were not read, what was rejected before."""
     staying = set(existing.inputs.table.column("origin").filter(pa.array(~plan.dropped)).to_pylist())
     with_sizes = {name for name, one in staged.items() if one.has_sizes}
-    looked_at = tuple(f"{name}{mark}" for name in sources for mark in ("/", "!"))
     kept = []
-    for row in (Rejection(**row) for row in existing.rejected.to_pylist()):
+    for row in findings_in(existing.rejected):
         if row.rule in FAILURES or row.origin not in existing.inputs.rows:
-            is_looked_at = row.origin in sources or row.origin.startswith(looked_at)
-            stays = not is_looked_at and row.snapshot not in staged
+            stays = row.source not in sources and row.snapshot not in staged
         else:
             stays = row.origin in staying
         if stays and not (row.rule == NO_SIZE and row.snapshot in with_sizes):
             kept.append(row)
-    return [*kept, *new_rejections(result, staged)]
+    return [*kept, *new_findings(result, staged)]
 
 
-def _snapshots_table(staged: Staged, existing: Existing, rejections: list[Rejection]) -> pa.Table:
+def _snapshots_table(staged: Staged, existing: Existing, findings: list[Finding]) -> pa.Table:
     rejected: Counter[str | None] = Counter()
-    for rejection in rejections:
-        rejected[rejection.snapshot] += rejection.num_specs or 0
+    for finding in findings:
+        rejected[finding.snapshot] += finding.num_specs or 0
     rows = [row for row in existing.snapshots.to_pylist() if row["snapshot"] not in staged]
     rows += [one.row for one in staged.values() if one.row is not None]
     rows = [row | {"num_rejected": rejected[row["snapshot"]]} for row in rows]

@@ -19,12 +19,12 @@ import pyarrow as pa
 
 from cachestats.decode import decode
 from cachestats.errors import SourceError, reported
+from cachestats.findings import Finding
 from cachestats.ingest.inputs import Input
 from cachestats.ingest.workers import Workers
 from cachestats.parse.index import read_index
 from cachestats.parse.pages import read_pages
 from cachestats.parse.records import Fragment, PageInfo
-from cachestats.rejection import Rejection
 from cachestats.sources.items import FailedIndex, Index, Item, Mirror, Page, Previous, ReadTask, Source, Unchanged
 from cachestats.text import counted
 
@@ -49,7 +49,7 @@ class ReadResult:
     """Origins of what is as it was known, stamped anew or not."""
     new_fingerprints: dict[str, str | None] = field(default_factory=dict)
     """The stamps of what was read and holds what it held."""
-    rejections: list[Rejection] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     errors: list[SourceError] = field(default_factory=list)
     """Why indices could not be had."""
     refused: set[str] = field(default_factory=set)
@@ -68,7 +68,7 @@ class ReadResult:
         self.inputs |= other.inputs
         self.unchanged |= other.unchanged
         self.new_fingerprints |= other.new_fingerprints
-        self.rejections += other.rejections
+        self.findings += other.findings
         self.errors += other.errors
         self.refused |= other.refused
         self.incomplete |= other.incomplete
@@ -152,8 +152,8 @@ def parse_chunk(chunk: list[Item], reader: Source, previous: Previous, place: st
             continue
         if isinstance(item, FailedIndex):
             _fail(item, found)
-        elif isinstance(item, Rejection):
-            found.rejections.append(item)
+        elif isinstance(item, Finding):
+            found.findings.append(item)
             found.refused.add(item.origin)
             if item.severity == "warning":
                 continue
@@ -164,11 +164,12 @@ def parse_chunk(chunk: list[Item], reader: Source, previous: Previous, place: st
             _parse_index(item, source, previous, f"{place}-i{number}.arrow", found)
         found.files[source] += 1
     _parse_pages(pages, reader, previous, place, found)
+    found.findings = [one._replace(source=source) for one in found.findings]
     return found
 
 
 def _fail(failed: FailedIndex, found: ReadResult) -> None:
-    found.rejections.append(failed.rejection())
+    found.findings.append(failed.finding())
     found.errors.append(failed.error)
     found.incomplete.add(failed.snapshot)
     found.refused.add(failed.origin)
@@ -189,8 +190,8 @@ def _parse_pages(pages: list[Page], reader: Source, previous: Previous, place: s
     infos: dict[str, tuple[str, PageInfo]] = {}
     not_wanted: set[str] = set()
     for number, fragment in enumerate(read_pages(changed)):
-        if isinstance(fragment, Rejection):
-            found.rejections.append(fragment)
+        if isinstance(fragment, Finding):
+            found.findings.append(fragment)
         elif not reader.selection.takes(fragment.snapshot):  # the folder need not tell
             not_wanted.update(info.origin for info in fragment.pages)
         else:
@@ -230,8 +231,8 @@ def _parse_index(index: Index, source: str, previous: Previous, place: str, foun
                 found.new_fingerprints[index.origin] = index.fingerprint
             return
         fragment = read_index(content.data, origin=index.origin, snapshot=index.snapshot, stack=index.stack)
-    if isinstance(fragment, Rejection):
-        found.rejections.append(fragment)
+    if isinstance(fragment, Finding):
+        found.findings.append(fragment)
         found.incomplete.add(index.snapshot)
         found.refused.add(index.origin)
         return
@@ -254,7 +255,7 @@ def _parse_index(index: Index, source: str, previous: Previous, place: str, foun
 
 
 def _lay_down(fragment: Fragment, path: Path, found: ReadResult) -> None:
-    found.rejections += fragment.rejections
+    found.findings += fragment.findings
     found.fragments.setdefault(fragment.snapshot, []).append(path)
     records = fragment.records.replace_schema_metadata(
         {"pages": msgspec.json.encode(fragment.pages), "is_part_of_stacks": str(int(fragment.is_part_of_stacks))}

@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachestats.errors import SourceError, reported
+from cachestats.findings import Finding
 from cachestats.ingest.workers import Workers
 from cachestats.naming import UNION_STACK
 from cachestats.regular import read_regular
-from cachestats.rejection import Rejection
 from cachestats.sources.items import Mirror
 from cachestats.sources.mirror import ManifestError, read_manifest
 from cachestats.sources.storage.base import MissingError
@@ -58,7 +58,7 @@ class Sizes:
     """Where to write down what was learned."""
     workers: Workers
 
-    def fill(self, specs: pa.Table, known: Mapping[str, int]) -> tuple[pa.Table, list[Rejection]]:
+    def fill(self, specs: pa.Table, known: Mapping[str, int]) -> tuple[pa.Table, list[Finding]]:
         """Return the table `specs` with the sizes that it lacks, and what is to be said of those not found.
 
         Sizes that are `known`, by hash, are not asked for.
@@ -127,18 +127,17 @@ class Sizes:
             if match := re.fullmatch(r"(\S+) ([0-9]{1,18}) ([01])", line):
                 yield _Answer(match[1], int(match[2]), match[3] == "1")
 
-    def _say(self, missing: list[str]) -> list[Rejection]:
+    def _say(self, missing: list[str]) -> list[Finding]:
         if not missing:
             return []
         return [
-            Rejection(
+            Finding(
                 self.origin,
                 "v3/manifests/spec",
                 NO_SIZE,
                 f"expected a manifest with a size for each spec, found none for {counted(len(missing), 'spec')}, "
                 f"such as {missing[0]}",
                 "their size stays unknown; once the mirror is filled, look again: cachestats update DATASET --sizes",
-                severity="warning",
                 snapshot=self.snapshot,
             )
         ]

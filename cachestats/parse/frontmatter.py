@@ -39,9 +39,9 @@ for _tag, _pattern, _first in (
 class PageError(Exception):
     """A page that cannot be read at all; it becomes a rejection in `careful.read_page`."""
 
-    def __init__(self, rule: str, place: str, message: str, hint: str, num_specs: int | None = None) -> None:
+    def __init__(self, rule: str, location: str, message: str, hint: str, num_specs: int | None = None) -> None:
         super().__init__(message)
-        self.rule, self.place, self.message, self.hint, self.num_specs = rule, place, message, hint, num_specs
+        self.rule, self.location, self.message, self.hint, self.num_specs = rule, location, message, hint, num_specs
 
 
 def normalise(data: bytes) -> bytes:

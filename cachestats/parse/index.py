@@ -18,10 +18,10 @@ import pyarrow as pa
 
 from cachestats import naming
 from cachestats.decode import Decoder, JsonError
+from cachestats.findings import Finding
 from cachestats.parse.arrays import Codes
 from cachestats.parse.nodes import Dependency, Node, compiler, dependency, external, parameters, parse_node
 from cachestats.parse.records import DEPENDENCY_RECORDS, NAME, RECORDS, Fragment, PageInfo
-from cachestats.rejection import Rejection
 from cachestats.schema import DEPTYPES
 from cachestats.spack_releases import spec_format_of_database
 
@@ -54,7 +54,7 @@ class _Index(msgspec.Struct):
 _decode_index = Decoder(_Index).decode
 
 
-def read_index(data: bytes | bytearray, *, origin: str, snapshot: str, stack: str) -> Fragment | Rejection:
+def read_index(data: bytes | bytearray, *, origin: str, snapshot: str, stack: str) -> Fragment | Finding:
     """Read one index; return its cached specs as records of one stack, or why there are none to be had.
 
     Externals, and specs that the index only knows of as dependencies, are left out.
@@ -62,7 +62,7 @@ def read_index(data: bytes | bytearray, *, origin: str, snapshot: str, stack: st
     try:
         database = _decode_index(data).database
     except JsonError as error:
-        return Rejection(
+        return Finding(
             origin,
             "file",
             "index",
@@ -91,7 +91,7 @@ class _Distinct(dict[K, int], Generic[K, T]):
 class _Reader:
     def __init__(self, database: _Database, origin: str, snapshot: str, stack: str) -> None:
         self.database, self.origin, self.snapshot, self.stack = database, origin, snapshot, stack
-        self.findings: list[Rejection] = []
+        self.findings: list[Finding] = []
         # Thousands of specs have the same few compilers. (Not a method: in a cycle the index would outlive its reader.)
         self.look_up = lru_cache(_NODES_KEPT)(partial(_look_up, database.installs))
         self.names = _Distinct[str | None, str | None](lambda name: name)
@@ -119,7 +119,6 @@ class _Reader:
                 f"expected a database of version 1 to {NEWEST_VERSION}, found {version!r}",
                 "what can be read was; "
                 + ("it is of Spack 0.12 or older" if str(version).startswith("0.") else "look for a newer cachestats"),
-                severity="warning",
             )
         is_buildcache = any(record.in_buildcache is not None for record in self.database.installs.values())
         for position, (key, record) in enumerate(self.database.installs.items()):
@@ -252,8 +251,8 @@ class _Reader:
             joined[pair] = joined[pair].joined(edge) if pair in joined else edge
         return np.array([owner for owner, _ in joined]), np.arange(len(joined)), list(joined.values())
 
-    def _find(self, place: str, rule: str, message: str, hint: str, **fields: Any) -> None:
-        self.findings.append(Rejection(self.origin, place, rule, message, hint, snapshot=self.snapshot, **fields))
+    def _find(self, location: str, rule: str, message: str, hint: str, **fields: Any) -> None:
+        self.findings.append(Finding(self.origin, location, rule, message, hint, snapshot=self.snapshot, **fields))
 
 
 def _look_up(installs: dict[str, _Record], key: str) -> Node | None:

@@ -21,11 +21,11 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from cachestats.decode import FAULTS
+from cachestats.findings import Finding
 from cachestats.parse.arrays import distinct, tally
 from cachestats.parse.frontmatter import normalise
 from cachestats.parse.records import INDEX_ONLY, RECORDS, Fragment, Generation, PageInfo, generation
 from cachestats.parse.validate import folder_findings, read_page
-from cachestats.rejection import Rejection
 from cachestats.sources.items import Page
 
 # Only names that YAML reads as text without a doubt; a page with another one is read with care.
@@ -86,7 +86,7 @@ class _Split(NamedTuple):
     generation: Generation
 
 
-def read_pages(pages: Iterable[Page]) -> Iterator[Fragment | Rejection]:
+def read_pages(pages: Iterable[Page]) -> Iterator[Fragment | Finding]:
     """Read pages of any snapshots; yield their specs, a piece a snapshot, and the pages that cannot be read.
 
     Every entry of every page comes out as a record or as a rejection.
@@ -102,7 +102,7 @@ def read_pages(pages: Iterable[Page]) -> Iterator[Fragment | Rejection]:
         yield from _read_splits(splits)
 
 
-def _read_splits(splits: list[_Split]) -> Iterator[Fragment | Rejection]:
+def _read_splits(splits: list[_Split]) -> Iterator[Fragment | Finding]:
     fragment = _read_columns(splits)
     if fragment is not None:
         yield fragment

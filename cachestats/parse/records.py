@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 import pyarrow as pa
 
-from cachestats.rejection import Rejection
+from cachestats.findings import Finding
 
 NAME = pa.dictionary(pa.int32(), pa.string())
 
@@ -78,7 +78,7 @@ class Fragment:
     snapshot: str
     pages: list[PageInfo]
     records: pa.Table
-    rejections: list[Rejection] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     dependencies: pa.Table = field(default_factory=DEPENDENCY_RECORDS.empty_table)
     """The edges from these specs, as `DEPENDENCY_RECORDS`; pages have none."""
     is_part_of_stacks: bool = False

@@ -13,10 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from cachestats.findings import Finding
 from cachestats.naming import MAX_NAME
 from cachestats.parse.frontmatter import REPEATED, PageError, read_front_matter, show
 from cachestats.parse.records import RECORDS, Fragment, PageInfo, generation
-from cachestats.rejection import Rejection
 from cachestats.sources.items import Page
 
 _META_LISTS = {
@@ -29,16 +29,16 @@ _META_LISTS = {
 }
 
 
-def read_page(page: Page) -> Fragment | Rejection:
+def read_page(page: Page) -> Fragment | Finding:
     """Read one page; return its specs, or why there are none to be had."""
     try:
         return _Reader(page).fragment()
     except PageError as error:
         # Where the specs cannot be counted, `meta` may still say how many there were.
         said = re.search(rb'^meta: .*"num_specs": ([0-9]{1,9})\b', page.data, re.MULTILINE)
-        return Rejection(
+        return Finding(
             page.origin,
-            error.place,
+            error.location,
             error.rule,
             error.message,
             error.hint,
@@ -48,20 +48,19 @@ def read_page(page: Page) -> Fragment | Rejection:
         )
 
 
-def folder_findings(page: Page, snapshot: str, package: str) -> list[Rejection]:
+def folder_findings(page: Page, snapshot: str, package: str) -> list[Finding]:
     """Return a warning for each folder that disagrees with the front matter, which wins."""
     return [
-        Rejection(
+        Finding(
             page.origin,
-            place,
+            location,
             "folder",
             f"expected {found!r}, the name of the page's folder, found {said!r}",
             "the front matter was taken; move the page if it is the folder that is right",
-            severity="warning",
             snapshot=snapshot,
             package=package,
         )
-        for place, said, found in (
+        for location, said, found in (
             ("categories", snapshot, page.folder_snapshot),
             ("title", package, page.folder_package),
         )
@@ -91,12 +90,13 @@ class _Reader:
         self.snapshot = _text(categories[1], "categories[1]", "the name of the snapshot", lost)
         self.findings = folder_findings(page, self.snapshot, self.package)
         if rest.strip():
+            has_specs = "spec_details:" in rest
             self._find(
                 "end",
-                "trailing",
-                f"expected nothing behind the front matter, found {show(rest.strip())}",
-                "write a page for each package and snapshot: what stands there was not read",
-                num_specs=None if "spec_details:" in rest else 0,
+                "second-document" if has_specs else "trailing",
+                f"expected nothing after the front matter, found {show(rest.strip())}",
+                "write a page for each package and snapshot; the rest of this one was not read",
+                num_specs=None if has_specs else 0,
             )
 
     def fragment(self) -> Fragment:
@@ -111,7 +111,7 @@ class _Reader:
             )
         if not entries:
             hint = "nothing is lost; a package without specs should have no page"
-            self._find("spec_details", "no-specs", "expected at least one spec, found none", hint)
+            self._find("spec_details", "no-entries", "expected at least one spec, found none", hint)
         rows = [row for position, entry in enumerate(entries) if (row := self._record(position, entry))]
         self._check_meta(entries)
         first = next((entry for entry in entries if isinstance(entry, dict)), {})
@@ -127,15 +127,14 @@ class _Reader:
         )
         return Fragment(self.snapshot, [info], pa.Table.from_pylist(rows, schema=RECORDS), self.findings)
 
-    def _find(self, place: str, rule: str, message: str, hint: str, *, num_specs: int | None = 0) -> None:
+    def _find(self, location: str, rule: str, message: str, hint: str, *, num_specs: int | None = 0) -> None:
         self.findings.append(
-            Rejection(
+            Finding(
                 self.page.origin,
-                place,
+                location,
                 rule,
                 message,
                 hint,
-                "warning" if num_specs == 0 else "error",
                 num_specs,
                 self.snapshot,
                 self.package,
@@ -144,9 +143,9 @@ class _Reader:
 
     def _record(self, position: int, entry: object) -> dict[str, Any] | None:
         """Return one spec as a record, or None once all that is wrong with it was noted."""
-        place = f"spec_details[{position}]"
+        location = f"spec_details[{position}]"
         if not isinstance(entry, dict):
-            self._find(place, "spec", f"expected a spec, found {show(entry)}", "write the page again", num_specs=1)
+            self._find(location, "spec", f"expected a spec, found {show(entry)}", "write the page again", num_specs=1)
             return None
         faults = [
             f"expected {expected} in '{key}', found {show(entry[key]) if key in entry else 'no such key'}"
@@ -155,12 +154,12 @@ class _Reader:
         ]
         faults += [f"expected each key once, found '{key}' again" for key in entry.get(REPEATED, ())]
         if faults:
-            self._find(place, "field", "; ".join(faults), "write the page again, or correct the spec", num_specs=1)
+            self._find(location, "field", "; ".join(faults), "write the page again, or correct the spec", num_specs=1)
             return None
         versions = entry["versions"]
         if len(versions) > 1:
             self._find(
-                f"{place}.versions",
+                f"{location}.versions",
                 "versions",
                 f"expected one version, found {len(versions)}: {show(versions)}",
                 "the first was taken; a spec has exactly one version",
@@ -174,18 +173,18 @@ class _Reader:
             "target": entry["target"],
             "version": versions[0],
             "compiler": entry.get("compiler"),
-            "size_bytes": self._size(f"{place}.size", entry.get("size")),
+            "size_bytes": self._size(f"{location}.size", entry.get("size")),
             "stacks": entry["stacks"],
             "variants": entry["variants"],
         }
 
-    def _size(self, place: str, size: object) -> int | None:
+    def _size(self, location: str, size: object) -> int | None:
         if size is None or size == "-":
             return None
         number = int(size) if isinstance(size, str) and re.fullmatch(r"[0-9]{1,18}", size) else size
         if isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 1 << 63:
             return number
-        self._find(place, "size", f"expected '-' or a number of bytes, found {show(size)}", "the size was left out")
+        self._find(location, "size", f"expected '-' or a number of bytes, found {show(size)}", "the size was left out")
         return None
 
     def _check_meta(self, entries: list[Any]) -> None:
@@ -227,12 +226,12 @@ def _no_details(front_matter: dict[str, Any]) -> PageError:
     )
 
 
-def _text(value: object, place: str, what: str, num_specs: int | None) -> str:
+def _text(value: object, location: str, what: str, num_specs: int | None) -> str:
     if isinstance(value, str) and _is_text(value) and len(value) <= MAX_NAME:
         return value
     raise PageError(
-        place.partition("[")[0],
-        place,
+        location.partition("[")[0],
+        location,
         f"expected {what}, text of 1 to {MAX_NAME} characters, found {show(value)}",
         "write the page again, or put the name in quotes",
         num_specs,

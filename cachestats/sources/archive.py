@@ -18,8 +18,8 @@ from typing import IO, Literal, Self, cast
 import pyarrow as pa
 
 from cachestats.errors import SourceError
+from cachestats.findings import Finding
 from cachestats.regular import open_regular
-from cachestats.rejection import Rejection
 from cachestats.sources.items import (
     MAX_PAGE_BYTES,
     Page,
@@ -80,7 +80,7 @@ class ArchiveSource:
         if members and all(previous.has(origin, self._fingerprint) for origin in members):
             yield partial(iter, (Unchanged(members),))
             return
-        batch: list[Page | Rejection] = []
+        batch: list[Page | Finding] = []
         size = 0
         folder: str | None = None
         found = 0
@@ -104,7 +104,7 @@ class ArchiveSource:
             )
         yield partial(iter, batch)
 
-    def _members(self) -> Iterator[Page | Rejection]:
+    def _members(self) -> Iterator[Page | Finding]:
         try:
             if self.kind == "zip":
                 yield from self._zip_members()
@@ -115,7 +115,7 @@ class ArchiveSource:
         except Exception as error:  # the readers of a dozen formats answer damage with as many kinds of error
             raise self._damaged(str(error) or type(error).__name__) from error
 
-    def _tar_members(self) -> Iterator[Page | Rejection]:
+    def _tar_members(self) -> Iterator[Page | Finding]:
         size = self._storage.size(self._path)
         limit = _UNKNOWN if size is None else size * (1 if self.kind == "tar" else _MAX_GROWTH)
         with (
@@ -144,7 +144,7 @@ class ArchiveSource:
                 if rest.strip(b"\0"):
                     raise self._damaged("there is more behind its end")
 
-    def _zip_members(self) -> Iterator[Page | Rejection]:
+    def _zip_members(self) -> Iterator[Page | Finding]:
         with self._seekable() as file, zipfile.ZipFile(file) as archive:
             packed = file.seek(0, os.SEEK_END)
             size = sum(member.file_size for member in archive.infolist() if is_page(member.filename))
@@ -175,7 +175,7 @@ class ArchiveSource:
                     )
             yield cast("IO[bytes]", copy)
 
-    def _zip_page(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Page | Rejection:
+    def _zip_page(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Page | Finding:
         origin = self._origin(member.filename)
         try:
             with archive.open(member) as content:
@@ -190,13 +190,13 @@ class ArchiveSource:
         self.passed_over += not found
         return found
 
-    def _refused(self, name: str, size: int, kind: str | None) -> Rejection | None:
+    def _refused(self, name: str, size: int, kind: str | None) -> Finding | None:
         """Return why a page is not read, or None where it is."""
         path, origin = PurePosixPath(name), self._origin(name)
         if kind:
             return unreadable(origin, f"{kind} instead of a regular file")
         if path.is_absolute() or ".." in path.parts:
-            return Rejection(
+            return Finding(
                 origin,
                 "member name",
                 "unsafe-path",

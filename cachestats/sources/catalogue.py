@@ -15,8 +15,8 @@ import msgspec
 
 from cachestats.decode import JsonError, decode
 from cachestats.errors import SourceError
+from cachestats.findings import Finding
 from cachestats.naming import snapshot_order
-from cachestats.rejection import Rejection
 from cachestats.sources.items import FailedIndex, Item, Previous, ReadTask
 from cachestats.sources.mirror import Place
 from cachestats.sources.request import Selection
@@ -98,14 +98,13 @@ class CatalogueSource:
             return self._storages.find(url)
         return self._storage, f"{self._path.rpartition('/')[0]}{parts.path}"
 
-    def _finding(self, snapshot: str, rule: str, expected: str) -> Rejection:
-        return Rejection(
+    def _finding(self, snapshot: str, rule: str, expected: str) -> Finding:
+        return Finding(
             self.name,
             printable(snapshot),
             rule,
             f"expected {expected}",
             "nothing, if the build cache is being filled; else tell who keeps it",
-            severity="warning",
             snapshot=printable(snapshot),
         )
 

@@ -8,8 +8,8 @@ from functools import partial
 from operator import attrgetter
 
 from cachestats.errors import SourceError
+from cachestats.findings import Finding
 from cachestats.regular import open_descriptor
-from cachestats.rejection import Rejection
 from cachestats.sources.items import (
     MAX_PAGE_BYTES,
     Item,
@@ -213,7 +213,7 @@ def _is_inside(path: str, folder: str) -> bool:
     return os.path.commonpath([path, folder]) == folder
 
 
-def _read(path: str, origin: str, *, folders: bool = True) -> Page | Rejection:
+def _read(path: str, origin: str, *, folders: bool = True) -> Page | Finding:
     """Read the page at an absolute path; `folders` says whether the folders above it name snapshot and package."""
     try:
         descriptor, status = open_descriptor(path)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from cachestats.errors import SourceError
+from cachestats.findings import Finding
 from cachestats.naming import snapshot_kind
-from cachestats.rejection import Rejection
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Fingerprint, MissingError, Storage
 from cachestats.text import printable
@@ -65,14 +65,14 @@ class FailedIndex:
     snapshot: str
     error: SourceError
 
-    def rejection(self) -> Rejection:
+    def finding(self) -> Finding:
         """Return it as a row of `rejected`."""
         rule = "missing" if isinstance(self.error, MissingError) else "unreadable"
         hint = self.error.hint or "fetch it again"
-        return Rejection(self.origin, "file", rule, self.error.message, hint, num_specs=None, snapshot=self.snapshot)
+        return Finding(self.origin, "file", rule, self.error.message, hint, num_specs=None, snapshot=self.snapshot)
 
 
-Item = Page | Index | Unchanged | FailedIndex | Rejection
+Item = Page | Index | Unchanged | FailedIndex | Finding
 
 ReadTask = Callable[[], Iterator[Item]]
 """Some pages or indices, not read before the call: a worker thread makes it."""
@@ -155,9 +155,9 @@ def source_name(path: Path) -> str:
     return printable(given)
 
 
-def too_large(origin: str, size: int) -> Rejection:
+def too_large(origin: str, size: int) -> Finding:
     """Return the rejection of a page above `MAX_PAGE_BYTES`."""
-    return Rejection(
+    return Finding(
         origin,
         "file",
         "too-large",
@@ -167,9 +167,9 @@ def too_large(origin: str, size: int) -> Rejection:
     )
 
 
-def unreadable(origin: str, problem: str) -> Rejection:
+def unreadable(origin: str, problem: str) -> Finding:
     """Return the rejection of a page whose bytes cannot be had."""
-    return Rejection(
+    return Finding(
         origin, "file", "unreadable", f"expected a readable file, found: {problem}", "check the file", num_specs=None
     )
 

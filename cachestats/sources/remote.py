@@ -8,7 +8,7 @@ from functools import partial
 from urllib.parse import unquote
 
 from cachestats.errors import SourceError
-from cachestats.rejection import Rejection
+from cachestats.findings import Finding
 from cachestats.sources.items import (
     MAX_PAGE_BYTES,
     Item,
@@ -100,7 +100,7 @@ class RemoteSource:
             for first in range(0, len(wanted), _AT_ONCE):  # a page may be large: read no further ahead
                 yield from pool.map(self._page, wanted[first : first + _AT_ONCE])
 
-    def _page(self, page: Entry) -> Page | Rejection:
+    def _page(self, page: Entry) -> Page | Finding:
         name = self._storage.name(page.path)
         try:
             return make_page(

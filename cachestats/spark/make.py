@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from cachestats.dataset.parquet import check_columns
 from cachestats.decode import decode
+from cachestats.findings import FAILURES, Finding, rejected_table
 from cachestats.ingest.assemble import assemble, sort_rows, with_dictionaries
 from cachestats.ingest.closures import add_requirements, requirements_table
 from cachestats.ingest.inputs import Input, inputs_table
@@ -18,7 +19,6 @@ from cachestats.ingest.make import (
     summarize_specs,
 )
 from cachestats.ingest.read import read_fragment
-from cachestats.rejection import FAILURES, Rejection, rejected_table
 from cachestats.schema import TABLES
 from cachestats.spack_releases import rules_of_sources
 from cachestats.spark.frames import FILES, PARTS, parquet
@@ -28,7 +28,7 @@ class Notes(msgspec.Struct):
     """What came of reading a part of a snapshot, beside its specs."""
 
     inputs: list[Input]
-    rejections: list[Rejection]
+    findings: list[Finding]
     is_incomplete: bool
 
 
@@ -47,14 +47,14 @@ def put_together(group: pa.Table) -> pa.Table:
     snapshot = group.column("snapshot")[0].as_py()
     notes = [decode(text.as_py(), Notes) for text in group.column("notes").drop_null()]
     inputs = [input_ for note in notes for input_ in note.inputs]
-    rejections = [rejection for note in notes for rejection in note.rejections]
+    findings = [finding for note in notes for finding in note.findings]
     fragments = [
         read_fragment(pa.BufferReader(records.as_buffer()), pa.BufferReader(edges.as_buffer()), snapshot)
         for records, edges in zip(*(group.column(name).drop_null() for name in ("records", "edges")), strict=True)
     ]
     tables: dict[str, pa.Table] = {}
     if any(note.is_incomplete for note in notes):
-        rejections = [row for row in rejections if row.rule in FAILURES]
+        findings = [row for row in findings if row.rule in FAILURES]
     elif fragments:
         made = assemble(fragments)
         inputs = [input_._replace(is_copy=input_.origin in made.copies) for input_ in inputs]
@@ -62,8 +62,8 @@ def put_together(group: pa.Table) -> pa.Table:
         rules = rules_of_sources(snapshot, generations, names_libc=summarize_specs(made.specs).name_libc)
         specs = add_requirements(made.specs, made.dependencies, rules)
         tables |= made.tables | {"specs": specs, "requirements": requirements_table(snapshot, specs)}
-        rejections = [row for row in rejections if row.origin not in made.copies] + made.rejections
-    tables |= {"inputs": inputs_table(inputs), "rejected": rejected_table(rejections)}
+        findings = [row for row in findings if row.origin not in made.copies] + made.findings
+    tables |= {"inputs": inputs_table(inputs), "rejected": rejected_table(findings)}
     return pa.table({"table": list(tables), "file": [*map(parquet, tables, tables.values())]}, schema=PARTS)
 
 

@@ -194,10 +194,10 @@ def _pieces(found: ReadResult) -> Iterator[dict[str, Any]]:
 
 def _notes(found: ReadResult) -> Iterator[dict[str, Any]]:
     inputs = {input_.snapshot for input_ in found.inputs.values()}
-    for snapshot in inputs | {rejection.snapshot for rejection in found.rejections}:
+    for snapshot in inputs | {finding.snapshot for finding in found.findings}:
         notes = Notes(
             [input_ for input_ in found.inputs.values() if input_.snapshot == snapshot],
-            [rejection for rejection in found.rejections if rejection.snapshot == snapshot],
+            [finding for finding in found.findings if finding.snapshot == snapshot],
             snapshot in found.incomplete,
         )
         yield {"snapshot": snapshot, "notes": msgspec.json.encode(notes)}

@@ -13,6 +13,7 @@ from cachestats.dataset.dataset import Dataset, open_dataset
 from cachestats.dataset.writer import Writer
 from cachestats.decode import decode
 from cachestats.errors import ArgumentError
+from cachestats.findings import FAILURES, findings_in
 from cachestats.ingest.check import Limits, check
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.inputs import Input
@@ -22,7 +23,6 @@ from cachestats.ingest.publish import publish
 from cachestats.ingest.read import ReadResult
 from cachestats.ingest.remember import source_records
 from cachestats.ingest.workers import Progress, Workers
-from cachestats.rejection import FAILURES, Rejection
 from cachestats.schema import TABLES
 from cachestats.sources.items import Source
 from cachestats.spark.frames import FILES, STORED, checked, columns, need_pyspark
@@ -94,12 +94,12 @@ def write_dataset(
 def _result(inputs: DataFrame, rejected: DataFrame, sources: Iterable[Source]) -> ReadResult:
     """Return what was read and what was rejected: as many rows as there are pages, or indices."""
     found = [Input(**row) for row in checked(inputs, TABLES["inputs"]).toArrow().to_pylist()]
-    rejections = [Rejection(**row) for row in checked(rejected, TABLES["rejected"]).toArrow().to_pylist()]
-    files = {one.origin for one in found} | {row.origin for row in rejections if row.severity == "error"}
+    findings = findings_in(checked(rejected, TABLES["rejected"]).toArrow())
+    files = {one.origin for one in found} | {row.origin for row in findings if row.severity == "error"}
     return ReadResult(
         inputs={one.origin: one for one in found},
-        rejections=rejections,
-        incomplete={row.snapshot for row in rejections if row.rule in FAILURES and row.snapshot is not None},
+        findings=findings,
+        incomplete={row.snapshot for row in findings if row.rule in FAILURES and row.snapshot is not None},
         files=Counter({source.name: len(files) for source in sources}),
     )
 

@@ -139,7 +139,7 @@ def test_rejected_shows_what_why_and_what_to_try(tmp_path: Path) -> None:
     run("build", site, "--out", tmp_path / "dataset", "--max-rejected", "50%")
     done = run("rejected", tmp_path / "dataset", "--severity", "error", "--format", "json")
     (row,) = json.loads(done.stdout)
-    assert (row["rule"], row["place"], row["snapshot"], row["package"]) == ("encoding", "line 1", "develop", "a")
+    assert (row["rule"], row["location"], row["snapshot"], row["package"]) == ("encoding", "line 1", "develop", "a")
     assert (
         "1 of 2 rows, 0 specs left out, and those of 1 page, how many nobody can tell: 1 error encoding"
         in done.stderr.decode()

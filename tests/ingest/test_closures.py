@@ -171,7 +171,7 @@ def tables_of(index: dict[str, Any], rules: Any = "1.1") -> tuple[pl.DataFrame, 
     """Return the tables `specs` and `requirements` of an index."""
     piece = read_index(json.dumps(index).encode(), origin="index", snapshot="develop", stack="root")
     assert isinstance(piece, Fragment)
-    assert not piece.rejections
+    assert not piece.findings
     tables = assemble([piece])
     specs = add_requirements(tables.specs, tables.dependencies, rules)
     table = requirements_table("develop", specs).cast(REQUIREMENTS.arrow())

@@ -56,7 +56,7 @@ def test_generated_pages_are_read_as_by_the_slow_reader(pages: dict[tuple[str, s
         numbered = {(f"s{n}", f"p{n}"): text for n, text in enumerate(pages.values())}
         dataset = cs.build_dataset(write(root, numbered), out=Path(folder) / "dataset")
         assert rows(dataset) == slow.read(pages.values())
-        assert set(dataset.rejected.collect()["rule"]) <= {"folder", "no-specs"}
+        assert set(dataset.rejected.collect()["rule"]) <= {"folder", "no-entries"}
 
 
 @given(sites())
@@ -100,7 +100,7 @@ def assert_readers_agree(pages: Any) -> None:
             assert fast == careful
             continue
         assert fast.records.to_pylist() == careful.records.to_pylist(), one.origin
-        assert (fast.snapshot, fast.pages, fast.rejections) == (careful.snapshot, careful.pages, careful.rejections)
+        assert (fast.snapshot, fast.pages, fast.findings) == (careful.snapshot, careful.pages, careful.findings)
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)

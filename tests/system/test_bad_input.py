@@ -60,7 +60,7 @@ BAD_PAGES: dict[str, tuple[bytes, str, str, int | None]] = {
     "a tag that does not fit": (swap("layout: cache", 'layout: !!int ""'), "syntax", "front matter", 2),
     "a huge number": (swap('"zlib"', "!!int 0x" + "f" * 6000), "title", "title", 2),
     "two lists": (swap("spec_details: [", "spec_details: []\nspec_details: ["), "repeated-key", "spec_details", 2),
-    "two pages in one file": (f"{GOOD}\n{GOOD}".encode(), "trailing", "end", None),
+    "two pages in one file": (f"{GOOD}\n{GOOD}".encode(), "second-document", "end", None),
     "a key twice in a spec": (swap('"hash": "bb', '"hash": "x", "hash": "bb'), "field", "spec_details[1]", 1),
     "specs are not a list": (swap("spec_details: [", "spec_details: 7 # ["), "spec-details", "spec_details", 2),
     "no spec_details": (b"---\ntitle: zlib\n---", "no-specs", "front matter", None),
@@ -91,7 +91,7 @@ def test_a_bad_page_is_a_row_that_names_file_place_rule_and_what_to_try(name: st
     data, rule, place, lost = BAD_PAGES[name]
     parsed = cs.parse_page(data, origin="the/page")
     errors = [row for row in parsed.rejected.rows(named=True) if row["severity"] == "error"]
-    assert [(row["origin"], row["rule"], row["place"], row["num_specs"]) for row in errors] == [
+    assert [(row["origin"], row["rule"], row["location"], row["num_specs"]) for row in errors] == [
         ("the/page", rule, place, lost)
     ]
     assert errors[0]["message"].startswith("expected ")
@@ -99,7 +99,9 @@ def test_a_bad_page_is_a_row_that_names_file_place_rule_and_what_to_try(name: st
     assert errors[0]["hint"]
     kept = parsed.specs["hash"].n_unique()
     entries = data.count(b'"platform":') + (rule == "spec")
-    assert kept == (0 if rule in GONE else entries - lost if lost else 2 * (rule == "trailing")), "the others are kept"
+    assert kept == (0 if rule in GONE else entries - lost if lost else 2 * (rule == "second-document")), (
+        "the others are kept"
+    )
 
 
 def test_all_faults_of_a_spec_are_named_at_once() -> None:
@@ -139,7 +141,7 @@ def test_an_odd_page_keeps_its_specs_and_warns(name: str) -> None:
     data, rules = ODD_PAGES[name]
     parsed = cs.parse_page(data)
     assert parsed.specs["hash"].unique(maintain_order=True).to_list() == [A, B]
-    found = [row for row in parsed.rejected.rows(named=True) if row["place"] != "meta.versions"]
+    found = [row for row in parsed.rejected.rows(named=True) if row["location"] != "meta.versions"]
     assert [(row["rule"], row["severity"], row["num_specs"]) for row in found] == [(r, "warning", 0) for r in rules]
 
 

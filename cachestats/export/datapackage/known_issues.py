@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from cachestats.dataset.dataset import Dataset
+from cachestats.findings import FAILURES
 from cachestats.naming import UNION_STACK, is_spelled_as_spack_1, snapshot_order
-from cachestats.rejection import FAILURES
 from cachestats.text import counted
 
 # Packages by which Spack represents what a spec is compiled with; nobody asks for them.

@@ -1,0 +1,157 @@
+"""What was found wrong with the input, as data: one `Finding` is one row of the table `rejected`.
+
+All rules stand in one table, `RULES`, from which the documentation lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+import pyarrow as pa
+
+from cachestats.schema import REJECTED
+
+Scope = Literal["source", "file", "spec"]
+Severity = Literal["error", "warning"]
+
+
+class Rule(NamedTuple):
+    """A rule that input can break.
+
+    Attributes
+    ----------
+    scope : str
+        What a finding is about: a source, a file (a page, an index, a member of an archive), or one spec in a file.
+    severity : str
+        `error`: something was left out. `warning`: everything was kept.
+    meaning : str
+        What is wrong.
+    remedy : str
+        What to do about it.
+    is_failure : bool
+        Whether nothing of the file could be read; the snapshot of an index then stays as it was.
+    is_of_page_entry : bool
+        Whether the specs that it leaves out are among those that their page counts.
+    """
+
+    name: str
+    scope: Scope
+    severity: Severity
+    meaning: str
+    remedy: str
+    is_failure: bool = False
+    is_of_page_entry: bool = False
+
+
+_RULES = (
+    Rule("missing", "file", "error", "A file is not there, though another one names it.", "Fetch it again.", True),
+    Rule("unreadable", "file", "error", "The bytes of a file cannot be read.", "Check the file or the server.", True),
+    Rule("index", "file", "error", "An index is not the JSON of a Spack database.", "Fetch it again.", True),
+    Rule("too-large", "file", "error", "A page is larger than any page can be.", "Check the file."),
+    Rule("unsafe-path", "file", "error", "A member of an archive has a path out of it.", "Make the archive again."),
+    Rule("empty", "file", "error", "A page has no content.", "Fetch or write the page again."),
+    Rule("nul-byte", "file", "error", "A page has a NUL byte.", "Fetch the page again."),
+    Rule("encoding", "file", "error", "A page is not UTF-8.", "Write the page again in UTF-8."),
+    Rule("no-front-matter", "file", "error", "A page does not begin with `---`.", "Check that it is a page."),
+    Rule("truncated", "file", "error", "The front matter of a page does not end.", "Fetch the page again."),
+    Rule("repeated-key", "file", "error", "A key stands twice in the front matter.", "Write the page again."),
+    Rule("yaml", "file", "error", "Long front matter is YAML instead of JSON.", "Write the page again."),
+    Rule("yaml-alias", "file", "error", "The front matter has a YAML alias.", "Write plain values."),
+    Rule("nested", "file", "error", "The front matter is nested too deeply.", "Write the page again."),
+    Rule("syntax", "file", "error", "The front matter is neither JSON nor YAML.", "Fetch the page again."),
+    Rule("title", "file", "error", "A page does not name its package.", "Write the page again."),
+    Rule("categories", "file", "error", "A page does not name its snapshot.", "Write the page again."),
+    Rule("snapshot", "file", "error", "A page does not name its snapshot.", "Write the page again."),
+    Rule("spec-details", "file", "error", "The specs of a page are no list.", "Write the page again."),
+    Rule("no-hashes", "file", "error", "A page of 2021-22 names specs without their hashes.", "Nothing: see formats."),
+    Rule("no-specs", "file", "error", "A page has no specs.", "Leave out pages of packages without specs."),
+    Rule("no-entries", "file", "warning", "A page has an empty list of specs.", "Leave out the page."),
+    Rule("trailing", "file", "warning", "Text follows the front matter of a page; it was not read.", "Remove it."),
+    Rule("second-document", "file", "error", "Specs follow the front matter of a page.", "Write a page a package."),
+    Rule("folder", "file", "warning", "A page's folder and front matter disagree; the latter wins.", "Move the page."),
+    Rule("meta", "file", "warning", "A page's summary and specs disagree; the specs win.", "Write the page again."),
+    Rule("second-page", "file", "warning", "Two pages of a package differ; the specs of both are kept.", "Use one."),
+    Rule("version", "file", "warning", "An index is of an unknown version of the database.", "Update cachestats."),
+    Rule("no-size", "file", "warning", "The sizes of some specs are unknown.", "`cachestats update --sizes`."),
+    Rule("spec", "spec", "error", "An entry of a page is no spec.", "Write the page again.", is_of_page_entry=True),
+    Rule("field", "spec", "error", "A field of a spec is missing or wrong.", "Correct it.", is_of_page_entry=True),
+    Rule(
+        "duplicate-hash",
+        "spec",
+        "error",
+        "A hash stands twice in a snapshot with different fields; the first spec is kept.",
+        "Give one source for a snapshot.",
+        is_of_page_entry=True,
+    ),
+    Rule("versions", "spec", "warning", "A spec has several versions; the first is kept.", "Write the page again."),
+    Rule("size", "spec", "warning", "The size of a spec is no number.", "Write the page again."),
+    Rule("record", "spec", "error", "A record of an index is no spec.", "`spack buildcache update-index`."),
+    Rule("stacks-disagree", "spec", "warning", "Indices of two stacks disagree about a spec.", "Rebuild them."),
+    Rule("empty-snapshot", "source", "warning", "A catalogue names a snapshot without indices.", "Wait."),
+    Rule("same-stack", "source", "warning", "A catalogue names a stack twice; both are kept.", "Tell its keeper."),
+)
+RULES = {rule.name: rule for rule in _RULES}
+"""All rules by name."""
+
+FAILURES = frozenset(rule.name for rule in _RULES if rule.is_failure)
+"""Rules of files of which nothing could be read."""
+
+
+class Finding(NamedTuple):
+    """Something that is wrong with the input, and where."""
+
+    origin: str
+    """The file, the member of an archive, or the catalogue that it was found in."""
+    location: str
+    """Where in it: a line, or a path such as `spec_details[3].hash`."""
+    rule: str
+    message: str
+    hint: str
+    num_specs: int | None = 0
+    """The number of specs that were left out; None if nobody can tell."""
+    snapshot: str | None = None
+    package: str | None = None
+    source: str | None = None
+    """The source of the file; None until it was read."""
+
+    @property
+    def severity(self) -> Severity:
+        """Whether something was left out."""
+        return RULES[self.rule].severity
+
+    @property
+    def scope(self) -> Scope:
+        """What the finding is about."""
+        return RULES[self.rule].scope
+
+
+def rejected_table(findings: Iterable[Finding]) -> pa.Table:
+    """Return findings as the table `rejected`, without repeats, sorted as it is stored."""
+    distinct = sorted(set(findings), key=lambda row: [(value is not None, value) for value in row])
+    rows = [one._asdict() | {"severity": one.severity, "scope": one.scope} for one in distinct]
+    return pa.Table.from_pylist(rows, schema=REJECTED.arrow())
+
+
+def findings_in(rejected: pa.Table) -> list[Finding]:
+    """Return the rows of the table `rejected` as findings."""
+    names = Finding._fields
+    return [Finding(*(row[name] for name in names)) for row in rejected.to_pylist()]
+
+
+def rules_markdown() -> str:
+    """Return all rules as a page in Markdown."""
+    lines = [
+        "# Rules of rejection",
+        "",
+        "Made by `make docs` from `cachestats.findings`; do not edit by hand.",
+        "",
+        "Each finding in the table `rejected` names the rule that the input broke. An error means that something was",
+        "left out; a warning means that everything was kept.",
+        "",
+        "| Rule | Scope | Severity | Meaning | Remedy |",
+        "|---|---|---|---|---|",
+    ]
+    rows = sorted(RULES.values(), key=lambda rule: (["source", "file", "spec"].index(rule.scope), rule.name))
+    lines += [f"| `{one.name}` | {one.scope} | {one.severity} | {one.meaning} | {one.remedy} |" for one in rows]
+    return "\n".join(lines) + "\n"

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cachestats as cs
-from cachestats.analysis.compare import CHANGES, GROUPS
+from cachestats.axes import CHANGE_AXES, CHANGES
 from cachestats.cli import compare as verb
 from cachestats.errors import ArgumentError
 from cachestats.schema import SPECS
@@ -27,7 +27,7 @@ from tests.support.frames import specs_of
 SIDES = ("develop-2025-03-09", "develop-2025-05-25")
 COMPILERS = ["gcc", "llvm", "llvm-amdgpu", "nvhpc", "intel-oneapi-compilers"]
 
-by_anything = st.none() | st.sampled_from(GROUPS)
+by_anything = st.none() | st.sampled_from(CHANGE_AXES)
 two_sides = specs_of(["old", "new"]).map(lambda specs: (specs.filter(snapshot="old"), specs.filter(snapshot="new")))
 
 
@@ -80,7 +80,7 @@ def as_lists(found: pl.DataFrame) -> list[tuple[object, ...]]:
     return found.with_columns(*versions).sort(key, nulls_last=True).rows()
 
 
-@pytest.mark.parametrize(("by", "union"), [*((by, False) for by in (None, *GROUPS)), ("stack", True)])
+@pytest.mark.parametrize(("by", "union"), [*((by, False) for by in (None, *CHANGE_AXES)), ("stack", True)])
 def test_two_snapshots_are_compared_as_in_sql(by: str | None, union: bool, indexed: cs.Dataset) -> None:
     names = sorted(indexed.manifest["snapshots"])
     for old_name, new_name in [*pairwise(names), (names[-1], names[0])]:

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cachestats as cs
-from cachestats.analysis.gaps import COLUMNS
 from cachestats.analysis.reuse import REUSED
+from cachestats.axes import GAP_AXES
 from cachestats.errors import ArgumentError
 from cachestats.packages_yaml import DeclaredExternal
 from cachestats.schema import DEPENDENCIES, SPECS
@@ -112,7 +112,7 @@ def coverage_in_sql(
 SOME = ["hdf5", "zlib-ng", "nothing-has-it"]
 
 
-@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("columns", GAP_AXES)
 def test_every_column_is_as_in_sql(columns: str, many: pl.DataFrame) -> None:
     for packages in (None, SOME):
         found = cs.gaps(many, columns=columns, packages=packages)

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cachestats as cs
-from cachestats.analysis.history import FACETS, snapshots_before
+from cachestats.analysis.history import snapshots_before
+from cachestats.axes import HISTORY_AXES
 from cachestats.errors import ArgumentError
 from cachestats.schema import SPECS
 from tests.support.cli import run
@@ -38,7 +39,7 @@ KINDS = {"v": "release", "develop-": "weekly", "develop": "rolling"}
 
 some_specs = specs_of(list(BEFORE))
 looked_at = st.sets(st.sampled_from(list(BEFORE)))
-by_anything = st.none() | st.sampled_from(FACETS)
+by_anything = st.none() | st.sampled_from(HISTORY_AXES)
 
 
 def before_of(names: Collection[str]) -> dict[str, str | None]:
@@ -125,7 +126,7 @@ def kind_of(name: str) -> str:
 SHOWN = ["snapshot", "snapshot_date", "packages", "specs", "share", "previous"]
 
 
-@pytest.mark.parametrize("by", [None, *FACETS])
+@pytest.mark.parametrize("by", [None, *HISTORY_AXES])
 def test_every_series_of_the_corpus_is_as_in_sql(by: str | None, indexed: cs.Dataset) -> None:
     specs = indexed.specs.collect()
     names = sorted(specs["snapshot"].unique())
@@ -179,7 +180,9 @@ def test_first_and_last_are_as_in_sql_over_the_corpus(by: list[str], indexed: cs
     assert_is_seen(cs.lifespans(specs, by=by), seen_in_sql(specs, by), by)
 
 
-@given(some_specs, st.lists(st.sampled_from(FACETS), min_size=1, max_size=3, unique=True), looked_at, st.booleans())
+@given(
+    some_specs, st.lists(st.sampled_from(HISTORY_AXES), min_size=1, max_size=3, unique=True), looked_at, st.booleans()
+)
 def test_first_and_last_of_anything_are_as_in_sql(
     specs: pl.DataFrame, by: list[str], looked_at: set[str], union: bool
 ) -> None:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cachestats as cs
-from cachestats.analysis.overlap import CIRCLES
+from cachestats.axes import GROUP_AXES
 from cachestats.errors import ArgumentError
 from cachestats.naming import UNION_STACK
 from cachestats.schema import SPECS
@@ -24,7 +24,7 @@ from tests.support.cli import run
 from tests.support.frames import WEEKLY, specs_of
 
 some_specs = specs_of([*WEEKLY, "develop"])
-by_anything = st.sampled_from(CIRCLES)
+by_anything = st.sampled_from(GROUP_AXES)
 
 
 def pairs_in_sql(specs: pl.DataFrame, by: str, *, union: bool = False) -> dict[tuple[str | None, ...], tuple[Any, ...]]:
@@ -84,7 +84,7 @@ def assert_sets(found: pl.DataFrame, expected: dict[frozenset[str], tuple[int, i
     assert found.equals(found.sort("hashes", "packages", "combination", descending=[True, True, False]))
 
 
-@pytest.mark.parametrize("by", CIRCLES)
+@pytest.mark.parametrize("by", GROUP_AXES)
 def test_everything_that_the_corpus_shares_is_as_in_sql(by: str, indexed: cs.Dataset) -> None:
     specs = indexed.specs.collect()
     assert_pairs(cs.overlap(specs, by=by), pairs_in_sql(specs, by), by)

@@ -17,7 +17,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import cachestats as cs
-from cachestats.analysis.versions import GROUPS
+from cachestats.axes import GROUP_AXES
 from cachestats.errors import ArgumentError
 from cachestats.naming import version_key
 from cachestats.schema import SPECS
@@ -105,7 +105,7 @@ def in_sql(specs: pl.DataFrame, by: str, *, union: bool = False) -> list[tuple[o
     """).fetchall()
 
 
-@pytest.mark.parametrize("by", GROUPS)
+@pytest.mark.parametrize("by", GROUP_AXES)
 def test_every_group_is_as_in_sql(by: str, many: pl.DataFrame, indexed: cs.Dataset) -> None:
     for specs in (many, indexed.specs.collect()):
         found = cs.versions(specs, by=by)

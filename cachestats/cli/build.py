@@ -21,20 +21,21 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the dataset.")
 @source_options
 def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
-    """Read pages of the cache site, or indices of build caches, into a Parquet dataset.
+    """Build a dataset from cache pages or build-cache indices.
 
-    SOURCE is a path, or an address that begins with https://, http:// or s3://, of
+    SOURCE is a path, or a URL that begins with https://, http:// or s3://. It is one of:
 
     \b
-    - a checkout of the cache site: its root, its _cache folder, one snapshot's
-      folder, one page; or an archive of one (.tar, .tar.gz, .tar.zst, .zip)
-    - a build-cache mirror of layout 1, 2 or 3, or a folder of mirrors, each
-      snapshot's with those of its stacks inside: SNAPSHOT/STACK/...
+    - a checkout of the cache site: its root, its _cache folder, the folder of a
+      snapshot, or one page; or an archive of these (.tar, .tar.gz, .tar.zst, .zip)
+    - a build-cache mirror of layout 1, 2 or 3, or a folder of such mirrors in
+      which each snapshot contains its stacks: SNAPSHOT/STACK/...
     - a catalogue of mirrors, cache_spack_io_index.json
     - one index.json, or the database of an installation (.spack-db/index.json)
 
-    A snapshot that the sources hold anything of replaces that of the dataset whole; the dataset's other snapshots stay.
-    """  # noqa: D301 (as above)
+    A snapshot found in the sources replaces the dataset's snapshot of the same name completely. The dataset's other
+    snapshots stay as they are.
+    """  # noqa: D301 (a real backspace, which tells Click not to wrap the paragraph)
     from cachestats.ingest.build import build_dataset
 
     log()

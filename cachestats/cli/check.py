@@ -53,11 +53,11 @@ def check(
     out: Path | None,
     **question: Any,
 ) -> None:
-    """Fail if a stack lost packages from one snapshot to the next.
+    """Fail if a stack lost packages since the previous snapshot.
 
-    The newest weekly snapshot is compared with the weekly one before, or a release with the next lower version; what
-    fell is printed. The exit code is 1 if a stack lost more than --max-drop of the packages that it had, whatever came
-    instead, and 0 if none did, or if there is no snapshot before, which is said.
+    The newest weekly snapshot is compared with the weekly one before it, or a release with the next lower version. The
+    answer lists the stacks that lost packages. The exit code is 1 if any stack lost more than --max-drop of its
+    packages, even if it gained others, and 0 otherwise. It is also 0, with a message, if there is no previous snapshot.
     """
     import polars as pl
 

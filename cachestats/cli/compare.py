@@ -52,11 +52,12 @@ def compare(
     out: Path | None,
     **question: Any,
 ) -> None:
-    """Say what changed between two snapshots, OLD and NEW, package by package and stack by stack.
+    """Show which packages changed between two snapshots.
 
-    A package is removed or added; updated, if the set of its versions changed; rebuilt, if only its hashes did; or
-    unchanged. It is a change of representation, and none of coverage, where one snapshot is of a Spack that made no
-    packages yet of runtimes (before 0.22), or of compilers and their wrapper (before 1.0).
+    OLD and NEW are compared package by package and stack by stack. A package is removed, added, updated (its set of
+    versions changed), rebuilt (only its hashes changed) or unchanged. Spack made packages of runtimes in 0.22, and of
+    compilers and their wrapper in 1.0. Where such a package is in only one of the snapshots for this reason, its change
+    is one of representation, not of coverage.
     """
     import polars as pl
 

@@ -56,10 +56,10 @@ _AXES = "snapshot, package, version, platform, os, target, compiler, compiler_na
 def coverage(
     dataset: Any, form: str, out: Path | None, usable: bool, host: Host | None, spack: Any, **question: Any
 ) -> None:
-    """Count what is covered, for any two of the axes.
+    """Count specs or packages along any two axes.
 
-    As a table or as Markdown the answer is a matrix; as csv, json or parquet it is the tidy table with the columns
-    ROWS, COLUMNS and value, cells that are zero left out.
+    A table or Markdown shows the counts as a matrix. The formats csv, json and parquet hold a tidy table instead, with
+    the columns ROWS, COLUMNS and value, and without the cells that are zero.
     """
     from cachestats.analysis.coverage import coverage as count
     from cachestats.analysis.coverage import coverage_matrix

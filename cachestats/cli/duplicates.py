@@ -30,13 +30,12 @@ if TYPE_CHECKING:
 @where_option
 @output_options
 def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: Any) -> None:
-    """Show what is built twice: specs that look alike and have more than one hash.
+    """Find specs that look alike but have different hashes.
 
-    They are equal in package, version, platform, os, target, compiler, variants, flags and namespace. Where
-    dependencies are known, which pages do not tell, the column `causes` says which packages, or recipes, make the
-    hashes differ: a dependency that is built twice itself is followed down to what makes it so. The formats for
-    machines have more columns: `variants`, and in
-    `differs` the direct dependencies that differ.
+    Such specs have the same package, version, platform, os, target, compiler, variants, flags and namespace. For
+    snapshots that were read from indices, the column `causes` names the packages or recipes that make the hashes
+    differ. If a dependency itself has duplicates, their causes are named instead. The formats csv, json and parquet
+    also have the columns `variants` and `differs`, the direct dependencies that differ.
     """
     import polars as pl
 

@@ -45,18 +45,18 @@ def export(
     form: str | None,
     site: Path | None,
 ) -> None:
-    """Write tables for BI tools, or everything as pages of the site.
+    """Export tables for BI tools, or pages of the cache site.
 
     \b
-    --out FOLDER                 a data package: all tables, or each --table
-    --out FILE --table NAME      one table, in a file that ends in .parquet or .csv
-    --site FOLDER                pages
+    --out FOLDER               a data package with all tables, or each --table
+    --out FILE --table NAME    one table, in a file that ends in .parquet or .csv
+    --site FOLDER              pages
 
-    A data package is one file for each table; DICTIONARY.md, what columns mean; KNOWN_ISSUES.md, what changed in the
-    source and what is partial; views.sql, which DuckDB runs as it is; and datapackage.json, which describes the tables
-    to tools. The folder is a new one, or that of an earlier export, which is brought up to date, file by file, while
-    tools may read it: a scheduled job can do so.
-    """  # noqa: D301 (a real backspace, by which Click knows a paragraph not to be wrapped)
+    A data package has a file for each table; DICTIONARY.md, which describes the columns; KNOWN_ISSUES.md, which lists
+    what changed in the source and what is incomplete; views.sql, which runs in DuckDB as it is; and datapackage.json,
+    which describes the tables to tools. FOLDER is a new one, or that of an earlier export, which is updated file by
+    file: a scheduled job can do so while tools read it.
+    """  # noqa: D301 (a real backspace, which tells Click not to wrap the paragraph)
     given = {"--out": out, "--table": tables, "--snapshot": snapshots, "--format": form, "--site": site}
     if site:
         _refuse_beside(given, "--site")

@@ -75,12 +75,15 @@ def gaps(
     out: Path | None,
     **question: Any,
 ) -> None:
-    """Show which packages a column lacks while another has them, those first that most other packages need.
+    """List the packages that one column lacks and another has.
 
-    With a host, a column has what the host can reuse of it: what only another host could use is a gap.
+    Packages that most other packages need come first. How many need them is known only for snapshots that were read
+    from indices.
 
-    How many others need them is known of snapshots that were read from indices. With --where package=NAME only these
-    packages are in question, as with --package-list; the columns are those that the other filters leave.
+    With a host, a column has only the packages that the host can reuse; all others are gaps.
+
+    --where package=NAME restricts the question to these packages, as --package-list does. The other filters decide
+    which columns there are.
     """
     from cachestats.analysis.gaps import column_coverage
     from cachestats.analysis.gaps import gaps as find

@@ -30,10 +30,11 @@ _FACETS = "package, version, platform, os, target, compiler, compiler_name, stac
 @union_option
 @output_options
 def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any) -> None:
-    """Count packages and specs, snapshot by snapshot, and the specs that were kept, are new and are gone.
+    """Count packages and specs in each snapshot, and what changed.
 
-    Weekly snapshots are compared with the weekly one before, releases with the next lower version, of those looked at.
-    `develop` has none before it.
+    The answer also counts the specs that each snapshot kept from the previous one, gained and lost. The previous
+    snapshot of a weekly one is the weekly one before it, that of a release is the next lower version, among those
+    chosen with --snapshot. `develop` has no previous snapshot.
     """
     from cachestats.analysis.history import history as series
 
@@ -67,9 +68,10 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
 @union_option
 @output_options
 def lifespans(dataset: Any, by: Any, form: str, out: Path | None, **question: Any) -> None:
-    """Say in which snapshot each package, version and target was seen first and last, and how often it was missed.
+    """Show when each package and version was first and last seen.
 
-    Weekly snapshots, releases and develop are told apart: releases have no date in the data.
+    The answer also counts the snapshots in between that lack it. Weekly snapshots, releases and develop have separate
+    rows, because the data has no dates for releases.
     """
     import polars as pl
 

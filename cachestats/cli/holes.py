@@ -70,13 +70,13 @@ def holes(
     snapshot: tuple[str, ...],
     where: tuple[tuple[str, str], ...],
 ) -> None:
-    """Show what is broken: cached specs that need what is not in the cache.
+    """Find cached specs whose dependencies are not in the cache.
 
-    Needed is what a spec is linked to or runs, and what that needs in turn, externals aside; --deptype says otherwise.
-    A broken spec cannot be installed from the cache alone: something below it has to be built first. Only indices tell
-    dependencies; of snapshots that were read from pages nothing can be said.
+    Such a spec is broken: it cannot be installed from the cache alone, because something it depends on would have to be
+    built first. Link and run dependencies count, directly or indirectly, except externals; --deptype changes that.
+    Only snapshots that were read from indices can be checked, because pages do not list dependencies.
 
-    The exit code is 0, with --fail and --fail-over also 1.
+    The exit code is 0 even if specs are broken, unless --fail or --fail-over is given.
     """
     import polars as pl
 

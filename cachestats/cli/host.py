@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 @click.command()
 @output_options
 def host(form: str, out: Path | None) -> None:
-    """Show what this machine is: target, operating system, libc and platform.
+    """Show this machine's target, operating system, libc and platform.
 
-    They are spelled as Spack does and as other verbs take them with --target, --os, --libc and --platform. Verbs that
-    take --host know this machine as `host`.
+    They are spelled as Spack spells them, and as the other verbs take them after --target, --os, --libc and --platform.
+    To ask about this machine, use `--host host`.
     """
     import polars as pl
 

@@ -74,14 +74,15 @@ def match(
     union: bool,
     **question: Any,
 ) -> None:
-    """Say what of an environment is in the cache, why the rest is not, and what is left to build.
+    """Show which specs of an environment are cached, and why not all.
 
-    ENVIRONMENT is a spack.lock, a spec.json, what `spack spec --json` printed, or the folder of an environment or an
-    installation; several add up. Each of its specs is a hit, which is cached by its hash; near, if the cache has its
-    package: then it is said what the closest one differs in; or a miss. What is left to build stands first, in the
-    order in which it can be built. As a table or as Markdown hits are left out, and all causes but the first; the
-    formats for machines have them, and the closest spec. With a host it is said how much more would hit if the
-    environment were concretized for another target that the host runs.
+    ENVIRONMENT is a spack.lock, a spec.json, the output of `spack spec --json`, or the folder of an environment or an
+    installation. If there are several, their specs are put together.
+
+    A spec is a `hit` if the cache has its hash, `near` if the cache has other specs of its package, and a `miss`
+    otherwise. For a near one, the answer says how the closest cached spec differs. The specs left to build come first,
+    in an order in which they can be built. A table or Markdown shows no hits, and only the first cause of each spec;
+    the formats csv, json and parquet have all of them, and the closest spec.
     """
     from cachestats.hosts import Host
 

@@ -32,7 +32,10 @@ from cachestats.text import counted
 @union_option
 @output_options
 def overlap(dataset: Any, by: str, sets: bool, form: str, out: Path | None, **question: Any) -> None:
-    """Count the hashes and packages that each two stacks have in common, and what share of both together that is."""
+    """Count the hashes and packages that two stacks have in common.
+
+    Each pair of stacks has a row, with the counts and with the share of what the two have together (the Jaccard index).
+    """
     import polars as pl
 
     from cachestats.analysis.overlap import overlap as pairs

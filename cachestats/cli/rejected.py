@@ -18,7 +18,10 @@ from cachestats.text import counted
 @click.option("--rule", type=NAME, help="Only those that broke this rule.")
 @output_options
 def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, out: Path | None) -> None:
-    """Show what could not be read, or was read with a warning, and what to try."""
+    """List what could not be read, and what to do about it.
+
+    Warnings are listed too: what they name was read, but something about it is odd.
+    """
     import polars as pl
 
     everything = dataset.rejected.collect()

@@ -18,10 +18,10 @@ from cachestats.text import counted
 @click.argument("query")
 @output_options
 def sql(dataset: Any, query: str, form: str, out: Path | None) -> None:
-    """Ask the tables in SQL.
+    """Query the tables with SQL.
 
-    QUERY is one SELECT, as Polars understands it, over the tables specs, variants, dependencies, snapshots, targets,
-    rejected and documents. It can change nothing, and read nothing else.
+    QUERY is one SELECT in the SQL of Polars, over the tables specs, variants, dependencies, requirements, snapshots,
+    targets, rejected and inputs. It cannot change anything, nor read any other file.
     """
     from polars.exceptions import PolarsError
 

@@ -39,14 +39,15 @@ _EXAMPLES = {"darwin": "--os sonoma", "linux": "--os ubuntu22.04", "windows": "-
 def usable(
     dataset: Any, host: Host | None, spack: Any, listed: str, form: str, out: Path | None, **question: Any
 ) -> None:
-    """Show what a host can use, how well it fits, and what stands in the way of the rest.
+    """Show which packages a host can use, and what prevents the rest.
 
-    For each version of each package: `native` (a spec built for the host's very target can be reused), `usable` (one
-    built for an ancestor of it) or `missing`, with the target of the spec that fits best, or what stands in the way of
-    the one that is nearest. What can be reused is what Spack would reuse: on Linux that takes a libc at least as new as
-    the spec's; by the rules of Spack 0.21 and older, the same operating system.
+    Each version of each package is `native` (the host can reuse a spec built for exactly its target), `usable` (it can
+    reuse one built for an ancestor of its target) or `missing`. The answer names the target of the best spec or, if
+    none can be reused, what prevents the one that comes closest. A host can reuse what Spack itself would reuse: on
+    Linux, the host's libc must be at least as new as the spec's; by the rules of Spack 0.21 and older, the operating
+    system must be the same.
 
-    Without --os or --libc the answer is a row for each libc, or operating system, that the cache was built for.
+    Without --os or --libc, the answer has a row for each libc or operating system that the cache was built for.
     """
     from cachestats.analysis.usable import reusable, usable_by_system
     from cachestats.analysis.usable import usable as look

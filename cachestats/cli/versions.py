@@ -29,10 +29,11 @@ from cachestats.cli.question import Question
 def versions(
     dataset: Any, packages: tuple[str, ...], form: str, out: Path | None, where: tuple[Any, ...], **question: Any
 ) -> None:
-    """Show the newest version of each package in each stack or snapshot, and which of them lag behind.
+    """Compare the newest version of each package across stacks.
 
-    Versions are ordered as Spack orders them: 1.10 after 1.9, develop and main after every number. Tables and Markdown
-    show first what is behind.
+    The answer has a row for each package and stack, or other axis (--by), and says whether a newer version is
+    elsewhere. Versions are ordered as in Spack: 1.10 comes after 1.9, and develop and main come after every number. A
+    table or Markdown shows the versions that lag behind first.
     """
     from cachestats.analysis.versions import versions as newest
 

@@ -14,14 +14,17 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
 import cachestats as cs
-from cachestats.cli import main
+from cachestats.cli import cli, main
 from cachestats.cli.output import _table
+from cachestats.cli.sections import Verbs
 from conftest import SEEDS
 from tests.support.cli import run
 from tests.support.site import page, spec, write
 
+GROUPS: list[Verbs] = [group for group in (cli, cli.commands["plot"]) if isinstance(group, Verbs)]
 QUESTION = ("--rows", "package", "--columns", "os")
 EXPECTED = [
     ("py-filelock", "sequoia", 15),
@@ -358,3 +361,23 @@ def test_a_device_is_written_to_and_not_replaced(demo: cs.Dataset, tmp_path: Pat
     assert reader.communicate(timeout=60)[0] == (tmp_path / "file.csv").read_bytes() != b""
     assert (tmp_path / "pipe").is_fifo()
     assert (tmp_path / "link.csv").is_symlink()
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+def test_no_summary_of_a_verb_is_cut_off_at_80_columns(group: Verbs) -> None:
+    shown = CliRunner().invoke(group, ["--help"], terminal_width=80).output
+    summaries = dict(re.findall(r"^  ([a-z-]+) {2,}(.+)$", shown, re.MULTILINE))
+    assert [name for name in summaries if name in group.commands] == [*group.commands]
+    for name in group.commands:
+        assert re.fullmatch(r"[A-Z].+[^.]\.", summaries[name]), summaries[name]
+    usage, *lines = shown.splitlines()
+    assert usage.endswith("[OPTIONS] COMMAND [ARGS]...")
+    assert not [line for line in lines if line.endswith("...") or len(line) > 80]
+
+
+def test_every_verb_is_in_exactly_one_section_of_the_help() -> None:
+    assert isinstance(cli, Verbs)
+    assert [name for names in cli.sections.values() for name in names] == [*cli.commands]
+    shown = CliRunner().invoke(cli, ["--help"], terminal_width=80).output
+    sections = re.findall(r"^(\w.*):\n((?:  \S.*\n?)+)", shown.partition("Options:")[2], re.MULTILINE)
+    assert {title: [line.split()[0] for line in lines.splitlines()] for title, lines in sections} == cli.sections

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from cachestats.axes import CHANGE_AXES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
     NAME,
@@ -40,7 +41,7 @@ from cachestats.naming import snapshot_order
     metavar="NAME",
     help="Snapshot to check.  [default: the newest that has one before it, weekly ones first]",
 )
-@by_option("platform, os, target, compiler, compiler_name, stack", default="stack")
+@by_option(CHANGE_AXES, default="stack")
 @where_option
 @union_option
 @output_options

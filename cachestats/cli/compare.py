@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cachestats.axes import CHANGE_AXES, CHANGES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import Opened, by_option, dataset_argument, output_options, union_option, where_option
 from cachestats.cli.question import Question, sides
@@ -15,15 +16,13 @@ from cachestats.errors import ArgumentError
 if TYPE_CHECKING:
     import polars as pl
 
-CHANGES = ("removed", "added", "representation", "updated", "rebuilt", "unchanged")
-
 
 @click.command()
 @dataset_argument
 @click.argument("old")
 @click.argument("new")
 @click.option("--with", "other", type=Opened(), metavar="DATASET", help="Take NEW from this dataset instead.")
-@by_option("platform, os, target, compiler, compiler_name, stack", default="stack")
+@by_option(CHANGE_AXES, default="stack")
 @click.option(
     "--list",
     "listed",

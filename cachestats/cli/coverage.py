@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cachestats.axes import AXES, DENOMINATORS, MEASURES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
     dataset_argument,
@@ -18,29 +19,26 @@ from cachestats.cli.parameters import (
 from cachestats.cli.question import Question
 from cachestats.cli.usable import rules_in_words
 from cachestats.errors import ArgumentError
-from cachestats.text import counted
+from cachestats.text import alternatives, counted
 
 if TYPE_CHECKING:
     from cachestats.hosts import Host
 
-# The choices stand in analysis.coverage, which imports Polars: too slow for `--help` and `build`.
-_AXES = "snapshot, package, version, platform, os, target, compiler, compiler_name, stack"
-
 
 @click.command()
 @dataset_argument
-@click.option("--rows", required=True, metavar="AXIS", help=f"What the rows are: one of {_AXES}.")
-@click.option("--columns", required=True, metavar="AXIS", help="What the columns are: another of these.")
+@click.option("--rows", required=True, metavar="AXIS", help=f"Axis of the rows: {alternatives(AXES)}.")
+@click.option("--columns", required=True, metavar="AXIS", help="Axis of the columns: another of these.")
 @click.option(
     "--measure",
-    type=click.Choice(("specs", "packages", "share")),
+    type=click.Choice(MEASURES),
     default="specs",
     show_default=True,
     help="What to count: distinct specs, distinct packages, or the share of packages.",
 )
 @click.option(
     "--denominator",
-    type=click.Choice(("row", "column", "all")),
+    type=click.Choice(DENOMINATORS),
     help="What 100% is for a share: the packages of its row, of its column, or all.  [default: row]",
 )
 @question_options

@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cachestats.axes import GAP_AXES
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import Share, dataset_argument, host_options, output_options, question_options
+from cachestats.cli.parameters import (
+    Share,
+    dataset_argument,
+    host_options,
+    output_options,
+    question_options,
+    union_option,
+)
 from cachestats.cli.question import PAGES_TELL_NONE, Question, matching
 from cachestats.dataset.dataset import with_dependencies
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.regular import read_regular
-from cachestats.text import counted
+from cachestats.text import alternatives, counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,7 +55,7 @@ class Packages(click.ParamType[list[str]]):
     "--columns",
     required=True,
     metavar="AXIS",
-    help="What to compare: stack, target, os, snapshot, version, platform, compiler or compiler_name.",
+    help=f"Axis to compare: {alternatives(GAP_AXES)}.",
 )
 @click.option(
     "--package-list",
@@ -61,7 +69,7 @@ class Packages(click.ParamType[list[str]]):
     metavar="SHARE",
     help="End with exit code 1 if a column has less than this share of the packages, such as 90%.",
 )
-@click.option("--union", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are the columns.")
+@union_option
 @host_options
 @question_options
 @output_options

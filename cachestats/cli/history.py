@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cachestats.axes import HISTORY_AXES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
     by_option,
@@ -19,12 +20,10 @@ from cachestats.cli.parameters import (
 from cachestats.cli.question import Question
 from cachestats.text import counted
 
-_FACETS = "package, version, platform, os, target, compiler, compiler_name, stack"
-
 
 @click.command()
 @dataset_argument
-@by_option(_FACETS, default="none")
+@by_option(HISTORY_AXES, default="none")
 @snapshots_option("all")
 @where_option
 @union_option
@@ -61,7 +60,7 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
     show_default=True,
     metavar="AXIS,...",
     callback=lambda ctx, param, value: [name.strip() for name in value.split(",")],
-    help=f"What to look for: each combination of these, out of {_FACETS}.",
+    help=f"Axes whose combinations to look for, out of {', '.join(HISTORY_AXES)}.",
 )
 @snapshots_option("all")
 @where_option

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from cachestats.axes import GROUP_AXES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, output_options, snapshots_option, union_option, where_option
 from cachestats.cli.question import Question
-from cachestats.text import counted
+from cachestats.text import alternatives, counted
 
 
 @click.command()
@@ -20,7 +21,7 @@ from cachestats.text import counted
     default="stack",
     show_default=True,
     metavar="AXIS",
-    help="What is laid over what: snapshot, platform, os, target, compiler, compiler_name or stack.",
+    help=f"Axis to compare: {alternatives(GROUP_AXES)}.",
 )
 @click.option(
     "--sets",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -12,7 +12,7 @@ import click
 from cachestats.cli.output import talk
 from cachestats.errors import ArgumentError, CachestatsError
 from cachestats.schema import SPECS
-from cachestats.text import nearest
+from cachestats.text import alternatives, nearest
 
 if TYPE_CHECKING:
     from cachestats.dataset.dataset import Dataset
@@ -145,7 +145,7 @@ where_option = click.option(
     metavar="COLUMN=VALUE",
     help="Only these specs. Repeat it for more: values of one column are alternatives, columns must all hold.",
 )
-_EVERYTHING = "none"
+_NO_AXIS = "none"
 
 
 def snapshots_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -168,21 +168,19 @@ def question_options(function: Callable[..., None]) -> Callable[..., None]:
     return where_option(snapshots_option(f"{_NEWEST}; all where snapshots are an axis")(function))
 
 
-def by_option(choices: str, *, default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a verb `--by`: what to tell apart, or None for nothing."""
+def by_option(axes: Iterable[str], *, default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb `--by`: the axis by which to split the answer, or None for no split."""
     return click.option(
         "--by",
         default=default,
         show_default=True,
-        metavar=f"AXIS|{_EVERYTHING}",
-        callback=lambda ctx, param, value: None if value == _EVERYTHING else value,
-        help=f"Tell apart one of {choices}; with {_EVERYTHING} look at the whole.",
+        metavar=f"AXIS|{_NO_AXIS}",
+        callback=lambda ctx, param, value: None if value == _NO_AXIS else value,
+        help=f"Axis by which to split the answer: {alternatives(axes)}; with {_NO_AXIS} it is not split.",
     )
 
 
-union_option = click.option(
-    "--union", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are told apart."
-)
+union_option = click.option("--union", is_flag=True, help="Include `root`, the union of the stacks, among the stacks.")
 
 
 _SYSTEM_OPTIONS = (

@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
+from cachestats.axes import GROUP_AXES
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import NAME, dataset_argument, output_options, question_options
+from cachestats.cli.parameters import NAME, dataset_argument, output_options, question_options, union_option
 from cachestats.cli.question import Question
+from cachestats.text import alternatives
 
 
 @click.command()
@@ -18,12 +20,12 @@ from cachestats.cli.question import Question
     "--by",
     required=True,
     metavar="AXIS",
-    help="What to compare: stack, snapshot, platform, os, target, compiler or compiler_name.",
+    help=f"Axis to compare: {alternatives(GROUP_AXES)}.",
 )
 @click.option(
     "--package", "packages", type=NAME, multiple=True, metavar="NAME", help="Only this package; may be repeated."
 )
-@click.option("--union", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are compared.")
+@union_option
 @question_options
 @output_options
 def versions(

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 import cachestats as cs
 from cachestats.axes import CHANGE_AXES, CHANGES
-from cachestats.cli import compare as verb
 from cachestats.errors import ArgumentError
 from cachestats.schema import SPECS
 from tests.support.cli import run
@@ -335,7 +334,3 @@ def test_a_filter_that_nothing_passes_is_told(demo: cs.Dataset) -> None:
     done = run("compare", demo.path, "develop-2025-03-09", "develop", "--where", "stack=zz")
     assert "0 of 0 packages removed; 0 added" in done.stderr.decode()
     assert "hint: develop: no stack is zz; there is" in done.stderr.decode()
-
-
-def test_the_verb_knows_the_changes() -> None:
-    assert verb.params[[option.name for option in verb.params].index("changes")].type.choices == CHANGES

@@ -12,11 +12,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import polars as pl
 import pytest
 from click.testing import CliRunner
 
 import cachestats as cs
+from cachestats.axes import AXES, CHANGE_AXES, GAP_AXES, GROUP_AXES, HISTORY_AXES
 from cachestats.cli import cli, main
 from cachestats.cli.output import _table
 from cachestats.cli.sections import Verbs
@@ -381,3 +383,33 @@ def test_every_verb_is_in_exactly_one_section_of_the_help() -> None:
     shown = CliRunner().invoke(cli, ["--help"], terminal_width=80).output
     sections = re.findall(r"^(\w.*):\n((?:  \S.*\n?)+)", shown.partition("Options:")[2], re.MULTILINE)
     assert {title: [line.split()[0] for line in lines.splitlines()] for title, lines in sections} == cli.sections
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = """
+import sys
+from click.testing import CliRunner
+from cachestats.cli import cli
+for words in (["--help"], ["coverage", "--help"], ["plot", "gaps", "--help"]):
+    assert CliRunner().invoke(cli, words).exit_code == 0
+print(sorted({"matplotlib", "numpy", "polars", "pyarrow"} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
+def test_help_names_the_axes_that_the_analyses_take() -> None:
+    for words, axes in (
+        ("coverage --rows", AXES),
+        ("gaps --columns", GAP_AXES),
+        ("versions --by", GROUP_AXES),
+        ("overlap --by", GROUP_AXES),
+        ("compare --by", CHANGE_AXES),
+        ("check --by", CHANGE_AXES),
+        ("history --by", HISTORY_AXES),
+        ("lifespans --by", HISTORY_AXES),
+    ):
+        verb, option = words.split()
+        (found,) = (param for param in cli.commands[verb].params if option in param.opts)
+        assert isinstance(found, click.Option)
+        assert [name for name in re.findall(r"\w+", str(found.help)) if name in AXES] == [*axes]

@@ -1,4 +1,4 @@
-"""`cachestats build`."""
+"""The verb `build`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the dataset.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the dataset: a new one, or that of an existing dataset.",
+)
 @source_options
 def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
     """Build a dataset from cache pages or build-cache indices.
@@ -48,7 +53,7 @@ def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
 
 
 def say_what_is_wrong(dataset: Dataset) -> None:
-    """Say what was rejected and what is only kept; end with an exit code where a snapshot could not be read."""
+    """Say what was rejected and what is gone from the sources; raise if a snapshot could not be read completely."""
     import polars as pl
 
     from cachestats.rejection import FAILURES

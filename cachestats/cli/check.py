@@ -31,7 +31,7 @@ from cachestats.naming import snapshot_order
     type=Share(),
     default="5%",
     show_default=True,
-    help="Share of its packages that a stack may lose from one snapshot to the next.",
+    help="Share of its packages that a stack may lose since the previous snapshot.",
 )
 @click.option(
     "--snapshot",
@@ -39,7 +39,7 @@ from cachestats.naming import snapshot_order
     type=NAME,
     multiple=True,
     metavar="NAME",
-    help="Snapshot to check.  [default: the newest that has one before it, weekly ones first]",
+    help="Snapshot to check.  [default: the newest weekly one, or else the newest release, that has a previous one]",
 )
 @by_option(CHANGE_AXES, default="stack")
 @where_option

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     "--list",
     "listed",
     type=click.Choice(("packages", "specs")),
-    help="List the packages and what became of them, or the specs behind that, instead of counting.",
+    help="Instead of counting, list the packages with their change, or the specs behind these changes.",
 )
 @click.option(
     "--change",
     "changes",
     type=click.Choice(CHANGES),
     multiple=True,
-    help="List only this; may be repeated.  [default: all but unchanged]",
+    help="With --list: only this kind of change; may be repeated.  [default: all but unchanged]",
 )
 @where_option
 @union_option
@@ -75,7 +75,7 @@ def compare(
         rows = compare_counts(*frames, **options)
         rows = rows.sort("removed", "added", "updated", descending=True, maintain_order=True)
         packages = (pl.col(f"{side}_packages").alias(side) for side in ("old", "new"))
-        # What fits a terminal; the rest of it is said below.
+        # These columns fit a terminal; the summary has the totals of the others.
         for_eyes = rows.select(*key, *packages, "removed", "added", "updated", "rebuilt")
     elif listed == "packages":
         rows = _by_change(compare_packages(*frames, **options).filter(pl.col("change").is_in(list(wanted))))

@@ -39,15 +39,16 @@ if TYPE_CHECKING:
 @click.option(
     "--denominator",
     type=click.Choice(DENOMINATORS),
-    help="What 100% is for a share: the packages of its row, of its column, or all.  [default: row]",
+    help="What is 100% for a share: the packages of its row, of its column, or all.  [default: row]",
 )
 @question_options
 @union_option
 @click.option(
     "--usable",
     is_flag=True,
-    help="With targets as columns: say what their hosts can use, native, usable or missing, instead of counting. They "
-    "have the operating system or libc that is named, or else any that something is built on for their platform.",
+    help="Instead of counting, say whether hosts of each target can use something: native, usable or missing. Takes "
+    "`--columns target`. The hosts have the operating system or libc given by --os or --libc, or any that the cache "
+    "was built for on their platform.",
 )
 @system_options
 @output_options

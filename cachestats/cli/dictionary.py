@@ -1,4 +1,4 @@
-"""`cachestats dictionary`."""
+"""The verb `dictionary`."""
 
 from __future__ import annotations
 

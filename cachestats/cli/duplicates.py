@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     type=click.Choice(("spec", "package", "cause")),
     default="spec",
     show_default=True,
-    help="A row for each group of equal specs, for each package, or for each package that makes hashes differ.",
+    help="A row for each group of specs that look alike, for each package, or for each cause of differing hashes.",
 )
 @snapshot_option
 @where_option
@@ -61,14 +61,14 @@ def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: A
 
 
 def _for_eyes(answer: pl.DataFrame) -> pl.DataFrame:
-    """Leave out what makes a table too wide: the longest texts, and what is unknown or the same in all rows."""
+    """Drop what makes a table too wide: the longest texts, and columns that are null or the same in all rows."""
     import polars as pl
 
     left_out = {"platform", "variants", "differs"}
     left_out |= {name for name in ("excess_bytes", "causes") if name in answer.columns and answer[name].is_null().all()}
     same = ("snapshot", "namespace", "flags")
     left_out |= {name for name in same if name in answer.columns and answer[name].n_unique() < 2}
-    # What matters most stands first: what does not fit a terminal is left out from the end.
+    # The most important columns come first: on a narrow terminal the last ones are left out.
     last = [name for name in ("compiler", "target", "os") if name in answer.columns]
     eyes = answer.select(pl.exclude(*left_out, *last), *last)
     return eyes.with_columns(pl.col("^causes$").str.replace_all(",", ", "))

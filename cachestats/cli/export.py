@@ -1,4 +1,4 @@
-"""The verb that hands a dataset out: as tables for BI tools, or as pages of the site."""
+"""The verb `export`."""
 
 from __future__ import annotations
 
@@ -12,30 +12,32 @@ from cachestats.cli.output import talk
 from cachestats.cli.parameters import NAME, dataset_argument
 from cachestats.errors import ArgumentError
 from cachestats.schema import TABLES
-from cachestats.text import counted
+from cachestats.text import alternatives, counted
 
 _FORMATS = ("parquet", "csv")
 
-# What looks like the name of a file is one, unless there is a folder of that name: `specs.xlsx`, but not `2025.07.0`.
+# A path with such an ending is a file, unless there is a folder of that name: `specs.xlsx`, but not `2025.07.0`.
 _FILE_ENDING = re.compile(r"\.[A-Za-z]\w*")
 
 
 @click.command()
 @dataset_argument
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the data package; or the file of one table.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the data package, or file of one table.")
 @click.option(
     "--table",
     "tables",
     type=NAME,
     multiple=True,
-    help=f"This table only; may be repeated. There are {', '.join(TABLES)}.",
+    help=f"Export only this table; may be repeated. One of {alternatives(TABLES)}.",
 )
-@click.option("--snapshot", "snapshots", type=NAME, multiple=True, help="This snapshot only; may be repeated.")
-@click.option("--format", "form", type=click.Choice(_FORMATS), help="Of the tables in a folder.  [default: parquet]")
+@click.option("--snapshot", "snapshots", type=NAME, multiple=True, help="Export only this snapshot; may be repeated.")
+@click.option(
+    "--format", "form", type=click.Choice(_FORMATS), help="Format of the tables in a data package.  [default: parquet]"
+)
 @click.option(
     "--site",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to write pages to: a new one, or that of an earlier export, which is brought up to date.",
+    help="Folder to write pages to: a new one, or that of an earlier export, which is updated.",
 )
 def export(
     dataset: Any,

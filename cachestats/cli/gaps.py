@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 class Packages(click.ParamType[list[str]]):
-    """A file with the name of one package in each line."""
+    """A file with the name of one package on each line."""
 
     name = "file"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
-        """Return the names; what follows a `#` is a remark."""
+        """Return the names; a `#` starts a comment."""
         try:
             lines = read_regular(str(value)).decode().splitlines()
         except (OSError, UnicodeError) as error:
@@ -61,13 +61,13 @@ class Packages(click.ParamType[list[str]]):
     "--package-list",
     type=Packages(),
     metavar="FILE",
-    help="Packages in question, one a line, whether anything has them or not.  [default: all that anything has]",
+    help="File that lists the packages in question, one on each line, cached or not.  [default: all in the cache]",
 )
 @click.option(
     "--fail-under",
     type=Share(),
     metavar="SHARE",
-    help="End with exit code 1 if a column has less than this share of the packages, such as 90%.",
+    help="Exit with 1 if a column has less than this share of the packages, such as 90%.",
 )
 @union_option
 @host_options
@@ -118,7 +118,7 @@ def gaps(
         )
     if unknown := [name for name in asked.chosen if name not in known]:
         talk(f"how many others need a package is not known of {', '.join(unknown)}: {PAGES_TELL_NONE}")
-    asked.say_what_is_unheard("package", named)
+    asked.say_what_is_unknown("package", named)
     if fail_under is not None:
         _check(has, asked.wanted.get(asking["columns"], []), fail_under)
 
@@ -126,9 +126,9 @@ def gaps(
 def packages_in_question(
     packages: list[str] | None, *, dataset: Any, where: tuple[tuple[str, str], ...], **question: Any
 ) -> tuple[Question, dict[str, Any], list[str]]:
-    """Return the question, the arguments of the function, and the packages that `--where` names.
+    """Return the question, the arguments for the analysis, and the packages that `--where` names.
 
-    These are in question, and no filter: what the columns are the other filters say.
+    These packages are not a filter: the other filters alone decide which columns there are.
     """
     named = [value for column, value in where if column == "package"]
     if named and packages:
@@ -142,18 +142,18 @@ def packages_in_question(
 
 
 def edges_of(dataset: Any, asked: Question) -> tuple[list[str], pl.LazyFrame | None]:
-    """Return the snapshots in question that have dependencies, and these, if any."""
+    """Return the chosen snapshots whose dependencies are known, and these dependencies, if any."""
     known = with_dependencies(dataset, asked.chosen)
     return known, matching(dataset.dependencies, "snapshot", known) if known else None
 
 
 def words_of(asked: Question, named: list[str]) -> str:
-    """Return what was asked about, with the packages in question."""
+    """Return the description of a question with the packages that `--where` names."""
     return f"{asked.words}{', package=' * bool(named)}{' or '.join(named)}"
 
 
 def _check(has: pl.DataFrame, wanted: list[str], fail_under: float) -> None:
-    """Raise if the share of a column is too small, or a column that was asked for by name is not there at all."""
+    """Raise if a column has too small a share of the packages, or a column named by a filter has none."""
     low = [
         f"{name or 'none'} {packages:,} ({share:.1%})"
         for name, packages, _, share in has.iter_rows()

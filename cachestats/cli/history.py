@@ -44,7 +44,7 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
     if rows.is_empty():
         _nothing(asked)
         return
-    # A spec may stand in several stacks: here it counts once.
+    # A spec in several stacks counts once here.
     whole = series(asked.specs, snapshots=asked.chosen) if by else rows
     compared = whole.drop_nulls("previous")
     specs, kept = int(compared["specs"].sum()), int(compared["kept"].sum())

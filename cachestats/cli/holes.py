@@ -18,7 +18,7 @@ from cachestats.text import counted
 
 
 class DepTypes(click.ParamType[list[str]]):
-    """Types of dependencies, joined by commas."""
+    """Types of dependencies, separated by commas."""
 
     name = "types"
 
@@ -37,7 +37,7 @@ class DepTypes(click.ParamType[list[str]]):
     type=click.Choice(("spec", "missing")),
     default="spec",
     show_default=True,
-    help="A row for each broken spec, or for each spec that is missing.",
+    help="A row for each broken spec, or for each missing one.",
 )
 @click.option(
     "--deptype",
@@ -46,7 +46,7 @@ class DepTypes(click.ParamType[list[str]]):
     default="link,run",
     show_default=True,
     metavar="TYPE[,TYPE]",
-    help="What counts as a need: some of build, link, run and test.",
+    help=f"Types of dependencies that count, out of {', '.join(DEPTYPES)}.",
 )
 @click.option("--fail", is_flag=True, help="Exit with 1 if any spec is broken.")
 @click.option("--fail-over", type=click.IntRange(0), metavar="N", help="Exit with 1 if more than N specs are broken.")
@@ -56,7 +56,7 @@ class DepTypes(click.ParamType[list[str]]):
     type=Where(),
     multiple=True,
     metavar="package=NAME",
-    help="Show only rows of this package; may be repeated.",
+    help="Show only the rows of this package; may be repeated.",
 )
 @output_options
 def holes(
@@ -96,7 +96,7 @@ def holes(
     answer = find(specs, dataset.dependencies, by=by, deptypes=deptypes)
     other = answer if answer.is_empty() else find(specs, dataset.dependencies, by=other_by, deptypes=deptypes)
     if where:
-        # What breaks a spec may be any other one: only the rows of the answer are chosen.
+        # Any spec may break another: the filter chooses rows of the answer, not the specs that are looked at.
         is_chosen = pl.col("package").is_in([name for _, name in where])
         specs, answer, other = specs.filter(is_chosen), answer.filter(is_chosen), other.filter(is_chosen)
     broken, missing = (answer, other) if by == "spec" else (other, answer)
@@ -121,7 +121,7 @@ def holes(
 
 
 def known_snapshots(dataset: Any, chosen: list[str]) -> list[str]:
-    """Return the snapshots of which something can be said."""
+    """Return the snapshots whose dependencies are known."""
     if known := with_dependencies(dataset, chosen):
         return known
     others = with_dependencies(dataset, sorted(dataset.manifest["snapshots"], key=snapshot_order))

@@ -33,7 +33,7 @@ def host(form: str, out: Path | None) -> None:
 
 
 def _options(host: Host) -> str:
-    """Return the options that describe a machine, without those that follow from others."""
+    """Return the options that describe a host, without those that others imply."""
     from cachestats.spack_releases import platform_of_os, usual_libc
 
     words = [f"--target {host.target}", f"--os {host.os}"]

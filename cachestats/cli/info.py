@@ -1,4 +1,4 @@
-"""`cachestats info`."""
+"""The verb `info`."""
 
 from __future__ import annotations
 

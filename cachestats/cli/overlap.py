@@ -9,7 +9,14 @@ import click
 
 from cachestats.axes import GROUP_AXES
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import dataset_argument, output_options, snapshots_option, union_option, where_option
+from cachestats.cli.parameters import (
+    NEWEST,
+    dataset_argument,
+    output_options,
+    snapshots_option,
+    union_option,
+    where_option,
+)
 from cachestats.cli.question import Question
 from cachestats.text import alternatives, counted
 
@@ -26,9 +33,9 @@ from cachestats.text import alternatives, counted
 @click.option(
     "--sets",
     is_flag=True,
-    help="Instead of pairs, count what stands in exactly each combination, as an UpSet plot shows it.",
+    help="Instead of pairs, count what is in each combination and in no other, as an UpSet plot does.",
 )
-@snapshots_option("develop if there, else the newest; all where snapshots are laid over each other")
+@snapshots_option(f"{NEWEST}; all if snapshots are compared")
 @where_option
 @union_option
 @output_options

@@ -20,7 +20,7 @@ from cachestats.cli.holes import holes, known_snapshots
 from cachestats.cli.match import environment_argument, environment_in, match
 from cachestats.cli.output import talk
 from cachestats.cli.overlap import overlap
-from cachestats.cli.parameters import dataset_argument, host_options, system_options
+from cachestats.cli.parameters import dataset_argument, host_options, snapshots_option, system_options
 from cachestats.cli.question import Question, matching, sides
 from cachestats.cli.sections import Verbs
 from cachestats.cli.versions import versions
@@ -41,12 +41,15 @@ def plot() -> None:
 
 
 _out_option = click.option(
-    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write."
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write; its ending, .png, .svg or .pdf, says the format.",
 )
 
 
 def _options_of(verb: click.Command, *names: str) -> list[click.Parameter]:
-    """Return the options of a verb that these are the names of."""
+    """Return the options of a verb that have these names."""
     options = {option.name: option for option in verb.params}
     return [options[name] for name in names]
 
@@ -60,7 +63,7 @@ def _measure_option(*choices: str) -> Callable[[Callable[..., None]], Callable[.
 def _save(
     draw: Callable[..., Axes], frame: pl.DataFrame, out: Path, asked: Question, what: str, **options: Any
 ) -> None:
-    """Draw a frame, write the picture, and say so."""
+    """Draw a frame, write the file, and say so."""
     import matplotlib
 
     from cachestats.plots.saving import save_plot
@@ -219,7 +222,7 @@ def plot_duplicates(dataset: Any, by: Any, out: Path, **question: Any) -> None:
     from cachestats.plots.duplicates import plot_duplicates as draw
 
     asked = Question(dataset, **question)
-    # Which dependencies differ takes long to find, and is drawn only as causes.
+    # Causes take long to find, and only the chart by cause shows them.
     known = by == "cause" and with_dependencies(dataset, asked.chosen)
     rows = find(asked.specs, dependencies=dataset.dependencies if known else None, among=asked.in_snapshots, by=by)
     _save(draw, rows, out, asked, "duplicates", subtitle=asked.words)
@@ -239,12 +242,13 @@ def plot_holes(dataset: Any, out: Path, snapshot: tuple[str, ...]) -> None:
     _save(draw, rows, out, asked, "holes", subtitle=asked.words)
 
 
-@plot.command("hit-rates", params=_options_of(match, "snapshot", "where", "union"))
+@plot.command("hit-rates", params=_options_of(match, "where", "union"))
 @dataset_argument
 @environment_argument
 @click.option(
     "--by", type=click.Choice(("snapshot", "stack")), default="snapshot", show_default=True, help="What to rank."
 )
+@snapshots_option("all")
 @_out_option
 def plot_hit_rates(dataset: Any, environments: tuple[Path, ...], by: Any, out: Path, **question: Any) -> None:
     """Draw how much of an environment each snapshot has.

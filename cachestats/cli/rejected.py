@@ -1,4 +1,4 @@
-"""`cachestats rejected`."""
+"""The verb `rejected`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from cachestats.text import counted
 
 @click.command()
 @dataset_argument
-@click.option("--severity", type=click.Choice(("error", "warning")), help="Only these.")
-@click.option("--rule", type=NAME, help="Only those that broke this rule.")
+@click.option("--severity", type=click.Choice(("error", "warning")), help="Only rows of this severity.")
+@click.option("--rule", type=NAME, help="Only rows that broke this rule.")
 @output_options
 def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, out: Path | None) -> None:
     """List what could not be read, and what to do about it.

@@ -18,9 +18,9 @@ from cachestats.text import counted
     "--out",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to write: a new one, or that of an earlier report, which is replaced whole.",
+    help="Folder to write: a new one, or that of an earlier report, which is replaced completely.",
 )
-@click.option("--title", default="Spack build cache", show_default=True, help="What the cache is called on the pages.")
+@click.option("--title", default="Spack build cache", show_default=True, help="Name of the cache on the pages.")
 def report(dataset: Any, out: Path, title: str) -> None:
     """Write a report: web pages with charts and searchable tables.
 

@@ -12,7 +12,7 @@ from cachestats.cli.parameters import dataset_argument, output_options
 from cachestats.text import counted
 
 
-# A query may begin with a remark, which Click takes for an option.
+# A query may begin with a comment (`--`), which Click would take for an option.
 @click.command(context_settings={"ignore_unknown_options": True})
 @dataset_argument
 @click.argument("query")

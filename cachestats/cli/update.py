@@ -1,4 +1,4 @@
-"""`cachestats update`."""
+"""The verb `update`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from cachestats.text import counted
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
-@click.option("--prune", is_flag=True, help="Drop what is gone from the sources.")
+@click.option("--prune", is_flag=True, help="Drop specs of files that are gone from the sources.")
 @click.option(
     "--recheck",
     is_flag=True,
-    help="Trust neither dates nor tags, nor that weekly snapshots and releases never change: read everything again.",
+    help="Read everything again: trust neither dates nor tags, nor that weekly snapshots and releases never change.",
 )
 @source_options
 @output_options

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cachestats.hosts import Host
 
-_MOST_WAYS = 4  # that are named
+_MOST_OBSTACLES = 4  # that are named
 _EXAMPLES = {"darwin": "--os sonoma", "linux": "--os ubuntu22.04", "windows": "--platform windows"}
 
 
@@ -78,13 +78,13 @@ def usable(
     if listed == "packages":
         emit(answer, form, out)
     _say_how_much(answer, host, asked, words)
-    _say_what_stands_in_the_way(answer, host)
+    _say_obstacles(answer, host)
     if answer.filter(cell="missing").height == answer.height:
         _hint_at_other_platforms(asked, host)
 
 
 def rules_in_words(dataset: Any, snapshots: list[str], spack: str | None) -> str:
-    """Return by whose rules snapshots are judged: `by the rules of Spack 0.23`."""
+    """Return which rules decide what can be reused, such as `by the rules of Spack 0.23`."""
     if spack is not None:
         return f"by the rules of Spack {spack}"
     rules = dict(dataset.snapshots.select("snapshot", "reuse_rules").collect().iter_rows())
@@ -105,39 +105,39 @@ def _say_how_much(answer: pl.DataFrame, host: Host, asked: Question, words: str)
     )
 
 
-def _say_what_stands_in_the_way(answer: pl.DataFrame, host: Host) -> None:
-    """Say of how many packages nothing can be used, and why; those that only need a declaration are told apart."""
+def _say_obstacles(answer: pl.DataFrame, host: Host) -> None:
+    """Say why some packages cannot be used; those that only need the host to declare an external come first."""
     import polars as pl
 
     from cachestats.analysis.usable import nearness
 
     reached = answer.filter(pl.col("cell") != "missing")["package"]
-    # What is in the way of a package is what is in the way of the version that is nearest to being reused.
+    # The obstacle of a package is that of its version that is closest to being reused.
     lacking = answer.filter(~pl.col("package").is_in(reached.implode())).sort(nearness(), "by")
     nearest = lacking.unique("package", keep="first", maintain_order=True)
     order = {"packages": True, "status": False, "by": False}
     counts = nearest.group_by("status", "by").len("packages").sort(*order, descending=[*order.values()])
     declared = counts.filter(status="external")
     where = "" if host.externals is not None else "; --packages packages.yaml says what it declares"
-    for _, by, packages in declared.head(_MOST_WAYS).rows():
+    for _, by, packages in declared.head(_MOST_OBSTACLES).rows():
         talk(f"{counted(packages, 'package')} more, if the host declares {by}{where}")
-    if declared.height > _MOST_WAYS:
-        left = sum(declared["packages"][_MOST_WAYS:].to_list())
+    if declared.height > _MOST_OBSTACLES:
+        left = sum(declared["packages"][_MOST_OBSTACLES:].to_list())
         talk(f"{counted(left, 'package')} more, if it declares others: see the column by")
     others = counts.filter(pl.col("status") != "external")
-    ways = [f"{_in_the_way(status, by)} ({packages:,})" for status, by, packages in others.head(_MOST_WAYS).rows()]
+    ways = [f"{_obstacle(status, by)} ({packages:,})" for status, by, packages in others.head(_MOST_OBSTACLES).rows()]
     if ways:
-        more = f" and {others.height - _MOST_WAYS} more" if others.height > _MOST_WAYS else ""
+        more = f" and {others.height - _MOST_OBSTACLES} more" if others.height > _MOST_OBSTACLES else ""
         talk(f"in the way of the others: {', '.join(ways)}{more}")
 
 
-def _in_the_way(status: str, by: str) -> str:
-    """Return what is in the way in words, in which nothing stands twice."""
+def _obstacle(status: str, by: str) -> str:
+    """Return an obstacle in words, without saying anything twice."""
     return by if by.startswith((status, "names ", "libc ")) or status in by else f"{status} {by}"
 
 
 def _hint_at_other_platforms(asked: Question, host: Host) -> None:
-    """Say for which other platforms something is built, where nothing can be used."""
+    """Say for which other platforms there are specs, since nothing can be used on this one."""
     if others := [name for name in asked.names_of("platform") if name != host.platform]:
         examples = [_EXAMPLES.get(name, f"--platform {name}") for name in others]
         talk(f"hint: nothing for {host.platform} fits; of {' and '.join(others)} ask with {' or '.join(examples)}")

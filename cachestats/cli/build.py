@@ -62,11 +62,12 @@ def say_what_is_wrong(dataset: Dataset) -> None:
     if rows:
         talk(f"{counted(rows, 'rejected row')}; see them with: cachestats rejected {dataset.path}")
     if gone := dataset.inputs.filter("is_gone").select(pl.len()).collect().item():
-        talk(f"{counted(gone, 'file')} gone from the sources and kept; --prune drops them")
+        talk(f"kept although gone from the sources: {counted(gone, 'file')}; --prune drops them")
     failed = dataset.rejected.filter(pl.col("rule").is_in(FAILURES), pl.col("severity") == "error")
     names = sorted(failed.select("snapshot").collect()["snapshot"].drop_nulls().unique())
     if names:
         raise SourceError(
-            f"expected whole snapshots, found that of {', '.join(names)} not all could be read: left as it was",
-            hint=f"see why: cachestats rejected {dataset.path}",
+            f"expected complete snapshots, found some that could not be read completely: {', '.join(names)}; "
+            "the dataset has them as before",
+            hint=f"see why with: cachestats rejected {dataset.path}",
         )

@@ -68,17 +68,23 @@ def check(
     before = snapshots_before(dataset.manifest["snapshots"])
     if len(snapshots) > 1:
         raise ArgumentError(
-            f"expected one --snapshot, found {' and '.join(snapshots)}", hint="`cachestats compare` takes any two"
+            f"expected one --snapshot, found {' and '.join(snapshots)}",
+            hint="`cachestats compare` takes any two snapshots",
         )
     if not snapshots and not before:
-        talk("nothing to compare: there are no two weekly snapshots, nor two releases")
+        talk("nothing to compare: there are neither two weekly snapshots nor two releases")
         return
     snapshot = snapshots[0] if snapshots else max(before, key=snapshot_order)
     if snapshot not in before:
+        checkable = sorted(before, key=snapshot_order)[-3:]
         raise ArgumentError(
-            f"expected a snapshot that has one before it, found {snapshot!r}",
-            hint=f"there is {', '.join(sorted(before, key=snapshot_order)[-3:]) or 'none'}; "
-            "`cachestats compare` takes any two",
+            f"expected a snapshot that has a previous one, found {snapshot!r}",
+            hint="; ".join(
+                [
+                    *([f"try {', '.join(checkable)}"] if checkable else []),
+                    "`cachestats compare` takes any two snapshots",
+                ]
+            ),
         )
     old, new = sides(dataset, before[snapshot], dataset, snapshot, **question)
     among = old.in_snapshots, new.in_snapshots
@@ -101,7 +107,7 @@ def check(
         )
         raise CheckError(
             f"expected no {by or 'snapshot'} to lose more than {max_drop:.1%} of its packages, found {drop_of}",
-            hint=f"see which with: {_see_which(dataset, before[snapshot], snapshot, by, **question)}",
+            hint=f"list them with: {_see_which(dataset, before[snapshot], snapshot, by, **question)}",
         )
 
 

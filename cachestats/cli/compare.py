@@ -104,7 +104,7 @@ def _sum_up(packages: pl.DataFrame, asked: tuple[Question, Question]) -> None:
     talk(f"{words}: {by_change['removed']:,} of {before:,} packages removed{share}; {rest}")
     represented = packages.filter(change="representation")["package"]
     if len(represented):
-        talk(f"no change of coverage, since Spack made no packages of them yet on one side: {', '.join(represented)}")
+        talk(f"not a change of coverage, since only one side's Spack makes packages of them: {', '.join(represented)}")
     for side in asked:
         for hint in side.hints():
             talk(f"hint: {side.names}: {hint}")

@@ -64,7 +64,9 @@ def coverage(
     from cachestats.analysis.coverage import coverage_matrix
 
     if (host or spack) and not usable:
-        raise ArgumentError("expected --usable with what describes a host, found it alone", hint="add --usable")
+        raise ArgumentError(
+            "expected --usable with options that describe a host, found them alone", hint="add --usable"
+        )
     asked = Question(dataset, **question)
     as_matrix = form in {"table", "markdown"}
     answer = (coverage_matrix if as_matrix else count)(asked.specs, **asked.axes, usable=usable, host=host, spack=spack)
@@ -79,9 +81,9 @@ def coverage(
         hosts = (
             f"hosts with {str(host).partition(' with ')[2]}"
             if host and host.is_complete
-            else "hosts that it is built for"
+            else "the hosts that it is built for"
         )
         rules = rules_in_words(dataset, asked.chosen, spack)
-        talk(f"what {hosts} can use of {asked.words}, {rules}: {size}; a cell is usable if any spec in it is")
+        talk(f"what {hosts} can use in {asked.words}, {rules}: {size}; a cell is usable if any spec in it is")
     else:
-        talk(f"{asked.axes['measure']} of {asked.words}: {size}")
+        talk(f"{asked.axes['measure']} in {asked.words}: {size}")

@@ -55,7 +55,7 @@ def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: A
         f"{counted(groups.height, 'group')} of {packages}"
     )
     if unknown := [name for name in asked.chosen if name not in known]:
-        talk(f"why hashes differ is not known of {', '.join(unknown)}: {PAGES_TELL_NONE}")
+        talk(f"why hashes differ is unknown for {', '.join(unknown)}: {PAGES_TELL_NONE}")
     for hint in asked.hints():
         talk(f"hint: {hint}")
 

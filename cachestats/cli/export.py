@@ -68,13 +68,13 @@ def export(
     elif out is None:
         raise ArgumentError(
             "expected --out or --site, found neither",
-            hint="--out FOLDER writes all tables, --out FILE with --table one, --site FOLDER pages",
+            hint="--out FOLDER writes all tables, --out FILE with --table writes one, --site FOLDER writes pages",
         )
     elif _FILE_ENDING.fullmatch(out.suffix) and not out.is_dir():
         if len(tables) != 1:
             raise ArgumentError(
                 f"expected one --table for the file {out}, found {len(tables) or 'none'}",
-                hint="a table goes into a file, several into a folder: give a name without an ending",
+                hint="a file holds one table; for several, give a folder, which has no such ending",
             )
         if form and out.suffix != f".{form}":
             raise ArgumentError(f"expected a file that ends in .{form}, found {out.name!r}", hint="leave out --format")
@@ -98,5 +98,6 @@ def export(
 def _refuse_beside(given: dict[str, Any], alone: str) -> None:
     if others := [name for name, value in given.items() if value and name != alone]:
         raise ArgumentError(
-            f"expected nothing beside {alone}, found {' and '.join(others)}", hint="pages are of the whole dataset"
+            f"expected nothing beside {alone}, found {' and '.join(others)}",
+            hint="pages always cover the whole dataset",
         )

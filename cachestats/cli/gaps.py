@@ -41,11 +41,11 @@ class Packages(click.ParamType[list[str]]):
         except (OSError, UnicodeError) as error:
             self.fail(f"expected a text file, found {value!r}: {error}", param, ctx)
         names = [line.partition("#")[0].strip() for line in lines]
-        for place, name in enumerate(names, 1):
+        for line, name in enumerate(names, 1):
             if len(name.split()) > 1 or not name.isprintable():
-                self.fail(f"expected the name of one package in line {place} of {value}, found {name!r}", param, ctx)
+                self.fail(f"expected the name of one package on line {line} of {value}, found {name!r}", param, ctx)
         if not any(names):
-            self.fail(f"expected the names of packages in {value}, a line each, found none", param, ctx)
+            self.fail(f"expected the names of packages in {value}, one on each line, found none", param, ctx)
         return [name for name in names if name]
 
 
@@ -88,7 +88,7 @@ def gaps(
     Packages that most other packages need come first. How many need them is known only for snapshots that were read
     from indices.
 
-    With a host, a column has only the packages that the host can reuse; all others are gaps.
+    With a host, a column has only the packages that the host can reuse; what only other hosts could use is a gap.
 
     --where package=NAME restricts the question to these packages, as --package-list does. The other filters decide
     which columns there are.
@@ -111,13 +111,13 @@ def gaps(
         name, least, lacking, share = has.row(0)
         every = least + lacking
         talk(
-            f"gaps of {words_of(asked, named)}{f' for {host}' if host else ''}: {answer.height:,} of "
+            f"gaps in {words_of(asked, named)}{f' for {host}' if host else ''}: {answer.height:,} of "
             f"{has.height * every:,} pairs of {has.columns[0]} and package are missing, "
-            f"{answer.height / (has.height * every):.1%}; the least has {name or 'none'}, "
+            f"{answer.height / (has.height * every):.1%}; {name or 'none'} has the fewest, "
             f"{least:,} of {counted(every, 'package')}, {share:.1%}"
         )
     if unknown := [name for name in asked.chosen if name not in known]:
-        talk(f"how many others need a package is not known of {', '.join(unknown)}: {PAGES_TELL_NONE}")
+        talk(f"how many others need a package is unknown for {', '.join(unknown)}: {PAGES_TELL_NONE}")
     asked.say_what_is_unknown("package", named)
     if fail_under is not None:
         _check(has, asked.wanted.get(asking["columns"], []), fail_under)
@@ -165,5 +165,5 @@ def _check(has: pl.DataFrame, wanted: list[str], fail_under: float) -> None:
         raise CheckError(
             f"expected at least {fail_under:.1%} of the packages in every {has.columns[0]}, "
             f"found less in {', '.join(low) or 'all, as there are no specs'}",
-            hint=None if has.is_empty() else "what is missing stands in the output",
+            hint=None if has.is_empty() else "the output lists what is missing",
         )

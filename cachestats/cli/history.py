@@ -48,8 +48,12 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
     whole = series(asked.specs, snapshots=asked.chosen) if by else rows
     compared = whole.drop_nulls("previous")
     specs, kept = int(compared["specs"].sum()), int(compared["kept"].sum())
-    found = f"{kept:,} of {counted(specs, 'spec')} were in the snapshot before, {kept / specs:.1%}" if specs else ""
-    talk(f"{asked.words}: {found or 'no specs that have a snapshot before'}")
+    found = (
+        f"{kept:,} of {counted(specs, 'spec')} were already in the previous snapshot, {kept / specs:.1%}"
+        if specs
+        else ""
+    )
+    talk(f"{asked.words}: {found or 'no snapshot has a previous one'}")
 
 
 @click.command()
@@ -89,7 +93,7 @@ def lifespans(dataset: Any, by: Any, form: str, out: Path | None, **question: An
         return
     current = int(rows["is_current"].sum())
     found = f"{current:,} of {counted(rows.height, 'row')}"
-    talk(f"{asked.words}: {found} in the newest snapshot of its kind, {current / rows.height:.1%}")
+    talk(f"{asked.words}: {found} in the newest snapshot of their kind, {current / rows.height:.1%}")
 
 
 def _nothing(asked: Question) -> None:

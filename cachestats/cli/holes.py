@@ -87,7 +87,7 @@ def holes(
     if others := sorted({column for column, _ in where} - {"package"}):
         raise ArgumentError(
             f"expected package as the column of --where, found {' and '.join(others)}",
-            hint="whether a spec is broken depends on all specs of its snapshot: choose what is shown by package",
+            hint="whether a spec is broken depends on all specs of its snapshot, so only the rows can be filtered",
         )
     asked = Question(dataset, snapshot=snapshot, where=())
     known = known_snapshots(dataset, asked.chosen)
@@ -111,12 +111,12 @@ def holes(
     words = Question(dataset, snapshot=tuple(known), where=where).words
     talk(f"{words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
     if unknown := [name for name in asked.chosen if name not in known]:
-        talk(f"nothing can be said of {', '.join(unknown)}: {PAGES_TELL_NONE}")
+        talk(f"left out {', '.join(unknown)}: {PAGES_TELL_NONE}")
     allowed = 0 if fail else fail_over
     if allowed is not None and broken.height > allowed:
         raise CheckError(
             f"expected at most {counted(allowed, 'broken spec')}, found {broken.height:,}",
-            hint="see what is missing with --by missing" if by == "spec" else None,
+            hint="list what is missing with --by missing" if by == "spec" else None,
         )
 
 
@@ -126,6 +126,6 @@ def known_snapshots(dataset: Any, chosen: list[str]) -> list[str]:
         return known
     others = with_dependencies(dataset, sorted(dataset.manifest["snapshots"], key=snapshot_order))
     raise ArgumentError(
-        f"expected dependencies, found none of {' and '.join(chosen) or dataset.path}: {PAGES_TELL_NONE}",
-        hint=f"--snapshot {others[-1]} has them" if others else "build the dataset from the indices of the build cache",
+        f"expected dependencies, found none for {' and '.join(chosen) or dataset.path}: {PAGES_TELL_NONE}",
+        hint=f"try --snapshot {others[-1]}" if others else "build the dataset from the indices of the build cache",
     )

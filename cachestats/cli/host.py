@@ -29,7 +29,7 @@ def host(form: str, out: Path | None) -> None:
     found = this_host()
     row = {"target": found.target, "os": found.os, "libc": found.libc, "platform": found.platform}
     emit(pl.DataFrame([row], schema=dict.fromkeys(row, pl.String)), form, out)
-    talk(f"on another machine, ask about this one with {_options(found)}")
+    talk(f"to ask about this machine from another one, use {_options(found)}")
 
 
 def _options(host: Host) -> str:

@@ -66,7 +66,7 @@ def emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = Fa
     elif form == "csv":
         if nested := [name for name, dtype in frame.schema.items() if dtype.is_nested() or dtype == pl.Binary]:
             raise ArgumentError(
-                f"expected columns of text and numbers for csv, found a list in each cell of {', '.join(nested)}",
+                f"expected text and numbers for csv, found lists in {', '.join(nested)}",
                 hint="use --format json or parquet",
             )
         write(frame.write_csv().encode(), out)

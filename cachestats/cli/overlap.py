@@ -64,14 +64,14 @@ def overlap(dataset: Any, by: str, sets: bool, form: str, out: Path | None, **qu
         shared = (f"{what}_{things}" for things in ("hashes", "packages") for what in ("common", "jaccard"))
         for_eyes = rows.filter(pl.col("common_packages") > 0).select(by, f"other_{by}", *shared)
         some = int((rows["common_hashes"] > 0).sum())
-        words = f"hashes in common in {some:,} of {counted(rows.height, 'pair')}"
+        words = f"{some:,} of {counted(rows.height, 'pair')} with hashes in common"
         of = some / rows.height if rows.height else 0.0
     emit(for_eyes if form in {"table", "markdown"} else rows, form, out, percent=True)
     if rows.is_empty():
-        talk(f"{asked.words}: nothing to lay over each other, which takes two of {by}")
+        talk(f"{asked.words}: nothing to compare, which takes at least two of the axis {by}")
     else:
         talk(f"{asked.words}: {words}, {of:.1%}")
     if apart := 0 if sets else rows.height - for_eyes.height:
-        talk(f"{counted(apart, 'pair')} of {by} that share nothing: not in the table")
+        talk(f"not in the table: {counted(apart, 'pair')} with nothing in common")
     for hint in asked.hints():
         talk(f"hint: {hint}")

@@ -284,7 +284,7 @@ def _described_host(
     given = [f"--{name}" for name, value in parts.items() if value is not None]
     if text is not None and given:
         raise ArgumentError(
-            f"expected a machine by --host or by --target, --os and --libc, found --host with {' and '.join(given)}",
+            f"expected a host by --host or by --target, --os and --libc, found --host with {' and '.join(given)}",
             hint=f"leave out {' and '.join(given)}, or --host",
         )
     if text is None and parts["target"] is None:
@@ -292,14 +292,14 @@ def _described_host(
         if given:
             raise ArgumentError(
                 f"expected --target with {' and '.join(given)}, found none",
-                hint="add --target NAME, such as zen4, or --target host for this machine",
+                hint="add --target NAME, such as --target zen4, or --target host for this machine",
             )
         return None
     externals = read_packages(*packages) if packages else None
     unchecked = [f"{' '.join(entry.unchecked)} of {entry.name}" for entry in externals or () if entry.unchecked]
     if unchecked:
         more = f" and {len(unchecked) - _MOST_NAMED:,} more" if len(unchecked) > _MOST_NAMED else ""
-        talk(f"not checked, since caches do not tell it: {', '.join(unchecked[:_MOST_NAMED])}{more}")
+        talk(f"not checked, because caches do not record it: {', '.join(unchecked[:_MOST_NAMED])}{more}")
     if text is not None:
         return Host.parse(text, platform=platform, externals=externals)
     return resolve_host(

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from cachestats.cli.output import talk
 from cachestats.errors import ArgumentError
 from cachestats.naming import UNION_STACK
-from cachestats.text import counted, nearest
+from cachestats.text import alternatives, counted, nearest
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-PAGES_TELL_NONE = "pages do not tell dependencies, indices do"
+PAGES_TELL_NONE = "pages do not list dependencies, only indices do"
 
 
 class Question:
@@ -66,19 +66,18 @@ class Question:
     def hints(self) -> list[str]:
         """Return, for each filter that matches nothing, what would match."""
         hints = [
-            f"no {column} is {' or '.join(values)}; there is {close_names(values, self.names_of(column))}"
-            + self._by_name(column, values)
+            _no_such(column, values, self.names_of(column)) + self._by_name(column, values)
             for column, values in self.wanted.items()
             if matching(self.in_snapshots, column, values).select(column).head(1).collect().is_empty()
         ]
         if "stack" in self.axes.values() and self.names_of("stack") == [UNION_STACK]:
-            hints.append("there is no stack but root, the union of all: --union shows it")
+            hints.append("the only stack is root, the union of the stacks; --union shows it")
         return hints
 
     def _by_name(self, column: str, values: list[str]) -> str:
         """Return how to ask for any version of a compiler, if a filter names one without a version."""
         named = [value for value in values if column == "compiler" and value in self.names_of("compiler_name")]
-        return f"; any of it is --where compiler_name={named[0]}" if named else ""
+        return f"; for any version, use --where compiler_name={named[0]}" if named else ""
 
     def say_there_is_nothing(self) -> None:
         """Say that no specs were found, and what to ask for instead."""
@@ -90,7 +89,13 @@ class Question:
         """Say which names are not in the chosen snapshots, and which similar ones are."""
         there = self.names_of(column)
         if unknown := sorted({*names}.difference(there)):
-            talk(f"hint: no {column} is {' or '.join(unknown)}; there is {close_names(unknown, there)}")
+            talk(f"hint: {_no_such(column, unknown, there)}")
+
+
+def _no_such(column: str, values: list[str], there: list[str]) -> str:
+    """Return that a column has none of the values, and which of those in `there` to try."""
+    near = close_names(values, there)
+    return f"there is no {column} {alternatives(values)}" + (f"; try {near}" if near else "")
 
 
 def close_names(values: list[str], there: list[str]) -> str:
@@ -104,7 +109,9 @@ def sides(
 ) -> tuple[Question, Question]:
     """Return the two sides of a comparison: two snapshots with the same filters."""
     if any(column == "snapshot" for column, _ in where):
-        raise ArgumentError("expected other columns in --where, found snapshot", hint="name the snapshots themselves")
+        raise ArgumentError(
+            "expected other columns in --where, found snapshot", hint="the arguments already name the snapshots"
+        )
     return (
         Question(old_dataset, snapshot=(old,), where=where, union=union),
         Question(new_dataset, snapshot=(new,), where=where, union=union),

@@ -35,6 +35,6 @@ def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, ou
     summary = ", ".join(f"{count:,} {kind} {name}" for kind, name, count in by_rule.iter_rows())
     lost = f"{counted(frame['num_specs'].sum(), 'spec')} left out"
     if unknown := frame["num_specs"].null_count():
-        lost += f", and those of {counted(unknown, 'page')}, how many nobody can tell"
+        lost += f", and an unknown number of specs of {counted(unknown, 'page')}"
     total = counted(everything.height, "row")
     talk(f"{frame.height:,} of {total}, {lost}{': ' if summary else ''}{summary}")

@@ -54,7 +54,8 @@ def usable(
 
     if host is None:
         raise ArgumentError(
-            "expected a host, found none", hint="such as --host zen4:rhel9, --target zen4 --os rhel9, or --host host"
+            "expected a host, found none",
+            hint="give one, such as --host zen4:rhel9, --target zen4 --os rhel9, or --host host",
         )
     asked = Question(dataset, **question, measure="specs", denominator=None, union=False)
     if asked.specs.head(1).collect().is_empty():
@@ -65,8 +66,8 @@ def usable(
         answer = usable_by_system(asked.specs, host=host, spack=spack)
         emit(answer, form, out)
         talk(
-            f"what {host.target} can use of {asked.words} with each libc or operating system that it was built for, "
-            f"{words}; choose one with --os or --libc"
+            f"what {host.target} can use in {asked.words}, for each libc or operating system that the cache was built "
+            f"for, {words}; choose one with --os or --libc"
         )
         if not answer["packages"].sum():
             _hint_at_other_platforms(asked, host)
@@ -100,8 +101,8 @@ def _say_how_much(answer: pl.DataFrame, host: Host, asked: Question, words: str)
     counts = dict(answer["cell"].value_counts().iter_rows())
     cells = ", ".join(f"{counts.get(cell, 0):,} {cell}" for cell in ("native", "usable", "missing"))
     talk(
-        f"{host} can use {runs:,} of the {every:,} packages of {asked.words}, {runs / every:.1%}, {words}; "
-        f"of {counted(answer.height, 'version')} {cells}"
+        f"{host} can use {runs:,} of the {every:,} packages in {asked.words}, {runs / every:.1%}, {words}; "
+        f"{counted(answer.height, 'version')}: {cells}"
     )
 
 
@@ -118,17 +119,17 @@ def _say_obstacles(answer: pl.DataFrame, host: Host) -> None:
     order = {"packages": True, "status": False, "by": False}
     counts = nearest.group_by("status", "by").len("packages").sort(*order, descending=[*order.values()])
     declared = counts.filter(status="external")
-    where = "" if host.externals is not None else "; --packages packages.yaml says what it declares"
+    where = "" if host.externals is not None else "; list what it declares with --packages packages.yaml"
     for _, by, packages in declared.head(_MOST_OBSTACLES).rows():
-        talk(f"{counted(packages, 'package')} more, if the host declares {by}{where}")
+        talk(f"{counted(packages, 'more package')} if the host declares {by}{where}")
     if declared.height > _MOST_OBSTACLES:
         left = sum(declared["packages"][_MOST_OBSTACLES:].to_list())
-        talk(f"{counted(left, 'package')} more, if it declares others: see the column by")
+        talk(f"{counted(left, 'more package')} if it declares others: see the column `by`")
     others = counts.filter(pl.col("status") != "external")
     ways = [f"{_obstacle(status, by)} ({packages:,})" for status, by, packages in others.head(_MOST_OBSTACLES).rows()]
     if ways:
         more = f" and {others.height - _MOST_OBSTACLES} more" if others.height > _MOST_OBSTACLES else ""
-        talk(f"in the way of the others: {', '.join(ways)}{more}")
+        talk(f"obstacles for the others: {', '.join(ways)}{more}")
 
 
 def _obstacle(status: str, by: str) -> str:
@@ -140,4 +141,4 @@ def _hint_at_other_platforms(asked: Question, host: Host) -> None:
     """Say for which other platforms there are specs, since nothing can be used on this one."""
     if others := [name for name in asked.names_of("platform") if name != host.platform]:
         examples = [_EXAMPLES.get(name, f"--platform {name}") for name in others]
-        talk(f"hint: nothing for {host.platform} fits; of {' and '.join(others)} ask with {' or '.join(examples)}")
+        talk(f"hint: nothing fits on {host.platform}; for {' and '.join(others)}, try {' or '.join(examples)}")

@@ -53,8 +53,8 @@ def versions(
     late, every = behind["package"].n_unique(), answer["package"].n_unique()
     most = behind.group_by(by).len().sort("len", by, descending=[True, False], nulls_last=True).head(1).rows()
     name, count = most[0] if most else (None, 0)
-    where_most = f"; {name or 'none'} with {count:,} most" if most else ""
+    where_most = f"; most in {name or 'none'}, {count:,}" if most else ""
     talk(
-        f"newest versions by {by} of {asked.words}: {late:,} of {every:,} packages "
-        f"are behind somewhere, {late / every:.1%}{where_most}"
+        f"newest versions by {by} in {asked.words}: {late:,} of {every:,} packages "
+        f"lag behind somewhere, {late / every:.1%}{where_most}"
     )

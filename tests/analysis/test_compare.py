@@ -276,7 +276,7 @@ def test_the_verb_counts_stack_by_stack_and_says_the_proportion(indexed: cs.Data
     assert done.stderr.decode().splitlines() == [
         "develop-2025-03-09 to develop-2025-05-25: 83 of 713 packages removed, 11.6%; "
         "5 added, 122 updated, 508 rebuilt, 0 unchanged",
-        "no change of coverage, since Spack made no packages of them yet on one side: compiler-wrapper",
+        "not a change of coverage, since only one side's Spack makes packages of them: compiler-wrapper",
     ]
     rows = list(csv.reader(io.StringIO(run("compare", indexed.path, *SIDES, "--format", "csv").stdout.decode())))
     assert rows[0] == ["stack", "old_packages", "new_packages", *CHANGES]
@@ -333,4 +333,4 @@ def test_a_wrong_command_is_told(arguments: tuple[str, ...], message: str, demo:
 def test_a_filter_that_nothing_passes_is_told(demo: cs.Dataset) -> None:
     done = run("compare", demo.path, "develop-2025-03-09", "develop", "--where", "stack=zz")
     assert "0 of 0 packages removed; 0 added" in done.stderr.decode()
-    assert "hint: develop: no stack is zz; there is" in done.stderr.decode()
+    assert "hint: develop: there is no stack zz; try" in done.stderr.decode()

@@ -276,7 +276,7 @@ def test_the_verb_history_prints_a_series_and_the_proportion(indexed: cs.Dataset
     assert lines[5] == ["ml-darwin-aarch64-mps", "develop-2025-05-25", "0", "0", "0.0%", "0", "0", "413"]
     assert len(lines) == 6
     assert done.stderr.decode() == (
-        "5 snapshots, stack=ml-darwin-aarch64-mps: 19 of 1,055 specs were in the snapshot before, 1.8%\n"
+        "5 snapshots, stack=ml-darwin-aarch64-mps: 19 of 1,055 specs were already in the previous snapshot, 1.8%\n"
     )
     by_stack, by_none = (run("history", indexed.path, "--by", by).stderr for by in ("stack", "none"))
     assert by_stack == by_none, "a spec in two stacks counts once"
@@ -291,7 +291,7 @@ def test_the_verb_seen_prints_first_and_last_and_the_proportion(indexed: cs.Data
     lines = [line.split() for line in done.stdout.decode().splitlines()]
     assert lines[0] == ["package", "version", "target", "snapshots", "missed", "first_seen", "last_seen"]
     assert lines[3] == ["zlib-ng", "2.1.6", "aarch64", "2", "0", "2024-04-14", "2024-06-02"]
-    assert done.stderr == b"5 snapshots, package=zlib-ng: 1 of 8 rows in the newest snapshot of its kind, 12.5%\n"
+    assert done.stderr == b"5 snapshots, package=zlib-ng: 1 of 8 rows in the newest snapshot of their kind, 12.5%\n"
     gone = run("lifespans", indexed.path, "--by", "package", "--where", "package=zlib", "--format", "json")
     (zlib,) = json.loads(gone.stdout)
     assert (zlib["last_seen"], zlib["is_current"]) == ("develop-2025-03-09", False)
@@ -303,7 +303,7 @@ def test_the_verb_seen_prints_first_and_last_and_the_proportion(indexed: cs.Data
 
 def test_a_series_of_one_snapshot_has_none_before(demo: cs.Dataset) -> None:
     done = run("history", demo.path, "--snapshot", "develop", "--by", "os")
-    assert done.stderr == b"develop: no specs that have a snapshot before\n"
+    assert done.stderr == b"develop: no snapshot has a previous one\n"
     assert b" - " in done.stdout
 
 
@@ -318,6 +318,6 @@ def test_a_verb_without_an_answer_says_so(verb: str, demo: cs.Dataset) -> None:
     done = run(verb, demo.path, "--where", "package=py-filelok")
     assert done.stderr.decode().splitlines() == [
         "no specs in develop-2025-03-09 and develop, package=py-filelok",
-        "hint: no package is py-filelok; there is py-filelock",
+        "hint: there is no package py-filelok; try py-filelock",
     ]
     assert b"as by, found 'packages'" in run(verb, demo.path, "--by", "packages", code=2).stderr

@@ -110,14 +110,9 @@ def _say_obstacles(answer: pl.DataFrame, host: Host) -> None:
     """Say why some packages cannot be used; those that only need the host to declare an external come first."""
     import polars as pl
 
-    from cachestats.analysis.usable import nearness
+    from cachestats.analysis.usable import obstacles
 
-    reached = answer.filter(pl.col("cell") != "missing")["package"]
-    # The obstacle of a package is that of its version that is closest to being reused.
-    lacking = answer.filter(~pl.col("package").is_in(reached.implode())).sort(nearness(), "by")
-    nearest = lacking.unique("package", keep="first", maintain_order=True)
-    order = {"packages": True, "status": False, "by": False}
-    counts = nearest.group_by("status", "by").len("packages").sort(*order, descending=[*order.values()])
+    counts = obstacles(answer)
     declared = counts.filter(status="external")
     where = "" if host.externals is not None else "; list what it declares with --packages packages.yaml"
     for _, by, packages in declared.head(_MOST_OBSTACLES).rows():

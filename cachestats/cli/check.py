@@ -62,34 +62,16 @@ def check(
     """
     import polars as pl
 
-    from cachestats.analysis.history import snapshots_before
     from cachestats.analysis.losses import losses
 
-    before = snapshots_before(dataset.manifest["snapshots"])
-    if len(snapshots) > 1:
-        raise ArgumentError(
-            f"expected one --snapshot, found {' and '.join(snapshots)}",
-            hint="`cachestats compare` takes any two snapshots",
-        )
-    if not snapshots and not before:
+    pair = _snapshots_to_compare(dataset, snapshots)
+    if pair is None:
         talk("nothing to compare: there are neither two weekly snapshots nor two releases")
         return
-    snapshot = snapshots[0] if snapshots else max(before, key=snapshot_order)
-    if snapshot not in before:
-        checkable = sorted(before, key=snapshot_order)[-3:]
-        raise ArgumentError(
-            f"expected a snapshot that has a previous one, found {snapshot!r}",
-            hint="; ".join(
-                [
-                    *([f"try {', '.join(checkable)}"] if checkable else []),
-                    "`cachestats compare` takes any two snapshots",
-                ]
-            ),
-        )
-    old, new = sides(dataset, before[snapshot], dataset, snapshot, **question)
+    old, new = sides(dataset, pair[0], dataset, pair[1], **question)
     among = old.in_snapshots, new.in_snapshots
     found = losses(old.specs, new.specs, by=by, union=old.union, among=among)
-    whole = losses(old.specs, new.specs, by=None, among=among)
+    whole = losses(old.specs, new.specs, by=None, among=among) if by else found
     if whole.is_empty():
         raise ArgumentError(
             f"expected specs to compare with, found none in {old.words}",
@@ -107,11 +89,34 @@ def check(
         )
         raise CheckError(
             f"expected no {by or 'snapshot'} to lose more than {max_drop:.1%} of its packages, found {drop_of}",
-            hint=f"list them with: {_see_which(dataset, before[snapshot], snapshot, by, **question)}",
+            hint=f"list them with: {_list_command(dataset, *pair, by, **question)}",
         )
 
 
-def _see_which(
+def _snapshots_to_compare(dataset: Any, snapshots: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return the previous snapshot and the one to check, or None if no snapshot has a previous one."""
+    from cachestats.analysis.history import snapshots_before
+
+    if len(snapshots) > 1:
+        raise ArgumentError(
+            f"expected one --snapshot, found {' and '.join(snapshots)}",
+            hint="`cachestats compare` takes any two snapshots",
+        )
+    before = snapshots_before(dataset.manifest["snapshots"])
+    checkable = sorted(before, key=snapshot_order)
+    if not snapshots and not checkable:
+        return None
+    snapshot = snapshots[0] if snapshots else checkable[-1]
+    if snapshot not in before:
+        hints = [f"try {', '.join(checkable[-3:])}"] if checkable else []
+        raise ArgumentError(
+            f"expected a snapshot that has a previous one, found {snapshot!r}",
+            hint="; ".join([*hints, "`cachestats compare` takes any two snapshots"]),
+        )
+    return before[snapshot], snapshot
+
+
+def _list_command(
     dataset: Any, old: str, new: str, by: str | None, *, where: tuple[tuple[str, str], ...], union: bool
 ) -> str:
     """Return the command that lists what was lost."""

@@ -80,7 +80,7 @@ def holes(
     """
     import polars as pl
 
-    from cachestats.analysis.holes import holes as find
+    from cachestats.analysis.holes import broken_and_missing
 
     if fail and fail_over is not None:
         raise ArgumentError("expected --fail or --fail-over, found both", hint="--fail is the same as --fail-over 0")
@@ -92,14 +92,12 @@ def holes(
     asked = Question(dataset, snapshot=snapshot, where=())
     known = known_snapshots(dataset, asked.chosen)
     specs = matching(asked.specs, "snapshot", known)
-    other_by: Any = "missing" if by == "spec" else "spec"
-    answer = find(specs, dataset.dependencies, by=by, deptypes=deptypes)
-    other = answer if answer.is_empty() else find(specs, dataset.dependencies, by=other_by, deptypes=deptypes)
+    broken, missing = broken_and_missing(specs, dataset.dependencies, deptypes=deptypes)
     if where:
         # Any spec may break another: the filter chooses rows of the answer, not the specs that are looked at.
         is_chosen = pl.col("package").is_in([name for _, name in where])
-        specs, answer, other = specs.filter(is_chosen), answer.filter(is_chosen), other.filter(is_chosen)
-    broken, missing = (answer, other) if by == "spec" else (other, answer)
+        specs, broken, missing = specs.filter(is_chosen), broken.filter(is_chosen), missing.filter(is_chosen)
+    answer = broken if by == "spec" else missing
     if form in {"table", "markdown"}:
         same = ["snapshot"] if len(known) == 1 else []
         eyes = answer.drop(*same, "missing_package", "missing_hash", strict=False)

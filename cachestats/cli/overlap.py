@@ -68,7 +68,7 @@ def overlap(dataset: Any, by: str, sets: bool, form: str, out: Path | None, **qu
         of = some / rows.height if rows.height else 0.0
     emit(for_eyes if form in {"table", "markdown"} else rows, form, out, percent=True)
     if rows.is_empty():
-        talk(f"{asked.words}: nothing to compare, which takes at least two of the axis {by}")
+        talk(f"{asked.words}: nothing to compare: that takes two values of {by}")
     else:
         talk(f"{asked.words}: {words}, {of:.1%}")
     if apart := 0 if sets else rows.height - for_eyes.height:

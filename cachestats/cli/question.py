@@ -110,7 +110,7 @@ def sides(
     """Return the two sides of a comparison: two snapshots with the same filters."""
     if any(column == "snapshot" for column, _ in where):
         raise ArgumentError(
-            "expected other columns in --where, found snapshot", hint="the arguments already name the snapshots"
+            "expected other columns in --where, found snapshot", hint="a filter cannot choose the snapshots to compare"
         )
     return (
         Question(old_dataset, snapshot=(old,), where=where, union=union),

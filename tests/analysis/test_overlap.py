@@ -203,7 +203,7 @@ def test_pairs_that_share_nothing_are_counted_and_one_stack_is_no_pair(demo: cs.
     one = ("--where", "stack=e4s")
     assert (
         run("overlap", demo.path, *one).stderr
-        == b"develop, stack=e4s: nothing to compare, which takes at least two of the axis stack\n"
+        == b"develop, stack=e4s: nothing to compare: that takes two values of stack\n"
     )
 
 

@@ -1,4 +1,7 @@
-"""The words of questions: axes, measures, what a share is of, and what a cell says."""
+"""The vocabulary of questions: axes, measures, denominators, kinds of change, and what a cell of usability says.
+
+Every analysis takes its axes from here, and the command line makes its help from them. Nothing heavy is imported.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,22 @@ AXES: tuple[Axis, ...] = get_args(Axis)
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 DENOMINATORS: tuple[Denominator, ...] = get_args(Denominator)
 
+# Not every axis makes sense in every question.
+GapAxis = Literal["snapshot", "version", "platform", "os", "target", "compiler", "compiler_name", "stack"]
+HistoryAxis = Literal["package", "version", "platform", "os", "target", "compiler", "compiler_name", "stack"]
+GroupAxis = Literal["snapshot", "platform", "os", "target", "compiler", "compiler_name", "stack"]
+ChangeAxis = Literal["platform", "os", "target", "compiler", "compiler_name", "stack"]
+GAP_AXES: tuple[GapAxis, ...] = get_args(GapAxis)
+"""Axes that can lack a package: all but the package itself."""
+HISTORY_AXES: tuple[HistoryAxis, ...] = get_args(HistoryAxis)
+"""Axes that can be followed from snapshot to snapshot: all but the snapshot itself."""
+GROUP_AXES: tuple[GroupAxis, ...] = get_args(GroupAxis)
+"""Axes whose values are collections of packages, which can be compared with each other."""
+CHANGE_AXES: tuple[ChangeAxis, ...] = get_args(ChangeAxis)
+"""Axes whose values are collections of packages within a snapshot, and can change from one snapshot to another."""
+
+Change = Literal["removed", "added", "representation", "updated", "rebuilt", "unchanged"]
+CHANGES: tuple[Change, ...] = get_args(Change)
 
 Cell = Literal["native", "usable", "missing"]
 CELLS: tuple[Cell, ...] = get_args(Cell)

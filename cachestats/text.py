@@ -27,6 +27,18 @@ def nearest(names: Iterable[str], there: Iterable[str], most: int = 3) -> list[s
     return [folded[near] for name in names for near in get_close_matches(name.casefold(), folded, most)]
 
 
+def alternatives(names: Iterable[str]) -> str:
+    """Return names as a choice of one of them.
+
+    Examples
+    --------
+    >>> alternatives(["os", "target", "stack"]), alternatives(["stack"])
+    ('os, target or stack', 'stack')
+    """
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number and what it counts, in the singular where it is one.
 

@@ -41,7 +41,7 @@ def cli_markdown() -> str:
 def _verbs(command: click.Command, words: list[str]) -> Iterator[list[str]]:
     yield words
     if isinstance(command, click.Group):
-        for verb in sorted(command.commands):
+        for verb in command.commands:
             yield from _verbs(command.commands[verb], [*words, verb])
 
 

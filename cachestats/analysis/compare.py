@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.frames import check_choice, collect_small, ordered, validated, without_union
+from cachestats.axes import CHANGE_AXES, CHANGES, Change, ChangeAxis
 from cachestats.errors import ArgumentError
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
     Sides = tuple[IntoFrame, IntoFrame]
-
-Change = Literal["removed", "added", "representation", "updated", "rebuilt", "unchanged"]
-Group = Literal["platform", "os", "target", "compiler", "compiler_name", "stack"]
-
-CHANGES: tuple[Change, ...] = get_args(Change)
-GROUPS: tuple[Group, ...] = get_args(Group)
 
 _WRAPPER = "compiler-wrapper"
 # What Spack puts below what it compiles since 0.22, and nobody asks for, by the compiler; None is any of them.
@@ -49,7 +44,7 @@ _DETAILS = ("version", "os", "target", "compiler", "variants")
 
 
 def compare(
-    old: IntoFrame, new: IntoFrame, *, by: Group | None = None, union: bool = False, among: Sides | None = None
+    old: IntoFrame, new: IntoFrame, *, by: ChangeAxis | None = None, union: bool = False, among: Sides | None = None
 ) -> pl.DataFrame:
     """Say of each package what became of it between two snapshots, or two datasets.
 
@@ -99,7 +94,7 @@ def compare(
 
 
 def compare_counts(
-    old: IntoFrame, new: IntoFrame, *, by: Group | None = "stack", union: bool = False, among: Sides | None = None
+    old: IntoFrame, new: IntoFrame, *, by: ChangeAxis | None = "stack", union: bool = False, among: Sides | None = None
 ) -> pl.DataFrame:
     """Count the packages of `compare` by what became of them, a row for each stack.
 
@@ -139,7 +134,7 @@ def compare_specs(
     old: IntoFrame,
     new: IntoFrame,
     *,
-    by: Group | None = None,
+    by: ChangeAxis | None = None,
     changes: Collection[Change] = CHANGES,
     union: bool = False,
     among: Sides | None = None,
@@ -195,7 +190,7 @@ def compare_specs(
 def _hashes(old: IntoFrame, new: IntoFrame, by: str | None, details: tuple[str, ...], union: bool) -> nw.LazyFrame[Any]:
     """Return a row for each hash of each package, and value of `by`, with `is_old` and `is_new`, 0 or 1."""
     if by is not None:
-        check_choice(by, GROUPS, "by")
+        check_choice(by, CHANGE_AXES, "by")
     key = [*([by] if by else []), "package", "hash"]
     sides = [validated(side, {*key, *details}) for side in (old, new)]
     if sides[0].implementation is not sides[1].implementation:

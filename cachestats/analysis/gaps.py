@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import narwhals as nw
 import numpy as np
@@ -20,7 +20,7 @@ from cachestats.analysis.frames import (
 )
 from cachestats.analysis.reuse import reused_of
 from cachestats.analysis.usable import judged
-from cachestats.axes import Axis
+from cachestats.axes import GAP_AXES, GapAxis
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host, as_host
 
@@ -29,13 +29,11 @@ if TYPE_CHECKING:
 
 Numbers = npt.NDArray[np.int64]
 
-COLUMNS: tuple[Axis, ...] = tuple(axis for axis in get_args(Axis) if axis != "package")
-
 
 def gaps(
     specs: IntoFrame,
     *,
-    columns: Axis,
+    columns: GapAxis,
     packages: Iterable[str] | None = None,
     dependencies: IntoFrame | None = None,
     union: bool = False,
@@ -109,7 +107,7 @@ def gaps(
 def column_coverage(
     specs: IntoFrame,
     *,
-    columns: Axis,
+    columns: GapAxis,
     packages: Iterable[str] | None = None,
     union: bool = False,
     host: Host | str | None = None,
@@ -160,7 +158,7 @@ def _cells(
     spack: str | None,
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Return the distinct pairs of a column and a package, the packages in question, and the columns."""
-    check_choice(columns, COLUMNS, "columns")
+    check_choice(columns, GAP_AXES, "columns")
     if spack and host is None:
         raise ArgumentError("expected rules of reuse with a host, found them alone", hint="add host=...")
     frame = validated(specs, (columns, "package", *(["requirement"] if host is not None else [])))

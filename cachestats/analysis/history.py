@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.frames import check_choice, collect_small, ordered, validated, without_union
+from cachestats.axes import HISTORY_AXES, HistoryAxis
 from cachestats.errors import ArgumentError
 from cachestats.naming import snapshot_kind, snapshot_order
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
-Facet = Literal["package", "version", "platform", "os", "target", "compiler", "compiler_name", "stack"]
-
-FACETS: tuple[Facet, ...] = get_args(Facet)
-
 
 def history(
-    specs: IntoFrame, *, by: Facet | None = None, snapshots: Iterable[str] = (), union: bool = False
+    specs: IntoFrame, *, by: HistoryAxis | None = None, snapshots: Iterable[str] = (), union: bool = False
 ) -> pl.DataFrame:
     """Count, snapshot by snapshot, what there is, and what of it was there in the snapshot before.
 
@@ -73,7 +70,7 @@ def history(
      ('linux', 'develop-2025-03-09', 1, 15), ('linux', 'develop', 2, 163)]
     """
     if by is not None:
-        check_choice(by, FACETS, "by")
+        check_choice(by, HISTORY_AXES, "by")
     frame = validated(specs, {"snapshot", "package", "hash", *([by] if by else [])})
     if by == "stack" and not union:
         frame = without_union(frame)
@@ -101,7 +98,7 @@ def history(
 def lifespans(
     specs: IntoFrame,
     *,
-    by: Sequence[Facet] = ("package", "version", "target"),
+    by: Sequence[HistoryAxis] = ("package", "version", "target"),
     snapshots: Iterable[str] = (),
     union: bool = False,
 ) -> pl.DataFrame:
@@ -150,7 +147,7 @@ def lifespans(
             f"expected a list of different names as by, found {by!r}", hint="try package, or package and target"
         )
     for name in by:
-        check_choice(name, FACETS, "by")
+        check_choice(name, HISTORY_AXES, "by")
     frame = validated(specs, {"snapshot", *by})
     if "stack" in by and not union:
         frame = without_union(frame)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from itertools import count
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import narwhals as nw
 import polars as pl
@@ -87,6 +87,33 @@ def holes(
     [('develop', 'libfabric', 'c', 1, 2)]
     """
     check_choice(by, BYS, "by")
+    return _answer(_search(specs, dependencies, deptypes), by)
+
+
+def broken_and_missing(
+    specs: IntoFrame, dependencies: IntoFrame, *, deptypes: Collection[DepType] = ("link", "run")
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return both answers of `holes` from one search: the broken specs, and those that are missing.
+
+    Raises
+    ------
+    ArgumentError
+        As `holes`.
+    """
+    found = _search(specs, dependencies, deptypes)
+    return _answer(found, "spec"), _answer(found, "missing")
+
+
+class _Search(NamedTuple):
+    """What is missing, and the way up from it to every spec that it breaks. Specs are numbers, by snapshot and hash."""
+
+    links: pl.DataFrame
+    absent: pl.DataFrame
+    pairs: pl.DataFrame
+
+
+def _search(specs: IntoFrame, dependencies: IntoFrame, deptypes: Collection[DepType]) -> _Search | None:
+    """Follow the edges up from what is missing; return None if nothing is."""
     if not deptypes or isinstance(deptypes, str):
         raise ArgumentError(
             f"expected some of {', '.join(DEPTYPES)}, found {deptypes!r}", hint="such as ['link', 'run']"
@@ -110,9 +137,9 @@ def holes(
     )
     missing = collect_small(needs.join(keys, on=["snapshot", "dependency_hash"], how="anti"))
     if missing.is_empty():
-        return pl.DataFrame(schema={name: pl.Int64 if name in _COUNTS else pl.String for name in _COLUMNS[by]})
+        return None
     broken = sorted(missing["snapshot"].unique())
-    return _answer(missing, collect_small(needs.filter(nw.col("snapshot").is_in(broken))), by)
+    return _follow(missing, collect_small(needs.filter(nw.col("snapshot").is_in(broken))))
 
 
 def _check_known(frame: nw.LazyFrame[Any]) -> None:
@@ -126,7 +153,7 @@ def _check_known(frame: nw.LazyFrame[Any]) -> None:
         )
 
 
-def _answer(missing: pl.DataFrame, needs: pl.DataFrame, by: By) -> pl.DataFrame:
+def _follow(missing: pl.DataFrame, needs: pl.DataFrame) -> _Search:
     """Follow the edges up from what is missing."""
     # Of pairs of a spec and what is missing below it there may be millions: numbers, in the order of the hashes, make
     # one a few bytes.
@@ -140,7 +167,14 @@ def _answer(missing: pl.DataFrame, needs: pl.DataFrame, by: By) -> pl.DataFrame:
         .rename({"dependency_hash": "hash"})
         .join(nodes, on=["snapshot", "hash"])
     )
-    pairs = _pairs(links.select("node", "below"), absent["node"])
+    return _Search(links, absent, _pairs(links.select("node", "below"), absent["node"]))
+
+
+def _answer(search: _Search | None, by: By) -> pl.DataFrame:
+    """Return what was found as `holes` returns it."""
+    if search is None:
+        return pl.DataFrame(schema={name: pl.Int64 if name in _COUNTS else pl.String for name in _COLUMNS[by]})
+    links, absent, pairs = search
     if by == "missing":
         breaks = pairs.group_by("missing").agg(breaks=pl.len().cast(pl.Int64))
         found = absent.join(breaks, left_on="node", right_on="missing")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cachestats.analysis.compare import Group, compare_counts
+from cachestats.analysis.compare import compare_counts
+from cachestats.axes import ChangeAxis
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def losses(
-    old: IntoFrame, new: IntoFrame, *, by: Group | None = "stack", union: bool = False, among: Sides | None = None
+    old: IntoFrame, new: IntoFrame, *, by: ChangeAxis | None = "stack", union: bool = False, among: Sides | None = None
 ) -> pl.DataFrame:
     """Return, for each stack, the share of its packages that it lost from one snapshot to another.
 

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import numpy as np
 import polars as pl
 
 from cachestats.analysis.frames import check_choice, collect_small, ordered, validated, without_union
+from cachestats.axes import GROUP_AXES, GroupAxis
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
-
-Circle = Literal["snapshot", "platform", "os", "target", "compiler", "compiler_name", "stack"]
-
-CIRCLES: tuple[Circle, ...] = get_args(Circle)
 
 _BITS = 62
 """So many names fit into one whole number: of 64 bits one is the sign, and one is left free for sums to be safe."""
 
 
-def overlap(specs: IntoFrame, *, by: Circle = "stack", union: bool = False) -> pl.DataFrame:
+def overlap(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = False) -> pl.DataFrame:
     """Count what each two stacks share.
 
     Parameters
@@ -81,7 +78,7 @@ def overlap(specs: IntoFrame, *, by: Circle = "stack", union: bool = False) -> p
     return pl.DataFrame(columns)
 
 
-def overlap_sets(specs: IntoFrame, *, by: Circle = "stack", union: bool = False) -> pl.DataFrame:
+def overlap_sets(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = False) -> pl.DataFrame:
     """Count what stands in exactly each combination of stacks: the bars of an UpSet plot.
 
     Parameters
@@ -129,7 +126,7 @@ def overlap_sets(specs: IntoFrame, *, by: Circle = "stack", union: bool = False)
 
 
 def _checked(specs: IntoFrame, by: str, union: bool) -> nw.LazyFrame[Any]:
-    check_choice(by, CIRCLES, "by")
+    check_choice(by, GROUP_AXES, "by")
     frame = validated(specs, {by, "hash", "package"})
     return without_union(frame) if by == "stack" and not union else frame
 

@@ -147,6 +147,33 @@ def nearness() -> pl.Expr:
     return pl.col("status").replace_strict(_NEAREST_FIRST, range(len(_NEAREST_FIRST)), return_dtype=pl.Int64)
 
 
+def obstacles(answer: pl.DataFrame) -> pl.DataFrame:
+    """Count the packages that a host cannot use at all, by what prevents it.
+
+    The obstacle of a package is that of its version that is closest to being reused.
+
+    Parameters
+    ----------
+    answer
+        What `usable` returns.
+
+    Returns
+    -------
+    One row per obstacle, the most frequent first, with the columns `status`, `by` and `packages`.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> obstacles(cs.usable(demo.specs, host="neoverse_v2:ubuntu22.04")).rows()
+    [('libc', 'glibc@2.39', 1)]
+    """
+    reached = answer.filter(pl.col("cell") != "missing")["package"]
+    lacking = answer.filter(~pl.col("package").is_in(reached.implode())).sort(nearness(), "by")
+    nearest = lacking.unique("package", keep="first", maintain_order=True)
+    order = {"packages": True, "status": False, "by": False}
+    return nearest.group_by("status", "by").len("packages").sort(*order, descending=[*order.values()])
+
+
 def possible_hosts(built: pl.DataFrame) -> list[Host]:
     """Return the hosts of each platform: every target with every operating system that something is built for there.
 

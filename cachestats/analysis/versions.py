@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from cachestats.analysis.frames import check_choice, collect_small, validated, without_union
-from cachestats.axes import Axis
+from cachestats.axes import GROUP_AXES, GroupAxis
 from cachestats.naming import version_key
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
-GROUPS: tuple[Axis, ...] = tuple(axis for axis in get_args(Axis) if axis not in ("package", "version"))
 
-
-def versions(specs: IntoFrame, *, by: Axis = "stack", union: bool = False) -> pl.DataFrame:
+def versions(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = False) -> pl.DataFrame:
     """Find the newest version of each package in each stack, snapshot, ..., and which of them lag behind.
 
     Versions are ordered as Spack orders them (`cachestats.naming.version_key`): `1.10` after `1.9`, `develop` and
@@ -50,7 +48,7 @@ def versions(specs: IntoFrame, *, by: Axis = "stack", union: bool = False) -> pl
     >>> cs.versions(specs, by="stack").rows()
     [('hdf5', 'e4s', '1.14.5', '1.14.5', False, 1), ('hdf5', 'ml', '1.12', '1.14.5', True, 2)]
     """
-    check_choice(by, GROUPS, "by")
+    check_choice(by, GROUP_AXES, "by")
     frame = validated(specs, ("package", "version", by))
     if by == "stack" and not union:
         frame = without_union(frame)

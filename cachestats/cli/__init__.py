@@ -1,6 +1,7 @@
-"""The command line: each verb reads its arguments, calls one public function and prints.
+"""The command line: each verb parses its arguments, calls one public function and prints the answer.
 
-Data goes to stdout, talk to stderr. Modules that take long to import are imported by the verb that needs them.
+Data goes to stdout, messages go to stderr. A module that takes long to import is imported only by the verb that needs
+it, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -30,36 +31,45 @@ from cachestats.cli.overlap import overlap
 from cachestats.cli.plot import plot
 from cachestats.cli.rejected import rejected
 from cachestats.cli.report import report
+from cachestats.cli.sections import Verbs
 from cachestats.cli.sql import sql
 from cachestats.cli.update import update
 from cachestats.cli.usable import usable
 from cachestats.cli.versions import versions
 from cachestats.errors import CachestatsError
 
-# Of `sysexits.h`: 1, Python's own for what nobody caught, is that of a failed check.
+# From `sysexits.h`. Python itself exits with 1 after an uncaught exception, but here 1 means that a check failed.
 _INTERNAL_ERROR = 70
 _DEBUG = "CACHESTATS_DEBUG"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="cachestats", message="%(prog)s %(version)s")
 def cli() -> None:
     """Ask Spack's binary build cache what it covers.
 
     \b
-    First make a dataset, then ask it:
+    Make a dataset first, then ask it:
       cachestats build SOURCE --out cache
       cachestats coverage cache --rows stack --columns target --measure packages
 
     \b
-    Exit codes: 0 done, 1 check failed, 2 usage, 10 source unreadable, 11 too much rejected,
-    12 dataset missing, of another schema or not writable, 13 refused to shrink,
-    14 dataset busy, 70 internal error, 130 interrupted.
-    """  # noqa: D301 (a real backspace, by which Click knows a paragraph not to be wrapped)
+    Exit codes:
+        0  success
+        1  a check failed
+        2  wrong command line
+       10  source missing or unreadable
+       11  too much of the source rejected
+       12  dataset missing, damaged, of another schema version, or not writable
+       13  a snapshot would lose more than half of its specs
+       14  dataset busy
+       70  internal error
+      130  interrupted
+    """  # noqa: D301 (a real backspace, which tells Click not to wrap the paragraph)
 
 
 def main() -> None:
-    """Run the command line; what cachestats raises on purpose becomes a message and an exit code."""
+    """Run the command line, and turn every error into a message and an exit code."""
     try:
         _run()
     except CachestatsError as error:
@@ -76,10 +86,13 @@ def main() -> None:
     except UnicodeEncodeError as error:
         talk(f"error: expected text in UTF-8, found {error.object!r}\nhint: check the arguments")
         sys.exit(2)
-    except BaseException as error:  # a panic inside Polars is no Exception
+    except BaseException as error:  # a panic inside Polars is not an Exception
         if os.environ.get(_DEBUG):
             talk(traceback.format_exc())
-        talk(f"internal error: {type(error).__name__}: {error}\nhint: please report it, with what {_DEBUG}=1 adds")
+        talk(
+            f"internal error: {type(error).__name__}: {error}\n"
+            f"hint: please report it, with the traceback that {_DEBUG}=1 prints"
+        )
         sys.exit(_INTERNAL_ERROR)
 
 
@@ -87,36 +100,34 @@ def _run() -> None:
     try:
         cli(prog_name="cachestats", standalone_mode=False)
     except SystemExit:
-        return  # thus Click says that whoever read the help has seen enough
+        return  # Click exits so when the reader of its help closed the pipe
     except OSError as error:
-        # Only what Click prints by itself, such as help, is written to no file, and not by `write`.
+        # What Click prints itself, such as help, does not go through `write`; an error of stdout names no file.
         if error.filename is not None:
             raise
         stdout_failed(error)
 
 
-for command in (
-    build,
-    update,
+cli.add_section("Make a dataset", build, update)
+cli.add_section(
+    "Ask",
     info,
     coverage,
-    host,
     usable,
+    host,
+    match,
     gaps,
+    versions,
     compare,
+    check,
     history,
     lifespans,
-    check,
     overlap,
     duplicates,
     holes,
-    match,
-    versions,
-    plot,
-    report,
-    export,
     rejected,
     dictionary,
     sql,
-):
-    cli.add_command(command)
+)
+cli.add_section("Draw", plot, report)
+cli.add_section("Export", export)

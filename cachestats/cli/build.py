@@ -1,4 +1,4 @@
-"""`cachestats build`."""
+"""The verb `build`."""
 
 from __future__ import annotations
 
@@ -18,23 +18,29 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the dataset.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the dataset: a new one, or that of an existing dataset.",
+)
 @source_options
 def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
-    """Read pages of the cache site, or indices of build caches, into a Parquet dataset.
+    """Build a dataset from cache pages or build-cache indices.
 
-    SOURCE is a path, or an address that begins with https://, http:// or s3://, of
+    SOURCE is a path, or a URL that begins with https://, http:// or s3://. It is one of:
 
     \b
-    - a checkout of the cache site: its root, its _cache folder, one snapshot's
-      folder, one page; or an archive of one (.tar, .tar.gz, .tar.zst, .zip)
-    - a build-cache mirror of layout 1, 2 or 3, or a folder of mirrors, each
-      snapshot's with those of its stacks inside: SNAPSHOT/STACK/...
+    - a checkout of the cache site: its root, its _cache folder, the folder of a
+      snapshot, or one page; or an archive of these (.tar, .tar.gz, .tar.zst, .zip)
+    - a build-cache mirror of layout 1, 2 or 3, or a folder of such mirrors in
+      which each snapshot contains its stacks: SNAPSHOT/STACK/...
     - a catalogue of mirrors, cache_spack_io_index.json
     - one index.json, or the database of an installation (.spack-db/index.json)
 
-    A snapshot that the sources hold anything of replaces that of the dataset whole; the dataset's other snapshots stay.
-    """  # noqa: D301 (as above)
+    A snapshot found in the sources replaces the dataset's snapshot of the same name completely. The dataset's other
+    snapshots stay as they are.
+    """  # noqa: D301 (a real backspace, which tells Click not to wrap the paragraph)
     from cachestats.ingest.build import build_dataset
 
     log()
@@ -47,7 +53,7 @@ def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
 
 
 def say_what_is_wrong(dataset: Dataset) -> None:
-    """Say what was rejected and what is only kept; end with an exit code where a snapshot could not be read."""
+    """Say what was rejected and what is gone from the sources; raise if a snapshot could not be read completely."""
     import polars as pl
 
     from cachestats.findings import FAILURES
@@ -56,11 +62,12 @@ def say_what_is_wrong(dataset: Dataset) -> None:
     if rows:
         talk(f"{counted(rows, 'rejected row')}; see them with: cachestats rejected {dataset.path}")
     if gone := dataset.inputs.filter("is_gone").select(pl.len()).collect().item():
-        talk(f"{counted(gone, 'file')} gone from the sources and kept; --prune drops them")
+        talk(f"kept although gone from the sources: {counted(gone, 'file')}; --prune drops them")
     failed = dataset.rejected.filter(pl.col("rule").is_in(FAILURES), pl.col("severity") == "error")
     names = sorted(failed.select("snapshot").collect()["snapshot"].drop_nulls().unique())
     if names:
         raise SourceError(
-            f"expected whole snapshots, found that of {', '.join(names)} not all could be read: left as it was",
-            hint=f"see why: cachestats rejected {dataset.path}",
+            f"expected complete snapshots, found some that could not be read completely: {', '.join(names)}; "
+            "the dataset has them as before",
+            hint=f"see why with: cachestats rejected {dataset.path}",
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from cachestats.axes import CHANGE_AXES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
     NAME,
@@ -30,7 +31,7 @@ from cachestats.naming import snapshot_order
     type=Share(),
     default="5%",
     show_default=True,
-    help="Share of its packages that a stack may lose from one snapshot to the next.",
+    help="Share of its packages that a stack may lose since the previous snapshot.",
 )
 @click.option(
     "--snapshot",
@@ -38,9 +39,9 @@ from cachestats.naming import snapshot_order
     type=NAME,
     multiple=True,
     metavar="NAME",
-    help="Snapshot to check.  [default: the newest that has one before it, weekly ones first]",
+    help="Snapshot to check.  [default: the newest weekly one, or else the newest release, that has a previous one]",
 )
-@by_option("platform, os, target, compiler, compiler_name, stack", default="stack")
+@by_option(CHANGE_AXES, default="stack")
 @where_option
 @union_option
 @output_options
@@ -53,36 +54,24 @@ def check(
     out: Path | None,
     **question: Any,
 ) -> None:
-    """Fail if a stack lost packages from one snapshot to the next.
+    """Fail if a stack lost packages since the previous snapshot.
 
-    The newest weekly snapshot is compared with the weekly one before, or a release with the next lower version; what
-    fell is printed. The exit code is 1 if a stack lost more than --max-drop of the packages that it had, whatever came
-    instead, and 0 if none did, or if there is no snapshot before, which is said.
+    The newest weekly snapshot is compared with the weekly one before it, or a release with the next lower version. The
+    answer lists the stacks that lost packages. The exit code is 1 if any stack lost more than --max-drop of its
+    packages, even if it gained others, and 0 otherwise. It is also 0, with a message, if there is no previous snapshot.
     """
     import polars as pl
 
-    from cachestats.analysis.history import snapshots_before
     from cachestats.analysis.losses import losses
 
-    before = snapshots_before(dataset.manifest.snapshots)
-    if len(snapshots) > 1:
-        raise ArgumentError(
-            f"expected one --snapshot, found {' and '.join(snapshots)}", hint="`cachestats compare` takes any two"
-        )
-    if not snapshots and not before:
-        talk("nothing to compare: there are no two weekly snapshots, nor two releases")
+    pair = _snapshots_to_compare(dataset, snapshots)
+    if pair is None:
+        talk("nothing to compare: there are neither two weekly snapshots nor two releases")
         return
-    snapshot = snapshots[0] if snapshots else max(before, key=snapshot_order)
-    if snapshot not in before:
-        raise ArgumentError(
-            f"expected a snapshot that has one before it, found {snapshot!r}",
-            hint=f"there is {', '.join(sorted(before, key=snapshot_order)[-3:]) or 'none'}; "
-            "`cachestats compare` takes any two",
-        )
-    old, new = sides(dataset, before[snapshot], dataset, snapshot, **question)
+    old, new = sides(dataset, pair[0], dataset, pair[1], **question)
     among = old.in_snapshots, new.in_snapshots
     found = losses(old.specs, new.specs, by=by, union=old.union, among=among)
-    whole = losses(old.specs, new.specs, by=None, among=among)
+    whole = losses(old.specs, new.specs, by=None, among=among) if by else found
     if whole.is_empty():
         raise ArgumentError(
             f"expected specs to compare with, found none in {old.words}",
@@ -100,11 +89,34 @@ def check(
         )
         raise CheckError(
             f"expected no {by or 'snapshot'} to lose more than {max_drop:.1%} of its packages, found {drop_of}",
-            hint=f"see which with: {_see_which(dataset, before[snapshot], snapshot, by, **question)}",
+            hint=f"list them with: {_list_command(dataset, *pair, by, **question)}",
         )
 
 
-def _see_which(
+def _snapshots_to_compare(dataset: Any, snapshots: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return the previous snapshot and the one to check, or None if no snapshot has a previous one."""
+    from cachestats.analysis.history import snapshots_before
+
+    if len(snapshots) > 1:
+        raise ArgumentError(
+            f"expected one --snapshot, found {' and '.join(snapshots)}",
+            hint="`cachestats compare` takes any two snapshots",
+        )
+    before = snapshots_before(dataset.manifest.snapshots)
+    checkable = sorted(before, key=snapshot_order)
+    if not snapshots and not checkable:
+        return None
+    snapshot = snapshots[0] if snapshots else checkable[-1]
+    if snapshot not in before:
+        hints = [f"try {', '.join(checkable[-3:])}"] if checkable else []
+        raise ArgumentError(
+            f"expected a snapshot that has a previous one, found {snapshot!r}",
+            hint="; ".join([*hints, "`cachestats compare` takes any two snapshots"]),
+        )
+    return before[snapshot], snapshot
+
+
+def _list_command(
     dataset: Any, old: str, new: str, by: str | None, *, where: tuple[tuple[str, str], ...], union: bool
 ) -> str:
     """Return the command that lists what was lost."""

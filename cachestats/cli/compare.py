@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cachestats.axes import CHANGE_AXES, CHANGES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import Opened, by_option, dataset_argument, output_options, union_option, where_option
 from cachestats.cli.question import Question, sides
@@ -15,27 +16,25 @@ from cachestats.errors import ArgumentError
 if TYPE_CHECKING:
     import polars as pl
 
-CHANGES = ("removed", "added", "representation", "updated", "rebuilt", "unchanged")
-
 
 @click.command()
 @dataset_argument
 @click.argument("old")
 @click.argument("new")
 @click.option("--with", "other", type=Opened(), metavar="DATASET", help="Take NEW from this dataset instead.")
-@by_option("platform, os, target, compiler, compiler_name, stack", default="stack")
+@by_option(CHANGE_AXES, default="stack")
 @click.option(
     "--list",
     "listed",
     type=click.Choice(("packages", "specs")),
-    help="List the packages and what became of them, or the specs behind that, instead of counting.",
+    help="Instead of counting, list the packages with their change, or the specs behind these changes.",
 )
 @click.option(
     "--change",
     "changes",
     type=click.Choice(CHANGES),
     multiple=True,
-    help="List only this; may be repeated.  [default: all but unchanged]",
+    help="With --list: only this kind of change; may be repeated.  [default: all but unchanged]",
 )
 @where_option
 @union_option
@@ -52,11 +51,12 @@ def compare(
     out: Path | None,
     **question: Any,
 ) -> None:
-    """Say what changed between two snapshots, OLD and NEW, package by package and stack by stack.
+    """Show which packages changed between two snapshots.
 
-    A package is removed or added; updated, if the set of its versions changed; rebuilt, if only its hashes did; or
-    unchanged. It is a change of representation, and none of coverage, where one snapshot is of a Spack that made no
-    packages yet of runtimes (before 0.22), or of compilers and their wrapper (before 1.0).
+    OLD and NEW are compared package by package and stack by stack. A package is removed, added, updated (its set of
+    versions changed), rebuilt (only its hashes changed) or unchanged. Spack made packages of runtimes in 0.22, and of
+    compilers and their wrapper in 1.0. Where such a package is in only one of the snapshots for this reason, its change
+    is one of representation, not of coverage.
     """
     import polars as pl
 
@@ -75,7 +75,7 @@ def compare(
         rows = compare_counts(*frames, **options)
         rows = rows.sort("removed", "added", "updated", descending=True, maintain_order=True)
         packages = (pl.col(f"{side}_packages").alias(side) for side in ("old", "new"))
-        # What fits a terminal; the rest of it is said below.
+        # These columns fit a terminal; the summary has the totals of the others.
         for_eyes = rows.select(*key, *packages, "removed", "added", "updated", "rebuilt")
     elif listed == "packages":
         rows = _by_change(compare_packages(*frames, **options).filter(pl.col("change").is_in(list(wanted))))
@@ -104,7 +104,7 @@ def _sum_up(packages: pl.DataFrame, asked: tuple[Question, Question]) -> None:
     talk(f"{words}: {by_change['removed']:,} of {before:,} packages removed{share}; {rest}")
     represented = packages.filter(change="representation")["package"]
     if len(represented):
-        talk(f"no change of coverage, since Spack made no packages of them yet on one side: {', '.join(represented)}")
+        talk(f"not a change of coverage, since only one side's Spack makes packages of them: {', '.join(represented)}")
     for side in asked:
         for hint in side.hints():
             talk(f"hint: {side.names}: {hint}")

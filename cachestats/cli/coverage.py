@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cachestats.axes import AXES, DENOMINATORS, MEASURES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
     dataset_argument,
@@ -18,54 +19,54 @@ from cachestats.cli.parameters import (
 from cachestats.cli.question import Question
 from cachestats.cli.usable import rules_in_words
 from cachestats.errors import ArgumentError
-from cachestats.text import counted
+from cachestats.text import alternatives, counted
 
 if TYPE_CHECKING:
     from cachestats.hosts import Host
 
-# The choices stand in analysis.coverage, which imports Polars: too slow for `--help` and `build`.
-_AXES = "snapshot, package, version, platform, os, target, compiler, compiler_name, stack"
-
 
 @click.command()
 @dataset_argument
-@click.option("--rows", required=True, metavar="AXIS", help=f"What the rows are: one of {_AXES}.")
-@click.option("--columns", required=True, metavar="AXIS", help="What the columns are: another of these.")
+@click.option("--rows", required=True, metavar="AXIS", help=f"Axis of the rows: {alternatives(AXES)}.")
+@click.option("--columns", required=True, metavar="AXIS", help="Axis of the columns: another of these.")
 @click.option(
     "--measure",
-    type=click.Choice(("specs", "packages", "share")),
+    type=click.Choice(MEASURES),
     default="specs",
     show_default=True,
     help="What to count: distinct specs, distinct packages, or the share of packages.",
 )
 @click.option(
     "--denominator",
-    type=click.Choice(("row", "column", "all")),
-    help="What 100% is for a share: the packages of its row, of its column, or all.  [default: row]",
+    type=click.Choice(DENOMINATORS),
+    help="What is 100% for a share: the packages of its row, of its column, or all.  [default: row]",
 )
 @question_options
 @union_option
 @click.option(
     "--usable",
     is_flag=True,
-    help="With targets as columns: say what their hosts can use, native, usable or missing, instead of counting. They "
-    "have the operating system or libc that is named, or else any that something is built on for their platform.",
+    help="Instead of counting, say whether hosts of each target can use something: native, usable or missing. Takes "
+    "`--columns target`. The hosts have the operating system or libc given by --os or --libc, or any that the cache "
+    "was built for on their platform.",
 )
 @system_options
 @output_options
 def coverage(
     dataset: Any, form: str, out: Path | None, usable: bool, host: Host | None, spack: Any, **question: Any
 ) -> None:
-    """Count what is covered, for any two of the axes.
+    """Count specs or packages along any two axes.
 
-    As a table or as Markdown the answer is a matrix; as csv, json or parquet it is the tidy table with the columns
-    ROWS, COLUMNS and value, cells that are zero left out.
+    A table or Markdown shows the counts as a matrix. The formats csv, json and parquet hold a tidy table instead, with
+    the columns ROWS, COLUMNS and value, and without the cells that are zero.
     """
     from cachestats.analysis.coverage import coverage as count
     from cachestats.analysis.coverage import coverage_matrix
 
     if (host or spack) and not usable:
-        raise ArgumentError("expected --usable with what describes a host, found it alone", hint="add --usable")
+        raise ArgumentError(
+            "expected --usable with options that describe a host, found them alone", hint="add --usable"
+        )
     asked = Question(dataset, **question)
     as_matrix = form in {"table", "markdown"}
     answer = (coverage_matrix if as_matrix else count)(asked.specs, **asked.axes, usable=usable, host=host, spack=spack)
@@ -80,9 +81,9 @@ def coverage(
         hosts = (
             f"hosts with {str(host).partition(' with ')[2]}"
             if host and host.is_complete
-            else "hosts that it is built for"
+            else "the hosts that it is built for"
         )
         rules = rules_in_words(dataset, asked.chosen, spack)
-        talk(f"what {hosts} can use of {asked.words}, {rules}: {size}; a cell is usable if any spec in it is")
+        talk(f"what {hosts} can use in {asked.words}, {rules}: {size}; a cell is usable if any spec in it is")
     else:
-        talk(f"{asked.axes['measure']} of {asked.words}: {size}")
+        talk(f"{asked.axes['measure']} in {asked.words}: {size}")

@@ -1,4 +1,4 @@
-"""`cachestats dictionary`."""
+"""The verb `dictionary`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cachestats.cli.parameters import output_options
 @click.command()
 @output_options
 def dictionary(form: str, out: Path | None) -> None:
-    """Show what every column of every table means."""
+    """Describe every column of every table."""
     from cachestats.schema import data_dictionary, dictionary_markdown
 
     if form == "markdown":

@@ -24,19 +24,18 @@ if TYPE_CHECKING:
     type=click.Choice(("spec", "package", "cause")),
     default="spec",
     show_default=True,
-    help="A row for each group of equal specs, for each package, or for each package that makes hashes differ.",
+    help="A row for each group of specs that look alike, for each package, or for each cause of differing hashes.",
 )
 @snapshot_option
 @where_option
 @output_options
 def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: Any) -> None:
-    """Show what is built twice: specs that look alike and have more than one hash.
+    """Find specs that look alike but have different hashes.
 
-    They are equal in package, version, platform, os, target, compiler, variants, flags and namespace. Where
-    dependencies are known, which pages do not tell, the column `causes` says which packages, or recipes, make the
-    hashes differ: a dependency that is built twice itself is followed down to what makes it so. The formats for
-    machines have more columns: `variants`, and in
-    `differs` the direct dependencies that differ.
+    Such specs have the same package, version, platform, os, target, compiler, variants, flags and namespace. For
+    snapshots that were read from indices, the column `causes` names the packages or recipes that make the hashes
+    differ. If a dependency itself has duplicates, their causes are named instead. The formats csv, json and parquet
+    also have the columns `variants` and `differs`, the direct dependencies that differ.
     """
     import polars as pl
 
@@ -56,20 +55,20 @@ def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: A
         f"{counted(groups.height, 'group')} of {packages}"
     )
     if unknown := [name for name in asked.chosen if name not in known]:
-        talk(f"why hashes differ is not known of {', '.join(unknown)}: {PAGES_TELL_NONE}")
+        talk(f"why hashes differ is unknown for {', '.join(unknown)}: {PAGES_TELL_NONE}")
     for hint in asked.hints():
         talk(f"hint: {hint}")
 
 
 def _for_eyes(answer: pl.DataFrame) -> pl.DataFrame:
-    """Leave out what makes a table too wide: the longest texts, and what is unknown or the same in all rows."""
+    """Drop what makes a table too wide: the longest texts, and columns that are null or the same in all rows."""
     import polars as pl
 
     left_out = {"platform", "variants", "differs"}
     left_out |= {name for name in ("excess_bytes", "causes") if name in answer.columns and answer[name].is_null().all()}
     same = ("snapshot", "namespace", "flags")
     left_out |= {name for name in same if name in answer.columns and answer[name].n_unique() < 2}
-    # What matters most stands first: what does not fit a terminal is left out from the end.
+    # The most important columns come first: on a narrow terminal the last ones are left out.
     last = [name for name in ("compiler", "target", "os") if name in answer.columns]
     eyes = answer.select(pl.exclude(*left_out, *last), *last)
     return eyes.with_columns(pl.col("^causes$").str.replace_all(",", ", "))

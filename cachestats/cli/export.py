@@ -1,4 +1,4 @@
-"""The verb that hands a dataset out: as tables for BI tools, or as pages of the site."""
+"""The verb `export`."""
 
 from __future__ import annotations
 
@@ -12,30 +12,32 @@ from cachestats.cli.output import talk
 from cachestats.cli.parameters import NAME, dataset_argument
 from cachestats.errors import ArgumentError
 from cachestats.schema import TABLES
-from cachestats.text import counted
+from cachestats.text import alternatives, counted
 
 _FORMATS = ("parquet", "csv")
 
-# What looks like the name of a file is one, unless there is a folder of that name: `specs.xlsx`, but not `2025.07.0`.
+# A path with such an ending is a file, unless there is a folder of that name: `specs.xlsx`, but not `2025.07.0`.
 _FILE_ENDING = re.compile(r"\.[A-Za-z]\w*")
 
 
 @click.command()
 @dataset_argument
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the data package; or the file of one table.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the data package, or file of one table.")
 @click.option(
     "--table",
     "tables",
     type=NAME,
     multiple=True,
-    help=f"This table only; may be repeated. There are {', '.join(TABLES)}.",
+    help=f"Export only this table; may be repeated. One of {alternatives(TABLES)}.",
 )
-@click.option("--snapshot", "snapshots", type=NAME, multiple=True, help="This snapshot only; may be repeated.")
-@click.option("--format", "form", type=click.Choice(_FORMATS), help="Of the tables in a folder.  [default: parquet]")
+@click.option("--snapshot", "snapshots", type=NAME, multiple=True, help="Export only this snapshot; may be repeated.")
+@click.option(
+    "--format", "form", type=click.Choice(_FORMATS), help="Format of the tables in a data package.  [default: parquet]"
+)
 @click.option(
     "--site",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to write pages to: a new one, or that of an earlier export, which is brought up to date.",
+    help="Folder to write pages to: a new one, or that of an earlier export, which is updated.",
 )
 def export(
     dataset: Any,
@@ -45,18 +47,18 @@ def export(
     form: str | None,
     site: Path | None,
 ) -> None:
-    """Write tables for BI tools, or everything as pages of the site.
+    """Export tables for BI tools, or pages of the cache site.
 
     \b
-    --out FOLDER                 a data package: all tables, or each --table
-    --out FILE --table NAME      one table, in a file that ends in .parquet or .csv
-    --site FOLDER                pages
+    --out FOLDER               a data package with all tables, or each --table
+    --out FILE --table NAME    one table, in a file that ends in .parquet or .csv
+    --site FOLDER              pages
 
-    A data package is one file for each table; DICTIONARY.md, what columns mean; KNOWN_ISSUES.md, what changed in the
-    source and what is partial; views.sql, which DuckDB runs as it is; and datapackage.json, which describes the tables
-    to tools. The folder is a new one, or that of an earlier export, which is brought up to date, file by file, while
-    tools may read it: a scheduled job can do so.
-    """  # noqa: D301 (a real backspace, by which Click knows a paragraph not to be wrapped)
+    A data package has a file for each table; DICTIONARY.md, which describes the columns; KNOWN_ISSUES.md, which lists
+    what changed in the source and what is incomplete; views.sql, which runs in DuckDB as it is; and datapackage.json,
+    which describes the tables to tools. FOLDER is a new one, or that of an earlier export, which is updated file by
+    file: a scheduled job can do so while tools read it.
+    """  # noqa: D301 (a real backspace, which tells Click not to wrap the paragraph)
     given = {"--out": out, "--table": tables, "--snapshot": snapshots, "--format": form, "--site": site}
     if site:
         _refuse_beside(given, "--site")
@@ -66,13 +68,13 @@ def export(
     elif out is None:
         raise ArgumentError(
             "expected --out or --site, found neither",
-            hint="--out FOLDER writes all tables, --out FILE with --table one, --site FOLDER pages",
+            hint="--out FOLDER writes all tables, --out FILE with --table writes one, --site FOLDER writes pages",
         )
     elif _FILE_ENDING.fullmatch(out.suffix) and not out.is_dir():
         if len(tables) != 1:
             raise ArgumentError(
                 f"expected one --table for the file {out}, found {len(tables) or 'none'}",
-                hint="a table goes into a file, several into a folder: give a name without an ending",
+                hint="a file holds one table; for several, give a folder, which has no such ending",
             )
         if form and out.suffix != f".{form}":
             raise ArgumentError(f"expected a file that ends in .{form}, found {out.name!r}", hint="leave out --format")
@@ -96,5 +98,6 @@ def export(
 def _refuse_beside(given: dict[str, Any], alone: str) -> None:
     if others := [name for name, value in given.items() if value and name != alone]:
         raise ArgumentError(
-            f"expected nothing beside {alone}, found {' and '.join(others)}", hint="pages are of the whole dataset"
+            f"expected nothing beside {alone}, found {' and '.join(others)}",
+            hint="pages always cover the whole dataset",
         )

@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cachestats.axes import GAP_AXES
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import Share, dataset_argument, host_options, output_options, question_options
+from cachestats.cli.parameters import (
+    Share,
+    dataset_argument,
+    host_options,
+    output_options,
+    question_options,
+    union_option,
+)
 from cachestats.cli.question import PAGES_TELL_NONE, Question, matching
 from cachestats.dataset.dataset import with_dependencies
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.regular import read_regular
-from cachestats.text import counted
+from cachestats.text import alternatives, counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,22 +30,22 @@ if TYPE_CHECKING:
 
 
 class Packages(click.ParamType[list[str]]):
-    """A file with the name of one package in each line."""
+    """A file with the name of one package on each line."""
 
     name = "file"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
-        """Return the names; what follows a `#` is a remark."""
+        """Return the names; a `#` starts a comment."""
         try:
             lines = read_regular(str(value)).decode().splitlines()
         except (OSError, UnicodeError) as error:
             self.fail(f"expected a text file, found {value!r}: {error}", param, ctx)
         names = [line.partition("#")[0].strip() for line in lines]
-        for place, name in enumerate(names, 1):
+        for line, name in enumerate(names, 1):
             if len(name.split()) > 1 or not name.isprintable():
-                self.fail(f"expected the name of one package in line {place} of {value}, found {name!r}", param, ctx)
+                self.fail(f"expected the name of one package on line {line} of {value}, found {name!r}", param, ctx)
         if not any(names):
-            self.fail(f"expected the names of packages in {value}, a line each, found none", param, ctx)
+            self.fail(f"expected the names of packages in {value}, one on each line, found none", param, ctx)
         return [name for name in names if name]
 
 
@@ -47,21 +55,21 @@ class Packages(click.ParamType[list[str]]):
     "--columns",
     required=True,
     metavar="AXIS",
-    help="What to compare: stack, target, os, snapshot, version, platform, compiler or compiler_name.",
+    help=f"Axis to compare: {alternatives(GAP_AXES)}.",
 )
 @click.option(
     "--package-list",
     type=Packages(),
     metavar="FILE",
-    help="Packages in question, one a line, whether anything has them or not.  [default: all that anything has]",
+    help="File that lists the packages in question, one on each line, cached or not.  [default: all in the cache]",
 )
 @click.option(
     "--fail-under",
     type=Share(),
     metavar="SHARE",
-    help="End with exit code 1 if a column has less than this share of the packages, such as 90%.",
+    help="Exit with 1 if a column has less than this share of the packages, such as 90%.",
 )
-@click.option("--union", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are the columns.")
+@union_option
 @host_options
 @question_options
 @output_options
@@ -75,12 +83,15 @@ def gaps(
     out: Path | None,
     **question: Any,
 ) -> None:
-    """Show which packages a column lacks while another has them, those first that most other packages need.
+    """List the packages that one column lacks and another has.
 
-    With a host, a column has what the host can reuse of it: what only another host could use is a gap.
+    Packages that most other packages need come first. How many need them is known only for snapshots that were read
+    from indices.
 
-    How many others need them is known of snapshots that were read from indices. With --where package=NAME only these
-    packages are in question, as with --package-list; the columns are those that the other filters leave.
+    With a host, a column has only the packages that the host can reuse; what only other hosts could use is a gap.
+
+    --where package=NAME restricts the question to these packages, as --package-list does. The other filters decide
+    which columns there are.
     """
     from cachestats.analysis.gaps import column_coverage
     from cachestats.analysis.gaps import gaps as find
@@ -100,14 +111,14 @@ def gaps(
         name, least, lacking, share = has.row(0)
         every = least + lacking
         talk(
-            f"gaps of {words_of(asked, named)}{f' for {host}' if host else ''}: {answer.height:,} of "
+            f"gaps in {words_of(asked, named)}{f' for {host}' if host else ''}: {answer.height:,} of "
             f"{has.height * every:,} pairs of {has.columns[0]} and package are missing, "
-            f"{answer.height / (has.height * every):.1%}; the least has {name or 'none'}, "
+            f"{answer.height / (has.height * every):.1%}; {name or 'none'} has the fewest, "
             f"{least:,} of {counted(every, 'package')}, {share:.1%}"
         )
     if unknown := [name for name in asked.chosen if name not in known]:
-        talk(f"how many others need a package is not known of {', '.join(unknown)}: {PAGES_TELL_NONE}")
-    asked.say_what_is_unheard("package", named)
+        talk(f"how many others need a package is unknown for {', '.join(unknown)}: {PAGES_TELL_NONE}")
+    asked.say_what_is_unknown("package", named)
     if fail_under is not None:
         _check(has, asked.wanted.get(asking["columns"], []), fail_under)
 
@@ -115,9 +126,9 @@ def gaps(
 def packages_in_question(
     packages: list[str] | None, *, dataset: Any, where: tuple[tuple[str, str], ...], **question: Any
 ) -> tuple[Question, dict[str, Any], list[str]]:
-    """Return the question, the arguments of the function, and the packages that `--where` names.
+    """Return the question, the arguments for the analysis, and the packages that `--where` names.
 
-    These are in question, and no filter: what the columns are the other filters say.
+    These packages are not a filter: the other filters alone decide which columns there are.
     """
     named = [value for column, value in where if column == "package"]
     if named and packages:
@@ -131,18 +142,18 @@ def packages_in_question(
 
 
 def edges_of(dataset: Any, asked: Question) -> tuple[list[str], pl.LazyFrame | None]:
-    """Return the snapshots in question that have dependencies, and these, if any."""
+    """Return the chosen snapshots whose dependencies are known, and these dependencies, if any."""
     known = with_dependencies(dataset, asked.chosen)
     return known, matching(dataset.dependencies, "snapshot", known) if known else None
 
 
 def words_of(asked: Question, named: list[str]) -> str:
-    """Return what was asked about, with the packages in question."""
+    """Return the description of a question with the packages that `--where` names."""
     return f"{asked.words}{', package=' * bool(named)}{' or '.join(named)}"
 
 
 def _check(has: pl.DataFrame, wanted: list[str], fail_under: float) -> None:
-    """Raise if the share of a column is too small, or a column that was asked for by name is not there at all."""
+    """Raise if a column has too small a share of the packages, or a column named by a filter has none."""
     low = [
         f"{name or 'none'} {packages:,} ({share:.1%})"
         for name, packages, _, share in has.iter_rows()
@@ -154,5 +165,5 @@ def _check(has: pl.DataFrame, wanted: list[str], fail_under: float) -> None:
         raise CheckError(
             f"expected at least {fail_under:.1%} of the packages in every {has.columns[0]}, "
             f"found less in {', '.join(low) or 'all, as there are no specs'}",
-            hint=None if has.is_empty() else "what is missing stands in the output",
+            hint=None if has.is_empty() else "the output lists what is missing",
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cachestats.axes import HISTORY_AXES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
     by_option,
@@ -19,21 +20,20 @@ from cachestats.cli.parameters import (
 from cachestats.cli.question import Question
 from cachestats.text import counted
 
-_FACETS = "package, version, platform, os, target, compiler, compiler_name, stack"
-
 
 @click.command()
 @dataset_argument
-@by_option(_FACETS, default="none")
+@by_option(HISTORY_AXES, default="none")
 @snapshots_option("all")
 @where_option
 @union_option
 @output_options
 def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any) -> None:
-    """Count packages and specs, snapshot by snapshot, and the specs that were kept, are new and are gone.
+    """Count packages and specs in each snapshot, and what changed.
 
-    Weekly snapshots are compared with the weekly one before, releases with the next lower version, of those looked at.
-    `develop` has none before it.
+    The answer also counts the specs that each snapshot kept from the previous one, gained and lost. The previous
+    snapshot of a weekly one is the weekly one before it, that of a release is the next lower version, among those
+    chosen with --snapshot. `develop` has no previous snapshot.
     """
     from cachestats.analysis.history import history as series
 
@@ -44,12 +44,16 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
     if rows.is_empty():
         _nothing(asked)
         return
-    # A spec may stand in several stacks: here it counts once.
+    # A spec in several stacks counts once here.
     whole = series(asked.specs, snapshots=asked.chosen) if by else rows
     compared = whole.drop_nulls("previous")
     specs, kept = int(compared["specs"].sum()), int(compared["kept"].sum())
-    found = f"{kept:,} of {counted(specs, 'spec')} were in the snapshot before, {kept / specs:.1%}" if specs else ""
-    talk(f"{asked.words}: {found or 'no specs that have a snapshot before'}")
+    found = (
+        f"{kept:,} of {counted(specs, 'spec')} were already in the previous snapshot, {kept / specs:.1%}"
+        if specs
+        else ""
+    )
+    talk(f"{asked.words}: {found or 'no snapshot has a previous one'}")
 
 
 @click.command()
@@ -60,16 +64,17 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
     show_default=True,
     metavar="AXIS,...",
     callback=lambda ctx, param, value: [name.strip() for name in value.split(",")],
-    help=f"What to look for: each combination of these, out of {_FACETS}.",
+    help=f"Axes whose combinations to look for, out of {', '.join(HISTORY_AXES)}.",
 )
 @snapshots_option("all")
 @where_option
 @union_option
 @output_options
 def lifespans(dataset: Any, by: Any, form: str, out: Path | None, **question: Any) -> None:
-    """Say in which snapshot each package, version and target was seen first and last, and how often it was missed.
+    """Show when each package and version was first and last seen.
 
-    Weekly snapshots, releases and develop are told apart: releases have no date in the data.
+    The answer also counts the snapshots in between that lack it. Weekly snapshots, releases and develop have separate
+    rows, because the data has no dates for releases.
     """
     import polars as pl
 
@@ -88,7 +93,7 @@ def lifespans(dataset: Any, by: Any, form: str, out: Path | None, **question: An
         return
     current = int(rows["is_current"].sum())
     found = f"{current:,} of {counted(rows.height, 'row')}"
-    talk(f"{asked.words}: {found} in the newest snapshot of its kind, {current / rows.height:.1%}")
+    talk(f"{asked.words}: {found} in the newest snapshot of their kind, {current / rows.height:.1%}")
 
 
 def _nothing(asked: Question) -> None:

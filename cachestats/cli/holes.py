@@ -18,7 +18,7 @@ from cachestats.text import counted
 
 
 class DepTypes(click.ParamType[list[str]]):
-    """Types of dependencies, joined by commas."""
+    """Types of dependencies, separated by commas."""
 
     name = "types"
 
@@ -37,7 +37,7 @@ class DepTypes(click.ParamType[list[str]]):
     type=click.Choice(("spec", "missing")),
     default="spec",
     show_default=True,
-    help="A row for each broken spec, or for each spec that is missing.",
+    help="A row for each broken spec, or for each missing one.",
 )
 @click.option(
     "--deptype",
@@ -46,7 +46,7 @@ class DepTypes(click.ParamType[list[str]]):
     default="link,run",
     show_default=True,
     metavar="TYPE[,TYPE]",
-    help="What counts as a need: some of build, link, run and test.",
+    help=f"Types of dependencies that count, out of {', '.join(DEPTYPES)}.",
 )
 @click.option("--fail", is_flag=True, help="Exit with 1 if any spec is broken.")
 @click.option("--fail-over", type=click.IntRange(0), metavar="N", help="Exit with 1 if more than N specs are broken.")
@@ -56,7 +56,7 @@ class DepTypes(click.ParamType[list[str]]):
     type=Where(),
     multiple=True,
     metavar="package=NAME",
-    help="Show only rows of this package; may be repeated.",
+    help="Show only the rows of this package; may be repeated.",
 )
 @output_options
 def holes(
@@ -70,36 +70,34 @@ def holes(
     snapshot: tuple[str, ...],
     where: tuple[tuple[str, str], ...],
 ) -> None:
-    """Show what is broken: cached specs that need what is not in the cache.
+    """Find cached specs whose dependencies are not in the cache.
 
-    Needed is what a spec is linked to or runs, and what that needs in turn, externals aside; --deptype says otherwise.
-    A broken spec cannot be installed from the cache alone: something below it has to be built first. Only indices tell
-    dependencies; of snapshots that were read from pages nothing can be said.
+    Such a spec is broken: it cannot be installed from the cache alone, because something it depends on would have to be
+    built first. Link and run dependencies count, directly or indirectly, except externals; --deptype changes that.
+    Only snapshots that were read from indices can be checked, because pages do not list dependencies.
 
-    The exit code is 0, with --fail and --fail-over also 1.
+    The exit code is 0 even if specs are broken, unless --fail or --fail-over is given.
     """
     import polars as pl
 
-    from cachestats.analysis.holes import holes as find
+    from cachestats.analysis.holes import broken_and_missing
 
     if fail and fail_over is not None:
         raise ArgumentError("expected --fail or --fail-over, found both", hint="--fail is the same as --fail-over 0")
     if others := sorted({column for column, _ in where} - {"package"}):
         raise ArgumentError(
             f"expected package as the column of --where, found {' and '.join(others)}",
-            hint="whether a spec is broken depends on all specs of its snapshot: choose what is shown by package",
+            hint="whether a spec is broken depends on all specs of its snapshot, so only the rows can be filtered",
         )
     asked = Question(dataset, snapshot=snapshot, where=())
     known = known_snapshots(dataset, asked.chosen)
     specs = matching(asked.specs, "snapshot", known)
-    other_by: Any = "missing" if by == "spec" else "spec"
-    answer = find(specs, dataset.dependencies, by=by, deptypes=deptypes)
-    other = answer if answer.is_empty() else find(specs, dataset.dependencies, by=other_by, deptypes=deptypes)
+    broken, missing = broken_and_missing(specs, dataset.dependencies, deptypes=deptypes)
     if where:
-        # What breaks a spec may be any other one: only the rows of the answer are chosen.
+        # Any spec may break another: the filter chooses rows of the answer, not the specs that are looked at.
         is_chosen = pl.col("package").is_in([name for _, name in where])
-        specs, answer, other = specs.filter(is_chosen), answer.filter(is_chosen), other.filter(is_chosen)
-    broken, missing = (answer, other) if by == "spec" else (other, answer)
+        specs, broken, missing = specs.filter(is_chosen), broken.filter(is_chosen), missing.filter(is_chosen)
+    answer = broken if by == "spec" else missing
     if form in {"table", "markdown"}:
         same = ["snapshot"] if len(known) == 1 else []
         eyes = answer.drop(*same, "missing_package", "missing_hash", strict=False)
@@ -111,21 +109,21 @@ def holes(
     words = Question(dataset, snapshot=tuple(known), where=where).words
     talk(f"{words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
     if unknown := [name for name in asked.chosen if name not in known]:
-        talk(f"nothing can be said of {', '.join(unknown)}: {PAGES_TELL_NONE}")
+        talk(f"left out {', '.join(unknown)}: {PAGES_TELL_NONE}")
     allowed = 0 if fail else fail_over
     if allowed is not None and broken.height > allowed:
         raise CheckError(
             f"expected at most {counted(allowed, 'broken spec')}, found {broken.height:,}",
-            hint="see what is missing with --by missing" if by == "spec" else None,
+            hint="list what is missing with --by missing" if by == "spec" else None,
         )
 
 
 def known_snapshots(dataset: Any, chosen: list[str]) -> list[str]:
-    """Return the snapshots of which something can be said."""
+    """Return the snapshots whose dependencies are known."""
     if known := with_dependencies(dataset, chosen):
         return known
     others = with_dependencies(dataset, sorted(dataset.manifest.snapshots, key=snapshot_order))
     raise ArgumentError(
-        f"expected dependencies, found none of {' and '.join(chosen) or dataset.path}: {PAGES_TELL_NONE}",
-        hint=f"--snapshot {others[-1]} has them" if others else "build the dataset from the indices of the build cache",
+        f"expected dependencies, found none for {' and '.join(chosen) or dataset.path}: {PAGES_TELL_NONE}",
+        hint=f"try --snapshot {others[-1]}" if others else "build the dataset from the indices of the build cache",
     )

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 @click.command()
 @output_options
 def host(form: str, out: Path | None) -> None:
-    """Show what this machine is: target, operating system, libc and platform.
+    """Show this machine's target, operating system, libc and platform.
 
-    They are spelled as Spack does and as other verbs take them with --target, --os, --libc and --platform. Verbs that
-    take --host know this machine as `host`.
+    They are spelled as Spack spells them, and as the other verbs take them after --target, --os, --libc and --platform.
+    To ask about this machine, use `--host host`.
     """
     import polars as pl
 
@@ -29,11 +29,11 @@ def host(form: str, out: Path | None) -> None:
     found = this_host()
     row = {"target": found.target, "os": found.os, "libc": found.libc, "platform": found.platform}
     emit(pl.DataFrame([row], schema=dict.fromkeys(row, pl.String)), form, out)
-    talk(f"on another machine, ask about this one with {_options(found)}")
+    talk(f"to ask about this machine from another one, use {_options(found)}")
 
 
 def _options(host: Host) -> str:
-    """Return the options that describe a machine, without those that follow from others."""
+    """Return the options that describe a host, without those that others imply."""
     from cachestats.spack_releases import platform_of_os, usual_libc
 
     words = [f"--target {host.target}", f"--os {host.os}"]

@@ -1,4 +1,4 @@
-"""`cachestats info`."""
+"""The verb `info`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cachestats.text import counted
 @dataset_argument
 @output_options
 def info(dataset: Any, form: str, out: Path | None) -> None:
-    """Show what a dataset holds: its snapshots, their counts, and where they were read from."""
+    """Show a dataset's snapshots, their counts and their sources."""
     import polars as pl
 
     from cachestats.naming import snapshot_order

@@ -12,11 +12,12 @@ from cachestats.cli.gaps import edges_of
 from cachestats.cli.output import emit, printable, talk
 from cachestats.cli.parameters import (
     NAME,
+    NEWEST,
     Share,
     check_target,
     dataset_argument,
     output_options,
-    snapshot_option,
+    snapshots_option,
     union_option,
     where_option,
 )
@@ -39,26 +40,28 @@ environment_argument = click.argument(
 @click.command()
 @dataset_argument
 @environment_argument
-@click.option("--best", is_flag=True, help="Rank the snapshots by how much of the environment they have.")
+@click.option("--best", is_flag=True, help="Rank snapshots by how much of the environment they have.")
 @click.option(
     "--by",
     type=click.Choice(("snapshot", "stack", _CAUSE)),
-    help="What --best ranks: snapshots (the default) or stacks. Without it, cause: why specs are not cached, ranked by "
-    "how many would be without it.",
+    help="With --best: rank snapshots (the default) or stacks. Without --best, `cause` ranks the causes of misses by "
+    "how many specs would hit without each.",
 )
 @click.option(
     "--fail-under",
     type=Share(),
     metavar="SHARE",
-    help="Fail if less than this share of the specs is cached, such as 90%; with --best, in the best of them.",
+    help="Exit with 1 if less than this share of the specs is cached, such as 90%; with --best, in the best snapshot "
+    "or stack.",
 )
 @click.option(
     "--host",
     type=NAME,
     metavar="TARGET[:OS]|host",
-    help="Say how much more would hit if the environment were concretized for another target that this machine runs.",
+    help="Also say how many more specs would hit if the environment were concretized for another target that this host "
+    "runs.",
 )
-@snapshot_option
+@snapshots_option(f"{NEWEST}; all with --best")
 @where_option
 @union_option
 @output_options
@@ -74,14 +77,15 @@ def match(
     union: bool,
     **question: Any,
 ) -> None:
-    """Say what of an environment is in the cache, why the rest is not, and what is left to build.
+    """Show which specs of an environment are cached, and why not all.
 
-    ENVIRONMENT is a spack.lock, a spec.json, what `spack spec --json` printed, or the folder of an environment or an
-    installation; several add up. Each of its specs is a hit, which is cached by its hash; near, if the cache has its
-    package: then it is said what the closest one differs in; or a miss. What is left to build stands first, in the
-    order in which it can be built. As a table or as Markdown hits are left out, and all causes but the first; the
-    formats for machines have them, and the closest spec. With a host it is said how much more would hit if the
-    environment were concretized for another target that the host runs.
+    ENVIRONMENT is a spack.lock, a spec.json, the output of `spack spec --json`, or the folder of an environment or an
+    installation. If there are several, their specs are put together.
+
+    A spec is a `hit` if the cache has its hash, `near` if the cache has other specs of its package, and a `miss`
+    otherwise. For a near one, the answer says how the closest cached spec differs. The specs left to build come first,
+    in an order in which they can be built. A table or Markdown shows no hits, and only the first cause of each spec;
+    the formats csv, json and parquet have all of them, and the closest spec.
     """
     from cachestats.hosts import Host
 
@@ -117,7 +121,7 @@ def match(
 
 
 def environment_in(paths: tuple[Path, ...]) -> Environment:
-    """Return an environment, and say what is odd about its files."""
+    """Return the environment in these files, and print the warnings about them."""
     from cachestats.environment import read_environment
 
     with warnings.catch_warnings(record=True) as caught:
@@ -140,7 +144,7 @@ def _words_of(environment: Environment) -> str:
 
 
 def _emit_best(environment: Environment, asked: Question, by: Any, form: str, out: Path | None) -> float:
-    """Print how much of the environment each place has, and return the share of the best."""
+    """Print how much of the environment each snapshot or stack has, and return the share of the best."""
     from cachestats.analysis.match import hit_rates
 
     rates = hit_rates(environment, asked.specs, by=by, union=asked.union)
@@ -194,7 +198,7 @@ def _emit_matches(
 
 
 def _say_what_another_target_gives(matches: pl.DataFrame, target: str) -> None:
-    """Say how many more specs would hit if the environment were concretized for another target that a machine runs."""
+    """Say how many more specs would hit if the environment were concretized for another target that a host runs."""
     from cachestats.analysis.causes import hits_if_target_changed
     from cachestats.targets import runnable
 
@@ -206,7 +210,7 @@ def _say_what_another_target_gives(matches: pl.DataFrame, target: str) -> None:
 
 
 def _words(counts: dict[str, Any]) -> str:
-    """Return hits in proportion, of all specs and of the roots."""
+    """Return the hits among all specs and among the roots, as numbers and shares."""
     parts = (("hits", "specs", "spec", " hit"), ("root_hits", "roots", "root", ""))
     return "; ".join(
         f"{counts[hits]:,} of {counted(counts[whole], noun)}{verb}"
@@ -216,7 +220,7 @@ def _words(counts: dict[str, Any]) -> str:
 
 
 def _for_eyes(matches: pl.DataFrame) -> pl.DataFrame:
-    """Leave out the hits, the closest specs, and all causes but the first."""
+    """Drop the hits, the closest specs, and all causes but the first."""
     import polars as pl
 
     left = matches.filter(pl.col("status") != "hit")
@@ -232,7 +236,7 @@ def _for_eyes(matches: pl.DataFrame) -> pl.DataFrame:
 
 
 def _because(causes: str | None, differs: str | None, proof: str | None) -> str | None:
-    """Return the first cause in words; where none is known, the fields that differ."""
+    """Return the first cause, or the fields that differ if no cause is known."""
     if differs is None:
         return None
     first, *others = (causes or differs.replace(",", ", ")).split("; ")

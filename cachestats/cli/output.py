@@ -1,4 +1,4 @@
-"""What verbs print: frames to stdout or a file, words and progress to stderr."""
+"""What verbs print: frames to stdout or a file, messages and progress to stderr."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _LEAST_TEXT = 10
 _MOST_NAMED = 5
 _PARTS = re.compile("[^_-]*[_-]|[^_-]+")
 _MAY_BE_NONE = frozenset({"compiler", "compiler_name", "compiler_version", "stack"})
-"""Where null is a name to filter by: `--where compiler=none`."""
+"""Columns in which null is shown as `none`, the value to filter by: `--where compiler=none`."""
 
 
 def talk(words: str) -> None:
-    """Say something to stderr; where nobody can hear it, the answer and the exit code still count.
+    """Print a message to stderr. If stderr is closed, the message is lost; the answer and the exit code still count.
 
-    Names come from sources that anybody may have written: what would steer a terminal is written out.
+    Messages contain names from sources that anybody may have written, so control characters are escaped.
     """
     try:
         click.echo("\n".join(map(printable, words.split("\n"))), err=True)
@@ -46,7 +46,7 @@ def talk(words: str) -> None:
 
 
 def emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = False) -> None:
-    """Write a frame to a file or to stdout; with `percent` its floats are shares."""
+    """Write a frame to a file or to stdout; with `percent`, floats are shown as percentages."""
     import polars as pl
 
     is_terminal = out is None and sys.stdout.isatty()
@@ -66,12 +66,12 @@ def emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = Fa
     elif form == "csv":
         if nested := [name for name, dtype in frame.schema.items() if dtype.is_nested() or dtype == pl.Binary]:
             raise ArgumentError(
-                f"expected columns of text and numbers for csv, found a list in each cell of {', '.join(nested)}",
+                f"expected text and numbers for csv, found lists in {', '.join(nested)}",
                 hint="use --format json or parquet",
             )
         write(frame.write_csv().encode(), out)
     elif form == "json":
-        # JSON has no word for what is no number.
+        # JSON can express neither NaN nor infinity.
         numbers = [pl.when(pl.col(name).is_finite()).then(pl.col(name)) for name in _floats(frame)]
         write(f"{frame.with_columns(numbers).write_json()}\n".encode(), out)
     else:
@@ -121,14 +121,14 @@ def write(data: bytes, out: Path | None) -> None:
 
 
 def stdout_failed(error: OSError) -> None:
-    """Raise if stdout cannot be written to, but not if whoever read it has seen enough."""
+    """Raise if stdout cannot be written to, unless the reader closed it (as `head` does)."""
     _give_up(sys.stdout)
     if not isinstance(error, BrokenPipeError):
         raise DatasetError(f"cannot write to stdout: {error.strerror}", hint="use --out") from error
 
 
 def _give_up(stream: TextIO) -> None:
-    """Let what is still to be written go nowhere: Python would complain once more when it closes the stream."""
+    """Redirect a stream to nowhere: otherwise Python fails once more when it flushes the stream at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -141,18 +141,18 @@ class _Column(NamedTuple):
 
     @property
     def width(self) -> int:
-        """How wide it is where there is room."""
+        """Width without wrapping."""
         return max(len(self.name), self.widest)
 
     @property
     def least(self) -> int:
-        """How wide it has to be: a number that is folded is a wrong number, while text can be read."""
+        """Smallest possible width: text can be wrapped, but a wrapped number would be misread."""
         part = max(map(len, _PARTS.findall(self.name)), default=0)
         return max(part, self.widest if self.is_number else min(self.widest, _LEAST_TEXT))
 
 
 def _table(frame: pl.DataFrame, *, percent: bool, width: int | None) -> tuple[str, list[str]]:
-    """Return a frame as a table that fits the terminal, and the columns left out; in a pipe it is as wide as it is."""
+    """Return a frame as a table of at most this width, if one is given, and the columns that do not fit."""
     from rich import box
     from rich.cells import cell_len
     from rich.console import Console
@@ -178,9 +178,9 @@ def _table(frame: pl.DataFrame, *, percent: bool, width: int | None) -> tuple[st
 
 
 def _fit(columns: list[_Column], width: int) -> tuple[int, list[int]]:
-    """Return the gap between columns, and how wide each is; 0 where it is left out.
+    """Return the gap between columns, and the width of each column, 0 if it is left out.
 
-    Text gives way before numbers do, and what stands on the right before what stands on the left.
+    Text columns are left out before numbers, and columns on the right before those on the left.
     """
     natural = [column.width for column in columns]
     if sum(natural) + _GAP * (len(columns) - 1) <= width:
@@ -191,7 +191,7 @@ def _fit(columns: list[_Column], width: int) -> tuple[int, list[int]]:
         if _TIGHT_GAP * (sum(map(bool, widths)) - 1) + sum(widths) > width:
             widths[place] = 0
     room = width - _TIGHT_GAP * (sum(map(bool, widths)) - 1) - sum(widths)
-    # What is left goes to the narrowest, and to text first.
+    # The remaining width goes to text columns first, and to the narrowest of them.
     while room > 0 and (growing := [place for place, wide in enumerate(widths) if 0 < wide < natural[place]]):
         widths[min(growing, key=lambda place: (columns[place].is_number, widths[place]))] += 1
         room -= 1
@@ -199,7 +199,7 @@ def _fit(columns: list[_Column], width: int) -> tuple[int, list[int]]:
 
 
 def _broken(name: str, width: int) -> str:
-    """Return a name in lines of this width, broken after underscores and hyphens."""
+    """Return a name broken into lines of this width, after underscores and hyphens."""
     lines = [""]
     for part in _PARTS.findall(name):
         if lines[-1] and len(lines[-1] + part) > width:
@@ -209,7 +209,7 @@ def _broken(name: str, width: int) -> str:
 
 
 def _cells(column: pl.Series, *, percent: bool) -> list[str]:
-    """Return what is in a column as text for eyes."""
+    """Return the values of a column as text for people."""
     null = "none" if column.name.removeprefix("other_") in _MAY_BE_NONE else "-"
     as_share = percent and column.dtype.is_float()
     return [null if value is None else _cell(value, percent=as_share) for value in column.to_list()]
@@ -224,20 +224,20 @@ def _cell(value: object, *, percent: bool) -> str:
 
 
 def printable(text: str) -> str:
-    """Return text without what a terminal would obey."""
+    """Return text with control characters escaped, so that a terminal shows them and does not obey them."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def log() -> None:
-    """On a terminal only warnings, since there is a progress bar; elsewhere lines that a log can keep."""
+    """Log warnings only on a terminal, which has a progress bar, and progress as well elsewhere."""
     level = logging.WARNING if sys.stderr.isatty() else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
 
 
 def with_network(options: dict[str, Any], on_bytes: Callable[[int], None] | None) -> dict[str, Any]:
-    """Return options with those that tell how to deal with servers in one."""
+    """Return options in which those about servers are replaced by one `Network`."""
     from cachestats.sources.storage.base import Network
 
     names = ("timeout", "retries", "allow_hosts", "signed")
@@ -247,7 +247,7 @@ def with_network(options: dict[str, Any], on_bytes: Callable[[int], None] | None
 
 @contextmanager
 def progress_bar() -> Iterator[tuple[Progress | None, Callable[[int], None] | None]]:
-    """Give a progress bar on a terminal, with what is worked off and the bytes that came; nothing elsewhere."""
+    """Show a progress bar on a terminal, with the items done and the bytes received; elsewhere show nothing."""
     if not sys.stderr.isatty():
         yield None, None
         return

@@ -7,10 +7,18 @@ from typing import Any
 
 import click
 
+from cachestats.axes import GROUP_AXES
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import dataset_argument, output_options, snapshots_option, union_option, where_option
+from cachestats.cli.parameters import (
+    NEWEST,
+    dataset_argument,
+    output_options,
+    snapshots_option,
+    union_option,
+    where_option,
+)
 from cachestats.cli.question import Question
-from cachestats.text import counted
+from cachestats.text import alternatives, counted
 
 
 @click.command()
@@ -20,19 +28,22 @@ from cachestats.text import counted
     default="stack",
     show_default=True,
     metavar="AXIS",
-    help="What is laid over what: snapshot, platform, os, target, compiler, compiler_name or stack.",
+    help=f"Axis to compare: {alternatives(GROUP_AXES)}.",
 )
 @click.option(
     "--sets",
     is_flag=True,
-    help="Instead of pairs, count what stands in exactly each combination, as an UpSet plot shows it.",
+    help="Instead of pairs, count what is in each combination and in no other, as an UpSet plot does.",
 )
-@snapshots_option("develop if there, else the newest; all where snapshots are laid over each other")
+@snapshots_option(f"{NEWEST}; all if snapshots are compared")
 @where_option
 @union_option
 @output_options
 def overlap(dataset: Any, by: str, sets: bool, form: str, out: Path | None, **question: Any) -> None:
-    """Count the hashes and packages that each two stacks have in common, and what share of both together that is."""
+    """Count the hashes and packages that two stacks have in common.
+
+    Each pair of stacks has a row, with the counts and with the share of what the two have together (the Jaccard index).
+    """
     import polars as pl
 
     from cachestats.analysis.overlap import overlap as pairs
@@ -53,14 +64,14 @@ def overlap(dataset: Any, by: str, sets: bool, form: str, out: Path | None, **qu
         shared = (f"{what}_{things}" for things in ("hashes", "packages") for what in ("common", "jaccard"))
         for_eyes = rows.filter(pl.col("common_packages") > 0).select(by, f"other_{by}", *shared)
         some = int((rows["common_hashes"] > 0).sum())
-        words = f"hashes in common in {some:,} of {counted(rows.height, 'pair')}"
+        words = f"{some:,} of {counted(rows.height, 'pair')} with hashes in common"
         of = some / rows.height if rows.height else 0.0
     emit(for_eyes if form in {"table", "markdown"} else rows, form, out, percent=True)
     if rows.is_empty():
-        talk(f"{asked.words}: nothing to lay over each other, which takes two of {by}")
+        talk(f"{asked.words}: nothing to compare: that takes two values of {by}")
     else:
         talk(f"{asked.words}: {words}, {of:.1%}")
     if apart := 0 if sets else rows.height - for_eyes.height:
-        talk(f"{counted(apart, 'pair')} of {by} that share nothing: not in the table")
+        talk(f"not in the table: {counted(apart, 'pair')} with nothing in common")
     for hint in asked.hints():
         talk(f"hint: {hint}")

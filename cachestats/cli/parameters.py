@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -12,7 +12,7 @@ import click
 from cachestats.cli.output import talk
 from cachestats.errors import ArgumentError, CachestatsError
 from cachestats.schema import SPECS
-from cachestats.text import nearest
+from cachestats.text import alternatives, nearest
 
 if TYPE_CHECKING:
     from cachestats.dataset.dataset import Dataset
@@ -57,7 +57,7 @@ class Where(click.ParamType[tuple[str, str]]):
 
 
 class Name(click.ParamType[str]):
-    """A name that may stand in the data: text that can be read, and not nothing."""
+    """A name that the data may contain: printable text, not empty."""
 
     name = "name"
 
@@ -73,7 +73,7 @@ NAME = Name()
 
 
 class Opened(click.ParamType["Dataset"]):
-    """The folder of a dataset, which is opened."""
+    """The folder of a dataset, which is opened at once."""
 
     name = "dataset"
 
@@ -85,7 +85,7 @@ class Opened(click.ParamType["Dataset"]):
 
 
 def dataset_argument(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the argument DATASET, opened."""
+    """Give a verb the argument DATASET, an open dataset."""
 
     @click.argument("dataset", type=Opened())
     @wraps(function)
@@ -97,7 +97,7 @@ def dataset_argument(function: Callable[..., None]) -> Callable[..., None]:
         except CachestatsError:
             raise
         except Exception:
-            # Most likely a file is damaged. Otherwise it is a fault of the verb, which nobody foresaw.
+            # Most likely a file is damaged; if not, the verb has a bug.
             from cachestats.dataset.parquet import check_files
 
             for value in options.values():
@@ -115,10 +115,12 @@ def output_options(function: Callable[..., None]) -> Callable[..., None]:
         "--format",
         "form",
         type=click.Choice(FORMATS),
-        help="How to write it.  [default: by the ending of --out, else table]",
+        help="Format of the answer.  [default: what the ending of --out says, otherwise table]",
     )
     @click.option(
-        "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of stdout."
+        "--out",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Write the answer to this file instead of stdout.",
     )
     @wraps(function)
     def chosen(*, form: str | None, out: Path | None, **options: Any) -> None:
@@ -143,9 +145,10 @@ where_option = click.option(
     type=Where(),
     multiple=True,
     metavar="COLUMN=VALUE",
-    help="Only these specs. Repeat it for more: values of one column are alternatives, columns must all hold.",
+    help="Only specs with this value; may be repeated. Values of the same column are alternatives; all columns must "
+    "match.",
 )
-_EVERYTHING = "none"
+_NO_AXIS = "none"
 
 
 def snapshots_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -159,30 +162,28 @@ def snapshots_option(default: str) -> Callable[[Callable[..., None]], Callable[.
     )
 
 
-_NEWEST = "develop if there, else the newest"
-snapshot_option = snapshots_option(_NEWEST)
+NEWEST = "develop, or the newest if there is no develop"
+snapshot_option = snapshots_option(NEWEST)
 
 
 def question_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the options that say which specs it is asked about."""
-    return where_option(snapshots_option(f"{_NEWEST}; all where snapshots are an axis")(function))
+    """Give a verb the options that choose the specs to look at."""
+    return where_option(snapshots_option(f"{NEWEST}; all if snapshots are an axis")(function))
 
 
-def by_option(choices: str, *, default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a verb `--by`: what to tell apart, or None for nothing."""
+def by_option(axes: Iterable[str], *, default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb `--by`: the axis by which to split the answer, or None for no split."""
     return click.option(
         "--by",
         default=default,
         show_default=True,
-        metavar=f"AXIS|{_EVERYTHING}",
-        callback=lambda ctx, param, value: None if value == _EVERYTHING else value,
-        help=f"Tell apart one of {choices}; with {_EVERYTHING} look at the whole.",
+        metavar=f"AXIS|{_NO_AXIS}",
+        callback=lambda ctx, param, value: None if value == _NO_AXIS else value,
+        help=f"Axis by which to split the answer: {alternatives(axes)}; with {_NO_AXIS} it is not split.",
     )
 
 
-union_option = click.option(
-    "--union", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are told apart."
-)
+union_option = click.option("--union", is_flag=True, help="Include `root`, the union of the stacks, among the stacks.")
 
 
 _SYSTEM_OPTIONS = (
@@ -191,19 +192,27 @@ _SYSTEM_OPTIONS = (
         type=click.Path(path_type=Path),
         multiple=True,
         metavar="FILE",
-        help="Its packages.yaml, which declares its externals; may be repeated.",
+        help="The packages.yaml of the host, which declares its externals; may be repeated.",
     ),
     click.option(
         "--spack",
         metavar="VERSION|newest",
-        help="Decide as this version of Spack does, such as 0.21.  [default: the one that wrote each snapshot]",
-    ),
-    click.option("--platform", type=NAME, metavar="NAME", help="Its platform.  [default: that of --os, else linux]"),
-    click.option(
-        "--libc", type=NAME, metavar="NAME@VERSION", help="Its libc, such as glibc@2.34.  [default: that of --os]"
+        help="Apply the rules of this version of Spack, such as 0.21.  [default: the one that wrote each snapshot]",
     ),
     click.option(
-        "--os", type=NAME, metavar="NAME|host", help="Its operating system, such as rhel9; or this machine's."
+        "--platform", type=NAME, metavar="NAME", help="Platform of the host.  [default: that of --os, otherwise linux]"
+    ),
+    click.option(
+        "--libc",
+        type=NAME,
+        metavar="NAME@VERSION",
+        help="Libc of the host, such as glibc@2.34.  [default: that of --os]",
+    ),
+    click.option(
+        "--os",
+        type=NAME,
+        metavar="NAME|host",
+        help="Operating system of the host, such as rhel9; `host` is that of this machine.",
     ),
 )
 _HOST_OPTIONS = (
@@ -212,13 +221,13 @@ _HOST_OPTIONS = (
         "--target",
         type=NAME,
         metavar="NAME|host",
-        help="Its target, such as zen4; or this machine's, with its operating system and libc.",
+        help="Target of the host, such as zen4; `host` is that of this machine, with its operating system and libc.",
     ),
     click.option(
         "--host",
         type=NAME,
         metavar="TARGET:OS|TARGET:LIBC|host",
-        help="A machine, such as zen4:rhel9 or zen4:glibc@2.34; or this one.",
+        help="The host in one word, such as zen4:rhel9 or zen4:glibc@2.34; `host` is this machine.",
     ),
 )
 _ANY_TARGET = "x86_64"
@@ -226,10 +235,10 @@ _MOST_NAMED = 5
 
 
 def host_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the options that describe a machine and choose a release of Spack, as `host` and `spack`.
+    """Give a verb the options that describe a host and choose a release of Spack, as `host` and `spack`.
 
-    `host` is a `Host`, or None if no option describes one; `spack` are the rules of the release, or None if it is not
-    chosen.
+    `host` is a `Host`, or None if no option describes one. `spack` names the rules of the release, or is None if no
+    release is chosen.
     """
 
     @wraps(function)
@@ -248,7 +257,7 @@ def host_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def system_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb that looks at several targets the options that describe all else of a machine, as `host_options`."""
+    """Give a verb the same options as `host_options`, but without a target: the verb looks at several."""
 
     @wraps(function)
     def resolved(
@@ -268,14 +277,14 @@ def system_options(function: Callable[..., None]) -> Callable[..., None]:
 def _described_host(
     text: str | None, parts: dict[str, str | None], platform: str | None, packages: tuple[Path, ...]
 ) -> Host | None:
-    """Return the machine that options describe, or None if there are none."""
+    """Return the host that the options describe, or None if there are no such options."""
     from cachestats.hosts import Host, resolve_host
     from cachestats.packages_yaml import read_packages
 
     given = [f"--{name}" for name, value in parts.items() if value is not None]
     if text is not None and given:
         raise ArgumentError(
-            f"expected a machine by --host or by --target, --os and --libc, found --host with {' and '.join(given)}",
+            f"expected a host by --host or by --target, --os and --libc, found --host with {' and '.join(given)}",
             hint=f"leave out {' and '.join(given)}, or --host",
         )
     if text is None and parts["target"] is None:
@@ -283,14 +292,14 @@ def _described_host(
         if given:
             raise ArgumentError(
                 f"expected --target with {' and '.join(given)}, found none",
-                hint="add --target NAME, such as zen4, or --target host for this machine",
+                hint="add --target NAME, such as --target zen4, or --target host for this machine",
             )
         return None
     externals = read_packages(*packages) if packages else None
     unchecked = [f"{' '.join(entry.unchecked)} of {entry.name}" for entry in externals or () if entry.unchecked]
     if unchecked:
         more = f" and {len(unchecked) - _MOST_NAMED:,} more" if len(unchecked) > _MOST_NAMED else ""
-        talk(f"not checked, since caches do not tell it: {', '.join(unchecked[:_MOST_NAMED])}{more}")
+        talk(f"not checked, because caches do not record it: {', '.join(unchecked[:_MOST_NAMED])}{more}")
     if text is not None:
         return Host.parse(text, platform=platform, externals=externals)
     return resolve_host(
@@ -299,7 +308,7 @@ def _described_host(
 
 
 def check_target(target: str, datasets: list[Dataset]) -> None:
-    """Raise if neither archspec knows a target nor any of the datasets that a verb is asked about has it."""
+    """Raise if archspec does not know a target and none of the datasets has it."""
     from cachestats.targets import known_targets
 
     known = known_targets()
@@ -327,7 +336,7 @@ def _rules(spack: str | None) -> Rules | None:
 
 
 def source_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the options that say how sources are read."""
+    """Give a verb the options that control how sources are read."""
     for option in (
         click.option(
             "--wait",
@@ -336,20 +345,22 @@ def source_options(function: Callable[..., None]) -> Callable[..., None]:
             show_default=True,
             help="Seconds to wait for another process that is writing the dataset.",
         ),
-        click.option("--threads", type=click.IntRange(1), help="Worker threads.  [default: one for each CPU]"),
+        click.option(
+            "--threads", type=click.IntRange(1), help="Number of worker threads.  [default: one for each CPU]"
+        ),
         click.option(
             "--retries",
             type=click.IntRange(0),
             default=5,
             show_default=True,
-            help="How often to try again when a server is busy or a connection breaks.",
+            help="Number of retries when a server is busy or a connection breaks.",
         ),
         click.option(
             "--timeout",
             type=click.FloatRange(0, min_open=True),
             default=60,
             show_default=True,
-            help="Seconds to wait for a server to answer, or to go on.",
+            help="Seconds to wait for a server to answer or to send more.",
         ),
         click.option("--signed", is_flag=True, help="Sign requests to S3 with your AWS credentials."),
         click.option(
@@ -357,34 +368,37 @@ def source_options(function: Callable[..., None]) -> Callable[..., None]:
             "allow_hosts",
             multiple=True,
             metavar="HOST",
-            help="Host that a server may redirect to, or a catalogue lead to, beside its own; may be repeated.",
+            help="Another host that servers may redirect to and catalogues may link to; may be repeated.",
         ),
         click.option(
             "--max-rejected",
             type=Share(),
             default="1%",
             show_default=True,
-            help="Share of the pages and indices, and of the specs, that may be rejected.",
+            help="Share of the files, and of the specs, that may be rejected.",
         ),
         click.option(
             "--allow-shrink", is_flag=True, help="Publish even if a snapshot loses more than half of its specs."
         ),
         click.option(
-            "--sizes", is_flag=True, help="Read the sizes of binaries too, from layout 3: a small file for each spec."
+            "--sizes",
+            is_flag=True,
+            help="Also read the sizes of binaries (mirrors of layout 3 only): one more small file for each spec.",
         ),
         click.option(
             "--stack",
             "stacks",
             multiple=True,
             metavar="NAME",
-            help="Take this stack only; may be repeated. Names the specs of an installation, or of a lone index.",
+            help="Read only this stack; may be repeated. For an installation or a single index: the name of its stack.",
         ),
         click.option(
             "--snapshot",
             "snapshots",
             multiple=True,
             metavar="NAME",
-            help="Take this snapshot only; may be repeated. Names that of an installation, or of a lone index.",
+            help="Read only this snapshot; may be repeated. For an installation or a single index: the name of its "
+            "snapshot.",
         ),
     ):
         function = option(function)

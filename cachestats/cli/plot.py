@@ -1,6 +1,6 @@
-"""The verb `plot`, with a verb of its own for each picture.
+"""The verb `plot`, with a verb of its own for each chart.
 
-They take the options of the verbs whose answers they draw.
+Each takes the options of the verb whose answer it draws.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from cachestats.cli.holes import holes, known_snapshots
 from cachestats.cli.match import environment_argument, environment_in, match
 from cachestats.cli.output import talk
 from cachestats.cli.overlap import overlap
-from cachestats.cli.parameters import dataset_argument, host_options, system_options
+from cachestats.cli.parameters import dataset_argument, host_options, snapshots_option, system_options
 from cachestats.cli.question import Question, matching, sides
+from cachestats.cli.sections import Verbs
 from cachestats.cli.versions import versions
 from cachestats.dataset.dataset import with_dependencies
 from cachestats.errors import ArgumentError
@@ -31,18 +32,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@click.group()
+@click.group(cls=Verbs)
 def plot() -> None:
-    """Draw a chart into a .png, .svg or .pdf file."""
+    """Draw a chart as a PNG, SVG or PDF file.
+
+    Each chart takes the options of the verb whose answer it draws.
+    """
 
 
 _out_option = click.option(
-    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write."
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write; its ending, .png, .svg or .pdf, says the format.",
 )
 
 
 def _options_of(verb: click.Command, *names: str) -> list[click.Parameter]:
-    """Return the options of a verb that these are the names of."""
+    """Return the options of a verb that have these names."""
     options = {option.name: option for option in verb.params}
     return [options[name] for name in names]
 
@@ -56,7 +63,7 @@ def _measure_option(*choices: str) -> Callable[[Callable[..., None]], Callable[.
 def _save(
     draw: Callable[..., Axes], frame: pl.DataFrame, out: Path, asked: Question, what: str, **options: Any
 ) -> None:
-    """Draw a frame, write the picture, and say so."""
+    """Draw a frame, write the file, and say so."""
     import matplotlib
 
     from cachestats.plots.saving import save_plot
@@ -95,7 +102,7 @@ def plot_coverage(dataset: Any, out: Path, usable: bool, host: Any, spack: Any, 
 @_measure_option("packages", "specs", "share")
 @_out_option
 def plot_history(dataset: Any, by: Any, measure: Any, out: Path, **question: Any) -> None:
-    """Draw packages or specs over the dates of weekly snapshots."""
+    """Draw the packages or specs of weekly snapshots over time."""
     from cachestats.analysis.history import history as series
     from cachestats.plots.history import plot_history as draw
 
@@ -108,7 +115,7 @@ def plot_history(dataset: Any, by: Any, measure: Any, out: Path, **question: Any
 @dataset_argument
 @_out_option
 def plot_churn(dataset: Any, out: Path, **question: Any) -> None:
-    """Draw which specs each snapshot kept, got and lost."""
+    """Draw how many specs each snapshot kept, gained and lost."""
     from cachestats.analysis.history import history as series
     from cachestats.plots.churn import plot_churn as draw
 
@@ -135,7 +142,7 @@ def plot_changes(dataset: Any, old: str, new: str, other: Any, by: Any, out: Pat
 @click.argument("new")
 @_out_option
 def plot_losses(dataset: Any, old: str, new: str, other: Any, by: Any, out: Path, **question: Any) -> None:
-    """Draw what share of its packages a stack lost from OLD to NEW."""
+    """Draw the share of packages each stack lost from OLD to NEW."""
     from cachestats.analysis.losses import losses
     from cachestats.plots.losses import plot_losses as draw
 
@@ -155,7 +162,7 @@ def _draw_compared(
 @_measure_option("jaccard_hashes", "jaccard_packages", "common_hashes", "common_packages")
 @_out_option
 def plot_overlap(dataset: Any, by: Any, measure: Any, out: Path, **question: Any) -> None:
-    """Draw what each two stacks have in common."""
+    """Draw how much every two stacks have in common."""
     from cachestats.analysis.overlap import overlap as pairs
     from cachestats.plots.overlap import plot_overlap as draw
 
@@ -169,7 +176,7 @@ def plot_overlap(dataset: Any, by: Any, measure: Any, out: Path, **question: Any
 @_measure_option("hashes", "packages")
 @_out_option
 def plot_overlap_sets(dataset: Any, by: Any, measure: Any, out: Path, **question: Any) -> None:
-    """Draw what stands in which stacks, as an UpSet chart."""
+    """Draw how much stacks have in common, as an UpSet chart."""
     from cachestats.analysis.overlap import overlap_sets
     from cachestats.plots.overlap_sets import plot_overlap_sets as draw
 
@@ -183,7 +190,7 @@ def plot_overlap_sets(dataset: Any, by: Any, measure: Any, out: Path, **question
 @host_options
 @_out_option
 def plot_gaps(dataset: Any, package_list: list[str] | None, host: Any, spack: Any, out: Path, **question: Any) -> None:
-    """Draw what is missing where, by how many others need it."""
+    """Draw missing packages, ranked by how many others need them."""
     from cachestats.analysis.gaps import gaps as find
     from cachestats.plots.gaps import plot_gaps as draw
 
@@ -196,7 +203,7 @@ def plot_gaps(dataset: Any, package_list: list[str] | None, host: Any, spack: An
 @dataset_argument
 @_out_option
 def plot_versions(dataset: Any, packages: tuple[str, ...], where: tuple[Any, ...], out: Path, **question: Any) -> None:
-    """Draw with how many packages each stack lags behind."""
+    """Draw how many packages lag behind in each stack."""
     from cachestats.analysis.versions import versions as newest
     from cachestats.plots.versions import plot_versions as draw
 
@@ -215,7 +222,7 @@ def plot_duplicates(dataset: Any, by: Any, out: Path, **question: Any) -> None:
     from cachestats.plots.duplicates import plot_duplicates as draw
 
     asked = Question(dataset, **question)
-    # Which dependencies differ takes long to find, and is drawn only as causes.
+    # Causes take long to find, and only the chart by cause shows them.
     known = by == "cause" and with_dependencies(dataset, asked.chosen)
     rows = find(asked.specs, dependencies=dataset.dependencies if known else None, among=asked.in_snapshots, by=by)
     _save(draw, rows, out, asked, "duplicates", subtitle=asked.words)
@@ -225,7 +232,7 @@ def plot_duplicates(dataset: Any, by: Any, out: Path, **question: Any) -> None:
 @dataset_argument
 @_out_option
 def plot_holes(dataset: Any, out: Path, snapshot: tuple[str, ...]) -> None:
-    """Draw what is missing below cached specs, by what it breaks."""
+    """Draw missing specs, ranked by how many specs they break."""
     from cachestats.analysis.holes import holes as find
     from cachestats.plots.holes import plot_holes as draw
 
@@ -235,17 +242,19 @@ def plot_holes(dataset: Any, out: Path, snapshot: tuple[str, ...]) -> None:
     _save(draw, rows, out, asked, "holes", subtitle=asked.words)
 
 
-@plot.command("hit-rates", params=_options_of(match, "snapshot", "where", "union"))
+@plot.command("hit-rates", params=_options_of(match, "where", "union"))
 @dataset_argument
 @environment_argument
 @click.option(
     "--by", type=click.Choice(("snapshot", "stack")), default="snapshot", show_default=True, help="What to rank."
 )
+@snapshots_option("all")
 @_out_option
 def plot_hit_rates(dataset: Any, environments: tuple[Path, ...], by: Any, out: Path, **question: Any) -> None:
     """Draw how much of an environment each snapshot has.
 
-    ENVIRONMENT is a spack.lock, or whatever else `match` takes; several add up.
+    ENVIRONMENT is a spack.lock, or anything else that `match` takes. If there are several, their specs are put
+    together.
     """
     from cachestats.analysis.match import hit_rates
     from cachestats.plots.hit_rates import plot_hit_rates as draw

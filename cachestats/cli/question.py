@@ -1,4 +1,4 @@
-"""Which specs of a dataset a verb is asked about: `--snapshot` and `--where`."""
+"""Which specs of a dataset a verb looks at: `--snapshot` and `--where`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 from cachestats.cli.output import talk
 from cachestats.errors import ArgumentError
 from cachestats.naming import UNION_STACK
-from cachestats.text import counted, nearest
+from cachestats.text import alternatives, counted, nearest
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-PAGES_TELL_NONE = "pages do not tell dependencies, indices do"
+PAGES_TELL_NONE = "pages do not list dependencies, only indices do"
 
 
 class Question:
-    """What a verb was asked: the specs, the arguments of the function, and words for them."""
+    """What a verb was asked: the specs, the arguments for the analysis, and a description for messages."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Question:
         self.specs = self.in_snapshots
         for column, values in self.wanted.items():
             self.specs = matching(self.specs, column, values)
-        # Whoever asks for root by name means it.
+        # A filter that names root asks for it.
         self.union = union or UNION_STACK in self.wanted.get("stack", ())
         self.axes: dict[str, Any] = axes | {
             "measure": measure,
@@ -60,25 +60,24 @@ class Question:
         self.words = f"{self.names}{', ' * bool(self.filters)}{self.filters}"
 
     def names_of(self, column: str) -> list[str]:
-        """Return what there is in a column in the snapshots asked about."""
+        """Return the values of a column in the chosen snapshots."""
         return sorted(self.in_snapshots.select(column).unique().collect()[column].drop_nulls())
 
     def hints(self) -> list[str]:
-        """Return, for each filter that nothing passes, what there is instead."""
+        """Return, for each filter that matches nothing, what would match."""
         hints = [
-            f"no {column} is {' or '.join(values)}; there is {close_names(values, self.names_of(column))}"
-            + self._by_name(column, values)
+            _no_such(column, values, self.names_of(column)) + self._by_name(column, values)
             for column, values in self.wanted.items()
             if matching(self.in_snapshots, column, values).select(column).head(1).collect().is_empty()
         ]
         if "stack" in self.axes.values() and self.names_of("stack") == [UNION_STACK]:
-            hints.append("there is no stack but root, the union of all: --union shows it")
+            hints.append("the only stack is root, the union of the stacks; --union shows it")
         return hints
 
     def _by_name(self, column: str, values: list[str]) -> str:
-        """Return how to ask for compilers of any version, where that was meant."""
+        """Return how to ask for any version of a compiler, if a filter names one without a version."""
         named = [value for value in values if column == "compiler" and value in self.names_of("compiler_name")]
-        return f"; any of it is --where compiler_name={named[0]}" if named else ""
+        return f"; for any version, use --where compiler_name={named[0]}" if named else ""
 
     def say_there_is_nothing(self) -> None:
         """Say that no specs were found, and what to ask for instead."""
@@ -86,15 +85,21 @@ class Question:
         for hint in self.hints():
             talk(f"hint: {hint}")
 
-    def say_what_is_unheard(self, column: str, names: Iterable[str]) -> None:
-        """Say which of the names the snapshots asked about do not have, and what they have instead."""
+    def say_what_is_unknown(self, column: str, names: Iterable[str]) -> None:
+        """Say which names are not in the chosen snapshots, and which similar ones are."""
         there = self.names_of(column)
-        if unheard := sorted({*names}.difference(there)):
-            talk(f"hint: no {column} is {' or '.join(unheard)}; there is {close_names(unheard, there)}")
+        if unknown := sorted({*names}.difference(there)):
+            talk(f"hint: {_no_such(column, unknown, there)}")
+
+
+def _no_such(column: str, values: list[str], there: list[str]) -> str:
+    """Return that a column has none of the values, and which of those in `there` to try."""
+    near = close_names(values, there)
+    return f"there is no {column} {alternatives(values)}" + (f"; try {near}" if near else "")
 
 
 def close_names(values: list[str], there: list[str]) -> str:
-    """Return a few of the names that there are, those that are much like the values if there are any."""
+    """Return a few of the names in `there`: if possible, those that resemble the values."""
     versions = [name for name in there if name.partition("@")[0] in values]
     return ", ".join(versions[-3:] or nearest(values, there) or there[:3])
 
@@ -102,9 +107,11 @@ def close_names(values: list[str], there: list[str]) -> str:
 def sides(
     old_dataset: Any, old: str, new_dataset: Any, new: str, *, where: tuple[tuple[str, str], ...], union: bool
 ) -> tuple[Question, Question]:
-    """Return what is compared with what: two snapshots, through the same filters."""
+    """Return the two sides of a comparison: two snapshots with the same filters."""
     if any(column == "snapshot" for column, _ in where):
-        raise ArgumentError("expected other columns in --where, found snapshot", hint="name the snapshots themselves")
+        raise ArgumentError(
+            "expected other columns in --where, found snapshot", hint="a filter cannot choose the snapshots to compare"
+        )
     return (
         Question(old_dataset, snapshot=(old,), where=where, union=union),
         Question(new_dataset, snapshot=(new,), where=where, union=union),
@@ -112,7 +119,7 @@ def sides(
 
 
 def chosen_snapshots(dataset: Any, asked: list[str], *, everything: bool) -> list[str]:
-    """Return the snapshots that are asked about, oldest first; by default `develop` if there, else the newest."""
+    """Return the snapshots asked for, oldest first; by default `develop`, or the newest if there is no `develop`."""
     from cachestats.naming import snapshot_order
 
     names = sorted(dataset.manifest.snapshots, key=snapshot_order)
@@ -129,7 +136,7 @@ def chosen_snapshots(dataset: Any, asked: list[str], *, everything: bool) -> lis
 
 
 def matching(specs: pl.LazyFrame, column: str, values: list[str]) -> pl.LazyFrame:
-    """Return the specs that have one of the values; `none` is where there is no compiler or stack."""
+    """Return the specs that have one of the values; `none` stands for no compiler or no stack."""
     import polars as pl
 
     matches = pl.col(column).is_in(values)

@@ -1,4 +1,4 @@
-"""`cachestats rejected`."""
+"""The verb `rejected`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from cachestats.text import counted
 
 @click.command()
 @dataset_argument
-@click.option("--severity", type=click.Choice(("error", "warning")), help="Only these.")
-@click.option("--rule", type=NAME, help="Only those that broke this rule.")
+@click.option("--severity", type=click.Choice(("error", "warning")), help="Only rows of this severity.")
+@click.option("--rule", type=NAME, help="Only rows that broke this rule.")
 @output_options
 def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, out: Path | None) -> None:
-    """Show what could not be read, or was read with a warning, and what to try."""
+    """List what could not be read, and what to do about it.
+
+    Warnings are listed too: what they name was read, but something about it is odd.
+    """
     import polars as pl
 
     everything = dataset.rejected.collect()
@@ -32,6 +35,6 @@ def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, ou
     summary = ", ".join(f"{count:,} {kind} {name}" for kind, name, count in by_rule.iter_rows())
     lost = f"{counted(frame['num_specs'].sum(), 'spec')} left out"
     if unknown := frame["num_specs"].null_count():
-        lost += f", and those of {counted(unknown, 'page')}, how many nobody can tell"
+        lost += f", and an unknown number of specs of {counted(unknown, 'page')}"
     total = counted(everything.height, "row")
     talk(f"{frame.height:,} of {total}, {lost}{': ' if summary else ''}{summary}")

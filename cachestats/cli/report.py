@@ -18,15 +18,15 @@ from cachestats.text import counted
     "--out",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to write: a new one, or that of an earlier report, which is replaced whole.",
+    help="Folder to write: a new one, or that of an earlier report, which is replaced completely.",
 )
-@click.option("--title", default="Spack build cache", show_default=True, help="What the cache is called on the pages.")
+@click.option("--title", default="Spack build cache", show_default=True, help="Name of the cache on the pages.")
 def report(dataset: Any, out: Path, title: str) -> None:
-    """Write the dataset and its answers as a folder of pages that opens in a browser.
+    """Write a report: web pages with charts and searchable tables.
 
-    It takes neither server nor network: open its index.html, or publish the folder as it is. It has an overview with
-    charts, a table of packages to search and filter, a page for each package, stack and snapshot, the tables, badges,
-    and summary.md, which says what changed.
+    The report needs neither a server nor a network: open its index.html, or publish the folder as it is. It has an
+    overview with charts, a table of packages to search and filter, a page for each package, stack and snapshot, the
+    tables, badges, and summary.md, which says what changed.
     """
     import matplotlib
 

@@ -12,16 +12,16 @@ from cachestats.cli.parameters import dataset_argument, output_options
 from cachestats.text import counted
 
 
-# A query may begin with a remark, which Click takes for an option.
+# A query may begin with a comment (`--`), which Click would take for an option.
 @click.command(context_settings={"ignore_unknown_options": True})
 @dataset_argument
 @click.argument("query")
 @output_options
 def sql(dataset: Any, query: str, form: str, out: Path | None) -> None:
-    """Ask the tables in SQL.
+    """Query the tables with SQL.
 
-    QUERY is one SELECT, as Polars understands it, over the tables specs, variants, dependencies, snapshots, targets,
-    rejected and documents. It can change nothing, and read nothing else.
+    QUERY is one SELECT in the SQL of Polars, over the tables specs, variants, dependencies, requirements, snapshots,
+    targets, rejected and inputs. It cannot change anything, nor read any other file.
     """
     from polars.exceptions import PolarsError
 

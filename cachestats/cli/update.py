@@ -1,4 +1,4 @@
-"""`cachestats update`."""
+"""The verb `update`."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from cachestats.text import counted
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
-@click.option("--prune", is_flag=True, help="Drop what is gone from the sources.")
+@click.option("--prune", is_flag=True, help="Drop specs of files that are gone from the sources.")
 @click.option(
     "--recheck",
     is_flag=True,
-    help="Trust neither dates nor tags, nor that weekly snapshots and releases never change: read everything again.",
+    help="Read everything again: trust neither dates nor tags, nor that weekly snapshots and releases never change.",
 )
 @source_options
 @output_options
 def update(dataset: Path, sources: tuple[str, ...], form: str, out: Path | None, **options: Any) -> None:
-    """Bring a dataset up to date with its sources, reading only what changed.
+    """Update a dataset, reading only what changed in its sources.
 
-    The sources are those that the dataset was built from, with the options they were given with, or the SOURCE named
-    here. The answer is a row for each snapshot in which something came, changed or went. What is gone from a source is
-    kept, unless --prune is given.
+    Without SOURCE, the sources and options are those that the dataset was built with. The answer has a row for each
+    snapshot in which files were added, changed or removed. What has gone from a source stays in the dataset, unless
+    --prune is given.
     """
     from cachestats.dataset.dataset import open_dataset
     from cachestats.ingest.update import update_dataset

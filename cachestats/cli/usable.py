@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cachestats.hosts import Host
 
-_MOST_WAYS = 4  # that are named
+_MOST_OBSTACLES = 4  # that are named
 _EXAMPLES = {"darwin": "--os sonoma", "linux": "--os ubuntu22.04", "windows": "--platform windows"}
 
 
@@ -39,21 +39,23 @@ _EXAMPLES = {"darwin": "--os sonoma", "linux": "--os ubuntu22.04", "windows": "-
 def usable(
     dataset: Any, host: Host | None, spack: Any, listed: str, form: str, out: Path | None, **question: Any
 ) -> None:
-    """Show what a host can use, how well it fits, and what stands in the way of the rest.
+    """Show which packages a host can use, and what prevents the rest.
 
-    For each version of each package: `native` (a spec built for the host's very target can be reused), `usable` (one
-    built for an ancestor of it) or `missing`, with the target of the spec that fits best, or what stands in the way of
-    the one that is nearest. What can be reused is what Spack would reuse: on Linux that takes a libc at least as new as
-    the spec's; by the rules of Spack 0.21 and older, the same operating system.
+    Each version of each package is `native` (the host can reuse a spec built for exactly its target), `usable` (it can
+    reuse one built for an ancestor of its target) or `missing`. The answer names the target of the best spec or, if
+    none can be reused, what prevents the one that comes closest. A host can reuse what Spack itself would reuse: on
+    Linux, the host's libc must be at least as new as the spec's; by the rules of Spack 0.21 and older, the operating
+    system must be the same.
 
-    Without --os or --libc the answer is a row for each libc, or operating system, that the cache was built for.
+    Without --os or --libc, the answer has a row for each libc or operating system that the cache was built for.
     """
     from cachestats.analysis.usable import reusable, usable_by_system
     from cachestats.analysis.usable import usable as look
 
     if host is None:
         raise ArgumentError(
-            "expected a host, found none", hint="such as --host zen4:rhel9, --target zen4 --os rhel9, or --host host"
+            "expected a host, found none",
+            hint="give one, such as --host zen4:rhel9, --target zen4 --os rhel9, or --host host",
         )
     asked = Question(dataset, **question, measure="specs", denominator=None, union=False)
     if asked.specs.head(1).collect().is_empty():
@@ -64,8 +66,8 @@ def usable(
         answer = usable_by_system(asked.specs, host=host, spack=spack)
         emit(answer, form, out)
         talk(
-            f"what {host.target} can use of {asked.words} with each libc or operating system that it was built for, "
-            f"{words}; choose one with --os or --libc"
+            f"what {host.target} can use in {asked.words}, for each libc or operating system that the cache was built "
+            f"for, {words}; choose one with --os or --libc"
         )
         if not answer["packages"].sum():
             _hint_at_other_platforms(asked, host)
@@ -77,13 +79,13 @@ def usable(
     if listed == "packages":
         emit(answer, form, out)
     _say_how_much(answer, host, asked, words)
-    _say_what_stands_in_the_way(answer, host)
+    _say_obstacles(answer, host)
     if answer.filter(cell="missing").height == answer.height:
         _hint_at_other_platforms(asked, host)
 
 
 def rules_in_words(dataset: Any, snapshots: list[str], spack: str | None) -> str:
-    """Return by whose rules snapshots are judged: `by the rules of Spack 0.23`."""
+    """Return which rules decide what can be reused, such as `by the rules of Spack 0.23`."""
     if spack is not None:
         return f"by the rules of Spack {spack}"
     rules = dict(dataset.snapshots.select("snapshot", "reuse_rules").collect().iter_rows())
@@ -99,44 +101,39 @@ def _say_how_much(answer: pl.DataFrame, host: Host, asked: Question, words: str)
     counts = dict(answer["cell"].value_counts().iter_rows())
     cells = ", ".join(f"{counts.get(cell, 0):,} {cell}" for cell in ("native", "usable", "missing"))
     talk(
-        f"{host} can use {runs:,} of the {every:,} packages of {asked.words}, {runs / every:.1%}, {words}; "
-        f"of {counted(answer.height, 'version')} {cells}"
+        f"{host} can use {runs:,} of the {every:,} packages in {asked.words}, {runs / every:.1%}, {words}; "
+        f"{counted(answer.height, 'version')}: {cells}"
     )
 
 
-def _say_what_stands_in_the_way(answer: pl.DataFrame, host: Host) -> None:
-    """Say of how many packages nothing can be used, and why; those that only need a declaration are told apart."""
+def _say_obstacles(answer: pl.DataFrame, host: Host) -> None:
+    """Say why some packages cannot be used; those that only need the host to declare an external come first."""
     import polars as pl
 
-    from cachestats.analysis.usable import nearness
+    from cachestats.analysis.usable import obstacles
 
-    reached = answer.filter(pl.col("cell") != "missing")["package"]
-    # What is in the way of a package is what is in the way of the version that is nearest to being reused.
-    lacking = answer.filter(~pl.col("package").is_in(reached.implode())).sort(nearness(), "by")
-    nearest = lacking.unique("package", keep="first", maintain_order=True)
-    order = {"packages": True, "status": False, "by": False}
-    counts = nearest.group_by("status", "by").len("packages").sort(*order, descending=[*order.values()])
+    counts = obstacles(answer)
     declared = counts.filter(status="external")
-    where = "" if host.externals is not None else "; --packages packages.yaml says what it declares"
-    for _, by, packages in declared.head(_MOST_WAYS).rows():
-        talk(f"{counted(packages, 'package')} more, if the host declares {by}{where}")
-    if declared.height > _MOST_WAYS:
-        left = sum(declared["packages"][_MOST_WAYS:].to_list())
-        talk(f"{counted(left, 'package')} more, if it declares others: see the column by")
+    where = "" if host.externals is not None else "; list what it declares with --packages packages.yaml"
+    for _, by, packages in declared.head(_MOST_OBSTACLES).rows():
+        talk(f"{counted(packages, 'more package')} if the host declares {by}{where}")
+    if declared.height > _MOST_OBSTACLES:
+        left = sum(declared["packages"][_MOST_OBSTACLES:].to_list())
+        talk(f"{counted(left, 'more package')} if it declares others: see the column `by`")
     others = counts.filter(pl.col("status") != "external")
-    ways = [f"{_in_the_way(status, by)} ({packages:,})" for status, by, packages in others.head(_MOST_WAYS).rows()]
+    ways = [f"{_obstacle(status, by)} ({packages:,})" for status, by, packages in others.head(_MOST_OBSTACLES).rows()]
     if ways:
-        more = f" and {others.height - _MOST_WAYS} more" if others.height > _MOST_WAYS else ""
-        talk(f"in the way of the others: {', '.join(ways)}{more}")
+        more = f" and {others.height - _MOST_OBSTACLES} more" if others.height > _MOST_OBSTACLES else ""
+        talk(f"obstacles for the others: {', '.join(ways)}{more}")
 
 
-def _in_the_way(status: str, by: str) -> str:
-    """Return what is in the way in words, in which nothing stands twice."""
+def _obstacle(status: str, by: str) -> str:
+    """Return an obstacle in words, without saying anything twice."""
     return by if by.startswith((status, "names ", "libc ")) or status in by else f"{status} {by}"
 
 
 def _hint_at_other_platforms(asked: Question, host: Host) -> None:
-    """Say for which other platforms something is built, where nothing can be used."""
+    """Say for which other platforms there are specs, since nothing can be used on this one."""
     if others := [name for name in asked.names_of("platform") if name != host.platform]:
         examples = [_EXAMPLES.get(name, f"--platform {name}") for name in others]
-        talk(f"hint: nothing for {host.platform} fits; of {' and '.join(others)} ask with {' or '.join(examples)}")
+        talk(f"hint: nothing fits on {host.platform}; for {' and '.join(others)}, try {' or '.join(examples)}")

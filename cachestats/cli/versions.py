@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
+from cachestats.axes import GROUP_AXES
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import NAME, dataset_argument, output_options, question_options
+from cachestats.cli.parameters import NAME, dataset_argument, output_options, question_options, union_option
 from cachestats.cli.question import Question
+from cachestats.text import alternatives
 
 
 @click.command()
@@ -18,21 +20,22 @@ from cachestats.cli.question import Question
     "--by",
     required=True,
     metavar="AXIS",
-    help="What to compare: stack, snapshot, platform, os, target, compiler or compiler_name.",
+    help=f"Axis to compare: {alternatives(GROUP_AXES)}.",
 )
 @click.option(
     "--package", "packages", type=NAME, multiple=True, metavar="NAME", help="Only this package; may be repeated."
 )
-@click.option("--union", is_flag=True, help="Keep `root`, the union of the stacks, where stacks are compared.")
+@union_option
 @question_options
 @output_options
 def versions(
     dataset: Any, packages: tuple[str, ...], form: str, out: Path | None, where: tuple[Any, ...], **question: Any
 ) -> None:
-    """Show the newest version of each package in each stack or snapshot, and which of them lag behind.
+    """Compare the newest version of each package across stacks.
 
-    Versions are ordered as Spack orders them: 1.10 after 1.9, develop and main after every number. Tables and Markdown
-    show first what is behind.
+    The answer has a row for each package and stack, or other axis (--by), and says whether a newer version is
+    elsewhere. Versions are ordered as in Spack: 1.10 comes after 1.9, and develop and main come after every number. A
+    table or Markdown shows the versions that lag behind first.
     """
     from cachestats.analysis.versions import versions as newest
 
@@ -45,13 +48,13 @@ def versions(
     if answer.is_empty():
         asked.say_there_is_nothing()
         return
-    asked.say_what_is_unheard("package", packages)
+    asked.say_what_is_unknown("package", packages)
     behind = answer.filter("is_behind")
     late, every = behind["package"].n_unique(), answer["package"].n_unique()
     most = behind.group_by(by).len().sort("len", by, descending=[True, False], nulls_last=True).head(1).rows()
     name, count = most[0] if most else (None, 0)
-    where_most = f"; {name or 'none'} with {count:,} most" if most else ""
+    where_most = f"; most in {name or 'none'}, {count:,}" if most else ""
     talk(
-        f"newest versions by {by} of {asked.words}: {late:,} of {every:,} packages "
-        f"are behind somewhere, {late / every:.1%}{where_most}"
+        f"newest versions by {by} in {asked.words}: {late:,} of {every:,} packages "
+        f"lag behind somewhere, {late / every:.1%}{where_most}"
     )

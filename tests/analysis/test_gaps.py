@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cachestats as cs
-from cachestats.analysis.gaps import COLUMNS
 from cachestats.analysis.reuse import REUSED
+from cachestats.axes import GAP_AXES
 from cachestats.errors import ArgumentError
 from cachestats.packages_yaml import DeclaredExternal
 from cachestats.schema import DEPENDENCIES, SPECS
@@ -112,7 +112,7 @@ def coverage_in_sql(
 SOME = ["hdf5", "zlib-ng", "nothing-has-it"]
 
 
-@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("columns", GAP_AXES)
 def test_every_column_is_as_in_sql(columns: str, many: pl.DataFrame) -> None:
     for packages in (None, SOME):
         found = cs.gaps(many, columns=columns, packages=packages)
@@ -353,9 +353,9 @@ def test_the_command_shows_what_is_missing_and_how_much_that_is(demo: cs.Dataset
         ["ppc64le", "py-propcache", "2"],
     ]
     assert done.stderr.decode() == (
-        "gaps of develop: 3 of 10 pairs of target and package are missing, 30.0%; "
-        "the least has neoverse_v1, 1 of 2 packages, 50.0%\n"
-        "how many others need a package is not known of develop: pages do not tell dependencies, indices do\n"
+        "gaps in develop: 3 of 10 pairs of target and package are missing, 30.0%; "
+        "neoverse_v1 has the fewest, 1 of 2 packages, 50.0%\n"
+        "how many others need a package is unknown for develop: pages do not list dependencies, only indices do\n"
     )
     assert json.loads(run("gaps", demo.path, "--columns", "target", "--format", "json").stdout)[0] == {
         "target": "neoverse_v1", "package": "py-propcache", "num_columns": 2,
@@ -381,9 +381,9 @@ def test_what_only_another_host_could_use_is_a_gap(demo: cs.Dataset) -> None:
     expected = cs.gaps(demo.specs.filter(snapshot="develop"), columns="os", host="zen4:ubuntu22.04")
     assert json.loads(done.stdout) == expected.to_dicts()
     assert expected.filter(os="ubuntu24.04")["package"].to_list() == ["py-filelock", "py-propcache"]
-    assert done.stderr.decode().startswith("gaps of develop for zen4 with ubuntu22.04 (glibc 2.35): 7 of 10 pairs of ")
+    assert done.stderr.decode().startswith("gaps in develop for zen4 with ubuntu22.04 (glibc 2.35): 7 of 10 pairs of ")
     newer = run("gaps", demo.path, "--columns", "os", "--host", "zen4:ubuntu24.04").stderr.decode()
-    assert newer.startswith("gaps of develop for zen4 with ubuntu24.04 (glibc 2.39): 5 of 10 pairs of ")
+    assert newer.startswith("gaps in develop for zen4 with ubuntu24.04 (glibc 2.39): 5 of 10 pairs of ")
     run("gaps", demo.path, "--columns", "os", *host, "--where", "os=ubuntu22.04", "--fail-under", "100%")
     failed = run("gaps", demo.path, "--columns", "os", *host, "--fail-under", "100%", code=1).stderr.decode()
     assert "ubuntu24.04 0 (0.0%)" in failed
@@ -412,11 +412,11 @@ def test_what_only_another_host_could_use_is_a_gap(demo: cs.Dataset) -> None:
             "found less in zen4 0 (0.0%)",
         ),
         (("--fail-under", "1", "--where", "os=plan9"), 1, "found less in all, as there are no specs\n"),
-        (("--where", "os=plan9"), 0, "no specs in develop, os=plan9\nhint: no os is plan9; there is"),
+        (("--where", "os=plan9"), 0, "no specs in develop, os=plan9\nhint: there is no os plan9; try"),
         # The packages in question have no say in what the columns are.
         (("--fail-under", "1", "--where", "package=py-propcache"), 1, "develop, package=py-propcache: 3 of 5 pairs"),
         (("--where", "package=hdf5"), 0, "5 of 5 pairs"),
-        (("--where", "package=hdf5"), 0, "hint: no package is hdf5; there is"),
+        (("--where", "package=hdf5"), 0, "hint: there is no package hdf5; try"),
         (
             ("--where", "package=hdf5", "--package-list", "/etc/hostname"),
             2,
@@ -432,15 +432,15 @@ def test_the_command_is_a_check(options: tuple[str, ...], code: int, words: str,
 
 def test_a_column_of_what_has_none_is_called_so(demo: cs.Dataset) -> None:
     question = ("gaps", demo.path, "--columns", "compiler_name", "--fail-under", "1", "--where", "compiler_name=none")
-    assert "the least has none, 1 of 1 package, 100.0%" in run(*question).stderr.decode()
+    assert "none has the fewest, 1 of 1 package, 100.0%" in run(*question).stderr.decode()
 
 
 @pytest.mark.parametrize(
     ("text", "code", "words"),
     [
         ("# ours\npy-filelock\n\nhdf5  # soon\n", 0, "5 of 10 pairs"),
-        ("py-filelock hdf5\n", 2, "the name of one package in line 1 of"),
-        ("py-filelock\nhdf5\x1b[31m", 2, r"in line 2 of"),
+        ("py-filelock hdf5\n", 2, "the name of one package on line 1 of"),
+        ("py-filelock\nhdf5\x1b[31m", 2, r"on line 2 of"),
         ("# none\n", 2, "expected the names of packages in"),
         ("\udcff", 2, "expected a text file"),
     ],

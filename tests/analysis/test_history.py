@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cachestats as cs
-from cachestats.analysis.history import FACETS, snapshots_before
+from cachestats.analysis.history import snapshots_before
+from cachestats.axes import HISTORY_AXES
 from cachestats.errors import ArgumentError
 from cachestats.schema import SPECS
 from tests.support.cli import run
@@ -38,7 +39,7 @@ KINDS = {"v": "release", "develop-": "weekly", "develop": "rolling"}
 
 some_specs = specs_of(list(BEFORE))
 looked_at = st.sets(st.sampled_from(list(BEFORE)))
-by_anything = st.none() | st.sampled_from(FACETS)
+by_anything = st.none() | st.sampled_from(HISTORY_AXES)
 
 
 def before_of(names: Collection[str]) -> dict[str, str | None]:
@@ -125,7 +126,7 @@ def kind_of(name: str) -> str:
 SHOWN = ["snapshot", "snapshot_date", "packages", "specs", "share", "previous"]
 
 
-@pytest.mark.parametrize("by", [None, *FACETS])
+@pytest.mark.parametrize("by", [None, *HISTORY_AXES])
 def test_every_series_of_the_corpus_is_as_in_sql(by: str | None, indexed: cs.Dataset) -> None:
     specs = indexed.specs.collect()
     names = sorted(specs["snapshot"].unique())
@@ -179,7 +180,9 @@ def test_first_and_last_are_as_in_sql_over_the_corpus(by: list[str], indexed: cs
     assert_is_seen(cs.lifespans(specs, by=by), seen_in_sql(specs, by), by)
 
 
-@given(some_specs, st.lists(st.sampled_from(FACETS), min_size=1, max_size=3, unique=True), looked_at, st.booleans())
+@given(
+    some_specs, st.lists(st.sampled_from(HISTORY_AXES), min_size=1, max_size=3, unique=True), looked_at, st.booleans()
+)
 def test_first_and_last_of_anything_are_as_in_sql(
     specs: pl.DataFrame, by: list[str], looked_at: set[str], union: bool
 ) -> None:
@@ -273,7 +276,7 @@ def test_the_verb_history_prints_a_series_and_the_proportion(indexed: cs.Dataset
     assert lines[5] == ["ml-darwin-aarch64-mps", "develop-2025-05-25", "0", "0", "0.0%", "0", "0", "413"]
     assert len(lines) == 6
     assert done.stderr.decode() == (
-        "5 snapshots, stack=ml-darwin-aarch64-mps: 19 of 1,055 specs were in the snapshot before, 1.8%\n"
+        "5 snapshots, stack=ml-darwin-aarch64-mps: 19 of 1,055 specs were already in the previous snapshot, 1.8%\n"
     )
     by_stack, by_none = (run("history", indexed.path, "--by", by).stderr for by in ("stack", "none"))
     assert by_stack == by_none, "a spec in two stacks counts once"
@@ -288,7 +291,7 @@ def test_the_verb_seen_prints_first_and_last_and_the_proportion(indexed: cs.Data
     lines = [line.split() for line in done.stdout.decode().splitlines()]
     assert lines[0] == ["package", "version", "target", "snapshots", "missed", "first_seen", "last_seen"]
     assert lines[3] == ["zlib-ng", "2.1.6", "aarch64", "2", "0", "2024-04-14", "2024-06-02"]
-    assert done.stderr == b"5 snapshots, package=zlib-ng: 1 of 8 rows in the newest snapshot of its kind, 12.5%\n"
+    assert done.stderr == b"5 snapshots, package=zlib-ng: 1 of 8 rows in the newest snapshot of their kind, 12.5%\n"
     gone = run("lifespans", indexed.path, "--by", "package", "--where", "package=zlib", "--format", "json")
     (zlib,) = json.loads(gone.stdout)
     assert (zlib["last_seen"], zlib["is_current"]) == ("develop-2025-03-09", False)
@@ -300,7 +303,7 @@ def test_the_verb_seen_prints_first_and_last_and_the_proportion(indexed: cs.Data
 
 def test_a_series_of_one_snapshot_has_none_before(demo: cs.Dataset) -> None:
     done = run("history", demo.path, "--snapshot", "develop", "--by", "os")
-    assert done.stderr == b"develop: no specs that have a snapshot before\n"
+    assert done.stderr == b"develop: no snapshot has a previous one\n"
     assert b" - " in done.stdout
 
 
@@ -315,6 +318,6 @@ def test_a_verb_without_an_answer_says_so(verb: str, demo: cs.Dataset) -> None:
     done = run(verb, demo.path, "--where", "package=py-filelok")
     assert done.stderr.decode().splitlines() == [
         "no specs in develop-2025-03-09 and develop, package=py-filelok",
-        "hint: no package is py-filelok; there is py-filelock",
+        "hint: there is no package py-filelok; try py-filelock",
     ]
     assert b"as by, found 'packages'" in run(verb, demo.path, "--by", "packages", code=2).stderr

@@ -80,7 +80,7 @@ def test_the_verb_fails_where_a_stack_fell(indexed: cs.Dataset) -> None:
         "develop-2025-03-09 to develop-2025-05-25: 83 of 713 packages lost, 11.6%",
         "error: expected no stack to lose more than 5.0% of its packages, "
         "found ml-darwin-aarch64-mps 100.0%, e4s 16.2%",
-        f"hint: see which with: cachestats compare {indexed.path} develop-2025-03-09 develop-2025-05-25 "
+        f"hint: list them with: cachestats compare {indexed.path} develop-2025-03-09 develop-2025-05-25 "
         "--by stack --list packages --change removed",
     ]
 
@@ -88,7 +88,7 @@ def test_the_verb_fails_where_a_stack_fell(indexed: cs.Dataset) -> None:
 def test_the_hint_of_a_failed_check_asks_the_same_question(indexed: cs.Dataset) -> None:
     options = ("--where", "stack=e4s", "--where", "stack=root", "--by", "os", "--union")
     said = run("check", indexed.path, *options, "--max-drop", "1%", code=1).stderr.decode()
-    command = said.rpartition("see which with: cachestats ")[2].split()
+    command = said.rpartition("list them with: cachestats ")[2].split()
     lost = json.loads(run(*command, "--format", "json").stdout)
     assert {row["change"] for row in lost} == {"removed"}
     assert " ".join(command[4:-4]) == "--by os --where stack=e4s --where stack=root --union"
@@ -137,4 +137,4 @@ def test_machines_get_the_tidy_table(indexed: cs.Dataset) -> None:
 def test_nothing_to_compare_is_said_and_is_no_failure(demo: cs.Dataset) -> None:
     done = run("check", demo.path)
     assert done.stdout == b""
-    assert done.stderr == b"nothing to compare: there are no two weekly snapshots, nor two releases\n"
+    assert done.stderr == b"nothing to compare: there are neither two weekly snapshots nor two releases\n"

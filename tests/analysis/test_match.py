@@ -438,7 +438,7 @@ def test_the_verb_ranks_snapshots_and_stacks(indexed: cs.Dataset) -> None:
     nothing = invoke(indexed.path, path, "--best", "--where", "package=zlib").stderr
     assert "none of the 282 specs is in any of " in nothing
     for ranked in ((), ("--best",)):
-        assert "hint: no os is plan9" in invoke(indexed.path, path, *ranked, "--where", "os=plan9").stderr
+        assert "hint: there is no os plan9" in invoke(indexed.path, path, *ranked, "--where", "os=plan9").stderr
 
 
 def lockfile(folder: Path, specs: dict[str, list[str]], version: int = 6) -> Path:

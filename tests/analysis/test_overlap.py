@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cachestats as cs
-from cachestats.analysis.overlap import CIRCLES
+from cachestats.axes import GROUP_AXES
 from cachestats.errors import ArgumentError
 from cachestats.naming import UNION_STACK
 from cachestats.schema import SPECS
@@ -24,7 +24,7 @@ from tests.support.cli import run
 from tests.support.frames import WEEKLY, specs_of
 
 some_specs = specs_of([*WEEKLY, "develop"])
-by_anything = st.sampled_from(CIRCLES)
+by_anything = st.sampled_from(GROUP_AXES)
 
 
 def pairs_in_sql(specs: pl.DataFrame, by: str, *, union: bool = False) -> dict[tuple[str | None, ...], tuple[Any, ...]]:
@@ -84,7 +84,7 @@ def assert_sets(found: pl.DataFrame, expected: dict[frozenset[str], tuple[int, i
     assert found.equals(found.sort("hashes", "packages", "combination", descending=[True, True, False]))
 
 
-@pytest.mark.parametrize("by", CIRCLES)
+@pytest.mark.parametrize("by", GROUP_AXES)
 def test_everything_that_the_corpus_shares_is_as_in_sql(by: str, indexed: cs.Dataset) -> None:
     specs = indexed.specs.collect()
     assert_pairs(cs.overlap(specs, by=by), pairs_in_sql(specs, by), by)
@@ -188,7 +188,7 @@ def test_the_verb_prints_pairs_and_the_proportion(indexed: cs.Dataset) -> None:
     shared = ["common_hashes", "jaccard_hashes", "common_packages", "jaccard_packages"]
     assert lines[0] == ["stack", "other_stack", *shared]
     assert lines[2] == ["build_systems", "radiuss", "50", "16.6%", "53", "22.0%"]
-    assert done.stderr == b"develop-2025-05-25: hashes in common in 1 of 6 pairs, 16.7%\n"
+    assert done.stderr == b"develop-2025-05-25: 1 of 6 pairs with hashes in common, 16.7%\n"
     table = run("overlap", indexed.path, "--by", "snapshot", "--format", "csv")
     header, row, *rest = csv.reader(io.StringIO(table.stdout.decode()))
     assert (header[:3], header[-1], len(rest)) == (["snapshot", "other_snapshot", "hashes"], "jaccard_packages", 9)
@@ -203,7 +203,7 @@ def test_pairs_that_share_nothing_are_counted_and_one_stack_is_no_pair(demo: cs.
     one = ("--where", "stack=e4s")
     assert (
         run("overlap", demo.path, *one).stderr
-        == b"develop, stack=e4s: nothing to lay over each other, which takes two of stack\n"
+        == b"develop, stack=e4s: nothing to compare: that takes two values of stack\n"
     )
 
 
@@ -218,5 +218,5 @@ def test_the_verb_prints_sets_and_the_proportion(indexed: cs.Dataset) -> None:
 def test_a_verb_without_an_answer_says_so(demo: cs.Dataset) -> None:
     for option in ((), ("--sets",)):
         done = run("overlap", demo.path, *option, "--where", "os=ubuntu2204")
-        assert "hint: no os is ubuntu2204; there is ubuntu2" in done.stderr.decode()
+        assert "hint: there is no os ubuntu2204; try ubuntu2" in done.stderr.decode()
     assert b"as by, found 'hash'" in run("overlap", demo.path, "--by", "hash", code=2).stderr

@@ -476,10 +476,10 @@ def test_what_needs_externals_is_counted_apart(declared: cs.Dataset, tmp_path: P
     ]
     talk = done.stderr.decode().splitlines()
     assert talk[0] == (
-        "zen4 with rhel10 (glibc 2.39) can use 2 of the 4 packages of develop, 50.0%, by the rules of Spack 1.1; "
-        "of 4 versions 0 native, 2 usable, 2 missing"
+        "zen4 with rhel10 (glibc 2.39) can use 2 of the 4 packages in develop, 50.0%, by the rules of Spack 1.1; "
+        "4 versions: 0 native, 2 usable, 2 missing"
     )
-    more = "1 package more, if the host declares {}; --packages packages.yaml says what it declares"
+    more = "1 more package if the host declares {}; list what it declares with --packages packages.yaml"
     assert sorted(talk[1:]) == sorted([more.format(cuda), more.format(f"{mpich}; {cuda}")])
     packages = tmp_path / "packages.yaml"
     packages.write_text("packages: {cuda: {externals: [{spec: cuda@12.4 %gcc, prefix: /usr/local/cuda}]}}")
@@ -487,17 +487,17 @@ def test_what_needs_externals_is_counted_apart(declared: cs.Dataset, tmp_path: P
     rows = [(row["package"], row["cell"], row["by"]) for row in json.loads(done.stdout)]
     assert rows[1:3] == [("hdf5", "missing", mpich), ("hypre", "usable", None)]
     assert done.stderr.decode().splitlines() == [
-        "not checked, since caches do not tell it: %gcc of cuda",
-        "zen4 with rhel10 (glibc 2.39) can use 3 of the 4 packages of develop, 75.0%, by the rules of Spack 1.1; "
-        "of 4 versions 0 native, 3 usable, 1 missing",
-        f"1 package more, if the host declares {mpich}",
+        "not checked, because caches do not record it: %gcc of cuda",
+        "zen4 with rhel10 (glibc 2.39) can use 3 of the 4 packages in develop, 75.0%, by the rules of Spack 1.1; "
+        "4 versions: 0 native, 3 usable, 1 missing",
+        f"1 more package if the host declares {mpich}",
     ]
     other = tmp_path / "other.yaml"
     other.write_text("packages: {cray-mpich: {externals: [{spec: cray-mpich, prefix: /opt/cray}]}}")
     done = run(*ask, "--packages", packages, "--packages", other)
     assert "can use 4 of the 4 packages" in done.stderr.decode()
     elsewhere = run(*ask, "--packages", other).stderr.decode()
-    assert f"2 packages more, if the host declares {cuda}" in elsewhere
+    assert f"2 more packages if the host declares {cuda}" in elsewhere
     wide = json.loads(
         run(
             "coverage",
@@ -526,8 +526,8 @@ def test_the_command_says_how_much_a_host_can_use(demo: cs.Dataset) -> None:
         ("py-propcache", "0.3.1", "missing", None, 0, "libc", "glibc@2.39"),
     ]
     assert done.stderr.decode() == (
-        "neoverse_v2 with ubuntu22.04 (glibc 2.35) can use 1 of the 2 packages of develop, 50.0%, by the rules of "
-        "Spack 1.1; of 2 versions 1 native, 0 usable, 1 missing\nin the way of the others: glibc@2.39 (1)\n"
+        "neoverse_v2 with ubuntu22.04 (glibc 2.35) can use 1 of the 2 packages in develop, 50.0%, by the rules of "
+        "Spack 1.1; 2 versions: 1 native, 0 usable, 1 missing\nobstacles for the others: glibc@2.39 (1)\n"
     )
     assert run("usable", demo.path, *host).stdout.decode().splitlines()[2].split() == [
         "py-filelock", "3.12.4", "native", "neoverse_v2", "1", "-", "-",
@@ -545,10 +545,10 @@ def test_the_command_says_how_much_a_host_can_use(demo: cs.Dataset) -> None:
 
 def test_the_command_says_by_whose_rules(demo: cs.Dataset) -> None:
     ask = ("usable", demo.path, "--host", "zen4:ubuntu24.04", "--snapshot", "all")
-    assert "by the rules of Spack 0.23 and 1.1, each for its own snapshots; of " in run(*ask).stderr.decode()
+    assert "by the rules of Spack 0.23 and 1.1, each for its own snapshots; 2 versions: " in run(*ask).stderr.decode()
     for version, rules in (("0.16", "0.21"), ("0.22.1", "0.23"), ("v1.0.2", "1.1"), ("newest", "1.1")):
         done = run(*ask, "--spack", version, "--list", "specs", "--format", "json")
-        assert f"by the rules of Spack {rules}; of " in done.stderr.decode()
+        assert f"by the rules of Spack {rules}; 2 versions: " in done.stderr.decode()
         expected = cs.reusable(demo.specs, host="zen4:ubuntu24.04", spack=rules)
         assert json.loads(done.stdout) == expected.to_dicts()
     assert (
@@ -567,8 +567,8 @@ def test_a_target_alone_is_told_what_each_system_gives(demo: cs.Dataset) -> None
     done = run("usable", demo.path, "--target", "m1", "--format", "json")
     assert json.loads(done.stdout) == cs.usable_by_system(demo.specs.filter(snapshot="develop"), host="m1").to_dicts()
     assert done.stderr.decode() == (
-        "what m1 can use of develop with each libc or operating system that it was built for, by the rules of Spack "
-        "1.1; choose one with --os or --libc\n"
+        "what m1 can use in develop, for each libc or operating system that the cache was built for, by the rules of "
+        "Spack 1.1; choose one with --os or --libc\n"
     )
     old = run("usable", demo.path, "--target", "zen4", "--spack", "0.21", "--format", "json")
     systems = [(row["system"], row["packages"]) for row in json.loads(old.stdout)]
@@ -576,9 +576,7 @@ def test_a_target_alone_is_told_what_each_system_gives(demo: cs.Dataset) -> None
     failed = run("usable", demo.path, "--host", "zen4:glibc@2.34", "--spack", "0.21", code=2).stderr.decode()
     assert failed.startswith("error: expected the operating system of the host")
     nowhere = run("usable", demo.path, "--target", "m1", "--platform", "windows").stderr.decode().splitlines()
-    assert nowhere[1:] == [
-        "hint: nothing for windows fits; of darwin and linux ask with --os sonoma or --os ubuntu22.04"
-    ]
+    assert nowhere[1:] == ["hint: nothing fits on windows; for darwin and linux, try --os sonoma or --os ubuntu22.04"]
     elsewhere = run("usable", demo.path, "--host", "m1:windows10.0.20348").stderr.decode().splitlines()
     assert elsewhere[-1] == nowhere[1]
 
@@ -591,13 +589,13 @@ def test_the_command_names_what_it_does_not_know(demo: cs.Dataset) -> None:
         (("--target", "zen4", "--os", "ubuntu2204"), "found 'ubuntu2204'\nhint: try ubuntu22.04, "),
         (("--host", "zen4:uclibc@1.0"), "expected a libc that Spack knows, glibc or musl, found 'uclibc@1.0'"),
         (("--host", "zen4:glibc@x"), "expected a libc with its version, such as glibc@2.34, found 'glibc@x'"),
-        ((), "expected a host, found none\nhint: such as --host zen4:rhel9, --target zen4 --os rhel9, or"),
+        ((), "expected a host, found none\nhint: give one, such as --host zen4:rhel9, --target zen4 --os rhel9, or"),
     ):
         assert words in run("usable", demo.path, *options, code=2).stderr.decode()
     unheard = run("usable", demo.path, "--target", "zen4", "--os", "unheard7", "--libc", "glibc@2.39")
     assert unheard.stderr.decode().startswith("zen4 with unheard7 (glibc 2.39) can use 2 of the 2 packages")
     nothing = run("usable", demo.path, "--host", "zen4:rhel9", "--where", "package=py-filelok").stderr.decode()
-    assert nothing == "no specs in develop, package=py-filelok\nhint: no package is py-filelok; there is py-filelock\n"
+    assert nothing == "no specs in develop, package=py-filelok\nhint: there is no package py-filelok; try py-filelock\n"
 
 
 def test_coverage_shows_what_is_usable(demo: cs.Dataset) -> None:
@@ -608,7 +606,7 @@ def test_coverage_shows_what_is_usable(demo: cs.Dataset) -> None:
     assert rows[0] == ["sequoia", "native", "missing", "missing", "missing", "missing"]
     assert rows[4] == ["ubuntu24.04", "native", "usable", "usable", "missing", "native"]
     assert done.stderr.decode() == (
-        "what hosts that it is built for can use of develop, by the rules of Spack 1.1: 5 rows (os) by 5 columns "
+        "what the hosts that it is built for can use in develop, by the rules of Spack 1.1: 5 rows (os) by 5 columns "
         "(target); a cell is usable if any spec in it is\n"
     )
     failed = run("coverage", demo.path, "--rows", "target", "--columns", "os", "--usable", code=2)
@@ -618,4 +616,4 @@ def test_coverage_shows_what_is_usable(demo: cs.Dataset) -> None:
     reached = {row[0]: row.index("native") for row in rows if "native" in row}
     assert reached == {"ubuntu18.04": 5, "ubuntu20.04": 4}  # x86_64_v3 and ppc64le
     without = run("coverage", demo.path, "--rows", "os", "--columns", "target", "--os", "rhel9", code=2).stderr.decode()
-    assert "expected --usable with what describes a host, found it alone\nhint: add --usable" in without
+    assert "expected --usable with options that describe a host, found them alone\nhint: add --usable" in without

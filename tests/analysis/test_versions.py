@@ -17,7 +17,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import cachestats as cs
-from cachestats.analysis.versions import GROUPS
+from cachestats.axes import GROUP_AXES
 from cachestats.errors import ArgumentError
 from cachestats.naming import version_key
 from cachestats.schema import SPECS
@@ -105,7 +105,7 @@ def in_sql(specs: pl.DataFrame, by: str, *, union: bool = False) -> list[tuple[o
     """).fetchall()
 
 
-@pytest.mark.parametrize("by", GROUPS)
+@pytest.mark.parametrize("by", GROUP_AXES)
 def test_every_group_is_as_in_sql(by: str, many: pl.DataFrame, indexed: cs.Dataset) -> None:
     for specs in (many, indexed.specs.collect()):
         found = cs.versions(specs, by=by)
@@ -228,20 +228,20 @@ def test_the_command_shows_first_what_is_behind(indexed: cs.Dataset) -> None:
     assert shown == sorted(shown, reverse=True)
     assert {*shown} == {"yes", "no"}
     behind = {row[0] for row in rows if row[4]}
-    assert f"{len(behind)} of 2 packages are behind somewhere" in done.stderr.decode()
+    assert f"{len(behind)} of 2 packages lag behind somewhere" in done.stderr.decode()
 
 
 def test_the_command_says_who_is_behind_and_what_there_is_not(demo: cs.Dataset, indexed: cs.Dataset) -> None:
     done = run("versions", demo.path, "--by", "stack", "--package", "py-filelock", "--package", "hdf6")
     assert done.stderr.decode() == (
-        "hint: no package is hdf6; there is py-filelock, py-propcache\n"
-        "newest versions by stack of develop, package=py-filelock or hdf6: 0 of 1 packages are behind somewhere, 0.0%\n"
+        "hint: there is no package hdf6; try py-filelock, py-propcache\n"
+        "newest versions by stack in develop, package=py-filelock or hdf6: 0 of 1 packages lag behind somewhere, 0.0%\n"
     )
     said = run("versions", indexed.path, "--by", "stack", "--snapshot", "develop-2024-06-02", "--format", "csv").stderr
     behind = cs.versions(indexed.specs.filter(snapshot="develop-2024-06-02"), by="stack").filter("is_behind")
     most = behind.group_by("stack").len().sort("len", descending=True).row(0)
-    assert f"{behind['package'].n_unique()} of 778 packages are behind somewhere" in said.decode()
-    assert f"; {most[0]} with {most[1]} most\n" in said.decode()
+    assert f"{behind['package'].n_unique()} of 778 packages lag behind somewhere" in said.decode()
+    assert f"; most in {most[0]}, {most[1]}\n" in said.decode()
     nothing = run("versions", demo.path, "--by", "stack", "--package", "py-filelok").stderr.decode()
-    assert nothing == "no specs in develop, package=py-filelok\nhint: no package is py-filelok; there is py-filelock\n"
+    assert nothing == "no specs in develop, package=py-filelok\nhint: there is no package py-filelok; try py-filelock\n"
     assert "try stack" in run("versions", demo.path, "--by", "stak", code=2).stderr.decode()

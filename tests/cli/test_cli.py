@@ -12,16 +12,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
 import cachestats as cs
-from cachestats.cli import main
+from cachestats.axes import AXES, CHANGE_AXES, GAP_AXES, GROUP_AXES, HISTORY_AXES
+from cachestats.cli import cli, main
 from cachestats.cli.output import _table
+from cachestats.cli.sections import Verbs
 from conftest import SEEDS
 from tests.support.cli import run
 from tests.support.site import page, spec, write
 
+GROUPS: list[Verbs] = [group for group in (cli, cli.commands["plot"]) if isinstance(group, Verbs)]
 QUESTION = ("--rows", "package", "--columns", "os")
 EXPECTED = [
     ("py-filelock", "sequoia", 15),
@@ -94,13 +99,13 @@ def test_snapshots_and_filters_choose_specs(options: tuple[str, ...], total: int
     assert sum(row["value"] for row in json.loads(done.stdout)) == total
     if not total:
         assert "no specs in develop, os=plan9" in done.stderr.decode()
-        assert "hint: no os is plan9; there is sequoia, ubuntu18.04" in done.stderr.decode()
+        assert "hint: there is no os plan9; try sequoia, ubuntu18.04" in done.stderr.decode()
 
 
 def test_a_compiler_without_its_version_is_told_how_to_ask(demo: cs.Dataset) -> None:
     done = run("coverage", demo.path, *QUESTION, "--where", "compiler=gcc")
-    assert "hint: no compiler is gcc; there is gcc@" in done.stderr.decode()
-    assert done.stderr.decode().endswith("any of it is --where compiler_name=gcc\n")
+    assert "hint: there is no compiler gcc; try gcc@" in done.stderr.decode()
+    assert done.stderr.decode().endswith("for any version, use --where compiler_name=gcc\n")
 
 
 def test_a_dataset_without_snapshots_is_named(tmp_path: Path) -> None:
@@ -141,7 +146,7 @@ def test_rejected_shows_what_why_and_what_to_try(tmp_path: Path) -> None:
     (row,) = json.loads(done.stdout)
     assert (row["rule"], row["location"], row["snapshot"], row["package"]) == ("encoding", "line 1", "develop", "a")
     assert (
-        "1 of 2 rows, 0 specs left out, and those of 1 page, how many nobody can tell: 1 error encoding"
+        "1 of 2 rows, 0 specs left out, and an unknown number of specs of 1 page: 1 error encoding"
         in done.stderr.decode()
     )
     assert json.loads(run("rejected", tmp_path / "dataset", "--rule", "size", "--format", "json").stdout)[0]["hint"]
@@ -358,3 +363,53 @@ def test_a_device_is_written_to_and_not_replaced(demo: cs.Dataset, tmp_path: Pat
     assert reader.communicate(timeout=60)[0] == (tmp_path / "file.csv").read_bytes() != b""
     assert (tmp_path / "pipe").is_fifo()
     assert (tmp_path / "link.csv").is_symlink()
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+def test_no_summary_of_a_verb_is_cut_off_at_80_columns(group: Verbs) -> None:
+    shown = CliRunner().invoke(group, ["--help"], terminal_width=80).output
+    summaries = dict(re.findall(r"^  ([a-z-]+) {2,}(.+)$", shown, re.MULTILINE))
+    assert [name for name in summaries if name in group.commands] == [*group.commands]
+    for name in group.commands:
+        assert re.fullmatch(r"[A-Z].+[^.]\.", summaries[name]), summaries[name]
+    usage, *lines = shown.splitlines()
+    assert usage.endswith("[OPTIONS] COMMAND [ARGS]...")
+    assert not [line for line in lines if line.endswith("...") or len(line) > 80]
+
+
+def test_every_verb_is_in_exactly_one_section_of_the_help() -> None:
+    assert isinstance(cli, Verbs)
+    assert [name for names in cli.sections.values() for name in names] == [*cli.commands]
+    shown = CliRunner().invoke(cli, ["--help"], terminal_width=80).output
+    sections = re.findall(r"^(\w.*):\n((?:  \S.*\n?)+)", shown.partition("Options:")[2], re.MULTILINE)
+    assert {title: [line.split()[0] for line in lines.splitlines()] for title, lines in sections} == cli.sections
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = """
+import sys
+from click.testing import CliRunner
+from cachestats.cli import cli
+for words in (["--help"], ["coverage", "--help"], ["plot", "gaps", "--help"]):
+    assert CliRunner().invoke(cli, words).exit_code == 0
+print(sorted({"matplotlib", "numpy", "polars", "pyarrow"} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
+def test_help_names_the_axes_that_the_analyses_take() -> None:
+    for words, axes in (
+        ("coverage --rows", AXES),
+        ("gaps --columns", GAP_AXES),
+        ("versions --by", GROUP_AXES),
+        ("overlap --by", GROUP_AXES),
+        ("compare --by", CHANGE_AXES),
+        ("check --by", CHANGE_AXES),
+        ("history --by", HISTORY_AXES),
+        ("lifespans --by", HISTORY_AXES),
+    ):
+        verb, option = words.split()
+        (found,) = (param for param in cli.commands[verb].params if option in param.opts)
+        assert isinstance(found, click.Option)
+        assert [name for name in re.findall(r"\w+", str(found.help)) if name in AXES] == [*axes]

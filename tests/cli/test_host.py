@@ -85,7 +85,7 @@ def test_options_describe_a_machine(arguments: str, host: Host | None, ask: Ask,
     [
         (
             "--host zen4 --target zen4",
-            "expected a machine by --host or by --target, --os and --libc, found",
+            "expected a host by --host or by --target, --os and --libc, found",
             "leave out",
         ),
         ("--host zen4 --os rhel9 --libc glibc@2", "found --host with --os and --libc", "leave out --os and --libc"),
@@ -141,7 +141,7 @@ def test_what_is_not_checked_is_said_on_stderr(tmp_path: Path) -> None:
     (tmp_path / "packages.yaml").write_text(PACKAGES)
     done = CliRunner().invoke(verb, ["--target", "zen4", "--packages", str(tmp_path / "packages.yaml")])
     assert done.stdout == "the answer\n"
-    assert done.stderr == "not checked, since caches do not tell it: %gcc@12 of cuda\n"
+    assert done.stderr == "not checked, because caches do not record it: %gcc@12 of cuda\n"
 
 
 def test_a_target_of_the_dataset_is_known(mixed: cs.Dataset) -> None:
@@ -181,7 +181,7 @@ def test_host_prints_this_machine_as_other_verbs_take_it(
     monkeypatch.setattr(hosts, "host", lambda: host)
     done = CliRunner().invoke(cli, ["host", "--format", "json"], catch_exceptions=False)
     assert json.loads(done.stdout) == [dict(zip(("target", "os", "libc", "platform"), row, strict=True))]
-    assert done.stderr == f"on another machine, ask about this one with {options}\n"
+    assert done.stderr == f"to ask about this machine from another one, use {options}\n"
     assert ask(*options.split()) == (host, None)
 
 

@@ -447,9 +447,9 @@ def test_the_verb_tells_a_folder_from_a_file(demo: cs.Dataset, tmp_path: Path) -
     ("options", "code", "words"),
     [
         ("", 2, "expected --out or --site, found neither"),
-        ("--table specs", 2, "--out FILE with --table one"),
+        ("--table specs", 2, "--out FILE with --table writes one"),
         ("--out {}/a.parquet", 2, "expected one --table for the file"),
-        ("--out {}/a.csv --table specs --table targets", 2, "found 2\nhint: a table goes into a file, several into a"),
+        ("--out {}/a.csv --table specs --table targets", 2, "found 2\nhint: a file holds one table; for several,"),
         ("--out {}/a.xlsx --table specs", 2, "ends in .parquet or .csv, found 'a.xlsx'\nhint: try a.parquet"),
         ("--out {}/a.csv --table specs --format parquet", 2, "ends in .parquet, found 'a.csv'"),
         ("--out {}/a --table variant", 2, "hint: try variants;"),

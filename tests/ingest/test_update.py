@@ -485,7 +485,7 @@ def test_the_command_line_says_what_failed(tmp_path: Path) -> None:
         [*command, "update", tmp_path / "dataset", "--max-rejected", "60%"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 10, done.stderr
-    assert "that of develop not all could be read" in done.stderr
+    assert "found some that could not be read completely: develop; the" in done.stderr
     assert "see them with: cachestats rejected" in done.stderr
 
 

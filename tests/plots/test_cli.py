@@ -109,5 +109,5 @@ def test_nothing_to_draw_is_an_error(weeks: cs.Dataset, tmp_path: Path) -> None:
         done = plot(name, weeks.path, *options, "--where", "os=plan9", "--out", tmp_path / "x.svg")
         assert isinstance(done.exception, ArgumentError)
         assert f"found no {what} in " in str(done.exception)
-        assert "no os is plan9; there is" in str(done.exception)
+        assert "there is no os plan9; try" in str(done.exception)
         assert not (tmp_path / "x.svg").exists()

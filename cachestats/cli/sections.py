@@ -1,0 +1,37 @@
+"""A group of verbs whose help lists them in sections and in a fixed order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+class Verbs(click.Group):
+    """A group that lists its verbs in the order in which they were added, in sections where there are any.
+
+    Click sorts verbs by name, which scatters those that belong together.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.sections: dict[str, list[str]] = {}
+
+    def add_section(self, title: str, *verbs: click.Command) -> None:
+        """Add verbs under a title."""
+        for verb in verbs:
+            self.add_command(verb)
+        self.sections[title] = [str(verb.name) for verb in verbs]
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the verbs in the order in which they were added."""
+        return [*self.commands]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections with the summary of each verb, aligned across sections."""
+        width = max(map(len, self.commands))
+        limit = formatter.width - formatter.current_indent - width - 4  # indented by two, and two between the columns
+        for title, names in (self.sections or {"Commands": self.list_commands(ctx)}).items():
+            rows = [(name.ljust(width), self.commands[name].get_short_help_str(limit)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(rows)

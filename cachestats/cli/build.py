@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cachestats.cli.output import log, progress_bar, talk, with_network
-from cachestats.cli.parameters import source_options
+from cachestats.cli.output import emit, log, progress_bar, talk, with_network
+from cachestats.cli.parameters import dry_run_option, source_options
 from cachestats.errors import SourceError
 from cachestats.text import counted
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from cachestats.dataset.dataset import Dataset
 
 
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder of the dataset: a new one, or that of an existing dataset.",
 )
+@dry_run_option
 @source_options
-def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
+def build(sources: tuple[str, ...], out: Path, dry_run: bool, **options: Any) -> None:
     """Build a dataset from cache pages or build-cache indices.
 
     SOURCE is a path, or a URL that begins with https://, http:// or s3://. It is one of:
@@ -41,15 +44,31 @@ def build(sources: tuple[str, ...], out: Path, **options: Any) -> None:
     A snapshot found in the sources replaces the dataset's snapshot of the same name completely. The dataset's other
     snapshots stay as they are.
     """  # noqa: D301 (a real backspace, which tells Click not to wrap the paragraph)
-    from cachestats.ingest.build import build_dataset
+    from cachestats.ingest.build import build_dataset, plan_build
 
     log()
     with progress_bar() as (progress, on_bytes):
+        if dry_run:
+            asked = without(with_network(options, on_bytes), "wait", "max_rejected", "allow_shrink", "sizes")
+            say_plan(plan_build(*sources, out=out, progress=progress, **asked), out)
+            return
         dataset = build_dataset(*sources, out=out, progress=progress, **with_network(options, on_bytes))
     counts, snapshots = dataset.manifest.tables, dataset.manifest.snapshots
     specs = sum(snapshot.num_specs for snapshot in snapshots.values())
     talk(f"{out}: {counted(len(snapshots), 'snapshot')}, {counted(specs, 'spec')} in {counted(counts['specs'], 'row')}")
     say_what_is_wrong(dataset)
+
+
+def say_plan(plan: pl.DataFrame, dataset: Path, form: str = "table", out: Path | None = None) -> None:
+    """Print what would be done with a dataset."""
+    emit(plan, form, out)
+    changed = plan.filter(plan["action"] != "keep")["snapshot"].drop_nulls().n_unique()
+    talk(f"{dataset}: {counted(changed, 'snapshot')} would change; nothing was written")
+
+
+def without(options: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return options without those that matter only when something is written."""
+    return {name: value for name, value in options.items() if name not in names}
 
 
 def say_what_is_wrong(dataset: Dataset) -> None:

@@ -335,6 +335,11 @@ def _rules(spack: str | None) -> Rules | None:
     return checked_rules(spack)
 
 
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Only print what would be read, kept and dropped, and why; write nothing."
+)
+
+
 def source_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options that control how sources are read."""
     for option in (

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from cachestats.cli.build import say_what_is_wrong
+from cachestats.cli.build import say_plan, say_what_is_wrong, without
 from cachestats.cli.output import emit, log, progress_bar, talk, with_network
-from cachestats.cli.parameters import output_options, source_options
+from cachestats.cli.parameters import dry_run_option, output_options, source_options
 from cachestats.text import counted
 
 
@@ -22,9 +22,10 @@ from cachestats.text import counted
     is_flag=True,
     help="Read everything again: trust neither dates nor tags, nor that weekly snapshots and releases never change.",
 )
+@dry_run_option
 @source_options
 @output_options
-def update(dataset: Path, sources: tuple[str, ...], form: str, out: Path | None, **options: Any) -> None:
+def update(dataset: Path, sources: tuple[str, ...], dry_run: bool, form: str, out: Path | None, **options: Any) -> None:
     """Update a dataset, reading only what changed in its sources.
 
     Without SOURCE, the sources and options are those that the dataset was built with. The answer has a row for each
@@ -32,10 +33,14 @@ def update(dataset: Path, sources: tuple[str, ...], form: str, out: Path | None,
     --prune is given.
     """
     from cachestats.dataset.dataset import open_dataset
-    from cachestats.ingest.update import update_dataset
+    from cachestats.ingest.update import plan_update, update_dataset
 
     log()
     with progress_bar() as (progress, on_bytes):
+        if dry_run:
+            asked = without(with_network(options, on_bytes), "wait", "max_rejected", "allow_shrink")
+            say_plan(plan_update(dataset, *sources, progress=progress, **asked), dataset, form, out)
+            return
         changes = update_dataset(dataset, *sources, progress=progress, **with_network(options, on_bytes))
     if not changes.is_empty() or form != "table":
         emit(changes, form, out)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +45,31 @@ def _verbs(command: click.Command, words: list[str]) -> Iterator[list[str]]:
     if isinstance(command, click.Group):
         for verb in command.commands:
             yield from _verbs(command.commands[verb], [*words, verb])
+
+
+def house_markdown() -> str:
+    """Return the page for maintainers: the rooms of the package in their order, and the modules in each."""
+    package = ROOT / "cachestats"
+    lines = [
+        "# The house",
+        "",
+        "Made by `make docs` from `docs/house.toml` and the first lines of the modules; do not edit by hand.",
+        "",
+        "Data flows through the rooms from top to bottom. A module may import from its own room and from the rooms",
+        "above it, never from below. `tests/test_house.py` checks this, that there is no circle, and that only rooms that",
+        "say so touch the disk, the network or the machine.",
+    ]
+    for room in tomllib.loads((ROOT / "docs" / "house.toml").read_text())["room"]:
+        touches = f" Touches: {room['touches']}." if "touches" in room else ""
+        lines += ["", f"## {', '.join(room['name'].split())}", "", f"{room['what']}{touches}", ""]
+        lines += ["| Module | What it holds |", "|---|---|"]
+        for name in room["name"].split():
+            paths = sorted((package / name).rglob("*.py")) if (package / name).is_dir() else [package / f"{name}.py"]
+            for path in paths:
+                words = ast.get_docstring(ast.parse(path.read_text())) or ""
+                first = " ".join(words.partition("\n\n")[0].split())
+                lines.append(f"| `{path.relative_to(package).as_posix()}` | {first} |")
+    return "\n".join(lines) + "\n"
 
 
 def draw_charts(folder: Path) -> None:
@@ -100,6 +127,7 @@ def main() -> None:
     (ROOT / "data" / "DICTIONARY.md").write_text(dictionary_markdown())
     (ROOT / "docs" / "cli.md").write_text(cli_markdown())
     (ROOT / "docs" / "rules.md").write_text(rules_markdown())
+    (ROOT / "docs" / "house.md").write_text(house_markdown())
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         nbformat.write(run_notebook(path), path)
     draw_charts(ROOT / "docs")

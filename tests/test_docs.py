@@ -44,6 +44,10 @@ def test_the_list_of_rules_is_the_codes() -> None:
     assert (ROOT / "docs/rules.md").read_text() == rules_markdown(), "run `make docs`"
 
 
+def test_the_page_for_maintainers_is_the_codes() -> None:
+    assert (ROOT / "docs/house.md").read_text() == make().house_markdown(), "run `make docs`"
+
+
 def test_the_reference_of_the_command_line_is_the_codes() -> None:
     assert (ROOT / "docs/cli.md").read_text() == make().cli_markdown(), "run `make docs`"
 

@@ -1,4 +1,4 @@
-"""The words of questions: axes, measures, what a share is of, and what a cell says."""
+"""The vocabulary of questions: axes, measures, denominators of shares, and states of cells."""
 
 from __future__ import annotations
 

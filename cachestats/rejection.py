@@ -1,4 +1,4 @@
-"""What could not be read, as data: one `Rejection` is one row of the table `rejected`."""
+"""Findings about unreadable or doubtful input, as data: one `Rejection` is one row of the table `rejected`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from cachestats.schema import REJECTED
 
 FAILURES = frozenset({"missing", "unreadable", "index"})
-"""Rules of files that could not be had or made out at all."""
+"""The rules for files that could not be fetched or identified at all."""
 
 
 class Rejection(NamedTuple):
@@ -28,6 +28,6 @@ class Rejection(NamedTuple):
 
 
 def rejected_table(rejections: Iterable[Rejection]) -> pa.Table:
-    """Return the rejections as the table `rejected`, repeats left out, sorted as it is stored."""
+    """Return the rejections as the table `rejected`, without duplicates and in its sort order."""
     distinct = sorted(set(rejections), key=lambda row: [(value is not None, value) for value in row])
     return pa.Table.from_pylist([row._asdict() for row in distinct], schema=REJECTED.arrow())

@@ -5,7 +5,7 @@
 >>> matrix = cs.coverage_matrix(ds.specs, rows="package", columns="target")
 >>> ax = cs.plot_coverage(matrix)
 
-The public names are imported on first use: a build needs no plots, and Matplotlib alone takes half a second.
+The public names are imported on first use: a build needs no plots, and importing Matplotlib alone takes half a second.
 """
 
 from __future__ import annotations

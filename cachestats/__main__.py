@@ -1,4 +1,4 @@
-"""Where the command line starts, as `cachestats` or `python -m cachestats`."""
+"""The entry point of the command line, `cachestats` or `python -m cachestats`."""
 
 import os
 import sys
@@ -7,10 +7,10 @@ import sys
 def main() -> None:
     """Run the command line."""
     _open_closed_streams()
-    # Arrow's own allocators keep most of what was freed: half as much memory again, for no gain in time.
+    # Arrow's own allocators keep most freed memory: they take half as much memory again, without saving time.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    # On import NumPy's linear algebra starts a thread for each core. Nothing here needs it, and it costs more CPU time
-    # than reading a thousand pages.
+    # On import, NumPy's linear algebra library starts a thread for each core. They are not needed here, and cost more
+    # CPU time than reading a thousand pages.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from cachestats.cli import main as run
@@ -20,10 +20,10 @@ def main() -> None:
 
 
 def _open_closed_streams() -> None:
-    """Open stdin, stdout and stderr where they are closed: else the next files that are opened would take their place.
+    """Open stdin, stdout and stderr if they are closed: otherwise, the next files to be opened would take their place.
 
-    A log line or a panic would then be written into a file of data. Words to stderr are lost; to write to stdout stays
-    an error, as its file is open for reading only.
+    A log line or a panic would then be written into a data file. Messages to stderr are lost; writing to stdout remains
+    an error, because its file is open for reading only.
     """
     for descriptor, name, mode, flags in (
         (0, "stdin", "r", os.O_RDONLY),
@@ -33,7 +33,7 @@ def _open_closed_streams() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, flags), True)  # the lowest number that is free is this one
+            os.set_inheritable(os.open(os.devnull, flags), True)  # this is the lowest free number
             stream = open(descriptor, mode, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
 

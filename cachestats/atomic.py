@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, and renamed into it."""
+"""Write files atomically: under a temporary name next to the target, and then renamed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from cachestats.errors import reported
 
 @contextmanager
 def written(target: Path) -> Iterator[Path]:
-    """Give a path to write to, and put the file into its place once it is whole."""
+    """Yield a temporary path to write to, and rename the file to the target once it is complete."""
     target = target.resolve()
-    if target.exists() and not target.is_file():  # a device is written to, and not replaced
+    if target.exists() and not target.is_file():  # a device is written to, not replaced
         with reported(target):
             yield target
         return

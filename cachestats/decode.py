@@ -1,4 +1,4 @@
-"""The one place where JSON is decoded: whatever is wrong with it, the error is a `JsonError`.
+"""Decode JSON; all JSON is decoded here, and every fault in it raises a `JsonError`.
 
 msgspec raises a `DecodeError` for JSON that is malformed or has another shape, but a `UnicodeDecodeError` for text that
 is not UTF-8, and a `RecursionError` for JSON that is nested too deeply. Callers tend to forget the latter two.
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 FAULTS = (msgspec.DecodeError, RecursionError, UnicodeError)
-"""What msgspec raises for bad JSON.
+"""The errors that msgspec raises for bad JSON.
 
-For code that decodes millions of records only: to save a call for each of them, it uses a decoder of msgspec directly
-and turns these errors into a `JsonError` itself.
+They are only for code that decodes millions of records: to save a call for each, it uses a msgspec decoder directly and
+turns these errors into a `JsonError` itself.
 """
 
 _SHOWN_BYTES = 12
@@ -49,9 +49,9 @@ class Decoder(Generic[T]):
         Raises
         ------
         JsonError
-            If the data is no JSON, or has another shape.
+            If the data is not JSON, or has another shape.
         """
-        # Not `removeprefix`, which copies an index of hundreds of megabytes.
+        # Do not use `removeprefix`, which would copy an index of hundreds of megabytes.
         content = memoryview(data)[len(BYTE_ORDER_MARK) :] if data.startswith(BYTE_ORDER_MARK) else data
         try:
             return self._decode(content)
@@ -60,12 +60,12 @@ class Decoder(Generic[T]):
 
 
 def decode(data: bytes | bytearray, type: type[T]) -> T:  # noqa: A002
-    r"""Return the JSON value in some bytes, as a value of a type.
+    r"""Decode bytes of JSON into a value of a type.
 
     Raises
     ------
     JsonError
-        If the data is no JSON, or has another shape.
+        If the data is not JSON, or has another shape.
 
     Examples
     --------

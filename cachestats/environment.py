@@ -1,4 +1,4 @@
-"""Environments: the concrete specs that users have, to compare with what a cache holds."""
+"""Environments: the concrete specs of users, to be compared with the contents of a cache."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     import polars as pl
 
 MAX_BYTES = 256 << 20
-"""Larger files are refused. A spec takes some kilobytes: no environment has so many."""
+"""Larger files are refused. A spec takes a few kilobytes, and no environment has so many specs."""
 
-# What a folder may have that is read in its place, the first first.
+# The files that are read in place of a folder, in order of preference.
 _IN_FOLDERS = ("spack.lock", ".spack-db/index.json", "index.json")
 
 
 @dataclass(frozen=True, eq=False)
 class Environment:
-    """Concrete specs that a user has or wants, with what they depend on.
+    """Concrete specs that a user has or wants, with their dependencies.
 
-    `read_environment` makes it. Some of its specs are `dataclasses.replace(environment, specs=...)`.
+    `read_environment` returns it. To select some of its specs, use `dataclasses.replace(environment, specs=...)`.
 
     Examples
     --------
@@ -42,25 +42,25 @@ class Environment:
     """
 
     specs: pl.DataFrame
-    """One row per spec, externals left out, sorted by (package, hash): the columns of the table `specs` in canonical
-    names, and `is_root`, whether the spec was asked for by name. `snapshot`, `snapshot_date`, `stack`, `size_bytes` and
+    """One row per spec except externals, sorted by (package, hash): the columns of the table `specs` with canonical
+    names, and `is_root`, whether the spec was requested by name. `snapshot`, `snapshot_date`, `stack`, `size_bytes` and
     `requirement` are null."""
     dependencies: pl.DataFrame
-    """One row per (hash, dependency_hash), sorted by them: the columns of the table `dependencies`, of which `snapshot`
-    is null. What externals depend on is left out."""
+    """One row per (hash, dependency_hash), sorted by these: the columns of the table `dependencies`, with `snapshot`
+    null. The dependencies of externals are left out."""
     nodes: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    """By hash, the JSON of each spec as it stands in the file, externals and build specs of spliced specs included."""
+    """By hash, the JSON of each spec as in the file, including externals and the build specs of spliced specs."""
     kind: str = "specs"
-    """What it was read from: `lockfile`, `spec file`, `list of specs` or `database`; several are joined by ` and `."""
+    """The kind of its source: `lockfile`, `spec file`, `list of specs` or `database`; several are joined by ` and `."""
     spack: str | None = None
-    """The version of Spack that wrote it, or a range of those that may have, such as `0.18 to 0.20`; None if nothing
-    tells, and several joined by ` and `."""
+    """The version of Spack that wrote it, or a range of possible versions, such as `0.18 to 0.20`; None if it is not
+    known. Several are joined by ` and `."""
 
     def __repr__(self) -> str:
         return f"<Environment: {self._words()}>"
 
     def _repr_html_(self) -> str:
-        """Return what Jupyter shows."""
+        """Return the representation for Jupyter."""
         return f"<b>Environment</b>: {html.escape(self._words())}"
 
     def _words(self) -> str:
@@ -69,33 +69,34 @@ class Environment:
 
 
 def read_environment(*paths: str | os.PathLike[str]) -> Environment:
-    """Read the concrete specs of an environment, and what they depend on.
+    """Read the concrete specs of an environment, and their dependencies.
 
     Parameters
     ----------
     paths
-        One or more of these, in any mixture; any file may be gzipped:
+        One or more of these, in any combination; any file may be gzipped:
 
-        - a `spack.lock` of version 1 to 8, or the folder of an environment, which has one. Environments that it
+        - a `spack.lock` of version 1 to 8, or the folder of an environment that contains one. Environments that it
           includes are read as well.
-        - a spec file, `spec.json`, or signed as in build caches, `spec.json.sig`.
-        - what `spack spec --json` or `spack find --json` prints, in a file. `spack find` lists dependencies only with
-          `--deps`; without it they are named, but nothing else is known of them.
-        - the database of an installation, `.spack-db/index.json`, or the folder that has it: what is installed. Its
-          roots are what was installed by name.
+        - a spec file, `spec.json`, or `spec.json.sig`, signed as in build caches.
+        - a file with the output of `spack spec --json` or `spack find --json`. `spack find` lists dependencies only
+          with `--deps`; without it, nothing is known about them but their names.
+        - the database of an installation, `.spack-db/index.json`, or the folder that contains it, for the installed
+          specs. The roots are the specs that were installed by name.
 
         Newer versions are read with a warning.
 
     Returns
     -------
-    An `Environment`. Of several files it has the specs of all; one is a root if it is so in any of them. Of a spliced
-    spec the build spec is no spec of the environment, and neither is what only that needs.
+    An `Environment`. If there are several files, it has the specs of all of them; a spec is a root if it is a root in
+    any file. The build spec of a spliced spec is not a spec of the environment, and neither are dependencies that only
+    the build spec needs.
 
     Raises
     ------
     SourceError
-        If a file cannot be read, is none of these, is not UTF-8, is cut off or was edited: a root or dependency is
-        missing, or dependencies or build specs go in a circle. (In lists and databases dependencies may be missing.)
+        If a file cannot be read, is not one of these, is not UTF-8, is truncated or was edited: a root or dependency is
+        missing, or dependencies or build specs form a cycle. (In lists and databases, dependencies may be missing.)
     ArgumentError
         If no path is given.
 
@@ -121,7 +122,7 @@ def read_environment(*paths: str | os.PathLike[str]) -> Environment:
     '1.0.2'
     """
     if not paths:
-        raise ArgumentError("expected the path of an environment, found none", hint="give a spack.lock")
+        raise ArgumentError("expected the path of an environment, found none", hint="pass a spack.lock")
     parts: list[Environment] = []
     for path in paths:
         for parsed in parse_environments(_read(path), origin=printable(str(path))):
@@ -140,7 +141,7 @@ def _environment(parsed: Parsed) -> Environment:
 
 
 def _joined(parts: list[Environment]) -> Environment:
-    """Return one environment that has the specs of all; what the first that has a hash says of it counts."""
+    """Return one environment with the specs of all; if several have a hash, the first takes precedence."""
     import polars as pl
 
     specs = pl.concat(part.specs for part in parts).with_columns(pl.col("is_root").any().over("hash"))
@@ -148,7 +149,7 @@ def _joined(parts: list[Environment]) -> Environment:
     nodes: dict[str, bytes] = {}
     known = pl.Series(dtype=pl.String)
     for part in parts:
-        # In lockfiles of version 2 and 3, specs of one hash may have been built with different ones.
+        # In lockfiles of versions 2 and 3, specs with one hash may have been built with different dependencies.
         dependencies.append(part.dependencies.filter(~pl.col("hash").is_in(known.implode())))
         known = known.append(part.specs["hash"])
         nodes = {**part.nodes, **nodes}
@@ -162,7 +163,7 @@ def _joined(parts: list[Environment]) -> Environment:
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:
-    """Return what is in a file, or in that of a folder, unpacked and without its signature."""
+    """Return the contents of a file, or of the file in a folder, decompressed and without its signature."""
     try:
         file = _file_of(Path(path))
         with open_regular(file) as stored:
@@ -180,7 +181,7 @@ def _read(path: str | os.PathLike[str]) -> bytes:
 
 
 def _file_of(path: Path) -> Path:
-    """Return the file that is read: of a folder, that which makes it the folder of an environment or installation."""
+    """Return the file to read: for a folder, the file that makes it the folder of an environment or installation."""
     if not path.is_dir():
         return path
     for name in _IN_FOLDERS:

@@ -1,7 +1,7 @@
 """The errors that cachestats raises on purpose.
 
-Each kind carries the exit code with which the command line ends, so that a scheduled job knows why it failed without
-reading its log. The message says what was expected and what was found; `hint` says what to try.
+Each kind has the exit code with which the command line ends, so that a scheduled job knows why it failed without
+reading its log. The message says what was expected and what was found; `hint` suggests a remedy.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 
 
 class CachestatsError(Exception):
-    """Stand at the root of every error that cachestats raises on purpose.
+    """The base class of all errors that cachestats raises on purpose.
 
-    `exit_code` is what the command line returns for it; `hint`, where there is one, is what to try next.
+    `exit_code` is the exit code of the command line; `hint`, if there is one, suggests what to try next.
 
     Examples
     --------
@@ -40,17 +40,17 @@ class CachestatsError(Exception):
 
 
 class CheckError(CachestatsError):
-    """A check found less than it was told to expect."""
+    """A check found less than expected."""
 
 
 class ArgumentError(CachestatsError, ValueError):
-    """A call names something that does not exist or does not go together: an axis, a snapshot, a column."""
+    """A call names an axis, snapshot, column, ... that does not exist, or combines options that exclude each other."""
 
     exit_code = 2
 
 
 class SourceError(CachestatsError):
-    """A source is not there, cannot be read, or holds no page."""
+    """A source does not exist, cannot be read, or contains no pages or indices."""
 
     exit_code = 10
 
@@ -81,7 +81,7 @@ class BusyError(CachestatsError):
 
 @contextmanager
 def reported(place: Path) -> Iterator[None]:
-    """Turn what the file system refuses into a DatasetError that says where."""
+    """Turn errors of the file system into a DatasetError that names the location."""
     try:
         yield
     except OSError as error:

@@ -1,8 +1,8 @@
-"""A folder that exports keep up to date: what they wrote is replaced or removed, all else is left alone.
+"""A folder that exports keep up to date: files that they wrote are replaced or removed, all others are left alone.
 
-The names of an export's files stand in a list in the folder, which is written before the files are: an export that was
-killed leaves whole files only, and the next one finishes its work. Every file, the list too, is written beside its
-place and renamed into it, so a tool that reads it meanwhile reads the old one to its end.
+A list in the folder names the files of an export. It is written before the files, so an export that is killed leaves
+only complete files, and the next one finishes its work. Every file, including the list, is written elsewhere and
+renamed into place, so a tool that is reading the old file can read it to the end.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ class Folder:
     Parameters
     ----------
     path
-        The folder, which is made if it is not there.
+        The folder, which is created if it does not exist.
     names
         The files that the export writes.
     listing
-        The file, in a folder of its own, that lists them. Unfinished files are written beside it.
+        The file, in a subfolder of its own, that lists them. Unfinished files are written next to it.
     own
-        What a line of the list looks like. An export cannot have written others, so they are passed over.
+        The pattern of a line of the list. An export cannot have written any other line, so others are ignored.
     always
-        The files that every export writes, whether they are among `names` or not.
+        The files that every export writes, whether or not they are among `names`.
     holds
-        Words for what the folder holds.
+        A description of the contents of the folder, for messages.
 
     Raises
     ------
@@ -71,7 +71,7 @@ class Folder:
         except filelock.Timeout:
             raise BusyError(
                 f"another process is exporting to {self.path}",
-                hint="try again once it is done, or write to another folder",
+                hint="try again when it has finished, or write to another folder",
             ) from None
         try:
             self._sweep()
@@ -95,7 +95,7 @@ class Folder:
             self._lock.release()
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file, unless it has these bytes already."""
+        """Write a file, unless it already has these bytes."""
         with suppress(FileNotFoundError), open_regular(self.path / name) as file:
             if file.read() == data:
                 return
@@ -104,17 +104,17 @@ class Folder:
 
     @contextmanager
     def replaced(self, name: str) -> Iterator[IO[bytes]]:
-        """Give a file to write to, and put it into its place once it is whole."""
+        """Yield a file to write to, and put it in place once it is complete."""
         with open(self.unfinished(name), "wb") as file:
             yield file
         self.put(name)
 
     def unfinished(self, name: str) -> str:
-        """Return where to write a file before it is put into its place."""
+        """Return the temporary path of a file before it is put in place."""
         return f"{self.state}/{name.rpartition('/')[2]}"
 
     def put(self, name: str) -> None:
-        """Put a file that was written into its place."""
+        """Put a finished file in place."""
         os.makedirs(f"{self.path}/{name.rpartition('/')[0]}", exist_ok=True)
         os.replace(self.unfinished(name), f"{self.path}/{name}")
 
@@ -124,27 +124,27 @@ class Folder:
         if others := sorted(path.name for path in self.path.iterdir() if path != self.state):
             raise DatasetError(
                 f"expected an empty folder or {self.holds}, found {self.path} with {others[0]} in it",
-                hint="give another folder to write to",
+                hint="choose another folder to write to",
             )
 
     def _refuse_to_overwrite(self, names: set[str]) -> None:
         if foreign := sorted(name for name in names if os.path.lexists(f"{self.path}/{name}")):
             raise DatasetError(
                 f"expected to write a new file {self.path / foreign[0]}, found one that no export wrote",
-                hint="move it away, or give another folder to write to",
+                hint="move it away, or choose another folder to write to",
             )
 
     def _sweep(self) -> None:
-        """Remove what an export that was killed left unfinished."""
+        """Remove the unfinished files of an export that was killed."""
         for path in self.state.iterdir():
             if path.name != "lock" and path != self.path / self.listing:
                 path.unlink()
 
     def _written_before(self) -> set[str]:
-        """Return the files that exports wrote, by the list.
+        """Return the files that exports wrote, according to the list.
 
-        Cachestats once wrote the list in place, so a kill or a full disk could leave it empty or cut off. Then, if each
-        file in the folder is one that an export can write, all of them count as written by one.
+        Earlier versions wrote the list in place, so a kill or a full disk could leave it empty or truncated. In that
+        case, if an export can have written every file in the folder, all of them count as written by one.
         """
         try:
             text = read_regular(self.path / self.listing).decode("utf-8", "replace")
@@ -157,14 +157,14 @@ class Folder:
         foreign = sorted(name for name in found if not self.own.fullmatch(name))
         if foreign and found & self.names - listed:
             raise DatasetError(
-                f"expected a list of the files that exports wrote in {self.path / self.listing}, found it cut off, and "
-                f"{foreign[0]} among the files",
-                hint="move the files that no export wrote out of the folder, or give another folder to write to",
+                f"expected a list of the files that exports wrote in {self.path / self.listing}, found it truncated, "
+                f"and {foreign[0]} among the files",
+                hint="move the files that no export wrote out of the folder, or choose another folder to write to",
             )
         return listed if foreign else found
 
     def _found(self) -> set[str]:
-        """Return the files in the folder, and the links to folders, that belong in the list."""
+        """Return the files and the links to folders in the folder that belong in the list."""
         found: set[str] = set()
         for folder, folders, files in os.walk(self.path):
             if Path(folder) == self.path:
@@ -175,11 +175,11 @@ class Folder:
 
     def _list(self, names: set[str]) -> None:
         with written(self.path / self.listing) as unfinished:
-            # Never empty, so that an empty list is known to be one that was cut off.
+            # The list is never empty, so an empty one is known to be truncated.
             unfinished.write_text("\n".join(sorted(names)) + "\n", encoding="utf-8")
 
     def _remove(self, name: str) -> None:
         (self.path / name).unlink(missing_ok=True)
-        with suppress(OSError):  # there is something else in the folder
+        with suppress(OSError):  # the folder contains other files
             for folder in list(Path(name).parents)[:-1]:
                 (self.path / folder).rmdir()

@@ -1,4 +1,4 @@
-"""The DAG hash of a spec, computed again from its node: Spack itself never does this when it reads a file."""
+"""Compute the DAG hash of a spec from its node, which Spack itself never does when it reads a file."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-_OF_BUILD_SPEC = 7  # characters at the end of a spliced spec's hash that are those of its build spec's
+_OF_BUILD_SPEC = 7  # the number of characters that a spliced spec's hash takes from its build spec's hash
 
 
 def dag_hash(node: Mapping[str, Any] | bytes) -> str:
     """Return the hash that Spack gives to a node.
 
-    It is the SHA-1 of the node as JSON, without the key `hash`, without white space and with the keys in the order in
-    which they stand, in base32 and in lower case. Of a spliced spec the last seven characters are those of its build
-    spec. So says "How the DAG Hash Is Computed" in Spack's lib/spack/docs/file_formats/specfile.rst.
+    It is the SHA-1 of the node as JSON without the key `hash`, without white space and with the keys in their given
+    order, encoded in lower-case base32. The last seven characters for a spliced spec are those of its build spec. This
+    is documented in "How the DAG Hash Is Computed" in Spack's lib/spack/docs/file_formats/specfile.rst.
 
-    A node has this hash if it was first written in the format that it stands in. Older ones
+    A node has this hash if it was first written in its present format. Nodes first written in an older one
     (`original_specfile_version`) keep the hash of their old form, and formats 1 and 2 left build dependencies and the
     recipe out of it.
 
@@ -29,12 +29,12 @@ def dag_hash(node: Mapping[str, Any] | bytes) -> str:
 
     Returns
     -------
-    32 characters.
+    The hash, 32 characters.
 
     Raises
     ------
     ValueError
-        If the bytes are no JSON object.
+        If the bytes are not a JSON object.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def dag_hash(node: Mapping[str, Any] | bytes) -> str:
         node = json.loads(node)
         if not isinstance(node, dict):
             raise ValueError(f"expected a node as a JSON object, found {type(node).__name__}")
-    # Not msgspec: it writes what is not ASCII as it is, where Spack escapes it.
+    # Do not use msgspec: it leaves characters outside ASCII unchanged, whereas Spack escapes them.
     text = json.dumps({key: value for key, value in node.items() if key != "hash"}, separators=(",", ":"))
     digest = base64.b32encode(hashlib.sha1(text.encode(), usedforsecurity=False).digest()).decode().lower()
     if build_spec := node.get("build_spec"):

@@ -1,4 +1,4 @@
-"""The machine that is asked about, and how to find out what this machine is."""
+"""Hosts: descriptions of machines, and the detection of this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cachestats.packages_yaml import DeclaredExternal
 
 THIS_MACHINE = "host"
-"""What stands for this machine where a target, an operating system or a whole host is named."""
+"""The word for this machine in place of a target, an operating system or a whole host."""
 
 LIBCS = {"glibc": "glibc@2.34", "musl": "musl@1.2.5"}
 """The libcs that Spack knows, each with an example."""
@@ -38,29 +38,31 @@ _SECONDS_TO_WAIT = 10
 
 @dataclass(frozen=True)
 class Host:
-    """A machine that is to reuse binaries.
+    """A machine on which binaries are to be reused.
 
     Parameters
     ----------
     target
-        Its microarchitecture, such as `zen4`. One that archspec does not know runs its own binaries only.
+        Its microarchitecture, such as `zen4`. A microarchitecture that archspec does not know runs only its own
+        binaries.
     os
-        Its operating system as Spack spells it, such as `rhel9`; a minor release is left out. None if it does not
+        Its operating system in Spack's spelling, such as `rhel9`; a minor release is dropped. None if it does not
         matter: on Linux, Spack has not compared it since 0.22.
     libc
-        Its libc, such as `glibc@2.34`, which Spack expects in `/usr`. By default, that of the operating system. None,
-        on Linux, for no particular one.
+        Its libc, such as `glibc@2.34`, which Spack expects in `/usr`. By default, the libc of the operating system.
+        On Linux, None means no particular libc.
     platform
-        Such as `linux`, `darwin` or `windows`. By default, that of the operating system, and otherwise `linux`.
+        Its platform, such as `linux`, `darwin` or `windows`. By default, the platform of the operating system, and
+        otherwise `linux`.
     externals
-        What its `packages.yaml` declares, from `read_packages`. None if that is not known.
+        The externals that its `packages.yaml` declares, from `read_packages`. None if they are not known.
 
     Raises
     ------
     ArgumentError
         If a name is empty; if Spack knows no such libc, or its version does not begin with a number; if operating
-        system, libc and platform do not go together; or if nobody knows the libc of the operating system and it is
-        not given.
+        system, libc and platform are inconsistent; or if the libc is not given and that of the operating system is not
+        known.
 
     Examples
     --------
@@ -108,24 +110,24 @@ class Host:
 
     @property
     def libc_prefix(self) -> str:
-        """Where the libc is, as Spack looks for it."""
+        """The location in which Spack looks for the libc."""
         return LIBC_PREFIX
 
     @property
     def is_complete(self) -> bool:
-        """Whether it can be told what the machine can reuse: its operating system or its libc is known."""
+        """Whether reuse can be decided for the machine, that is, whether its operating system or its libc is known."""
         return self.os is not None or self.libc is not None
 
     @classmethod
     def parse(
         cls, text: str, *, platform: str | None = None, externals: tuple[DeclaredExternal, ...] | None = None
     ) -> Host:
-        """Return the host that a text such as `zen4:rhel9`, `zen4:glibc@2.34`, `zen4` or `host` describes.
+        """Return the host described by a text such as `zen4:rhel9`, `zen4:glibc@2.34`, `zen4` or `host`.
 
         Raises
         ------
         ArgumentError
-            If the text is none of these, or as `Host`.
+            If the text does not have one of these forms, or as `Host`.
 
         Examples
         --------
@@ -151,7 +153,7 @@ def host() -> Host:
     Raises
     ------
     ArgumentError
-        If one of them cannot be found out; it says what was looked at.
+        If one of them cannot be detected; the message names the places that were examined.
 
     Examples
     --------
@@ -171,10 +173,10 @@ def resolve_host(
     platform: str | None = None,
     externals: tuple[DeclaredExternal, ...] | None = None,
 ) -> Host:
-    """Return a host, of which `target` and `os` may be `host`: those of this machine.
+    """Return a host; `target` and `os` may be `host`, which stands for those of this machine.
 
-    With the target of this machine come its operating system and libc, unless others are named; with its operating
-    system comes its libc.
+    The target of this machine implies its operating system and libc, unless others are given; its operating system
+    implies its libc.
 
     Examples
     --------
@@ -193,14 +195,14 @@ def resolve_host(
 
 
 class _NamedHost(Host):
-    """A host by names that stand in a cache, which may be any text: they are neither checked nor changed."""
+    """A host described by names from a cache, which may be any text and are neither checked nor changed."""
 
     def __post_init__(self) -> None:
         pass
 
 
 def as_named(host: Host) -> Host:
-    """Return a host of which `replace` takes any name that stands in a cache.
+    """Return a copy of a host for which `replace` accepts any name from a cache.
 
     Examples
     --------
@@ -212,9 +214,10 @@ def as_named(host: Host) -> Host:
 
 
 def host_of(target: str, platform: str | None, os: str) -> Host:
-    """Return a host with an operating system that binaries were built on, whatever it is called.
+    """Return a host with an operating system on which binaries were built, whatever its name is.
 
-    Where nobody knows its libc, it has none: `judge` then takes what was built on the same operating system to run.
+    If the libc of the operating system is not known, the host has none; `judge` then assumes that binaries built on the
+    same operating system run.
 
     Examples
     --------
@@ -225,22 +228,22 @@ def host_of(target: str, platform: str | None, os: str) -> Host:
 
 
 def as_host(host: Host | str) -> Host:
-    """Return a host that was given as it is or as text.
+    """Return a host that is given as a `Host` or as text.
 
     Raises
     ------
     ArgumentError
-        If it is neither.
+        If it is neither of these.
     """
     if isinstance(host, Host):
         return host
     if isinstance(host, str):
         return Host.parse(host)
-    raise ArgumentError(f"expected a host, found {host!r}", hint="give cachestats.Host(target='zen4', os='rhel9')")
+    raise ArgumentError(f"expected a host, found {host!r}", hint="pass cachestats.Host(target='zen4', os='rhel9')")
 
 
 def os_of_release(text: str) -> str | None:
-    r"""Return what Spack calls the operating system that an `/etc/os-release` describes; None if it names none.
+    r"""Return Spack's name of the operating system that an `/etc/os-release` describes; None if it names none.
 
     Examples
     --------
@@ -253,14 +256,14 @@ def os_of_release(text: str) -> str | None:
         if equals:
             try:
                 values[key] = " ".join(shlex.split(value))
-            except ValueError:  # a quote without its other end
+            except ValueError:  # an unclosed quotation
                 values[key] = value
     name = values.get("ID", "").lower().replace(" ", "_")
     return canonical_os(name + values.get("VERSION_ID", "")) if name else None
 
 
 def libc_of_ldd(text: str) -> str | None:
-    r"""Return the libc that tells its version in what `ldd --version`, or the loader of musl, prints.
+    r"""Return the libc named in the output of `ldd --version` or of the loader of musl.
 
     Examples
     --------
@@ -276,7 +279,7 @@ def libc_of_ldd(text: str) -> str | None:
 
 
 def linux_os(root: Path) -> str | None:
-    """Return what Spack calls the Linux that is installed in a folder; None if it does not say what it is."""
+    """Return Spack's name of the Linux installed in a folder; None if it does not identify itself."""
     for place in _OS_RELEASE:
         try:
             text = (root / place).read_text("utf-8", "replace")
@@ -288,9 +291,9 @@ def linux_os(root: Path) -> str | None:
 
 
 def linux_libc(root: Path) -> str | None:
-    """Return the libc of the Linux that is installed in a folder; None if it cannot be found out.
+    """Return the libc of the Linux installed in a folder; None if it cannot be detected.
 
-    It asks the loader of musl, and otherwise `ldd`. Nothing else is run.
+    This runs the loader of musl, and otherwise `ldd`. Nothing else is run.
     """
     for program in [*sorted(root.glob(_LOADER_OF_MUSL)), *(root / place for place in _LDD)]:
         if found := libc_of_ldd(_output(program)):
@@ -299,7 +302,7 @@ def linux_libc(root: Path) -> str | None:
 
 
 def _output(program: Path) -> str:
-    """Return what a program prints about itself; nothing if it cannot be run."""
+    """Return the output of a program run with `--version`; an empty string if it cannot be run."""
     environment = os.environ | {"LC_ALL": "C"}
     try:
         # The loader of musl prints its version on stderr and fails.
@@ -337,13 +340,13 @@ def _this_os() -> str:
     if found is None:
         raise ArgumentError(
             f"expected the operating system of this machine in /{' or /'.join(_OS_RELEASE)}, found none",
-            hint="name it with `os` (--os), such as rhel9, or its libc with `libc` (--libc), such as glibc@2.34",
+            hint="set it with `os` (--os), such as rhel9, or its libc with `libc` (--libc), such as glibc@2.34",
         )
     return found
 
 
 def macos_name(version: str) -> str:
-    """Return what Spack calls a version of macOS: `macos` for one that it does not know.
+    """Return Spack's name of a version of macOS: `macos` for one that it does not know.
 
     Examples
     --------
@@ -356,15 +359,16 @@ def macos_name(version: str) -> str:
 
 def _this_libc() -> str:
     try:
-        # That of this very process. `platform.libc_ver` falls back on what Python was linked to, which may be older.
+        # Ask for the libc of this process. `platform.libc_ver` falls back on the libc to which Python was linked, which
+        # may be older.
         name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
-    except (AttributeError, OSError, ValueError):  # no glibc, or no Unix
+    except (AttributeError, OSError, ValueError):  # not glibc, or not Unix
         name = version = ""
     found = f"{name}@{version}" if name == "glibc" else linux_libc(Path("/"))
     if found is None:
         raise ArgumentError(
             f"expected the libc of this machine from Python, /{_LOADER_OF_MUSL} or /{' or /'.join(_LDD)}, found none",
-            hint="name it with `libc` (--libc), such as glibc@2.34",
+            hint="set it with `libc` (--libc), such as glibc@2.34",
         )
     return found
 
@@ -383,7 +387,7 @@ def _checked_externals(externals: object) -> tuple[DeclaredExternal, ...]:
     declared = tuple(one for one in found if isinstance(one, DeclaredExternal))
     if len(declared) < len(found):
         raise ArgumentError(
-            f"expected externals as `read_packages` returns them, found {externals!r}",
+            f"expected externals from `read_packages`, found {externals!r}",
             hint="such as externals=cachestats.read_packages('packages.yaml')",
         )
     return declared
@@ -393,7 +397,7 @@ def _checked_platform(platform: str | None, os: str | None) -> str:
     if os is None:
         return platform or "linux"
     usual = platform_of_os(os)
-    # Old Crays have Linux under a platform of their own, and Spack knows more macOS than can be ordered.
+    # Old Crays have Linux under a platform of their own, and Spack knows releases of macOS that are not in the list.
     is_foreign = usual != "linux" or (platform in ("darwin", "windows") and usual_libc(os) is not None)
     if platform is not None and platform != usual and is_foreign:
         raise ArgumentError(
@@ -415,7 +419,7 @@ def _checked_libc(libc: str) -> str:
     if not _LIBC_VERSION.fullmatch(version):
         raise ArgumentError(
             f"expected a libc with its version, such as {LIBCS[name]}, found {libc!r}",
-            hint="`ldd --version` tells it",
+            hint="`ldd --version` prints it",
         )
     return f"{name}@{version}"
 
@@ -426,6 +430,6 @@ def _libc_of_os(os: str) -> str:
         near = ", ".join(nearest([os], known_oses()))
         raise ArgumentError(
             f"expected an operating system whose libc is known, found {os!r}",
-            hint=f"{f'try {near}, or ' if near else ''}name its libc with `libc` (--libc), such as glibc@2.34",
+            hint=f"{f'try {near}, or ' if near else ''}set its libc with `libc` (--libc), such as glibc@2.34",
         )
     return libc

@@ -1,7 +1,7 @@
-"""Canonical names, so that a series runs unbroken over the years.
+"""Canonical names, so that series are continuous over the years.
 
-Spack changed how it spells compilers and variants, and the site's pages keep the spelling of the day they were
-written. Everything here takes and returns plain text, and is called once per distinct name, not once per row.
+Spack changed its spelling of compilers and variants, and the site's pages keep the spelling of the day on which they
+were written. All functions here take and return plain text, and are called once per distinct name, not once per row.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ UNION_STACK = "root"
 """The pseudo-stack that is the union of all stacks of a snapshot."""
 
 MAX_NAME = 200
-"""So many characters may the name of a package or snapshot have; a page with a longer one is rejected."""
+"""The maximum number of characters in the name of a package or snapshot; a page with a longer name is rejected."""
 
-# What Spack 1.0 made of the names of compilers when they became packages (`LEGACY_COMPILER_TO_BUILTIN` in its
-# aliases.py). It spells the successor of `intel` without the s of the package's own name, and so do the pages that it
-# writes: both spellings are one here.
+# The names that Spack 1.0 gave to compilers when they became packages (`LEGACY_COMPILER_TO_BUILTIN` in its aliases.py).
+# It spells the successor of `intel` without the s of the package's own name, and so do the pages that it writes. Both
+# spellings are treated as one here.
 _OLD_COMPILER_NAMES = {
     "acfl": "arm",
     "intel-oneapi-compiler-classic": "intel",
@@ -45,12 +45,12 @@ _INFINITE = ("stable", "nightly", "trunk", "head", "master", "main", "develop")
 _PRERELEASES = ("alpha", "beta", "rc", "final")
 _PADDED = 4
 _SPELLED_AS_SPACK_1 = re.compile(r"g4|db0*([89]|[1-9][0-9]+)")
-_BARE_VALUE = re.compile(r"[a-zA-Z0-9,/_.\-\[\]]+")  # what Spack leaves without quotes (`NO_QUOTES_NEEDED`)
+_BARE_VALUE = re.compile(r"[a-zA-Z0-9,/_.\-\[\]]+")  # values that Spack does not quote (`NO_QUOTES_NEEDED`)
 _NEEDS_QUOTES = re.compile(r"[\s'\"\\]")
 
 
 def canonical_compiler(text: str | None) -> tuple[str | None, str | None, str | None]:
-    """Return (compiler, name, version) in Spack's present spelling, all None where the source says `none`.
+    """Return (compiler, name, version) in Spack's current spelling, all None if the source says `none`.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def canonical_compiler(text: str | None) -> tuple[str | None, str | None, str | 
 
 
 def page_compiler(compiler: str | None, *, is_old: bool) -> str:
-    """Return a compiler as a page spells it, with the names of before Spack 1.0 on an old one.
+    """Return a compiler as a page spells it; an old page has the names from before Spack 1.0.
 
     Examples
     --------
@@ -79,15 +79,15 @@ def page_compiler(compiler: str | None, *, is_old: bool) -> str:
     """
     name, at, version = (compiler or "none").partition("@")
     name = _OLD_COMPILER_NAMES.get(name, name) if is_old else name
-    # A version that begins with `=` cannot be told from one that stands behind `@=`, and `none` is no compiler.
+    # After `@`, a version that begins with `=` would be ambiguous, and `none` would not be a compiler.
     equals = (at and is_old) or version.startswith("=") or compiler == "none"
     return f"{name}@={version}" if equals else f"{name}{at}{version}"
 
 
 def canonical_variant(text: str) -> str:
-    """Return a variant with `=` between name and value, also where Spack wrote `:=`, and the value without quotes.
+    """Return a variant with `=` between name and value, even if Spack wrote `:=`, and without quotes around the value.
 
-    Spack puts a value in quotes that holds anything but letters, digits and a few signs.
+    Spack quotes values that contain anything other than letters, digits and a few other characters.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def canonical_variant(text: str) -> str:
 
 
 def variant_sign(text: str) -> str:
-    """Return the sign with which a variant is written: `+`, `~`, `=` or `:=`, or nothing where it has none.
+    """Return the sign with which a variant is written: `+`, `~`, `=` or `:=`, or an empty string if it has none.
 
     Examples
     --------
@@ -117,7 +117,7 @@ def variant_sign(text: str) -> str:
 
 
 def page_variant(text: str, *, sign: ListSign) -> str:
-    """Return a canonical variant as a page spells it, its value with this sign and in quotes where Spack has them.
+    """Return a canonical variant as a page spells it: with this sign, and with a quoted value if Spack quotes it.
 
     Examples
     --------
@@ -127,16 +127,16 @@ def page_variant(text: str, *, sign: ListSign) -> str:
     name, equals, value = text.partition("=")
     if not equals:
         return text
-    if name.endswith(":"):  # only with `:=` can that be told from the sign
+    if name.endswith(":"):  # with `=`, the colon would be taken as part of the sign
         sign = ":="
     if not _BARE_VALUE.fullmatch(value):
-        # In double quotes Spack escapes some characters. What was read has them escaped still.
+        # In double quotes Spack escapes some characters. Values that were read are still escaped.
         value = f'"{value}"' if "'" in value else f"'{value}'"
     return f"{name}{sign}{value}"
 
 
 def split_variant(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return the name and the distinct values, sorted, of one canonical variant.
+    """Return the name and the sorted distinct values of one canonical variant.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def split_variant(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def quote_variant(text: str) -> str:
-    """Return a variant as it stands in the column `variants`: in shell quotes where a space would break it.
+    """Return a variant in the form of the column `variants`, with shell quotes if it contains white space or quotes.
 
     Examples
     --------
@@ -168,7 +168,7 @@ def quote_variant(text: str) -> str:
 
 
 def split_variants(text: str) -> list[str]:
-    """Return the variants that one value of the column `variants` holds.
+    """Split a value of the column `variants` into single variants.
 
     Examples
     --------
@@ -181,7 +181,7 @@ def split_variants(text: str) -> list[str]:
 
 
 def is_spelled_as_spack_1(generation: str) -> bool:
-    """Return whether pages of a generation, or made from a database of it, spell names as Spack does since 1.0.
+    """Return whether pages of a generation, or made from a database of it, spell names as Spack has done since 1.0.
 
     Examples
     --------
@@ -214,14 +214,14 @@ def snapshot_kind(snapshot: str) -> tuple[SnapshotKind, date | None]:
 
 
 def natural_key(text: str) -> NaturalKey:
-    """Return a sort key under which `gcc@7.5` stands before `gcc@11.4`.
+    """Return a sort key under which `gcc@7.5` comes before `gcc@11.4`.
 
     Examples
     --------
     >>> sorted(["gcc@11.4", "gcc@7.5"], key=natural_key)
     ['gcc@7.5', 'gcc@11.4']
     """
-    # Numbers compare by length and then as text: int() refuses very long ones, and a version may be anything.
+    # Numbers are compared by length and then as text: int() refuses very long ones, and a version may be any text.
     parts = [
         (1, len(number), number) if (number := part.lstrip("0")) and number.isdecimal() else (0, 0, part)
         for part in _DIGITS.split(text)
@@ -232,11 +232,11 @@ def natural_key(text: str) -> NaturalKey:
 def version_key(version: str) -> VersionKey:
     """Return a sort key that orders versions as Spack does, the newest last.
 
-    A version is a row of numbers and words; what separates them does not count. Word by word: any word is older than
-    any number, and the words stable, nightly, trunk, head, master, main and develop are newer, in that order. What is
-    longer is newer, but for `alpha`, `beta` and `rc` at the end: these come before the version without them. A commit
-    follows the version it is said to stand for (`git.abc=1.2`), and all others where it is said for none. Keys are
-    equal where Spack takes versions for equal, as `1.0` and `1_00`.
+    A version is a sequence of numbers and words; the separators do not matter. The parts are compared one by one: any
+    word is older than any number, except that the words stable, nightly, trunk, head, master, main and develop are
+    newer, in that order. A longer version is newer, except for `alpha`, `beta` and `rc` at the end, which come before
+    the version without them. A commit follows the version to which it is assigned (`git.abc=1.2`), and all other
+    versions if it is assigned to none. Keys are equal if Spack considers versions equal, such as `1.0` and `1_00`.
 
     The rules are those of `parse_string_components`, `VersionStrComponent` and `GitVersion` in Spack's
     lib/spack/spack/version/version_types.py, and of the names in its common.py.
@@ -255,7 +255,7 @@ def version_key(version: str) -> VersionKey:
 
 
 def _version_parts(version: str) -> tuple[NaturalKey, NaturalKey]:
-    """Return the release that a version is or leads to, and which of its prereleases it is."""
+    """Return the release that a version is or precedes, and its stage among the prereleases."""
     segments = _SEGMENT.findall(version)
     end = segments[-2:] if segments and segments[-1].isdecimal() else segments[-1:]  # such as `rc1` or `rc`
     if len(segments) > len(end) and end[0] in _PRERELEASES:
@@ -274,7 +274,7 @@ def _version_part(segment: str) -> tuple[int, int, str]:
 
 
 def sortable_version(version: str) -> str:
-    """Return a version of numbers, such as that of a libc, with its numbers padded so that it sorts as text.
+    """Return a numeric version, such as that of a libc, with its numbers padded so that it sorts as text.
 
     Examples
     --------
@@ -285,7 +285,7 @@ def sortable_version(version: str) -> str:
 
 
 def snapshot_order(snapshot: str) -> tuple[int, date, NaturalKey]:
-    """Return a sort key, the newest last: others, releases by version, weekly snapshots by date, then `develop`.
+    """Return a sort key, the newest last: other kinds, releases by version, weekly snapshots by date, then `develop`.
 
     Examples
     --------

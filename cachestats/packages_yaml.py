@@ -1,4 +1,4 @@
-"""Which externals a machine declares, from Spack's own configuration file `packages.yaml`."""
+"""The externals that a machine declares in Spack's configuration file `packages.yaml`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cachestats.requirement import External
 from cachestats.version_ranges import VersionList
 
 MAX_BYTES = 1 << 20
-"""Larger files are refused: YAML is read at some megabytes a second, and nobody declares so many externals."""
+"""Larger files are refused: YAML is read at a few megabytes per second, and nobody declares so many externals."""
 
 _MERGE = "<<"
 _MOST_FAULTS = 20
@@ -29,11 +29,11 @@ _CUT = reprlib.Repr()
 _CUT.maxlevel, _CUT.maxlist, _CUT.maxdict, _CUT.maxstring, _CUT.maxother = 2, 2, 2, _SHOWN, _SHOWN
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]*+"
 _VERSION = r"[A-Za-z0-9_][A-Za-z0-9_.-]*+"
-_RANGE = rf"(?:{_VERSION})?+:(?:{_VERSION}(?!\s*=))?"  # what is followed by `=` is the next key
+_RANGE = rf"(?:{_VERSION})?+:(?:{_VERSION}(?!\s*=))?"  # a name followed by `=` is the next key
 _ONE = rf"=?(?:git\.[A-Za-z0-9_./-]++|{_VERSION})(?:={_VERSION})?"
 _VERSIONS = rf"(?:{_RANGE}|{_ONE})(?:\s*,\s*(?:{_RANGE}|{_ONE}))*"
 _VALUE = r"'[^']*'|\"[^\"]*\"|[^\s%^~+@'\"]+"
-# The parts of a spec but for its dependencies, as in Spack's lib/spack/spack/spec_parser.py.
+# The parts of a spec except its dependencies, as in Spack's lib/spack/spack/spec_parser.py.
 _PART = re.compile(
     rf"\s+|@\s*(?P<versions>{_VERSIONS})"
     rf"|(?P<inherited>(?:\+\+|~~|--)\s*{_NAME}|{_NAME}:?==(?:{_VALUE}))"
@@ -44,7 +44,7 @@ _PART = re.compile(
 _FULL_NAME = re.compile(rf"\s*(?:(?P<namespace>{_NAME}(?:\.{_NAME})*)\.)?(?P<name>{_NAME})(?!:?=)")
 _DEPENDENCY_OR_QUOTED = re.compile(r"(?P<sign>[%^])|'[^']*'|\"[^\"]*\"")
 _SIGNS = {"true": "+", "false": "~"}  # `debug=True` is another spelling of `+debug`
-# What the table of a cache's externals does not tell.
+# Keys that are not recorded for the externals of a cache.
 _NOT_IN_EXTERNALS = frozenset(
     {"arch", "platform", "os", "operating_system", "target", "namespace", "patches", "dev_path"}
     | {"cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs"}
@@ -53,7 +53,7 @@ _NOT_IN_EXTERNALS = frozenset(
 
 @dataclass(frozen=True)
 class DeclaredExternal:
-    """An entry of `packages.yaml`: which externals a machine has at one place.
+    """An entry of `packages.yaml`: the externals that a machine has at one location.
 
     Examples
     --------
@@ -66,24 +66,24 @@ class DeclaredExternal:
 
     name: str
     versions: VersionList | None = None
-    """Which versions; None for any."""
+    """The versions; None for any."""
     variants: tuple[str, ...] = ()
-    """Variants that it has, as in the column `variants`."""
+    """The variants that it has, as in the column `variants`."""
     prefix: str | None = None
     modules: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
-    """What the entry also asks for, and `fits` cannot check: compiler, dependencies, architecture, flags."""
+    """Further conditions of the entry that `fits` cannot check: compiler, dependencies, architecture, flags."""
 
     @classmethod
     def parse(cls, spec: str, *, prefix: str | None = None, modules: tuple[str, ...] = ()) -> DeclaredExternal:
-        """Return what an entry declares, from its `spec`.
+        """Return the declaration of an entry, from its `spec`.
 
-        What follows a `%` or `^` is said of a dependency, as Spack reads it since 1.0.
+        Everything after a `%` or `^` describes a dependency, as in Spack since 1.0.
 
         Raises
         ------
         ArgumentError
-            If the text is no spec that names a package.
+            If the text is not a spec that names a package.
 
         Examples
         --------
@@ -96,7 +96,7 @@ class DeclaredExternal:
         if found is None:
             raise ArgumentError(
                 f"expected a spec such as cuda@12.4, found {_shown(spec)}",
-                hint="a spec of an external begins with its name",
+                hint="the spec of an external begins with its name",
             )
         versions: VersionList | None = None
         variants: list[str] = []
@@ -108,7 +108,7 @@ class DeclaredExternal:
                 raise ArgumentError(
                     f"expected versions, variants or keys after {_shown(head[:position].strip())}, "
                     f"found {_shown(head[position:].strip())}",
-                    hint="write it as `spack spec` takes it, such as 'cuda@12.4 ~dev'",
+                    hint="write it as `spack spec` accepts it, such as 'cuda@12.4 ~dev'",
                 )
             if part["versions"]:
                 versions = VersionList.parse(part["versions"])
@@ -124,10 +124,10 @@ class DeclaredExternal:
         return cls(found["name"], versions, tuple(variants), prefix, modules, (*unchecked, *dependencies))
 
     def fits(self, external: External) -> bool:
-        """Return whether the machine has an external of a cache: it satisfies the spec and is at the same place.
+        """Return whether an external of a cache satisfies the spec and has the same location.
 
-        The rule is that of `_is_reusable` in Spack's solver/reuse.py. A variant of several values must have all those
-        that the spec names, and may have more.
+        The rule is that of `_is_reusable` in Spack's solver/reuse.py. A variant with several values must have all
+        values that the spec names, and may have more.
         """
         if (self.name, self.prefix, self.modules) != (external.name, external.prefix, external.modules):
             return False
@@ -138,13 +138,13 @@ class DeclaredExternal:
 
 
 def read_packages(*paths: str | os.PathLike[str]) -> tuple[DeclaredExternal, ...]:
-    """Read which externals a machine declares.
+    """Read the externals that a machine declares.
 
     Parameters
     ----------
     paths
-        Files in the form of Spack's `packages.yaml`, or environments (`spack.yaml`) with such a section. What they
-        declare adds up. Files that they include are not read, and variables in paths are not expanded.
+        Files in the form of Spack's `packages.yaml`, or environments (`spack.yaml`) with such a section. Their
+        declarations are combined. Files that they include are not read, and variables in paths are not expanded.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def read_packages(*paths: str | os.PathLike[str]) -> tuple[DeclaredExternal, ...
     Raises
     ------
     SourceError
-        If a file cannot be read or is not YAML in UTF-8, or if entries have the wrong form; all of these are named.
+        If a file cannot be read or is not YAML in UTF-8, or if entries have the wrong form; the message names them all.
 
     Examples
     --------
@@ -191,8 +191,8 @@ def _read(path: Path) -> list[DeclaredExternal]:
 
 
 def _yaml(path: Path, name: str) -> Any:
-    """Return what is in a file of YAML."""
-    # Imported on first use: only who declares externals needs it.
+    """Return the contents of a YAML file."""
+    # Import on first use: only declarations of externals need it.
     import yaml
 
     try:
@@ -205,15 +205,15 @@ def _yaml(path: Path, name: str) -> Any:
             f"cannot read {name}: {getattr(error, 'strerror', None) or error}", hint="check the path"
         ) from error
     try:
-        # libyaml reads ten times as fast as the pure Python loader, and is not there on every platform.
+        # libyaml is ten times as fast as the pure Python loader, but not available on every platform.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         text = data.decode("utf-8-sig")
         depth = 0
         for event in yaml.parse(text, Loader=loader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > _MAX_DEPTH:  # libyaml ends the process where nesting is too deep for its stack
+            if depth > _MAX_DEPTH:  # libyaml ends the process if nesting is too deep for its stack
                 raise ValueError(f"more than {_MAX_DEPTH} levels of nesting")
-            # Merged mappings are copied, and numbers such as 1:59:59 computed: a small file could take all memory.
+            # Merged mappings are copied, and numbers such as 1:59:59 are computed, so a small file could use up memory.
             if isinstance(event, yaml.ScalarEvent) and event.implicit[0]:
                 if event.value == _MERGE:
                     raise ValueError(f"the merge key {_MERGE}, which is not supported: write the values out")
@@ -225,7 +225,9 @@ def _yaml(path: Path, name: str) -> Any:
             f"expected text in UTF-8, found byte 0x{data[error.start]:02x} at offset {error.start}: {name}",
             hint="save it as UTF-8",
         ) from None
-    except Exception as error:  # beside its own errors PyYAML lets out whatever a tag such as `!!int ""` leads to
+    except (
+        Exception
+    ) as error:  # besides its own errors, PyYAML passes on any error that a tag such as `!!int ""` causes
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1} of {name}" if mark else name
         problem = getattr(error, "problem", None) or str(error)
@@ -233,7 +235,7 @@ def _yaml(path: Path, name: str) -> Any:
 
 
 def _entries(values: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Yield the entries of a file, each with its place in it."""
+    """Yield the entries of a file, each with its location in the file."""
     prefix, top = "", _mapping(values, "the top level", name)
     if "spack" in top:
         prefix, top = "spack.", {"packages": None} | _mapping(top["spack"], "spack", name)
@@ -242,7 +244,7 @@ def _entries(values: Any, name: str) -> Iterator[tuple[str, Any]]:
     elif top and not any(isinstance(settings, dict) and "externals" in settings for settings in top.values()):
         raise SourceError(
             f"expected 'packages:' or packages with 'externals:', found {', '.join(top)[:_SHOWN]}: {name}",
-            hint="give a packages.yaml or a spack.yaml",
+            hint="use a packages.yaml or a spack.yaml",
         )
     else:
         packages = top
@@ -252,7 +254,7 @@ def _entries(values: Any, name: str) -> Iterator[tuple[str, Any]]:
         settings = _mapping(value, place, name)
         if "paths" in settings:
             raise SourceError(
-                f"expected 'externals:', found 'paths:' of before Spack 0.16: {place} in {name}",
+                f"expected 'externals:', found 'paths:' from before Spack 0.16: {place} in {name}",
                 hint="convert it with `spack config update packages`",
             )
         externals = settings.get("externals")
@@ -261,7 +263,7 @@ def _entries(values: Any, name: str) -> Iterator[tuple[str, Any]]:
                 f"expected a list, found {_shown(externals)}: {place}.externals in {name}",
                 hint="write each external as '- spec: ...'",
             )
-        if id(externals) in seen:  # an alias of a list, which adds nothing
+        if id(externals) in seen:  # an alias of a list that was already read
             continue
         seen.add(id(externals))
         for number, entry in enumerate(externals or ()):
@@ -269,7 +271,7 @@ def _entries(values: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _mapping(value: Any, place: str, name: str) -> dict[str, Any]:
-    """Return keys and values, without the colon that tells Spack to override what other files have under a key."""
+    """Return keys and values, without the colon that makes Spack override the values of a key in other files."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -291,11 +293,11 @@ def _declared(entry: Any) -> DeclaredExternal:
             hint="name the package and its version",
         )
     if not isinstance(prefix, str | None):
-        raise ArgumentError(f"expected 'prefix' to be a path, found {_shown(prefix)}", hint="put it into quotes")
+        raise ArgumentError(f"expected 'prefix' to be a path, found {_shown(prefix)}", hint="put it in quotes")
     if prefix is not None and "$" in prefix:
         raise ArgumentError(
             f"expected 'prefix' to be a plain path, found {_shown(prefix)}",
-            hint="only Spack knows what its variables stand for: write the path out",
+            hint="only Spack knows the values of its variables: write the path out",
         )
     if not isinstance(modules, list | None) or not all(isinstance(module, str) for module in modules or ()):
         raise ArgumentError(
@@ -303,24 +305,24 @@ def _declared(entry: Any) -> DeclaredExternal:
         )
     if prefix is None and not modules:
         raise ArgumentError(
-            f"expected 'prefix' or 'modules' beside the spec {_shown(spec)}, found neither",
-            hint="say where it is installed",
+            f"expected 'prefix' or 'modules' next to the spec {_shown(spec)}, found neither",
+            hint="add the location where it is installed",
         )
     return DeclaredExternal.parse(spec, prefix=prefix, modules=tuple(modules or ()))
 
 
 def _nodes(spec: str) -> list[str]:
-    """Return the parts of a spec that are about one package each: its own, then those of dependencies."""
+    """Split a spec into parts about one package each: first its own, then those of its dependencies."""
     starts = [found.start() for found in _DEPENDENCY_OR_QUOTED.finditer(spec) if found["sign"]]
     own, *dependencies = (spec[start:end] for start, end in pairwise([0, *starts, len(spec)]))
     return [own, *map(str.strip, dependencies)]
 
 
 def _shown(value: object) -> str:
-    """Return a value as a message shows it, cut short."""
+    """Return a value in abbreviated form for a message."""
     if value is None:
         return "nothing"
     try:
         return _CUT.repr(value)
-    except ValueError:  # Python does not write out numbers of thousands of digits
+    except ValueError:  # Python does not convert numbers with thousands of digits to text
         return "a very large number"

@@ -1,4 +1,4 @@
-"""Reading regular files from disk, and nothing else: a pipe may keep a reader waiting, and a device may have no end."""
+"""Read regular files only: a pipe may keep a reader waiting, and a device may have no end."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def open_descriptor(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
     Raises
     ------
     OSError
-        If there is no such file, it cannot be read, or it is no regular file.
+        If there is no such file, it cannot be read, or it is not a regular file.
     """
-    # The file is opened first and examined then, so nobody can replace it by a pipe in between. Without O_NONBLOCK,
-    # opening a pipe waits for somebody to write to it; without O_NOCTTY, a terminal may become that of the process.
+    # The file is opened first and then examined, so that nobody can replace it with a pipe in between. Without
+    # O_NONBLOCK, opening a pipe waits for a writer; without O_NOCTTY, a terminal may become the process's own.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         status = os.fstat(descriptor)
@@ -25,7 +25,7 @@ def open_descriptor(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
         if not stat.S_ISREG(status.st_mode):
             raise OSError("not a regular file")
-        os.set_blocking(descriptor, True)  # for file systems that fetch a file from tape when it is read
+        os.set_blocking(descriptor, True)  # for file systems that fetch a file from tape on reading
     except BaseException:
         os.close(descriptor)
         raise

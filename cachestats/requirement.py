@@ -1,6 +1,6 @@
-"""What a host must have to reuse a spec: what the spec and everything it is linked to or runs with ask of it.
+"""Requirements: the conditions that a host must fulfil to reuse a spec and all its link and run dependencies.
 
-A cache has few distinct requirements, so they are worked out once, when a dataset is built, and kept as text in the
+A cache has few distinct requirements, so they are computed once, when a dataset is built, and stored as text in the
 column `requirement` of `specs`. Judging a host then means judging a few hundred requirements, not a million specs.
 """
 
@@ -15,7 +15,7 @@ from cachestats.spack_releases import RULES, Rules, runs_on_macos
 from cachestats.targets import runnable
 
 LIBC_PREFIX = "/usr"
-"""Where Spack finds the libc of nearly every host; left out of the text of a libc that is there."""
+"""The prefix of the libc on nearly every host; the text of a libc with this prefix omits it."""
 
 _QUOTES = frozenset("'\"\\")
 _NEEDS_QUOTES = _QUOTES | frozenset(" \t\r\n")
@@ -27,13 +27,13 @@ _ASSUMED = "assumed"
 class External:
     """A package that belongs to the system, not to the cache: a libc, CUDA, the MPI of a cluster.
 
-    As text it is a spec expression with the place at its end: `cuda@12.4.1 ~dev prefix=/usr/local/cuda`.
+    As text, it is a spec expression that ends with the location: `cuda@12.4.1 ~dev prefix=/usr/local/cuda`.
     """
 
     name: str
     version: str
     variants: tuple[str, ...] = ()
-    """Canonical, in the order of the column `variants`."""
+    """Canonical variants, in the order of the column `variants`."""
     prefix: str | None = None
     modules: tuple[str, ...] = ()
 
@@ -45,7 +45,7 @@ class External:
 
     @classmethod
     def parse(cls, text: str) -> External:
-        """Return the external that a text of this form names.
+        """Return the external described by a text of this form.
 
         Examples
         --------
@@ -54,7 +54,7 @@ class External:
         """
         head, *words = _split_words(text)
         name, _, version = head.partition("@")
-        # The place stands last: a variant may be called `prefix` or `module` as well.
+        # The location comes last, because a variant may also be called `prefix` or `module`.
         modules: list[str] = []
         while words and words[-1].startswith("module="):
             modules.insert(0, words.pop().removeprefix("module="))
@@ -64,10 +64,10 @@ class External:
 
 @dataclass(frozen=True)
 class Requirement:
-    """What a host must have to reuse a spec, with everything that the spec is linked to or runs with.
+    """The conditions that a host must fulfil to reuse a spec and all its link and run dependencies.
 
-    As text, in the column `requirement` of `specs`, it is a line of `key=value`, a key repeated for several values:
-    `platform=linux os=ubuntu22.04 target=x86_64_v3 libc=glibc@2.35 format=4 spack=0.23`.
+    As text, in the column `requirement` of `specs`, it is a line of `key=value` words, in which a key is repeated for
+    several values: `platform=linux os=ubuntu22.04 target=x86_64_v3 libc=glibc@2.35 format=4 spack=0.23`.
 
     Examples
     --------
@@ -78,24 +78,24 @@ class Requirement:
 
     platforms: tuple[str, ...]
     oses: tuple[str, ...]
-    """Releases of macOS that run what was built on others among them, and all other operating systems."""
+    """Operating systems; of several releases of macOS, only those that also run binaries built on the others."""
     targets: tuple[str, ...]
     """Targets that the host must be able to run; ancestors of others among them are left out."""
     libcs: tuple[External, ...] = ()
-    """Of each libc the highest version."""
+    """The highest version of each libc."""
     names_libc: bool = True
-    """Whether every spec says which libc it needs."""
+    """Whether every spec names the libc that it needs."""
     spec_format: int | None = None
-    """The lowest format that one of the specs was first written in; None where no source tells."""
+    """The lowest format in which one of the specs was first written; None if no source provides it."""
     missing: str | None = None
-    """A spec that is needed and not in the cache, as `package/hash`."""
+    """A required spec that is not in the cache, as `package/hash`."""
     excluded: str | None = None
-    """A spec that Spack never reuses since 1.0, and why."""
+    """A spec that Spack since 1.0 never reuses, and the reason."""
     externals: tuple[External, ...] = ()
     rules: Rules | None = None
-    """By whose rules it is judged unless another Spack is asked for: `0.21`, `0.23` or `1.1`."""
+    """The rules by which it is judged unless another Spack version is requested: `0.21`, `0.23` or `1.1`."""
     is_assumed: bool = False
-    """Whether it was read from a page, which says nothing of libc, format and dependencies."""
+    """Whether it was read from a page, which records neither libc, format nor dependencies."""
 
     def __str__(self) -> str:
         words = [
@@ -115,12 +115,12 @@ class Requirement:
 
     @classmethod
     def parse(cls, text: str) -> Requirement:
-        """Return the requirement that a text of the column `requirement` stands for.
+        """Return the requirement described by a value of the column `requirement`.
 
         Raises
         ------
         ValueError
-            If the text is none.
+            If the text is not a requirement.
         """
         values: dict[str, list[str]] = {}
         for word in _split_words(text):
@@ -145,7 +145,7 @@ class Requirement:
 
 
 def join_requirements(requirements: Iterable[Requirement]) -> Requirement:
-    """Return the requirement of specs that are needed together.
+    """Return the joint requirement of specs that are needed together.
 
     Examples
     --------
@@ -182,7 +182,7 @@ def _newest(oses: set[str]) -> tuple[str, ...]:
 
 
 def _most_demanding(targets: set[str]) -> tuple[str, ...]:
-    """Leave out the targets whose binaries every machine that runs the others runs as well."""
+    """Leave out the targets that are ancestors of others, since every machine that runs those runs them as well."""
     if len(targets) < 2:
         return tuple(targets)
     return tuple(sorted(name for name in targets if not any(name in runnable(other)[1:] for other in targets)))
@@ -198,7 +198,7 @@ def _highest(libcs: Iterable[External]) -> tuple[External, ...]:
 
 
 def usual_place_libc(text: str) -> External:
-    """Return a libc that is named as `glibc@2.34` and stands where Spack finds it on nearly every host.
+    """Return the libc of a name such as `glibc@2.34`, at its location on nearly every host.
 
     Examples
     --------
@@ -222,7 +222,7 @@ def _parsed_libc(text: str) -> External:
 
 
 def _joined_words(words: Iterable[str]) -> str:
-    """Join words by spaces, each in shell quotes where a space or a quote would break it."""
+    """Join words with spaces, using shell quotes for those that contain white space or quotes."""
     return " ".join(shlex.quote(word) if set(word) & _NEEDS_QUOTES else word for word in words)
 
 

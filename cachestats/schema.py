@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SCHEMA_VERSION = 3
-"""Raised whenever a reader of the older version would misread a newer dataset."""
+"""Increased whenever a reader of the older version would misread a newer dataset."""
 
 DType = Literal["string", "int64", "boolean", "date", "timestamp"]
 
 DepType = Literal["build", "link", "run", "test"]
 DEPTYPES: tuple[DepType, ...] = get_args(DepType)
-"""What a dependency may be needed for, in the order in which Spack writes it: `dependencies` has a column for each."""
+"""The types of dependencies, in the order in which Spack writes them; `dependencies` has a column for each."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, type, whether it may be null, its unit and one sentence that says what it holds."""
+    """One column: its name, type, whether it may be null, its unit and a one-sentence description."""
 
     name: str
     dtype: DType
@@ -38,7 +38,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Reference:
-    """Columns whose values stand in the columns of the same names of another table."""
+    """Columns whose values also occur in the columns of the same names in another table."""
 
     columns: tuple[str, ...]
     table: str
@@ -46,7 +46,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: what a row is (`grain`), the key that is unique, the sort order of its files, and its columns."""
+    """One table: the meaning of a row (`grain`), the unique key, the sort order of its files, and its columns."""
 
     name: str
     grain: str
@@ -55,16 +55,16 @@ class Table:
     columns: tuple[Column, ...]
     warning: str | None = None
     by_snapshot: bool = False
-    """Whether the table is stored as one file a snapshot, or as one file for the whole dataset."""
+    """Whether the table is stored as one file per snapshot instead of one file for the whole dataset."""
     references: tuple[Reference, ...] = ()
-    """What always stands in other tables too; on the other side there may be several rows of it."""
+    """Columns whose values always occur in other tables, where several rows may have them."""
 
     def arrow(self) -> pa.Schema:
         """Return the Arrow schema, with a `description` (and `unit`) on every field."""
         import pyarrow as pa
 
-        # Only types that every consumer reads: plain strings (BI tools drop dictionaries), signed integers, nothing
-        # nested.
+        # Use only types that every consumer can read: plain strings (BI tools drop dictionaries), signed integers,
+        # nothing nested.
         types: dict[DType, pa.DataType] = {
             "string": pa.string(),
             "int64": pa.int64(),
@@ -99,7 +99,7 @@ class Table:
         return pl.Schema({column.name: types[column.dtype] for column in self.columns})
 
 
-# Columns that several tables share are declared once, so that the same quantity has the same name and words everywhere.
+# Columns shared by several tables are declared once, so that their names and descriptions are the same everywhere.
 _SNAPSHOT = Column(
     "snapshot",
     "string",
@@ -108,12 +108,12 @@ _SNAPSHOT = Column(
 _REUSE_RULES = Column(
     "reuse_rules",
     "string",
-    "By whose rules a host reuses the specs, unless another Spack is asked for: `0.21` (the same OS), `0.23` (a "
-    "compatible libc), `1.1` (that, and specs first written by Spack 1.0 or later).",
+    "Reuse rules for the specs, unless another Spack version is requested: `0.21` (the same OS), `0.23` (a compatible "
+    "libc), `1.1` (a compatible libc, and specs first written by Spack 1.0 or later).",
 )
 _HASH = Column("hash", "string", "DAG hash of the spec: 32 characters that Spack computes from everything in it.")
 
-_NOT_PAGES = "; null where the source does not say, as pages do not."
+_NOT_PAGES = "; null if the source does not provide it, as for pages."
 
 _OF_SNAPSHOT = Reference(("snapshot",), "snapshots")
 _OF_SPEC = Reference(("snapshot", "hash"), "specs")
@@ -135,71 +135,69 @@ SPECS = Table(
     ),
     columns=(
         Column("package", "string", "Name of the package, as in Spack's package repository."),
-        Column("version", "string", "Version of the package; text, also where it looks like a number or a date."),
+        Column("version", "string", "Version of the package; text, even if it looks like a number or a date."),
         _SNAPSHOT,
         Column("snapshot_date", "date", "Date of a weekly snapshot; null for `develop` and for releases.", True),
         _HASH,
-        Column("platform", "string", "Platform the binary was built for: `linux`, `darwin`, `windows`."),
-        Column("os", "string", "Operating system the binary was built on, such as `ubuntu22.04`."),
-        Column("target", "string", "Microarchitecture the binary was built for, such as `x86_64_v3`."),
+        Column("platform", "string", "Platform for which the binary was built: `linux`, `darwin`, `windows`."),
+        Column("os", "string", "Operating system on which the binary was built, such as `ubuntu22.04`."),
+        Column("target", "string", "Microarchitecture for which the binary was built, such as `x86_64_v3`."),
         Column(
             "compiler",
             "string",
-            "Compiler and version in Spack's present spelling, such as `gcc@13.2.0`; null where the source says none.",
+            "Compiler and version in Spack's current spelling, such as `gcc@13.2.0`; null if the source names none.",
             True,
         ),
         Column("compiler_name", "string", "Name part of `compiler`.", True),
         Column("compiler_version", "string", "Version part of `compiler`.", True),
-        Column("stack", "string", "CI stack that lists the spec; null where no stack does.", True),
+        Column("stack", "string", "CI stack that lists the spec; null if no stack does.", True),
         Column(
             "variants",
             "string",
             "All variants, sorted by name, in one string: `+shared build_system=cmake`. "
-            "A value with white space or quotes in it is quoted as in a shell.",
+            "A value that contains white space or quotes is quoted as in a shell.",
         ),
         Column(
             "flags",
             "string",
-            "Compiler flags as Spack prints them: `cflags=-O3 ldflags='-L/x -lm'`; empty where the spec has none, null "
-            "where the source does not say, as pages do not.",
+            "Compiler flags as Spack prints them: `cflags=-O3 ldflags='-L/x -lm'`; empty if the spec has none, null "
+            "if the source does not provide them, as for pages.",
             True,
         ),
-        Column(
-            "namespace", "string", f"Package repository that the recipe is from, such as `builtin`{_NOT_PAGES}", True
-        ),
-        Column("package_hash", "string", f"Checksum of the recipe that the spec was built by{_NOT_PAGES}", True),
+        Column("namespace", "string", f"Package repository of the recipe, such as `builtin`{_NOT_PAGES}", True),
+        Column("package_hash", "string", f"Checksum of the recipe from which the spec was built{_NOT_PAGES}", True),
         Column(
             "libc",
             "string",
-            "The C library that the spec is built against, `glibc` or `musl`; null where the source does not say: "
-            "indices written by Spack before 0.22, and pages.",
+            "C library against which the spec was built, `glibc` or `musl`; null if the source does not provide it, as "
+            "for pages and for indices written by Spack before 0.22.",
             True,
         ),
         Column("libc_version", "string", "Version of `libc`.", True),
         Column(
             "spec_format",
             "int64",
-            f"Version of the spec file format that the spec was first written in; 5 since Spack 1.0{_NOT_PAGES}",
+            f"Version of the spec file format in which the spec was first written; 5 since Spack 1.0{_NOT_PAGES}",
             True,
         ),
         Column(
             "build_spec_hash",
             "string",
-            "Of a spliced spec the hash of the spec that was built, whose binary is relocated; null for all others.",
+            "For a spliced spec, the hash of the spec that was built, whose binary is relocated; null for all others.",
             True,
         ),
         Column(
             "size_bytes",
             "int64",
-            "Size of the binary; null where the source does not say, as pages do not.",
+            "Size of the binary; null if the source does not provide it, as for pages.",
             True,
             "bytes",
         ),
         Column(
             "requirement",
             "string",
-            "What a host must have to reuse the spec and everything that it is linked to or runs with; the table "
-            "`requirements` has it column by column.",
+            "Requirement that a host must fulfil to reuse the spec and all its link and run dependencies; the table "
+            "`requirements` lists its parts in columns.",
         ),
     ),
 )
@@ -215,12 +213,14 @@ VARIANTS = Table(
         _SNAPSHOT,
         _HASH,
         Column("variant", "string", "Name of the variant."),
-        Column("value", "string", "`true` or `false` for `+name` and `~name`, else one of the comma-separated values."),
+        Column(
+            "value", "string", "`true` or `false` for `+name` and `~name`, otherwise one of the comma-separated values."
+        ),
         Column(
             "sign",
             "string",
-            "How Spack writes the variant: `+` or `~` of a switch, `=` of a value, `:=` of a list of values (since "
-            "Spack 1.0, before it `=`); empty where the source gives no sign.",
+            "Sign with which Spack writes the variant: `+` or `~` for a switch, `=` for a value, `:=` for a list of "
+            "values (since Spack 1.0; previously `=`); empty if the source has no sign.",
         ),
     ),
 )
@@ -232,29 +232,34 @@ DEPENDENCIES = Table(
     sort=("hash", "dependency_hash"),
     by_snapshot=True,
     references=(_OF_SNAPSHOT, _OF_SPEC),
-    warning="Only indices know dependencies: of snapshots that were read from pages there are none here.",
+    warning="Only indices record dependencies: snapshots read from pages have none in this table.",
     columns=(
         _SNAPSHOT,
         _HASH,
-        Column("dependency_hash", "string", "DAG hash of a spec that it depends on directly."),
-        Column("dependency_package", "string", "Package of that spec; null where the index does not say.", True),
-        Column("dependency_version", "string", "Version of that spec; null where the index does not hold it.", True),
+        Column("dependency_hash", "string", "DAG hash of a spec on which it depends directly."),
+        Column("dependency_package", "string", "Package of that spec; null if the index does not name it.", True),
+        Column("dependency_version", "string", "Version of that spec; null if the spec is not in the index.", True),
         Column("is_build", "boolean", "Whether it is needed to build the spec."),
         Column("is_link", "boolean", "Whether the spec is linked against it."),
         Column("is_run", "boolean", "Whether it is needed to run the spec."),
         Column("is_test", "boolean", "Whether it is needed to test the spec."),
-        Column("virtuals", "string", "What it provides to the spec, such as `c,cxx` or `mpi`, if anything.", True),
+        Column(
+            "virtuals",
+            "string",
+            "Virtual packages that it provides to the spec, such as `c,cxx` or `mpi`, if any.",
+            True,
+        ),
         Column(
             "is_external",
             "boolean",
-            "Whether it is a part of the system rather than of the cache; null where the index does not hold it.",
+            "Whether it is part of the system rather than of the cache; null if it is not in the index.",
             True,
         ),
         Column(
             "external",
             "string",
-            "Of an external its name, version, variants, and where it is: `cuda@12.4.1 ~dev prefix=/usr/local/cuda`, "
-            "or `module=cuda/12.4`; null for all others.",
+            "For an external, its name, version, variants and location: `cuda@12.4.1 ~dev prefix=/usr/local/cuda`, or "
+            "`module=cuda/12.4`; null for all others.",
             True,
         ),
     ),
@@ -262,52 +267,54 @@ DEPENDENCIES = Table(
 
 REQUIREMENTS = Table(
     "requirements",
-    grain="one row per (snapshot, requirement): what a host must have to reuse some of the snapshot's specs",
+    grain="one row per (snapshot, requirement): the conditions for a host to reuse some of the snapshot's specs",
     key=("snapshot", "requirement"),
     sort=("requirement",),
     by_snapshot=True,
     references=(_OF_SNAPSHOT,),
     warning=(
-        "A requirement is that of a spec and of everything that it is linked to or runs with. A column that has "
-        "several values has them joined by commas: a host must satisfy them all."
+        "A requirement covers a spec and all its link and run dependencies. Several values in a column are joined by "
+        "commas: a host must satisfy them all."
     ),
     columns=(
         _SNAPSHOT,
-        Column("requirement", "string", "The requirement as it stands in `specs`."),
+        Column("requirement", "string", "Requirement, as in `specs`."),
         Column("platform", "string", "Platform of the host."),
-        Column("os", "string", "Operating systems that the specs were built on; of macOS the newest."),
+        Column("os", "string", "Operating systems on which the specs were built; for macOS only the newest."),
         Column("target", "string", "Target that the host must be able to run; ancestors of others are left out."),
         Column(
             "libc",
             "string",
-            "C library of the host, with its place if that is not `/usr`, such as `glibc at /opt/glibc`; null where no "
+            "C library of the host, with its location if that is not `/usr`, such as `glibc at /opt/glibc`; null if no "
             "spec names one.",
             True,
         ),
-        Column("libc_version", "string", "The lowest version of `libc` that will do.", True),
+        Column("libc_version", "string", "Lowest sufficient version of `libc`.", True),
         Column(
             "libc_version_key",
             "string",
-            "`libc_version` with its numbers padded by zeros, so that it sorts as text: `0002.0035`.",
+            "`libc_version` with its numbers padded with zeros, so that it sorts as text: `0002.0035`.",
             True,
         ),
-        Column("names_libc", "boolean", "Whether each of the specs says which libc it needs."),
-        Column("spec_format", "int64", "The lowest `spec_format`.", True),
-        Column("missing", "string", "A spec that is needed and not in the cache, as `package/hash`.", True),
-        Column("excluded", "string", "What Spack never reuses since 1.0, `compiler-wrapper` or a `dev_path`.", True),
+        Column("names_libc", "boolean", "Whether every spec names the libc that it needs."),
+        Column("spec_format", "int64", "Lowest `spec_format`.", True),
+        Column("missing", "string", "Required spec that is not in the cache, as `package/hash`.", True),
+        Column(
+            "excluded", "string", "Spec that Spack since 1.0 never reuses, `compiler-wrapper` or a `dev_path`.", True
+        ),
         Column(
             "externals",
             "string",
-            "Externals that the host must declare, joined by `; `: not its libc, and not apple-libuuid on macOS, which "
-            "Spack declares by itself.",
+            "Externals that the host must declare, joined by `; `. They include neither its libc nor apple-libuuid on "
+            "macOS, which Spack itself declares.",
             True,
         ),
         _REUSE_RULES,
         Column(
             "is_assumed",
             "boolean",
-            "Whether it was read from a page: libc and format are then those that are usual for OS and date, and "
-            "nothing is known of what the spec needs.",
+            "Whether it comes from a page: libc and format are then the usual ones for OS and date, and the "
+            "dependencies of the spec are unknown.",
         ),
         Column("num_specs", "int64", "Distinct specs that have this requirement.", unit="specs"),
     ),
@@ -322,21 +329,21 @@ SNAPSHOTS = Table(
         _SNAPSHOT,
         Column("kind", "string", "`rolling` (`develop`), `weekly`, `release`, or `other`."),
         Column("snapshot_date", "date", "Date of a weekly snapshot; null for the other kinds.", True),
-        Column("source", "string", "Where the snapshot was read from; several sources are separated by `; `."),
+        Column("source", "string", "Source from which the snapshot was read; several sources are separated by `; `."),
         Column(
             "generation",
             "string",
-            "Generations of its pages: `g1` has a spec's keys unsorted, `g2` sorted, `g3` no `tarball`, `g4` "
-            "the compiler names of Spack 1.0; several are joined by `+`. Of indices `db` and the database version.",
+            "Generations of its pages: `g1` has unsorted keys in a spec, `g2` sorted keys, `g3` no `tarball`, `g4` the "
+            "compiler names of Spack 1.0; several are joined by `+`. For indices, `db` and the database version.",
         ),
         _REUSE_RULES,
-        Column("has_dependencies", "boolean", "Whether its sources tell dependencies: indices do, pages do not."),
-        Column("num_pages", "int64", "Pages, or indices of stacks, that it was read from.", unit="pages"),
+        Column("has_dependencies", "boolean", "Whether its sources record dependencies: indices do, pages do not."),
+        Column("num_pages", "int64", "Pages, or indices of stacks, from which it was read.", unit="pages"),
         Column("num_packages", "int64", "Distinct packages.", unit="packages"),
         Column("num_specs", "int64", "Distinct specs.", unit="specs"),
-        Column("num_stacks", "int64", "Distinct stacks, `root` left out.", unit="stacks"),
+        Column("num_stacks", "int64", "Distinct stacks, excluding `root`.", unit="stacks"),
         Column("num_rejected", "int64", "Spec entries that were rejected.", unit="specs"),
-        Column("read_at", "timestamp", "When the snapshot was read (UTC)."),
+        Column("read_at", "timestamp", "Time at which the snapshot was read (UTC)."),
     ),
 )
 
@@ -346,43 +353,44 @@ TARGETS = Table(
     key=("target", "runs_on"),
     sort=("target", "runs_on"),
     columns=(
-        Column("target", "string", "Microarchitecture that a binary was built for."),
+        Column("target", "string", "Microarchitecture for which a binary was built."),
         Column("runs_on", "string", "Microarchitecture of a machine that runs such a binary."),
         Column("is_native", "boolean", "Whether the two are the same."),
-        Column("family", "string", "Family of `target`, such as `x86_64`; null where archspec does not know it.", True),
-        Column("vendor", "string", "Vendor of `target`; null where archspec does not know it.", True),
+        Column("family", "string", "Family of `target`, such as `x86_64`; null if archspec does not know it.", True),
+        Column("vendor", "string", "Vendor of `target`; null if archspec does not know it.", True),
     ),
     warning=(
-        "A host needs more than a target: see `requirements`. Targets that archspec does not know stand for "
-        "themselves only."
+        "A host needs more than a target: see `requirements`. A target that archspec does not know runs only on itself."
     ),
 )
 
 REJECTED = Table(
     "rejected",
-    grain="one row per finding: a page or spec that could not be read, or was read with a doubt",
+    grain="one row per finding: a page or spec that could not be read, or is doubtful",
     key=("origin", "location", "rule"),
     sort=("origin", "location", "rule", "message"),
     columns=(
         Column("severity", "string", "`error`: something was left out; `warning`: everything was kept."),
-        Column("rule", "string", "Short name of the rule that was broken."),
+        Column("rule", "string", "Short name of the violated rule."),
         Column(
-            "scope", "string", "What it is about: a `source`, a `file` (a page, an index), or one `spec` in a file."
+            "scope",
+            "string",
+            "Subject of the finding: a `source`, a `file` (a page, an index), or one `spec` in a file.",
         ),
         Column("source", "string", "Source of the file, as in `manifest.json`.", True),
-        Column("origin", "string", "File (or archive member) it was found in."),
-        Column("location", "string", "Where in the file: a line, or a path such as `spec_details[3].hash`."),
-        Column("message", "string", "What was expected and what was found."),
-        Column("hint", "string", "What to try."),
+        Column("origin", "string", "File (or archive member) in which it was found."),
+        Column("location", "string", "Location in the file: a line, or a path such as `spec_details[3].hash`."),
+        Column("message", "string", "Description of what was expected and what was found."),
+        Column("hint", "string", "Suggestion for a remedy."),
         Column(
             "num_specs",
             "int64",
-            "Spec entries left out because of it; null where nobody can tell how many.",
+            "Spec entries left out because of it; null if their number is unknown.",
             True,
             "specs",
         ),
-        Column("snapshot", "string", "Snapshot it belongs to; null where the page does not say.", True),
-        Column("package", "string", "Package it belongs to; null where the page does not say.", True),
+        Column("snapshot", "string", "Snapshot to which it belongs; null if the page does not name it.", True),
+        Column("package", "string", "Package to which it belongs; null if the page does not name it.", True),
     ),
 )
 
@@ -392,27 +400,27 @@ INPUTS = Table(
     key=("origin",),
     sort=("source", "origin"),
     columns=(
-        Column("source", "string", "Source it belongs to, as in `manifest.json`."),
-        Column("origin", "string", "File, archive member, address, or entry of a catalogue."),
-        Column("snapshot", "string", "Snapshot that it tells of; null where nothing could be taken from it.", True),
-        Column("package", "string", "Package that a page is about; null for an index.", True),
-        Column("stack", "string", "Stack that an index is of; null for a page.", True),
-        Column(
-            "generation", "string", "Generation as in `snapshots`; null where nothing could be taken from it.", True
-        ),
+        Column("source", "string", "Source to which it belongs, as in `manifest.json`."),
+        Column("origin", "string", "File, archive member, URL, or entry of a catalogue."),
+        Column("snapshot", "string", "Snapshot that it describes; null if nothing in it could be used.", True),
+        Column("package", "string", "Package that a page describes; null for an index.", True),
+        Column("stack", "string", "Stack that an index describes; null for a page.", True),
+        Column("generation", "string", "Generation, as in `snapshots`; null if nothing in it could be used.", True),
         Column("num_specs", "int64", "Spec entries in it.", True, "specs"),
-        Column("is_copy", "boolean", "Whether it is a page that says what another page says."),
-        Column("is_gone", "boolean", "Whether it is gone from its source; its specs stay until they are pruned."),
+        Column("is_copy", "boolean", "Whether it is a page with the same content as another page."),
+        Column("is_gone", "boolean", "Whether it is gone from its source; its specs are kept until they are pruned."),
         Column(
             "fingerprint",
             "string",
-            "What tells that it did not change, without reading it: size and date, a tag or a checksum. Null where "
-            "nothing does, and where the file had only just been written.",
+            "Size and date, tag or checksum, which shows without reading it whether it has changed. Null if there is "
+            "none, or if the file had only just been written.",
             True,
         ),
-        Column("digest", "string", "First 32 hexadecimal digits of the sha256 checksum of what was read."),
+        Column("digest", "string", "First 32 hexadecimal digits of the sha256 checksum of its content."),
     ),
-    warning="This is what `cachestats update` goes by. Dates of files make it differ between builds of the same files.",
+    warning=(
+        "`cachestats update` relies on this table. Because of file dates, it differs between builds of the same files."
+    ),
 )
 
 TABLES: dict[str, Table] = {
@@ -425,8 +433,8 @@ def data_dictionary() -> pl.DataFrame:
 
     Returns
     -------
-    A Polars DataFrame with the columns `table, column, dtype, nullable, unit, description`, in the order in which
-    tables and columns are declared.
+    A Polars DataFrame with the columns `table, column, dtype, nullable, unit, description`, in the order of
+    declaration.
 
     Examples
     --------
@@ -473,7 +481,7 @@ def dictionary_markdown(tables: Iterable[str] = TABLES) -> str:
             f"## {table.name}",
             "",
             f"{table.grain[0].upper()}{table.grain[1:]}. Key: {_code(table.key)}. Sorted by {_code(table.sort)}.",
-            *(["", f"**Mind:** {table.warning}"] if table.warning else []),
+            *(["", f"**Note:** {table.warning}"] if table.warning else []),
             "",
             "| column | type | null | unit | meaning |",
             "|---|---|---|---|---|",

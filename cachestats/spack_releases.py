@@ -1,4 +1,4 @@
-"""What Spack changed, and with which release: the rules of reuse, the formats, what it calls operating systems.
+"""Differences between Spack releases: reuse rules, formats, and the names of operating systems.
 
 The rules are those of Spack's solver: `solver/reuse.py`, `solver/libc_compatibility.lp` and
 `solver/os_compatibility.lp` in its sources.
@@ -18,9 +18,8 @@ from cachestats.naming import snapshot_kind
 Rules = Literal["0.21", "0.23", "1.1"]
 """Rules by which Spack reuses binaries, each named after a release that follows them.
 
-Up to 0.21 a binary for Linux needs the operating system that it was built on. Since 0.22 it needs a libc that is at
-least as new as its own. Since 1.0 a spec need not say which libc it uses, and must have been written by Spack 1.0 or
-later.
+Up to 0.21, a binary for Linux needs the operating system on which it was built. Since 0.22, it needs a libc that is at
+least as new as its own. Since 1.0, a spec need not name its libc, but must have been written by Spack 1.0 or later.
 
 Not covered: from 2022 up to 0.21, Spack also let each Ubuntu from 18.10 to 22.04 reuse binaries of its predecessors
 back to 18.04, and `rhel8` those of `rocky8` (its pull requests 31170 and 33068).
@@ -28,12 +27,12 @@ back to 18.04, and `rhel8` those of `rocky8` (its pull requests 31170 and 33068)
 
 RULES: tuple[Rules, ...] = get_args(Rules)
 NEWEST = "newest"
-"""What the user says to ask for the last of the rules."""
+"""The user's word for the latest rules."""
 
 _RELEASES = [(0, minor) for minor in range(13, 24)] + [(1, minor) for minor in range(4)]
 _SPACK_VERSION = re.compile(r"v?([0-9]{1,4})\.([0-9]{1,4})(\.[0-9]{1,4})?")
 
-# Of dated snapshots: pages tell nothing else. The last snapshot whose index has no libc is of April 2024.
+# The dates of snapshots; pages record nothing else. The last snapshot whose index has no libc is from April 2024.
 _FIRST_WITH_LIBC = date(2024, 5, 1)
 _FIRST_OF_SPACK_1 = date(2025, 3, 30)
 
@@ -41,27 +40,27 @@ FORMAT_OF_DATABASE = {5: 1, 6: 3, 7: 4, 8: 5, 9: 6}
 """The format of the specs in an index, by the version of the index.
 
 Indices of version 6 were written with specs of format 2 by Spack 0.17 and of format 3 by its successors; no rule
-depends on which of them it is.
+depends on the difference.
 """
 
 FORMAT_OF_SPACK_1 = 5
-"""The format of specs with which Spack 1.0 began: what was first written in an older one, Spack 1 does not reuse."""
+"""The spec format introduced by Spack 1.0; Spack 1 does not reuse specs first written in an older one."""
 
 FORMAT_OF_LOCKFILE = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 5, 8: 6}
 """The format of the specs in a lockfile, by its version. Source: "Versioned File Formats" in Spack's documentation."""
 
 SPACK_OF_FORMAT = {1: "0.16 or older", 2: "0.17", 3: "0.18 to 0.20", 4: "0.21 to 0.23", 5: "1.0 to 1.2", 6: "1.3"}
-"""The versions of Spack that write a format of specs."""
+"""The versions of Spack that write a spec format."""
 
 MACOS = ("catalina", "bigsur", "monterey", "ventura", "sonoma", "sequoia", "tahoe", "goldengate")
-"""The releases of macOS that run what was built on the ones before them, the oldest first.
+"""The releases of macOS, oldest first, each of which runs binaries built on its predecessors.
 
-Spack's `os_compatibility.lp` has them up to sequoia; tahoe and goldengate came with its pull requests 51479 and 52514.
+Spack's `os_compatibility.lp` lists them up to sequoia; its pull requests 51479 and 52514 added tahoe and goldengate.
 """
 
 MACOS_NAMES = {
     "10.15": "catalina",
-    "10.16": "bigsur",  # what macOS 11 and later tell a program that was built before there was one
+    "10.16": "bigsur",  # the version that macOS 11 and later report to programs built before macOS 11 existed
     "11": "bigsur",
     "12": "monterey",
     "13": "ventura",
@@ -70,12 +69,12 @@ MACOS_NAMES = {
     "26": "tahoe",
     "27": "goldengate",
 }
-"""What Spack calls a release of macOS, by its version."""
+"""Spack's names of macOS releases, by version."""
 
 DECLARED_BY_SPACK = {"darwin": frozenset({"apple-libuuid"})}
-"""Externals that no host has to declare, since Spack declares them by itself, by platform."""
+"""Externals, by platform, that no host has to declare because Spack itself declares them."""
 
-# What the releases of the distributions ship, from their package lists.
+# The libcs that releases of the distributions ship, from their package lists.
 _GLIBC_OF_UBUNTU = {
     "14.04": "2.19",
     "16.04": "2.23",
@@ -104,7 +103,7 @@ _GLIBC_OF_AMAZON = {"2": "2.26", "2023": "2.34"}
 _GLIBC_OF_RHEL = {"6": "2.12", "7": "2.17", "8": "2.28", "9": "2.34", "10": "2.39"}
 _LIKE_RHEL = ("rhel", "centos", "rocky", "almalinux", "oracle")
 _FIRST_FEDORA, _LAST_FEDORA = 28, 43  # glibc 2.27 to 2.42, one for each release
-# Spack names the major release only; without a service pack it is that of most machines, SP3 to SP5.
+# Spack names only the major release; without a service pack, this is the libc of most machines, SP3 to SP5.
 _GLIBC_OF_SUSE = {"15": "2.31", "15.0": "2.26", "15.1": "2.26", "15.2": "2.26", "15.3": "2.31", "15.4": "2.31"}
 _GLIBC_OF_SUSE |= {"15.5": "2.31", "15.6": "2.38", "15.7": "2.38"}
 _LIKE_SUSE = ("sles", "sle_hpc")
@@ -123,8 +122,8 @@ USUAL_LIBC: dict[str, str] = (
 )
 """The libc of an operating system in Spack's spelling, as `name@version`.
 
-Minor releases are listed where their libc is another one. Of Alpine they all are: Spack's `alpine3` alone does not
-tell.
+Minor releases are listed if their libc differs. For Alpine, all minor releases are listed, because Spack's `alpine3`
+does not determine the libc.
 """
 
 # Spack takes names from the Python package `distro`, which renames these (its `NORMALIZED_OS_ID`).
@@ -133,7 +132,7 @@ _NAME_AND_RELEASE = re.compile(r"([^0-9]+)(.*)", re.DOTALL)
 
 
 def reuse_rules(text: str) -> Rules:
-    """Return the rules of reuse of a version of Spack.
+    """Return the reuse rules of a version of Spack.
 
     Parameters
     ----------
@@ -143,7 +142,7 @@ def reuse_rules(text: str) -> Rules:
     Raises
     ------
     ArgumentError
-        If it is none of these.
+        If it is not one of these.
 
     Examples
     --------
@@ -161,18 +160,18 @@ def reuse_rules(text: str) -> Rules:
             near = f"; the nearest is {major}.{minor}"
         raise ArgumentError(
             f"expected a version of Spack from 0.13 to 0.23 or from 1.0 to 1.3, or {NEWEST}, found {text!r}",
-            hint=f"the rules changed with Spack 0.22 and 1.0, so {', '.join(RULES)} stand for all{near}",
+            hint=f"the rules changed with Spack 0.22 and 1.0, so {', '.join(RULES)} cover all versions{near}",
         )
     return _rules_of_release(*release)
 
 
 def checked_rules(spack: str | None) -> Rules | None:
-    """Return the rules of a version of Spack that a caller names, or None where none is.
+    """Return the rules of the version of Spack that a caller names, or None if none is named.
 
     Raises
     ------
     ArgumentError
-        If it is no version of Spack.
+        If it is not a version of Spack.
     """
     if spack is None:
         return None
@@ -188,10 +187,10 @@ def _rules_of_release(major: int, minor: int) -> Rules:
 
 
 def rules_of_snapshot(snapshot: str) -> Rules:
-    """Return the rules of the Spack that wrote a snapshot, by the snapshot's name.
+    """Return the rules of the Spack that wrote a snapshot, according to the snapshot's name.
 
-    Of the dated snapshots those before May 2024 are of Spack 0.21, and those since 2025-03-30 of Spack 1. Releases
-    are of the Spack of that version, or of Spack 1 where they are named after a date. All else is taken for new.
+    Dated snapshots before May 2024 were written by Spack 0.21, and those since 2025-03-30 by Spack 1. Releases were
+    written by the Spack of that version, or by Spack 1 if they are named after a date. All others are taken to be new.
 
     Examples
     --------
@@ -210,16 +209,16 @@ def rules_of_snapshot(snapshot: str) -> Rules:
 
 
 def rules_of_sources(snapshot: str, generations: Iterable[str], *, names_libc: bool) -> Rules:
-    """Return the rules of the Spack that wrote a snapshot, by what it was read from.
+    """Return the rules of the Spack that wrote a snapshot, according to its sources.
 
     Parameters
     ----------
     snapshot
-        Its name, which decides where only pages were read.
+        Its name, which decides if only pages were read.
     generations
-        The forms that its sources have: `db` and the version of the database for an index, others for pages.
+        The generations of its sources: `db` and the version of the database for an index, others for pages.
     names_libc
-        Whether a spec in its indices says which libc it needs, as they all do since Spack 0.22.
+        Whether a spec in its indices names the libc that it needs, as all specs have done since Spack 0.22.
 
     Examples
     --------
@@ -237,7 +236,7 @@ def rules_of_sources(snapshot: str, generations: Iterable[str], *, names_libc: b
 
 
 def spec_format_of(rules: Rules) -> int:
-    """Return the format that the specs of a snapshot were most likely first written in, where its source tells none.
+    """Return the format in which the specs of a snapshot were most likely first written, if its source gives none.
 
     Examples
     --------
@@ -248,9 +247,9 @@ def spec_format_of(rules: Rules) -> int:
 
 
 def spec_format_of_database(version: str) -> int | None:
-    """Return the format of the specs in an index, by the version that the index tells; None where it tells no known.
+    """Return the format of the specs in an index, by the version of the index; None if the version is not known.
 
-    An index of a newer version than is known is taken for one of the newest.
+    An index of a newer version is treated as one of the newest known version.
 
     Examples
     --------
@@ -263,7 +262,7 @@ def spec_format_of_database(version: str) -> int | None:
 
 
 def canonical_os(os: str) -> str:
-    """Return an operating system as Spack spells it: the major release only, but for Ubuntu and Windows.
+    """Return an operating system in Spack's spelling: with the major release only, except for Ubuntu and Windows.
 
     Spack joins the `ID` and the `VERSION_ID` of `/etc/os-release` (`operating_systems/linux_distro.py`).
 
@@ -279,7 +278,7 @@ def canonical_os(os: str) -> str:
 
 
 def usual_libc(os: str) -> str | None:
-    """Return the libc that an operating system comes with, as `name@version`; None where it is not known.
+    """Return the libc that an operating system ships, as `name@version`; None if it is not known.
 
     Parameters
     ----------
@@ -306,7 +305,7 @@ def _name_and_release(os: str) -> tuple[str, str]:
 
 
 def known_oses() -> list[str]:
-    """Return the operating systems of which it is known what they run, in Spack's spelling, sorted.
+    """Return the operating systems whose libc or compatible releases are known, in Spack's spelling, sorted.
 
     Examples
     --------
@@ -330,7 +329,7 @@ def platform_of_os(os: str) -> str:
 
 
 def runs_on_macos(built_on: str, os: str) -> bool:
-    """Return whether what was built on a release of macOS runs on another: it must be the same or an older one.
+    """Return whether binaries built on one release of macOS run on another: the former must not be the newer one.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What runs what: microarchitectures and their ancestry, from archspec."""
+"""Targets: microarchitectures and their ancestry, from archspec."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @cache
 def _known() -> dict[str, Any]:
-    # Imported on first use: archspec reads its JSON database, which a build of pages has no need of until its end.
+    # Import on first use: archspec reads its JSON database, which a build from pages needs only at its end.
     import archspec.cpu
 
     return dict(archspec.cpu.TARGETS)
 
 
 def archspec_version() -> str:
-    """Return the version of archspec that `targets` comes from.
+    """Return the version of archspec that provides the table `targets`.
 
     Examples
     --------
@@ -37,8 +37,8 @@ def archspec_version() -> str:
 def targets_table(seen: Iterable[str] = ()) -> pa.Table:
     """Return the table `targets`: for each microarchitecture, the machines that run binaries built for it.
 
-    A machine runs what was built for it and for its ancestors, as archspec knows them. A target in `seen` that
-    archspec does not know stands for itself only.
+    A machine runs binaries built for it and for its ancestors according to archspec. A target in `seen` that archspec
+    does not know runs only on itself.
 
     Examples
     --------
@@ -97,8 +97,8 @@ def host_target() -> str:
 def runnable(machine: str) -> tuple[str, ...]:
     """Return the targets whose binaries a machine runs, the best first: its own, then its ancestors, nearest first.
 
-    None stands before a descendant of its own. For the rest the order is archspec's, which goes by distance, and for
-    Arm puts `aarch64` before what descends from it.
+    Every target comes after its own descendants. Otherwise the order is that of archspec, which is by distance but, for
+    Arm, puts `aarch64` before its descendants.
 
     Examples
     --------
@@ -119,10 +119,10 @@ def runnable(machine: str) -> tuple[str, ...]:
 
 
 def node_targets(name: str) -> list[Any]:
-    """Return the forms in which a spec node may have a target: the name of a generic one, else an object.
+    """Return the forms that a target may have in a spec node: the name for a generic target, otherwise an object.
 
-    Source: `to_dict_or_value` of targets in Spack's lib/spack/spack/target.py, and that of microarchitectures in
-    archspec, which has a part number since its release 0.2.5.
+    Source: `to_dict_or_value` of targets in Spack's lib/spack/spack/target.py, and of microarchitectures in archspec,
+    which has included a part number since its release 0.2.5.
 
     Examples
     --------

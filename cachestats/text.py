@@ -1,4 +1,4 @@
-"""Words for people: counts, near names, names of files."""
+"""Text for people: counts, similar names, file names."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _MAX_STEM = 200
 
 
 def printable(path: str) -> str:
-    """Return a path as text that can be stored, also where a file name is not UTF-8."""
+    """Return a path as text that can be stored, even if a file name is not UTF-8."""
     return path if path.isascii() else path.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def nearest(names: Iterable[str], there: Iterable[str], most: int = 3) -> list[str]:
-    """Return those of the names that there are that are most like one of `names`, whatever their case.
+    """Return the existing names that are most similar to one of `names`, ignoring case.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def alternatives(names: Iterable[str]) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number and what it counts, in the singular where it is one.
+    """Return a number followed by a noun, in the singular if the number is one.
 
     Examples
     --------
@@ -51,11 +51,11 @@ def counted(number: int, noun: str) -> str:
 
 
 def file_stem(snapshot: str) -> str:
-    """Return a file name for a snapshot that no file system, glob or Hadoop reader trips over.
+    """Return a file name for a snapshot that is safe for every file system, glob and Hadoop reader.
 
-    Letters, digits, `.`, `-` and inner `_` stand for themselves, the rest is percent-encoded; readers of Parquet
-    folders hide names that start with `.` or `_`, so there these are encoded too. Of a name that is too long for a file
-    the end is replaced by a checksum of it.
+    Letters, digits, `.`, `-` and `_` are kept, and all other characters are percent-encoded. Readers of Parquet folders
+    ignore names that start with `.` or `_`, so these are encoded at the start, too. If a name is too long for a file,
+    its end is replaced by a checksum of the name.
 
     Examples
     --------

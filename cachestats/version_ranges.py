@@ -1,4 +1,4 @@
-"""Which versions a constraint such as `@1.8:1.14` holds, as Spack decides it.
+"""Version constraints such as `@1.8:1.14`, with the rules by which Spack includes versions.
 
 The rules are those of `ClosedOpenRange`, `GitVersion.satisfies` and `_next_version` in Spack's
 lib/spack/spack/version/version_types.py.
@@ -22,25 +22,25 @@ _GIT = re.compile(
     rf"=?(?:(?:git\.)?(?P<assigned>[A-Za-z0-9_./-]+)=(?P<versions>{_VERSION}|(?:{_VERSION})?:(?:{_VERSION})?)"
     rf"|(?:git\.(?P<reference>[A-Za-z0-9_./-]+)|(?P<sha>{_SHA})))"
 )
-_MAX_CHARACTERS = 4000  # beyond these Python reads no number
+_MAX_CHARACTERS = 4000  # Python does not convert longer numbers
 
 _Bound = tuple[NaturalKey, NaturalKey]
 
 
 @dataclass(frozen=True)
 class ExactVersion:
-    """One version and no other, as in `@=1.14`."""
+    """Exactly one version, as in `@=1.14`."""
 
     version: str
 
     def includes(self, version: str) -> bool:
-        """Return whether a version is this one."""
+        """Return whether a version equals this one."""
         return version_key(self.version) == version_key(version)
 
 
 @dataclass(frozen=True)
 class VersionRange:
-    """All versions from one to another and everything that begins like the other, as in `@1.8:1.14`.
+    """All versions from one to another, including all versions that begin like the upper one, as in `@1.8:1.14`.
 
     Examples
     --------
@@ -52,7 +52,7 @@ class VersionRange:
     high: str | None = None
 
     def includes(self, version: str) -> bool:
-        """Return whether a version is in the range; a commit is where the version is that it stands for."""
+        """Return whether a version is in the range; a commit counts as the version to which it is assigned."""
         is_unknown, *_ = version_key(version)
         if is_unknown:
             return self.low is None and self.high is None
@@ -62,13 +62,13 @@ class VersionRange:
 
 @dataclass(frozen=True)
 class GitReference:
-    """A commit, branch or tag, as in `@git.main=1.2`, which may be said to stand for certain versions."""
+    """A commit, branch or tag, as in `@git.main=1.2`, which may be assigned to certain versions."""
 
     reference: str
     versions: ExactVersion | VersionRange = VersionRange()
 
     def includes(self, version: str) -> bool:
-        """Return whether a version is of this commit, branch or tag, and stands for a version that is asked for."""
+        """Return whether a version is this commit, branch or tag and is assigned to one of the versions."""
         reference, equals, stands_for = version.removeprefix("git.").partition("=")
         if reference != self.reference or not _is_git(version):
             return False
@@ -84,15 +84,15 @@ class VersionList:
 
     @classmethod
     def parse(cls, text: str) -> VersionList:
-        """Return the versions that are allowed by what stands behind the `@` of a spec.
+        """Return the versions that are allowed by the text after the `@` of a spec.
 
-        `1.14` allows every 1.14.x and `=1.14` only 1.14 itself; `1.8:1.14`, `1.8:` and `:1.14` are ranges, whose end
-        is part of them; commas separate alternatives.
+        `1.14` allows every 1.14.x, and `=1.14` only 1.14 itself; `1.8:1.14`, `1.8:` and `:1.14` are ranges that include
+        their ends; commas separate alternatives.
 
         Raises
         ------
         ArgumentError
-            If the text is no such list, or a range in it holds nothing.
+            If the text is not such a list, or a range in it is empty.
 
         Examples
         --------
@@ -147,7 +147,7 @@ def _bound(version: str) -> _Bound:
 
 
 def _after(version: str) -> _Bound:
-    """Return the first version that does not begin like this one: for 1.14 it is 1.15.
+    """Return the first version after all that begin like this one: for 1.14, it is 1.15.
 
     It is taken literally, as in Spack: the prereleases of 1.15 come before it.
     """
@@ -164,7 +164,7 @@ def _next_part(part: tuple[int, int, str]) -> tuple[int, int, str]:
     if kind == _INFINITE:
         return kind, number + 1, text
     if kind == _WORD:
-        # Spack puts an A behind a z, and takes the next letter for all others.
+        # Spack appends an A after a z, and replaces any other letter by the next one.
         return kind, 0, f"{text}A" if text[-1] == "z" else text[:-1] + chr(ord(text[-1]) + 1)
     following = str(int(text or "0") + 1)
     return kind, len(following), following

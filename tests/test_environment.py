@@ -481,7 +481,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_path_is_needed() -> None:
-    with pytest.raises(ArgumentError, match=r"found none\nhint: give a spack\.lock"):
+    with pytest.raises(ArgumentError, match=r"found none\nhint: pass a spack\.lock"):
         cs.read_environment()
 
 

@@ -138,7 +138,7 @@ def test_a_folder_whose_list_was_cut_off_is_not_taken_over_with_files_of_others(
         else:
             (folder / name).write_text("mine")
         before = contents(folder)
-        with pytest.raises(DatasetError, match=rf"list of the files .* found it cut off, and {name} among the files"):
+        with pytest.raises(DatasetError, match=rf"list of the files .* found it truncated, and {name} among the files"):
             export(datasets[1], folder)
         assert contents(folder) == before
         (folder / name).unlink()

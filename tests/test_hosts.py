@@ -57,7 +57,7 @@ def test_an_operating_system_brings_its_libc_and_platform(
         ({"os": 9}, "expected the name of one os, found 9", "Host("),
         ({"platform": ""}, "expected the name of one platform, found ''", "Host("),
         ({"os": "rhel99"}, "expected an operating system whose libc is known, found 'rhel99'", "try rhel9"),
-        ({"os": "qqq"}, "expected an operating system whose libc is known, found 'qqq'", "name its libc"),
+        ({"os": "qqq"}, "expected an operating system whose libc is known, found 'qqq'", "set its libc"),
         ({"os": "alpine3"}, "expected an operating system whose libc is known, found 'alpine3'", "--libc"),
         ({"libc": "glibc"}, "expected a libc with its version, such as glibc@2.34, found 'glibc'", "ldd"),
         ({"libc": "musl@"}, "expected a libc with its version, such as musl@1.2.5, found 'musl@'", "ldd"),

@@ -1,4 +1,4 @@
-"""Why the specs of an environment miss: what differs from the cached ones, ranked by the misses that it would cure."""
+"""Why the specs of an environment miss: their differences from cached specs, ranked by the misses each would cure."""
 
 from __future__ import annotations
 
@@ -29,23 +29,25 @@ def causes(
     Parameters
     ----------
     environment, specs, dependencies, among
-        As for `match`, which says what is compared with what.
+        As for `match`, which describes how specs are compared.
 
     Returns
     -------
-    One row per cause, sorted by `cures` and `misses`, the most first, and then by the other columns:
+    One row per cause, sorted by `cures` and `misses` in descending order, and then by the other columns:
 
-    - `package`: whose specs differ; null where it is several, as of a target.
-    - `field`: in what: one of the fields that `match` compares, with `recipe` for the checksum of the package's recipe;
-      `libc`, `provider` (of a virtual package), `external`, `dependencies` (which, or what for), or `unknown`.
-    - `wanted` and `cached`: what the environment has, and the cache; empty where it has none.
-    - `words`: all of it as a person says it, such as `openssl 3.3.0~docs instead of +docs`.
-    - `cures`: how many specs that are not cached would be if this, and nothing else, were the same.
-    - `misses`: how many have it among their causes.
-    - `proof`: `proven` if the hashes show that nothing else differs: in the specs that it cures and in all that they
-      depend on, or if it cures none, in the specs that it stands in. Else `supposed` (`match` says when).
+    - `package`: the package whose specs differ; null if there are several, as for a target.
+    - `field`: the field that differs: one that `match` compares, with `recipe` for the checksum of the package's
+      recipe; `libc`, `provider` (of a virtual package), `external`, `dependencies` (the packages or the reasons for
+      them), or `unknown`.
+    - `wanted` and `cached`: the values in the environment and in the cache; empty if there is none.
+    - `words`: the cause in words, such as `openssl 3.3.0~docs instead of +docs`.
+    - `cures`: the number of misses that would hit if this cause alone were removed.
+    - `misses`: the number of misses that have this cause, alone or among others.
+    - `proof`: `proven` if the hashes show that nothing else differs in the specs that it cures and in all their
+      dependencies or, if it cures none, in the specs in which it occurs. Otherwise `supposed` (see `match`).
 
-    Specs of whose package the cache has nothing have no causes, and a difference in representation is none (`match`).
+    Specs whose package is not in the cache at all have no causes. A difference in representation is not a cause
+    (see `match`).
 
     Raises
     ------
@@ -65,7 +67,7 @@ def causes(
 
 
 def causes_of(explained: Explained) -> pl.DataFrame:
-    """Return what was found as `causes` does."""
+    """Return the result of `explain` as the table that `causes` returns."""
     words = causes_in_words(explained)
     rows = []
     for cause, near in _ranked(explained):
@@ -91,12 +93,12 @@ def causes_of(explained: Explained) -> pl.DataFrame:
 
 
 def ranked(explained: Explained) -> list[Cause]:
-    """Return the causes, those that cure most first."""
+    """Return the causes, sorted by the number of misses that they cure, the highest first."""
     return [cause for cause, _ in _ranked(explained)]
 
 
 def _ranked(explained: Explained) -> list[tuple[Cause, list[Near]]]:
-    """Return the causes, those that cure most first, and the specs that each of them keeps from hitting."""
+    """Return the causes in the order of `ranked`, each with the specs that it keeps from hitting."""
     misses: dict[Cause, list[Near]] = {}
     for near in explained.near.values():
         for cause in near.causes - {REPRESENTATION}:
@@ -108,12 +110,12 @@ def _ranked(explained: Explained) -> list[tuple[Cause, list[Near]]]:
 
 
 def _cured(near: list[Near]) -> list[Near]:
-    """Return those of the specs that one cause keeps from hitting that have no other."""
+    """Return the specs that have no other cause, out of those that one cause keeps from hitting."""
     return [one for one in near if len(one.causes) == 1]
 
 
 def causes_in_words(explained: Explained) -> dict[Cause, str]:
-    """Return the words for each cause; of a setting that differs in one package only with its name."""
+    """Return the words for each cause; a setting that differs in a single package is given with the package's name."""
     words = {}
     for cause in explained.places:
         packages = _packages(explained, cause)
@@ -123,22 +125,23 @@ def causes_in_words(explained: Explained) -> dict[Cause, str]:
 
 
 def _packages(explained: Explained, cause: Cause) -> list[str]:
-    """Return the packages in whose specs a cause stands."""
+    """Return the packages in whose specs a cause occurs."""
     return sorted({place.package for place in explained.places[cause]})
 
 
 def hits_if_target_changed(matches: pl.DataFrame) -> pl.DataFrame:
-    """Return how many more specs would hit if the environment were concretized for another target.
+    """Count the additional specs that would hit if the environment were concretized for another target.
 
     Parameters
     ----------
     matches
-        What `match` returns.
+        The result of `match`.
 
     Returns
     -------
-    `target`, each for which a close spec is cached, and `hits`, the specs that differ from one of it in nothing but
-    target and operating system, in themselves and in what they depend on. The most first, then sorted by target.
+    One row per target of a closest cached spec: `target`, and `hits`, the number of specs that differ from a spec of
+    that target only in target and operating system, in themselves and in their dependencies. Sorted by `hits` in
+    descending order, then by `target`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What changed between two snapshots, or two datasets: packages that came, went, or were built anew."""
+"""Changes between two snapshots or two datasets: packages that were added, removed, updated or rebuilt."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     Sides = tuple[IntoFrame, IntoFrame]
 
 _WRAPPER = "compiler-wrapper"
-# What Spack puts below what it compiles since 0.22, and nobody asks for, by the compiler; None is any of them.
+# Packages that Spack, since 0.22, adds as dependencies of everything it compiles, though nobody requests them. The
+# values are the compilers they belong to; None stands for any compiler.
 _RUNTIMES = {"gcc-runtime": "gcc", "intel-oneapi-runtime": "intel-oneapi-compilers", "glibc": None}
-# The compilers that Spack had before 1.0 (the modules of its `spack.compilers`), by the names of their packages.
+# The compilers that Spack knew before 1.0 (the modules of its `spack.compilers`), by the names of their packages.
 _COMPILERS = frozenset(
     {
         "acfl",
@@ -46,42 +47,45 @@ _DETAILS = ("version", "os", "target", "compiler", "variants")
 def compare(
     old: IntoFrame, new: IntoFrame, *, by: ChangeAxis | None = None, union: bool = False, among: Sides | None = None
 ) -> pl.DataFrame:
-    """Say of each package what became of it between two snapshots, or two datasets.
+    """Describe how each package changed between two snapshots or two datasets.
 
     Parameters
     ----------
     old, new
-        Two lazy or eager frames of one kind that narwhals knows, such as the specs of two snapshots, with the columns
-        `package`, `version` and `hash` of the table `specs`, and that of `by`. A hash counts once a side, however many
-        snapshots hold it. Without `compiler_name` nothing is called a change of representation.
+        Two lazy or eager frames of the same kind, supported by narwhals, such as the specs of two snapshots, with the
+        columns `package`, `version` and `hash` of the table `specs`, and the column named by `by`. A hash counts once
+        on each side, even if several snapshots contain it. Without `compiler_name`, no change is classified as
+        `representation`.
     by
-        Compare within each stack (or platform, os, target, compiler, compiler_name), where a package may go from one
-        and stay in another; by default as a whole.
+        Compare within each stack (or platform, os, target, compiler, compiler_name): a package may be removed from one
+        and remain in another. By default the two sides are compared as a whole.
     union
-        Keep `root`, the union of the stacks, where `by` is stack.
+        Keep `root`, the union of the stacks, if `by` is stack.
     among
-        All specs of the two snapshots, where `old` and `new` are some of them: by these `representation` is told.
+        All specs of the two snapshots, if `old` and `new` are selections from them. They are needed to recognize
+        `representation`.
 
     Returns
     -------
-    One row per package, and value of `by`, that either side has, with the columns
+    One row per package (and value of `by`) found on either side, with the columns
 
     - `<by>`, if it is given, and `package`
-    - `change`: `removed`, `added`; `updated`, the set of its versions changed; `rebuilt`, the same versions, of which
-      hashes came or went; `unchanged`, the same hashes; or `representation`, which is no change of what is covered:
-      one side was made by a Spack that did not make a package of it yet. That is told by a side that lacks it and gives
-      every spec a compiler, as Spack did before 1.0: of `compiler-wrapper`; of a compiler by which it has specs, if the
-      other side has a wrapper; and of a runtime (`gcc-runtime`, `intel-oneapi-runtime`, `glibc`), if it has specs by
-      the compiler that the runtime belongs to, and no runtime at all.
-    - `old_versions`, `new_versions`: its versions, sorted, separated by `, `; null on a side that does not have it
-    - `old_specs`, `new_specs`, `common_specs` (Int64): distinct hashes on either side, and on both
+    - `change`: `removed`; `added`; `updated` if the set of versions changed; `rebuilt` if the versions are the same
+      but hashes were added or removed; `unchanged` if the hashes are the same; or `representation`, which does not
+      change the coverage: one side was made by a version of Spack that did not yet treat it as a package. A side shows
+      this if it lacks the package and gives every spec a compiler, as Spack did before 1.0. The packages are
+      `compiler-wrapper`; a compiler that built some of that side's specs, if the other side has a wrapper; and a
+      runtime (`gcc-runtime`, `intel-oneapi-runtime`, `glibc`), if that side has specs built with the compiler that the
+      runtime belongs to, and no runtime at all.
+    - `old_versions`, `new_versions`: its versions, sorted, separated by `, `; null on a side that lacks the package
+    - `old_specs`, `new_specs`, `common_specs` (Int64): distinct hashes on the old side, on the new side, and on both
 
     sorted by the first two, null (no compiler, no stack) last.
 
     Raises
     ------
     ArgumentError
-        If `by` is not one of these, the frames are not of one kind, or one lacks a column.
+        If `by` is not one of these, the frames are of different kinds, or a column is missing.
 
     Examples
     --------
@@ -96,17 +100,17 @@ def compare(
 def compare_counts(
     old: IntoFrame, new: IntoFrame, *, by: ChangeAxis | None = "stack", union: bool = False, among: Sides | None = None
 ) -> pl.DataFrame:
-    """Count the packages of `compare` by what became of them, a row for each stack.
+    """Count the packages of `compare` by kind of change, with a row for each stack.
 
     Parameters
     ----------
     old, new, by, union, among
-        As in `compare`, but that `by` is stack by default; with None the answer is one row.
+        As in `compare`, except that `by` is stack by default. With None the result is a single row.
 
     Returns
     -------
-    One row per value of `by`, with `<by>` and, all Int64, `old_packages`, `new_packages`, and a column for each change:
-    `removed`, `added`, `representation`, `updated`, `rebuilt`, `unchanged`; sorted by `<by>`, null last.
+    One row per value of `by`, with `<by>` and the Int64 columns `old_packages`, `new_packages`, and one for each
+    change: `removed`, `added`, `representation`, `updated`, `rebuilt`, `unchanged`; sorted by `<by>`, null last.
 
     Raises
     ------
@@ -144,20 +148,20 @@ def compare_specs(
     Parameters
     ----------
     old, new, by, union, among
-        As in `compare`; the frames have the columns `os`, `target`, `compiler` and `variants` too.
+        As in `compare`; the frames must also have the columns `os`, `target`, `compiler` and `variants`.
     changes
-        Only the specs of packages of which this became; by default of all.
+        Return only the specs of packages that changed in these ways; by default of all packages.
 
     Returns
     -------
-    One row per package and hash, and value of `by`, with the columns `<by>`, if it is given, `package`, `change` (of
+    One row per package and hash (and value of `by`), with the columns `<by>`, if it is given, `package`, `change` (of
     the package), `side` (`old`, `new` or `both`), `version`, `os`, `target`, `compiler`, `variants` and `hash`, sorted
-    by `<by>`, `package` and `hash`, null last. The column of `by` is not repeated.
+    by `<by>`, `package` and `hash`, null last. The column named by `by` is not repeated.
 
     Raises
     ------
     ArgumentError
-        As `compare`, and if one of `changes` does not exist.
+        As `compare`, or if one of `changes` does not exist.
 
     Examples
     --------
@@ -175,7 +179,7 @@ def compare_specs(
     hashes = _hashes(old, new, by, details, union)
     found = _changes(hashes, by, _represented(among or (old, new))).filter(pl.col("change").is_in(list(changes)))
     key = [*([by] if by else []), "package"]
-    # Of packages that nobody asked about the specs stay where they are.
+    # The specs of packages that are not in the result are not collected.
     specs = collect_small(hashes.filter(nw.col("package").is_in(found["package"].unique().to_list())))
     side = pl.when("is_old", "is_new").then(pl.lit("both")).when("is_old").then(pl.lit("old")).otherwise(pl.lit("new"))
     return ordered(
@@ -188,7 +192,7 @@ def compare_specs(
 
 
 def _hashes(old: IntoFrame, new: IntoFrame, by: str | None, details: tuple[str, ...], union: bool) -> nw.LazyFrame[Any]:
-    """Return a row for each hash of each package, and value of `by`, with `is_old` and `is_new`, 0 or 1."""
+    """Return a row for each package and hash (and value of `by`), with `is_old` and `is_new`, each 0 or 1."""
     if by is not None:
         check_choice(by, CHANGE_AXES, "by")
     key = [*([by] if by else []), "package", "hash"]
@@ -196,15 +200,15 @@ def _hashes(old: IntoFrame, new: IntoFrame, by: str | None, details: tuple[str, 
     if sides[0].implementation is not sides[1].implementation:
         kinds = " and ".join(side.implementation.value for side in sides)
         raise ArgumentError(
-            f"expected two frames of one kind, found {kinds}",
-            hint="give both as Polars LazyFrames, or both as relations",
+            f"expected two frames of the same kind, found {kinds}",
+            hint="pass both as Polars LazyFrames, or both as relations",
         )
     if by == "stack" and not union:
         sides = [without_union(side) for side in sides]
     marked = [
         side.select(*key, *details, is_old=nw.lit(1 - place), is_new=nw.lit(place)) for place, side in enumerate(sides)
     ]
-    # A hash stands for all that is in a spec; should the sides still disagree, it is one spec, and not two.
+    # A hash determines the whole spec. Should the two sides disagree nevertheless, it still counts as one spec.
     return nw.concat(marked).group_by(*key).agg(nw.col(*details).min(), nw.col("is_old", "is_new").max())
 
 
@@ -251,7 +255,7 @@ def _changes(hashes: nw.LazyFrame[Any], by: str | None, represented: Collection[
 
 
 def _represented(sides: Sides) -> set[str]:
-    """Return the packages that one side has, and the other has not since Spack made none of them yet."""
+    """Return the packages that only one side has because the other side's Spack did not treat them as packages yet."""
     frames = [validated(side, ()) for side in sides]
     if not all({*_TOLD_BY} <= set(frame.collect_schema().names()) for frame in frames):
         return set()
@@ -261,7 +265,7 @@ def _represented(sides: Sides) -> set[str]:
 
 
 def _not_made_yet(lacking: set[str], there: set[str], compilers: set[str | None]) -> set[str]:
-    """Return, of the packages that a side lacks, those that it has as a property of others: their compiler."""
+    """Return the packages that a side lacks because it records them as a property of other specs: their compiler."""
     if not there or None in compilers:
         return set()
     found: set[str] = set()

@@ -1,4 +1,4 @@
-"""What is covered where: counts of specs or packages over any two columns of `specs`."""
+"""Coverage: counts of specs or packages over any two columns of `specs`."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _ORDER: dict[str, Callable[[str], Any]] = {"snapshot": snapshot_order, "target":
 
 
 class CoverageMatrix(pl.DataFrame):
-    """A coverage matrix that knows what it shows, so that a chart of it can say so.
+    """A coverage matrix that records what it shows, so that a chart can label it.
 
-    A Polars DataFrame in every respect. What it knows is lost by whatever makes a new frame of it (`filter`,
-    `select`, ...), and the chart then says less.
+    It is a Polars DataFrame in every respect. Operations that return a new frame (`filter`, `select`, ...) lose the
+    record, and a chart of their result has fewer labels.
     """
 
     column_axis: str | None = None
@@ -38,7 +38,7 @@ class CoverageMatrix(pl.DataFrame):
     whole: str | None = None
     snapshots: tuple[str, ...] = ()
     only: str | None = None
-    """Words for the filter that the specs went through, where whoever made the matrix set them."""
+    """A description of the filter on the specs, if the caller that made the matrix set one."""
 
 
 def coverage(
@@ -53,46 +53,46 @@ def coverage(
     host: Host | str | None = None,
     spack: str | None = None,
 ) -> pl.DataFrame:
-    """Count what is covered for each pair of a row and a column that has anything.
+    """Count specs or packages for each pair of a row and a column that has any.
 
     Parameters
     ----------
     specs
-        Any lazy or eager frame that narwhals knows (a Polars LazyFrame, a DuckDB relation, ...) with the columns of
-        the table `specs` that the question needs: `rows`, `columns`, and `snapshot` and `hash` or `package`.
-        The counting is done where the frame lives.
+        Any lazy or eager frame that narwhals supports (a Polars LazyFrame, a DuckDB relation, ...) with the required
+        columns of the table `specs`: those named by `rows` and `columns`, and `snapshot` and `hash`, or `package`.
+        The frame's own engine does the counting.
     rows, columns
         Two of snapshot, package, version, platform, os, target, compiler, compiler_name and stack.
     measure
-        `specs`: distinct (snapshot, hash). `packages`: distinct packages. `share`: distinct packages of the cell over
-        distinct packages of the whole.
+        `specs`: distinct (snapshot, hash). `packages`: distinct packages. `share`: distinct packages of the cell
+        divided by distinct packages of the denominator.
     denominator
-        What the whole of a `share` is: the packages of its row, of its column, or all.
+        The denominator of a `share`: the packages of the cell's row, those of its column, or all packages.
     union
-        Keep `root`, the union of the stacks, where stacks are rows or columns.
+        Keep `root`, the union of the stacks, if stacks are rows or columns.
     usable
-        With targets as columns, say what a host of that target can use instead of counting; this needs the columns
-        `platform`, `os` and `requirement` as well.
+        With targets as columns, classify what a host of each target can use instead of counting. This also requires
+        the columns `platform`, `os` and `requirement`.
     host
-        With `usable`, the host, whose target is replaced by that of each column. Where it has neither operating system
-        nor libc, or is not given, the hosts of a column have any of the operating systems in `specs` of a platform with
-        that target, or the one that the row names.
+        With `usable`, the host; its target is replaced by that of each column. If it has neither an operating system
+        nor a libc, or is not given, the hosts of a column are those with any operating system in `specs` of a platform
+        with that target, or with the operating system that the row names.
     spack
-        With `usable`, whose rules of reuse, as in `cachestats.usable`.
+        With `usable`, the Spack version whose reuse rules apply, as in `cachestats.usable`.
 
     Returns
     -------
-    One row per cell that is not zero, with the columns `<rows>`, `<columns>` and `value` (Int64, for shares Float64
+    One row per cell that is not zero, with the columns `<rows>`, `<columns>` and `value` (Int64; for shares Float64
     from 0 to 1), sorted by the first two, null (no compiler, no stack) last.
 
-    If `usable`, one row per cell, whose `value` is `native` (a host can reuse something that is built for that very
-    target), `usable` (something that is built for an ancestor of it) or `missing`.
+    With `usable`, one row per cell, whose `value` is `native` (a host can reuse a spec built for exactly that target),
+    `usable` (a host can reuse a spec built for an ancestor of it) or `missing`.
 
     Raises
     ------
     ArgumentError
-        If an axis, measure or whole does not exist, both axes are the same, the frame lacks a column, `usable` goes
-        with other columns than targets or with a measure, or a host or rules are given without it.
+        If an axis, measure or denominator does not exist, both axes are the same, the frame lacks a column, `usable`
+        is combined with columns other than targets or with a measure, or a host or rules are given without it.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def coverage(
     if usable:
         return _usable(frame, rows, host, spack)
     if host or spack:
-        raise ArgumentError("expected a host or rules with usable, found them alone", hint="add usable=True")
+        raise ArgumentError("expected a host or rules only with usable, found them without it", hint="add usable=True")
     counted = ["snapshot", "hash"] if measure == "specs" else ["package"]
     cells = _count_distinct(frame, [rows, columns], counted)
     if measure == "share":
@@ -124,7 +124,7 @@ def coverage_matrix(
     host: Host | str | None = None,
     spack: str | None = None,
 ) -> CoverageMatrix:
-    """Return `coverage` as a matrix: a line for each row, a column for each column, zeros written out.
+    """Return `coverage` as a matrix, with zeros written out.
 
     Parameters
     ----------
@@ -133,10 +133,10 @@ def coverage_matrix(
 
     Returns
     -------
-    A Polars DataFrame whose first column is called as `rows` says and holds the names; then one column for each name
-    on the other axis. Both are in the order that a person expects: targets by family and then by ancestry, snapshots
-    by date with `develop` last, the rest by name with numbers in their natural order. A missing compiler or
-    stack is called `none`.
+    A Polars DataFrame whose first column is named by `rows` and holds the row names, followed by one column for each
+    name on the other axis. Both axes are in natural order: targets by family and then by ancestry, snapshots by date
+    with `develop` last, and everything else by name with numbers in numeric order. A missing compiler or stack is
+    called `none`.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def coverage_matrix(
     matrix = CoverageMatrix(
         {rows: row_names}
         | {
-            # A package may be called as the other axis is.
+            # A package may have the same name as the row axis.
             (name if name != rows else _unused(f"{name} ({columns})", column_names)): [
                 values.get((row, name), zero) for row in row_names
             ]
@@ -192,7 +192,7 @@ def coverage_matrix(
 
 
 def _unused(name: str, names: Collection[str] | pl.Series) -> str:
-    """Return the name, in as many brackets as it takes to be none of `names`."""
+    """Return the name, in as many parentheses as it takes to differ from all `names`."""
     while name in names:
         name = f"({name})"
     return name
@@ -212,8 +212,8 @@ def _checked(
         raise ArgumentError(f"expected two different axes, found {rows!r} twice", hint="choose another one for columns")
     if usable and (columns != "target" or measure != "specs"):
         raise ArgumentError(
-            f"expected target as columns and no measure where usable is asked for, found {columns} and {measure}",
-            hint="leave out usable, or ask for the columns target alone",
+            f"expected target as columns and no measure together with usable, found {columns} and {measure}",
+            hint="leave out usable, or use target as columns without a measure",
         )
     counted = (
         ("platform", "os", "requirement") if usable else ("snapshot", "hash") if measure == "specs" else ("package",)
@@ -224,7 +224,7 @@ def _checked(
 
 
 def _count_distinct(frame: Any, by: Sequence[str], counted: Sequence[str]) -> pl.DataFrame:
-    """Count distinct combinations of `counted` for each combination of `by`, where the frame lives."""
+    """Count distinct combinations of `counted` for each combination of `by`, using the frame's own engine."""
     distinct = frame.select(*dict.fromkeys([*by, *counted])).unique()
     return collect_small(distinct.group_by(*by).agg(value=nw.len()) if by else distinct.select(value=nw.len()))
 
@@ -236,7 +236,7 @@ def _share(cells: pl.DataFrame, frame: Any, by: list[str]) -> pl.DataFrame:
 
 
 def _usable(frame: Any, rows: str, given: Host | str | None, spack: str | None) -> pl.DataFrame:
-    """Say for each row and each target what the hosts of the target can use."""
+    """Classify, for each row and each target, what the hosts of the target can use."""
     rules, host = checked_rules(spack), None if given is None else as_host(given)
     columns = dict.fromkeys([rows, "target", "platform", "os", "requirement"])
     built = collect_small(frame.select(*columns).unique())
@@ -247,7 +247,7 @@ def _usable(frame: Any, rows: str, given: Host | str | None, spack: str | None) 
         hosts = possible_hosts(built)
         if host is not None:
             hosts = [replace(one, externals=host.externals) for one in hosts if one.platform == host.platform]
-        # Where rows are operating systems, each is that of the host as well.
+        # If rows are operating systems, each row is matched only with hosts of that operating system.
         found = [
             _usable_by(built.filter(pl.col("os") == one.os) if rows == "os" else built, rows, one, rules)
             for one in hosts
@@ -266,7 +266,7 @@ def _usable(frame: Any, rows: str, given: Host | str | None, spack: str | None) 
 
 
 def _usable_by(built: pl.DataFrame, rows: str, host: Host, rules: Rules | None) -> pl.DataFrame:
-    """Return the rows of which a host can reuse something, and whether something of that is native."""
+    """Return the rows in which a host can reuse a spec, and whether one of the reusable specs is native."""
     reused = built.filter(pl.col("requirement").is_in(reused_requirements(built["requirement"], host, rules)))
     return (
         reused.group_by(rows)
@@ -278,6 +278,6 @@ def _usable_by(built: pl.DataFrame, rows: str, host: Host, rules: Rules | None) 
 def _snapshots(specs: IntoFrame) -> tuple[str, ...]:
     if "snapshot" not in validated(specs, ()).collect_schema().names():
         return ()
-    # An environment is in no snapshot.
+    # The specs of an environment belong to no snapshot.
     names = collect_small(validated(specs, ["snapshot"]).select("snapshot").drop_nulls().unique())["snapshot"]
     return tuple(sorted(names, key=snapshot_order))

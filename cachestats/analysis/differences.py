@@ -1,12 +1,12 @@
-"""In what two specs of one package differ: a spec that is wanted and one that is cached.
+"""Differences between two specs of one package: a wanted spec and a cached one.
 
-Fields that follow from others are no causes of their own:
+Fields that follow from others are not causes in their own right:
 
-- the recipe, whose checksum covers the source and the patches, where the version or the patches differ. (In an index of
+- the recipe, whose checksum covers the source and the patches, if the version or the patches differ. (In an index of
   3,013 specs, 6 of 885 versions of a package have several recipes, and in all of them the patches differ.)
-- patches, which nobody asks for, where anything differs that a recipe may look at.
-- variants and dependencies that only one of the two has, where the version, the recipe or another variant differs.
-- the version of a compiler's runtime, such as `gcc-runtime`, which is that of the compiler.
+- patches, which nobody requests, if anything differs that a recipe may depend on.
+- variants and dependencies that only one of the two has, if the version, the recipe or another variant differs.
+- the version of a compiler's runtime, such as `gcc-runtime`, which is the version of the compiler.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from cachestats.parse.nodes import COMPILERS_ARE_DEPENDENCIES
 from cachestats.requirement import External
 
 FIELDS = ("version", "compiler", "platform", "os", "target", "variants", "flags", "namespace", "package_hash")
-"""What two specs of a package are compared by, what weighs most first."""
+"""The fields by which two specs of a package are compared, the most important first."""
 
 NOT_OF_PAGES = frozenset({"flags", "namespace", "package_hash"})
-"""Fields that are null where the source does not tell them, which then are no difference."""
+"""Fields that are null if the source does not provide them; a null is then not a difference."""
 
 SETTINGS = ("platform", "os", "target", "compiler")
 """Fields that are set for an environment, not for one package."""
 
 SWITCHES = ("+", "~")
-"""Signs of a variant that is on or off."""
+"""The signs of a variant that is on or off."""
 
 _LANGUAGES = frozenset({"c", "cxx", "fortran"})
 _LIBC = "libc"
 _LIBCS = ("glibc", "musl")
 _PATCHES = "patches"
-_RUNTIME = "-runtime"  # of a compiler, whose version it has
-# Since Spack 0.22 a spec says which libc and which runtime of a compiler it needs, and since 1.0 which compiler.
+_RUNTIME = "-runtime"  # the suffix of a compiler's runtime, which has the compiler's version
+# Since Spack 0.22 a spec depends explicitly on its libc and compiler runtime, and since 1.0 also on its compiler.
 _TOOLCHAIN = frozenset({"compiler-wrapper", "gcc-runtime", "intel-oneapi-runtime", *_LIBCS})
 _SHOWN = 7
 
 
 class Edge(NamedTuple):
-    """A dependency as its owner names it."""
+    """A dependency as the spec that depends on it describes it."""
 
     package: str | None
     version: str | None
@@ -50,30 +50,30 @@ class Edge(NamedTuple):
     types: frozenset[str]
     virtuals: frozenset[str]
     external: str | None
-    """Of an external what the column `external` says of it."""
+    """For an external, the value of the column `external`."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """One of the two specs, and what is known of it."""
+    """One of the two specs, with everything that is known about it."""
 
     package: str
     hash: str
     values: Mapping[str, str | None]
-    """By field; those that are not known are not there."""
+    """The values by field; unknown fields are absent."""
     spec_format: int | None = None
     external: External | None = None
     edges: tuple[Edge, ...] | None = None
-    """None where its dependencies are not known."""
+    """None if its dependencies are not known."""
     is_known: bool = True
-    """Whether anything but what its owner says of it is known."""
+    """Whether anything is known about it beyond what the spec that depends on it records."""
 
 
 class Cause(NamedTuple):
-    """One thing in which the two differ."""
+    """One difference between the two specs."""
 
     package: str | None
-    """None for what is set for a whole environment."""
+    """None for a setting of the whole environment."""
     field: str
     wanted: str
     cached: str
@@ -81,7 +81,7 @@ class Cause(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """All in which the two differ."""
+    """All differences between the two specs."""
 
     fields: tuple[str, ...]
     """Names of fields, with `recipe` for `package_hash`, then `dependencies` and `representation`."""
@@ -91,14 +91,14 @@ class Difference(NamedTuple):
 
 
 REPRESENTATION = Cause(None, "representation", "", "", "written in another format")
-"""No cause, but nothing makes hashes of different formats equal."""
+"""Not a cause, but hashes of specs in different formats can never be equal."""
 
 
 def compare(wanted: Spec, cached: Spec) -> Difference:
-    """Return in what two specs of one package differ, and why.
+    """Return the differences between two specs of one package, and their causes.
 
-    A spec that is compared with one of which nothing shows in what it differs has one cause, in the field `unknown`; or
-    in the field `dependencies`, where these are not known.
+    If no difference is visible, there is one cause, in the field `unknown`, or in the field `dependencies` if the
+    dependencies are not known.
     """
     known = [name for name in FIELDS if name in wanted.values and name in cached.values]
     differing = [name for name in known if wanted.values[name] != cached.values[name]]
@@ -123,7 +123,7 @@ def compare(wanted: Spec, cached: Spec) -> Difference:
 
 
 def split_setting(text: str) -> dict[str, str]:
-    """Return what one value of the column `variants` or `flags` holds, each setting by its name.
+    """Split a value of the column `variants` or `flags` into its settings, by name.
 
     Examples
     --------
@@ -135,11 +135,11 @@ def split_setting(text: str) -> dict[str, str]:
 
 class _PairedEdges(NamedTuple):
     pairs: list[tuple[Edge, Edge]]
-    """Of one package, with different hashes."""
+    """Dependencies on the same package with different hashes."""
     providers: list[Cause]
-    """One virtual package, provided by another package."""
+    """Virtual packages that different packages provide."""
     one_sided: list[Cause]
-    """Dependencies that only one of the two has, or has for other reasons."""
+    """Dependencies that only one of the two has, or that the two have for different reasons."""
     is_toolchain_one_sided: bool
 
 
@@ -159,7 +159,7 @@ def _pair_edges(wanted: Spec, cached: Spec) -> _PairedEdges:
             if shared := mine.virtuals & other.virtuals:
                 mine_only.remove(mine)
                 cached_only.remove(other)
-                if not shared <= _LANGUAGES:  # the field `compiler` says it
+                if not shared <= _LANGUAGES:  # otherwise the field `compiler` covers it
                     result.providers.append(_provider(shared, mine, other))
                 break
     toolchain: list[Edge] = []
@@ -171,13 +171,13 @@ def _pair_edges(wanted: Spec, cached: Spec) -> _PairedEdges:
 
 
 def _of_one_package(mine: Iterable[Edge], others: Iterable[Edge]) -> Iterator[tuple[Edge | None, Edge | None]]:
-    """Yield edges to one package in pairs, those with one hash first, and None where there is no other."""
+    """Yield edges to the same package in pairs, those with equal hashes first; None stands for a missing partner."""
     sides: dict[str, tuple[list[Edge], list[Edge]]] = {}
     for place, edges in enumerate((mine, others)):
         for edge in edges:
             sides.setdefault(edge.package or edge.hash, ([], []))[place].append(edge)
     for left, right in sides.values():
-        # Two builds of gmake, say: what each is needed for tells which is which.
+        # If there are two builds of, say, gmake, their dependency types and virtuals show which belong together.
         for same in (_hash, _reasons, _package):
             for edge in [*left]:
                 if other := next((one for one in right if same(one) == same(edge)), None):
@@ -210,14 +210,14 @@ def _formats_differ(wanted: Spec, cached: Spec) -> bool:
 
 
 def _has_compiler_by_format(wanted: Spec, cached: Spec) -> bool:
-    """Return whether one of the two has a compiler only because, before Spack 1.0, every spec had one."""
+    """Return whether one of the two has a compiler only because every spec had one before Spack 1.0."""
     formats = [spec.spec_format for spec in (wanted, cached) if spec.spec_format is not None]
     is_one_older = len(formats) == 2 and min(formats) < COMPILERS_ARE_DEPENDENCIES <= max(formats)
     return is_one_older and None in (wanted.values["compiler"], cached.values["compiler"])
 
 
 def _own_causes(wanted: Spec, cached: Spec, differing: list[str], edges: _PairedEdges) -> Iterator[Cause]:
-    """Yield a cause for each field, but for those that follow from another one."""
+    """Yield a cause for each differing field, except those that follow from another one."""
     package = wanted.package
     name = f"{package} {wanted.values['version']}" if wanted.values.get("version") else package
     values = {field: (wanted.values[field] or "", cached.values[field] or "") for field in differing}
@@ -250,9 +250,9 @@ def _own_causes(wanted: Spec, cached: Spec, differing: list[str], edges: _Paired
 
 
 def _differing_variants(wanted: str, cached: str, *, is_other_recipe: bool) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Return the variants that differ, as both sides have them, and the same of the patches.
+    """Return the differing variants of both sides, and likewise the differing patches.
 
-    Variants that only one side has are those of its version or recipe, or they follow from a variant that differs.
+    Variants that only one side has belong to its version or recipe, or follow from a variant that differs.
     """
     mine, other = split_setting(wanted), split_setting(cached)
     names = {name for name in {*mine, *other} if mine.get(name) != other.get(name)}
@@ -287,7 +287,7 @@ def _variant_words(name: str, wanted: str, cached: str) -> str:
 
 
 def _external_causes(wanted: Spec, cached: Spec) -> Iterator[Cause]:
-    """Yield how the two differ in what belongs to the system, and where it is."""
+    """Yield a cause if the two differ in being external or in their location on the system."""
     mine, other = (_place(spec.external) for spec in (wanted, cached))
     if mine != other:
         yield Cause(wanted.package, "external", mine, other, _instead(wanted.package, mine, other, nothing="built"))
@@ -319,8 +319,10 @@ def _reason(edge: Edge) -> str:
 
 def _unknown(wanted: Spec, cached: Spec) -> Cause:
     if cached.is_known and not cached.external and (wanted.edges is None or cached.edges is None):
-        return Cause(wanted.package, "dependencies", "", "", f"{wanted.package}: a dependency, or what no column shows")
-    words = "what no column shows" if cached.is_known else "the cached one is not in the dataset"
+        return Cause(
+            wanted.package, "dependencies", "", "", f"{wanted.package}: a dependency, or something that no column shows"
+        )
+    words = "something that no column shows" if cached.is_known else "the cached one is not in the dataset"
     return Cause(wanted.package, "unknown", "", "", f"{wanted.package}: {words}")
 
 

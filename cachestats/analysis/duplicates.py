@@ -1,4 +1,4 @@
-"""What is built twice: specs that differ in nothing a person can see, and what makes their hashes differ."""
+"""Duplicate builds: specs whose visible properties are all equal, and why their hashes differ."""
 
 from __future__ import annotations
 
@@ -19,55 +19,57 @@ BYS: tuple[By, ...] = get_args(By)
 VISIBLE = (
     "snapshot", "package", "version", "platform", "os", "target", "compiler", "variants", "flags", "namespace"
 )  # fmt: skip
-"""What a person can see of a spec."""
+"""The visible properties of a spec."""
 
-_Group = tuple[str, str]  # its snapshot and the smallest hash in it
-_Below = tuple[str, str | None]  # a package, and the smallest hash of the group that its builds are
+_Group = tuple[str, str]  # the snapshot of a group and the smallest hash in it
+_Below = tuple[str, str | None]  # a package, and the smallest hash of the group that its builds form
 
 
 def duplicates(
     specs: IntoFrame, *, dependencies: IntoFrame | None = None, among: IntoFrame | None = None, by: By = "spec"
 ) -> pl.DataFrame:
-    """Find specs that are equal in everything a person can see, and yet were built more than once.
+    """Find specs that look the same but were built more than once.
 
-    They are equal in snapshot, package, version, platform, os, target, compiler, variants, flags and namespace, and
-    have more than one hash: because of a dependency, or of the recipe that they were built by.
+    They are equal in snapshot, package, version, platform, os, target, compiler, variants, flags and namespace, but
+    have more than one hash, because of a dependency or of the recipe from which they were built.
 
     Parameters
     ----------
     specs
-        Any lazy or eager frame that narwhals knows, with the ten columns above, `hash`, `package_hash` and `size_bytes`
-        of the table `specs`; with dependencies also `spec_format`. The counting is done where the frame lives.
+        Any lazy or eager frame that narwhals supports, with the ten columns above, `hash`, `package_hash` and
+        `size_bytes` of the table `specs`; with dependencies also `spec_format`. The frame's own engine does the
+        counting.
     dependencies
-        The table `dependencies`, as a frame of the same kind, to learn why hashes differ.
+        The table `dependencies`, as a frame of the same kind; it is needed to explain why hashes differ.
     among
-        All specs of the snapshots, where `specs` are some of them: dependencies are followed down among these.
+        All specs of the snapshots, if `specs` is a selection from them. Dependencies are followed within these.
     by
-        `spec`: a row for each group of equals. `package`: a row for each package that has such groups. `cause`: a row
-        for each package that makes hashes differ, which takes `dependencies`.
+        `spec`: a row for each group of duplicates. `package`: a row for each package that has such groups. `cause`: a
+        row for each package that makes hashes differ; this requires `dependencies`.
 
     Returns
     -------
-    The most excess first, then sorted by the other columns, null (no compiler) last. By `spec` the ten columns, and
+    Sorted by `excess` in descending order, then by the other columns, null (no compiler) last. By `spec`, the ten
+    columns, and
 
     - `hashes`: distinct hashes of the group; `excess`: those beyond the first, hashes - 1.
-    - `excess_bytes`: size of all binaries of the group but the largest; null where the size of one is not known.
-    - `differs`, with `dependencies`: the packages that its specs depend on directly, each in another build; joined by
-      commas, empty where there is none. Null where the dependencies of the snapshot's specs are not all known.
-    - `causes`, with `dependencies`: the packages at the bottom of it. A dependency that is itself a group of equals is
-      followed down to what makes that group differ. One that is not, because its version or its variants differ, or
-      because it is not in the cache, is a cause. A group whose specs were built by several recipes has the cause
-      `recipe of PACKAGE`; one in which nothing of all this differs has its own package.
+    - `excess_bytes`: size of all binaries of the group except the largest; null if one of the sizes is not known.
+    - `differs`, with `dependencies`: the packages of which its specs depend directly on different builds, joined by
+      commas; empty if there are none. Null if some dependencies of the snapshot's specs are not known.
+    - `causes`, with `dependencies`: the root causes. If a dependency is itself a group of duplicates, its own causes
+      are taken. If it is not, because its version or its variants differ or because it is not in the cache, the
+      dependency is a cause. A group whose specs were built from several recipes has the cause `recipe of PACKAGE`.
+      A group in which none of these differ has its own package as its cause.
 
-    By `package` the columns `package`, `groups`, `hashes`, `excess` and `excess_bytes`, sums over its groups. By
-    `cause` the columns `cause`, `groups`, `packages` and `excess`: how many groups and packages it makes differ, and
-    their excess. A group that has two causes counts for both.
+    By `package`, the columns `package`, `groups`, `hashes`, `excess` and `excess_bytes`, summed over its groups. By
+    `cause`, the columns `cause`, `groups`, `packages` and `excess`: the number of groups and packages that it makes
+    differ, and their excess. A group that has two causes counts towards both.
 
     Raises
     ------
     ArgumentError
-        If `by` is something else, or `cause` where no dependencies are known; a frame lacks a column or is of another
-        kind; or dependencies go in a circle.
+        If `by` is not one of these, or is `cause` when no dependencies are known; a frame lacks a column or is of
+        another kind; or dependencies form a cycle.
 
     Examples
     --------
@@ -80,13 +82,13 @@ def duplicates(
     if dependencies is None:
         if by == "cause":
             raise ArgumentError(
-                "expected dependencies to tell causes, found none", hint="add dependencies=ds.dependencies"
+                "expected dependencies to find causes, found none", hint="add dependencies=ds.dependencies"
             )
         return _summed(_groups(_distinct(validated(specs, needed))).drop("first"), by)
     edge_columns = ("snapshot", "hash", "dependency_hash", "dependency_package")
     frame, edges = validated_pair(specs, (*needed, "spec_format"), dependencies, edge_columns)
     distinct = _distinct(frame)
-    # Where a page told one of the specs, nobody knows what that one depends on.
+    # The dependencies of a spec that comes from a page are not known.
     of_pages = frame.filter(nw.col("spec_format").is_null()).select("snapshot").unique()
     unknown = frozenset(collect_small(of_pages)["snapshot"])
     members = _members(distinct)
@@ -95,21 +97,21 @@ def duplicates(
     groups = _explained(_groups(distinct), members, all_members, edges.select(*edge_columns), unknown)
     if by == "cause" and groups.height and groups["causes"].is_null().all():
         raise ArgumentError(
-            f"expected dependencies to tell causes, found none of {', '.join(sorted(groups['snapshot'].unique()))}: "
-            "the site's pages do not tell them",
+            f"expected dependencies to find causes, found none for {', '.join(sorted(groups['snapshot'].unique()))}: "
+            "the site's pages do not contain them",
             hint="build the dataset from the indices of the build cache",
         )
     return _summed(groups, by)
 
 
 def _distinct(specs: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    """Return each spec once, in however many stacks it stands."""
+    """Return each spec once, regardless of the number of stacks that contain it."""
     facts = {name: nw.col(name).max() for name in ("package_hash", "size_bytes")}
     return specs.group_by(*VISIBLE, "hash").agg(**facts)
 
 
 def _groups(distinct: nw.LazyFrame[Any]) -> pl.DataFrame:
-    """Return the groups of equals, with `first`, the smallest hash of each, by which it is known."""
+    """Return the groups of duplicates, with `first`, the smallest hash of each, which identifies it."""
     size = nw.col("size_bytes")
     groups = distinct.group_by(*VISIBLE).agg(
         hashes=nw.len(), first=nw.col("hash").min(), known=size.count(), sum=size.sum(), max=size.max()
@@ -126,7 +128,7 @@ def _groups(distinct: nw.LazyFrame[Any]) -> pl.DataFrame:
 
 
 def _members(distinct: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    """Return each spec that has an equal, its package and recipe, and its group's number of hashes and first hash."""
+    """Return each spec with a duplicate, its package and recipe, and its group's number of hashes and first hash."""
     of_group = distinct.with_columns(hashes=nw.len().over(*VISIBLE), first=nw.col("hash").min().over(*VISIBLE))
     return of_group.filter(nw.col("hashes") > 1).select(
         "snapshot", "hash", "package", "package_hash", "hashes", "first"
@@ -140,7 +142,7 @@ def _explained(
     edges: nw.LazyFrame[Any],
     unknown: frozenset[str],
 ) -> pl.DataFrame:
-    """Add to each group what makes its hashes differ, unless the dependencies of its snapshot are unknown."""
+    """Add to each group the causes of its differing hashes, unless the dependencies of its snapshot are unknown."""
     direct = _differing(members, all_members, edges)
     deeper = _causes(
         direct if members is all_members else _differing(all_members, all_members, edges), _recipes(all_members)
@@ -160,7 +162,7 @@ def _explained(
 def _differing(
     members: nw.LazyFrame[Any], all_members: nw.LazyFrame[Any], edges: nw.LazyFrame[Any]
 ) -> dict[_Group, list[_Below]]:
-    """Return, for each group, the packages that its specs depend on in different builds, and the group of those."""
+    """Return, for each group, the packages of which its specs depend on different builds, and the group of these."""
     group = ("snapshot", "first", "hashes")
     below = nw.col("below")
     targets = all_members.select("snapshot", dependency_hash=nw.col("hash"), below=nw.col("first"))
@@ -180,7 +182,7 @@ def _differing(
             last=below.max(),
         )
     )
-    # All specs of the group have all builds of the package if, and only if, there is an edge for every such pair.
+    # All specs of the group depend on all builds of the package if and only if there is an edge for every such pair.
     differing = collect_small(counts.filter(nw.col("edges") != nw.col("hashes") * nw.col("builds")))
     is_group = (
         (pl.col("owners") == pl.col("hashes"))
@@ -196,7 +198,7 @@ def _differing(
 
 
 def _recipes(members: nw.LazyFrame[Any]) -> dict[_Group, str]:
-    """Return the groups whose specs were built by several recipes, and their packages."""
+    """Return the groups whose specs were built from several recipes, and their packages."""
     told = members.filter(~nw.col("package_hash").is_null())
     counts = told.group_by("snapshot", "first", "package").agg(recipes=nw.col("package_hash").n_unique())
     found = collect_small(counts.filter(nw.col("recipes") > 1)).select("snapshot", "first", "package")
@@ -204,7 +206,7 @@ def _recipes(members: nw.LazyFrame[Any]) -> dict[_Group, str]:
 
 
 def _causes(differing: dict[_Group, list[_Below]], recipes: dict[_Group, str]) -> dict[_Group, set[str]]:
-    """Return, for each group, what is at the bottom of what makes it differ: packages, and recipes."""
+    """Return the root causes of each group's differences: packages and recipes."""
     causes = {group: {f"recipe of {package}"} for group, package in recipes.items()}
     below = {group: {(group[0], first) for _, first in found if first} for group, found in differing.items()}
     for group in dependencies_first(below, hash_of=lambda group: group[1]):
@@ -213,12 +215,12 @@ def _causes(differing: dict[_Group, list[_Below]], recipes: dict[_Group, str]) -
 
 
 def _causes_of(snapshot: str, found: list[_Below], deeper: dict[_Group, set[str]]) -> set[str]:
-    # A group in which no dependency differs has no causes here: its package is one.
+    # A group in which no dependency differs has no causes here, so its package is the cause.
     return set().union(*(deeper.get((snapshot, first or "")) or {package} for package, first in found))
 
 
 def _summed(groups: pl.DataFrame, by: By) -> pl.DataFrame:
-    """Return the groups, or sums over those of a package or a cause."""
+    """Return the groups themselves, or sums over the groups of each package or cause."""
     if by == "spec":
         return groups
     size = pl.col("excess_bytes")

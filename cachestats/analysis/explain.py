@@ -1,8 +1,8 @@
 """Which specs of an environment are cached, which cached spec is closest to each of the others, and why it differs.
 
-A cache lives anywhere and may have a million specs, so what is needed of it is asked for in steps: the hashes of the
-environment, the distinct specs of its packages, those that are closest with their dependencies, and then, level by
-level, the dependencies that differ.
+A cache may be in any engine and may have a million specs, so it is queried in steps: first for the hashes of the
+environment, then for the distinct specs of its packages, then for the closest specs and their dependencies, and
+finally, level by level, for the dependencies that differ.
 """
 
 from __future__ import annotations
@@ -49,41 +49,41 @@ _EDGE_COLUMNS = (
     "virtuals",
     "external",
 )
-_AT_ONCE = 100  # specs that are compared with all candidates at a time: a popular package has thousands
+_AT_ONCE = 100  # specs compared with all candidates at a time, because a popular package has thousands of candidates
 
-_Pair = tuple[str, str]  # hashes of a wanted and of a cached spec
+_Pair = tuple[str, str]  # the hashes of a wanted and of a cached spec
 
 
 class Near(NamedTuple):
-    """A spec that is not cached, and the cached one that is closest to it."""
+    """The comparison of a spec that is not cached with the cached spec closest to it."""
 
     cached: Spec
     difference: Difference
     causes: frozenset[Cause]
-    """Those of the spec itself, and of all dependencies below that differ."""
+    """The causes in the spec itself and in all its dependencies, direct and indirect, that differ."""
     is_proven: bool
-    """Whether nothing else differs, in the spec and in every dependency that does."""
+    """Whether nothing else differs, either in the spec or in the dependencies that differ."""
 
 
 class Place(NamedTuple):
-    """A spec that differs from the cached one by itself."""
+    """A spec that differs from the cached one in itself, not only in its dependencies."""
 
     package: str
     is_proven: bool
-    """Whether nothing else differs in it, dependencies aside."""
+    """Whether nothing else differs in it, apart from its dependencies."""
 
 
 class Explained(NamedTuple):
-    """How the specs of an environment stand to a cache."""
+    """The comparison of an environment's specs with a cache."""
 
     specs: pl.DataFrame
-    """The specs of the environment, each once, sorted by hash; `asked` is the hash that a cache is asked for."""
+    """The specs of the environment, each once, sorted by hash; `asked` is the hash to look up in a cache."""
     hits: set[str]
     """Hashes of the specs that are cached."""
     near: dict[str, Near]
-    """By hash, of those that are not, the specs whose package is."""
+    """By hash, the specs that are not cached but whose package is."""
     places: dict[Cause, list[Place]]
-    """Where each cause stands, in a spec of the environment or in a dependency."""
+    """The specs in which each cause occurs, whether specs of the environment or dependencies."""
 
 
 def explain(
@@ -93,14 +93,14 @@ def explain(
     dependencies: IntoFrame | None = None,
     among: IntoFrame | None = None,
 ) -> Explained:
-    """Return which specs of an environment are cached, and of the others how the closest ones differ.
+    """Return the specs of an environment that are cached, and how the others differ from the closest cached specs.
 
-    Dependencies are looked up in `among`, where that is given, else in `specs`.
+    Dependencies are looked up in `among` if it is given, otherwise in `specs`.
 
     Raises
     ------
     ArgumentError
-        If the environment is none, or a frame lacks a column.
+        If `environment` is not an environment, or a frame lacks a column.
     """
     wanted = specs_of(environment)
     frame = validated(specs, _COLUMNS)
@@ -122,20 +122,20 @@ def explain(
 
 
 def specs_of(environment: Environment) -> pl.DataFrame:
-    """Return the specs of an environment, each once, sorted by hash, with the hash that a cache is asked for.
+    """Return the specs of an environment, each once, sorted by hash, with the hash to look up in a cache.
 
     Raises
     ------
     ArgumentError
-        If it is no environment, or one of its frames lacks a column.
+        If it is not an environment, or one of its frames lacks a column.
     """
     if not isinstance(environment, Environment):
         raise ArgumentError(
-            f"expected an environment, found {type(environment).__name__}", hint="give what `read_environment` returns"
+            f"expected an environment, found {type(environment).__name__}", hint="pass the result of `read_environment`"
         )
     validated(environment.specs, (*_COLUMNS, "build_spec_hash", "is_root"))
     validated(environment.dependencies, _EDGE_COLUMNS, table="dependencies")
-    # A spliced spec is made of the binary of its build spec.
+    # The binary of a spliced spec is made from that of its build spec.
     return (
         environment.specs.sort("hash", "is_root", descending=[False, True])
         .unique("hash", keep="first", maintain_order=True)
@@ -144,9 +144,9 @@ def specs_of(environment: Environment) -> pl.DataFrame:
 
 
 def _closest(others: pl.DataFrame, frame: nw.LazyFrame[Any], cache: _CachedSpecs) -> pl.DataFrame:
-    """Return the specs that differ in the fewest fields from each of the others: `wanted` and `hash`, sorted."""
+    """Return the specs that differ in the fewest fields from each of `others`, as sorted pairs `wanted` and `hash`."""
     of_packages = frame.filter(nw.col("package").is_in(others["package"].unique().sort().to_list()))
-    # Many specs are alike in all fields. More than one of them is asked for only where dependencies tell them apart.
+    # Many specs are equal in all fields. More than one of them is queried only if dependencies distinguish them.
     distinct = of_packages.group_by("package", *FIELDS).agg(
         hash=nw.col("hash").min(), spec_format=nw.col("spec_format").max()
     )
@@ -168,14 +168,14 @@ def _closest(others: pl.DataFrame, frame: nw.LazyFrame[Any], cache: _CachedSpecs
 
 
 def _fewest(others: pl.DataFrame, distinct: pl.DataFrame) -> pl.DataFrame:
-    """Return the specs that differ in the fewest fields from each of the others, whose hash is `wanted`."""
+    """Return the specs that differ in the fewest fields from each of `others`, whose hash is `wanted`."""
     flags = [
         pl.col(field).ne(pl.col(f"wanted_{field}")).fill_null(value=False)
         if field in NOT_OF_PAGES
         else pl.col(field).ne_missing(pl.col(f"wanted_{field}"))
         for field in FIELDS
     ]
-    # What comes first in their order weighs most, as digits of one number, and their number more than all of these.
+    # Earlier fields weigh more, as the digits of a number do; the number of differing fields outweighs them all.
     weights = [2 ** len(FIELDS) + 2**place for place in reversed(range(len(FIELDS)))]
     distance = pl.sum_horizontal(flag.cast(pl.Int64) * weight for flag, weight in zip(flags, weights, strict=True))
     wanted = others.select("package", wanted="hash", **{f"wanted_{field}": field for field in FIELDS})
@@ -190,10 +190,11 @@ def _fewest(others: pl.DataFrame, distinct: pl.DataFrame) -> pl.DataFrame:
 
 
 def _choose(closest: pl.DataFrame, ours: _EnvironmentSpecs, cache: _CachedSpecs) -> dict[str, str]:
-    """Return, by the hash of each wanted spec, that of the closest specs whose dependencies agree most.
+    """Return, by the hash of each wanted spec, the hash of the closest spec whose dependencies agree best.
 
-    Of what is needed it is chosen first, so that a spec and what it needs are compared with specs of one tree. Where
-    dependencies tell nothing, specs are chosen for the system that most of the environment can be compared on.
+    Dependencies are chosen before the specs that need them, so that a spec and its dependencies are compared with specs
+    of one tree. If dependencies do not decide, the spec is chosen for the system that has candidates for most of the
+    environment.
     """
     candidates: dict[str, list[str]] = {}
     for wanted, cached in closest.iter_rows():
@@ -213,7 +214,7 @@ def _choose(closest: pl.DataFrame, ours: _EnvironmentSpecs, cache: _CachedSpecs)
                 chosen={chosen[edge.hash] for edge in edges if edge.hash in chosen},
                 versions={(edge.package, edge.version) for edge in edges},
             )
-            # Of equals the first, which has the smallest hash.
+            # Ties go to the first candidate, which has the smallest hash.
             chosen[wanted] = max(
                 candidates[wanted],
                 key=lambda cached: (agrees.with_edges(cache.edges.get(cached, ())), settings[cache.settings(cached)]),
@@ -222,7 +223,7 @@ def _choose(closest: pl.DataFrame, ours: _EnvironmentSpecs, cache: _CachedSpecs)
 
 
 class _Via(NamedTuple):
-    """How a pair of specs was come to: the edges to them, and the specs that have these."""
+    """How a pair of specs was reached: the edges to the two specs, and the specs that own these edges."""
 
     wanted: Edge
     cached: Edge
@@ -231,7 +232,7 @@ class _Via(NamedTuple):
 
 
 class _Comparisons:
-    """Pairs of a wanted and a cached spec, and all pairs below them that differ."""
+    """Pairs of a wanted and a cached spec, and all pairs of their dependencies that differ."""
 
     def __init__(self, ours: _EnvironmentSpecs, cache: _CachedSpecs, prover: Prover) -> None:
         self._ours, self._cache, self._prover = ours, cache, prover
@@ -240,7 +241,7 @@ class _Comparisons:
         self._is_whole: dict[_Pair, bool] = {}
 
     def follow(self, starts: Iterable[_Pair]) -> None:
-        """Compare specs and what they depend on, level by level."""
+        """Compare specs and their dependencies, level by level."""
         level: dict[_Pair, _Via | None] = dict.fromkeys(starts)
         externals: dict[_Pair, list[_Via]] = {}
         while level:
@@ -261,7 +262,7 @@ class _Comparisons:
             self._compare_external(pair, vias)
 
     def explained(self, specs: pl.DataFrame, hits: set[str], starts: Mapping[str, _Pair]) -> Explained:
-        """Return what was found; `starts` are the pairs of the specs that do not hit."""
+        """Return the result; `starts` holds the pairs of the specs that do not hit."""
         causes: dict[_Pair, frozenset[Cause]] = {}
         proven: dict[_Pair, bool] = {}
         places: dict[Cause, list[Place]] = {}
@@ -285,14 +286,15 @@ class _Comparisons:
         return found
 
     def _compare_external(self, pair: _Pair, vias: list[_Via]) -> None:
-        """Compare a spec with an external, of which a dataset does not tell for which system it is.
+        """Compare a spec with an external, for which a dataset does not record the system.
 
-        It is that of a spec that needs it, where that one differs from the spec that is wanted instead. Of several the
-        hash tells which; else it is supposed, if nothing is known to differ.
+        The system is assumed to be that of a spec that needs the external, in the settings where this spec differs from
+        its wanted counterpart. If several come into question, the hash decides. If it proves none of them, the most
+        common one is supposed, provided that nothing is known to differ.
         """
         first = vias[0]
         wanted, cached = self._ours.spec(pair[0], first.wanted), self._cache.spec(pair[1], first.cached)
-        # It is written in the format that its file has, which is that of its owner, unless that was reused.
+        # Its format is that of its file, which is also the format of its owner unless the owner was reused.
         wanted = replace(wanted, spec_format=wanted.spec_format or first.wanted_owner.spec_format)
         cached = replace(cached, spec_format=first.cached_owner.spec_format)
         moves = Counter(tuple(_moved(via, wanted).items()) for via in vias)
@@ -306,7 +308,7 @@ class _Comparisons:
 
 
 def _moved(via: _Via, wanted: Spec) -> dict[str, str]:
-    """Return the settings in which the owners differ, where the spec that is wanted has those of its owner."""
+    """Return the settings in which the owners differ and the wanted spec agrees with its owner."""
     mine, other = via.wanted_owner.values, via.cached_owner.values
     return {
         field: value
@@ -316,11 +318,11 @@ def _moved(via: _Via, wanted: Spec) -> dict[str, str]:
 
 
 class _Agreement(NamedTuple):
-    """What dependencies are compared with, to tell how well they agree."""
+    """The dependencies of a wanted spec, to score how well those of a candidate agree."""
 
     hashes: set[str]
     chosen: set[str]
-    """Those with which the dependencies of the wanted spec will be compared."""
+    """The cached specs with which the dependencies of the wanted spec will be compared."""
     versions: set[tuple[str | None, str | None]]
 
     def with_edges(self, edges: Iterable[Edge]) -> int:
@@ -344,12 +346,12 @@ class _EnvironmentSpecs:
         self._specs: dict[str, Spec] = {}
 
     def built(self, digest: str) -> str:
-        """Return the hash of the spec that was built: of a spliced one another, if more than its hash is known."""
+        """Return the hash of the spec that was built: for a spliced spec its build spec, if that spec is known."""
         build_spec: str | None = self.rows[digest]["build_spec_hash"]
         return build_spec if build_spec in self.nodes and build_spec is not None else digest
 
     def spec(self, digest: str, edge: Edge | None) -> Spec:
-        """Return a spec; of one that is not there what the edge to it says."""
+        """Return a spec; if it is not in the environment, only what the edge to it records."""
         if digest not in self._specs:
             if digest in self.rows:
                 row = self.rows[digest]
@@ -377,7 +379,7 @@ class _EnvironmentSpecs:
 
 
 class _CachedSpecs:
-    """The specs of a cache that were brought here, and what they depend on."""
+    """The specs of a cache that have been collected, and their dependencies."""
 
     def __init__(self, specs: nw.LazyFrame[Any], dependencies: nw.LazyFrame[Any] | None) -> None:
         self._frame, self._dependencies = specs, dependencies
@@ -392,7 +394,7 @@ class _CachedSpecs:
         return self._dependencies is not None
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Keep specs; of one that stands in several snapshots what an index says of it, where there is one."""
+        """Keep specs; for a spec in several snapshots, the row from an index takes precedence."""
         for row in rows.sort("hash", "spec_format", nulls_last=True).unique("hash", keep="first").to_dicts():
             if row["hash"] not in self._rows or row["spec_format"] is not None:
                 self._rows[row["hash"]] = row
@@ -400,11 +402,11 @@ class _CachedSpecs:
         self._asked |= set(told["hash"])
 
     def settings(self, digest: str) -> tuple[str | None, ...]:
-        """Return for what system a spec is."""
+        """Return the system for which a spec was built."""
         return tuple(self._rows[digest][field] for field in SETTINGS)
 
     def load(self, hashes: Iterable[str]) -> None:
-        """Bring specs and their dependencies here."""
+        """Collect specs and their dependencies."""
         needed = sorted({*hashes})
         if missing := [digest for digest in needed if digest not in self._asked]:
             self._asked.update(missing)
@@ -412,7 +414,7 @@ class _CachedSpecs:
         self.load_edges({*needed})
 
     def load_edges(self, hashes: set[str]) -> None:
-        """Bring here what specs depend on, where it is known."""
+        """Collect the dependencies of specs, if they are known."""
         missing = sorted(hashes - self._asked_edges)
         if self._dependencies is None or not missing:
             return
@@ -421,11 +423,11 @@ class _CachedSpecs:
         self.edges |= _edges_by_owner(collect_small(found))
 
     def spec(self, digest: str, edge: Edge | None) -> Spec:
-        """Return a spec; of one that is not in the dataset what the edge to it says."""
+        """Return a spec; if it is not in the dataset, only what the edge to it records."""
         row = self._rows.get(digest)
         if row is None:
             return _of_edge(digest, edge)
-        # Where only the site's pages know a spec, nothing is known of its dependencies.
+        # The dependencies of a spec that is known only from the site's pages are not known.
         is_known = self.knows_dependencies and row["spec_format"] is not None
         edges = self.edges.get(digest, ()) if is_known else None
         return Spec(row["package"], digest, _values(row), row["spec_format"], None, edges)
@@ -436,7 +438,7 @@ def _values(row: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def _of_edge(digest: str, edge: Edge | None) -> Spec:
-    """Return what an edge says of the spec it leads to: of an external nearly all."""
+    """Return what an edge records about the spec it leads to; for an external this is nearly everything."""
     package = (edge.package if edge else None) or digest
     if edge and edge.external:
         found = External.parse(edge.external)

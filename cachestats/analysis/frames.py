@@ -1,4 +1,4 @@
-"""Frames of any kind that narwhals knows: looked at, worked on where they live, brought here when they are small."""
+"""Frames of any kind that narwhals supports: validate them, and collect small results as Polars frames."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TYPES = {
     nw.Float64: pl.Float64,
     nw.Float32: pl.Float64,
 }
-# What a column may be, by how it is declared: unknown is what holds nothing but nulls.
+# The types that a column may have, by its declared type. A column that holds only nulls is Unknown.
 _KINDS: dict[str, tuple[type, ...]] = {
     "string": (nw.String, nw.Categorical, nw.Enum, nw.Unknown),
     "boolean": (nw.Boolean, nw.Unknown),
@@ -37,12 +37,12 @@ _ORDER: dict[str, Callable[[str], Any]] = {"snapshot": snapshot_order, "target":
 
 
 def check_choice(value: object, choices: Sequence[str], what: str) -> None:
-    """Do nothing if a value is one of the choices.
+    """Check that a value is one of the choices.
 
     Raises
     ------
     ArgumentError
-        If it is none of them.
+        If it is not.
     """
     if value not in choices:
         near = nearest([str(value)], choices, 1)
@@ -53,22 +53,22 @@ def check_choice(value: object, choices: Sequence[str], what: str) -> None:
 
 
 def validated(frame: IntoFrame, columns: Iterable[str], *, table: str = "specs") -> nw.LazyFrame[Any]:
-    """Return a frame as a narwhals LazyFrame, once it is known to have these columns.
+    """Check that a frame has these columns, and return it as a narwhals LazyFrame.
 
     Raises
     ------
     ArgumentError
-        If it is no frame, or lacks a column of the table it is taken for, or has it as something else.
+        If it is not a frame, or lacks one of these columns of the table, or has one with another type.
     """
     try:
         found: Any = nw.from_native(frame)
     except TypeError:
         raise ArgumentError(
-            f"expected a frame that narwhals knows, found {type(frame).__name__}",
-            hint=f"give a Polars LazyFrame such as `open_dataset(path).{table}`, a DuckDB relation, a pandas frame",
+            f"expected a frame that narwhals supports, found {type(frame).__name__}",
+            hint=f"pass a Polars LazyFrame such as `open_dataset(path).{table}`, a DuckDB relation, a pandas frame",
         ) from None
     if isinstance(found, nw.DataFrame):
-        # Narwhals' lazy frames of pyarrow and pandas cannot do all that is asked of them.
+        # Narwhals' lazy frames of pyarrow and pandas lack some of the operations used here.
         found = nw.from_native(found.to_polars())
     schema = found.collect_schema()
     needed, names = sorted(set(columns)), schema.names()
@@ -82,7 +82,7 @@ def validated(frame: IntoFrame, columns: Iterable[str], *, table: str = "specs")
         if column.name in needed and not isinstance(schema[column.name], _KINDS.get(column.dtype, object)):
             raise ArgumentError(
                 f"expected {column.dtype} as the type of the column {column.name}, found {schema[column.name]}",
-                hint=f"cast it: the frame should be as the table {table}",
+                hint=f"cast it: the frame should have the types of the table {table}",
             )
     coded = [name for name in names if isinstance(schema[name], nw.Categorical | nw.Enum)]
     coded += [name for name in needed if name in texts and isinstance(schema[name], nw.Unknown)]
@@ -93,40 +93,40 @@ def validated(frame: IntoFrame, columns: Iterable[str], *, table: str = "specs")
 def validated_pair(
     specs: IntoFrame, columns: Iterable[str], dependencies: IntoFrame, dependency_columns: Iterable[str]
 ) -> tuple[nw.LazyFrame[Any], nw.LazyFrame[Any]]:
-    """Return specs and dependencies, to be joined where they live, as `lazy` does each.
+    """Return specs and dependencies, each checked by `validated`, as frames that can be joined by their own engine.
 
     Raises
     ------
     ArgumentError
-        As `lazy`, or if the two do not live in the same place.
+        As `validated`, or if the two belong to different engines.
     """
     frame = validated(specs, columns)
     edges = validated(dependencies, dependency_columns, table="dependencies")
     if frame.implementation != edges.implementation:
         raise ArgumentError(
-            f"expected specs and dependencies as frames of one kind, found {frame.implementation.value} and "
+            f"expected specs and dependencies as frames of the same kind, found {frame.implementation.value} and "
             f"{edges.implementation.value}",
-            hint="give both from one dataset, such as `ds.specs` and `ds.dependencies`",
+            hint="pass both from one dataset, such as `ds.specs` and `ds.dependencies`",
         )
     return frame, edges
 
 
 def without_union(specs: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    """Leave out the rows of `root`, the union of the stacks, and keep those of no stack."""
-    # A comparison with null is null, which a filter drops: specs in no stack have to be kept by name.
+    """Leave out the rows of `root`, the union of the stacks, but keep those without a stack."""
+    # A comparison with null is null, which a filter drops, so specs without a stack must be kept explicitly.
     return specs.filter((nw.col("stack") != UNION_STACK) | nw.col("stack").is_null())
 
 
 def collect_small(frame: nw.LazyFrame[Any]) -> pl.DataFrame:
-    """Bring a small frame here as a Polars DataFrame.
+    """Collect a small frame as a Polars DataFrame.
 
-    Text, booleans, dates and floats stay what they are; whatever else there is are counts, which backends return as
-    UInt32, Int64 or Decimal: they become Int64. Rows come in any order: sort them.
+    Strings, booleans, dates and floats keep their types. All other columns are counts, which backends return as UInt32,
+    Int64 or Decimal; they become Int64. Rows come in no particular order, so sort them.
 
     Raises
     ------
     ArgumentError
-        If there are nulls in what every spec has.
+        If there are nulls in a column that every spec has.
     """
     schema = frame.collect_schema()
     native: pl.DataFrame = frame.collect("polars").to_native()
@@ -139,9 +139,9 @@ def collect_small(frame: nw.LazyFrame[Any]) -> pl.DataFrame:
 
 
 def ordered(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
-    """Sort by columns in the order that a person expects: versions as numbers, targets by family, null last.
+    """Sort by columns in natural order: versions as numbers, targets by family, null last.
 
-    Rows that are equal in these columns stay in the order they have.
+    Rows that are equal in these columns keep their order.
     """
     keys = []
     for name in columns:
@@ -151,18 +151,18 @@ def ordered(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
 
 
 def dependencies_first(needs: Mapping[T, Iterable[T]], *, hash_of: Callable[[T], str] = str) -> list[T]:
-    """Return everything, what is needed before what needs it.
+    """Return all nodes in an order in which dependencies come before their dependents.
 
     Raises
     ------
     ArgumentError
-        If needs go in a circle.
+        If the dependencies form a cycle.
     """
     try:
         return list(TopologicalSorter(needs).static_order())
     except CycleError as error:
         circle = " > ".join(hash_of(node) for node in reversed(error.args[1]))
         raise ArgumentError(
-            f"expected dependencies without a circle, found {circle}",
+            f"expected dependencies without a cycle, found {circle}",
             hint="no hash can depend on itself: the dependencies were edited",
         ) from None

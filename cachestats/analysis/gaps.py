@@ -1,4 +1,4 @@
-"""What is missing where, and how much depends on it."""
+"""Gaps: packages that are missing in a column, and the number of packages that depend on them."""
 
 from __future__ import annotations
 
@@ -40,41 +40,42 @@ def gaps(
     host: Host | str | None = None,
     spack: str | None = None,
 ) -> pl.DataFrame:
-    """Find the packages that a column lacks while another has them, those first that most others need.
+    """Find the packages that one column lacks and another has, sorted by the number of packages that need them.
 
     Parameters
     ----------
     specs
-        Any frame that narwhals knows, with the columns `package` and `columns` of the table `specs`, and with
-        `dependencies` also `snapshot` and `hash`. The distinct pairs are found where the frame lives.
+        Any frame that narwhals supports, with the column `package` of the table `specs` and the one that `columns`
+        names, and with `dependencies` also `snapshot` and `hash`. The frame's own engine finds the distinct pairs.
     columns
-        What to compare: stack, target, os, snapshot, version, platform, compiler or compiler_name.
+        The axis to compare: stack, target, os, snapshot, version, platform, compiler or compiler_name.
     packages
-        Names of the packages in question, whether anything has them or not; by default all packages in `specs`.
+        Names of the packages in question, including any that are not in `specs`; by default all packages in `specs`.
     dependencies
-        The table `dependencies`, as a frame of the same kind, to weigh gaps by. Snapshots that were read from pages
-        have none. Of the snapshots in `specs` each distinct edge between two specs is brought here.
+        The table `dependencies`, as a frame of the same kind, by which gaps are weighted. Snapshots read from pages
+        have no dependencies. Each distinct edge between two specs in the snapshots of `specs` is collected.
     union
-        Keep `root`, the union of the stacks, where stacks are the columns.
+        Keep `root`, the union of the stacks, if stacks are the columns.
     host
-        Count only what this host can reuse, as in `cachestats.usable`; `specs` then needs the column `requirement`.
-        What only another host could use is a gap; what Spack reuses on none, such as `compiler-wrapper`, is left out.
+        Count only specs that this host can reuse, as in `cachestats.usable`; `specs` then needs the column
+        `requirement`. A package that only another host could use is a gap. Packages that Spack never reuses, such as
+        `compiler-wrapper`, are left out.
     spack
-        With `host`, whose rules of reuse.
+        With `host`, the Spack version whose reuse rules apply.
 
     Returns
     -------
-    One row per gap, with the columns `<columns>`, `package`, `num_columns` (Int64: how many columns have it),
-    `num_direct_dependents` and `num_dependents` (Int64: how many other packages have a spec in `specs` that depends on
-    it, directly or at all, to build, link, run or test; null where `dependencies` tell nothing of these snapshots).
-    Sorted by column, null last, then the most dependents first, all and then direct ones, then the most columns, then
-    by package.
+    One row per gap, with the columns `<columns>`, `package`, `num_columns` (Int64: the number of columns that have it),
+    `num_direct_dependents` and `num_dependents` (Int64: the number of other packages with a spec in `specs` that
+    depends on it, directly or at any distance, to build, link, run or test; null if `dependencies` has no rows for
+    these snapshots). Sorted by column, null last, then by `num_dependents`, `num_direct_dependents` and `num_columns`
+    in descending order, then by package.
 
     Raises
     ------
     ArgumentError
-        If `columns` is none of these, `packages` is empty or no list of names, a frame lacks a column, the frames are
-        of different kinds, or specs depend on each other in a circle.
+        If `columns` is not one of these, `packages` is empty or not a list of names, a frame lacks a column, the frames
+        are of different kinds, or the dependencies form a cycle.
 
     Examples
     --------
@@ -113,7 +114,7 @@ def column_coverage(
     host: Host | str | None = None,
     spack: str | None = None,
 ) -> pl.DataFrame:
-    """Count how many of the packages in question each column has.
+    """Count the packages in question that each column has.
 
     Parameters
     ----------
@@ -123,8 +124,8 @@ def column_coverage(
     Returns
     -------
     One row per column, with the columns `<columns>`, `num_packages` (Int64: packages in question that it has),
-    `num_gaps` (Int64: those that it lacks) and `share` (Float64, from 0 to 1: what it has of both), the smallest share
-    first, then by name, null last.
+    `num_gaps` (Int64: those that it lacks) and `share` (Float64, from 0 to 1: `num_packages` divided by the sum of
+    both), sorted by `share` in ascending order, then by name, null last.
 
     Raises
     ------
@@ -143,7 +144,8 @@ def column_coverage(
         names.join(cells, on=columns, how="left", nulls_equal=True)
         .group_by(columns)
         .agg(num_packages=has, num_gaps=every.height - has)
-        # By a column: to divide by a number Polars multiplies by its inverse, and 49 of 49 is less than 1 then.
+        # Divide by a column: Polars divides by a constant by multiplying with its inverse, which makes 49 of 49 less
+        # than 1.
         .with_columns(share=pl.col("num_packages") / (pl.col("num_packages") + pl.col("num_gaps")))
         .sort("share", columns, nulls_last=True)
     )
@@ -160,7 +162,7 @@ def _cells(
     """Return the distinct pairs of a column and a package, the packages in question, and the columns."""
     check_choice(columns, GAP_AXES, "columns")
     if spack and host is None:
-        raise ArgumentError("expected rules of reuse with a host, found them alone", hint="add host=...")
+        raise ArgumentError("expected reuse rules only with a host, found them without one", hint="add host=...")
     frame = validated(specs, (columns, "package", *(["requirement"] if host is not None else [])))
     if columns == "stack" and not union:
         frame = without_union(frame)
@@ -179,22 +181,22 @@ def _cells(
     if isinstance(packages, str) or not asked or not all(isinstance(name, str) for name in asked):
         raise ArgumentError(
             f"expected a list of at least one package as packages, found {packages!r}",
-            hint="give names such as ['zlib-ng', 'hdf5']",
+            hint="pass names such as ['zlib-ng', 'hdf5']",
         )
     return cells, pl.DataFrame({"package": asked}).unique(), names
 
 
 def _dependents(specs: IntoFrame, dependencies: IntoFrame) -> pl.DataFrame | None:
-    """Count for each package how many others have a spec that depends on it; None if no dependency is known."""
+    """Count, for each package, the others that have a spec depending on it; None if no dependencies are known."""
     columns = ("snapshot", "hash", "dependency_hash", "dependency_package")
     frame, edges = validated_pair(specs, ("snapshot", "hash", "package"), dependencies, columns)
-    # A hash stands for a spec and all below it, in whichever snapshot.
+    # A hash determines a spec and all its dependencies, in any snapshot.
     edges = edges.join(frame.select("snapshot").unique(), on="snapshot", how="semi")
     if collect_small(edges.select("snapshot").head(1)).is_empty():
         return None
     edges = edges.select("hash", "dependency_hash", "dependency_package").unique()
     specs_of = frame.select("hash", "package").unique()
-    # An index may not say of which package a dependency is while another one, or the specs themselves, do.
+    # An index may omit the package of a dependency that another index, or the specs themselves, provide.
     named = edges.select("dependency_hash", needed="dependency_package")
     named = nw.concat([named, specs_of.select(dependency_hash="hash", needed="package")])
     named = named.filter(~nw.col("needed").is_null()).unique()
@@ -209,18 +211,18 @@ def _dependents(specs: IntoFrame, dependencies: IntoFrame) -> pl.DataFrame | Non
 
 
 def _all_dependents(specs_of: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
-    """Count for each package how many others have a spec that depends on it, at any distance.
+    """Count, for each package, the others that have a spec depending on it at any distance.
 
-    Chains lead from spec to spec. Leading them from package to package would be less work, and wrong: that some spec of
-    a package needs a second one, and some spec of the second a third, does not mean that the first needs the third.
-    (Measured: a tenth more pairs, and for some packages many times as many.)
+    Dependencies are followed from spec to spec. Following them from package to package would be less work, but wrong:
+    if a spec of one package needs a second package, and a spec of the second needs a third, the first does not
+    necessarily need the third. (Measured: it gives a tenth more pairs, and many times as many for some packages.)
     """
     below = edges.select(hash="dependency_hash", package="needed")
     named = pl.concat([specs_of.select("hash", "package"), below]).unique().drop_nulls()
     specs = pl.concat([named["hash"], edges["hash"], edges["dependency_hash"]]).unique()
     packages = named["package"].unique()
-    # Sets of packages are rows of bits, and all specs of a level get theirs at once: a snapshot has millions of edges,
-    # for which Python's own sets and numbers take several times as long.
+    # Sets of packages are rows of bits, and those of all specs of a level are computed at once. A snapshot has millions
+    # of edges, for which Python's own sets and integers take several times as long.
     sets = np.zeros((specs.len(), -(-packages.len() // 8)), np.uint8)
     own, place = _places(named["hash"], specs), _places(named["package"], packages)
     np.bitwise_or.at(sets, (own, place // 8), np.left_shift(1, place % 8).astype(np.uint8))
@@ -232,12 +234,12 @@ def _all_dependents(specs_of: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame
     order = np.argsort(owners, kind="stable")
     needing, first = np.unique(owners[order], return_index=True)
     needs = np.unpackbits(_any_of(sets, starts[order], first), axis=1, count=packages.len(), bitorder="little")
-    needs[np.arange(needing.size), needing] = 0  # others
+    needs[np.arange(needing.size), needing] = 0  # count other packages only
     return pl.DataFrame({"package": packages, "num_dependents": needs.sum(axis=0, dtype=np.int64)})
 
 
 def _add_below(sets: npt.NDArray[np.uint8], sources: Numbers, ends: Numbers, specs: pl.Series) -> None:
-    """Add to the set of each spec those of all that it depends on; the edges are sorted by `sources`."""
+    """Add the sets of all its dependencies to the set of each spec; the edges are sorted by `sources`."""
     waiting = np.bincount(sources, minlength=specs.len())
     is_done = np.zeros(specs.len(), bool)
     while (level := np.flatnonzero((waiting == 0) & ~is_done)).size:
@@ -253,16 +255,16 @@ def _add_below(sets: npt.NDArray[np.uint8], sources: Numbers, ends: Numbers, spe
         needs: dict[str, list[str]] = {}
         for owner, needed in zip(specs[sources[stuck]], specs[ends[stuck]], strict=True):
             needs.setdefault(owner, []).append(needed)
-        dependencies_first(needs)  # which names the circle
+        dependencies_first(needs)  # raises an error that names the cycle
 
 
 def _any_of(sets: npt.NDArray[np.uint8], rows: Numbers, first: Numbers) -> npt.NDArray[np.uint8]:
-    """Return the union of the sets in `rows` for each run of rows, which begin at `first`."""
+    """Return the union of the sets for each run of `rows`; the runs begin at `first`."""
     return np.bitwise_or.reduceat(sets[rows], first, axis=0)
 
 
 def _places(values: pl.Series, among: pl.Series) -> Numbers:
-    """Return where each of the values stands among all of them."""
+    """Return the position of each value in `among`."""
     places = pl.DataFrame({"value": among, "place": pl.arange(among.len(), eager=True)})
     return (
         pl.DataFrame({"value": values}).join(places, on="value", how="left", maintain_order="left")["place"].to_numpy()

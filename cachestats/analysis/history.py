@@ -1,4 +1,4 @@
-"""Since when something is in the cache, and how steadily: series over the snapshots, first and last seen."""
+"""The history of the cache: counts over the snapshots, and the first and last appearance of packages."""
 
 from __future__ import annotations
 
@@ -21,45 +21,45 @@ if TYPE_CHECKING:
 def history(
     specs: IntoFrame, *, by: HistoryAxis | None = None, snapshots: Iterable[str] = (), union: bool = False
 ) -> pl.DataFrame:
-    """Count, snapshot by snapshot, what there is, and what of it was there in the snapshot before.
+    """Count packages and specs in each snapshot, and the specs kept from the previous snapshot.
 
-    The snapshot before is, of those looked at: for a weekly one the last weekly one by date, however long ago; for a
-    release the next lower version. `develop`, which rolls, and names of no known kind have none, nor has the first of a
-    series.
+    Among the snapshots considered, the previous one of a weekly snapshot is the latest earlier weekly one, however long
+    ago; that of a release is the next lower version. `develop`, which is rolling, snapshots of unknown kind, and the
+    first of a series have no previous snapshot.
 
     Parameters
     ----------
     specs
-        Any lazy or eager frame that narwhals knows, with the columns `snapshot`, `package` and `hash` of the table
-        `specs`, and that of `by`. The counting is done where the frame lives.
+        Any lazy or eager frame that narwhals supports, with the columns `snapshot`, `package` and `hash` of the table
+        `specs`, and the one named by `by`. The frame's own engine does the counting.
     by
-        A series for each stack (or package, version, platform, os, target, compiler, compiler_name); by default one
-        for the whole.
+        Return a series for each stack (or package, version, platform, os, target, compiler, compiler_name); by default
+        a single series for the whole.
     snapshots
-        Names of snapshots that were looked at beside those in the frame: where it went through a filter, those in which
-        nothing passed, which is how a series breaks off.
+        Names of further snapshots to consider. If the frame was filtered, give those in which no spec passed the
+        filter; otherwise a series does not show where it ends.
     union
-        Keep `root`, the union of the stacks, where `by` is stack.
+        Keep `root`, the union of the stacks, if `by` is stack.
 
     Returns
     -------
-    One row per value of `by` and snapshot that has it, or comes right after one that had it, with the columns
+    One row for each value of `by` and each snapshot that has it or directly follows one that had it, with the columns
 
     - `<by>`, if it is given
-    - `snapshot`, `snapshot_date` (null but for weekly ones)
+    - `snapshot`, `snapshot_date` (null except for weekly snapshots)
     - `packages`, `specs` (Int64): distinct packages and hashes
-    - `share` (Float64, from 0 to 1): `packages` over all packages that the frame has of the snapshot
-    - `previous`: the snapshot before, null where there is none, and then so are
-    - `kept`, `new`, `gone` (Int64): of the specs, those that the value had in the snapshot before, and those that it
-      had not, together `specs`; and those that it had and has no more
+    - `share` (Float64, from 0 to 1): `packages` divided by all packages of the snapshot in the frame
+    - `previous`: the previous snapshot, null if there is none; the following columns are then null, too
+    - `kept`, `new`, `gone` (Int64): specs that were there in the previous snapshot, too; specs that were not (`kept`
+      and `new` add up to `specs`); and specs of the previous snapshot that are no longer there
 
-    sorted by `<by>`, null (no compiler, no stack) last, and then releases by version, weekly snapshots by date,
+    sorted by `<by>`, null (no compiler, no stack) last, and then releases by version, weekly snapshots by date, and
     `develop`.
 
     Raises
     ------
     ArgumentError
-        If `by` is not one of these, `snapshots` is no list of names, the frame lacks a column, or a spec has no
+        If `by` is not one of these, `snapshots` is not a list of names, the frame lacks a column, or a spec has no
         snapshot.
 
     Examples
@@ -102,37 +102,39 @@ def lifespans(
     snapshots: Iterable[str] = (),
     union: bool = False,
 ) -> pl.DataFrame:
-    """Say in which snapshot each package, version and target was seen first, and in which last.
+    """Find the first and the last snapshot that contain each package, version and target.
 
     Parameters
     ----------
     specs
-        Any lazy or eager frame that narwhals knows, with the column `snapshot` of the table `specs` and those of `by`.
+        Any lazy or eager frame that narwhals supports, with the column `snapshot` of the table `specs` and those named
+        by `by`.
     by
-        What is looked for: each combination of these, out of package, version, platform, os, target, compiler,
+        The columns whose combinations are tracked, out of package, version, platform, os, target, compiler,
         compiler_name and stack.
     snapshots
-        As in `history`: without them what a filter let pass nowhere in the newest snapshot looks current.
+        As in `history`. Without them, if no spec of the newest snapshot passed a filter, removed combinations look
+        current.
     union
-        Keep `root`, the union of the stacks, where `by` names stack.
+        Keep `root`, the union of the stacks, if `by` includes stack.
 
     Returns
     -------
     One row per combination and kind of snapshot that has it, with the columns of `by` and
 
-    - `kind`: `release`, `weekly`, `rolling` (`develop`) or `other`. Releases have no date in the data, so that only
-      snapshots of a kind have an order: releases that of their versions, weekly ones that of their dates.
-    - `first_seen`, `last_seen`: snapshots
-    - `first_date`, `last_date`: their dates, of weekly ones
-    - `snapshots`, `missed` (Int64): snapshots from the first to the last that have it, and that do not
-    - `is_current`: whether the last is the newest of its kind of those looked at
+    - `kind`: `release`, `weekly`, `rolling` (`develop`) or `other`. Releases have no date in the data, so only
+      snapshots of the same kind have an order: releases by version, weekly snapshots by date.
+    - `first_seen`, `last_seen`: the first and the last snapshot that have it
+    - `first_date`, `last_date`: the dates of weekly snapshots
+    - `snapshots`, `missed` (Int64): the number of snapshots from the first to the last that have it, and that do not
+    - `is_current`: whether the last is the newest of its kind among the snapshots considered
 
     sorted by the columns of `by`, versions as numbers, targets by family, null last, and then by kind.
 
     Raises
     ------
     ArgumentError
-        If `by` is empty, or holds a name twice or one that is none of these, or the frame lacks a column.
+        If `by` is empty, contains a name twice or a name that is not one of these, or the frame lacks a column.
 
     Examples
     --------
@@ -144,14 +146,14 @@ def lifespans(
     """
     if isinstance(by, str) or not by or len(set(by)) < len(by):
         raise ArgumentError(
-            f"expected a list of different names as by, found {by!r}", hint="try package, or package and target"
+            f"expected a list of distinct names as by, found {by!r}", hint="try package, or package and target"
         )
     for name in by:
         check_choice(name, HISTORY_AXES, "by")
     frame = validated(specs, {"snapshot", *by})
     if "stack" in by and not union:
         frame = without_union(frame)
-    names = _names(frame, snapshots) or [""]  # Spark looks nothing up in an empty list
+    names = _names(frame, snapshots) or [""]  # Spark cannot look up values in an empty list
     kinds = [snapshot_kind(name)[0] for name in names]
     stood = frame.select(*by, "snapshot").unique()
     marked = stood.with_columns(
@@ -172,14 +174,14 @@ def lifespans(
         _mapped("first", dates, pl.Date).alias("first_date"),
         _mapped("last", dates, pl.Date).alias("last_date"),
         "snapshots",
-        # Snapshots of a kind stand side by side in their order.
+        # Snapshots of one kind are consecutive in the order of the names.
         missed=pl.col("last") - pl.col("first") + 1 - pl.col("snapshots"),
         is_current=pl.col("last") == _mapped("kind", newest, pl.Int64),
     )
 
 
 def snapshots_before(names: Iterable[str]) -> dict[str, str]:
-    """Return, for each snapshot that has one, the snapshot before: of the same kind, weekly or a release.
+    """Return the previous snapshot for each weekly snapshot and release that has one, of the same kind.
 
     Examples
     --------
@@ -200,11 +202,11 @@ def _names(frame: nw.LazyFrame[Any], snapshots: Iterable[str]) -> list[str]:
 
 
 def _kept(frame: nw.LazyFrame[Any], key: list[str], before: dict[str, str]) -> pl.DataFrame:
-    """Count the hashes of each cell, and those that were in it in the snapshot before, where the frame lives."""
+    """Count the hashes of each cell, and those it had in the previous snapshot, using the frame's own engine."""
     hashes = frame.select(*key, "hash", is_now=nw.lit(1), was=nw.lit(0))
     if before:
         after = {old: new for new, old in before.items()}
-        # Moved to the snapshot that comes after it, a spec stands beside what became of it.
+        # A spec moved to the following snapshot can be compared with the same hash there.
         moved = frame.filter(nw.col("snapshot").is_in(list(after))).select(
             nw.col("snapshot").replace_strict(list(after), list(after.values()), default=None, return_dtype=nw.String),
             *key[1:],
@@ -227,5 +229,5 @@ def _whole(frame: nw.LazyFrame[Any]) -> pl.DataFrame:
 
 
 def _mapped(name: str, values: dict[Any, Any], dtype: type[pl.DataType]) -> pl.Expr:
-    """Return a column's values looked up, null where there is none."""
+    """Look up the values of a column; those not in `values` become null."""
     return pl.col(name).replace_strict(list(values), list(values.values()), default=None, return_dtype=dtype)

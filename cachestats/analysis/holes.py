@@ -1,4 +1,4 @@
-"""What is broken: cached specs that need, to be linked or run, what is not in the cache."""
+"""Holes: cached specs whose link or run dependencies are not in the cache."""
 
 from __future__ import annotations
 
@@ -31,43 +31,44 @@ _COUNTS = {"missing", "direct", "breaks"}
 def holes(
     specs: IntoFrame, dependencies: IntoFrame, *, by: By = "spec", deptypes: Collection[DepType] = ("link", "run")
 ) -> pl.DataFrame:
-    """Find cached specs that cannot be installed from the cache alone, and what is missing for them.
+    """Find cached specs that cannot be installed from the cache alone, and their missing dependencies.
 
-    To be installed, a spec needs what it is linked to and what it runs, and what these need in turn; what it was only
-    built or tested with is not needed any more. A need that is neither in the cache of the snapshot nor external is
-    missing, and breaks every spec above it: Spack would have to build something from source though the spec's own
-    binary is there. What a missing spec itself needs is not known.
+    To install a spec, Spack needs its link and run dependencies and, in turn, theirs; dependencies that served only to
+    build or test it are no longer needed. A dependency that is neither in the cache of the snapshot nor external is
+    missing and breaks every spec that depends on it: Spack would have to build something from source even though the
+    spec's own binary is there. The dependencies of a missing spec are not known.
 
     Parameters
     ----------
     specs
-        Any lazy or eager frame that narwhals knows, with the columns `snapshot`, `hash`, `package`, `version` and
-        `spec_format` of the table `specs`. It should have all specs of its snapshots: a spec that was filtered out
+        Any lazy or eager frame that narwhals supports, with the columns `snapshot`, `hash`, `package`, `version` and
+        `spec_format` of the table `specs`. It should contain all specs of its snapshots: a spec that was filtered out
         counts as missing.
     dependencies
-        The table `dependencies`, as a frame of the same kind. Missing ones are looked for where the frames live; only
-        of snapshots that have any the edges are brought here, to follow them up.
+        The table `dependencies`, as a frame of the same kind. The frame's own engine finds the missing ones; edges are
+        collected only for snapshots that have any, to follow them upwards.
     by
-        `spec`: a row for each broken spec. `missing`: a row for each spec that is missing.
+        `spec`: a row for each broken spec. `missing`: a row for each missing spec.
     deptypes
-        What counts as a need: some of `build`, `link`, `run` and `test`. With `build`, a spec is broken too if it could
-        not be built again with what is in the cache.
+        The types of dependencies to consider: some of `build`, `link`, `run` and `test`. With `build`, a spec is also
+        broken if the cache does not contain everything required to build it again.
 
     Returns
     -------
     By `spec`, sorted by package, version, snapshot and hash: `snapshot`, `package`, `version` and `hash` of the broken
-    spec; `missing`, how many specs are missing below it; of the nearest one (the smallest hash where several are as
-    near) `missing_package`, null where no source says, and `missing_hash`; and `chain`, the way down to it as
-    `package/hash > package/hash`, each hash in its first seven characters, which is how Spack abbreviates them.
+    spec; `missing`, the number of specs missing below it; `missing_package` (null if no source names it) and
+    `missing_hash` of the nearest one, or of the one with the smallest hash among equally near ones; and `chain`, the
+    path to it as `package/hash > package/hash`, with hashes shortened to seven characters as Spack does.
 
-    By `missing`, those that break most first: `snapshot`, `package` and `hash` of the missing spec; `direct`, how many
-    cached specs need it directly; and `breaks`, how many need it directly or not.
+    By `missing`, sorted by `breaks` in descending order: `snapshot`, `package` and `hash` of the missing spec;
+    `direct`, the number of cached specs that need it directly; and `breaks`, the number that need it directly or
+    indirectly.
 
     Raises
     ------
     ArgumentError
-        If the dependencies of a spec are not known, as where it was read from a page; `by` or one of `deptypes` is
-        something else; or a frame lacks a column or is of another kind.
+        If the dependencies of a spec are not known, for example because it was read from a page; `by` or one of
+        `deptypes` is not one of these; or a frame lacks a column or is of another kind.
 
     Examples
     --------
@@ -143,20 +144,20 @@ def _search(specs: IntoFrame, dependencies: IntoFrame, deptypes: Collection[DepT
 
 
 def _check_known(frame: nw.LazyFrame[Any]) -> None:
-    """Refuse specs that were read from pages: that nothing is missing for them would be a guess."""
+    """Refuse specs that were read from pages: whether dependencies of theirs are missing is unknown."""
     of_pages = collect_small(frame.filter(nw.col("spec_format").is_null()).select("snapshot").unique())
     if unknown := sorted(of_pages["snapshot"], key=snapshot_order):
         names = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
         raise ArgumentError(
-            f"expected the dependencies of every snapshot, found none of {names}: the site's pages do not tell them",
+            f"expected the dependencies of every snapshot, found none for {names}: the site's pages lack them",
             hint="build the dataset from the indices of the build cache, or leave these snapshots out",
         )
 
 
 def _follow(missing: pl.DataFrame, needs: pl.DataFrame) -> _Search:
-    """Follow the edges up from what is missing."""
-    # Of pairs of a spec and what is missing below it there may be millions: numbers, in the order of the hashes, make
-    # one a few bytes.
+    """Follow the edges upwards from the missing specs."""
+    # There may be millions of pairs of a spec and a missing dependency. Numbering specs in the order of their hashes
+    # reduces a pair to a few bytes.
     ends = (needs.select("snapshot", "hash"), needs.select("snapshot", hash="dependency_hash"))
     nodes = pl.concat(ends).unique().sort("snapshot", "hash").with_row_index("node")
     below = nodes.rename({"hash": "dependency_hash", "node": "below"})
@@ -201,7 +202,7 @@ def _answer(search: _Search | None, by: By) -> pl.DataFrame:
 
 
 def _pairs(links: pl.DataFrame, absent: pl.Series) -> pl.DataFrame:
-    """Return every spec with everything missing below it: how far down it is, and the next one on the way to it."""
+    """Pair every spec with each spec missing below it, with the distance and the next spec on the path to it."""
     step = pl.DataFrame({"node": absent, "missing": absent})
     pairs = []
     seen = step

@@ -1,4 +1,4 @@
-"""What fell from one snapshot to the next."""
+"""Losses: packages that disappeared from one snapshot to the next."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def losses(
 ) -> pl.DataFrame:
     """Return, for each stack, the share of its packages that it lost from one snapshot to another.
 
-    A package that came does not make up for one that went: somebody used that one. What only changed its
+    An added package does not make up for a removed one, which somebody may have used. A package that only changed its
     representation (see `compare`) is not lost.
 
     Parameters
@@ -30,9 +30,9 @@ def losses(
 
     Returns
     -------
-    One row per value of `by` that has a package in `old`, with the columns `<by>`; `old_packages`, `new_packages` and
-    `lost` (Int64): those of `old` that `new` lacks; and `drop` (Float64, from 0 to 1), `lost` over `old_packages`.
-    Sorted by `drop`, the largest first, and then by `<by>`.
+    One row per value of `by` that has a package in `old`, with the columns `<by>`; `old_packages` and `new_packages`
+    (Int64); `lost` (Int64), the packages of `old` that `new` lacks; and `drop` (Float64, from 0 to 1), `lost` divided
+    by `old_packages`. Sorted by `drop` in descending order, and then by `<by>`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Will an environment hit: which of its specs are in the cache, why the others are not, and what is left to build."""
+"""Match an environment against a cache: which specs hit, why the others miss, and what must still be built."""
 
 from __future__ import annotations
 
@@ -30,57 +30,57 @@ def match(
     dependencies: IntoFrame | None = None,
     among: IntoFrame | None = None,
 ) -> pl.DataFrame:
-    """Say which specs of an environment are in a cache, why the others are not, and what is left to build.
+    """Find the specs of an environment that are in a cache, why the others are not, and what must still be built.
 
     Parameters
     ----------
     environment
-        What `read_environment` returns.
+        The result of `read_environment`.
     specs
-        Any lazy or eager frame that narwhals knows, with the columns `hash`, `package`, `version`, `compiler`,
+        Any lazy or eager frame that narwhals supports, with the columns `hash`, `package`, `version`, `compiler`,
         `platform`, `os`, `target`, `variants`, `flags`, `namespace`, `package_hash` and `spec_format` of the table
-        `specs`: of one snapshot, for instance. A spec hits wherever it is in there. Looked for are hashes and packages
-        of the environment, where the frame lives.
+        `specs`: the specs of one snapshot, for instance. A spec hits if it is anywhere in the frame. The frame's own
+        engine looks up the hashes and packages of the environment.
     dependencies
-        The table `dependencies` of the cache, as such a frame, to follow dependencies down to the ones that differ by
-        themselves.
+        The table `dependencies` of the cache, as a frame of the same kind. With it, dependencies are followed to those
+        that differ in themselves.
     among
-        All specs of the snapshots, where `specs` are some of them: dependencies are looked up among these.
+        All specs of the snapshots, if `specs` is a selection from them. Dependencies are looked up in these.
 
     Returns
     -------
     One row per spec of the environment, with its `package`, `version`, `compiler`, `platform`, `os`, `target`,
     `variants`, `flags`, `namespace`, `package_hash`, `hash` and `is_root`, and
 
-    - `status`: `hit`, it is cached by its hash, or if it is spliced, by that of its build spec; `near`, another spec of
-      its package is; `miss`, its package is not.
-    - `differs`: of a near one, in which of these fields the closest cached spec differs, joined by commas, with
-      `recipe` for `package_hash`. `dependencies` stands behind them where dependencies differ, or where no field does
-      and the dependencies are not known; `representation` where one of the two, or of what they depend on, is written
-      in an older format, which gives the same spec another hash.
-    - `near_hash`, and `near_version` to `near_package_hash`: that closest spec. It differs in the fewest fields; of
-      several, it is like the spec in what comes first in their order; then its dependencies agree most, as far as they
-      are known; then it is for the system of the closest specs of most others; then it has the smallest hash. What the
-      source of a spec does not tell is taken to be the same.
-    - `causes`: of a near one, what would have to be the same for it to hit, dependencies included, joined by `; `:
-      `openssl 3.3.0~docs instead of +docs`. What follows from something else is no cause. In the order of `causes`, the
-      function; null if only the representation differs.
+    - `status`: `hit` if its hash is cached or, for a spliced spec, the hash of its build spec; `near` if another spec
+      of its package is cached; `miss` if its package is not.
+    - `differs`: for a near spec, the fields in which the closest cached spec differs, joined by commas, with `recipe`
+      for `package_hash`. They are followed by `dependencies` if dependencies differ, or if no field differs and the
+      dependencies are not known; and by `representation` if one of the two specs, or one of their dependencies, is
+      written in an older format, which gives the same spec another hash.
+    - `near_hash`, and `near_version` to `near_package_hash`: the closest spec. It differs in the fewest fields. Ties
+      are broken by agreement in the fields that come first in this order, then by agreement of dependencies, as far as
+      they are known, then in favour of the system of the closest specs of most others, then of the smallest hash.
+      Fields that the source of a spec does not provide are assumed to be equal.
+    - `causes`: for a near spec, the differences to be removed for it to hit, including those of its dependencies,
+      joined by `; `: `openssl 3.3.0~docs instead of +docs`. A difference that follows from another is not a cause. They
+      are in the order of the function `causes`; null if only the representation differs.
     - `cause_fields`: the distinct fields of these causes, joined by commas: those of `differs`, and `libc`, `provider`
-      (of a virtual package), `external`, `dependencies` and `unknown` (nothing shows what it is).
-    - `proof`: of a near one, `proven` if nothing else differs: with the cached values put back, its hash and those of
-      all dependencies that differ are the cached ones. Else `supposed`: the dataset does not hold all that the hash
-      covers, such as patches, or the hash cannot be computed, as of spliced specs, of formats 1 and 2, and of specs
-      that were first written in an older format than their file's.
-    - `build_step`: the step in which it can be built, 1 being at once, 2 after 1, and so on. Null where it need not be:
-      what hits is not built, and does not need what only its own build needs.
+      (of a virtual package), `external`, `dependencies` and `unknown` (the difference is not visible).
+    - `proof`: for a near spec, `proven` if nothing else differs: with the cached values put back, its hash and the
+      hashes of all differing dependencies equal the cached ones. Otherwise `supposed`: the dataset does not contain
+      everything that the hash covers, such as patches, or the hash cannot be computed, as for spliced specs, for
+      formats 1 and 2, and for specs first written in an older format than that of their file.
+    - `build_step`: the step in which it can be built: 1 immediately, 2 after step 1, and so on. Null if it need not be
+      built: hits are not built, and neither are dependencies that only the build of a hit would need.
 
-    Sorted by `build_step`, then the closest first (hits, near ones by the number of fields they differ in, misses),
-    then by package and hash.
+    Sorted by `build_step`, then by closeness (hits, near specs by the number of differing fields, misses), then by
+    package and hash.
 
     Raises
     ------
     ArgumentError
-        If the environment is none, a frame lacks a column, or dependencies go in a circle.
+        If `environment` is not an environment, a frame lacks a column, or dependencies form a cycle.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def match(
 
 
 def matches_of(explained: Explained, environment: Environment) -> pl.DataFrame:
-    """Return what was found as `match` does."""
+    """Return the result of `explain` as the table that `match` returns."""
     ranks = {cause: place for place, cause in enumerate(ranked(explained))}
     words = causes_in_words(explained)
     rows = []
@@ -108,7 +108,7 @@ def matches_of(explained: Explained, environment: Environment) -> pl.DataFrame:
         }
         if near:
             fields = [*near.difference.fields]
-            if REPRESENTATION in near.causes and REPRESENTATION.field not in fields:  # below
+            if REPRESENTATION in near.causes and REPRESENTATION.field not in fields:  # of a dependency
                 fields.append(REPRESENTATION.field)
             causes = sorted(near.causes & ranks.keys(), key=ranks.__getitem__)
             row |= {
@@ -144,15 +144,15 @@ def matches_of(explained: Explained, environment: Environment) -> pl.DataFrame:
 
 
 def hit_rates(environment: Environment, specs: IntoFrame, *, by: By = "snapshot", union: bool = False) -> pl.DataFrame:
-    """Rank snapshots, or their stacks, by how much of an environment they have.
+    """Rank snapshots, or their stacks, by the share of an environment that they contain.
 
     Parameters
     ----------
     environment
-        What `read_environment` returns.
+        The result of `read_environment`.
     specs
-        Any lazy or eager frame that narwhals knows, with the columns `snapshot`, `hash`, `package` and, for stacks,
-        `stack` of the table `specs`. Hashes and packages of the environment are looked for where the frame lives.
+        Any lazy or eager frame that narwhals supports, with the columns `snapshot`, `hash`, `package` and, for stacks,
+        `stack` of the table `specs`. The frame's own engine looks up the hashes and packages of the environment.
     by
         `snapshot`: a row for each snapshot. `stack`: a row for each stack of each snapshot.
     union
@@ -160,15 +160,16 @@ def hit_rates(environment: Environment, specs: IntoFrame, *, by: By = "snapshot"
 
     Returns
     -------
-    `snapshot`, and by stack `stack`; `hits`, how many of the `specs` of the environment are cached there, and `rate`,
-    hits / specs from 0 to 1; `near`, how many are not, but another spec of their package is; `root_hits`, `roots` and
-    `root_rate`, the same of its roots, the specs asked for by name. A rate of nothing is null. The best first; of equal
-    ones that with the better rate of roots, then the newest snapshot, then by stack, null (no stack) last.
+    `snapshot`, and `stack` if by stack; `hits`, the number of the environment's `specs` that are cached there, and
+    `rate`, hits / specs from 0 to 1; `near`, the number of specs that are not cached but have another cached spec of
+    their package; `root_hits`, `roots` and `root_rate`, the same for its roots, the specs that were requested. The rate
+    of an empty set is null. Sorted by `rate` in descending order, then by `root_rate` in descending order, then the
+    newest snapshot first, then by stack, null (no stack) last.
 
     Raises
     ------
     ArgumentError
-        If the environment is none, `by` is something else, or a frame lacks a column.
+        If `environment` is not an environment, `by` is not one of these, or a frame lacks a column.
 
     Examples
     --------
@@ -188,7 +189,7 @@ def hit_rates(environment: Environment, specs: IntoFrame, *, by: By = "snapshot"
         frame = without_union(frame)
     hits = _found(frame, places, hash=wanted["asked"]).join(wanted, left_on="hash", right_on="asked")
     packages = _found(frame, places, package=wanted["package"])
-    # A hit is of a package that is there, unless it is spliced from another one.
+    # The package of a hit is there, unless the hit was spliced from a spec of another package.
     hits = hits.join(packages.with_columns(is_there=True), on=[*places, "package"], how="left", nulls_equal=True)
     rates = collect_small(frame.select(*places).unique())
     for counted in (
@@ -214,26 +215,26 @@ def hit_rates(environment: Environment, specs: IntoFrame, *, by: By = "snapshot"
 
 
 def _found(frame: nw.LazyFrame[Any], places: list[str], **wanted: pl.Series) -> pl.DataFrame:
-    """Return which of the values of a column stand in which place, each once."""
+    """Return the distinct pairs of a place and one of the wanted values of a column."""
     ((name, values),) = wanted.items()
     found = frame.filter(nw.col(name).is_in(values.unique().sort().to_list()))
     return collect_small(found.select(*places, name).unique())
 
 
 def _shares(parts: pl.Series, whole: int) -> pl.Series:
-    # Polars multiplies by the inverse of a constant, which makes 3 of 5 a little more than 0.6.
+    # Polars divides by a constant by multiplying with its inverse, which makes 3 of 5 slightly more than 0.6.
     return pl.Series([part / whole if whole else None for part in parts], dtype=pl.Float64)
 
 
 def _build_steps(explained: Explained, dependencies: pl.DataFrame) -> dict[str, int]:
-    """Return for each spec that has to be built the step in which it can be."""
+    """Return, for each spec that has to be built, the step in which it can be built."""
     cached, specs = explained.hits, set(explained.specs["hash"])
     needs: dict[str, set[str]] = {}
     for owner, needed, *is_used in dependencies.select("hash", "dependency_hash", "is_link", "is_run").iter_rows():
-        # What hits needs only what it links against or runs. Externals are none of the specs.
+        # A hit needs only its link and run dependencies. Externals are not among the specs.
         if needed in specs and (owner not in cached or any(is_used)):
             needs.setdefault(owner, set()).add(needed)
-    # Some specs of an environment may have no root among them: then whatever nobody needs is asked for.
+    # A selection of an environment's specs may contain no root; specs without dependents are then treated as roots.
     below = set(dependencies["dependency_hash"])
     waiting = [
         digest

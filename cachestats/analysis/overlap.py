@@ -1,4 +1,4 @@
-"""What is shared: hashes and packages that stand in more than one stack."""
+"""Overlap: hashes and packages that several stacks share."""
 
 from __future__ import annotations
 
@@ -17,34 +17,35 @@ if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
 _BITS = 62
-"""So many names fit into one whole number: of 64 bits one is the sign, and one is left free for sums to be safe."""
+"""The number of names that fit into one integer: of its 64 bits, one is the sign and one is kept free for sums."""
 
 
 def overlap(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = False) -> pl.DataFrame:
-    """Count what each two stacks share.
+    """Count the hashes and packages that each pair of stacks shares.
 
     Parameters
     ----------
     specs
-        Any lazy or eager frame that narwhals knows, with the columns `hash` and `package` of the table `specs`, and
-        that of `by`. A hash counts once, however many snapshots hold it: filter for one snapshot to see only that.
+        Any lazy or eager frame that narwhals supports, with the columns `hash` and `package` of the table `specs`, and
+        the one named by `by`. A hash counts once even if several snapshots contain it; filter for one snapshot to count
+        only that.
     by
-        What is laid over what: each two stacks, or snapshots, platforms, os, targets, compilers (`compiler`,
-        `compiler_name`). A spec has one target: two of them share packages, and no hash.
+        The axis to compare: pairs of stacks, or of snapshots, platforms, os, targets, compilers (`compiler`,
+        `compiler_name`). A spec has one target, so two targets may share packages but no hashes.
     union
-        Keep `root`, the union of the stacks, where `by` is stack.
+        Keep `root`, the union of the stacks, if `by` is stack.
 
     Returns
     -------
-    One row per pair, also of those that share nothing, with the columns
+    One row per pair, including those that share nothing, with the columns
 
     - `<by>`, `other_<by>`: the pair
-    - `hashes`, `other_hashes`, `common_hashes` (Int64): distinct hashes of the one, the other, and both
-    - `jaccard_hashes` (Float64, from 0 to 1): common hashes over the hashes of either, the Jaccard index
+    - `hashes`, `other_hashes`, `common_hashes` (Int64): distinct hashes of the first, of the second, and of both
+    - `jaccard_hashes` (Float64, from 0 to 1): common hashes divided by the hashes of either, the Jaccard index
       (Jaccard 1901, https://en.wikipedia.org/wiki/Jaccard_index)
-    - `packages`, `other_packages`, `common_packages`, `jaccard_packages`: the same of packages
+    - `packages`, `other_packages`, `common_packages`, `jaccard_packages`: the same for packages
 
-    sorted by the pair, in each of which the first is that which comes first; null (no compiler, no stack) last.
+    sorted by the pair, whose members are in the same order; null (no compiler, no stack) last.
 
     Raises
     ------
@@ -73,13 +74,13 @@ def overlap(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = False) -
             for places in ([(a, a) for a, _ in pairs], [(b, b) for _, b in pairs], pairs)
         )
         columns |= {things: size, f"other_{things}": other, f"common_{things}": common}
-        # No name is without a hash: nothing is divided by zero.
+        # Every name has a hash, so there is no division by zero.
         columns[f"jaccard_{things}"] = common / (size + other - common)
     return pl.DataFrame(columns)
 
 
 def overlap_sets(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = False) -> pl.DataFrame:
-    """Count what stands in exactly each combination of stacks: the bars of an UpSet plot.
+    """Count the hashes and packages in exactly each combination of stacks: the bars of an UpSet plot.
 
     Parameters
     ----------
@@ -88,10 +89,10 @@ def overlap_sets(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = Fal
 
     Returns
     -------
-    One row per combination that has anything, with the columns `combination`, its names separated by `, ` (a missing
-    one is called `none`); `members` (Int64), how many they are; `hashes` and `packages` (Int64), those that stand in
-    all of these and in no other. Every hash is in one row, and every package in one. Sorted by `hashes` and then
-    `packages`, the largest first, and then by `combination`.
+    One row per non-empty combination, with the columns `combination`, its names separated by `, ` (a missing name is
+    called `none`); `members` (Int64), the number of names; `hashes` and `packages` (Int64), those that are in all of
+    these and in no others. Every hash and every package counts in exactly one row. Sorted by `hashes` and `packages` in
+    descending order, and then by `combination`.
 
     UpSet: Lex et al. 2014, https://doi.org/10.1109/TVCG.2014.2346248.
 
@@ -136,12 +137,12 @@ def _names(frame: nw.LazyFrame[Any], by: str) -> list[str | None]:
 
 
 def _sets(frame: nw.LazyFrame[Any], by: str, names: list[str | None], item: str) -> dict[tuple[int, ...], int]:
-    """Count hashes or packages by the places in `names` of those that have them, and no others."""
+    """Count hashes or packages by the exact set of names that have them, given as positions in `names`."""
     if not names:
         return {}
     parts = [names[start : start + _BITS] for start in range(0, len(names), _BITS)]
     masks = [f"mask_{number}" for number in range(len(parts))]
-    # Each name is a bit: the sum of those of a hash says where it stands, in a number that any engine can group by.
+    # Each name is a bit. The sum of the bits of a hash encodes its names as a number that any engine can group by.
     bits = (_bit(by, part).alias(mask) for mask, part in zip(masks, parts, strict=True))
     marked = frame.select(by, item).unique().select(item, *bits)
     found = collect_small(marked.group_by(item).agg(nw.col(*masks).sum()).group_by(*masks).agg(value=nw.len()))
@@ -163,7 +164,7 @@ def _places(masks: tuple[int, ...]) -> Iterator[int]:
 
 
 def _matrix(sets: dict[tuple[int, ...], int], width: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Return a row for each set, with a one in the place of each name, and how much is in each set."""
+    """Return a row for each set, with a one at the position of each of its names, and the size of each set."""
     is_in = np.zeros((len(sets), width), dtype=np.int64)
     for row, places in enumerate(sets):
         is_in[row, list(places)] = 1

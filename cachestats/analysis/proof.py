@@ -1,8 +1,8 @@
-"""Whether a difference is the whole difference: a node with the cached values put back has the cached hash.
+"""Prove that a known difference is complete: a node with the cached values put back has the cached hash.
 
-A hash covers everything that a node says, the hashes of its dependencies included. What a dataset does not hold exactly
-is tried in each form that it may have: whether a value stands in a list, the features of a target, which flags belong
-together, in which order patches are applied.
+A hash covers everything in a node, including the hashes of its dependencies. If a dataset does not record a detail
+exactly, every form it may have is tried: whether a value is in a list, the features of a target, which flags belong
+together, and the order in which patches are applied.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from cachestats.parse.nodes import FLAGS, PATCH_LENGTH
 from cachestats.schema import DEPTYPES
 from cachestats.targets import node_targets
 
-_MOST_FORMS = 1000  # of one node that are tried
-_MOST_ORDERED = 4  # things that are tried in every order
+_MOST_FORMS = 1000  # the number of forms tried for one node
+_MOST_ORDERED = 4  # the number of items up to which every order is tried
 # The keys of a node in the order in which Spack writes them.
 _KEYS = (
     "name", "version", "arch", "compiler", "namespace", "parameters", "external", "patches", "package_hash",
@@ -36,7 +36,7 @@ Node = dict[str, Any]
 
 
 class Prover:
-    """Puts cached values back into the nodes of an environment, which also tell what a dataset leaves out."""
+    """Puts cached values back into the nodes of an environment, which also provide details that a dataset lacks."""
 
     def __init__(self, nodes: Mapping[str, bytes]) -> None:
         self._json = nodes
@@ -47,7 +47,7 @@ class Prover:
         self._is_learned = False
 
     def is_whole(self, wanted: Spec, cached: Spec) -> bool:
-        """Return whether a spec of the environment and a cached one differ in nothing but what is known to differ."""
+        """Return whether a spec of the environment and a cached one have no differences other than the known ones."""
         node = self._node(wanted.hash)
         if node is None:
             return False
@@ -55,7 +55,7 @@ class Prover:
         return any(dag_hash(form) == cached.hash for form in islice(forms, _MOST_FORMS))
 
     def _node(self, digest: str) -> Node | None:
-        """Return a node; of the form of version 1, with which nothing can be proven, there is none."""
+        """Return a node, or None if it is in format 1, with which nothing can be proven."""
         if digest not in self._nodes and digest in self._json:
             node = json.loads(self._json[digest])
             is_newer = "name" in node and isinstance(node.get("dependencies", []), list)
@@ -71,7 +71,7 @@ class Prover:
             yield {key: form[key] for key in keys if form.get(key, _ABSENT) is not _ABSENT}
 
     def _changes(self, node: Node, wanted: Spec, cached: Spec) -> dict[str, list[Any]]:
-        """Return for each key of a node that changes the values that it may get."""
+        """Return the possible values of each key of a node that changes."""
         values = _changed_values(wanted, cached)
         changes: dict[str, list[Any]] = {
             key: values[key] for key in ("version", "namespace", "package_hash") if key in values
@@ -94,7 +94,7 @@ class Prover:
         if cached.external:
             module = [*cached.external.modules] or None
             changes["external"] = [(node.get("external") or {}) | {"path": cached.external.prefix, "module": module}]
-            if "version" in values:  # and so another recipe, which the dataset does not tell of externals
+            if "version" in values:  # and so another recipe, which the dataset does not record for externals
                 self._learn()
                 known = self._recipes.get((cached.package, cached.external.version), [])
                 changes["package_hash"] = [node.get("package_hash", _ABSENT), *known]
@@ -103,13 +103,13 @@ class Prover:
         return changes
 
     def _target_forms(self, name: str | None) -> list[Any]:
-        """Return the forms of a target in nodes of the environment, then those that archspec gives it today."""
+        """Return the forms of a target in nodes of the environment, followed by those in the current archspec."""
         self._learn()
         forms = [*self._targets.get(name or "", []), *node_targets(name or "")]
         return [form for place, form in enumerate(forms) if form not in forms[:place]]
 
     def _parameter_forms(self, node: Node, wanted: Spec, cached: Spec) -> dict[str, list[Any]]:
-        """Return the forms of the parameters, and of the patches in the order in which they are applied."""
+        """Return the possible parameters, and the possible orders in which patches are applied."""
         raw = node.get("parameters", {})
         forms: dict[str, list[Any]] = {}
         for field in ("variants", "flags"):
@@ -124,7 +124,7 @@ class Prover:
                     forms[name] = self._value_forms(name, other[name], raw.get(name))
                 elif field == "flags":
                     forms[name] = [[]]
-        # Variants stand before flags, both in the order of their names.
+        # Variants come before flags, both sorted by name.
         order = sorted(forms, key=lambda name: (name in FLAGS, name))
         found = [
             dict(zip(order, values, strict=True))
@@ -138,7 +138,7 @@ class Prover:
         return changes
 
     def _value_forms(self, name: str, text: str, raw: Any) -> list[Any]:
-        """Return the values that a variant or flag may have, given how Spack prints it and what it is elsewhere."""
+        """Return the values that a variant or flag may have, given its printed form and its value in the node."""
         if text.startswith(SWITCHES):
             return [text[0] == "+"]
         value = text.partition("=")[2]
@@ -152,7 +152,7 @@ class Prover:
         return forms if is_list else forms[::-1]
 
     def _learn(self) -> None:
-        """Take from the nodes of the environment what a dataset leaves out: features, recipes, checksums of patches."""
+        """Collect details that a dataset lacks from the environment's nodes: features, recipes, patch checksums."""
         if self._is_learned:
             return
         self._is_learned = True
@@ -160,7 +160,7 @@ class Prover:
             try:
                 node = _decode_told(data)
             except JsonError:
-                continue  # of version 1, with which nothing can be proven
+                continue  # a node in format 1, with which nothing can be proven
             target = node.arch.target
             known = self._targets.setdefault(target if isinstance(target, str) else target.get("name", ""), [])
             if target not in known:
@@ -176,7 +176,7 @@ class _ToldArch(msgspec.Struct):
 
 
 class _Told(msgspec.Struct):
-    """What a node tells of others."""
+    """The parts of a node from which details of other nodes are learned."""
 
     name: str
     version: str
@@ -189,14 +189,14 @@ _decode_told = Decoder(_Told).decode
 
 
 def _changed_values(wanted: Spec, cached: Spec) -> dict[str, list[str | None]]:
-    """Return the values that are put back, by field."""
+    """Return the values to put back, by field."""
     values = {
         field: [cached.values[field]]
         for field in cached.values.keys() & wanted.values.keys()
         if cached.values[field] != wanted.values[field]
     }
     if cached.external:
-        # Of an external a dataset does not tell for which system it is: that is supposed, and may be that of both.
+        # A dataset does not record the system of an external. Try the supposed system and that of the wanted spec.
         values |= {field: [*values[field], wanted.values[field]] for field in SETTINGS if field in values}
     return values
 
@@ -206,7 +206,7 @@ def _identities(edges: Sequence[Edge]) -> set[tuple[str, frozenset[str], frozens
 
 
 def _compiler_form(compiler: str | None) -> Any:
-    """Return a compiler as nodes up to format 4 have it, with the name of that time."""
+    """Return a compiler in the form of nodes up to format 4, with the name used at that time."""
     if compiler is None:
         return _ABSENT
     name, _, version = naming.page_compiler(compiler, is_old=True).partition("@=")
@@ -214,7 +214,7 @@ def _compiler_form(compiler: str | None) -> Any:
 
 
 def _orders(items: list[str]) -> Iterator[list[str]]:
-    """Yield the orders that a few things may have; of many only the one they have."""
+    """Yield every order of a few items, but only the given order of many."""
     if len(items) > _MOST_ORDERED:
         yield items
         return
@@ -222,7 +222,7 @@ def _orders(items: list[str]) -> Iterator[list[str]]:
 
 
 def _dependency_forms(raw: list[Node], cached: Spec) -> Iterator[Any]:
-    """Yield the dependencies as they may stand in the cached node: by name, and in any order those of one name."""
+    """Yield the possible dependencies of the cached node: sorted by name, with those of one name in any order."""
     if not cached.edges:
         yield _ABSENT
         return
@@ -238,7 +238,7 @@ def _orders_of_edges(edges: list[Node]) -> Iterator[tuple[Node, ...]]:
 
 
 def _raw_edge(edge: Edge, raw: list[Node], spec_format: int | None) -> Node:
-    """Return an edge as a node has it: as a like one in the node, or as that format writes it."""
+    """Return an edge in the form of a similar edge in the node, or else in the form that the format prescribes."""
     for one in raw:
         reasons = one.get("parameters", {})
         same_types = edge.types == {*reasons.get("deptypes", one.get("type", []))}

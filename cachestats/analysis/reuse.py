@@ -1,4 +1,4 @@
-"""What a machine can reuse, as Spack decides it: a requirement against a host, under the rules of a release."""
+"""What a machine can reuse, as Spack decides it: judge requirements for a host under the rules of a release."""
 
 from __future__ import annotations
 
@@ -26,42 +26,42 @@ from cachestats.targets import runnable
 Status = Literal["native", "usable", "excluded", "platform", "target", "os", "libc", "format", "incomplete", "external"]
 """How a spec fits a host.
 
-`native` and `usable` can be reused; a native one is built for the host's very target. All others say what is in the
-way: Spack never reuses it (`excluded`), it is for another platform, target, operating system or libc, its format is
-too old, something that it needs is not in the cache (`incomplete`), or the host must declare an external.
+`native` and `usable` specs can be reused; a native one was built for exactly the host's target. All others name the
+obstacle: Spack never reuses it (`excluded`), it is for another platform, target, operating system or libc, its format
+is too old, a dependency is not in the cache (`incomplete`), or the host must declare an external.
 """
 STATUSES: tuple[Status, ...] = get_args(Status)
 REUSED: tuple[Status, ...] = ("native", "usable")
 
-_MOST_REQUIREMENTS = 1 << 16  # an archive has thousands of distinct ones
+_MOST_REQUIREMENTS = 1 << 16  # an archive has thousands of distinct requirements
 _MOST_HOSTS = 64
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a host fulfils a requirement, or what is in the way."""
+    """Whether a host fulfils a requirement, and if not, what the obstacle is."""
 
     status: Status
     by: str | None = None
-    """By what, in a few words: the targets, the libc, the missing spec; None where it is usable."""
+    """The obstacle in a few words: the targets, the libc, the missing spec; None if there is none."""
 
 
 def judge(requirement: Requirement, host: Host, rules: Rules) -> Verdict:
-    """Say whether a host can reuse what has a requirement, under the rules of a release of Spack.
+    """Decide whether a host can reuse specs with a requirement, under the rules of a Spack release.
 
     Parameters
     ----------
     requirement
-        What a spec needs, together with everything that it is linked to or runs with.
+        The requirement of a spec together with all its link and run dependencies.
     host
-        The machine. Where its `externals` are None, it counts as declaring none.
+        The machine. If its `externals` are None, it counts as declaring none.
     rules
-        Whose rules: see `cachestats.spack_releases.Rules`.
+        The rules that apply: see `cachestats.spack_releases.Rules`.
 
     Returns
     -------
-    `usable`, or the first thing that is in the way, in the order excluded, platform, target, os or libc, format,
-    incomplete, external. It is never `native`: a requirement does not tell what a spec itself was built for.
+    `usable`, or the first obstacle, in the order excluded, platform, target, os or libc, format, incomplete, external.
+    It is never `native`: a requirement does not record the target of the spec itself.
 
     Examples
     --------
@@ -94,13 +94,13 @@ def judge(requirement: Requirement, host: Host, rules: Rules) -> Verdict:
 
 
 def _libc_in_the_way(requirement: Requirement, host: Host, rules: Rules) -> str | None:
-    """Return the libc that a host does not have, or why that cannot be told; None if it has what is needed."""
+    """Return the libc that a host lacks, or why this cannot be decided; None if the host has the libcs required."""
     if rules == "0.23" and not requirement.names_libc:
         return "names no libc"
     libcs = requirement.libcs
     is_of_its_os = requirement.oses == (host.os,)
     if host.libc is None and is_of_its_os:
-        return None  # nobody knows the libc of the system, but it is the one that all this was built with
+        return None  # the libc of the system is not known, but everything was built with it
     if requirement.is_assumed and not libcs and not is_of_its_os:
         usual = {name: usual_libc(name) for name in requirement.oses}
         if unknown := [name for name, libc in usual.items() if libc is None]:
@@ -138,20 +138,20 @@ def _external_words(external: External) -> str:
 
 
 def judge_all(requirements: Iterable[str], host: Host, rules: Rules | None = None) -> pl.DataFrame:
-    """Judge requirements, each distinct one once.
+    """Judge each distinct requirement once.
 
     Parameters
     ----------
     requirements
-        Texts of the column `requirement` of `specs`.
+        Values of the column `requirement` of `specs`.
     host
         As for `judge`.
     rules
-        As for `judge`; by default those that each requirement names, or the newest.
+        As for `judge`; by default the rules that each requirement names, or the newest.
 
     Returns
     -------
-    One row per distinct requirement, sorted by it, with the columns `requirement`, `status` and `by` (null where it is
+    One row per distinct requirement, sorted by it, with the columns `requirement`, `status` and `by` (null if it is
     usable), all String.
 
     Examples
@@ -171,7 +171,7 @@ def judge_all(requirements: Iterable[str], host: Host, rules: Rules | None = Non
 
 
 def reused_requirements(requirements: Iterable[str], host: Host, rules: Rules | None = None) -> list[str]:
-    """Return which of some requirements a host fulfils, each once and sorted; the parameters are those of `judge_all`.
+    """Return the requirements that a host fulfils, each once and sorted; the parameters are those of `judge_all`.
 
     Examples
     --------
@@ -183,7 +183,7 @@ def reused_requirements(requirements: Iterable[str], host: Host, rules: Rules | 
 
 
 def reused_of(verdicts: pl.DataFrame) -> list[str]:
-    """Return the requirements that are fulfilled by what `judge_all` says of them."""
+    """Return the requirements that are fulfilled according to the result of `judge_all`."""
     reused: list[str] = verdicts.filter(pl.col("status").is_in(REUSED))["requirement"].to_list()
     return reused
 
@@ -194,7 +194,7 @@ def _checked_requirement(text: str) -> Requirement:
     except ValueError as error:
         raise ArgumentError(
             f"expected requirements as in the column `requirement` of specs, found {text!r}: {error}",
-            hint="take the column as it is",
+            hint="pass the column unchanged",
         ) from None
 
 
@@ -203,22 +203,22 @@ parse_requirement = lru_cache(_MOST_REQUIREMENTS)(Requirement.parse)
 
 @lru_cache(_MOST_HOSTS)
 def _verdicts(host: Host, rules: Rules | None) -> dict[str, Verdict]:
-    """Return what was judged before for a host: a report asks about the same requirements over and over."""
+    """Return the earlier verdicts for a host: a report judges the same requirements over and over."""
     return {}
 
 
 def distinct_libcs(requirements: Iterable[str]) -> list[str]:
-    """Return the libcs that requirements name, by which hosts differ.
+    """Return the libcs that requirements name and by which hosts differ.
 
     Parameters
     ----------
     requirements
-        Texts of the column `requirement` of `specs`.
+        Values of the column `requirement` of `specs`.
 
     Returns
     -------
-    Each as `name@version`, by name and then by version in Spack's order. A libc outside `/usr` is left out: no host
-    is asked about that has one.
+    Each libc as `name@version`, sorted by name and then by version in Spack's order. A libc outside `/usr` is left out,
+    because no host with such a libc is considered.
 
     Examples
     --------

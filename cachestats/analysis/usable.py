@@ -1,4 +1,4 @@
-"""What a host can use of a cache, as Spack decides it, and what stands in the way of the rest."""
+"""What a host can use of a cache, as Spack decides it, and why it cannot use the rest."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
 
-# What could be done about first: of several specs that cannot be reused, the one that is nearest to it tells why.
+# The obstacles, the easiest to remove first. If none of several specs can be reused, the nearest one gives the reason.
 _NEAREST_FIRST = ("external", "incomplete", "libc", "os", "format", "target", "platform", "excluded")
 
 
 def reusable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> pl.DataFrame:
-    """Say of each spec whether a host can reuse it, or what stands in the way.
+    """Decide for each spec whether a host can reuse it, and if not, why.
 
     Parameters
     ----------
     specs
-        Any frame that narwhals knows, with the columns `snapshot, package, version, hash, target, requirement` of the
-        table `specs`.
+        Any frame that narwhals supports, with the columns `snapshot, package, version, hash, target, requirement` of
+        the table `specs`.
     host
-        The machine: a `cachestats.Host`, or text such as `zen4:rhel9`, `zen4:glibc@2.34` or `host`, this one.
+        The machine: a `cachestats.Host`, or text such as `zen4:rhel9`, `zen4:glibc@2.34` or `host` (this machine).
     spack
-        By the rules of which Spack: a version such as `0.21`, `1.0.2`, or `newest`. By default, each snapshot is judged
-        by those of the Spack that wrote it.
+        The Spack version whose reuse rules apply, such as `0.21`, `1.0.2`, or `newest`. By default, each snapshot is
+        judged by the rules of the Spack that wrote it.
 
     Returns
     -------
     One row per spec, sorted by package, version in Spack's order, snapshot and hash, with the columns `snapshot`,
     `package`, `version`, `hash`, `target`, `status` and `by`. The status is `native` (it can be reused, and was built
-    for the host's very target) or `usable` (it can be reused), or what stands in the way: `excluded` (Spack never
-    reuses it), `platform`, `target`, `os`, `libc`, `format` (it was written by too old a Spack), `incomplete` (the
-    cache lacks what it needs) or `external` (the host has to declare what it needs). `by` says by what, such as
-    `glibc@2.39`; null where it can be reused.
+    for exactly the host's target), `usable` (it can be reused), or the obstacle: `excluded` (Spack never reuses it),
+    `platform`, `target`, `os`, `libc`, `format` (it was written by too old a Spack), `incomplete` (the cache lacks a
+    dependency) or `external` (the host has to declare a dependency). `by` gives details, such as `glibc@2.39`; null if
+    it can be reused.
 
     Raises
     ------
     ArgumentError
-        If the frame lacks a column, or the host has neither operating system nor libc where one is compared.
+        If the frame lacks a column, or the host has neither an operating system nor a libc although one is compared.
 
     Examples
     --------
@@ -75,23 +75,23 @@ def reusable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) ->
 
 
 def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> pl.DataFrame:
-    """Say which versions of which packages a host can use, how well they fit, and why it cannot use the others.
+    """Find the versions of packages that a host can use, how well they fit, and why it cannot use the others.
 
     Parameters
     ----------
     specs
-        Any frame that narwhals knows, with the columns `package, version, snapshot, hash, target, requirement` of the
-        table `specs`. The counting is done where the frame lives.
+        Any frame that narwhals supports, with the columns `package, version, snapshot, hash, target, requirement` of
+        the table `specs`. The frame's own engine does the counting.
     host, spack
         As in `reusable`.
 
     Returns
     -------
     One row per package and version in `specs`, sorted by package and by version in Spack's order, with the columns
-    `package`, `version`, `cell` (`native`: a spec built for this very target can be reused, `usable`: one for an
-    ancestor of it, `missing`: none), `best_target` (the target of the spec that fits best: the nearest of the
-    ancestors; null where the cell is missing), `num_specs` (Int64: distinct specs that can be reused), and, where the
-    cell is missing, `status` and `by`: what stands in the way of the spec that is nearest to being reused.
+    `package`, `version`, `cell` (`native`: a spec built for exactly this target can be reused; `usable`: one built for
+    an ancestor of it; `missing`: none), `best_target` (the target of the spec that fits best, that is, the nearest
+    ancestor; null if the cell is missing), `num_specs` (Int64: distinct specs that can be reused), and, if the cell is
+    missing, `status` and `by`: the obstacle of the spec that is nearest to being reusable.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> p
 
 
 def nearness() -> pl.Expr:
-    """Return the place of the column `status` of what cannot be reused: the nearest to being reused comes first."""
+    """Return the rank of `status` for specs that cannot be reused: those nearest to being reusable come first."""
     return pl.col("status").replace_strict(_NEAREST_FIRST, range(len(_NEAREST_FIRST)), return_dtype=pl.Int64)
 
 
@@ -175,16 +175,17 @@ def obstacles(answer: pl.DataFrame) -> pl.DataFrame:
 
 
 def possible_hosts(built: pl.DataFrame) -> list[Host]:
-    """Return the hosts of each platform: every target with every operating system that something is built for there.
+    """Return the hosts of each platform: every target combined with every operating system that has specs there.
 
-    That a target can run a binary says nothing where no machine has both: no Mac is a Neoverse.
+    Targets and operating systems are combined only within a platform, because other combinations do not exist as
+    machines: no Mac is a Neoverse.
     """
     pairs = built.select("platform", "os").unique().join(built.select("platform", "target").unique(), on="platform")
     return [host_of(target, platform, os) for platform, os, target in pairs.sort("platform", "os", "target").rows()]
 
 
 def _nearest(found: pl.DataFrame) -> pl.DataFrame:
-    """Return for each package and version what stands in the way of the spec that is nearest to being reused."""
+    """Return, for each package and version, the obstacle of the spec that is nearest to being reusable."""
     words = sorted(found["by"].drop_nulls().unique(), key=natural_key)
     place = pl.col("by").replace_strict(words, range(len(words)), default=None, return_dtype=pl.Int64)
     nearest = found.sort(nearness(), place, nulls_last=True).unique(
@@ -194,9 +195,9 @@ def _nearest(found: pl.DataFrame) -> pl.DataFrame:
 
 
 def usable_by_system(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> pl.DataFrame:
-    """Count what a target can use with each libc, or operating system, that the cache was built for.
+    """Count the packages and specs that a target can use with each libc or operating system in the cache.
 
-    For a host of which only the target is known there is no one answer: on Linux it depends on the libc and, by the
+    If only the target of a host is known, there is no single answer: on Linux it depends on the libc and, under the
     rules of Spack up to 0.21, on the operating system.
 
     Parameters
@@ -204,13 +205,13 @@ def usable_by_system(specs: IntoFrame, *, host: Host | str, spack: str | None = 
     specs, spack
         As in `reusable`.
     host
-        The machine, of which neither operating system nor libc is known.
+        The machine, with neither operating system nor libc.
 
     Returns
     -------
-    One row per libc, then per operating system where that is compared, in their natural order, with the columns
-    `system`, `packages`, `specs` (Int64: distinct ones that can be reused) and `packages_of` (Int64: all packages in
-    `specs`). Where neither is compared there is one row, `any`.
+    One row per libc, then per operating system if it is compared, in natural order, with the columns `system`,
+    `packages` and `specs` (Int64: distinct ones that can be reused) and `packages_of` (Int64: all packages in `specs`).
+    If neither is compared, there is one row, `any`.
 
     Raises
     ------
@@ -241,7 +242,7 @@ def judged(frame: nw.LazyFrame[Any], host: Host, spack: str | None) -> pl.DataFr
     Raises
     ------
     ArgumentError
-        If the host has neither operating system nor libc where one is compared.
+        If the host has neither an operating system nor a libc although one is compared.
     """
     rules = checked_rules(spack)
     requirements = collect_small(frame.select("requirement").unique())["requirement"].to_list()
@@ -250,7 +251,7 @@ def judged(frame: nw.LazyFrame[Any], host: Host, spack: str | None) -> pl.DataFr
         systems = [system for system, _ in _systems(requirements, host, rules)]
         raise ArgumentError(
             f"expected the {what} of the host, which decides what it can reuse, found {host}",
-            hint=f"such as {host.target}:{systems[-1] if systems else 'rhel9'}; `usable` says what each of them gives",
+            hint=f"such as {host.target}:{systems[-1] if systems else 'rhel9'}; `usable` shows the result for each",
         )
     return judge_all(requirements, host, rules)
 

@@ -1,4 +1,4 @@
-"""Which versions there are where: the newest of each package, and who lags behind it."""
+"""Versions: the newest of each package, and the stacks, snapshots, ... that lag behind it."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ def versions(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = False) 
     """Find the newest version of each package in each stack, snapshot, ..., and which of them lag behind.
 
     Versions are ordered as Spack orders them (`cachestats.naming.version_key`): `1.10` after `1.9`, `develop` and
-    `main` after every number, commits after the version that they stand for.
+    `main` after every number, commits after the version that they represent.
 
     Parameters
     ----------
     specs
-        Any frame that narwhals knows, with the columns `package`, `version` and `by` of the table `specs`.
+        Any frame that narwhals supports, with the columns `package` and `version` of the table `specs`, and the one
+        named by `by`.
     by
-        What to compare: stack, snapshot, platform, os, target, compiler or compiler_name.
+        The axis to compare: stack, snapshot, platform, os, target, compiler or compiler_name.
     union
-        Keep `root`, the union of the stacks, where stacks are compared.
+        Keep `root`, the union of the stacks, if stacks are compared.
 
     Returns
     -------
-    One row per package and stack (or what `by` says), sorted by these two, null last, with the columns `package`,
+    One row per package and stack (or other value of `by`), sorted by these two, null last, with the columns `package`,
     `<by>`, `version` (the newest there), `newest` (the newest of the package anywhere in `specs`), `is_behind` (whether
-    the first is older than the second) and `num_versions` (Int64: distinct versions there). Of versions that are equal
-    to Spack, such as `1.0` and `1_0`, the one that sorts last as text is named, and neither is behind.
+    `version` is older than `newest`) and `num_versions` (Int64: distinct versions there). If Spack considers versions
+    equal, such as `1.0` and `1_0`, the one that sorts last as text is given, and neither is behind.
 
     Raises
     ------
     ArgumentError
-        If `by` is none of these, or the frame lacks a column.
+        If `by` is not one of these, or the frame lacks a column.
 
     Examples
     --------

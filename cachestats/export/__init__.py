@@ -1,1 +1,1 @@
-"""What other programs read: a table in one file, the pages of the site, a data package."""
+"""Exports for other programs: a table in one file, the pages of the site, a data package."""

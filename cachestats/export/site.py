@@ -1,12 +1,12 @@
-"""A dataset written back as the pages of the cache site.
+"""Write a dataset back as the pages of the cache site.
 
     DIR/
       _cache/<snapshot>/<package>/specs.md   a page for each package of each snapshot
       _data/tags.yaml                        the snapshots and their stacks
-      api/data.json                          what each page sums up
+      api/data.json                          a summary of each page
       .cachestats-site/pages.txt             the pages that an export wrote: no others are ever removed
 
-A page that would not change is left alone.
+A page that would not change is not written again.
 """
 
 from __future__ import annotations
@@ -37,39 +37,40 @@ _DATA = "api/data.json"
 _TAGS = "_data/tags.yaml"
 _PAGES = ".cachestats-site/pages.txt"
 
-# The list of pages tells what to remove, so a line of it that an export cannot have written is passed over.
-_STEM = "[A-Za-z0-9%-][A-Za-z0-9%._-]*"  # what `file_stem` returns
+# Pages are removed according to the list, so lines in it that an export cannot have written are ignored.
+_STEM = "[A-Za-z0-9%-][A-Za-z0-9%._-]*"  # the form of the result of `file_stem`
 _OWN_PAGE = re.compile(rf"_cache/{_STEM}/{_STEM}/specs\.md")
 _NEEDS_NO_ESCAPE = re.compile(r"[A-Za-z0-9_.+-]+")
 
 
 def export_site(dataset: Dataset, out: str | os.PathLike[str]) -> int:
-    """Write a dataset as pages of the cache site and return their number.
+    """Write a dataset as pages of the cache site, and return the number of pages.
 
-    Built from these pages again, a dataset has the same `specs` and `variants`, byte for byte; one that was built from
-    the indices that the site's pages are made from gives these pages, byte for byte. A page has the present form, and
-    compilers as its snapshot has them: `gcc@=13.2.0` in those from before Spack 1.0, and in one that has pages of both.
+    A dataset built from these pages has the same `specs` and `variants`, byte for byte; and a dataset built from the
+    indices from which the site's pages are made gives the site's pages, byte for byte. Pages have the current format,
+    with compilers spelled as in their snapshot: `gcc@=13.2.0` in snapshots from before Spack 1.0, and in snapshots that
+    have pages of both kinds.
 
-    Beside the pages there are `_data/tags.yaml`, as the site has it, and `api/data.json`, the list that the site's own
-    template makes of its pages: the same keys, values and order, and white space of our own. Its `rel` is where the
-    site shows the page.
+    In addition to the pages, the export writes `_data/tags.yaml`, in the form used by the site, and `api/data.json`,
+    the list that the site's own template makes from its pages: the keys, values and order are the same, but the white
+    space differs. The key `rel` is the path at which the site shows the page.
 
-    Names go into paths percent-encoded where they hold anything but letters, digits, `-`, `.` and `_`, so none leads
-    out of the folder; in the page they stand as they are.
+    In paths, all characters of a name except letters, digits, `-`, `.` and `_` are percent-encoded, so that no name
+    leads out of the folder; in the pages, names are unchanged.
 
     Parameters
     ----------
     dataset
         The dataset.
     out
-        The folder to write to: a new or empty one, or that of an earlier export, which is brought up to date. Pages
-        that an earlier export wrote and this one does not are removed; other files are left alone.
+        The folder to write to: a new or empty one, or that of an earlier export, which is updated. Pages that an
+        earlier export wrote and this one does not are removed; other files are left alone.
 
     Raises
     ------
     DatasetError
-        If the folder holds anything else or cannot be written, the dataset cannot be read, or the name of a package or
-        snapshot is empty or longer than a page may have it.
+        If the folder contains anything else or cannot be written, the dataset cannot be read, or the name of a package
+        or snapshot is empty or longer than a page allows.
     BusyError
         If another process is exporting to the folder.
 
@@ -82,7 +83,7 @@ def export_site(dataset: Dataset, out: str | os.PathLike[str]) -> int:
     'title: "py-propcache"'
     """
     if not os.fspath(out):
-        raise DatasetError("expected a folder to write to, found an empty path", hint="give '.' for this one")
+        raise DatasetError("expected a folder to write to, found an empty path", hint="use '.' for the current folder")
     snapshots = _snapshots(dataset)
     packages = {snapshot.name: _packages(snapshot) for snapshot in snapshots}
     pages = {_path(snapshot, package) for snapshot, names in packages.items() for package in names}
@@ -109,7 +110,7 @@ def export_site(dataset: Dataset, out: str | os.PathLike[str]) -> int:
 
 
 class _Snapshot(NamedTuple):
-    """A snapshot, its files, and whether its pages have the compilers of before Spack 1.0."""
+    """A snapshot, its files, and whether its pages spell compilers as Spack did before 1.0."""
 
     name: str
     specs: Path
@@ -131,7 +132,7 @@ class _Pages:
     def __init__(self, snapshot: _Snapshot, frame: pl.DataFrame) -> None:
         self.snapshot, self.frame = snapshot, frame
         self.category = snapshot.name if naming.snapshot_kind(snapshot.name)[0] != "other" else _quoted(snapshot.name)
-        # Thousands of specs have the same few compilers and variants.
+        # Thousands of specs share a few compilers and variants.
         self.compilers: dict[str | None, str] = {}
         self.variants: dict[tuple[str, str | None], list[str]] = {}
         self.spellings: dict[str, _Spelling] = {}
@@ -140,7 +141,7 @@ class _Pages:
         specs = self.frame.drop("package")
         start = 0
         for run in self.frame["package"].rle():
-            # Only those of one page are Python's own objects at a time.
+            # Only the specs of one page are Python objects at a time.
             rows = specs.slice(start, run["len"]).rows()
             start += run["len"]
             yield self._page(run["value"], [self._spec(*row) for row in rows])
@@ -201,7 +202,7 @@ class _Pages:
         }
 
     def _page_variants(self, text: str, lists: str | None) -> list[str]:
-        """Return the variants of a spec as a page spells them; `lists` are the rows that have `:=`, as JSON."""
+        """Return the variants of a spec as a page spells them; `lists` holds the rows with `:=`, as JSON."""
         listed = {(row["variant"], row["value"]) for row in decode(f"[{lists or ''}]".encode(), list[dict[str, str]])}
         spelled = []
         for variant in naming.split_variants(text):
@@ -211,7 +212,7 @@ class _Pages:
 
 
 class _Spelling(NamedTuple):
-    """A variant, as the rows (variant, value) that it makes, and as a page spells it with `:=` and with `=`."""
+    """A variant: its rows (variant, value), and its spellings on a page with `:=` and with `=`."""
 
     rows: list[tuple[str, str]]
     as_list: str
@@ -239,7 +240,7 @@ def _is_spelled_as_spack_1(generations: str) -> bool:
 
 
 def _packages(snapshot: _Snapshot) -> list[str]:
-    """Return the packages of a snapshot, all of whose pages can be read again."""
+    """Return the packages of a snapshot, after checking that their pages can be read again."""
     import polars as pl
 
     frame = _collected(snapshot, pl.scan_parquet(snapshot.specs, glob=False).select("package").unique())
@@ -249,13 +250,13 @@ def _packages(snapshot: _Snapshot) -> list[str]:
             raise DatasetError(
                 f"expected the name of a {what} of 1 to {naming.MAX_NAME} characters, found {name[:40]!r} "
                 f"with {len(name)} in {snapshot.name[:40]}",
-                hint="mend the source that it comes from, and build the dataset again",
+                hint="correct the name in its source, and build the dataset again",
             )
     return packages
 
 
 def _specs(snapshot: _Snapshot) -> pl.DataFrame:
-    """Return the specs of a snapshot, one a row, with their stacks and, as JSON, their variants that have `:=`."""
+    """Return the specs of a snapshot, one per row, with their stacks and, as JSON, their variants with `:=`."""
     import polars as pl
 
     lists = (
@@ -283,13 +284,13 @@ def _collected(snapshot: _Snapshot, frame: pl.LazyFrame) -> pl.DataFrame:
         return frame.collect()
     except (OSError, PolarsError) as error:
         raise DatasetError(
-            f"expected whole Parquet files of {snapshot.name}, found one that cannot be read: {error}",
+            f"expected complete Parquet files of {snapshot.name}, found one that cannot be read: {error}",
             hint="build the dataset again",
         ) from error
 
 
 def _path(snapshot: str, package: str) -> str:
-    """Return where the page of a package stands."""
+    """Return the path of the page of a package."""
     return f"_cache/{_folder_of(snapshot, package)}/specs.md"
 
 
@@ -298,14 +299,14 @@ def _folder_of(snapshot: str, package: str) -> str:
 
 
 def _quoted(name: str) -> str:
-    """Return a name in double quotes, as YAML reads it."""
+    """Return a name in double quotes, escaped for YAML."""
     if _NEEDS_NO_ESCAPE.fullmatch(name):
         return f'"{name}"'
     return yaml.safe_dump(name, default_style='"', width=math.inf).rstrip("\n")
 
 
 def _tag_order(snapshot: str) -> tuple[int, int, naming.NaturalKey]:
-    """Return the place of a snapshot in `_data/tags.yaml`: `develop`, releases by version, the newest week first."""
+    """Return the sort key of a snapshot in `_data/tags.yaml`: `develop`, releases by version, the newest week first."""
     kind, day = naming.snapshot_kind(snapshot)
     return (
         ("rolling", "release", "weekly", "other").index(kind),

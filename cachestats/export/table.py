@@ -1,4 +1,4 @@
-"""One table of a dataset in one file of Parquet."""
+"""Write one table of a dataset to a single file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cachestats.errors import ArgumentError, DatasetError
 def export_table(
     dataset: Dataset, table: str, out: str | os.PathLike[str], *, snapshots: Iterable[str] | None = None
 ) -> int:
-    """Write one table of a dataset into a single file for BI tools and return its number of rows.
+    """Write one table of a dataset to a single file for BI tools, and return its number of rows.
 
     Parameters
     ----------
@@ -29,16 +29,16 @@ def export_table(
     table
         Name of the table.
     out
-        The file to write; `.parquet` (zstd, sorted by snapshot and then as the table is) or `.csv`, by its ending.
-        An existing file is replaced once the new one is whole.
+        The file to write. Its extension determines the format: `.parquet` (zstd, sorted by snapshot and then in the
+        order of the table) or `.csv`. An existing file is replaced once the new one is complete.
     snapshots
-        Names of snapshots: write what belongs to these only, or to none that is known, as a page that could not be
-        read. By default everything. `targets` knows no snapshots, and is always whole.
+        Names of snapshots: write only the rows that belong to these, or to no known snapshot, such as a page that could
+        not be read. By default all rows. The table `targets` has no snapshots and is always written completely.
 
     Raises
     ------
     ArgumentError
-        If there is no such table or snapshot, or the ending is neither.
+        If there is no such table or snapshot, or the extension is neither of these.
     DatasetError
         If the file cannot be written.
 
@@ -60,11 +60,12 @@ def export_table(
 
 
 def write_table(dataset: Dataset, table: str, path: Path, *, snapshots: list[str] | None, kind: str) -> int:
-    """Write a table, or what of it belongs to some snapshots, into a file as it goes, and return its number of rows."""
+    """Write a table, or its rows that belong to some snapshots, to a file batch by batch; return the number of rows."""
     import pyarrow.csv as pv
 
     declared, is_parquet = find_table(table), kind == "parquet"
-    # Text goes from Parquet to Parquet as codes, in two thirds of the time and memory; in CSV it is written out.
+    # From Parquet to Parquet, text is copied as dictionary codes, in two thirds of the time and memory; in CSV it is
+    # written out.
     text = pa.dictionary(pa.int32(), pa.string()) if is_parquet else pa.string()
     fields = [field.remove_metadata() for field in declared.arrow()]
     schema = pa.schema([field.with_type(text) if field.type == pa.string() else field for field in fields])
@@ -78,13 +79,13 @@ def write_table(dataset: Dataset, table: str, path: Path, *, snapshots: list[str
                 rows += part.num_rows
                 if part.num_rows:
                     writer.write_table(part)
-        if not rows:  # a file without any row group is more than some readers expect
+        if not rows:  # some readers do not accept a file without row groups
             writer.write_table(schema.empty_table())
     return rows
 
 
 def _of_snapshots(batch: pa.Table, names: list[str]) -> pa.Table:
-    """Return the rows that belong to some snapshots, or to none that is known."""
+    """Return the rows that belong to some snapshots, or to no known snapshot."""
     if "snapshot" not in batch.column_names:
         return batch
     column = batch.column("snapshot").cast(pa.string())
@@ -92,15 +93,16 @@ def _of_snapshots(batch: pa.Table, names: list[str]) -> pa.Table:
 
 
 def _batches(file: Path, schema: pa.Schema) -> Iterator[pa.Table]:
-    """Yield a file's rows in tables of this schema, which may have its text as dictionaries."""
+    """Yield the rows of a file in tables of this schema, whose text columns may be dictionaries."""
     coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
-    # A table brings its whole dictionaries along, so coded ones should be few; of plain text less fits into memory.
+    # Each table carries its complete dictionaries, so dictionary-encoded tables should be few and large. Plain text
+    # takes more memory, so its tables are smaller.
     rows = ROW_GROUP if coded else ROW_GROUP // 8
     try:
         for batch in pq.ParquetFile(file, read_dictionary=coded).iter_batches(rows):
             yield pa.Table.from_arrays(batch.columns, schema=schema)
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(
-            f"expected a whole Parquet file, found one that cannot be read: {file}: {error}",
+            f"expected a complete Parquet file, found one that cannot be read: {file}: {error}",
             hint="build the dataset again",
         ) from error

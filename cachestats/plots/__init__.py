@@ -1,1 +1,1 @@
-"""Pictures of the analyses: a frame goes in, Matplotlib Axes come out."""
+"""Charts of the analyses: each function takes a frame and returns Matplotlib Axes."""

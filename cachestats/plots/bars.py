@@ -1,4 +1,4 @@
-"""Bars that name what they stand for, in parts that are laid end to end."""
+"""Labelled bars, each made of parts laid end to end."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from cachestats.plots.drawing import (
 MAX_BARS = 40
 
 _THICKNESS = 0.72
-_LENGTH = 3.6  # inches that the longest bar has at least
+_LENGTH = 3.6  # the minimum length of the longest bar, in inches
 
 
 class Part(NamedTuple):
-    """What each bar has of one kind, and how it looks; what is lost is drawn on the other side of zero."""
+    """The values of one kind, one for each bar, and their looks; losses are drawn on the other side of zero."""
 
     label: str
     values: Sequence[float]
@@ -46,7 +46,7 @@ def draw_bars(
     is_share: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw a bar to the right for each name, the first at the top, with a note at its end; by default its length."""
+    """Draw a horizontal bar for each name, the first at the top, with a note at its end; by default its length."""
     lengths = np.sum([part.values for part in parts if not part.is_loss], axis=0)
     if notes is None:
         notes = [f"{length:,.0f}" for length in lengths]
@@ -73,7 +73,7 @@ def draw_bars(
     ax.set_xticks([tick for tick in ax.get_xticks() if start <= tick <= max(lengths)])
     ax.tick_params(length=0)
     if len(parts) > 1:
-        # Below the numbers and the unit, which take 30 points.
+        # Place it below the numbers and the unit, which take 30 points.
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=4, ncols=3, fontsize=FONT, frameon=False)
     set_title(ax, title)
     return ax
@@ -82,7 +82,7 @@ def draw_bars(
 def draw_columns(
     names: Sequence[str], parts: Sequence[Part], *, unit: str, title: Sequence[str], ax: Axes | None = None
 ) -> Axes:
-    """Draw a bar upwards for each name, from left to right, and what is lost below zero."""
+    """Draw a vertical bar for each name, from left to right, with losses below zero."""
     if ax is None:
         width = max(len(names) * 0.3, 2.4) + width_of(part.label for part in parts) + 1.4
         height = 2.4 + width_of(names) * 0.71 + len(title) * LINE_HEIGHT
@@ -99,7 +99,7 @@ def draw_columns(
     ax.tick_params(length=0)
     drawn = list(zip(parts, ax.containers, strict=True))
     gains, losses = ([bars for part, bars in drawn if part.is_loss is is_loss] for is_loss in (False, True))
-    # From the top to the bottom, as they lie on each other.
+    # List the parts from top to bottom, as they are stacked.
     ax.legend(
         handles=[*reversed(gains), *losses], loc="upper left", bbox_to_anchor=(1, 1), fontsize=FONT, frameon=False
     )
@@ -108,7 +108,7 @@ def draw_columns(
 
 
 def _laid_out(parts: Sequence[Part]) -> list[tuple[Part, npt.NDArray[np.float64]]]:
-    """Return where each part begins in each bar: behind those before it on its side of zero."""
+    """Return the start of each part in each bar: the end of the previous parts on the same side of zero."""
     ends = {is_loss: np.zeros(len(parts[0].values)) for is_loss in (False, True)}
     laid = []
     for part in parts:
@@ -119,9 +119,9 @@ def _laid_out(parts: Sequence[Part]) -> list[tuple[Part, npt.NDArray[np.float64]
 
 
 def _end(start: float, lengths: Sequence[float], notes: Sequence[float], inches: float) -> float:
-    """Return where an axis of so many inches has to end for every note to have its inches behind its bar.
+    """Return the end of an axis of the given length in inches, such that every note fits behind its bar.
 
-    A layout makes room for what reaches over the edge, but how far notes do depends in turn on the layout.
+    A layout makes room for artists that extend beyond the edge, but how far notes extend depends on the layout.
     """
     shares = [min(note / inches, 0.6) for note in notes]
     ends = ((length - share * start) / (1 - share) for length, share in zip(lengths, shares, strict=True))

@@ -1,4 +1,4 @@
-"""What changed between two snapshots, as bars to both sides."""
+"""Changes between two snapshots, as bars to both sides of zero."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ _LOOKS = {
 
 
 def plot_changes(counts: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
-    """Draw how many packages of each stack were added, updated or rebuilt, and, below zero, removed.
+    """Draw the number of packages of each stack that were added, updated or rebuilt, and, below zero, removed.
 
-    What only changed its representation (see `compare`) stands at the end; what is unchanged is not drawn.
+    Packages that only changed their representation (see `compare`) come last; unchanged packages are not drawn.
 
     Parameters
     ----------
     counts
-        What `compare_counts` returns. Of more than 40 stacks those where most changed are shown, which the title says.
+        The result of `compare_counts`. If there are more than 40 stacks, those with the most changes are shown, and the
+        title says so.
     subtitle
-        Words for what was compared, such as the two snapshots: a line of the title.
+        A description of the comparison, such as the two snapshots; it becomes a line of the title.
     ax
-        Axes to draw on; by default those of a new figure of fitting size.
+        The Axes to draw on; by default those of a new figure of suitable size.
 
     Returns
     -------
-    The Axes, with a bar for each stack in the order of the frame, and how many packages it had and has behind it.
+    The Axes, with a bar for each stack in the order of the frame, labelled with its old and new number of packages.
 
     Raises
     ------
     ArgumentError
-        If `counts` is no frame, lacks a column, or is empty.
+        If `counts` is not a frame, lacks a column, or is empty.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What each snapshot kept of the one before it, what is new in it and what is gone, as bars."""
+"""The specs that each snapshot kept from the previous one, the new ones and those that are gone, as bars."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ MAX_SNAPSHOTS = 60
 
 
 def plot_churn(history: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
-    """Draw what each snapshot kept of the one before it, what is new, and, below zero, what is gone.
+    """Draw the specs that each snapshot kept from the previous one, the new ones, and, below zero, those gone.
 
     Parameters
     ----------
     history
-        What `history` returns without `by`, or the rows of one stack, target, ...: `snapshot`, `previous`, `kept`,
-        `new` and `gone`. Snapshots that have none before them are left out, which the title says; of more than 60 the
-        last are shown.
+        The result of `history` without `by`, or the rows of one stack, target, ...: `snapshot`, `previous`, `kept`,
+        `new` and `gone`. Snapshots without a previous one are left out, and the title says so. If there are more than
+        60, the last ones are shown.
     subtitle
-        Words for what the history is made of, such as a filter: a line of the title.
+        A description of the data, such as a filter; it becomes a line of the title.
     ax
-        Axes to draw on; by default those of a new figure of fitting size.
+        The Axes to draw on; by default those of a new figure of suitable size.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def plot_churn(history: pl.DataFrame, *, subtitle: str | None = None, ax: Axes |
     Raises
     ------
     ArgumentError
-        If `history` is no frame, lacks a column, has several rows for a snapshot, or none that has one before it.
+        If `history` is not a frame, lacks a column, has several rows for a snapshot, or none with a previous one.
 
     Examples
     --------
@@ -56,8 +56,8 @@ def plot_churn(history: pl.DataFrame, *, subtitle: str | None = None, ax: Axes |
     known = history.drop_nulls("previous")
     if known.is_empty():
         raise ArgumentError(
-            f"expected a snapshot that has one before it, found {counted(history.height, 'snapshot')} without",
-            hint="look at two weekly snapshots at least, or at two releases",
+            f"expected a snapshot with a previous one, found {counted(history.height, 'snapshot')} without",
+            hint="include at least two weekly snapshots or two releases",
         )
     shown = known.tail(MAX_SNAPSHOTS)
     title = ["Specs kept from the snapshot before, new and gone", *in_words(subtitle)]

@@ -28,7 +28,7 @@ from cachestats.plots.heatmap import (
 MAX_ROWS = 60
 MAX_COLUMNS = 15
 
-_TEXT_WIDTH = 0.62  # width of a letter over the font size
+_TEXT_WIDTH = 0.62  # width of a letter divided by the font size
 
 _UNITS = {
     "specs": "specs",
@@ -38,7 +38,7 @@ _UNITS = {
 }
 
 NATIVE, USABLE, MISSING, NO_DATA = range(4)
-STATES = {  # colour, marks, and words, from dark to light
+STATES = {  # colour, hatch, and label, from dark to light
     NATIVE: ("#0b3c6f", None, "native: built for this target"),
     USABLE: ("#5a9fd4", "///", "usable: built for an ancestor of it"),
     MISSING: ("#f6d5b0", None, "missing"),
@@ -47,21 +47,21 @@ STATES = {  # colour, marks, and words, from dark to light
 
 
 def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw a coverage matrix as a heatmap: numbers in its cells, or what a machine can use.
+    """Draw a coverage matrix as a heatmap of numbers, or of what a machine can use.
 
-    Of numbers darker is more, and an empty cell is blank, in colour as in greyscale. Of states native is the darkest,
-    usable is hatched, missing is light and no data, which is null, is dotted; a legend says so. Above 60 rows or 15
-    columns the ones with the largest sums, or the most native and usable cells, are shown, in the order of the matrix,
-    and the title says how many are left out.
+    For numbers, darker means more, and an empty cell is blank, in colour and in greyscale. For states, native is the
+    darkest, usable is hatched, missing is light, and no data (null) is dotted; a legend explains them. If there are
+    more than 60 rows or 15 columns, those with the largest sums, or with the most native and usable cells, are shown in
+    the order of the matrix, and the title says how many there are.
 
     Parameters
     ----------
     matrix
-        What `coverage_matrix` returns: the names of the rows in the first column; in the others numbers, or with
-        `usable` the states native, usable and missing. A frame made of it by `filter`, `sort`, ... is drawn as well,
-        but cannot say in its title what it shows.
+        The result of `coverage_matrix`: the names of the rows in the first column; in the others numbers or, with
+        `usable`, the states native, usable and missing. A frame derived from it by `filter`, `sort`, ... can be drawn
+        as well, but its title does not describe what it shows.
     ax
-        Axes to draw on; by default those of a new figure of fitting size.
+        The Axes to draw on; by default those of a new figure of suitable size.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
     Raises
     ------
     ArgumentError
-        If `matrix` is no frame, or has neither numbers nor states.
+        If `matrix` is not a frame, or has neither numbers nor states.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def _checked(matrix: pl.DataFrame) -> list[str]:
-    """Return the columns of a matrix, if it is one."""
+    """Check that a frame is a matrix, and return its columns."""
     found = f"{type(matrix).__name__}"
     if isinstance(matrix, pl.DataFrame):
         cells = matrix.select(matrix.columns[1:])
@@ -115,7 +115,7 @@ def _checked(matrix: pl.DataFrame) -> list[str]:
         found = f"{matrix.height} rows and the columns {', '.join(matrix.columns) or 'none'}"
     raise ArgumentError(
         f"expected a matrix with at least one row and column of numbers, or of {', '.join(CELLS)}, found {found}",
-        hint="give the result of coverage_matrix; if it is empty, look for other snapshots or drop a filter",
+        hint="pass the result of coverage_matrix; if it is empty, choose other snapshots or remove a filter",
     )
 
 
@@ -128,7 +128,7 @@ def _are_states(cells: pl.DataFrame) -> bool:
 
 
 def _largest(matrix: pl.DataFrame, *, has_states: bool) -> Shown:
-    """Return the part of a matrix that can be drawn: where it is too large, what has the largest sums."""
+    """Return the part of a matrix that can be drawn: if it is too large, the rows and columns with the largest sums."""
     names = matrix.columns[1:]
     rows = matrix[matrix.columns[0]].cast(pl.String).to_list()
     if has_states:
@@ -139,7 +139,7 @@ def _largest(matrix: pl.DataFrame, *, has_states: bool) -> Shown:
     values = matrix.select(names).to_numpy().astype(float)
     weights = (values <= USABLE).astype(float) if has_states else np.nan_to_num(values)
     columns = top(weights.sum(axis=0), MAX_COLUMNS)
-    # Of these columns, so that no row is kept for what is not shown.
+    # Rank rows by the columns shown, so that no row is kept because of a column that is left out.
     kept = top(weights[:, columns].sum(axis=1), MAX_ROWS)
     return Shown(
         values[np.ix_(kept, columns)], [short(rows[row]) for row in kept], [short(names[column]) for column in columns]
@@ -157,7 +157,7 @@ def _new_axes(shown: Shown, title: list[str], *, has_states: bool) -> Axes:
 
 
 def _draw_states(ax: Axes, shown: Shown) -> None:
-    """Draw each state in its colour and with its marks, and what they stand for."""
+    """Draw each state in its colour and with its hatch, and a legend."""
     for state, (colour, marks, _) in STATES.items():
         ax.pcolor(
             *edges(shown.values),
@@ -168,7 +168,7 @@ def _draw_states(ax: Axes, shown: Shown) -> None:
             linewidth=1,
         )
     as_table(ax)
-    # States that are nowhere are in it too: that nothing is missing is worth knowing.
+    # The legend includes states that do not occur: it is worth knowing that nothing is missing.
     ax.legend(
         handles=[
             Patch(facecolor=colour, hatch=marks, edgecolor=_edge(state), label=words)
@@ -188,7 +188,7 @@ def _edge(state: int) -> str:
 
 
 def _title(matrix: CoverageMatrix, measure: str | None, row_axis: str, column_axis: str | None) -> list[str]:
-    """Return the lines of the title: what is counted, and in which specs."""
+    """Return the lines of the title: the quantity, and the specs it refers to."""
     rows, columns = row_axis.replace("_", " "), (column_axis or "").replace("_", " ")
     whole = {"row": rows, "column": columns}.get(matrix.whole or "")
     unit = f"share of each {whole}'s packages" if whole else _UNITS.get(measure or "", "coverage")
@@ -204,14 +204,14 @@ def _title(matrix: CoverageMatrix, measure: str | None, row_axis: str, column_ax
 
 
 def _left_out(shown: Shown, matrix: pl.DataFrame, measure: str | None, column_axis: str) -> list[str]:
-    """Return lines that say what is not shown."""
+    """Return lines that say how many rows and columns are shown, if not all are."""
     lines: list[str] = []
     for part, whole, axis in (
         (shown.columns, matrix.width - 1, column_axis),
         (shown.rows, matrix.height, matrix.columns[0]),
     ):
         if len(part) < whole:
-            # Of the packages none has more packages than another.
+            # Packages cannot be ranked by their number of packages.
             is_same = axis == "package" and measure not in ("specs", "usable")
             counted = "usable cells" if measure == "usable" else measure or ""
             most = "" if is_same else f" with the most {counted}".rstrip()

@@ -1,4 +1,4 @@
-"""What the pictures share: names that can be drawn, titles, sizes and colours."""
+"""Helpers for all charts: printable names, titles, sizes and colours."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ TITLE = FONT + 2
 ROW_HEIGHT = 0.25  # inches
 LINE_HEIGHT = 0.2
 
-# Colours that people with any kind of colour vision tell apart: Okabe and Ito 2008, https://jfly.uni-koeln.de/color/.
-# Without the yellow of that set, which is too light for a line on white.
+# Colours that people with any kind of colour vision can distinguish: Okabe and Ito 2008,
+# https://jfly.uni-koeln.de/color/. The yellow of that set is left out, because it is too light for a line on white.
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, BLACK = "#E69F00", "#56B4E9", "#000000"
 GREY, PALE = "#999999", "#dddddd"
@@ -30,42 +30,42 @@ _UNKNOWN = "\ufffd"
 
 
 def checked(frame: object, *, names: Iterable[str] = (), numbers: Iterable[str] = (), maker: str) -> pl.DataFrame:
-    """Return a frame, once it is known to have rows and these columns.
+    """Check that a frame has rows and these columns, and return it.
 
     Raises
     ------
     ArgumentError
-        If it is no frame, is empty, lacks a column, or has something else than numbers in one of `numbers`.
+        If it is not a frame, is empty, lacks a column, or has anything other than numbers in one of `numbers`.
     """
     names, numbers = tuple(names), tuple(numbers)
     found = type(frame).__name__
     if isinstance(frame, pl.DataFrame):
         schema = frame.schema
-        # A column of which nothing is known has no type.
+        # A column that holds only nulls has no type.
         has_numbers = all(name in schema and (schema[name].is_numeric() or schema[name] == pl.Null) for name in numbers)
         if frame.height and has_numbers and all(name in schema for name in names):
             return frame
         found = f"{frame.height} rows and the columns {', '.join(frame.columns) or 'none'}"
     raise ArgumentError(
         f"expected at least one row with the columns {', '.join((*names, *numbers))}, found {found}",
-        hint=f"give the result of {maker}; if it is empty, look for other snapshots or drop a filter",
+        hint=f"pass the result of {maker}; if it is empty, choose other snapshots or remove a filter",
     )
 
 
 def column(frame: object, place: int, otherwise: str) -> str:
-    """Return what a column is called by its place, which differs with what was asked, or another name if it is not."""
+    """Return the name of the column at a position, which depends on the question, or `otherwise` if there is none."""
     return frame.columns[place] if isinstance(frame, pl.DataFrame) and frame.width > place else otherwise
 
 
 def short(name: str | None, length: int = _MAX_NAME) -> str:
-    """Return a name as it can be drawn, in no more than 40 characters; where there is none it is `none`."""
+    """Return a name in printable form, of at most 40 characters by default; a missing name becomes `none`."""
     name = name or "none"
     return _drawable(name if len(name) <= length else f"{name[: length - 3]}...")
 
 
 def _drawable(text: str) -> str:
-    """Return a text with a sign for the unknown where a character cannot be printed, or the font does not have it."""
-    # More than one family where somebody has set others to fall back to.
+    """Return a text in which characters that are not printable or not in the font are replaced."""
+    # There may be several families if the user has configured fallbacks.
     fonts = [get_font(findfont(FontProperties(family=[family]))) for family in FontProperties().get_family()]
     return "".join(
         character
@@ -76,35 +76,35 @@ def _drawable(text: str) -> str:
 
 
 def width_of(texts: Iterable[str], size: float = FONT) -> float:
-    """Return how many inches wide the widest of some texts is drawn."""
+    """Return the width of the widest of some texts, in inches."""
     font = FontProperties(size=size)
     points = (text_to_path.get_text_width_height_descent(text, font, False)[0] for text in texts)
     return max(points, default=0.0) / 72
 
 
 def new_axes(width: float, height: float, *, title: Sequence[str], names: Iterable[str] = ()) -> Axes:
-    """Return Axes of a new figure, wide enough for a title that begins right of the names: no layout sees to that."""
+    """Return Axes of a new figure, wide enough for a title to the right of the names, which no layout ensures."""
     needed = width_of(names) + width_of(title, TITLE) + 0.4
     return plt.subplots(figsize=(max(width, needed), height), layout="constrained")[1]
 
 
 def set_title(ax: Axes, lines: Iterable[str]) -> None:
-    """Write the lines of a title. What stands between two $ is a name here, not a formula."""
+    """Write the lines of a title. Text between two $ is a name here, not a formula."""
     ax.set_title("\n".join(lines), loc="left", fontsize=TITLE, parse_math=False)
 
 
 def in_words(subtitle: str | None) -> list[str]:
-    """Return the line of a title that says what the data is, if somebody did."""
+    """Return the line of a title that describes the data, if there is a subtitle."""
     return [short(subtitle, _MAX_WORDS)] if subtitle else []
 
 
 def plural(axis: str) -> str:
-    """Return the name of a column as a person calls many of what it holds."""
+    """Return the plural of a column's name."""
     return axis.replace("_", " ") + ("" if axis == "os" else "s")
 
 
 def count_along(axis: Axis, unit: str, *, is_share: bool = False) -> None:
-    """Give an axis whole numbers, or percent, their unit, and lines to read them by."""
+    """Give an axis whole numbers or percentages, their unit, and grid lines."""
     if is_share:
         axis.set_major_formatter(PercentFormatter(1))
     else:

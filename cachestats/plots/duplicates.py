@@ -1,4 +1,4 @@
-"""What is built twice, as bars."""
+"""Duplicate builds, as bars."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from cachestats.text import counted
 
 
 def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
-    """Draw the packages of which most is built more than once, and the bytes that it takes, where they are known.
+    """Draw the packages with the most duplicate builds, and the bytes that these take, if known.
 
     Parameters
     ----------
     duplicates
-        What `duplicates` returns, by whatever: `excess`, and `package` or, by `cause`, `cause`; by `spec` it is summed
-        up for each package. Of more than 40 those with the most excess are shown, which the title says.
+        The result of `duplicates` by spec, package or cause: `excess`, and `package` or, by cause, `cause`. Rows by
+        spec are summed for each package. If there are more than 40, those with the most excess are shown, and the title
+        says so.
     subtitle
-        Words for what the duplicates are of, such as the snapshot: a line of the title.
+        A description of the data, such as the snapshot; it becomes a line of the title.
     ax
-        Axes to draw on; by default those of a new figure of fitting size.
+        The Axes to draw on; by default those of a new figure of suitable size.
 
     Returns
     -------
@@ -30,7 +31,7 @@ def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax
     Raises
     ------
     ArgumentError
-        If `duplicates` is no frame, lacks a column, or is empty.
+        If `duplicates` is not a frame, lacks a column, or is empty.
 
     Examples
     --------

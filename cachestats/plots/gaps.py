@@ -1,4 +1,4 @@
-"""What is missing where, by how much depends on it, as bars."""
+"""Missing packages, by the number of packages that depend on them, as bars."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from cachestats.plots.drawing import VERMILLION, checked, column, in_words, plur
 
 
 def plot_gaps(gaps: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
-    """Draw the packages that are missing somewhere, those first that most others need, and say where.
+    """Draw the packages that some stacks lack, those needed by the most others first, and name the stacks.
 
     Parameters
     ----------
     gaps
-        What `gaps` returns: a stack, or what else was compared, in the first column, `package`, `num_columns` and
-        `num_dependents`. Where nothing is known of dependents, packages are ranked by how many stacks have them. Of
-        more than 40 packages the first are shown, which the title says.
+        The result of `gaps`: a stack, or another axis, in the first column, `package`, `num_columns` and
+        `num_dependents`. If dependents are not known, packages are ranked by the number of stacks that have them. If
+        there are more than 40 packages, the first are shown, and the title says so.
     subtitle
-        Words for what the gaps are of, such as the snapshot: a line of the title.
+        A description of the data, such as the snapshot; it becomes a line of the title.
     ax
-        Axes to draw on; by default those of a new figure of fitting size.
+        The Axes to draw on; by default those of a new figure of suitable size.
 
     Returns
     -------
-    The Axes, with a bar for each package and where it is missing behind it.
+    The Axes, with a bar for each package, labelled with the stacks that lack it.
 
     Raises
     ------
     ArgumentError
-        If `gaps` is no frame, lacks a column, or is empty.
+        If `gaps` is not a frame, lacks a column, or is empty.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A matrix as cells: their colours, the numbers in them, names at two sides and a scale."""
+"""A matrix drawn as cells with colours and numbers, names on two sides, and a scale."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cachestats.plots.drawing import FONT
 EMPTY = "#f4f4f4"
 CELL_WIDTH = 0.62  # inches
 
-_TEXT_WIDTH = 0.62  # width of a digit over the font size, as drawn by DejaVu Sans
+_TEXT_WIDTH = 0.62  # width of a digit divided by the font size, in DejaVu Sans
 
 Values = npt.NDArray[np.float64]
 
@@ -31,18 +31,18 @@ class Shown(NamedTuple):
 
 
 def top(sums: Values, count: int) -> list[int]:
-    """Return the positions of the `count` largest sums, in their own order; of equal sums the first."""
+    """Return the positions of the `count` largest sums, in ascending order; the first of equal sums is taken."""
     return sorted(np.argsort(-sums, kind="stable")[:count].tolist())
 
 
 def draw_cells(ax: Axes, shown: Shown, *, is_share: bool) -> QuadMesh:
-    """Draw the numbers as colours, the darker the more, and nothing where one is zero or unknown."""
+    """Draw the numbers as colours, darker for larger numbers; zero and unknown values are left blank."""
     known = shown.values[np.isfinite(shown.values)]
     mesh = ax.pcolormesh(
         *edges(shown.values),
         np.ma.masked_equal(np.ma.masked_invalid(shown.values), 0),
         cmap=_colours(),
-        # The root makes room for small numbers, without which a few packages with hundreds of specs drown all others.
+        # The square root gives small numbers more range; otherwise a few packages with hundreds of specs hide the rest.
         norm=Normalize(0, 1) if is_share else PowerNorm(0.5, 0, max(1.0, known.max(initial=0))),
         edgecolors="white",
         linewidth=1,
@@ -53,28 +53,28 @@ def draw_cells(ax: Axes, shown: Shown, *, is_share: bool) -> QuadMesh:
 
 
 def edges(values: Values) -> tuple[Values, Values]:
-    """Return where cells begin and end, across and down.
+    """Return the edges of the cells, across and down.
 
-    A mesh of rectangles, not an image of as many pixels: some viewers of SVG and PDF would blur that.
+    The cells are a mesh of rectangles, not the pixels of an image, which some SVG and PDF viewers would blur.
     """
     down, across = (np.arange(size + 1) - 0.5 for size in values.shape)
     return across, down
 
 
 def as_table(ax: Axes) -> None:
-    """Turn Axes into something that is read as a table is: downwards, without a frame."""
+    """Make Axes look like a table: rows run downwards, and there is no frame."""
     ax.invert_yaxis()
     ax.spines[:].set_visible(False)
 
 
 def _colours() -> Colormap:
-    """Return light to dark, without the near-white end that could pass for an empty cell."""
+    """Return a colormap from light to dark, without the near-white end, which would look like an empty cell."""
     return ListedColormap(plt.get_cmap("YlGnBu")(np.linspace(0.22, 1, 256))).with_extremes(bad=EMPTY)
 
 
 def draw_labels(ax: Axes, rows: list[str], columns: list[str]) -> None:
     """Write the names of rows and columns."""
-    # parse_math: what stands between two $ is a name here, not a formula.
+    # parse_math: text between two $ is a name here, not a formula.
     ax.set_yticks(range(len(rows)), rows, fontsize=FONT, parse_math=False)
     ax.set_xticks(range(len(columns)), columns, fontsize=FONT, parse_math=False)
     if max(map(len, columns)) > 7:
@@ -83,7 +83,7 @@ def draw_labels(ax: Axes, rows: list[str], columns: list[str]) -> None:
 
 
 def write_numbers(ax: Axes, mesh: QuadMesh, values: Values, *, is_share: bool) -> None:
-    """Write the number into each cell, all of them or none: where one does not fit, they would mislead."""
+    """Write the numbers into the cells, unless they do not all fit: a partial set would be misleading."""
     texts = [[_number(value, is_share) for value in row] for row in values]
     box = ax.get_window_extent()
     points = 72 / ax.figure.dpi
@@ -115,9 +115,9 @@ def luminance(colour: Values) -> float:
 
 
 def draw_scale(ax: Axes, mesh: QuadMesh, unit: str, *, is_share: bool) -> None:
-    """Draw what the colours stand for."""
+    """Draw the scale of the colours."""
     if mesh.norm.vmax == 1 and not is_share:
-        return  # every cell is one or nothing, which needs no scale
+        return  # every cell is one or empty, so no scale is needed
     rows = ax.get_ylim()[0] - ax.get_ylim()[1]
     bar = ax.figure.colorbar(
         mesh,

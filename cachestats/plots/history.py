@@ -1,4 +1,4 @@
-"""Series over the snapshots as lines on true dates."""
+"""Series over the snapshots, as lines on a date axis."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ Measure = Literal["packages", "specs", "share"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 MAX_LINES = 14
 
-# Of the snapshots from before Spack 1.0 the last page that was read is of 2025-03-09, and the first with compilers as
-# packages, and specs without one, of this day.
+# The last page read from a snapshot before Spack 1.0 is from 2025-03-09; the first with compilers as packages, and with
+# specs without a compiler, is from this day.
 REPRESENTATIONS = {date(2025, 3, 30): "Spack 1.0: compilers are packages"}
 
 _UNITS = {"packages": "packages", "specs": "specs", "share": "share of the snapshot's packages"}
 _COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 _MARKERS = "osD^vPX"
-_WIDTH, _HEIGHT = 5.6, 3.2  # inches, without what stands around the lines
+_WIDTH, _HEIGHT = 5.6, 3.2  # inches, without the labels around the lines
 
 
 class _Series(NamedTuple):
@@ -60,34 +60,34 @@ class _Series(NamedTuple):
 def plot_history(
     history: pl.DataFrame, *, measure: Measure = "packages", subtitle: str | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw a series over the weekly snapshots as a line on true dates, or a line for each stack, target, ...
+    """Draw a series over the weekly snapshots as a line on a date axis, or a line for each stack, target, ...
 
-    A line goes from one snapshot to the next. It is dotted where snapshots are missing: where two neighbours lie more
-    than one and a half times as far apart as is usual in the frame (the median). It falls to zero in the first snapshot
-    that lacks a stack, if none is missing there, and begins anew in the next that has it. Where Spack changed what it
-    makes a package of, a vertical line says so: what stands on its two sides does not compare.
+    A line connects each snapshot to the next. It is dotted if snapshots are missing in between, that is, if two
+    neighbours are more than one and a half times as far apart as is usual in the frame (the median). It falls to zero
+    at the first snapshot that lacks the stack, unless snapshots are missing there, and resumes at the next one that has
+    it. A vertical line marks a change in what Spack treats as a package; values on its two sides are not comparable.
 
     Parameters
     ----------
     history
-        What `history` returns: `snapshot`, `snapshot_date`, the column that is measured, and before them that of `by`,
-        if there is one. Releases and `develop` have no date and are left out, which the title says. Of more than 14
-        series those that reach highest are drawn, as the title says too.
+        The result of `history`: `snapshot`, `snapshot_date`, the measured column, and before them the column of `by`,
+        if there is one. Releases and `develop` have no date and are left out. If there are more than 14 series, those
+        with the highest peaks are drawn. The title mentions both.
     measure
-        What is drawn: packages, specs, or share.
+        The quantity to draw: packages, specs, or share.
     subtitle
-        Words for what the history is made of, such as a filter: a line of the title.
+        A description of the data, such as a filter; it becomes a line of the title.
     ax
-        Axes to draw on; by default those of a new figure.
+        The Axes to draw on; by default those of a new figure.
 
     Returns
     -------
-    The Axes, with a legend that has the series in the order of their last values.
+    The Axes, with a legend that lists the series in the order of their last values.
 
     Raises
     ------
     ArgumentError
-        If `measure` is something else, or `history` is no frame, lacks a column, or has no weekly snapshot.
+        If `measure` is not one of these, or `history` is not a frame, lacks a column, or has no weekly snapshot.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def plot_history(
     by = history.columns[0] if history.columns[0] != "snapshot" else None
     every = _series(dated, by, measure)
     highest = sorted(every, key=lambda series: -max(series.points.values()))[:MAX_LINES]
-    # In the legend as in the picture the highest is at the top.
+    # The legend lists the highest series first, as in the chart.
     shown = sorted(highest, key=lambda series: -series.points[max(series.points)])
     dates = sorted(dated["snapshot_date"].unique())
     breaks = _breaks(dates)
@@ -141,36 +141,36 @@ def _series(dated: pl.DataFrame, by: str | None, measure: str) -> list[_Series]:
 
 
 def _breaks(dates: Sequence[date]) -> set[date]:
-    """Return the dates right before which snapshots are missing."""
+    """Return the dates directly before which snapshots are missing."""
     spans = {day: day - before for before, day in pairwise(dates)}
     usual = median_low(spans.values()) if spans else timedelta()
     return {day for day, span in spans.items() if span > 1.5 * usual}
 
 
 def _draw_series(ax: Axes, series: _Series, dates: Sequence[date], breaks: set[date], place: int) -> Line2D:
-    """Draw a series, and return its line where it is whole."""
+    """Draw a series, and return its solid line."""
     colour = _COLOURS[place % len(_COLOURS)]
-    # From a snapshot that has nothing of it no line leads on.
+    # No line continues from a snapshot in which the series is zero.
     joined = {day for before, day in pairwise(dates) if day in series.points and series.points.get(before)}
     (line,) = ax.plot(
         *_line(series, dates, joined - breaks),
         marker=_MARKERS[place % len(_MARKERS)],
         markersize=4.5,
-        # Where colours are used twice.
+        # Hollow markers distinguish series that share a colour.
         markerfacecolor=colour if place < len(_COLOURS) else "white",
         linewidth=1.5,
         color=colour,
         clip_on=False,
         label=series.name,
     )
-    # Nobody knows when in a long time it was that the last of it went.
+    # If a series ends in a break, the date of its end is unknown, so no line leads to zero.
     guessed = {day for day in joined & breaks if series.points[day]}
     ax.plot(*_line(series, dates, guessed), linestyle=":", linewidth=1.2, color=colour)
     return line
 
 
 def _line(series: _Series, dates: Sequence[date], joined: set[date]) -> tuple[list[float], list[float]]:
-    """Return the points of a line, and one that cannot be drawn wherever one is not joined with that before it."""
+    """Return the points of a line, with an undrawable point before each one that is not joined to the previous."""
     points = []
     for day in dates:
         if day in series.points:
@@ -181,7 +181,7 @@ def _line(series: _Series, dates: Sequence[date], joined: set[date]) -> tuple[li
 
 
 def _draw_legend(ax: Axes, lines: Sequence[Line2D], names: Sequence[str]) -> None:
-    # A legend leaves out names that begin with _ and takes those with $ for formulas, so that it gets them afterwards.
+    # A legend omits names that begin with _ and treats those with $ as formulas, so the names are set afterwards.
     numbers = [str(place) for place in range(len(lines))]
     legend = ax.legend(lines, numbers, loc="upper left", bbox_to_anchor=(1, 1), fontsize=FONT, frameon=False)
     for text, name in zip(legend.get_texts(), names, strict=True):
@@ -199,7 +199,7 @@ def _draw_axes(ax: Axes, dates: Sequence[date], measure: str) -> None:
     first, last = _at(dates[0]), _at(dates[-1])
     margin = max((last - first) * 0.04, 4)
     ax.set_xlim(first - margin, last + margin)
-    ax.set_ylim(0, (ax.dataLim.y1 or 1) * 1.18)  # above the lines there is room for words
+    ax.set_ylim(0, (ax.dataLim.y1 or 1) * 1.18)  # leave room for text above the lines
     count_along(ax.yaxis, _UNITS[measure], is_share=measure == "share")
     ax.tick_params(axis="x", labelsize=FONT)
     ax.xaxis.get_offset_text().set_fontsize(FONT)
@@ -225,7 +225,7 @@ def _mark_representations(ax: Axes, dates: Sequence[date]) -> None:
 
 
 def _span(dates: Sequence[date], history: pl.DataFrame) -> str:
-    """Return from when to when, and what is left out because nobody knows when it was."""
+    """Return the period, and the snapshots that are left out because they have no date."""
     number = f"{counted(len(dates), 'snapshot')}, " if len(dates) > 1 else ""
     words = number + " to ".join(dict.fromkeys(map(str, (dates[0], dates[-1]))))
     undated = history.filter(pl.col("snapshot_date").is_null())["snapshot"].unique()
@@ -235,6 +235,6 @@ def _span(dates: Sequence[date], history: pl.DataFrame) -> str:
 
 
 def _names(snapshots: pl.Series) -> str:
-    """Return the name of the only snapshot, or how many there are."""
+    """Return the name of the only snapshot, or the number of snapshots."""
     names = snapshots.unique()
     return short(names[0]) if len(names) == 1 else f"{len(names):,} others"

@@ -1,4 +1,4 @@
-"""How much of an environment each snapshot has, as bars."""
+"""The share of an environment in each snapshot, as bars."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from cachestats.plots.drawing import BLUE, PALE, checked, in_words, plural, shor
 
 
 def plot_hit_rates(rates: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
-    """Draw how many specs of an environment each snapshot has, and how many it lacks.
+    """Draw the number of specs of an environment that each snapshot has, and the number that it lacks.
 
     Parameters
     ----------
     rates
-        What `hit_rates` returns: `snapshot`, by stack also `stack`, `hits`, `specs` and `rate`. Of more than 40
-        snapshots or stacks the best are shown, which the title says.
+        The result of `hit_rates`: `snapshot`, by stack also `stack`, `hits`, `specs` and `rate`. If there are more than
+        40 snapshots or stacks, the best are shown, and the title says so.
     subtitle
-        Words for what was matched, such as the environment: a line of the title.
+        A description of the match, such as the environment; it becomes a line of the title.
     ax
-        Axes to draw on; by default those of a new figure of fitting size.
+        The Axes to draw on; by default those of a new figure of suitable size.
 
     Returns
     -------
@@ -29,7 +29,7 @@ def plot_hit_rates(rates: pl.DataFrame, *, subtitle: str | None = None, ax: Axes
     Raises
     ------
     ArgumentError
-        If `rates` is no frame, lacks a column, or is empty.
+        If `rates` is not a frame, lacks a column, or is empty.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What is missing below cached specs, by how many of them it breaks, as bars."""
+"""Missing dependencies of cached specs, by the number of specs that they break, as bars."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from cachestats.plots.drawing import VERMILLION, checked, in_words, short
 
 
 def plot_holes(holes: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
-    """Draw the specs that are missing, those first that break most cached ones.
+    """Draw the missing specs, those that break the most cached specs first.
 
     Parameters
     ----------
     holes
-        What `holes` returns by `missing`: `package`, `hash` and `breaks`. Of more than 40 missing specs the first are
-        shown, which the title says.
+        The result of `holes` by `missing`: `package`, `hash` and `breaks`. If there are more than 40 missing specs, the
+        first are shown, and the title says so.
     subtitle
-        Words for what the holes are in, such as the snapshot: a line of the title.
+        A description of the data, such as the snapshot; it becomes a line of the title.
     ax
-        Axes to draw on; by default those of a new figure of fitting size.
+        The Axes to draw on; by default those of a new figure of suitable size.
 
     Returns
     -------
-    The Axes, with a bar for each missing spec, called `package/hash`, the hash in its first seven characters.
+    The Axes, with a bar for each missing spec, labelled `package/hash` with the first seven characters of the hash.
 
     Raises
     ------
     ArgumentError
-        If `holes` is no frame, lacks a column, or is empty: where nothing is missing there is nothing to draw.
+        If `holes` is not a frame, lacks a column, or is empty, as it is if nothing is missing.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What fell from one snapshot to the next, as bars."""
+"""Losses from one snapshot to the next, as bars."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def plot_losses(losses: pl.DataFrame, *, subtitle: str | None = None, ax: Axes |
     Parameters
     ----------
     losses
-        What `losses` returns. Of more than 40 stacks the first are shown, which the title says.
+        The result of `losses`. If there are more than 40 stacks, the first are shown, and the title says so.
     subtitle
-        Words for what was compared, such as the two snapshots: a line of the title.
+        A description of the comparison, such as the two snapshots; it becomes a line of the title.
     ax
-        Axes to draw on; by default those of a new figure of fitting size.
+        The Axes to draw on; by default those of a new figure of suitable size.
 
     Returns
     -------
@@ -28,7 +28,7 @@ def plot_losses(losses: pl.DataFrame, *, subtitle: str | None = None, ax: Axes |
     Raises
     ------
     ArgumentError
-        If `losses` is no frame, lacks a column, or is empty.
+        If `losses` is not a frame, lacks a column, or is empty.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What each two stacks have in common, as a heatmap."""
+"""The overlap of each pair of stacks, as a heatmap."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ _UNITS = {
 def plot_overlap(
     overlap: pl.DataFrame, *, measure: Measure = "jaccard_hashes", subtitle: str | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw what each two stacks have in common as a heatmap with the numbers in its cells.
+    """Draw the overlap of each pair of stacks as a heatmap with the numbers in its cells.
 
-    Darker is more. A cell is blank where the two have nothing in common, and where a stack meets itself.
+    Darker means more. A cell is blank if the two have nothing in common, and on the diagonal.
 
     Parameters
     ----------
     overlap
-        What `overlap` returns: a pair in the first two columns, and the column that is measured. Of more than 25 stacks
-        those that have most in common with the others are shown, and the title says how many are left out.
+        The result of `overlap`: a pair in the first two columns, and the measured column. If there are more than 25
+        stacks, those with the most in common with the others are shown, and the title says how many there are.
     measure
-        What is drawn: `jaccard_hashes` or `jaccard_packages`, the share that is in common, or `common_hashes` or
-        `common_packages`, how many.
+        The quantity to draw: `jaccard_hashes` or `jaccard_packages`, the share in common, or `common_hashes` or
+        `common_packages`, the number in common.
     subtitle
-        Words for what the overlap is of, such as the snapshot: a line of the title.
+        A description of the data, such as the snapshot; it becomes a line of the title.
     ax
-        Axes to draw on; by default those of a new figure of fitting size.
+        The Axes to draw on; by default those of a new figure of suitable size.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def plot_overlap(
     Raises
     ------
     ArgumentError
-        If `measure` is something else, or `overlap` is no frame, lacks a column, or has no pair.
+        If `measure` is not one of these, or `overlap` is not a frame, lacks a column, or has no pair.
 
     Examples
     --------
@@ -97,9 +97,9 @@ def plot_overlap(
 
 
 def _matrix(overlap: pl.DataFrame, by: str, measure: str) -> tuple[list[str | None], Values]:
-    """Return the names in their order, and a square of what each two have in common."""
+    """Return the names in their order, and a square matrix of the overlaps of all pairs."""
     ones, others = (overlap[column].cast(pl.String).to_list() for column in (by, f"other_{by}"))
-    # Each pair begins with what comes first, so that only the last name is nowhere in the first column.
+    # Each pair is in the order of the names, so only the last name does not occur in the first column.
     names = list(dict.fromkeys([*ones, *others]))
     places = {name: place for place, name in enumerate(names)}
     values = np.full((len(names), len(names)), np.nan)

@@ -1,4 +1,4 @@
-"""What stands in exactly each combination of stacks, as an UpSet chart."""
+"""The contents of exactly each combination of stacks, as an UpSet chart."""
 
 from __future__ import annotations
 
@@ -33,7 +33,11 @@ MEASURES: tuple[Measure, ...] = get_args(Measure)
 MAX_COMBINATIONS = 30
 MAX_NAMES = 30
 
-_BARS, _SIZES, _SPACE = 1.7, 1.3, 0.12  # inches: how high and how wide the bars are, and what is between
+_BARS, _SIZES, _SPACE = (
+    1.7,
+    1.3,
+    0.12,
+)  # inches: height of the bars, width of the bars to the right, and the space between parts
 
 
 class _Combination(NamedTuple):
@@ -44,34 +48,34 @@ class _Combination(NamedTuple):
 def plot_overlap_sets(
     sets: pl.DataFrame, *, measure: Measure = "hashes", subtitle: str | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw what stands in exactly each combination of stacks, and in no other, as an UpSet chart.
+    """Draw the number of hashes or packages in exactly each combination of stacks, as an UpSet chart.
 
-    A column is a combination: its dots say of which stacks, and the bar above them how many hashes stand in all of
-    these and nowhere else. Bars to the right are whole stacks.
+    Each column is a combination: its dots mark the stacks, and the bar above them shows how many hashes are in all of
+    these stacks and in no others. The bars to the right show whole stacks.
 
     UpSet: Lex et al. 2014, https://doi.org/10.1109/TVCG.2014.2346248.
 
     Parameters
     ----------
     sets
-        What `overlap_sets` returns: `combination`, `members`, and the column that is measured. The 30 largest
-        combinations are shown, as far as they are of no more than 30 stacks; the title says how many are left out.
-        Bars of whole stacks are sums over all combinations in the frame.
+        The result of `overlap_sets`: `combination`, `members`, and the measured column. The 30 largest combinations are
+        shown, as long as they involve at most 30 stacks; the title says how many there are. The bars of whole stacks
+        are sums over all combinations in the frame.
     measure
-        What is counted: hashes or packages.
+        The items to count: hashes or packages.
     subtitle
-        Words for what the sets are of, such as the snapshot: a line of the title.
+        A description of the data, such as the snapshot; it becomes a line of the title.
     ax
-        Axes whose area is divided; by default those of a new figure of fitting size.
+        The Axes whose area is divided; by default those of a new figure of suitable size.
 
     Returns
     -------
-    The Axes that were divided, which carry the title. Their `child_axes` are the bars, the dots and the whole stacks.
+    The divided Axes, which carry the title. Their `child_axes` are the bars, the dots and the whole stacks.
 
     Raises
     ------
     ArgumentError
-        If `measure` is something else, or `sets` is no frame, lacks a column, or has no combination that can be shown.
+        If `measure` is not one of these, or `sets` is not a frame, lacks a column, or has no combination to show.
 
     Examples
     --------
@@ -108,16 +112,16 @@ def plot_overlap_sets(
 
 
 def _combinations(sets: pl.DataFrame, measure: str) -> list[_Combination]:
-    """Return the combinations that have anything, the largest first."""
+    """Return the combinations that are not empty, the largest first."""
     found = []
     for text, members, value in sets.select("combination", "members", measure).iter_rows():
         names = tuple(text.split(", "))
-        # A name that has a comma in it can be told from two only where it stands alone.
+        # A name that contains a comma can be recognized only if it is alone.
         names = (text,) if members == 1 else names
         if len(names) != members:
             raise ArgumentError(
                 f"expected {members} names in a combination, found {text!r}",
-                hint="give names without a comma to what is laid over each other",
+                hint="use names without commas in the compared column",
             )
         if value:
             found.append(_Combination(names, value))
@@ -125,7 +129,7 @@ def _combinations(sets: pl.DataFrame, measure: str) -> list[_Combination]:
 
 
 def _largest(every: list[_Combination]) -> list[_Combination]:
-    """Return the largest combinations, without those for which there is no more room."""
+    """Return the largest combinations for which there is room."""
     shown: list[_Combination] = []
     names: set[str] = set()
     for combination in every:
@@ -134,14 +138,14 @@ def _largest(every: list[_Combination]) -> list[_Combination]:
             shown.append(combination)
     if not shown:
         raise ArgumentError(
-            f"expected a combination of at most {MAX_NAMES} that has anything, found none in {len(every):,}",
-            hint="measure something else, or leave some of what is laid over each other out",
+            f"expected a combination of at most {MAX_NAMES} names that is not empty, found none in {len(every):,}",
+            hint="choose another measure, or compare fewer names",
         )
     return shown
 
 
 def _divided(ax: Axes, columns: int, rows: int) -> tuple[Axes, Axes, Axes]:
-    """Return the three parts of an area, as large as what stands in them wants them to be to each other."""
+    """Divide an area into three parts, sized in proportion to their contents."""
     ax.set_axis_off()
     across, down = max(columns, 2) * ROW_HEIGHT, max(rows, 2) * ROW_HEIGHT
     width, height = across + _SPACE + _SIZES, down + _SPACE + _BARS
@@ -161,7 +165,7 @@ def _draw_combinations(ax: Axes, shown: Sequence[_Combination], measure: str) ->
             f"{value:,}", (place, value), (0, 3), textcoords="offset points", ha="center", fontsize=FONT, rotation=90
         )
     ax.set_xlim(-0.5, max(len(values), 2) - 0.5)
-    ax.set_ylim(0, max(values) * 1.3)  # with room for the numbers
+    ax.set_ylim(0, max(values) * 1.3)  # leave room for the numbers
     ax.set_xticks([])
     count_along(ax.yaxis, measure)
 

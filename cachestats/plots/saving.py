@@ -1,4 +1,4 @@
-"""Files that are the same, byte for byte, whenever the same picture is saved."""
+"""Save charts as files: the same chart always gives the same bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from cachestats.atomic import written
 from cachestats.errors import ArgumentError
 
-# Without the date, and with ids that depend on the picture and not on chance, SVG and PDF are reproducible.
+# SVG and PDF are reproducible without the date, and with ids that depend on the chart instead of chance.
 _METADATA: dict[str, dict[str, str | None]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
 _DPI = 150
 
@@ -24,14 +24,15 @@ def save_plot(ax: Axes, out: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     ax
-        What a plot function returned.
+        The Axes that a plot function returned.
     out
-        The file to write, its kind by its ending: `.png`, `.svg` or `.pdf`. The same picture gives the same bytes.
+        The file to write; its extension determines the format: `.png`, `.svg` or `.pdf`. The same chart always gives
+        the same bytes.
 
     Raises
     ------
     ArgumentError
-        If the ending is none of these.
+        If the extension is not one of these.
     DatasetError
         If the file cannot be written.
 

@@ -1,4 +1,4 @@
-"""Who lags behind, as bars."""
+"""Stacks that lag behind the newest versions, as bars."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from cachestats.plots.drawing import BLUE, ORANGE, checked, column, in_words, pl
 
 
 def plot_versions(versions: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
-    """Draw of how many of its packages each stack has the newest version, and with how many it is behind.
+    """Draw the number of packages of which each stack has the newest version, and of which it has an older one.
 
     Parameters
     ----------
     versions
-        What `versions` returns: `package`, then a stack, or what else was compared, and `is_behind`. Of more than 40
-        stacks those with the most packages behind are shown, which the title says.
+        The result of `versions`: `package`, then a stack or the value of another axis, and `is_behind`. If there are
+        more than 40 stacks, those with the most packages behind are shown, and the title says so.
     subtitle
-        Words for what the versions are of, such as the snapshot: a line of the title.
+        A description of the data, such as the snapshot; it becomes a line of the title.
     ax
-        Axes to draw on; by default those of a new figure of fitting size.
+        The Axes to draw on; by default those of a new figure of suitable size.
 
     Returns
     -------
@@ -29,7 +29,7 @@ def plot_versions(versions: pl.DataFrame, *, subtitle: str | None = None, ax: Ax
     Raises
     ------
     ArgumentError
-        If `versions` is no frame, lacks a column, or is empty.
+        If `versions` is not a frame, lacks a column, or is empty.
 
     Examples
     --------

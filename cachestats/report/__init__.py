@@ -1,4 +1,4 @@
-"""A dataset and its answers as a folder of static files that opens in a browser."""
+"""A report: a dataset and its analyses as a folder of static files that opens in a browser."""
 
 from importlib.util import find_spec
 

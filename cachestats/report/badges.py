@@ -1,15 +1,15 @@
-"""Badges: small pictures for the READMEs of others, drawn here, so that showing one asks nobody else's server."""
+"""Badges: small images for READMEs. They are drawn here, so that no third-party server is needed to show one."""
 
 from __future__ import annotations
 
 from html import escape
 
 _CHARACTER, _PADDING, _HEIGHT = 6.6, 8, 20
-_GOOD, _FAIR, _POOR = "#2e7d32", "#8a6100", "#b3261e"  # of all white text stands out by 4.5 to 1 and more
+_GOOD, _FAIR, _POOR = "#2e7d32", "#8a6100", "#b3261e"  # white text has a contrast of at least 4.5 to 1 on each
 
 
 def badge(label: str, message: str, *, share: float) -> str:
-    """Return a badge as SVG; its colour tells a share of at least 90%, of at least half, or of less.
+    """Return a badge as SVG; its colour shows whether the share is at least 90%, at least half, or less.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The charts of a report: which there are, and the files they are drawn into."""
+"""The charts of a report, and the files they are saved as."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_GAPS = 20
 
 
 class Chart(NamedTuple):
-    """A chart in a file: the words above it, and what it shows to who does not see it."""
+    """A chart in a file, with its caption and a description for readers who cannot see it."""
 
     path: str
     title: str
@@ -34,12 +34,12 @@ class Chart(NamedTuple):
 
 
 def draw_overview(dataset: Dataset, facts: Facts, folder: Path) -> dict[str, Chart]:
-    """Draw the charts of the overview and return them by name; what has nothing to show is left out."""
+    """Draw the charts of the overview and return them by name; charts without data are left out."""
     here = dataset.scan("specs", snapshots=[facts.current])
     rows: Axis = "os" if facts.stacks.is_empty() else "stack"
     matrix = coverage_matrix(here, rows=rows, columns="target", measure="packages")
     missing = facts.gaps.join(most_needed(facts.gaps).head(_MOST_GAPS).select("package"), on="package")
-    # A mirror of one's own may have no stacks.
+    # A private mirror may have no stacks.
     series = facts.history if facts.stack_history.is_empty() else facts.stack_history
     has_series = series["snapshot_date"].drop_nulls().n_unique() > 1
     charts: dict[str, tuple[bool, str, str, Callable[[], Axes]]] = {
@@ -57,20 +57,20 @@ def draw_overview(dataset: Dataset, facts: Facts, folder: Path) -> dict[str, Cha
         ),
         "churn": (
             facts.history["previous"].drop_nulls().len() > 0,
-            "What each snapshot kept",
-            "Stacked bars: the specs of each snapshot that were kept from the one before, that are new, and that went.",
+            "Specs kept, new and gone",
+            "Stacked bars: the specs that each snapshot kept from the previous one, the new ones, and those gone.",
             lambda: plot_churn(facts.history),
         ),
         "overlap": (
             facts.overlap.height > 0,
-            "What stacks share",
-            "A heatmap of the share of hashes that each two stacks have in common.",
+            "Overlap of stacks",
+            "A heatmap of the share of hashes that each pair of stacks has in common.",
             lambda: plot_overlap(facts.overlap),
         ),
         "gaps": (
             missing.height > 0,
-            "What is missing most",
-            "Bars: the packages that some stacks lack, by how many other packages need them.",
+            "Most needed missing packages",
+            "Bars: the packages that some stacks lack, by the number of other packages that need them.",
             lambda: plot_gaps(missing),
         ),
     }
@@ -82,7 +82,7 @@ def draw_overview(dataset: Dataset, facts: Facts, folder: Path) -> dict[str, Cha
 
 
 def draw_stack(facts: Facts, stack: str | None, folder: Path) -> Chart | None:
-    """Draw the history of one stack, where there is any."""
+    """Draw the history of one stack, if there is any."""
     series = facts.stack_history.filter(pl.col("stack").eq_missing(stack))
     if series["snapshot_date"].drop_nulls().len() < 2:
         return None

@@ -1,4 +1,4 @@
-"""The table widget of a report: DataTables, as the package itables brings it along."""
+"""The table widget of a report: DataTables, as bundled with the package itables."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _BUNDLE = "dt_bundle"
 def write_widget(folder: Path) -> None:
     """Write the script and the style sheet of DataTables.
 
-    The bundle is a module, which a page that was opened from disk may not load from a file beside it. It may from an
-    address that holds the module itself, so that is what the script loads.
+    The bundle is a module. A page opened from disk may not load a module from another file, but it may load one from a
+    data URL, so the script contains the module as a data URL.
     """
     bundle = files("itables") / "html"
     module = base64.b64encode((bundle / f"{_BUNDLE}.js").read_bytes()).decode()

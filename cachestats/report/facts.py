@@ -1,4 +1,4 @@
-"""What a report says: every question is asked here, once."""
+"""The contents of a report: every analysis is run here, once."""
 
 from __future__ import annotations
 
@@ -21,46 +21,46 @@ from cachestats.naming import UNION_STACK, snapshot_kind, snapshot_order
 
 
 class Facts(NamedTuple):
-    """What the analyses answer; `current` is `develop` if there, else the newest snapshot."""
+    """The results of the analyses; `current` is `develop` if it exists, otherwise the newest snapshot."""
 
     current: str
     before: dict[str, str]
-    """The snapshot that each is compared with: that before it, and of `develop` the newest weekly one."""
+    """The snapshot with which each one is compared: the previous one, and for `develop` the newest weekly one."""
     snapshots: pl.DataFrame
     """The table `snapshots`, the newest first."""
     packages: pl.DataFrame
-    """`package`, and the newest of its `version`s, `versions`, `specs`, `stacks` and `targets`, all counts, of the
-    current snapshot."""
+    """Of the current snapshot: `package`, its newest `version`, and the counts `versions`, `specs`, `stacks` and
+    `targets`."""
     stacks: pl.DataFrame
-    """`stack`, `packages`, `specs`, `share`, `behind` (packages of an older version than elsewhere), and `kept`, `new`
-    and `gone` specs against the snapshot before: the same."""
+    """Of the current snapshot: `stack`, `packages`, `specs`, `share`, `behind` (packages with an older version than
+    elsewhere), and the specs `kept`, `new` and `gone` compared with the previous snapshot."""
     history: pl.DataFrame
     stack_history: pl.DataFrame
     changes: dict[str, pl.DataFrame]
-    """What `compare` says of each snapshot that another was before."""
+    """The result of `compare` for each snapshot that has a previous one."""
     stack_changes: pl.DataFrame
-    """The same of the current one, stack by stack."""
+    """The result of `compare` by stack for the current snapshot."""
     newest: pl.DataFrame
-    """`package`, `snapshot`, `version`: the newest there."""
+    """`package`, `snapshot`, and `version`, the newest in the snapshot."""
     presence: pl.DataFrame
-    """`package`, `snapshot`, `value`: specs."""
+    """`package`, `snapshot`, and `value`, the number of specs."""
     versions: pl.DataFrame
-    """What `versions` says of the current one by stack."""
+    """The result of `versions` by stack for the current snapshot."""
     gaps: pl.DataFrame
-    """What each stack lacks of the current one."""
+    """The packages of the current snapshot that each stack lacks."""
     overlap: pl.DataFrame
     duplicates: pl.DataFrame
     holes: pl.DataFrame | None
-    """What is missing, most broken by it first; None where dependencies are not known."""
+    """The missing specs, those that break the most others first; None if dependencies are not known."""
 
 
 def gather(dataset: Dataset) -> Facts:
-    """Ask a dataset everything that a report says.
+    """Run all analyses of a report on a dataset.
 
     Raises
     ------
     ArgumentError
-        If the dataset has no snapshot.
+        If the dataset has no snapshots.
     """
     names = sorted(dataset.manifest.snapshots, key=snapshot_order)
     if not names:
@@ -102,7 +102,7 @@ def gather(dataset: Dataset) -> Facts:
 
 
 def _before(names: list[str]) -> dict[str, str]:
-    """Return the snapshot that each is compared with."""
+    """Return, for each snapshot, the one with which it is compared."""
     before = snapshots_before(names)
     weekly = [name for name in names if snapshot_kind(name)[0] == "weekly"]
     rolling = {name: weekly[-1] for name in names if snapshot_kind(name)[0] == "rolling" and weekly}
@@ -128,7 +128,9 @@ def _packages(here: pl.LazyFrame, newest: pl.DataFrame) -> pl.DataFrame:
 def _stacks(by_stack: pl.DataFrame, current: str, lag: pl.DataFrame, changes: pl.DataFrame | None) -> pl.DataFrame:
     behind = lag.group_by("stack").agg(behind=pl.col("is_behind").sum().cast(pl.Int64))
     found = by_stack.filter(pl.col("snapshot") == current, pl.col("specs") > 0)
-    if changes is not None:  # `develop` has none before it in a series, and is compared with the newest weekly one
+    if (
+        changes is not None
+    ):  # `develop` has no previous snapshot in a series, and is compared with the newest weekly one
         common = pl.col("common_specs").sum()
         churn = changes.group_by("stack").agg(
             kept=common, new=pl.col("new_specs").sum() - common, gone=pl.col("old_specs").sum() - common
@@ -142,7 +144,7 @@ def _stacks(by_stack: pl.DataFrame, current: str, lag: pl.DataFrame, changes: pl
 
 
 def most_needed(gaps: pl.DataFrame) -> pl.DataFrame:
-    """Return the packages that some stack lacks, those first that most others need, with how many stacks lack them."""
+    """Return the packages that some stack lacks, the most needed first, with the number of stacks that lack them."""
     weight = ["num_dependents", "num_columns"]
     return (
         gaps.group_by("package")

@@ -1,4 +1,4 @@
-"""What hosts can use of one package, by operating system and target."""
+"""The coverage of one package: what hosts can use, by operating system and target."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cachestats.targets import target_order
 
 
 class Cell(NamedTuple):
-    """One cell: `native`, `usable`, `missing`, or `none` where the snapshot has nothing; and how many specs."""
+    """One cell: `native`, `usable`, `missing`, or `none` if the snapshot has nothing; and the number of specs."""
 
     state: str
     specs: int
@@ -27,7 +27,7 @@ class Matrix(NamedTuple):
     rows: dict[str, list[Cell]]
 
     def best(self) -> dict[str, str]:
-        """Return for each target the best that its machines can use, on whichever of the systems."""
+        """Return, for each target, the best state on any of the operating systems."""
         order = ("native", "usable", "missing", "none")
         found = {
             target: min((cells[place].state for cells in self.rows.values()), key=order.index)
@@ -37,7 +37,7 @@ class Matrix(NamedTuple):
 
 
 class Matrices:
-    """The matrices of all packages of a snapshot, by the rules of the Spack that wrote it."""
+    """The matrices of all packages of a snapshot, under the rules of the Spack that wrote it."""
 
     def __init__(self, dataset: Dataset, snapshot: str) -> None:
         by = ("package", "platform", "os", "target", "requirement")
@@ -51,17 +51,17 @@ class Matrices:
         self._targets = sorted(pairs["target"].unique(), key=target_order)
         self._reused: dict[tuple[str | None, str], set[str]] = {}
         for host in possible_hosts(pairs):
-            # An operating system may be on several platforms, as sles15 is on cray and linux.
+            # An operating system may belong to several platforms, as sles15 does to cray and linux.
             reused = reused_requirements(counts["requirement"], host)
             self._reused.setdefault((host.os, host.target), set()).update(reused)
 
     def of(self, package: str) -> Matrix | None:
-        """Return the matrix of one package, or None where the snapshot does not have it."""
+        """Return the matrix of one package, or None if the snapshot does not have it."""
         specs = self._specs.get(package)
         if specs is None:
             return None
         cells = {os: [self._cell(os, target, specs) for target in self._targets] for os in self._oses}
-        # Rows and columns of machines that can use nothing of it, and that it was not built for, would be empty.
+        # Leave out machines that can use none of its specs and for which it was not built: their cells would be empty.
         own = {os for os, *_ in specs}
         rows = {os: row for os, row in cells.items() if os in own or any(_is_there(cell) for cell in row)}
         places = [

@@ -1,8 +1,8 @@
-"""The specs of every package, snapshot by snapshot, as the scripts of a report load them.
+"""The specs of every package, snapshot by snapshot, in the form that the scripts of a report load.
 
-A page that is opened from disk may load scripts, and nothing else: data comes as a call of a function with one JSON
-value. `specs/<package>.js` has all specs of a package, `cells/<snapshot>.js` the counts that the table of packages is
-filtered by.
+A page opened from disk may load nothing but scripts, so data is written as a function call with one JSON value.
+`specs/<package>.js` contains all specs of a package, and `cells/<snapshot>.js` the counts by which the table of
+packages is filtered.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from cachestats.report.paths import path_of
 
 SPEC_COLUMNS = ("hash", "version", "os", "target", "compiler", "stacks", "variants", "size_bytes", "platform")
 _CODED = SPEC_COLUMNS[1:]
-_BETWEEN = "\x1f"  # stands in no name
+_BETWEEN = "\x1f"  # occurs in no name
 _CELL_COLUMNS = ("package", "version", "target", "os", "compiler", "stacks")
 
 
 class Specs(NamedTuple):
-    """The specs of one package in one snapshot: the values of each column but `hash`, and rows of codes of them.
+    """The specs of one package in one snapshot: the values of each column except `hash`, and rows of their codes.
 
-    Versions come with the newest first, so that their codes have Spack's order.
+    The newest version comes first, so that the codes of versions follow Spack's order.
     """
 
     values: list[list[Any]]
@@ -35,7 +35,7 @@ class Specs(NamedTuple):
 
 
 def write_specs(dataset: Dataset, names: list[str], folder: Path) -> dict[str, Specs]:
-    """Write the scripts of all snapshots, oldest first, and return the specs of the last one by package."""
+    """Write the scripts of all snapshots, given oldest first, and return the specs of the last one by package."""
     written: dict[str, list[bytes]] = {}
     last: dict[str, Specs] = {}
     for name in names:
@@ -52,9 +52,9 @@ def write_specs(dataset: Dataset, names: list[str], folder: Path) -> dict[str, S
 
 
 def _of_snapshot(dataset: Dataset, name: str) -> pl.DataFrame:
-    """Return a row for each spec of a snapshot, sorted by package, version, the newest first, and hash.
+    """Return a row for each spec of a snapshot, sorted by package, version (the newest first) and hash.
 
-    Its stacks are in one text: all but the root, or the root where there is no other.
+    The stacks of a spec are joined in one text: all except root, or root if there is no other.
     """
     every = pl.col("stack").drop_nulls().unique().sort()
     others = every.filter(every != UNION_STACK)
@@ -90,7 +90,7 @@ def _by_package(frame: pl.DataFrame) -> Iterator[tuple[str, Specs]]:
 
 
 def _cells(name: str, frame: pl.DataFrame) -> dict[str, Any]:
-    """Count specs by package, target, os, compiler and set of stacks: what filters add up."""
+    """Count specs by package, version, target, os, compiler and set of stacks; filters add these counts up."""
     cells = (
         frame.with_columns(compiler=pl.col("compiler_name").fill_null("none"))
         .group_by(_CELL_COLUMNS)
@@ -98,7 +98,7 @@ def _cells(name: str, frame: pl.DataFrame) -> dict[str, Any]:
         .sort(_CELL_COLUMNS)
     )
     values = {column: cells[column].unique().sort().to_list() for column in _CELL_COLUMNS}
-    values["version"].sort(key=version_key)  # the newest of some has the largest code
+    values["version"].sort(key=version_key)  # the newest version has the largest code
     codes = {column: {value: code for code, value in enumerate(values[column])} for column in _CELL_COLUMNS}
     coded = [[codes[column][value] for value in cells[column].to_list()] for column in _CELL_COLUMNS]
     sets = [stacks.split(_BETWEEN) if stacks else [] for stacks in values.pop("stacks")]

@@ -1,4 +1,4 @@
-"""The pages of a report, from templates in which everything is escaped."""
+"""The pages of a report, rendered from templates that escape all values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cachestats.text import counted
 
 
 class Pages:
-    """The templates, and the folder that pages are written to."""
+    """The templates, and the folder to which pages are written."""
 
     def __init__(self, folder: Path, **shared: Any) -> None:
         self.folder = folder
@@ -36,7 +36,7 @@ class Pages:
         self.templates.globals |= {"link": link_to, **shared}
 
     def write(self, path: str, template: str, **values: Any) -> None:
-        """Write one page; `root` leads from it to the folder of the report."""
+        """Write one page; in its template, `root` is the relative path to the folder of the report."""
         root = "../" * path.count("/")
         text = self.templates.get_template(template).render(root=root, path=path, **values)
         (self.folder / path).write_text(text, encoding="utf-8", newline="\n")

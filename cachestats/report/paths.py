@@ -1,4 +1,4 @@
-"""Where pages and files of a report stand, and how they are called."""
+"""The paths of the pages and files of a report."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ _ENDINGS: dict[Kind, str] = {
     "cells": "js",
 }
 NO_STACK = "none"
-"""What specs that are in no stack are shown under."""
+"""The name under which specs without a stack are shown."""
 
 
 def path_of(kind: Kind, name: str | None) -> str:
-    """Return the path of the file that is about a package, stack or snapshot, from the folder of the report.
+    """Return the path of the file about a package, stack or snapshot, relative to the folder of the report.
 
     Examples
     --------
     >>> path_of("packages", "py-numpy"), path_of("badges", "../e4s")
     ('packages/py-numpy.html', 'badges/%2E.%2Fe4s.svg')
     """
-    # A stack may be called `none` as well: that specs have none is told by a sign that names do not begin with.
+    # A stack may itself be called `none`, so the absence of a stack is marked by a character that begins no name.
     stem = file_stem(name) if name is not None else f"~{NO_STACK}"
     return f"{kind}/{stem}.{_ENDINGS[kind]}"
 
 
 def link_to(kind: Kind, name: str | None) -> str:
-    """Return the same as a relative address: what is percent-encoded in the name of a file is so once more.
+    """Return the same path as a relative URL, in which percent signs in file names are percent-encoded in turn.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A folder that is replaced whole: made beside its place, and renamed into it once it is complete."""
+"""Replace a folder as a whole: write the new one next to it, and rename it into place once it is complete."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from cachestats.errors import BusyError, DatasetError, reported
 from cachestats.regular import read_regular
 
 MARK = "report.json"
-"""The file by which a folder is known to be a report."""
+"""The file that identifies a folder as a report."""
 _OWN_KEY = "dataset_schema_version"
 
 
 @contextmanager
 def replaced(out: Path, names: Collection[str]) -> Iterator[Path]:
-    """Give a new folder to write to, and put it into the place of the old one when all of it was written.
+    """Yield a new folder to write to, and replace the old one with it when everything has been written.
 
-    `names` are what a report has at its top: a folder that holds anything else is left alone.
+    `names` are the files and folders at the top level of a report; a folder that contains anything else is not
+    replaced.
 
     Raises
     ------
     BusyError
         If another process is writing a report there.
     DatasetError
-        If there is something at `out` that is no report, or it cannot be written.
+        If `out` is something other than a report, or it cannot be written.
     """
-    out = out.resolve()  # where a link leads to is replaced, and not the link
+    out = out.resolve()  # replace the target of a link, not the link
     new, old, lock = (out.with_name(f".{out.name}.{what}") for what in ("new", "old", "lock"))
     with reported(out):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +41,9 @@ def replaced(out: Path, names: Collection[str]) -> Iterator[Path]:
         try:
             held.acquire(timeout=0)
         except filelock.Timeout:
-            raise BusyError(f"another process is writing a report to {out}", hint="try again once it is done") from None
+            raise BusyError(
+                f"another process is writing a report to {out}", hint="try again when it has finished"
+            ) from None
         try:
             _recover(out, new, old)
             _refuse_foreign(out, names)
@@ -56,7 +59,7 @@ def replaced(out: Path, names: Collection[str]) -> Iterator[Path]:
 
 
 def _recover(out: Path, new: Path, old: Path) -> None:
-    """Put the old report back where the new one did not come into its place, and clear away what is left."""
+    """Restore the old report if the new one did not replace it, and remove leftovers."""
     if old.exists() and not out.exists():
         old.rename(out)
     shutil.rmtree(new, ignore_errors=True)
@@ -70,9 +73,9 @@ def _refuse_foreign(out: Path, names: Collection[str]) -> None:
     others = sorted(found - set(names))
     if found and (others or not _is_report(out / MARK)):
         raise DatasetError(
-            f"expected a new folder, an empty one or nothing but an earlier report at {out}, found "
+            f"expected a new folder, an empty one or an earlier report at {out}, found "
             f"{others[0] if others else f'another {MARK}'} there",
-            hint="give another folder as --out",
+            hint="choose another folder as --out",
         )
 
 

@@ -1,4 +1,4 @@
-"""Write a report: ask everything, draw the charts, fill the pages."""
+"""Write a report: run the analyses, draw the charts, render the pages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from cachestats.schema import SCHEMA_VERSION, TABLES, dictionary_markdown
 _FOLDERS = ("assets", "charts", "packages", "stacks", "snapshots", "tables", "badges", "api", "specs", "cells")
 _FILES = ("index.html", "packages.html", "data.html", "summary.md", MARK)
 _SHOWN_SPECS = 50
-"""So many specs stand in the page of a package itself, for whoever runs no scripts."""
+"""The number of specs in the page of a package itself, for readers without scripts."""
 _MOST_GAPS = 30
 _MOST = 10
 
@@ -38,29 +38,29 @@ Row = dict[str, Any]
 
 
 def write_report(dataset: Dataset, out: str | os.PathLike[str], *, title: str = "Spack build cache") -> int:
-    """Write a dataset and its answers as a folder of pages that opens in a browser, and return their number.
+    """Write a dataset and its analyses as a folder of pages that opens in a browser, and return the number of pages.
 
-    The folder needs no server and no network: `index.html` opens from disk, and the folder can be published as it is.
-    It holds an overview, a table of packages to search and filter, a page for each package, stack and snapshot, the
-    tables as Parquet files with their dictionary, a badge for each stack, and what can be read by programs: a JSON file
-    for each package, `report.json`, and `summary.md`, a few lines that say what changed. The same dataset gives the
+    The folder needs no server and no network: `index.html` opens from disk, and the folder can be published unchanged.
+    It contains an overview, a searchable table of packages with filters, a page for each package, stack and snapshot,
+    the tables as Parquet files with their dictionary, a badge for each stack, and files for programs: a JSON file for
+    each package, `report.json`, and `summary.md`, a short summary of the changes. The same dataset always gives the
     same bytes.
 
     Parameters
     ----------
     dataset
-        The dataset. What is covered is said of `develop` if it is there, else of the newest snapshot.
+        The dataset. Coverage is reported for `develop` if it exists, otherwise for the newest snapshot.
     out
-        The folder: a new one, an empty one, or an earlier report, which is replaced once the new one is whole.
+        The folder: a new one, an empty one, or an earlier report, which is replaced once the new one is complete.
     title
-        What the cache is called on every page.
+        The name of the cache, shown on every page.
 
     Raises
     ------
     ArgumentError
-        If the dataset has no snapshot.
+        If the dataset has no snapshots.
     DatasetError
-        If there is something else at `out`, or it cannot be written.
+        If `out` is something else, or it cannot be written.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def write_report(dataset: Dataset, out: str | os.PathLike[str], *, title: str = 
 
 
 class _Report:
-    """One report that is being written."""
+    """A report that is being written."""
 
     def __init__(self, dataset: Dataset, facts: Facts, folder: Path, title: str) -> None:
         self.dataset, self.facts, self.folder = dataset, facts, folder
@@ -90,7 +90,7 @@ class _Report:
     def write(self) -> int:
         """Write everything and return the number of pages."""
         self._assets()
-        # Parquet is written beside all else, which is Python's own work and takes no second core.
+        # Write the Parquet files in parallel: everything else is Python code, which does not use a second core.
         with ThreadPoolExecutor(1) as pool:
             tables = pool.submit(self._tables)
             self._overview()
@@ -115,7 +115,7 @@ class _Report:
         write_widget(self.folder / "assets")
 
     def _tables(self) -> list[Row]:
-        """Write the tables and their dictionary, and return what there is to download."""
+        """Write the tables and their dictionary, and return a list of the downloads."""
         self._write("tables/DICTIONARY.md", dictionary_markdown())
         found = []
         for table in TABLES.values():
@@ -205,7 +205,7 @@ class _Report:
         }
 
     def _events(self) -> pl.DataFrame:
-        """Return when packages came, went or changed their versions, oldest first."""
+        """Return the snapshots in which packages were added, removed or changed their versions, oldest first."""
         told = pl.col("change").is_in(["added", "removed", "updated", "representation"])
         parts = [
             self.facts.changes[name]
@@ -276,7 +276,7 @@ class _Report:
 
 
 def _by(frame: pl.DataFrame | None, column: str) -> dict[Any, list[Row]]:
-    """Return the rows of a frame by the value of a column, in their order."""
+    """Group the rows of a frame by the value of a column, keeping their order."""
     return {} if frame is None else _grouped(frame.iter_rows(named=True), column)
 
 
@@ -288,7 +288,7 @@ def _grouped(rows: Iterable[Row], column: str) -> dict[Any, list[Row]]:
 
 
 def newest_of_each_kind(names: list[str]) -> list[str]:
-    """Return of snapshots, newest first, the first of each kind: releases have no date to compare them by.
+    """Return the first snapshot of each kind, given newest first: releases have no date by which to compare them.
 
     Examples
     --------
@@ -302,7 +302,7 @@ def newest_of_each_kind(names: list[str]) -> list[str]:
 
 
 def _decoded(specs: Specs, count: int) -> list[Row]:
-    """Return the first specs as they were before their values were coded."""
+    """Return the first specs with their codes replaced by values."""
     return [
         {"hash": row[0]}
         | {column: values[code] for column, values, code in zip(SPEC_COLUMNS[1:], specs.values, row[1:], strict=True)}
@@ -311,7 +311,7 @@ def _decoded(specs: Specs, count: int) -> list[Row]:
 
 
 def _bars(values: dict[str, int], names: list[str]) -> str:
-    """Return the path of a small bar chart, one bar a snapshot, oldest first, 4 wide in steps of 5, up to 40 high."""
+    """Return the SVG path of a bar chart: one bar per snapshot, oldest first, 4 wide in steps of 5, at most 40 high."""
     most = max(values.values())
     bars = []
     for place, name in enumerate(names):

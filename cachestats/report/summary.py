@@ -1,4 +1,4 @@
-"""What changed, in a few lines of Markdown: for the log of a scheduled job, a mail, a chat."""
+"""A short summary of the changes in Markdown, for the log of a scheduled job, a mail or a chat."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _MOST_NAMES = 20
 
 
 def summary_markdown(facts: Facts) -> str:
-    """Return what the current snapshot has, and what changed since the one before it."""
+    """Return a summary of the current snapshot and of the changes since the previous one."""
     about = facts.snapshots.row(by_predicate=pl.col("snapshot") == facts.current, named=True)
     has = f"{counted(about['num_packages'], 'package')} and {counted(about['num_specs'], 'spec')}"
     lines = [f"## {_escaped(facts.current)}", "", f"{has} in {counted(about['num_stacks'], 'stack')}."]
     before = facts.before.get(facts.current)
     if before is None:
-        return "\n".join([*lines, "", "There is no snapshot before it to compare it with.", ""])
+        return "\n".join([*lines, "", "There is no earlier snapshot to compare it with.", ""])
     changes = facts.changes[facts.current]
     numbers = dict(changes.group_by("change").len().rows())
     words = ", ".join(f"{numbers.get(what, 0):,} {what}" for what in ("removed", "added", "updated", "rebuilt"))
     if represented := numbers.get("representation"):
-        words += f"; {represented:,} represented otherwise by Spack"
+        words += f"; {represented:,} represented differently by Spack"
     lines += ["", f"Since {_escaped(before)}: {words}.", ""]
     lines += ["| stack | packages | before | removed | added | updated |", "|---|--:|--:|--:|--:|--:|"]
     for row in stack_counts(facts).iter_rows(named=True):
@@ -37,7 +37,7 @@ def summary_markdown(facts: Facts) -> str:
 
 
 def stack_counts(facts: Facts) -> pl.DataFrame:
-    """Return how many packages each stack has and had, and what became of them: what lost most comes first."""
+    """Return the packages of each stack, now and before, and their changes, the stack with the most losses first."""
     counts = (
         facts.stack_changes.group_by("stack")
         .agg(
@@ -51,6 +51,6 @@ def stack_counts(facts: Facts) -> pl.DataFrame:
 
 
 def _escaped(text: str) -> str:
-    """Return a name as Markdown that shows it, whatever is in it."""
+    """Return a name escaped for Markdown, so that every character is shown as it is."""
     text = "".join(character if character.isprintable() else "\ufffd" for character in text)
     return "".join(f"\\{character}" if character in r"\`*_{}[]<>()#+!|~&" else character for character in text)

@@ -212,7 +212,7 @@ def test_without_dependencies_only_the_spec_itself_is_compared(tmp_path: Path) -
     assert row["proof"] == "proven", "its own dependencies are the cached ones"
     row = matches.filter(package="libxml2").row(0, named=True)
     assert (row["differs"], row["cause_fields"], row["proof"]) == ("dependencies", "dependencies", "supposed")
-    assert row["causes"] == "libxml2: a dependency, or what no column shows"
+    assert row["causes"] == "libxml2: a dependency, or something that no column shows"
 
 
 def test_where_pages_alone_tell_of_specs_nothing_more_is_known(tmp_path: Path) -> None:
@@ -387,12 +387,12 @@ def test_an_external_is_taken_to_be_for_the_system_of_what_needs_it(tmp_path: Pa
     # Its recipe is another, too, which nothing tells: that it is for the same system explains it best.
     assert causes({"package_hash": "new"} | rhel8, rhel8) == [(os, 1, "supposed")]
     # Here nothing does.
-    assert causes({"package_hash": "new"}, {}) == [("glibc: what no column shows", 1, "supposed")]
+    assert causes({"package_hash": "new"}, {}) == [("glibc: something that no column shows", 1, "supposed")]
     # What is wanted is not for the system of what needs it, so neither needs to be the other.
     odd = {"arch": {"platform": "linux", "platform_os": "fedora40", "target": "x86_64_v3"}}
     found = explained(with_glibc(odd, {}), with_glibc(odd | {"package_hash": "new"}, rhel8), tmp_path)[1]
     assert found.select("words", "proof").rows() == [
-        ("os rhel9 instead of rhel8 (a)", "proven"), ("glibc: what no column shows", "supposed")
+        ("os rhel9 instead of rhel8 (a)", "proven"), ("glibc: something that no column shows", "supposed")
     ]  # fmt: skip
     # One of those that need it tells, if not each of them.
     for moved, stays in ("ab", "ba"):
@@ -406,7 +406,7 @@ def test_an_external_is_taken_to_be_for_the_system_of_what_needs_it(tmp_path: Pa
     # What cures nothing by itself is proven where it stands.
     newer = explained(wanted, with_glibc({"package_hash": "new"}, {"version": "0.9"}), tmp_path)[1]
     assert newer.select("words", "cures", "proof").rows() == [
-        ("a 1.0 instead of 0.9", 0, "proven"), ("glibc: what no column shows", 0, "supposed")
+        ("a 1.0 instead of 0.9", 0, "proven"), ("glibc: something that no column shows", 0, "supposed")
     ]  # fmt: skip
 
 

@@ -250,7 +250,7 @@ def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
     with pytest.raises(ArgumentError, match=r"expected a list as changes, found 'removed'"):
         cs.compare_specs(specs, specs, changes="removed")
     relation = duckdb.from_arrow(specs.collect().to_arrow())
-    with pytest.raises(ArgumentError, match="two frames of one kind, found polars and duckdb"):
+    with pytest.raises(ArgumentError, match="two frames of the same kind, found polars and duckdb"):
         cs.compare(specs, relation)
     with pytest.raises(ArgumentError, match="expected the columns hash, package, version, found package"):
         cs.compare(specs, pl.DataFrame({"package": ["a"]}))

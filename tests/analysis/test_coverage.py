@@ -178,7 +178,7 @@ def test_a_wrong_question_says_what_there_is(question: dict[str, str], message: 
 def test_a_frame_that_lacks_columns_or_is_none_is_named() -> None:
     with pytest.raises(ArgumentError, match="expected the columns hash, os, snapshot, target, found os"):
         cs.coverage(pl.DataFrame({"os": ["a"]}), rows="os", columns="target")
-    with pytest.raises(ArgumentError, match="a frame that narwhals knows, found list"):
+    with pytest.raises(ArgumentError, match="a frame that narwhals supports, found list"):
         cs.coverage([1, 2], rows="os", columns="target")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="axes"):
         cs.coverage(nw.from_native(pl.DataFrame()), rows="os", columns="os")

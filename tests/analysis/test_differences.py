@@ -222,11 +222,13 @@ def test_externals_are_compared_in_what_is_known_of_them() -> None:
     assert "glibc external at /usr instead of built" in [cause.words for cause in compare(external(), built).causes]
     assert "glibc built instead of external at /usr" in [cause.words for cause in compare(built, external()).causes]
     unknown = compare(external(), external())
-    assert [(cause.field, cause.words) for cause in unknown.causes] == [("unknown", "glibc: what no column shows")]
+    assert [(cause.field, cause.words) for cause in unknown.causes] == [
+        ("unknown", "glibc: something that no column shows")
+    ]
 
 
 def test_what_nothing_shows_is_said() -> None:
-    assert [cause.words for cause in compare(spec(), spec()).causes] == ["a: what no column shows"]
+    assert [cause.words for cause in compare(spec(), spec()).causes] == ["a: something that no column shows"]
     gone = Spec("a", "x", {"version": "1.0"}, is_known=False)
     assert [cause.words for cause in compare(spec(), gone).causes] == ["a: the cached one is not in the dataset"]
     older = Spec("a", "x", {"version": "0.9"}, is_known=False)

@@ -224,7 +224,7 @@ def test_of_pages_nobody_knows_why(demo: cs.Dataset) -> None:
     assert found["differs"].is_null().all()
     assert found["causes"].is_null().all()
     with pytest.raises(
-        ArgumentError, match=r"to tell causes, found none of develop, develop-2025-03-09.*\nhint: build"
+        ArgumentError, match=r"to find causes, found none for develop, develop-2025-03-09.*\nhint: build"
     ):
         cs.duplicates(demo.specs, dependencies=demo.dependencies, by="cause")
 
@@ -232,20 +232,20 @@ def test_of_pages_nobody_knows_why(demo: cs.Dataset) -> None:
 def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
     with pytest.raises(ArgumentError, match="as by, found 'packages'\nhint: try package"):
         cs.duplicates(demo.specs, by="packages")  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match="expected dependencies to tell causes"):
+    with pytest.raises(ArgumentError, match="expected dependencies to find causes"):
         cs.duplicates(demo.specs, by="cause")
     with pytest.raises(ArgumentError, match="keep variants in the frame"):
         cs.duplicates(demo.specs.drop("variants"))
     with pytest.raises(ArgumentError, match="the columns of the table dependencies"):
         cs.duplicates(demo.specs, dependencies=demo.specs)
-    with pytest.raises(ArgumentError, match="of one kind, found polars and duckdb"):
+    with pytest.raises(ArgumentError, match="of the same kind, found polars and duckdb"):
         cs.duplicates(demo.specs, dependencies=duckdb.from_arrow(demo.dependencies.collect().to_arrow()))
     circle = pl.DataFrame(
         [edge("a", "b", "q"), edge("b", "a", "p"), edge("c", "d", "q"), edge("d", "c", "p")],
         schema=DEPENDENCIES.polars(),
     )
     specs = pl.DataFrame([spec("a", "p"), spec("b", "q"), spec("c", "p"), spec("d", "q")], schema=SPECS.polars())
-    with pytest.raises(ArgumentError, match=r"without a circle, found (a > b > a|b > a > b)\n"):
+    with pytest.raises(ArgumentError, match=r"without a cycle, found (a > b > a|b > a > b)\n"):
         cs.duplicates(specs, dependencies=circle)
 
 

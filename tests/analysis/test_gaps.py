@@ -305,7 +305,7 @@ def test_a_circle_of_dependencies_is_named() -> None:
     edges = pl.DataFrame(
         {"snapshot": "s", "hash": ["u", "v", "w"], "dependency_hash": ["v", "w", "v"], "dependency_package": "c"}
     )
-    with pytest.raises(ArgumentError, match=r"without a circle, found (v > w > v|w > v > w)\n"):
+    with pytest.raises(ArgumentError, match=r"without a cycle, found (v > w > v|w > v > w)\n"):
         cs.gaps(specs, columns="stack", dependencies=edges)
 
 
@@ -322,12 +322,12 @@ def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
                 function(demo.specs, columns="stack", packages=packages)
     with pytest.raises(ArgumentError, match="it should have the columns of the table dependencies"):
         cs.gaps(demo.specs, columns="stack", dependencies=demo.dependencies.drop("dependency_hash"))
-    with pytest.raises(ArgumentError, match="expected rules of reuse with a host, found them alone"):
+    with pytest.raises(ArgumentError, match="expected reuse rules only with a host, found them without one"):
         cs.gaps(demo.specs, columns="stack", spack="1.1")
     with pytest.raises(ArgumentError, match="keep requirement in the frame"):
         cs.gaps(demo.specs.drop("requirement"), columns="stack", host="zen4:rhel9")
     edges = duckdb.from_arrow(demo.dependencies.collect().to_arrow())
-    with pytest.raises(ArgumentError, match="frames of one kind, found polars and duckdb"):
+    with pytest.raises(ArgumentError, match="frames of the same kind, found polars and duckdb"):
         cs.gaps(demo.specs, columns="stack", dependencies=edges)
 
 

@@ -249,7 +249,7 @@ def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
     with pytest.raises(ArgumentError, match="as by, found 'hash'"):
         cs.lifespans(demo.specs, by=["hash"])
     for wrong in ([], ["os", "os"], "os"):
-        with pytest.raises(ArgumentError, match="expected a list of different names as by, found"):
+        with pytest.raises(ArgumentError, match="expected a list of distinct names as by, found"):
             cs.lifespans(demo.specs, by=wrong)
     with pytest.raises(ArgumentError, match="expected the columns hash, package, snapshot, found snapshot"):
         cs.history(pl.DataFrame({"snapshot": ["develop"]}))

@@ -119,7 +119,7 @@ def test_of_specs_that_no_index_tells_nothing_is_said(cache: Cache, unknown: str
         of_page &= pl.col("hash") == (specs["hash"].min() or "")
     specs = specs.with_columns(spec_format=pl.when(of_page).then(None).otherwise("spec_format"))
     if specs["spec_format"].null_count():
-        with pytest.raises(ArgumentError, match=f"the dependencies of every snapshot, found none of {unknown}: the"):
+        with pytest.raises(ArgumentError, match=f"the dependencies of every snapshot, found none for {unknown}: the"):
             cs.holes(specs, edges)
     else:
         check(specs, edges)
@@ -214,7 +214,7 @@ def test_an_index_without_edges_has_no_holes(tmp_path: Path) -> None:
 
 
 def test_a_wrong_question_says_what_there_is(indexed: cs.Dataset, demo: cs.Dataset) -> None:
-    with pytest.raises(ArgumentError, match="found none of develop-2025-03-09, develop: the site's pages do not tell"):
+    with pytest.raises(ArgumentError, match="found none for develop-2025-03-09, develop: the site's pages lack them"):
         cs.holes(demo.specs, demo.dependencies)
     for deptypes, words in (
         ((), r"expected some of build, link, run, test, found \(\)\nhint: such as \['link', 'run'\]"),
@@ -231,7 +231,7 @@ def test_a_wrong_question_says_what_there_is(indexed: cs.Dataset, demo: cs.Datas
         cs.holes(indexed.specs, indexed.dependencies, by="package")  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match=r"keep is_external in the frame: .* table dependencies"):
         cs.holes(indexed.specs, indexed.dependencies.drop("is_external"))
-    with pytest.raises(ArgumentError, match="of one kind, found polars and duckdb"):
+    with pytest.raises(ArgumentError, match="of the same kind, found polars and duckdb"):
         cs.holes(indexed.specs, duckdb.from_arrow(demo.dependencies.collect().to_arrow()))
 
 

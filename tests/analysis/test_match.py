@@ -250,7 +250,9 @@ def test_nothing_is_built_before_what_it_needs(numbers: set[tuple[int, int, str]
 def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
     environment = environment_of(demo.specs.collect().with_columns(is_root=True))
     for ask in (cs.match, cs.causes, cs.hit_rates):
-        with pytest.raises(ArgumentError, match="an environment, found DataFrame\nhint: give what `read_environment`"):
+        with pytest.raises(
+            ArgumentError, match="an environment, found DataFrame\nhint: pass the result of `read_environment`"
+        ):
             ask(environment.specs, demo.specs)  # type: ignore[operator]
     with pytest.raises(ArgumentError, match="the columns of the table specs"):
         cs.match(environment, demo.specs.drop("os"))
@@ -260,7 +262,7 @@ def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
         cs.match(environment, demo.specs, among=demo.dependencies)
     with pytest.raises(ArgumentError, match="as by, found 'stacks'\nhint: try stack"):
         cs.hit_rates(environment, demo.specs, by="stacks")  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match="without a circle"):
+    with pytest.raises(ArgumentError, match="without a cycle"):
         plan("ab", "a", [("a", "b", "link"), ("b", "a", "link")], "")
 
 

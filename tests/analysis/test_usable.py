@@ -308,7 +308,7 @@ def test_what_is_native_is_counted_and_the_matrix_is_the_pivot(frames: Frames) -
     ("host", "message"),
     [
         ("", "expected TARGET:OS, TARGET:LIBC or host, found ''"),
-        (["zen4"], r"expected a host, found \['zen4'\]\nhint: give cachestats.Host"),
+        (["zen4"], r"expected a host, found \['zen4'\]\nhint: pass cachestats.Host"),
         ("zen4:rhel99", "expected an operating system whose libc is known, found 'rhel99'"),
         ("zen4:glibc@new", "expected a libc with its version, such as glibc@2.34, found 'glibc@new'"),
         (
@@ -348,7 +348,7 @@ def test_a_wrong_question_says_what_to_ask(demo: cs.Dataset) -> None:
     with pytest.raises(ArgumentError, match="keep platform in the frame"):
         cs.coverage(demo.specs.drop("platform"), rows="package", columns="target", usable=True)
     for options in ({"host": HOSTS[0]}, {"spack": "1.1"}):
-        with pytest.raises(ArgumentError, match="expected a host or rules with usable, found them alone"):
+        with pytest.raises(ArgumentError, match="expected a host or rules only with usable, found them without it"):
             cs.coverage(demo.specs, rows="package", columns="target", **options)
 
 

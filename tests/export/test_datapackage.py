@@ -279,14 +279,14 @@ def test_a_database_elsewhere_shows_the_next_export(demo: cs.Dataset, tmp_path: 
 def test_known_issues_name_what_is_partial(mixed: cs.Dataset, tmp_path: Path) -> None:
     cs.export_package(mixed, tmp_path / "all")
     issues = (tmp_path / "all/KNOWN_ISSUES.md").read_text()
-    partial = issues.partition("## Snapshots that are partial\n\n")[2].splitlines()
+    partial = issues.partition("## Incomplete snapshots\n\n")[2].splitlines()
     assert partial == [
-        "- `develop`: 1 spec left out, and those of 1 page, how many nobody can tell, of 194 specs that are here "
+        "- `develop`: 1 spec left out, and an unknown number from 1 page, in addition to 194 specs included "
         "(rules `encoding`, `field`; see `rejected`).",
-        "- Not here at all, since everything that was read of them was rejected: `v0.9`.",
+        "- Not included, because all their specs were rejected: `v0.9`.",
     ]
     assert "1 page with 3 specs of that kind were left out" in issues
-    assert "`size_bytes` is known of 1 of the 215 specs" in issues
+    assert "`size_bytes` is known for 1 of the 215 specs" in issues
     assert (
         "before it: `develop-2025-03-09`; since it: `v1.0`, `develop-2025-07-13`; pages of both in `develop`." in issues
     )
@@ -294,10 +294,10 @@ def test_known_issues_name_what_is_partial(mixed: cs.Dataset, tmp_path: Path) ->
     assert "**Holes**: 1 row of" in issues
     cs.export_package(mixed, tmp_path / "one", snapshots=["v1.0"])
     issues = (tmp_path / "one/KNOWN_ISSUES.md").read_text()
-    assert "Of 1 snapshot, `v1.0`." in issues
+    assert "For 1 snapshot, `v1.0`." in issues
     assert "others were left out" in issues
     cs.export_package(cs.open_dataset(SAMPLE), tmp_path / "sample")
-    assert "- None is known to be.\n" in (tmp_path / "sample/KNOWN_ISSUES.md").read_text()
+    assert "- None is known to be incomplete.\n" in (tmp_path / "sample/KNOWN_ISSUES.md").read_text()
 
 
 def test_known_issues_name_what_failed_went_or_was_not_asked_for(tmp_path: Path) -> None:
@@ -308,10 +308,10 @@ def test_known_issues_name_what_failed_went_or_was_not_asked_for(tmp_path: Path)
     dataset = cs.open_dataset(tmp_path / "dataset")
     dataset.manifest.sources[str(site)].stacks.append("e4s")
     cs.export_package(dataset, tmp_path / "package")
-    partial = (tmp_path / "package/KNOWN_ISSUES.md").read_text().partition("that are partial\n\n")[2].splitlines()
+    partial = (tmp_path / "package/KNOWN_ISSUES.md").read_text().partition("Incomplete snapshots\n\n")[2].splitlines()
     assert partial == [
-        "- `develop`: 1 file gone from the source, the specs of which are kept.",
-        f"- Of the source {site} these stacks only were read: `e4s`.",
+        "- `develop`: 1 file gone from the source; their specs are kept.",
+        f"- Only these stacks of the source {site} were read: `e4s`.",
     ]
 
 
@@ -375,7 +375,7 @@ def test_a_publication_during_the_export_is_told(tmp_path: Path, monkeypatch: py
         return ""
 
     monkeypatch.setattr(export, "known_issues", publish)
-    with pytest.raises(BusyError, match=r"published to .* while it was exported"):
+    with pytest.raises(BusyError, match=r"published to .* during the export"):
         cs.export_package(dataset, tmp_path / "package")
     assert names(tmp_path / "package") == []
 
@@ -454,7 +454,7 @@ def test_the_verb_tells_a_folder_from_a_file(demo: cs.Dataset, tmp_path: Path) -
         ("--out {}/a.csv --table specs --format parquet", 2, "ends in .parquet, found 'a.csv'"),
         ("--out {}/a --table variant", 2, "hint: try variants;"),
         ("--out {}/a --snapshot develop-2025-03-90", 2, "hint: there is develop-2025-03-09"),
-        ("--out {}", 12, "with mine in it\nhint: give another folder"),
+        ("--out {}", 12, "with mine in it\nhint: choose another folder"),
         ("--out {}/mine", 12, "Not a directory\nhint: give a folder"),
         ("--out /proc/nothing", 12, "cannot write to /proc/nothing"),
     ],

@@ -77,7 +77,7 @@ def test_the_same_frame_gives_the_same_svg_also_in_another_process(tmp_path: Pat
 def test_what_is_not_the_answer_of_the_analysis_is_an_error(name: str) -> None:
     plot = getattr(cs, name)
     for wrong in (None, pl.LazyFrame({"package": ["a"]}), pl.DataFrame(), pl.DataFrame({"package": ["a"], "b": ["c"]})):
-        with pytest.raises(ArgumentError, match=r"(?s)expected .* found .*hint: give the result of "):
+        with pytest.raises(ArgumentError, match=r"(?s)expected .* found .*hint: pass the result of "):
             plot(wrong)
     assert not plt.get_fignums(), "no figure is left behind"
 

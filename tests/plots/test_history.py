@@ -143,5 +143,5 @@ def test_bars_are_of_one_stack_and_of_the_last_snapshots() -> None:
     ax = cs.plot_churn(counts.filter(stack="ml"))
     assert title(ax)[1:] == ["stack ml", "99 of 100 snapshots: the others have none before them", "the last 60 of 99"]
     assert [label.get_text() for label in ax.get_xticklabels()] == [f"develop-{day}" for day in weekly(100)[-60:]]
-    with pytest.raises(ArgumentError, match="a snapshot that has one before it, found 1 snapshot without"):
+    with pytest.raises(ArgumentError, match="a snapshot with a previous one, found 1 snapshot without"):
         cs.plot_churn(history(DATES[:1]))

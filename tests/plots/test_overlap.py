@@ -70,7 +70,9 @@ def test_only_what_there_is_room_for_is_drawn() -> None:
     assert len(bars.patches) == 30
     assert len(dots.get_yticklabels()) <= 30
     assert ax.get_title(loc="left").endswith("the 30 of 78 combinations with the most")
-    with pytest.raises(ArgumentError, match="expected a combination of at most 30 that has anything, found none in 1"):
+    with pytest.raises(
+        ArgumentError, match="expected a combination of at most 30 names that is not empty, found none in 1"
+    ):
         cs.plot_overlap_sets(together)
 
 

@@ -187,7 +187,7 @@ def test_nothing_but_a_report_is_replaced(demo: cs.Dataset, tmp_path: Path) -> N
     cs.write_report(demo, inside)
     shutil.copytree(demo.path, inside / "dataset")
     for place in (home, home / "thesis.tex", tested, report, inside):
-        with pytest.raises(DatasetError, match="expected a new folder, an empty one or nothing but an earlier report"):
+        with pytest.raises(DatasetError, match="expected a new folder, an empty one or an earlier report"):
             cs.write_report(cs.open_dataset(inside / "dataset"), place)
     assert (home / "thesis.tex").exists()
     assert (report / ".git").exists()
@@ -201,7 +201,7 @@ def test_a_mirror_without_stacks_has_a_report(tmp_path: Path) -> None:
     dataset = cs.build_dataset(write(tmp_path / "site", pages), out=tmp_path / "dataset")
     cs.write_report(dataset, tmp_path / "report")
     text = (tmp_path / "report/index.html").read_text()
-    assert "There is no stack but <code>root</code>" in text
+    assert "There is no stack other than <code>root</code>" in text
     assert "Packages by os and target" in text
     assert "0 stacks" not in (tmp_path / "report/packages/zlib.html").read_text()
 

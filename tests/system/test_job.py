@@ -63,7 +63,7 @@ def test_the_job_reports_what_changed_between_two_runs(tmp_path: Path) -> None:
     site = source(tmp_path / "site", "develop-2025-06-01", packages)
     code, summary, log = run(tmp_path, site)
     assert code == 0, log
-    assert "There is no snapshot before it" in summary
+    assert "There is no earlier snapshot" in summary
     assert "\r" not in log
     assert "\x1b" not in log
 
@@ -130,7 +130,7 @@ def test_without_a_place_for_it_the_summary_goes_to_stdout(kind: str, tmp_path: 
         found = (tmp_path / "log").read_text() if kind == "file" else done.stdout.decode()
     assert found.startswith("before\n")
     assert "INFO develop-2025-06-01: 1 spec of 1 package" in found
-    assert "There is no snapshot before it" in found
+    assert "There is no earlier snapshot" in found
     assert found.endswith("\ncode 0\n")
     assert "\0" not in found
 

@@ -1,1 +1,1 @@
-"""The data package for BI tools: the tables, what describes them, what to mind, and views."""
+"""The data package for BI tools: the tables, their descriptions, known issues, and views."""

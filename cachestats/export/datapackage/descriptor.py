@@ -1,7 +1,7 @@
-"""The descriptor of a data package: `datapackage.json`, as Data Package 2.0 (datapackage.org) has it.
+"""The descriptor of a data package: `datapackage.json`, following Data Package 2.0 (datapackage.org).
 
-Version 1.0 knows tables as CSV only; 2.0 knows them in any format, and keys that may hold nulls (`uniqueKeys`). What
-2.0 does not know, such as units, stands under names of our own, which it allows.
+Version 1.0 supports tables only as CSV; 2.0 supports any format, and keys that may contain nulls (`uniqueKeys`).
+Properties that 2.0 does not define, such as units, have names of our own, which it allows.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _CSV_TIMESTAMP = "%Y-%m-%d %H:%M:%S.%fZ"
 def descriptor(
     dataset: Dataset, snapshots: Sequence[str], files: Mapping[str, Path], rows: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Return the descriptor of tables that were written to these files."""
+    """Return the descriptor of tables that have been written to these files."""
     ordered = sorted(snapshots, key=snapshot_order)
     return {
         "$schema": f"{_PROFILES}/datapackage.json",
         "name": "cachestats",
         "title": "What Spack's binary build cache covers",
         "description": (
-            f"{counted(len(ordered), 'snapshot')} of a build cache as flat tables. What columns mean stands in "
-            "DICTIONARY.md too, what to mind in KNOWN_ISSUES.md."
+            f"{counted(len(ordered), 'snapshot')} of a build cache as flat tables. DICTIONARY.md also describes the "
+            "columns, and KNOWN_ISSUES.md lists the limitations."
         ),
         "sources": _sources(dataset, ordered),
         "resources": [_resource(TABLES[name], path, rows[name], set(files)) for name, path in files.items()],
@@ -49,7 +49,7 @@ def descriptor(
 
 
 def _sources(dataset: Dataset, snapshots: Sequence[str]) -> list[dict[str, str]]:
-    """Return where the snapshots were read from. Only addresses are paths: others mean nothing elsewhere."""
+    """Return the sources of the snapshots. Only URLs are given as paths: local paths mean nothing elsewhere."""
     read = dataset.snapshots.select("snapshot", "source").collect().iter_rows()
     names = {source for name, sources in read if name in snapshots for source in sources.split("; ")}
     return [
@@ -83,7 +83,7 @@ def _resource(table: Table, path: Path, rows: int, names: set[str]) -> dict[str,
 
 def _schema(table: Table, names: set[str], *, is_csv: bool) -> dict[str, Any]:
     may_be_null = {column.name for column in table.columns if column.nullable}
-    # A primary key must not hold nulls: the stack of a spec that none lists is one.
+    # A primary key must not contain nulls, but the stack of a spec that no stack lists is null.
     key = {"uniqueKeys": [[*table.key]]} if may_be_null.intersection(table.key) else {"primaryKey": [*table.key]}
     references = [
         {"fields": [*reference.columns], "reference": {"resource": reference.table, "fields": [*reference.columns]}}
@@ -93,7 +93,7 @@ def _schema(table: Table, names: set[str], *, is_csv: bool) -> dict[str, Any]:
     return {
         "$schema": f"{_PROFILES}/tableschema.json",
         "fields": [_field(column, is_csv=is_csv) for column in table.columns],
-        # Parquet has nulls of its own; there, and in text that is never null, nothing is something.
+        # Parquet has its own nulls, so an empty string is a value there. So it is in CSV text that is never null.
         "missingValues": [""] if is_csv else [],
         **key,
         **({"foreignKeys": references} if references else {}),

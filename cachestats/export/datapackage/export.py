@@ -1,16 +1,16 @@
-"""A dataset written as a data package for BI tools.
+"""Write a dataset as a data package for BI tools.
 
     DIR/
-      <table>.parquet                  one file a table, or .csv
-      DICTIONARY.md                    what every column means
-      KNOWN_ISSUES.md                  what changed in the source's meaning and when, and what is partial
-      views.sql                        the views that people want first
+      <table>.parquet                  one file per table, or .csv
+      DICTIONARY.md                    the meaning of every column
+      KNOWN_ISSUES.md                  changes in the meaning of the source, and incomplete snapshots
+      views.sql                        the most useful views
       datapackage.json                 a descriptor of the tables, for tools
       .cachestats-package/files.txt    the files that an export wrote: no others are ever replaced or removed
 
-Everything is written before the first file is put into its place, and then all are renamed into it, `datapackage.json`
-last: an export that fails changes nothing. A tool that has opened a file reads it to its end, as it was. One that opens
-it more than once for a reading can be caught between two exports; most likely it fails, and works the next time.
+All files are written before the first one is put in place; then all are renamed into place, `datapackage.json` last. An
+export that fails changes nothing. A tool that has opened a file can read the old version to its end. A tool that opens
+a file several times for one query may see two exports; it will most likely fail, and succeed when run again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DESCRIPTOR = "datapackage.json"
 _TEXTS = ("DICTIONARY.md", "KNOWN_ISSUES.md", "views.sql")
 _FILES = ".cachestats-package/files.txt"
 
-# The list of files tells what to remove, so a line of it that an export cannot have written is passed over.
+# Files are removed according to the list, so lines in it that an export cannot have written are ignored.
 _OWN_FILE = re.compile(r"[a-z_]+\.(parquet|csv)|" + "|".join(map(re.escape, (*_TEXTS, DESCRIPTOR))))
 
 
@@ -48,25 +48,26 @@ def export_package(
     *,
     tables: Iterable[str] | None = None,
     snapshots: Iterable[str] | None = None,
-    format: Format = "parquet",  # noqa: A002 (the word that people look for)
+    format: Format = "parquet",  # noqa: A002 (the word that users look for)
 ) -> dict[str, int]:
-    """Write a dataset as a data package for BI tools and return the number of rows of each table.
+    """Write a dataset as a data package for BI tools, and return the number of rows of each table.
 
-    A package is a folder with one file for each table; `DICTIONARY.md`; `KNOWN_ISSUES.md`, what to mind; `views.sql`,
-    which DuckDB runs as it is in that folder; and `datapackage.json`, a Data Package 2.0 (datapackage.org) of tables
-    with fields, types, keys, and the checksum of each file. The same dataset gives the same bytes.
+    A package is a folder with one file for each table; `DICTIONARY.md`; `KNOWN_ISSUES.md`, a list of limitations;
+    `views.sql`, which DuckDB can run unchanged in that folder; and `datapackage.json`, a Data Package 2.0
+    (datapackage.org) descriptor of the tables with fields, types, keys, and the checksum of each file. The same dataset
+    always gives the same bytes.
 
     Parameters
     ----------
     dataset
         The dataset.
     out
-        The folder to write to: a new or empty one, or that of an earlier export, which is brought up to date: files
-        that it wrote and this one does not are removed, others are left alone. Tools may go on reading meanwhile.
+        The folder to write to: a new or empty one, or that of an earlier export, which is updated: files that it wrote
+        and this one does not are removed, and other files are left alone. Tools may continue to read in the meantime.
     tables
         Names of tables; by default all.
     snapshots
-        Names of snapshots: write what belongs to these only, or to none that is known. By default all.
+        Names of snapshots: write only the rows that belong to these, or to no known snapshot. By default all.
     format
         `parquet` or `csv`.
 
@@ -77,7 +78,7 @@ def export_package(
     DatasetError
         If the folder, or a file in it that would be overwritten, is not from an export, or it cannot be written.
     BusyError
-        If another process is exporting to the folder, or published to the dataset meanwhile.
+        If another process is exporting to the folder, or publishes to the dataset during the export.
 
     Examples
     --------
@@ -88,7 +89,7 @@ def export_package(
     ['DICTIONARY.md', 'KNOWN_ISSUES.md', 'datapackage.json', 'snapshots.parquet', 'specs.parquet', 'views.sql']
     """
     if not os.fspath(out):
-        raise DatasetError("expected a folder to write to, found an empty path", hint="give '.' for this one")
+        raise DatasetError("expected a folder to write to, found an empty path", hint="use '.' for the current folder")
     if format not in get_args(Format):
         raise ArgumentError(f"expected {' or '.join(get_args(Format))} as format, found {format!r}")
     names = _tables(tables)
@@ -116,9 +117,7 @@ def export_package(
             "views.sql": views_sql(names, chosen, format),
         }
         if _published(dataset) != published:
-            raise BusyError(
-                f"another process published to {dataset.path} while it was exported", hint="export it again"
-            )
+            raise BusyError(f"another process published to {dataset.path} during the export", hint="export it again")
         texts[DESCRIPTOR] = json.dumps(descriptor(dataset, chosen, paths, rows), indent=2, ensure_ascii=False) + "\n"
         for file, text in texts.items():
             Path(folder.unfinished(file)).write_text(text, encoding="utf-8")
@@ -128,16 +127,16 @@ def export_package(
 
 
 def _tables(names: Iterable[str] | None) -> list[str]:
-    """Return distinct names of tables, in the order in which they are declared."""
+    """Return distinct names of tables, in the order of their declaration."""
     if isinstance(names, str):
-        raise ArgumentError(f"expected a list of tables, found the text {names!r}", hint=f"give [{names!r}]")
+        raise ArgumentError(f"expected a list of tables, found the text {names!r}", hint=f"pass [{names!r}]")
     wanted = {find_table(name).name for name in (TABLES if names is None else names)}
     if not wanted:
-        raise ArgumentError("expected a table, found none", hint="name one, or leave them out to take all")
+        raise ArgumentError("expected a table, found none", hint="name one, or omit the tables to export all")
     return [name for name in TABLES if name in wanted]
 
 
 def _published(dataset: Dataset) -> tuple[int, int]:
-    """Return what differs after another publication: each puts a new manifest into its place."""
+    """Return the identity of the manifest, which changes with every publication."""
     found = os.stat(dataset.path / MANIFEST)
     return found.st_ino, found.st_mtime_ns

@@ -1,7 +1,7 @@
 """The views of a data package: `views.sql`.
 
-Beyond the first view of each table, which reads its file, it keeps to what SQL engines have in common. How snapshots
-and releases of macOS follow one another is written out, since that is beyond it.
+Apart from the first view of each table, which reads its file, the script uses only SQL that engines have in common. The
+order of snapshots and of macOS releases is written out, because SQL cannot derive it.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ _DUCKDB_TYPES: dict[DType, str] = {
 }
 
 _HEAD = """\
--- Views over the tables of this folder. Made by `cachestats export`, and replaced by the next one: do not edit.
+-- Views of the tables in this folder. Made by `cachestats export`, and replaced by the next export: do not edit.
 --
--- DuckDB runs this file as it is, in this folder:  duckdb cache.duckdb < views.sql
--- A view reads its file when it is asked, so it shows the next export too. A database that is opened elsewhere has to
--- be told where the files are:  SET file_search_path = '/path/to/this/folder'
+-- DuckDB runs this file unchanged, in this folder:  duckdb cache.duckdb < views.sql
+-- A view reads its file whenever it is queried, so it also shows the next export. For a database opened elsewhere, set
+-- the location of the files:  SET file_search_path = '/path/to/this/folder'
 --
--- In other engines change the first part only, where each table gets its name: in Spark
+-- For other engines, change only the first part, which names the tables: in Spark
 --   CREATE OR REPLACE TEMPORARY VIEW specs USING parquet OPTIONS (path 'specs.parquet')
 -- (and TEMPORARY in the second part), in DataFusion
 --   CREATE EXTERNAL TABLE specs STORED AS PARQUET LOCATION 'specs.parquet'
--- in ClickHouse  file('specs.parquet')  stands for the name of the file; other databases load the files as tables.
+-- in ClickHouse, write  file('specs.parquet')  for the name of the file; other databases load the files as tables.
 --
--- Mind: a spec has a row for each stack that lists it, so specs are counted as distinct hashes of a snapshot. `root` is
--- the union of the stacks and no stack of its own.
+-- Note: a spec has a row for each stack that lists it, so specs are counted as distinct hashes of a snapshot. `root` is
+-- the union of the stacks, not a stack of its own.
 """
 
 
 class _View(NamedTuple):
-    """A view: what it says, the tables it needs, and its query."""
+    """A view: its description, the tables it needs, and its query."""
 
     name: str
     words: str
@@ -53,7 +53,7 @@ _MACOS = "\n  UNION ALL ".join(f"SELECT '{os}' AS os, {place} AS position" for p
 _VIEWS = (
     _View(
         "newest_specs",
-        "The specs of the newest snapshot: `develop` if it is there, else the newest weekly one or release.",
+        "The specs of the newest snapshot: `develop` if it exists, otherwise the newest weekly one or release.",
         ("specs",),
         """\
 SELECT specs.*
@@ -63,7 +63,7 @@ WHERE snapshot_positions.is_newest""",
     ),
     _View(
         "stack_specs",
-        "The specs of each stack: without `root`, the union of them; `none` stands where no stack lists a spec.",
+        "The specs of each stack, without `root`, the union of the stacks; `none` if no stack lists a spec.",
         ("specs",),
         """\
 SELECT snapshot_positions.position, snapshot_positions.is_newest, specs.snapshot, specs.snapshot_date,
@@ -94,7 +94,7 @@ GROUP BY stack, target""",
     ),
     _View(
         "history",
-        "Packages and specs of each stack, snapshot by snapshot: sort by `position`. Stack `all` is all of it.",
+        "Packages and specs of each stack, snapshot by snapshot: sort by `position`. The stack `all` is the whole.",
         ("specs",),
         """\
 SELECT position, snapshot, snapshot_date, stack,
@@ -110,7 +110,7 @@ GROUP BY snapshot_positions.position, specs.snapshot, specs.snapshot_date""",
     ),
     _View(
         "machines",
-        "Which machines run what has a requirement: all of its targets.",
+        "The machines that can run specs with a requirement, that is, all of its targets.",
         ("targets", "requirements"),
         """\
 SELECT requirements.snapshot, requirements.requirement, targets.runs_on AS machine
@@ -127,7 +127,7 @@ HAVING COUNT(*) = LENGTH(requirements.target) - LENGTH(REPLACE(requirements.targ
     ),
     _View(
         "operating_systems",
-        "Which operating systems run what was built on which: each its own, and macOS that of older releases.",
+        "The operating systems that run binaries built on each: the same one, and newer releases of macOS.",
         ("requirements",),
         f"""\
 WITH macos AS (
@@ -143,10 +143,10 @@ WHERE older.position < newer.position""",  # noqa: S608 (the names of releases)
     ),
     _View(
         "usable",
-        "What a host can use: ask WHERE machine = 'zen4' AND platform = 'linux' AND snapshot = 'develop', and for its "
-        "libc AND (libc IS NULL OR libc = 'glibc' AND libc_version_key <= '0002.0034'). Where compares_os is true, "
-        "Spack compares operating systems instead: AND os = 'ubuntu22.04', or 'sonoma' with what was built on older "
-        "releases of macOS. What else a spec needs of the host stands in externals.",
+        "The specs that a host can use: filter by machine = 'zen4' AND platform = 'linux' AND snapshot = 'develop', "
+        "and by its libc: AND (libc IS NULL OR libc = 'glibc' AND libc_version_key <= '0002.0034'). If compares_os is "
+        "true, Spack compares operating systems instead: AND os = 'ubuntu22.04', or 'sonoma', which includes specs "
+        "built on older releases of macOS. The column externals lists what else a spec requires from the host.",
         ("specs", "targets", "requirements"),
         """\
 SELECT specs.snapshot AS snapshot, machines.machine AS machine, requirements.platform AS platform,
@@ -170,7 +170,7 @@ WHERE requirements.missing IS NULL
     ),
     _View(
         "systems",
-        "What hosts differ by in a snapshot: the libcs of its specs or, where Spack compares them, their systems.",
+        "The systems by which hosts differ in a snapshot: libcs or, if Spack compares them, operating systems.",
         ("requirements",),
         """\
 SELECT DISTINCT snapshot, platform, CONCAT(libc, '@', libc_version) AS system, libc, libc_version_key
@@ -183,8 +183,8 @@ WHERE (platform <> 'linux' OR reuse_rules = '0.21') AND platform NOT LIKE '%,%' 
     ),
     _View(
         "usable_packages",
-        "How much that is for each system: packages that a host of a machine can use, and those of them with a spec "
-        "built for its very target. What needs an external is left out.",
+        "The number of packages that a machine can use on each system, and of those among them with a spec built for "
+        "exactly its target. Specs that need an external are left out.",
         ("specs", "targets", "requirements"),
         """\
 SELECT usable.snapshot, usable.machine, usable.platform, systems.system, COUNT(DISTINCT usable.package) AS packages,
@@ -201,7 +201,7 @@ GROUP BY usable.snapshot, usable.machine, usable.platform, systems.system""",
 
 
 def views_sql(tables: Iterable[str], snapshots: Sequence[str], kind: str) -> str:
-    """Return the views over these tables, in files of this kind, as a script.
+    """Return a script of views over these tables, stored in files of this kind.
 
     Examples
     --------
@@ -215,7 +215,7 @@ def views_sql(tables: Iterable[str], snapshots: Sequence[str], kind: str) -> str
         "-- 1. The tables.\n",
         *(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {_file(TABLES[name], kind)};" for name in there),  # noqa: S608
         "\n-- 2. The views.",
-        "\n-- The snapshots in order: names of no known kind, releases by version, weekly ones by date, `develop`.",
+        "\n-- The snapshots in order: those of unknown kind, releases by version, weekly ones by date, `develop`.",
         f"CREATE OR REPLACE VIEW snapshot_positions AS\n{_positions(snapshots)};",
         *(
             f"\n-- {view.words}\nCREATE OR REPLACE VIEW {view.name} AS\n{view.query};"
@@ -227,7 +227,7 @@ def views_sql(tables: Iterable[str], snapshots: Sequence[str], kind: str) -> str
 
 
 def _file(table: Table, kind: str) -> str:
-    """Return what DuckDB reads a table from; of CSV it is told the types, or `1.10` would be a number."""
+    """Return the source of a table for DuckDB; for CSV it includes the types, or `1.10` would become a number."""
     if kind == "parquet":
         return f"'{table.name}.parquet'"
     columns = ", ".join(f"{column.name}: '{_DUCKDB_TYPES[column.dtype]}'" for column in table.columns)

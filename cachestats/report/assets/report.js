@@ -1,11 +1,11 @@
-// Tables that are searched, sorted and filtered. Data comes by scripts that call `cachestats.cells` or
-// `cachestats.specs`: a page that was opened from disk may load nothing else. Whatever is in the data is shown as text.
+// Tables with search, sorting and filters. Scripts that call `cachestats.cells` or `cachestats.specs` provide the data,
+// because a page opened from disk may load nothing else. All data is shown as text.
 "use strict";
 
 const cachestats = (() => {
   const ANY = "";
-  const NO_STACK = "none"; // in no stack
-  const ROOT = "root"; // in none but the union of all
+  const NO_STACK = "none"; // specs without a stack
+  const ROOT = "root"; // the union of all stacks
   const text = (value) => {
     const element = document.createElement("span");
     element.textContent = value;
@@ -31,7 +31,7 @@ const cachestats = (() => {
 
   async function table(element, columns) {
     const { default: DataTable } = await window.datatables;
-    // What stands in the page is for those without scripts, and for the moment until these have run.
+    // The rows in the page are for readers without scripts, and for the time until the scripts have run.
     document.querySelector(`${element} tbody`).replaceChildren();
     return new DataTable(element, {
       columns,
@@ -42,7 +42,7 @@ const cachestats = (() => {
       autoWidth: false,
       orderMulti: false,
       layout: { topStart: "search", topEnd: "pageLength", bottomStart: "info", bottomEnd: "paging" },
-      language: { search: "Search", lengthMenu: "Rows _MENU_", emptyTable: "Nothing fits these filters" },
+      language: { search: "Search", lengthMenu: "Rows _MENU_", emptyTable: "No rows match these filters" },
     });
   }
 
@@ -103,7 +103,7 @@ const cachestats = (() => {
     const state = () => new URLSearchParams(location.hash.slice(1));
     const option = (name) => [...select.options].find((one) => one.value === name);
 
-    // Show what the filters say; `wanted` are those of an address.
+    // Show the rows that match the filters; `wanted` holds the filters of a URL.
     async function show(wanted = null) {
       turn += 1;
       const mine = turn;
@@ -115,7 +115,7 @@ const cachestats = (() => {
         widget?.clear().draw();
         return;
       }
-      if (mine !== turn) return; // another snapshot was chosen meanwhile
+      if (mine !== turn) return; // another snapshot has been chosen in the meantime
       const data = loaded.get(name);
       const missing = [];
       columns.forEach((column) => {
@@ -181,7 +181,7 @@ const cachestats = (() => {
     const hash = (value) => `<code class="hash">${text(value)}</code>`;
     const size = (value) => (value === null ? "–" : `${number(Math.round(value / 1000))} kB`);
     const hasSizes = series.some(([, values]) => values[6].some((value) => value !== null));
-    let newest = new Map(); // the place of each version, the newest first: Spack's order, and not that of text
+    let newest = new Map(); // the rank of each version in Spack's order, which differs from text order, with the newest first
     const version = (value, how) => (how === "sort" || how === "type" ? -newest.get(value) : show(shown)(value, how));
     const widget = await table("#specs", [
       { render: show(hash) },

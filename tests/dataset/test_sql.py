@@ -149,6 +149,7 @@ def test_text_that_looks_like_a_file_is_text(demo: cs.Dataset) -> None:
     assert demo.sql(query).collect().rows() == [("Csv SCAN [x]", 490)]
 
 
+@pytest.mark.slow
 def test_the_command_line_asks_too(demo: cs.Dataset) -> None:
     def run(query: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "cachestats", "sql", str(demo.path), query, "--format", "csv"]
@@ -169,6 +170,7 @@ def test_the_command_line_asks_too(demo: cs.Dataset) -> None:
         assert (failed.returncode, words in failed.stderr) == (2, True), failed.stderr
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_not_taken_for_a_bad_question(demo: cs.Dataset, tmp_path: Path) -> None:
     shutil.copytree(demo.path, tmp_path / "dataset")
     file = tmp_path / "dataset/specs/develop.parquet"

@@ -10,7 +10,7 @@ INSTALL = $(BIN)/python -m pip install -q -c constraints.txt
 PYTEST_ARGS := -n logical --maxprocesses 8 --dist loadgroup
 FAST := $(PYTEST_ARGS) --hypothesis-profile quick -m "not slow and not spark and not browser and not consumers"
 
-.PHONY: demo check test docs sample benchmark clean
+.PHONY: demo check test lowest docs sample benchmark clean
 
 demo: $(VENV)/ready-for-demo
 	@echo "Builds a dataset from the three pages in data/_cache, counts and draws its coverage, and writes a report"
@@ -29,6 +29,15 @@ check: $(VENV)/ready-for-check
 
 test: $(VENV)/ready-for-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The fast tests with the lowest versions that pyproject.toml allows, in an environment of its own. Old versions warn of
+# what newer ones of their own dependencies deprecate, so that warnings are no errors here.
+LOWEST := build/lowest
+lowest:
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install -q uv
+	$(LOWEST)/bin/uv pip install -q --python $(LOWEST) --resolution lowest-direct --group test -e ".[report,s3]"
+	$(LOWEST)/bin/python -m pytest $(FAST) -W default
 
 # What is generated: the data dictionary, the reference of the command line, the notebooks' outputs and the charts.
 docs: $(VENV)/ready-for-check

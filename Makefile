@@ -1,41 +1,77 @@
-# `make demo` runs the main job on the data in data/, `make test` runs the tests.
-# Both set up what they need in .venv first.
+# `make demo` runs the main job on the data in data/, `make check` lints, checks types and runs the fast tests, and
+# `make test` runs all tests. Each sets up what it needs in .venv first, and adds only what is missing there.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install -q -c constraints.txt
 
-.PHONY: demo test docs sample benchmark clean
+# A worker for each core; tests that use Spark or the browser stay together in one, which starts it once.
+PYTEST_ARGS := -n logical --maxprocesses 8 --dist loadgroup
+FAST := $(PYTEST_ARGS) --hypothesis-profile quick -m "not slow and not spark and not browser and not consumers"
 
-demo: $(VENV)/ready
+.PHONY: demo check test lowest docs sample benchmark clean
+
+demo: $(VENV)/ready-for-demo
+	@echo "Builds a dataset from the three pages in data/_cache, counts and draws its coverage, and writes a report"
+	@echo "about the larger dataset in data/sample. Everything is written to out/."
 	$(BIN)/cachestats build data/_cache --out out/dataset
 	$(BIN)/cachestats info out/dataset
 	$(BIN)/cachestats coverage out/dataset --rows package --columns target
 	$(BIN)/cachestats plot coverage out/dataset --rows package --columns target --out out/coverage.png
 	$(BIN)/cachestats report data/sample --out out/report
 
-test: $(VENV)/ready
-	$(BIN)/python -m pytest
+check: $(VENV)/ready-for-check
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(FAST)
+
+test: $(VENV)/ready-for-test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The fast tests with the lowest versions that pyproject.toml allows, in an environment of its own. Old versions warn of
+# what newer ones of their own dependencies deprecate, so that warnings are no errors here.
+LOWEST := build/lowest
+lowest:
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install -q uv
+	$(LOWEST)/bin/uv pip install -q --python $(LOWEST) --resolution lowest-direct --group test -e ".[report,s3]"
+	$(LOWEST)/bin/python -m pytest $(FAST) -W default
 
 # What is generated: the data dictionary, the reference of the command line, the notebooks' outputs and the charts.
-docs: $(VENV)/ready
+docs: $(VENV)/ready-for-check
 	$(BIN)/python docs/make.py
 
 # The dataset in data/sample, from the indices of the corpus beside the repository.
-sample: $(VENV)/ready
+sample: $(VENV)/ready-for-demo
 	rm -rf data/sample
 	$(BIN)/cachestats build ../shared/corpus/mirrors --out data/sample
 
-benchmark: $(VENV)/ready
-	$(BIN)/python -m pip install -q -c constraints.txt --group benchmarks
+benchmark: $(VENV)/ready-for-demo
+	$(INSTALL) --group benchmarks
 	$(BIN)/python -m benchmarks.build
 
-$(VENV)/ready: pyproject.toml constraints.txt
+$(VENV)/created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cachestats needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install -q -c constraints.txt --group dev -e ".[report,s3]"
-	touch $@
+	@touch $@
+
+$(VENV)/ready-for-demo: $(VENV)/created pyproject.toml constraints.txt
+	@echo "Installing cachestats, into $(VENV)"
+	$(INSTALL) -e ".[report]"
+	@touch $@
+
+$(VENV)/ready-for-check: $(VENV)/created pyproject.toml constraints.txt
+	@echo "Installing cachestats and what \`make check\` needs, into $(VENV)"
+	$(INSTALL) --group check -e ".[report,s3]"
+	@touch $@
+
+$(VENV)/ready-for-test: $(VENV)/created pyproject.toml constraints.txt
+	@echo "Installing cachestats and what all tests need, well over a gigabyte, into $(VENV)"
+	$(INSTALL) --group dev -e ".[report,s3]"
+	@touch $@
 
 clean:
 	rm -rf $(VENV) out build

@@ -31,6 +31,8 @@ IS_GATE = bool(os.environ.get("CACHESTATS_NO_SKIPS"))
 matplotlib.use("agg")
 settings.register_profile("cachestats", deadline=None, derandomize=IS_GATE)
 settings.load_profile("cachestats")
+# `make check` asks for this one with --hypothesis-profile; tests that set their own number of examples are marked slow.
+settings.register_profile("quick", deadline=None, derandomize=IS_GATE, max_examples=5)
 
 
 @pytest.fixture(scope="session")
@@ -207,6 +209,23 @@ def _close_figures() -> Iterator[None]:
 
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts Spark or a browser: tests by the fixtures that they use, doctests by their names.
+
+    Each of the two is started once for a process, so that all tests with one of them go to the same worker of xdist.
+    """
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "spark" in fixtures or (isinstance(item, pytest.DoctestItem) and "spark" in item.name):
+            item.add_marker("spark")
+        if "browser" in fixtures:
+            item.add_marker("browser")
+        for group in ("spark", "browser"):
+            if item.get_closest_marker(group):
+                item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -52,6 +52,7 @@ def test_the_reference_of_the_command_line_is_the_codes() -> None:
     assert (ROOT / "docs/cli.md").read_text() == make().cli_markdown(), "run `make docs`"
 
 
+@pytest.mark.slow
 def test_the_charts_are_what_the_sample_gives(tmp_path: Path) -> None:
     make().draw_charts(tmp_path)
     charts = list(tmp_path.iterdir())
@@ -60,12 +61,14 @@ def test_the_charts_are_what_the_sample_gives(tmp_path: Path) -> None:
         assert (ROOT / "docs" / chart.name).read_bytes() == chart.read_bytes(), "run `make docs`"
 
 
+@pytest.mark.slow
 def test_the_readmes_commands_print_what_it_shows() -> None:
     module = make()
     assert len(module.EXAMPLE.findall(README)) == 25
     assert module.answered(README) == README, "run `make docs`"
 
 
+@pytest.mark.slow
 def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "data", tmp_path / "data")
     monkeypatch.chdir(tmp_path)
@@ -75,6 +78,7 @@ def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_the_readmes_sql_runs(tmp_path: Path) -> None:
     import duckdb
 
@@ -91,6 +95,7 @@ def test_the_readmes_sql_runs(tmp_path: Path) -> None:
     assert "USING parquet" in of_spark
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_gives_the_outputs_it_shows(path: Path) -> None:
     shown, again = without_pixels(read(path)), without_pixels(make().run_notebook(path))

@@ -39,6 +39,7 @@ def full() -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_update", [True, False])
 @pytest.mark.parametrize("kind", EXPORTS)
 def test_a_full_disk_at_any_step_is_an_error_and_the_next_export_finishes(
@@ -87,6 +88,7 @@ with faults(Steps(int(sys.argv[1]), lambda: os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", EXPORTS)
 def test_a_kill_while_the_list_is_written_is_no_hindrance_to_the_next_export(
     kind: str, datasets: tuple[cs.Dataset, cs.Dataset], tmp_path: Path

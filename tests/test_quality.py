@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     ["ruff check", "ruff format --check", "mypy"],

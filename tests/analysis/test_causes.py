@@ -128,6 +128,7 @@ def test_a_change_deep_down_is_found_and_proven(kind: str, tmp_path: Path) -> No
     check_changes(nodes, {deep: kind}, tmp_path)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.data())
 def test_any_changes_of_an_environment_are_found_and_proven(
@@ -152,6 +153,7 @@ def one_of_each_setting(changes: dict[str, str]) -> dict[str, str]:
     return left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_changes_are_found_where_compilers_are_dependencies(kind: str, tmp_path: Path) -> None:
     if not OF_SPACK_1.is_file():

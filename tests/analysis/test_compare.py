@@ -79,6 +79,7 @@ def as_lists(found: pl.DataFrame) -> list[tuple[object, ...]]:
     return found.with_columns(*versions).sort(key, nulls_last=True).rows()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("by", "union"), [*((by, False) for by in (None, *CHANGE_AXES)), ("stack", True)])
 def test_two_snapshots_are_compared_as_in_sql(by: str | None, union: bool, indexed: cs.Dataset) -> None:
     names = sorted(indexed.manifest.snapshots)

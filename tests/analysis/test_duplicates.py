@@ -78,6 +78,7 @@ def explained_by_hand(specs: pl.DataFrame, edges: pl.DataFrame) -> list[tuple[st
     ]
 
 
+@pytest.mark.slow
 def test_groups_and_causes_are_as_in_sql_and_by_hand(indexed: cs.Dataset, many: pl.DataFrame) -> None:
     for specs in (many, indexed.specs.collect()):
         found = cs.duplicates(specs)

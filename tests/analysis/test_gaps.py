@@ -112,6 +112,7 @@ def coverage_in_sql(
 SOME = ["hdf5", "zlib-ng", "nothing-has-it"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", GAP_AXES)
 def test_every_column_is_as_in_sql(columns: str, many: pl.DataFrame) -> None:
     for packages in (None, SOME):
@@ -142,6 +143,7 @@ def test_the_gaps_of_a_host_are_as_in_sql(
         assert cs.column_coverage(many, **question).rows() == coverage_in_sql(asked, columns, reused=reused)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", ["stack", "target", "snapshot"])
 def test_weights_are_as_in_sql(columns: str, indexed: cs.Dataset) -> None:
     dependencies = indexed.dependencies.collect()

@@ -170,6 +170,7 @@ def test_any_rates_are_as_in_sql_the_best_first(specs: pl.DataFrame, cached: pl.
     assert with_root.filter(pl.lit(by == "snapshot") | (pl.col(by) != "root") | pl.col(by).is_null()).equals(found)
 
 
+@pytest.mark.slow
 def test_an_environment_whose_specs_are_all_cached_hits_in_full(indexed: cs.Dataset) -> None:
     specs = indexed.specs.collect()
     for path in sorted((CORPUS / "mirrors").glob("*/*/spack.lock")):

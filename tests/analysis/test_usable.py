@@ -61,6 +61,7 @@ def agrees_with_sql(frames: Frames, host: cs.Host, rules: Any) -> None:
         assert (status, by) in (nearest if cell == "missing" else [(None, None)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", RULES)
 @pytest.mark.parametrize("host", HOSTS, ids=str)
 def test_every_host_is_as_in_sql(host: cs.Host, rules: Any, many: pl.DataFrame, many_needs: pl.DataFrame) -> None:
@@ -108,6 +109,7 @@ def test_what_a_glibc_can_use_newer_ones_can(frames: Frames, target: str, rules:
     assert all(older <= newer for older, newer in pairwise(found))
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(needs, hosts, st.sampled_from(RULES))
 def test_who_declares_an_external_can_use_more_and_no_others_change(frames: Frames, host: cs.Host, rules: Any) -> None:
@@ -257,6 +259,7 @@ def cells_in_sql(frames: Frames, rows: str, host: cs.Host | None, rules: Any) ->
 AXES = ("package", "version", "stack", "os", "platform", "snapshot", "compiler")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", AXES)
 def test_the_cells_of_targets_are_as_in_sql(rows: Any, many: pl.DataFrame, many_needs: pl.DataFrame) -> None:
     for host, rules in ((None, None), (None, "0.23"), (HOSTS[1], None)):

@@ -175,6 +175,7 @@ def test_exit_codes_tell_what_went_wrong(demo: cs.Dataset, tmp_path: Path) -> No
         assert words in run(*arguments, code=code).stderr.decode()
 
 
+@pytest.mark.slow
 def test_odd_places_to_write_to_are_no_tracebacks(demo: cs.Dataset, tmp_path: Path) -> None:
     python = f"{sys.executable} -m cachestats"
     for command, code in (
@@ -193,6 +194,7 @@ def test_odd_places_to_write_to_are_no_tracebacks(demo: cs.Dataset, tmp_path: Pa
         assert "y[/red]y: 2 snapshots" in done.stderr or "[/red]" not in command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- 2>&-", "<&- >&- 2>&-"])
 def test_any_of_the_standard_streams_may_be_closed(closed: str, demo: cs.Dataset, tmp_path: Path) -> None:
     python = f"{sys.executable} -m cachestats"
@@ -280,6 +282,7 @@ def test_a_reader_that_leaves_early_is_no_error(demo: cs.Dataset) -> None:
     assert not done.stderr
 
 
+@pytest.mark.slow
 def test_on_a_terminal_there_is_a_progress_bar_and_the_table_fits(demo: cs.Dataset, tmp_path: Path) -> None:
     def on_terminal(*arguments: object) -> str:
         main, side = pty.openpty()

@@ -192,6 +192,7 @@ def with_views(specs: pl.DataFrame, requirements: pl.DataFrame) -> duckdb.DuckDB
     return database
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(needs)
 def test_any_requirements_are_counted_as_by_usable(frames: Frames) -> None:
@@ -199,6 +200,7 @@ def test_any_requirements_are_counted_as_by_usable(frames: Frames) -> None:
         check_usable(database, frames[0], ("x86_64_v3", "zen4", "neoverse_v2", "m1", "unheard"))
 
 
+@pytest.mark.slow
 @given(needs, hosts)
 def test_what_the_view_gives_a_host_is_what_it_can_reuse(frames: Frames, host: cs.Host) -> None:
     """Asked in the words that stand above the view."""

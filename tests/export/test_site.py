@@ -321,6 +321,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_step_leaves_whole_files_and_the_next_export_finishes(tmp_path: Path) -> None:
     old = small(tmp_path / "old", a="zen3", b="zen3", c="zen3")
     new = small(tmp_path / "new", a="zen4", c="zen3", d="zen3")

@@ -191,6 +191,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_step_leaves_the_old_or_the_new(two: tuple[Path, Path, Path], tmp_path: Path) -> None:
     dataset, old, new = two
     before = state(cs.open_dataset(dataset))
@@ -228,6 +229,7 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new(two: tuple[Path, Path, Pat
     assert count > 8
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_time_leaves_the_old_or_the_new(site: Path, tmp_path: Path) -> None:
     old = write(tmp_path / "old", {("develop-2023-05-14", "zlib"): page("zlib", "develop-2023-05-14", [spec()])})
     before = state(cs.build_dataset(old, out=tmp_path / "pristine"))
@@ -279,6 +281,7 @@ def test_a_second_build_waits_or_says_that_another_is_running(two: tuple[Path, P
     assert cs.build_dataset(new, out=path, wait=30).manifest.snapshots["develop"].num_specs == 9
 
 
+@pytest.mark.slow
 def test_two_builds_at_once_both_succeed(site: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
     processes = [
         subprocess.Popen(command(site, tmp_path / "dataset"), stderr=subprocess.PIPE, text=True) for _ in range(3)
@@ -374,6 +377,7 @@ def test_a_dataset_displays_itself(demo: cs.Dataset) -> None:
     assert "<td style='text-align:right'>524</td>" in demo._repr_html_()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_snapshots(tmp_path: Path) -> None:
     """Peak memory of 12 snapshots against that of 3; the text of 9 snapshots is 25 MB."""
     peaks = {}

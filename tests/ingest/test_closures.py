@@ -192,6 +192,7 @@ def name_ends(index: dict[str, Any]) -> dict[str, Any]:
     return index
 
 
+@pytest.mark.slow
 @given(indices(), st.sampled_from(HOSTS), st.sampled_from(["0.21", "0.23", "1.1"]))
 @settings(max_examples=300)
 def test_any_index_is_judged_as_by_plain_loops(index: dict[str, Any], host: cs.Host, rules: Any) -> None:

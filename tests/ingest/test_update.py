@@ -117,6 +117,7 @@ def tables(dataset: cs.Dataset) -> list[Any]:
     return [*state(dataset)[:1], counts, dataset.manifest.snapshots]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", [edit_pages, edit_mirrors, edit_many])
 @pytest.mark.parametrize("seed", range(6))
 def test_after_any_changes_it_is_as_if_built_from_everything(
@@ -293,6 +294,7 @@ def start(dataset: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", UPDATE, str(dataset)], cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_a_killed_update_leaves_the_old_or_the_new(site: Path, tmp_path: Path) -> None:
     cs.build_dataset(site, out=tmp_path / "pristine")
     write(site, {("develop", "p3"): page("p3", "develop", [spec("n" * 32)])})
@@ -313,6 +315,7 @@ def test_a_killed_update_leaves_the_old_or_the_new(site: Path, tmp_path: Path) -
         assert bytes_of(cs.open_dataset(dataset)) == contents[1]
 
 
+@pytest.mark.slow
 def test_two_updates_at_once_are_as_good_as_one(site: Path, tmp_path: Path) -> None:
     cs.build_dataset(site, out=tmp_path / "dataset")
     write(site, {("develop", "p3"): page("p3", "develop", [spec("n" * 32)])})
@@ -320,6 +323,7 @@ def test_two_updates_at_once_are_as_good_as_one(site: Path, tmp_path: Path) -> N
     assert bytes_of(cs.open_dataset(tmp_path / "dataset")) == bytes_of(cs.build_dataset(site, out=tmp_path / "fresh"))
 
 
+@pytest.mark.slow
 def test_an_update_of_the_corpus_with_one_snapshot_more(tmp_path: Path, corpus: cs.Dataset) -> None:
     mirrors = tmp_path / "mirrors"
     for snapshot in ("develop-2024-03-17", "develop-2025-05-25"):
@@ -475,6 +479,7 @@ def test_what_was_chosen_adds_up(site: Path, tmp_path: Path) -> None:
         cs.build_dataset(one, out=tmp_path / "one", snapshots=["v1.0"])
 
 
+@pytest.mark.slow
 def test_the_command_line_says_what_failed(tmp_path: Path) -> None:
     for snapshot in ("develop", "v1.0"):
         layout_2(tmp_path / "mirrors" / snapshot, index({G: GCC}, cached={G}))

@@ -32,6 +32,7 @@ PICTURES = sorted(pictures(["one", "two"]))
 PLOTS = sorted(name for name in cs.__all__ if name.startswith("plot_"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 @pytest.mark.parametrize("kind", INPUTS)
 def test_no_text_is_cut_off_or_overlaps_in_a_saved_picture(kind: str, name: str, tmp_path: Path) -> None:
@@ -58,6 +59,7 @@ def save_all(folder: Path, *, backwards: bool = False) -> None:
         plt.close("all")
 
 
+@pytest.mark.slow
 def test_the_same_frame_gives_the_same_svg_also_in_another_process(tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     for folder in (here, there):

@@ -33,6 +33,7 @@ def plot(*arguments: object) -> Result:
     return CliRunner().invoke(cli, ["plot", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_each_verb_draws_what_the_functions_do(weeks: cs.Dataset, tmp_path: Path) -> None:
     new, old = (weeks.specs.filter(snapshot=f"develop-2025-03-0{day}") for day in (9, 2))
     words = "develop-2025-03-09"
@@ -78,6 +79,7 @@ def test_each_verb_draws_what_the_functions_do(weeks: cs.Dataset, tmp_path: Path
         assert out.read_text() == (tmp_path / "expected.svg").read_text(), command
 
 
+@pytest.mark.slow
 def test_pictures_of_dependencies_and_lockfiles(indexed: cs.Dataset, tmp_path: Path) -> None:
     specs = indexed.specs.filter(snapshot="develop-2025-05-25")
     lockfile = CORPUS / "mirrors" / "develop-2025-05-25" / "e4s" / "spack.lock"

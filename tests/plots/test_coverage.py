@@ -137,6 +137,7 @@ ODD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ODD)
 def test_no_text_is_cut_off_or_overlaps(name: str) -> None:
     ax = cs.plot_coverage(ODD[name])
@@ -169,6 +170,7 @@ def test_numbers_are_readable_on_their_cells_in_colour_and_grey() -> None:
     assert luminance(image.cmap.get_bad()) > shades[0] + 0.05, "an empty cell is told from the least"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["svg", "pdf", "png"])
 def test_the_same_picture_gives_the_same_bytes(kind: str, demo: cs.Dataset, tmp_path: Path) -> None:
     counts = cs.coverage_matrix(demo.specs, rows="package", columns="target")

@@ -75,6 +75,7 @@ def expected(mirrors: Path, tmp_path: Path) -> dict[str, bytes]:
     return bytes_of(cs.build_dataset(tmp_path / "on-disk", out=tmp_path / "expected"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("listings", [None, "apache", "nginx", "python"])
 def test_a_server_gives_what_the_disk_gives(
     listings: Any, mirrors: Path, expected: dict[str, bytes], http_server: Serve, tmp_path: Path
@@ -105,6 +106,7 @@ def test_archives_stream(name: str, mirrors: Path, http_server: Serve, tmp_path:
     assert len(server.requests) <= 2, "its entity tag tells that it is the same"
 
 
+@pytest.mark.slow
 def test_s3_gives_what_the_disk_gives(
     mirrors: Path,
     expected: dict[str, bytes],
@@ -431,6 +433,7 @@ def test_an_address_of_another_kind_is_refused(tmp_path: Path) -> None:
         cs.build_dataset(lock, out=tmp_path / "dataset")
 
 
+@pytest.mark.slow
 def test_the_corpus_from_a_server_is_what_its_pages_are(tmp_path: Path, http_server: Serve, corpus: cs.Dataset) -> None:
     server = http_server(CORPUS)
     expected = column_bytes(corpus, OF_INDICES)

@@ -377,6 +377,7 @@ def shared_path() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.slow
 def test_what_may_not_be_read_or_written_is_an_error(shared_path: Path) -> None:
     tmp_path = shared_path
     site = write(tmp_path / "site", {("develop", "zlib"): GOOD, ("develop", "other"): page("other", specs=[spec(C)])})
@@ -404,6 +405,7 @@ except DatasetError as error:
     assert f"cannot write to {tmp_path / 'target'}: Permission denied" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_an_error_and_leaves_the_old_dataset(tmp_path: Path) -> None:
     small = write(tmp_path / "small", {("develop", "zlib"): GOOD})
     old = cs.build_dataset(small, out=tmp_path / "dataset").specs.collect()
@@ -458,6 +460,7 @@ def test_targets_that_are_no_datasets_are_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == (tmp_path / "folder/thesis.tex").read_text() == "mine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["snapshots", "rejected", "targets", "specs/develop"])
 @pytest.mark.parametrize("damage", [b"", b"PAR1 not", None, "folder"])
 def test_a_damaged_file_of_a_dataset_is_an_error(name: str, damage: bytes | str | None, tmp_path: Path) -> None:

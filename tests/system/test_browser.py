@@ -17,6 +17,8 @@ from cachestats.naming import UNION_STACK
 from conftest import SAMPLE
 from tests.support.site import HOSTILE
 
+pytestmark = pytest.mark.browser
+
 PAGES = (
     "index.html",
     "packages.html",

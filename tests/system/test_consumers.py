@@ -19,6 +19,8 @@ from conftest import SAMPLE
 from tests.support.indices import build_index, edge, glibc, needs_libc, node
 from tests.support.site import page, spec, write
 
+pytestmark = pytest.mark.consumers
+
 ARROW = {
     "string": "string",
     "large_string": "string",

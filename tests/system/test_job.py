@@ -58,6 +58,7 @@ def run(folder: Path, site: Path, **environment: str) -> tuple[int, str, str]:
     return done.returncode, summary.read_text() if summary.exists() else "", done.stderr
 
 
+@pytest.mark.slow
 def test_the_job_reports_what_changed_between_two_runs(tmp_path: Path) -> None:
     packages = {f"package{number}": [*STACKS] for number in range(10)}
     site = source(tmp_path / "site", "develop-2025-06-01", packages)
@@ -88,6 +89,7 @@ def test_the_job_reports_what_changed_between_two_runs(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_source_that_is_gone_is_told_and_the_report_stays(tmp_path: Path) -> None:
     site = source(tmp_path / "site", "develop-2025-06-01", {"zlib": ["e4s"]})
     assert run(tmp_path, site)[0] == 0
@@ -100,6 +102,7 @@ def test_a_source_that_is_gone_is_told_and_the_report_stays(tmp_path: Path) -> N
     assert run(tmp_path, site, GITHUB_STEP_SUMMARY="/nowhere/summary.md")[0] != 0
 
 
+@pytest.mark.slow
 def test_without_a_source_there_is_no_report_and_a_code_that_says_why(tmp_path: Path) -> None:
     code, summary, log = run(tmp_path, tmp_path / "nothing")
     assert (code, summary) == (10, "")
@@ -110,6 +113,7 @@ def test_without_a_source_there_is_no_report_and_a_code_that_says_why(tmp_path: 
     assert "jobs/refresh DATASET REPORT SOURCE" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["file", "pipe", "socket"])
 def test_without_a_place_for_it_the_summary_goes_to_stdout(kind: str, tmp_path: Path) -> None:
     site = source(tmp_path / "site", "develop-2025-06-01", {"zlib": ["e4s"]})
@@ -135,6 +139,7 @@ def test_without_a_place_for_it_the_summary_goes_to_stdout(kind: str, tmp_path: 
     assert "\0" not in found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["/dev/full", "&-"])
 def test_a_summary_that_cannot_be_written_fails_the_job(target: str, tmp_path: Path) -> None:
     site = source(tmp_path / "site", "develop-2025-06-01", {"zlib": ["e4s"]})

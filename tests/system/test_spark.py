@@ -25,6 +25,8 @@ from conftest import CORPUS, ROOT, SEEDS, corpus_site
 from tests.support.servers import S3Server
 from tests.support.site import G0A, G0C, page, spec, write
 
+pytestmark = pytest.mark.spark
+
 READ = ("specs", "variants", "dependencies", "requirements", "rejected", "inputs")
 OLD, NEW = "develop-2024-06-02", "develop-2025-03-09"
 

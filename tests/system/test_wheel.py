@@ -1,0 +1,95 @@
+"""The wheel and the sdist: what is in them, and the main job run from the installed wheel."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from cachestats.version import __version__
+from conftest import ROOT, SAMPLE, SEEDS
+
+pytestmark = pytest.mark.slow
+
+STEM = f"cachestats-{__version__}"
+
+
+def succeed(*command: str | Path, cwd: Path | None = None) -> str:
+    """Run a command that must succeed, without the paths that this process imports from; return what it prints."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run([*map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the sdist, and of the wheel that is built from it."""
+    folder = tmp_path_factory.mktemp("dist")
+    succeed(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bin_folder(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the commands of a fresh environment with the wheel, which takes its dependencies from the running one."""
+    folder = tmp_path_factory.mktemp("fresh")
+    venv.create(folder, symlinks=True)
+    scheme = {"base": str(folder), "platbase": str(folder)}
+    site_packages = Path(sysconfig.get_path("purelib", "venv", scheme))
+    # Python searches these folders last and reads no .pth file in them, such as the one of an editable install.
+    borrowed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    (site_packages / "borrowed.pth").write_text("\n".join(borrowed))
+    found = Path(sysconfig.get_path("scripts", "venv", scheme))
+    wheel = dist / f"{STEM}-py3-none-any.whl"
+    pip = (sys.executable, "-m", "pip", "--python", found / "python")
+    succeed(*pip, "install", "--no-deps", "--no-index", "--ignore-installed", wheel)
+    return found
+
+
+def modules_and_data() -> set[str]:
+    """Return all files of the package."""
+    files = (path for path in (ROOT / "cachestats").rglob("*") if path.is_file())
+    return {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}
+
+
+def test_the_wheel_holds_the_package_with_its_types_and_templates_and_nothing_else(dist: Path) -> None:
+    with zipfile.ZipFile(dist / f"{STEM}-py3-none-any.whl") as wheel:
+        names = set(wheel.namelist())
+    assert {
+        "cachestats/py.typed",
+        "cachestats/report/templates/base.html",
+        "cachestats/report/assets/report.js",
+    } <= names
+    about = {name for name in names if name.startswith(f"{STEM}.dist-info/")}
+    assert names - about == modules_and_data()
+    assert f"{STEM}.dist-info/licenses/LICENSE" in about
+
+
+def test_the_sdist_holds_what_the_wheel_is_built_from(dist: Path) -> None:
+    with tarfile.open(dist / f"{STEM}.tar.gz") as sdist:
+        names = {str(PurePosixPath(name).relative_to(STEM)) for name in sdist.getnames()}
+    others = {"CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "data/DICTIONARY.md", "pyproject.toml", ".gitignore"}
+    assert names == modules_and_data() | others
+
+
+def test_the_installed_wheel_does_the_main_job(bin_folder: Path, tmp_path: Path) -> None:
+    code = "import cachestats, cachestats.cli; print(cachestats.__file__)"
+    found = Path(succeed(bin_folder / "python", "-c", code, cwd=tmp_path).strip())
+    assert found.is_relative_to(bin_folder.parent), "the package of the repository is not what is tested here"
+
+    cachestats = bin_folder / "cachestats"
+    assert __version__ in succeed(cachestats, "--version", cwd=tmp_path)
+    succeed(cachestats, "build", SEEDS, "--out", "dataset", cwd=tmp_path)
+    counts = succeed(cachestats, "coverage", "dataset", "--rows", "package", "--columns", "target", cwd=tmp_path)
+    assert "x86_64_v3" in counts.splitlines()[0]
+    succeed(cachestats, "report", SAMPLE, "--out", "report", cwd=tmp_path)
+    assert (tmp_path / "report" / "index.html").is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {"dataset", "report"}

@@ -6,8 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install -q -c constraints.txt
 
-# A worker for each core; tests that use Spark or the browser stay together in one, which starts it once.
-PYTEST_ARGS := -n logical --maxprocesses 8 --dist loadgroup
+# A worker for each core. xdist's groups would keep all tests of Spark in one worker, but xdist 3.8 ignores them with
+# pytest 9.2, so that each worker starts a Spark of its own.
+PYTEST_ARGS := -n logical --maxprocesses 8
 FAST := $(PYTEST_ARGS) --hypothesis-profile quick -m "not slow and not spark and not browser and not consumers"
 
 .PHONY: demo check test lowest docs sample benchmark clean

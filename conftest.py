@@ -213,19 +213,13 @@ def _close_figures() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts Spark or a browser: tests by the fixtures that they use, doctests by their names.
-
-    Each of the two is started once for a process, so that all tests with one of them go to the same worker of xdist.
-    """
+    """Mark what starts Spark or a browser: tests by the fixtures that they use, doctests by their names."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         if "spark" in fixtures or (isinstance(item, pytest.DoctestItem) and "spark" in item.name):
             item.add_marker("spark")
         if "browser" in fixtures:
             item.add_marker("browser")
-        for group in ("spark", "browser"):
-            if item.get_closest_marker(group):
-                item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -238,6 +238,7 @@ assert descriptor > 2, descriptor
     assert (tmp_path / "info.csv").read_bytes() == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "question",
     [

@@ -71,6 +71,7 @@ def names(package: Path) -> list[str]:
     return sorted(path.name for path in package.glob("[!.]*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 @pytest.mark.parametrize("chosen", ["all", "one"])
 def test_the_descriptor_says_what_is_so(form: Any, chosen: str, dataset: cs.Dataset, tmp_path: Path) -> None:
@@ -121,6 +122,7 @@ def check_schema(database: duckdb.DuckDBPyConnection, name: str, schema: dict[st
         assert not database.sql(f"SELECT 1 FROM {name} a ANTI JOIN {other} b ON {on} LIMIT 1").fetchall()
 
 
+@pytest.mark.slow
 def test_csv_holds_what_parquet_does(dataset: cs.Dataset, tmp_path: Path) -> None:
     for form in ("parquet", "csv"):
         cs.export_package(dataset, tmp_path / form, format=form)
@@ -147,6 +149,7 @@ def test_no_reference_leads_out_of_the_package(demo: cs.Dataset, tmp_path: Path)
     assert not views & {"machines", "usable", "usable_packages"}
 
 
+@pytest.mark.slow
 def test_views_agree_with_the_analyses(dataset: cs.Dataset, tmp_path: Path) -> None:
     cs.export_package(dataset, tmp_path)
     newest = dataset.specs.filter(snapshot="develop" if dataset.path != SAMPLE else "develop-2025-05-25")
@@ -332,6 +335,7 @@ def test_another_export_replaces_what_the_first_wrote_and_nothing_else(demo: cs.
     assert names(tmp_path) == sorted([*TEXTS, "dashboard.pbix", "specs.csv", "specs.csv.gz", "targets.csv"])
 
 
+@pytest.mark.slow
 def test_a_tool_that_reads_meanwhile_has_whole_files(demo: cs.Dataset, tmp_path: Path) -> None:
     sample = cs.open_dataset(SAMPLE)
     cs.export_package(sample, tmp_path)

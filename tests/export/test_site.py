@@ -44,6 +44,7 @@ def small(folder: Path, **packages: str) -> cs.Dataset:
     return cs.build_dataset(write(folder / "pages", pages), out=folder / "dataset", allow_shrink=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["mirrors", "mirrors-v3", "site"])
 def test_indices_give_the_pages_of_the_site(source: str, tmp_path: Path) -> None:
     expected = files(corpus_site() / "_cache")
@@ -138,6 +139,7 @@ HOSTILE = ["..", ".", "../x", "../../x", "/tmp/x", "a/b", "a\\b", "-rf", "a b", 
 HOSTILE += ['"q"', "it's", "a, b]", "_cache", "\x7f\x85\u2028", "x" * 200, "ß" * 200, "&a", "*a", "#", "CON"]
 
 
+@pytest.mark.slow
 def test_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
     pages = {}
     for number, name in enumerate(HOSTILE):

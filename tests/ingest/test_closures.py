@@ -39,6 +39,7 @@ def oracle_host(text: str) -> cs.Host:
     return cs.Host(target=target, os=os, libc=None if libc.startswith("none") else libc)
 
 
+@pytest.mark.slow
 def test_it_is_what_spacks_own_objects_say(indexed: cs.Dataset) -> None:
     oracle = json.loads((ORACLE / "reuse.json").read_text())
     compared = 0

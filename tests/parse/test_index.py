@@ -63,6 +63,7 @@ def slow_external(node: dict[str, Any]) -> str:
     return " ".join([*words, f"prefix={node['external']['path']}"])
 
 
+@pytest.mark.slow
 def test_dependencies_are_those_of_a_slow_reader(tmp_path: Path) -> None:
     if not CORPUS.is_dir():
         pytest.skip(f"the corpus is not present at {CORPUS}")
@@ -72,6 +73,7 @@ def test_dependencies_are_those_of_a_slow_reader(tmp_path: Path) -> None:
     assert set(rows) == slow_dependencies(CORPUS / "mirrors")
 
 
+@pytest.mark.slow
 def test_the_index_of_the_benchmark_is_whole(tmp_path: Path) -> None:
     if not CORPUS.is_dir():
         pytest.skip(f"the corpus is not present at {CORPUS}")

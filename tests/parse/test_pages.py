@@ -43,6 +43,7 @@ def test_seeds_are_read_as_by_the_slow_reader(demo: cs.Dataset) -> None:
     assert demo.rejected.collect().is_empty()
 
 
+@pytest.mark.slow
 def test_corpus_is_read_as_by_the_slow_reader(corpus: cs.Dataset) -> None:
     assert_read_as_slowly(corpus_site(), corpus)
     assert corpus.rejected.collect().is_empty()
@@ -70,6 +71,7 @@ def test_the_readers_agree_on_real_pages(path: Path) -> None:
     assert_readers_agree([Page("page", path.read_bytes())])
 
 
+@pytest.mark.slow
 def test_the_readers_agree_on_damaged_pages() -> None:
     original = (SEEDS / "develop-2025-03-09/py-filelock/specs.md").read_bytes()
     draw = random.Random(20250309)
@@ -165,6 +167,7 @@ def assert_nothing_is_lost(texts: Iterable[str], dataset: cs.Dataset) -> None:
         assert meta_of(original["spec_details"]) == original["meta"]
 
 
+@pytest.mark.slow
 def test_a_round_trip_loses_nothing(demo: cs.Dataset, corpus: cs.Dataset) -> None:
     for site, dataset in ((SEEDS, demo), (corpus_site(), corpus)):
         assert_nothing_is_lost((path.read_text() for path in site.rglob("specs.md")), dataset)

@@ -69,6 +69,7 @@ def test_every_link_leads_somewhere(name: str, request: pytest.FixtureRequest) -
     assert {str(path) for path in orphans} <= {"report.json", "summary.md"}
 
 
+@pytest.mark.slow
 def test_the_same_dataset_gives_the_same_bytes(odd: Path, tmp_path: Path) -> None:
     script = (
         "import sys, matplotlib, cachestats as cs; matplotlib.use('agg');"

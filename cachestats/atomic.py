@@ -1,17 +1,30 @@
-"""Write files atomically: under a temporary name next to the target, and then renamed."""
+"""Write whole or not at all, one process at a time, and leave alone what is not ours.
+
+A file is written under a temporary name beside its target and renamed: `replaced_file`. A folder is replaced as a
+whole, `replaced_folder`, or kept up to date file by file, `ExportFolder`. A list in it names the files of the export.
+The list is written before the files, so an export that is killed leaves only complete files, and the next one finishes
+its work. A dataset is published by a list of moves (`dataset.publication`): its files are too large to copy.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
 
-from cachestats.errors import reported
+import filelock
+
+from cachestats.errors import BusyError, DatasetError, reported
+from cachestats.regular import open_regular, read_regular
 
 
 @contextmanager
-def written(target: Path) -> Iterator[Path]:
+def replaced_file(target: Path) -> Iterator[Path]:
     """Yield a temporary path to write to, and rename the file to the target once it is complete."""
     target = target.resolve()
     if target.exists() and not target.is_file():  # a device is written to, not replaced
@@ -25,3 +38,234 @@ def written(target: Path) -> Iterator[Path]:
             os.replace(unfinished, target)
         finally:
             unfinished.unlink(missing_ok=True)
+
+
+class ExportFolder:
+    """The folder of an export, which one process writes at a time.
+
+    Parameters
+    ----------
+    path
+        The folder, which is created if it does not exist.
+    names
+        The files that the export writes.
+    listing
+        The file, in a subfolder of its own, that lists them. Unfinished files are written next to it.
+    own
+        The pattern of a line of the list. An export cannot have written any other line, so others are ignored.
+    always
+        The files that every export writes, whether or not they are among `names`.
+    holds
+        A description of the contents of the folder, for messages.
+
+    Raises
+    ------
+    DatasetError
+        If the folder, or a file of one of these names in it, is not from an export.
+    BusyError
+        If another process is exporting to the folder.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        names: set[str],
+        *,
+        listing: str,
+        own: re.Pattern[str],
+        always: Collection[str],
+        holds: str,
+    ) -> None:
+        self.path, self.names, self.listing = path, names, listing
+        self.own, self.always, self.holds = own, set(always), holds
+        self.state = path / listing.partition("/")[0]
+        self._lock = filelock.FileLock(self.state / "lock")
+
+    def __enter__(self) -> Self:
+        self._refuse_foreign()
+        self.state.mkdir(parents=True, exist_ok=True)
+        acquire(self._lock, f"another process is exporting to {self.path}")
+        try:
+            self._sweep()
+            self.before = self._written_before()
+            self._refuse_to_overwrite(self.names - self.before)
+            self._list(self.names | self.before)
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                for name in self.before - self.names:
+                    self._remove(name)
+                self._list(self.names)
+        finally:
+            self._lock.release()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file, unless it already has these bytes."""
+        with suppress(FileNotFoundError), open_regular(self.path / name) as file:
+            if file.read() == data:
+                return
+        with self.replaced(name) as file:
+            file.write(data)
+
+    @contextmanager
+    def replaced(self, name: str) -> Iterator[IO[bytes]]:
+        """Yield a file to write to, and put it in place once it is complete."""
+        with open(self.unfinished(name), "wb") as file:
+            yield file
+        self.put(name)
+
+    def unfinished(self, name: str) -> str:
+        """Return the temporary path of a file before it is put in place."""
+        return f"{self.state}/{name.rpartition('/')[2]}"
+
+    def put(self, name: str) -> None:
+        """Put a finished file in place."""
+        os.makedirs(f"{self.path}/{name.rpartition('/')[0]}", exist_ok=True)
+        os.replace(self.unfinished(name), f"{self.path}/{name}")
+
+    def _refuse_foreign(self) -> None:
+        if self.path.exists() and not (self.path / self.listing).exists():
+            others = (path.name for path in self.path.iterdir() if path != self.state)
+            refuse_foreign(self.path, others, holds=self.holds)
+
+    def _refuse_to_overwrite(self, names: set[str]) -> None:
+        if foreign := sorted(name for name in names if os.path.lexists(f"{self.path}/{name}")):
+            raise DatasetError(
+                f"expected to write a new file {self.path / foreign[0]}, found one that no export wrote",
+                hint="move it away, or choose another folder to write to",
+            )
+
+    def _sweep(self) -> None:
+        """Remove the unfinished files of an export that was killed."""
+        for path in self.state.iterdir():
+            if path.name != "lock" and path != self.path / self.listing:
+                path.unlink()
+
+    def _written_before(self) -> set[str]:
+        """Return the files that exports wrote, according to the list.
+
+        Earlier versions wrote the list in place, so a kill or a full disk could leave it empty or truncated. In that
+        case, if an export can have written every file in the folder, all of them count as written by one.
+        """
+        try:
+            text = read_regular(self.path / self.listing).decode("utf-8", "replace")
+        except FileNotFoundError:
+            return set()
+        listed = set(filter(self.own.fullmatch, text.splitlines()))
+        if text.endswith("\n") and self.always & self.names <= listed:
+            return listed
+        found = self._found()
+        foreign = sorted(name for name in found if not self.own.fullmatch(name))
+        if foreign and found & self.names - listed:
+            raise DatasetError(
+                f"expected a list of the files that exports wrote in {self.path / self.listing}, found it truncated, "
+                f"and {foreign[0]} among the files",
+                hint="move the files that no export wrote out of the folder, or choose another folder to write to",
+            )
+        return listed if foreign else found
+
+    def _found(self) -> set[str]:
+        """Return the files and the links to folders in the folder that belong in the list."""
+        found: set[str] = set()
+        for folder, folders, files in os.walk(self.path):
+            if Path(folder) == self.path:
+                folders.remove(self.state.name)
+            links = [name for name in folders if Path(folder, name).is_symlink()]
+            found.update(Path(folder, name).relative_to(self.path).as_posix() for name in (*files, *links))
+        return found - (self.always - self.names)
+
+    def _list(self, names: set[str]) -> None:
+        with replaced_file(self.path / self.listing) as unfinished:
+            # The list is never empty, so an empty one is known to be truncated.
+            unfinished.write_text("\n".join(sorted(names)) + "\n", encoding="utf-8")
+
+    def _remove(self, name: str) -> None:
+        (self.path / name).unlink(missing_ok=True)
+        with suppress(OSError):  # the folder contains other files
+            for folder in list(Path(name).parents)[:-1]:
+                (self.path / folder).rmdir()
+
+
+@contextmanager
+def replaced_folder(out: Path, *, holds: str, foreign: Callable[[Path], Iterable[str]]) -> Iterator[Path]:
+    """Yield a new folder to write to, and replace the old one with it when everything has been written.
+
+    Parameters
+    ----------
+    out
+        The folder. If it is a link, its target is replaced, not the link.
+    holds
+        Words for the contents of the folder, such as `an earlier report`.
+    foreign
+        Returns the names in the old folder that are not ours. If there are any, the folder is left alone.
+
+    Raises
+    ------
+    BusyError
+        If another process is writing the folder.
+    DatasetError
+        If it contains something else, or cannot be written.
+    """
+    out = out.resolve()
+    new, old, lock = (out.with_name(f".{out.name}.{what}") for what in ("new", "old", "lock"))
+    with reported(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        held = filelock.FileLock(lock)
+        acquire(held, f"another process is writing to {out}")
+        try:
+            _recover(out, new, old)
+            if out.exists():
+                refuse_foreign(out, foreign(out) if out.is_dir() else [out.name], holds=holds)
+            new.mkdir()
+            yield new
+            if out.exists():
+                out.rename(old)
+            new.rename(out)
+        finally:
+            _recover(out, new, old)
+            lock.unlink(missing_ok=True)
+            held.release()
+
+
+def acquire(lock: filelock.BaseFileLock, busy: str, *, wait: float = 0) -> None:
+    """Take a lock that one process holds at a time.
+
+    Raises
+    ------
+    BusyError
+        If another process still holds it after `wait` seconds; `busy` says what that process is doing.
+    """
+    try:
+        lock.acquire(timeout=wait)
+    except filelock.Timeout:
+        raise BusyError(busy, hint="try again when it has finished, or write to another folder") from None
+
+
+def refuse_foreign(folder: Path, others: Iterable[str], *, holds: str) -> None:
+    """Refuse to write to a folder that contains anything else than what was written to it before.
+
+    Raises
+    ------
+    DatasetError
+        If there are `others`; `holds` says what the folder may contain.
+    """
+    if found := sorted(others):
+        raise DatasetError(
+            f"expected an empty folder or {holds}, found {folder} with {found[0]} in it",
+            hint="choose another folder to write to",
+        )
+
+
+def _recover(out: Path, new: Path, old: Path) -> None:
+    """Restore the old folder if the new one did not replace it, and remove leftovers."""
+    if old.exists() and not out.exists():
+        old.rename(out)
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)

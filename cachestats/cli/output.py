@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
 
 import click
 
-from cachestats.atomic import written
+from cachestats.atomic import replaced_file
 from cachestats.errors import ArgumentError, DatasetError
 from cachestats.text import counted
 
@@ -115,7 +115,7 @@ def write(data: bytes, out: Path | None) -> None:
         except OSError as error:
             stdout_failed(error)
         return
-    with written(out) as unfinished:
+    with replaced_file(out) as unfinished:
         unfinished.write_bytes(data)
     talk(f"wrote {out}")
 

@@ -17,11 +17,12 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cachestats.atomic import acquire, refuse_foreign
 from cachestats.dataset.dataset import table_file
 from cachestats.dataset.manifest import MANIFEST, Manifest, read_manifest
 from cachestats.dataset.parquet import check_columns, damage_told, write_parquet
 from cachestats.dataset.publication import COMMIT, JOURNALS, LOCK, NEW, SCRATCH, STATE, move_published
-from cachestats.errors import BusyError, DatasetError, reported
+from cachestats.errors import DatasetError, reported
 from cachestats.schema import TABLES, Table
 
 logger = logging.getLogger(__name__)
@@ -136,14 +137,9 @@ class Writer:
         self._staged.append(str(file.relative_to(self.path / NEW)))
 
     def _refuse_foreign(self) -> None:
-        """Leave a folder alone that holds anything but a dataset, or what is left of a first build that was killed."""
-        if not self.path.exists() or (self.path / MANIFEST).exists() or (self.path / STATE).exists():
-            return
-        if others := sorted(path.name for path in self.path.iterdir()):
-            raise DatasetError(
-                f"expected a dataset or an empty folder, found {self.path} with {others[0]} in it",
-                hint="give another folder to write to",
-            )
+        """Leave a folder alone that holds anything but a dataset, or the remains of a first build that was killed."""
+        if self.path.exists() and not (self.path / MANIFEST).exists() and not (self.path / STATE).exists():
+            refuse_foreign(self.path, (path.name for path in self.path.iterdir()), holds="a dataset")
 
     def _clean(self) -> None:
         for folder in (NEW, SCRATCH):
@@ -154,10 +150,5 @@ class Writer:
             self._lock.acquire(timeout=0)
         except filelock.Timeout:
             logger.warning("another process is writing %s; waiting up to %.0f s for it", self.path, self._wait)
-            try:
-                self._lock.acquire(timeout=self._wait)
-            except filelock.Timeout:
-                raise BusyError(
-                    f"another process is writing {self.path}, and still was after {self._wait:.0f} s",
-                    hint="try again once it is done, or write to another folder",
-                ) from None
+            busy = f"another process is writing {self.path}, and still was after {self._wait:.0f} s"
+            acquire(self._lock, busy, wait=self._wait)

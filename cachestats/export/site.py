@@ -24,10 +24,10 @@ from urllib.parse import quote
 import yaml
 
 from cachestats import naming
+from cachestats.atomic import ExportFolder
 from cachestats.dataset.dataset import Dataset
 from cachestats.decode import decode
 from cachestats.errors import DatasetError, reported
-from cachestats.folder import Folder
 from cachestats.text import file_stem
 
 if TYPE_CHECKING:
@@ -88,7 +88,9 @@ def export_site(dataset: Dataset, out: str | os.PathLike[str]) -> int:
     packages = {snapshot.name: _packages(snapshot) for snapshot in snapshots}
     pages = {_path(snapshot, package) for snapshot, names in packages.items() for package in names}
     stacks = {}
-    own = Folder(Path(out), pages, listing=_PAGES, own=_OWN_PAGE, always=(_DATA, _TAGS), holds="an export of pages")
+    own = ExportFolder(
+        Path(out), pages, listing=_PAGES, own=_OWN_PAGE, always=(_DATA, _TAGS), holds="an export of pages"
+    )
     with reported(Path(out)), own as folder:
         with folder.replaced(_DATA) as file:
             before = b"[\n"

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cachestats.atomic import written
+from cachestats.atomic import replaced_file
 from cachestats.dataset.dataset import Dataset, find_snapshots, find_table
 from cachestats.dataset.parquet import ROW_GROUP, parquet_writer
 from cachestats.errors import ArgumentError, DatasetError
@@ -55,7 +55,7 @@ def export_table(
         )
     find_table(table)
     chosen = None if snapshots is None else find_snapshots(dataset, snapshots)
-    with written(target) as unfinished:
+    with replaced_file(target) as unfinished:
         return write_table(dataset, table, unfinished, snapshots=chosen, kind=target.suffix[1:])
 
 

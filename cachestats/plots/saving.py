@@ -10,7 +10,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cachestats.atomic import written
+from cachestats.atomic import replaced_file
 from cachestats.errors import ArgumentError
 
 # SVG and PDF are reproducible without the date, and with ids that depend on the chart instead of chance.
@@ -49,5 +49,5 @@ def save_plot(ax: Axes, out: str | os.PathLike[str]) -> None:
             hint=f"try {path.with_suffix('.png')}",
         )
     figure = ax.get_figure(root=True)
-    with written(path) as unfinished, rc_context({"svg.hashsalt": "cachestats"}):
+    with replaced_file(path) as unfinished, rc_context({"svg.hashsalt": "cachestats"}):
         cast(Figure, figure).savefig(unfinished, format=path.suffix[1:], metadata=_METADATA[path.suffix], dpi=_DPI)

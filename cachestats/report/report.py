@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
@@ -12,9 +12,12 @@ from typing import Any
 
 import polars as pl
 
+from cachestats.atomic import replaced_folder
 from cachestats.dataset.dataset import Dataset
+from cachestats.decode import JsonError, decode
 from cachestats.export.table import export_table
 from cachestats.naming import snapshot_kind, snapshot_order
+from cachestats.regular import read_regular
 from cachestats.report.badges import badge
 from cachestats.report.charts import draw_overview, draw_stack
 from cachestats.report.datatables import write_widget
@@ -23,12 +26,14 @@ from cachestats.report.matrix import Matrices
 from cachestats.report.packages import SPEC_COLUMNS, Specs, write_specs
 from cachestats.report.pages import Pages
 from cachestats.report.paths import path_of
-from cachestats.report.replacing import MARK, replaced
 from cachestats.report.summary import stack_counts, summary_markdown
 from cachestats.schema import SCHEMA_VERSION, TABLES, dictionary_markdown
 
 _FOLDERS = ("assets", "charts", "packages", "stacks", "snapshots", "tables", "badges", "api", "specs", "cells")
-_FILES = ("index.html", "packages.html", "data.html", "summary.md", MARK)
+_MARK = "report.json"
+"""The file that identifies a folder as a report."""
+_OWN_KEY = "dataset_schema_version"
+_FILES = ("index.html", "packages.html", "data.html", "summary.md", _MARK)
 _SHOWN_SPECS = 50
 """The number of specs in the page of a package itself, for readers without scripts."""
 _MOST_GAPS = 30
@@ -71,7 +76,7 @@ def write_report(dataset: Dataset, out: str | os.PathLike[str], *, title: str = 
     ['py-filelock.html', 'py-propcache.html']
     """
     facts = gather(dataset)
-    with replaced(Path(out), {*_FOLDERS, *_FILES}) as folder:
+    with replaced_folder(Path(out), holds="an earlier report", foreign=_foreign) as folder:
         for name in _FOLDERS:
             (folder / name).mkdir()
         return _Report(dataset, facts, folder, title).write()
@@ -99,7 +104,7 @@ class _Report:
             self._snapshots()
             self._data(tables.result())
         self._write("summary.md", summary_markdown(self.facts))
-        self._write(MARK, _json(self._about()))
+        self._write(_MARK, _json(self._about()))
         return self.num_pages
 
     def _page(self, path: str, template: str, **values: Any) -> None:
@@ -323,3 +328,16 @@ def _bars(values: dict[str, int], names: list[str]) -> str:
 
 def _json(value: Row) -> str:
     return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+
+
+def _foreign(folder: Path) -> Iterator[str]:
+    """Yield the names in a folder that no report has; all of them unless it is a report."""
+    names = {path.name for path in folder.iterdir()}
+    yield from names if names and not _is_report(folder / _MARK) else names - {*_FOLDERS, *_FILES}
+
+
+def _is_report(mark: Path) -> bool:
+    try:
+        return _OWN_KEY in decode(read_regular(mark), dict[str, Any])
+    except (OSError, JsonError):
+        return False

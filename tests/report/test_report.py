@@ -188,7 +188,7 @@ def test_nothing_but_a_report_is_replaced(demo: cs.Dataset, tmp_path: Path) -> N
     cs.write_report(demo, inside)
     shutil.copytree(demo.path, inside / "dataset")
     for place in (home, home / "thesis.tex", tested, report, inside):
-        with pytest.raises(DatasetError, match="expected a new folder, an empty one or an earlier report"):
+        with pytest.raises(DatasetError, match="expected an empty folder or an earlier report"):
             cs.write_report(cs.open_dataset(inside / "dataset"), place)
     assert (home / "thesis.tex").exists()
     assert (report / ".git").exists()

@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, get_args
 
+from cachestats.atomic import ExportFolder
 from cachestats.dataset.dataset import Dataset, find_snapshots, find_table
 from cachestats.dataset.manifest import MANIFEST
 from cachestats.errors import ArgumentError, BusyError, DatasetError, reported
@@ -29,7 +30,6 @@ from cachestats.export.datapackage.descriptor import descriptor
 from cachestats.export.datapackage.known_issues import known_issues
 from cachestats.export.datapackage.views import views_sql
 from cachestats.export.table import write_table
-from cachestats.folder import Folder
 from cachestats.schema import TABLES, dictionary_markdown
 
 Format = Literal["parquet", "csv"]
@@ -96,7 +96,7 @@ def export_package(
     chosen = sorted(dataset.manifest.snapshots) if snapshots is None else find_snapshots(dataset, snapshots)
     files = {name: f"{name}.{format}" for name in names}
     written = [*files.values(), *_TEXTS, DESCRIPTOR]
-    own = Folder(
+    own = ExportFolder(
         Path(out),
         set(written),
         listing=_FILES,

@@ -471,7 +471,7 @@ def test_a_host_has_what_it_can_reuse(indexed: cs.Dataset) -> None:
     assert cs.column_coverage(specs, columns="stack", host="zen4:rhel8").equals(
         cs.column_coverage(reused, columns="stack", packages=packages)
     )
-    with pytest.raises(ArgumentError, match="expected rules of reuse with a host"):
+    with pytest.raises(ArgumentError, match="expected reuse rules only with a host"):
         cs.gaps(specs, columns="stack", spack="1.1")
     done = run("gaps", indexed.path, "--columns", "stack", "--host", "zen4:rhel8", "--format", "json")
     assert [tuple(row.values())[:3] for row in json.loads(done.stdout)] == [

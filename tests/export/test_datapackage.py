@@ -390,7 +390,7 @@ def test_an_export_refuses_what_it_cannot_do(demo: cs.Dataset, tmp_path: Path) -
     out = tmp_path / "out"
     for options, words, hint in (
         ({"tables": ["spec"]}, "expected a table, found 'spec'", "try specs;"),
-        ({"tables": []}, "expected a table, found none", "leave them out"),
+        ({"tables": []}, "expected a table, found none", "omit the tables"),
         ({"tables": "specs"}, "expected a list of tables", r"\['specs'\]"),
         ({"snapshots": ["develop-2025-03-90"]}, "expected a snapshot of .*, found 'develop-2025-03-90'", "2025-03-09"),
         ({"snapshots": []}, "expected a snapshot, found none", "leave them out"),

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -79,6 +81,12 @@ class BusyError(CachestatsError):
     exit_code = 14
 
 
+class MissingExtraError(CachestatsError):
+    """A package that only some uses of cachestats need is not installed."""
+
+    exit_code = 15
+
+
 @contextmanager
 def reported(place: Path) -> Iterator[None]:
     """Turn errors of the file system into a DatasetError that names the location."""
@@ -91,3 +99,28 @@ def reported(place: Path) -> Iterator[None]:
             f"cannot write to {place}: {problem}",
             hint=hints.get(error.errno or 0, "check free space and permissions there"),
         ) from error
+
+
+def require_extra(extra: str, *packages: str, purpose: str) -> None:
+    """Check that the packages of an extra are installed.
+
+    Raises
+    ------
+    MissingExtraError
+        If one of them is not.
+
+    Examples
+    --------
+    >>> require_extra("report", "no_such_package", purpose="a report")
+    Traceback (most recent call last):
+        ...
+    cachestats.errors.MissingExtraError: expected no_such_package for a report, found it not installed
+    hint: pip install 'cachestats[report]'
+    """
+    missing = [name for name in packages if sys.modules.get(name, name) is None or find_spec(name) is None]
+    if missing:
+        it = "it" if len(missing) == 1 else "them"
+        raise MissingExtraError(
+            f"expected {' and '.join(missing)} for {purpose}, found {it} not installed",
+            hint=f"pip install 'cachestats[{extra}]'",
+        )

@@ -63,6 +63,7 @@ def cli() -> None:
        12  dataset missing, damaged, of another schema version, or not writable
        13  a snapshot would lose more than half of its specs
        14  dataset busy
+       15  a package that an extra brings is not installed
        70  internal error
       130  interrupted
     """  # noqa: D301 (a real backspace, which tells Click not to wrap the paragraph)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from cachestats.dataset.parquet import write_parquet
-from cachestats.errors import ArgumentError, CachestatsError
+from cachestats.errors import ArgumentError
 from cachestats.schema import TABLES, DType, Table
 
 if TYPE_CHECKING:
@@ -74,20 +73,3 @@ def schema(table: Table) -> StructType:
 def columns(schema: pa.Schema) -> str:
     """Return a schema as Spark takes it from text."""
     return ", ".join(f"`{column.name}` {column.type}" for column in schema)
-
-
-def need_pyspark() -> None:
-    """Check that what Spark takes is installed.
-
-    Raises
-    ------
-    CachestatsError
-        If it is not.
-    """
-    for package in ("pyspark", "pandas"):
-        try:
-            import_module(package)
-        except ImportError as error:
-            raise CachestatsError(
-                f"expected the package {package}, found it not installed", hint="pip install 'cachestats[spark]'"
-            ) from error

@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cachestats.errors import CachestatsError, SourceError
+from cachestats.errors import CachestatsError, SourceError, require_extra
 from cachestats.ingest.read import ReadResult, chunks, edges_beside, parse_chunk
 from cachestats.schema import TABLES
 from cachestats.sources.archive import ArchiveSource
@@ -25,7 +25,7 @@ from cachestats.sources.items import Previous, ReadTask, Source
 from cachestats.sources.mirror import IndexTask
 from cachestats.sources.request import SourceRequest
 from cachestats.sources.storage.base import Network
-from cachestats.spark.frames import PARTS, READ, STORED, columns, need_pyspark, schema
+from cachestats.spark.frames import PARTS, READ, STORED, columns, schema
 from cachestats.spark.make import Notes, put_together
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def read_mirrors(spark: SparkSession, path: str | os.PathLike[str], *, network: 
 
 def _read(spark: SparkSession, path: str | os.PathLike[str], network: Network | None, *, indices: bool) -> SparkTables:
     """Return the tables of a source, of its indices or of its pages."""
-    need_pyspark()
+    require_extra("spark", "pyspark", "pandas", purpose="Spark")
     address = re.sub("^s3a://", "s3://", os.fspath(path))  # as Hadoop calls it
     sources = open_sources([SourceRequest(address, network=network or Network())])
     (source,) = sources

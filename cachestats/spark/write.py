@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cachestats.dataset.dataset import Dataset, open_dataset
 from cachestats.dataset.writer import Writer
 from cachestats.decode import decode
-from cachestats.errors import ArgumentError
+from cachestats.errors import ArgumentError, require_extra
 from cachestats.findings import FAILURES, findings_in
 from cachestats.ingest.check import Limits, check
 from cachestats.ingest.existing import Existing
@@ -25,7 +25,7 @@ from cachestats.ingest.remember import source_records
 from cachestats.ingest.workers import Progress, Workers
 from cachestats.schema import TABLES
 from cachestats.sources.items import Source
-from cachestats.spark.frames import FILES, STORED, checked, columns, need_pyspark
+from cachestats.spark.frames import FILES, STORED, checked, columns
 from cachestats.spark.make import Facts, make_file, to_file
 from cachestats.spark.read import SparkTables
 
@@ -72,7 +72,7 @@ def write_dataset(
     >>> ds.manifest.tables["specs"]
     524
     """
-    need_pyspark()
+    require_extra("spark", "pyspark", "pandas", purpose="Spark")
     limits = Limits(max_rejected, allow_shrink).checked()
     if isinstance(tables, SparkTables):
         frames, sources = {name: getattr(tables, name) for name in STORED}, tables.sources

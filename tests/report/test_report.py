@@ -251,7 +251,7 @@ def test_what_is_missing_to_make_a_report_is_named() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert done.stdout == (
-        "expected itables and jinja2 to make a report with, found no jinja2\nhint: pip install 'cachestats[report]'\n"
+        "expected jinja2 for a report, found it not installed\nhint: pip install 'cachestats[report]'\n"
     )
 
 

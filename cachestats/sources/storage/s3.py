@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from cachestats.errors import SourceError
+from cachestats.errors import require_extra
 from cachestats.sources.storage.base import Opened, Storage
 from cachestats.sources.storage.urls import redact_url
 
@@ -19,16 +19,12 @@ class S3Storage(Storage):
 
         Raises
         ------
-        SourceError
+        MissingExtraError
             If s3fs is not installed.
         """
-        try:
-            import s3fs
-        except ImportError as error:
-            raise SourceError(
-                "expected the package s3fs for an s3:// address, found it not installed",
-                hint="pip install 'cachestats[s3]', or give an https:// address of the bucket",
-            ) from error
+        require_extra("s3", "s3fs", purpose="an s3:// URL")
+        import s3fs
+
         network = self.network
         timeouts = {"connect_timeout": network.timeout, "read_timeout": network.timeout}
         filesystem = s3fs.S3FileSystem(

@@ -221,7 +221,8 @@ def natural_key(text: str) -> NaturalKey:
     >>> sorted(["gcc@11.4", "gcc@7.5"], key=natural_key)
     ['gcc@7.5', 'gcc@11.4']
     """
-    # Numbers are compared by length and then as text: int() refuses very long ones, and a version may be any text.
+    # Numbers are compared by length and then as text: int(), and natsort with it, refuses very long ones, and a version
+    # may be any text.
     parts = [
         (1, len(number), number) if (number := part.lstrip("0")) and number.isdecimal() else (0, 0, part)
         for part in _DIGITS.split(text)

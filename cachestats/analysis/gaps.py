@@ -221,8 +221,8 @@ def _all_dependents(specs_of: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame
     named = pl.concat([specs_of.select("hash", "package"), below]).unique().drop_nulls()
     specs = pl.concat([named["hash"], edges["hash"], edges["dependency_hash"]]).unique()
     packages = named["package"].unique()
-    # Sets of packages are rows of bits, and those of all specs of a level are computed at once. A snapshot has millions
-    # of edges, for which Python's own sets and integers take several times as long.
+    # A graph library would walk from each spec by itself. Here sets of packages are rows of bits, and all specs of a
+    # level get theirs at once: a snapshot has millions of edges, and Python's own sets take several times as long.
     sets = np.zeros((specs.len(), -(-packages.len() // 8)), np.uint8)
     own, place = _places(named["hash"], specs), _places(named["package"], packages)
     np.bitwise_or.at(sets, (own, place // 8), np.left_shift(1, place % 8).astype(np.uint8))

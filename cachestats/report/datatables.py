@@ -12,8 +12,9 @@ _BUNDLE = "dt_bundle"
 def write_widget(folder: Path) -> None:
     """Write the script and the style sheet of DataTables.
 
-    The bundle is a module. A page opened from disk may not load a module from another file, but it may load one from a
-    data URL, so the script contains the module as a data URL.
+    The bundle comes from the wheel of itables, because DataTables itself is published for npm only. It is a module. A
+    page opened from disk may not load a module from another file, but it may load one from a data URL, so the script
+    contains the module as a data URL.
     """
     bundle = files("itables") / "html"
     module = base64.b64encode((bundle / f"{_BUNDLE}.js").read_bytes()).decode()

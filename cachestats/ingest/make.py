@@ -25,7 +25,7 @@ from cachestats.text import counted, file_stem
 
 logger = logging.getLogger(__name__)
 
-_NO_HASHES = pa.array([], pa.string())
+_NO_HASHES = pa.nulls(0, pa.string())  # no `pa.array`, the first of which imports pandas where it is installed
 
 
 class SpecsSummary(NamedTuple):

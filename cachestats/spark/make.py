@@ -62,7 +62,9 @@ def put_together(group: pa.Table) -> pa.Table:
         rules = rules_of_sources(snapshot, generations, names_libc=summarize_specs(made.specs).name_libc)
         specs = add_requirements(made.specs, made.dependencies, rules)
         tables |= made.tables | {"specs": specs, "requirements": requirements_table(snapshot, specs)}
-        findings = [row for row in findings if row.origin not in made.copies] + made.findings
+        sources = {one.origin: one.source for one in inputs}
+        findings = [row for row in findings if row.origin not in made.copies]
+        findings += [row._replace(source=sources.get(row.origin)) for row in made.findings]
     tables |= {"inputs": inputs_table(inputs), "rejected": rejected_table(findings)}
     return pa.table({"table": list(tables), "file": [*map(parquet, tables, tables.values())]}, schema=PARTS)
 

@@ -245,7 +245,7 @@ class _Closures:
             waiting -= np.bincount(above, minlength=len(codes))
             level = np.unique(above)
             level = level[waiting[level] == 0]
-        self._break_circles(np.flatnonzero(waiting > 0), codes)
+        self._break_cycles(np.flatnonzero(waiting > 0), codes)
         return codes
 
     def _close(self, level: Codes, below: _Grouped, codes: Codes, joined: dict[tuple[int, ...], int]) -> None:
@@ -266,7 +266,7 @@ class _Closures:
                 number = joined[key] = self._number(join_requirements(parts))
             codes[spec] = number
 
-    def _break_circles(self, specs: Codes, codes: Codes) -> None:
+    def _break_cycles(self, specs: Codes, codes: Codes) -> None:
         """Mark specs in a dependency cycle, and those that depend on them, as missing: no cache can provide them."""
         packages = self._of_specs("package")
         for spec in specs.tolist():

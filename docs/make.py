@@ -56,7 +56,7 @@ def house_markdown() -> str:
         "Made by `make docs` from `docs/house.toml` and the first lines of the modules; do not edit by hand.",
         "",
         "Data flows through the rooms from top to bottom. A module may import from its own room and from the rooms",
-        "above it, never from below. `tests/test_house.py` checks this, and that there is no circle. Only rooms that",
+        "above it, never from below. `tests/test_house.py` checks this, and that there is no cycle. Only rooms that",
         "say so touch the disk, the network or the machine.",
     ]
     for room in tomllib.loads((ROOT / "docs" / "house.toml").read_text())["room"]:

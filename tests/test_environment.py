@@ -373,7 +373,7 @@ def test_an_environment_without_specs_is_empty(tmp_path: Path) -> None:
 
 
 WHOLE = json.dumps(lockfile({A: node("a", A)}, [A])).encode()
-CIRCLE = {
+CYCLE = {
     A: node("a", A, dependencies=[edge("b", B, ["link"], [])]),
     B: node("b", B, dependencies=[edge("a", A, [], [])]),
 }
@@ -433,11 +433,11 @@ def test_other_encodings_are_named(encoding: str, name: str, tmp_path: Path) -> 
         (spec_file([{**node("a", A), "hash": None}]), r"spec.nodes\[0\].*missing required field `hash`"),
         (lockfile({"k": node("a", A), "l": node("a", A)}, ["k", "l"]),
          f"one key for each hash in .*, found k and l for {A}"),
-        (lockfile(CIRCLE, [A]), "expected dependencies without a circle in .*, found "),
+        (lockfile(CYCLE, [A]), "expected dependencies without a cycle in .*, found "),
         (lockfile({A: node("a", A, build_spec={"name": "a", "hash": A})}, [A]),
-         f"without a circle in .*, found {A} > {A}"),
+         f"without a cycle in .*, found {A} > {A}"),
         (lockfile({A: node("a", A, build_spec={"name": "a", "hash": B}), B: node("a", B, build_spec={"hash": A})}, [A]),
-         f"expected build specs without a circle in .*, found {A} > {B} > {A}"),
+         f"expected build specs without a cycle in .*, found {A} > {B} > {A}"),
         (lockfile({A: node("a", A, build_spec={"hash": B}), B: node("b", B, build_spec={"hash": B})}, [A]),
          f"found {A} > {B} > {B}"),
         (lockfile({A: node("a", A, external=[])}, [A], include_concrete=[]), "expected the specs of an environment"),

@@ -1,4 +1,4 @@
-"""The order of the package, as docs/house.toml has it: no arrow up, no circle, and few rooms touch disk or network."""
+"""The order of the package, as docs/house.toml has it: no arrow up, no cycle, and few rooms touch disk or network."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From sources to a dataset: read, assemble each snapshot, check, publish."""
+"""Turn sources into a dataset: read, assemble each snapshot, check, publish."""

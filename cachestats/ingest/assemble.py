@@ -1,8 +1,8 @@
-"""From the records of one snapshot to its tables `specs` and `variants`: canonical, without repeats, sorted.
+"""Assemble the records of one snapshot into its tables: canonical names, no duplicates, sorted.
 
-Works on integer codes throughout: each distinct name is looked at once, in plain Python, and rows are put in order by
-sorting numbers. The result depends on nothing but what the pages say: not on their order, nor on how they were cut
-into pieces.
+The code works on integer codes throughout: each distinct name is looked at once, in plain Python, and rows are ordered
+by sorting numbers. The result depends only on the contents of the pages, not on their order or on how they were split
+into fragments.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _FACTS = ("os", "platform", "target", "version", "compiler")
 
 _TEXTS_OF_INDEX = tuple(name for name in INDEX_ONLY if name != "spec_format")
 
-# Where a spec has one value of a variant twice, with different signs, the first of these is kept.
+# If a spec has the same value of a variant twice, with different signs, the first of these signs is kept.
 _SIGNS = (":=", "=", "+", "~", "")
 
 T = TypeVar("T")
 
 
 class _Variant(NamedTuple):
-    """One variant: its canonical text, and the sign with which it was written."""
+    """One variant: its canonical text and the sign it was written with."""
 
     text: str
     sign: str
@@ -44,15 +44,15 @@ class _Variant(NamedTuple):
 
 @dataclass(frozen=True)
 class SnapshotTables:
-    """One snapshot, ready to be stored; text is dictionary-encoded still, with the dictionaries in a fixed order."""
+    """One snapshot, ready to be stored; text is still dictionary-encoded, with the dictionaries in a fixed order."""
 
     specs: pa.Table
-    """All but the last column, `requirement`, which is worked out of the whole snapshot."""
+    """All columns except the last, `requirement`, which is computed from the whole snapshot."""
     variants: pa.Table
     dependencies: pa.Table
     findings: list[Finding]
     copies: set[str]
-    """Origins of pages that are copies of other pages; what was said of their specs was said before."""
+    """Origins of pages that are copies of other pages; the findings about their specs are already reported."""
 
     @property
     def tables(self) -> dict[str, pa.Table]:
@@ -61,10 +61,10 @@ class SnapshotTables:
 
 
 def assemble(fragments: Sequence[Fragment]) -> SnapshotTables:
-    """Return the tables of one snapshot, given all its pieces.
+    """Return the tables of one snapshot, given all its fragments.
 
-    The columns are those of the tables `specs` and `variants`, in their sort order. A spec that stands on a page
-    twice, or on the pages of two packages, is kept once and reported; a page that was read twice is one page.
+    The columns are those of the tables `specs` and `variants`, in their sort order. A spec that appears twice on a
+    page, or on the pages of two packages, is kept once and reported; a page that was read twice counts as one page.
     """
     snapshot = fragments[0].snapshot
     pages = [page for fragment in fragments for page in fragment.pages]
@@ -89,22 +89,22 @@ def assemble(fragments: Sequence[Fragment]) -> SnapshotTables:
 def merge_specs(
     old: pa.Table, new: SnapshotTables | None, *, packages: Collection[str], stacks: Collection[str]
 ) -> tuple[pa.Table, pa.Array] | None:
-    """Return the table `specs` of a snapshot of which some packages or stacks were read anew.
+    """Return the table `specs` of a snapshot after some of its packages or stacks were read again.
 
     Parameters
     ----------
     old
-        The table as it is stored, all text dictionary-encoded.
+        The stored table, all text dictionary-encoded.
     new
-        What was read, None where there is nothing any more.
+        The tables that were read; None if nothing is left of them.
     packages, stacks
-        What of the old table is left out: it is in `new`, or gone.
+        Packages and stacks of the old table to leave out: they are in `new`, or gone.
 
     Returns
     -------
-    The table as `assemble` makes it of everything, and the hashes that the old table has a part in. None where this
-    cannot be told without reading all of it, because a hash that was read stands elsewhere in the snapshot too and is
-    not the same spec there.
+    The same table as `assemble` makes from all fragments, and the hashes kept from the old table. None if the table
+    cannot be determined without reading the whole snapshot, because a hash that was read also appears elsewhere in the
+    snapshot, as a different spec.
     """
     is_left_out = _is_in(old.column("package"), packages) | _is_in(old.column("stack"), stacks)
     specs = old.drop_columns("requirement").filter(pa.array(~is_left_out))
@@ -118,28 +118,28 @@ def merge_specs(
 
 
 def merge_rows(name: str, old: pa.Table, new: SnapshotTables | None, kept: pa.Array) -> pa.Table:
-    """Return the table `variants` or `dependencies` of such a snapshot, given the hashes kept of the old one."""
+    """Return the table `variants` or `dependencies` of such a snapshot, given the hashes kept from the old one."""
     rows = old.filter(pa.array(_is_in(old.column("hash"), kept)))
     return sort_rows(pa.concat_tables([rows, new.tables[name]]) if new else rows, TABLES[name])
 
 
 def _says_one_thing(specs: pa.Table) -> bool:
-    """Whether all rows of a hash, one a stack, agree."""
+    """Whether all rows of a hash, one per stack, agree."""
     facts = [name for name in specs.column_names if name not in {"stack", "size_bytes"}]
     plain = pa.table({name: _codes(specs.column(name)) for name in facts})
     return bool(plain.group_by(facts).aggregate([]).num_rows == pc.count_distinct(plain.column("hash")).as_py())
 
 
 def with_dictionaries(table: pa.Table) -> pa.Table:
-    """Return a table with all its text dictionary-encoded."""
+    """Return a table with all text columns dictionary-encoded."""
     columns = [column.dictionary_encode() if column.type == pa.string() else column for column in table.columns]
     return pa.table(columns, names=table.column_names)
 
 
 def sort_rows(table: pa.Table, declared: Table) -> pa.Table:
-    """Return rows sorted as the table is declared, those with the same key once, their dictionaries as `assemble`'s.
+    """Return rows sorted as the table declares, one per key, with dictionaries in the same order as `assemble`'s.
 
-    All text has to be dictionary-encoded.
+    All text must be dictionary-encoded.
     """
     columns = {
         name: as_array(column)
@@ -149,7 +149,7 @@ def sort_rows(table: pa.Table, declared: Table) -> pa.Table:
     for name in declared.sort:
         rank = _rank(columns[name])
         key = key * (len(columns[name].dictionary) + 1) + rank
-    # Of an edge that is there twice the row that knows more comes first.
+    # If an edge appears twice, the row with more information comes first.
     unknown = columns["is_external"].is_null().to_numpy(zero_copy_only=False) if "is_external" in columns else 0
     order = np.argsort(key * 2 + unknown, kind="stable")
     kept = order[np.append(True, key[order][1:] != key[order][:-1])] if len(order) else order
@@ -169,7 +169,7 @@ def sort_rows(table: pa.Table, declared: Table) -> pa.Table:
 
 
 def _rank(column: pa.DictionaryArray) -> Codes:
-    """Return, for each row, the place of its name in the order of the names; null comes last."""
+    """Return, for each row, the rank of its name among the sorted names; null comes last."""
     names = column.dictionary
     rank = np.empty(len(names) + 1, np.int64)
     rank[pc.sort_indices(names).to_numpy()] = np.arange(len(names))
@@ -179,7 +179,7 @@ def _rank(column: pa.DictionaryArray) -> Codes:
 
 
 def _by_appearance(column: pa.DictionaryArray) -> pa.DictionaryArray:
-    """Give a dictionary column without nulls a dictionary in the order in which its names come."""
+    """Return a dictionary column without nulls with its dictionary in order of first appearance."""
     codes = column.indices.to_numpy()
     used, first = np.unique(codes, return_index=True)
     names = used[np.argsort(first)]
@@ -189,7 +189,7 @@ def _by_appearance(column: pa.DictionaryArray) -> pa.DictionaryArray:
 
 
 def _is_in(column: pa.ChunkedArray, names: Collection[str] | pa.Array) -> npt.NDArray[np.bool_]:
-    """Return whether each row has one of some names, looking at each distinct name of the column once."""
+    """Return whether each row has one of the given names; each distinct name of the column is looked at once."""
     coded = as_array(column)
     wanted = names if isinstance(names, pa.Array) else pa.array(sorted(names), pa.string())
     found = np.append(pc.is_in(coded.dictionary, wanted).to_numpy(zero_copy_only=False), False)  # and null
@@ -218,11 +218,11 @@ def _concatenate(fragments: Sequence[Fragment]) -> pa.Table:
 
 
 def _dependencies(snapshot: str, edges: pa.Table) -> pa.Table:
-    """Return the table `dependencies`: an edge that the indices of several stacks have is one."""
+    """Return the table `dependencies`, in which an edge that appears in the indices of several stacks is one row."""
     columns = dict(zip(edges.column_names, map(as_array, edges.columns), strict=True))
     texts = {name: _encoded(column) for name, column in columns.items() if pa.types.is_dictionary(column.type)}
     hashes, others = (texts[name].indices.to_numpy().astype(np.int64) for name in ("hash", "dependency_hash"))
-    # Where one index knows an edge's end and another does not, the one that knows comes first.
+    # If only some indices know the end of an edge, a row from one that does comes first.
     unknown = columns["is_external"].is_null().to_numpy(zero_copy_only=False)
     pairs = hashes * len(texts["dependency_hash"].dictionary) + others
     order = np.argsort(2 * pairs + unknown, kind="stable")
@@ -233,13 +233,13 @@ def _dependencies(snapshot: str, edges: pa.Table) -> pa.Table:
 
 
 def as_array(column: pa.ChunkedArray) -> pa.Array:
-    """Return a column as the one array that it is, or would be."""
+    """Return a column as a single array."""
     combined = column.combine_chunks()
     return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
 
 
 def _joined_by_hash(records: pa.Table) -> pa.Table:
-    """Return one record for each hash, in the stacks of all its records; one of an index where a page has it too."""
+    """Return one record per hash, with the stacks of all its records; a record of an index precedes one of a page."""
     records = records.take(np.argsort(pc.is_null(records.column("spec_format")).to_numpy(), kind="stable"))
     hashes = as_array(records.column("hash")).dictionary_encode()
     code, first = np.unique(hashes.indices.to_numpy(), return_index=True)
@@ -255,11 +255,11 @@ def _joined_by_hash(records: pa.Table) -> pa.Table:
 
 
 def _disagreements(records: pa.Table, pages: list[PageInfo], snapshot: str) -> list[Finding]:
-    """Return a warning for each spec of which the indices of several stacks say different things."""
+    """Return a warning for each spec that the indices of several stacks describe differently."""
     is_of_index = pc.is_valid(records.column("spec_format"))
     if pc.all(is_of_index).as_py():
         return _disagreements_in(records, pages, snapshot, (*_FACTS, *INDEX_ONLY))
-    # Pages have a part in the snapshot too: what only indices tell is compared among indices.
+    # The snapshot also has pages: columns that only indices have are compared among indices only.
     found = _disagreements_in(records, pages, snapshot, _FACTS)
     return found + _disagreements_in(records.filter(is_of_index), pages, snapshot, INDEX_ONLY)
 
@@ -282,8 +282,8 @@ def _disagreements_in(records: pa.Table, pages: list[PageInfo], snapshot: str, n
                     page.origin,
                     f"database.installs[{hash_!r}]",
                     "stacks-disagree",
-                    f"expected the indices of all stacks to say the same of a spec, found another {differs}",
-                    "one of them was taken; rebuild the indices with `spack buildcache update-index`",
+                    f"expected the indices of all stacks to agree on a spec, found a different {differs}",
+                    "one of them was used; rebuild the indices with `spack buildcache update-index`",
                     snapshot=snapshot,
                     package=page.package,
                 )
@@ -292,7 +292,7 @@ def _disagreements_in(records: pa.Table, pages: list[PageInfo], snapshot: str, n
 
 
 def _distinct(records: pa.Table, pages: list[PageInfo], snapshot: str) -> tuple[pa.Array, list[Finding]]:
-    """Return the positions of the records to keep, sorted by (package, hash), and what is said of the others."""
+    """Return the positions of the records to keep, sorted by (package, hash), and findings about the others."""
     by_name = sorted(range(len(pages)), key=lambda page: (pages[page].package, pages[page].origin))
     rank = np.empty(len(pages), np.int64)
     rank[by_name] = np.arange(len(pages))
@@ -325,7 +325,7 @@ def _distinct(records: pa.Table, pages: list[PageInfo], snapshot: str) -> tuple[
 
 
 def _repeat(records: pa.Table, pages: list[PageInfo], snapshot: str, first: int, again: int) -> list[Finding]:
-    """Return the rejection of a hash that was seen before; none for the same page read twice."""
+    """Return the rejection of a hash that was already seen; none for the same page read twice."""
     kept, left_out = (records.slice(row, 1).to_pylist()[0] for row in (first, again))
     kept_page, page = pages[kept.pop("page")], pages[left_out.pop("page")]
     kept_position, position = kept.pop("position"), left_out.pop("position")
@@ -338,9 +338,9 @@ def _repeat(records: pa.Table, pages: list[PageInfo], snapshot: str, first: int,
             page.origin,
             f"spec_details[{position}].hash",
             "duplicate-hash",
-            f"expected a hash once in a snapshot, found {left_out['hash']} again; "
+            f"expected each hash once in a snapshot, found {left_out['hash']} again; "
             f"the first is spec_details[{kept_position}] of {kept_page.origin}, and differs in {differs}",
-            "the first was kept; give one source for a snapshot, or write the page again",
+            "the first was kept; give one source for each snapshot, or write the page again",
             num_specs=1,
             snapshot=snapshot,
             package=page.package,
@@ -349,7 +349,7 @@ def _repeat(records: pa.Table, pages: list[PageInfo], snapshot: str, first: int,
 
 
 def _copies(records: pa.Table, pages: list[PageInfo], findings: list[Finding]) -> set[str]:
-    """Return the origins of the pages that gave no spec, and no reason for it: each is a copy of another page."""
+    """Return the origins of pages that contributed no spec and have no finding: each is a copy of another page."""
     with_specs = {pages[number].origin for number in pc.unique(records.column("page")).to_pylist()}
     packages = Counter(page.package for page in pages)
     said = {finding.origin for finding in findings}
@@ -361,7 +361,7 @@ def _copies(records: pa.Table, pages: list[PageInfo], findings: list[Finding]) -
 
 
 def _second_pages(records: pa.Table, pages: list[PageInfo], snapshot: str) -> list[Finding]:
-    """Return a warning for each page that adds specs to a package which has a page already."""
+    """Return a warning for each page that adds specs to a package that already has a page."""
     first: dict[str, PageInfo] = {}
     used = pc.unique(records.column("page")).to_pylist()
     return [
@@ -371,7 +371,7 @@ def _second_pages(records: pa.Table, pages: list[PageInfo], snapshot: str) -> li
             "second-page",
             f"expected one page for {page.package} in {snapshot}, found this one and {first[page.package].origin}, "
             "which have different specs",
-            "the specs of both were taken; give one source for a snapshot",
+            "the specs of both were kept; give one source for each snapshot",
             snapshot=snapshot,
             package=page.package,
         )
@@ -381,7 +381,7 @@ def _second_pages(records: pa.Table, pages: list[PageInfo], snapshot: str) -> li
 
 
 class _Snapshot:
-    """The records of one snapshot in the order of the table `specs`, one a spec."""
+    """The records of one snapshot in the order of the table `specs`, one per spec."""
 
     def __init__(self, snapshot: str, packages: pa.DictionaryArray, records: pa.Table) -> None:
         self.snapshot = snapshot
@@ -400,7 +400,7 @@ class _Snapshot:
         columns = {
             "package": _encoded(self.packages),
             "hash": pa.DictionaryArray.from_arrays(np.arange(len(self.records), dtype=np.int32), self._column("hash")),
-            # In the order in which the specs bring them, which is fixed, and cheaper than the order of the alphabet.
+            # In order of first appearance, which is fixed, and cheaper than alphabetical order.
             "variants": variants.dictionary_encode(),
             "size_bytes": self._column("size_bytes"),
             **{
@@ -427,7 +427,7 @@ class _Snapshot:
         rows = list(_variant_rows(owners, codes, settings, distinct, by_hash))
         owner = np.concatenate([part for part, _ in rows]) if rows else np.empty(0, np.int32)
         setting = np.concatenate([part for _, part in rows]) if rows else np.empty(0, np.int32)
-        # A setting that no spec was left with must not stand in the dictionaries: the file would tell of it.
+        # A setting that no remaining spec has must not appear in the dictionaries: the file would contain it.
         is_used = np.bincount(setting, minlength=len(distinct)) > 0
         if not is_used.all():
             distinct = [one for one, used in zip(distinct, is_used.tolist(), strict=True) if used]
@@ -450,7 +450,7 @@ class _Snapshot:
     def _listed(
         self, name: str, canonical: Callable[[str], T], order: Callable[[T], Any]
     ) -> tuple[Codes, Codes, list[T]]:
-        """Return, for a list column, the spec and the code of each distinct entry, in order, and the names coded."""
+        """Return, for a list column, spec and code of each distinct entry, sorted, and the names of the codes."""
         lists = self._column(name)
         lengths = pc.list_value_length(lists).to_numpy()
         owners = np.repeat(np.arange(len(lists)), lengths)
@@ -462,7 +462,7 @@ class _Snapshot:
         return *distinct_pairs(owners, codes, len(names)), names
 
     def _with_null(self, owners: Codes, codes: Codes, names: list[str]) -> tuple[Codes, pa.Array, list[str]]:
-        """Give a spec that has no entry one entry that is null."""
+        """Give each spec without entries a single null entry."""
         without = np.flatnonzero(np.bincount(owners, minlength=len(self.records)) == 0)
         all_owners = np.concatenate([owners, without])
         order = np.argsort(all_owners, kind="stable")
@@ -472,7 +472,7 @@ class _Snapshot:
     def _joined(self, owners: Codes, codes: Codes, variants: list[_Variant]) -> pa.Array:
         """Return the variants of each spec as one string."""
         texts = list(dict.fromkeys(variant.text for variant in variants))
-        if len(texts) < len(variants):  # some are written with two signs, which the text does not tell
+        if len(texts) < len(variants):  # some are written with two signs, which the text does not show
             code = {text: position for position, text in enumerate(texts)}
             without_sign = np.array([code[variant.text] for variant in variants], np.int64)
             owners, codes = distinct_pairs(owners, without_sign[codes], len(texts))
@@ -482,7 +482,7 @@ class _Snapshot:
 
 
 class _Setting(NamedTuple):
-    """A variant and one of its values, and the place in `_SIGNS` of the sign between them."""
+    """A variant, one of its values, and the index in `_SIGNS` of the sign between them."""
 
     name: str
     value: str
@@ -497,14 +497,15 @@ def _settings(variant: _Variant) -> list[_Setting]:
 def _variant_rows(
     owners: Codes, codes: Codes, settings: list[list[_Setting]], distinct: list[_Setting], order: Codes
 ) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
-    """Yield, for the specs in the order given, their places in it and their distinct settings, a value once.
+    """Yield, for the specs in the given order, their positions in it and their distinct settings, each value once.
 
-    Some specs at a time: over all of `develop` the steps in between would take more memory than everything else.
+    Only some specs are processed at a time: for all of `develop` the intermediate arrays would take more memory than
+    everything else.
     """
     rank = {setting: code for code, setting in enumerate(distinct)}
     counts = np.array([len(of_variant) for of_variant in settings], np.int64)
     flat = np.array([rank[setting] for of_variant in settings for setting in of_variant], np.int64)
-    # Settings that differ by their sign only follow on each other, the sign to keep first.
+    # Settings that differ only in their sign are adjacent, the sign to keep first.
     is_other_sign = np.array([False, *(one[:2] == other[:2] for one, other in pairwise(distinct))])
     differs_by_sign = is_other_sign.any()
     pair = np.cumsum(~is_other_sign)
@@ -532,7 +533,7 @@ def _variant_order(variant: _Variant) -> tuple[str, str, str]:
 
 
 def _encoded(column: pa.DictionaryArray, canonical: Callable[[str], str | None] | None = None) -> pa.DictionaryArray:
-    """Give a dictionary column canonical names, and its dictionary a fixed order with no name unused."""
+    """Return a dictionary column with canonical names and a dictionary in a fixed order, without unused names."""
     indices = column.indices.fill_null(-1).to_numpy()
     used = np.flatnonzero(np.bincount(indices + 1, minlength=len(column.dictionary) + 1)[1:])
     spelled = column.dictionary.take(used)
@@ -541,7 +542,7 @@ def _encoded(column: pa.DictionaryArray, canonical: Callable[[str], str | None] 
     # A name's code is its rank; null comes last.
     rank = pc.rank(spelled, tiebreaker="dense").to_numpy().astype(np.int32) - 1
     names = spelled.take(np.unique(rank, return_index=True)[1]).drop_null()
-    # One more place at the end, which the -1 of a null finds.
+    # One extra element at the end, which the -1 of a null indexes.
     codes = np.full(len(column.dictionary) + 1, -1, np.int32)
     codes[used] = np.where(rank < len(names), rank, -1)
     codes = codes[indices]
@@ -549,7 +550,7 @@ def _encoded(column: pa.DictionaryArray, canonical: Callable[[str], str | None] 
 
 
 def _coded(texts: list[str]) -> pa.DictionaryArray:
-    """Return texts as a dictionary column whose dictionary is sorted."""
+    """Return texts as a dictionary column with a sorted dictionary."""
     return _encoded(pa.array(texts, pa.string()).dictionary_encode())
 
 
@@ -558,5 +559,5 @@ def _constant(text: str, length: int) -> pa.DictionaryArray:
 
 
 def _table(table: Table, columns: dict[str, pa.Array]) -> pa.Table:
-    """Return the columns in the order in which they are declared; a table that is not finished lacks some."""
+    """Return the columns in their declared order; an unfinished table lacks some."""
     return pa.table({column.name: columns[column.name] for column in table.columns if column.name in columns})

@@ -1,4 +1,4 @@
-"""A build: read sources, replace the snapshots that they hold, check, and publish."""
+"""A build: read sources, replace the snapshots that they contain, check, and publish."""
 
 from __future__ import annotations
 
@@ -43,54 +43,53 @@ def build_dataset(
 ) -> Dataset:
     """Read pages of the cache site, or indices of build caches, into a dataset and return it.
 
-    Snapshots that the sources hold replace those of the dataset; its other snapshots stay. Nothing is published
-    unless everything could be.
+    Snapshots in the sources replace those of the dataset; its other snapshots are kept. Either everything is published
+    or nothing.
 
     Parameters
     ----------
     *sources
-        Paths, or addresses that begin with https://, http:// or s3://. Checkouts of the cache site (the root, `_cache`,
-        one snapshot's folder, one page), or archives of one (.tar, .tar.gz, .tar.zst, .zip). Or build-cache mirrors of
-        layout 1, 2 or 3: one, or a folder of them, as `<snapshot>/` with its stacks in `<snapshot>/<stack>/`. Or a
-        catalogue of mirrors (`cache_spack_io_index.json`), one index, or the database of an installation
-        (`.spack-db/index.json`, or the folder with it). Of mirrors no more than their indices is read.
+        Paths, or URLs that begin with https://, http:// or s3://. Each is one of these: a checkout of the cache site
+        (the root, `_cache`, one snapshot's folder, one page) or an archive of one (.tar, .tar.gz, .tar.zst, .zip); a
+        build-cache mirror of layout 1, 2 or 3, or a folder of mirrors, as `<snapshot>/` with its stacks in
+        `<snapshot>/<stack>/`; a catalogue of mirrors (`cache_spack_io_index.json`); one index; the database of an
+        installation (`.spack-db/index.json`, or its folder). Only the indices of mirrors are read.
     out
-        Folder of the dataset; made where it does not exist.
+        Folder of the dataset; created if it does not exist.
     snapshots, stacks
-        Take no others from the sources. To an index whose folders do not tell what it is they give names: one
-        snapshot, by default `local` for an installation, and one stack, by default `root`.
+        Read only these from the sources. For an index whose folders do not name its snapshot and stack, they name them:
+        one snapshot, by default `local` for an installation, and one stack, by default `root`.
     allow_shrink
-        Publish a snapshot also with less than half the specs it had.
+        Publish a snapshot even if it has less than half the specs it had.
     max_rejected
-        Share (0 to 1) of the pages and indices, and of the specs, that may be rejected. Of a snapshot one of whose
-        indices cannot be read nothing is published.
+        Share (0 to 1) of the pages and indices, and of the specs, that may be rejected. A snapshot is not published if
+        one of its indices cannot be read.
     sizes
-        Read the sizes of binaries as well, from mirrors of layout 3: one small file for each spec. A build that is
-        killed goes on where it was.
+        Also read the sizes of binaries, from mirrors of layout 3: one small file for each spec. A build that was killed
+        continues where it stopped.
     network
-        How to deal with servers; a `cachestats.Network`.
+        Settings for servers and object stores; a `cachestats.Network`.
     threads
         Number of worker threads; by default one for each CPU this process may use. Does not change the result.
     wait
         Seconds to wait for another process that is writing the same dataset.
     progress
-        Wraps the iterables that are worked through, for a progress bar, such as `tqdm.tqdm`; with `sizes` also in
-        other threads.
+        Wraps iterables to show a progress bar, such as `tqdm.tqdm`; with `sizes` it is also called in other threads.
 
     Raises
     ------
     SourceError
-        If a source cannot be read, or holds neither page nor index; if nothing of the sources could be read.
+        If a source cannot be read or contains neither pages nor indices, or if nothing in any source could be read.
     RejectedError
         If more than `max_rejected` was rejected.
     ShrinkError
         If a snapshot would lose more than half of its specs.
     ArgumentError
-        If `max_rejected` is no share, or `threads` is below one.
+        If `max_rejected` is not between 0 and 1, or `threads` is below one.
     DatasetError
-        If `out` is something else than a dataset, or cannot be written.
+        If `out` is not a dataset, or cannot be written.
     BusyError
-        If another process kept writing the dataset for `wait` seconds.
+        If another process was still writing the dataset after `wait` seconds.
 
     Examples
     --------
@@ -122,7 +121,7 @@ def plan_build(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
-    """Read sources, and return what `build_dataset` would do with them. Nothing is written.
+    """Read sources and return what `build_dataset` would do with them. Nothing is written.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is implausible is refused before anything is published."""
+"""Refuse implausible results before anything is published."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cachestats.text import counted
 
 
 class Limits(NamedTuple):
-    """What may be lost without a refusal."""
+    """Losses that are accepted."""
 
     max_rejected: float = 0.01
     """Share (0 to 1) of the files, and of the specs, that may be rejected."""
@@ -26,12 +26,12 @@ class Limits(NamedTuple):
     """Whether a snapshot may lose more than half of its specs."""
 
     def checked(self) -> Limits:
-        """Return the limits, once they are known to be valid.
+        """Return the limits if they are valid.
 
         Raises
         ------
         ArgumentError
-            If `max_rejected` is no share.
+            If `max_rejected` is not between 0 and 1.
         """
         if not 0 <= self.max_rejected <= 1:
             raise ArgumentError(
@@ -56,7 +56,7 @@ def check(result: ReadResult, staged: Staged, existing: Existing, limits: Limits
 
 
 def new_findings(result: ReadResult, staged: Staged) -> list[Finding]:
-    """Return what was rejected this time; of a snapshot that stays as it was, only why it does."""
+    """Return the findings of this run; for a snapshot that is left as it was, only the reasons for that."""
     copies = frozenset[str]().union(*(one.copies for one in staged.values()))
     rows = [
         row
@@ -73,7 +73,7 @@ def _check_rejected(result: ReadResult, staged: Staged, existing: Existing, max_
     lost_files = len({row.origin for row in findings if row.severity == "error" and row.scope != "spec"})
     lost_specs = sum(row.num_specs or 0 for row in findings)
     files = sum(result.files.values())
-    # A rejected entry of a page counts among the specs of the page; whole pages and records of an index do not.
+    # A rejected entry of a page is counted in the specs of the page; rejected pages and index records are not.
     specs = sum(row.num_specs or 0 for row in findings if not RULES[row.rule].is_of_page_entry)
     specs += sum(one.num_specs or 0 for one in result.inputs.values())
     unchanged = pa.array(existing.inputs.are(result.unchanged))
@@ -83,7 +83,7 @@ def _check_rejected(result: ReadResult, staged: Staged, existing: Existing, max_
             raise RejectedError(
                 f"expected at most {max_rejected:.1%} of the {what} to be rejected, found {lost:,} of {total:,} "
                 f"({lost / max(total, 1):.1%}); nothing was published. {_most_common(findings)}",
-                hint="mend the source, or allow more with --max-rejected (1 allows everything)",
+                hint="fix the source, or allow more with --max-rejected (1 allows everything)",
             )
 
 
@@ -96,7 +96,7 @@ def _check_shrink(staged: Staged, existing: Existing) -> None:
             raise ShrinkError(
                 f"expected at least half of the {before.num_specs:,} specs of {name}, found "
                 f"{one.row['num_specs']:,}; nothing was published",
-                hint="check that the source is whole, or publish it all the same with --allow-shrink",
+                hint="check that the source is complete, or publish it anyway with --allow-shrink",
             )
 
 

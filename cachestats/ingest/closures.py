@@ -1,7 +1,7 @@
-"""What a host must have to reuse each spec of a snapshot, worked out over what the spec is linked to and runs with.
+"""Requirements: what a host must have to reuse each spec of a snapshot with its link and run dependencies.
 
-Specs that ask the same of a host and need specs that ask the same have one requirement, so it is worked out once for
-each distinct combination, level by level from the specs that need nothing. Source of the rules: `_is_reusable` and
+Specs that require the same of a host, and depend on specs that do, share one requirement, so each distinct combination
+is computed once, level by level, starting from the specs without dependencies. Source of the rules: `_is_reusable` and
 `_has_runtime_dependencies` in Spack's solver/reuse.py, and the facts that its solver/asp.py makes of reused specs.
 """
 
@@ -21,16 +21,16 @@ from cachestats.requirement import LIBC_PREFIX, External, Requirement, join_requ
 from cachestats.schema import REQUIREMENTS
 from cachestats.spack_releases import DECLARED_BY_SPACK, Rules, spec_format_of, usual_libc
 
-_RUNTIME = "gcc-runtime"  # Spack replaces it with the one of the host's compiler, or a newer one of the cache
+_RUNTIME = "gcc-runtime"  # Spack replaces it with that of the host's compiler, or a newer one in the cache
 _COMPILER_WRAPPER = "compiler-wrapper"
 _DEVELOPED = "dev_path"
 _LIBC = r"(^|,)libc(,|$)"
 
 
 def add_requirements(specs: pa.Table, dependencies: pa.Table, rules: Rules) -> pa.Table:
-    """Return the table `specs` of a snapshot with its last column, given `dependencies` and the rules it goes by.
+    """Return the table `specs` of a snapshot with its last column, given `dependencies` and the reuse rules.
 
-    All text has to be dictionary-encoded.
+    All text must be dictionary-encoded.
     """
     closures = _Closures(specs, dependencies, rules)
     texts = pa.array([str(requirement) for requirement in closures.requirements], pa.string())
@@ -85,7 +85,7 @@ def _name_and_place(libc: External) -> str:
 
 
 class _Own(NamedTuple):
-    """What a spec asks of a host by itself; `libc` is the text of the external, or None."""
+    """The requirements of a spec itself, without its dependencies; `libc` is the text of the external, or None."""
 
     platform: str
     os: str
@@ -96,7 +96,7 @@ class _Own(NamedTuple):
 
 
 class _Closures:
-    """The distinct requirements of a snapshot, and for each spec the number of its requirement."""
+    """The distinct requirements of a snapshot, and the number of each spec's requirement."""
 
     def __init__(self, specs: pa.Table, dependencies: pa.Table, rules: Rules) -> None:
         self.rules = rules
@@ -106,7 +106,7 @@ class _Closures:
         self.first_rows = np.empty(len(self.hashes), np.int64)
         self.first_rows[self.spec_of_row[::-1]] = np.arange(len(specs) - 1, -1, -1)
         self.specs, self.dependencies = specs, dependencies
-        # An external that the index does not hold is missing like any other spec.
+        # An external that is not in the index is missing like any other spec.
         self.is_external = as_array(dependencies.column("is_external")).fill_null(False).to_numpy(zero_copy_only=False)
         self.leads_to_libc = self._leads_to_libc()
         self.requirements: list[Requirement] = []
@@ -123,7 +123,7 @@ class _Closures:
         return number
 
     def _own_codes(self, libcs: Codes) -> Codes:
-        """Return for each spec the number of what it asks by itself; `libcs` are rows of `dependencies`, or -1."""
+        """Return for each spec the number of its own requirement; `libcs` are rows of `dependencies`, or -1."""
         columns = {name: self._of_specs(name) for name in ("platform", "os", "target")}
         formats = pc.fill_null(as_array(self.specs.column("spec_format")).take(self.first_rows), -1).to_numpy()
         excluded, words = self._excluded()
@@ -131,7 +131,7 @@ class _Closures:
         libc_codes = np.where(libcs < 0, -1, texts.indices.fill_null(-1).to_numpy()[libcs] if len(texts) else -1)
         keys = [*(column.indices.to_numpy() for column in columns.values()), libc_codes, formats, excluded]
         codes = np.zeros(len(self.hashes), np.int64)
-        for key in keys:  # some ten times faster than to look for distinct rows of a matrix
+        for key in keys:  # some ten times faster than looking for distinct rows of a matrix
             _, codes = np.unique(codes * (np.max(key, initial=0) + 2) + key + 1, return_inverse=True)
         _, first = np.unique(codes, return_index=True)
         numbers = []
@@ -152,7 +152,7 @@ class _Closures:
 
     def _own(self, own: _Own) -> Requirement:
         is_assumed = own.spec_format is None
-        # Before 0.22 Spack wrote down no libc, so there is nothing to assume about the specs of that time.
+        # Before 0.22 Spack did not record the libc, so there is nothing to assume about the specs of that time.
         if is_assumed and self.rules != "0.21":
             usual = usual_libc(own.os)
             libcs = (usual_place_libc(usual),) if usual else ()
@@ -172,7 +172,7 @@ class _Closures:
         )
 
     def _excluded(self) -> tuple[Codes, list[str | None]]:
-        """Return for each spec which of some words says why Spack never reuses it; the first says nothing."""
+        """Return for each spec the number of the reason why Spack never reuses it, and the reasons; 0 is no reason."""
         words: list[str | None] = [None, _COMPILER_WRAPPER]
         packages, variants = (self._of_specs(name) for name in ("package", "variants"))
         is_wrapper = np.array([name == _COMPILER_WRAPPER for name in packages.dictionary.to_pylist()], bool)
@@ -190,7 +190,7 @@ class _Closures:
         return result, words
 
     def _libcs(self) -> Codes:
-        """Return for each spec the row of `dependencies` that leads to its libc, or -1; of several the first."""
+        """Return for each spec the row of `dependencies` that leads to its libc (the first if several), or -1."""
         result = np.full(len(self.hashes), -1, np.int64)
         rows = np.flatnonzero(self.leads_to_libc)[::-1]
         result[self._specs_with("hash")[rows]] = rows
@@ -204,7 +204,7 @@ class _Closures:
         return result
 
     def _needs(self, libcs: Codes) -> tuple[Codes, Codes, dict[int, Requirement]]:
-        """Return which spec needs which of the cache, and what else specs need: externals, and what is missing."""
+        """Return the edges between cached specs, and the other requirements of specs: externals and missing specs."""
         edges = self.dependencies
         flags = [as_array(edges.column(name)).to_numpy(zero_copy_only=False) for name in ("is_link", "is_run")]
         packages = as_array(edges.column("dependency_package"))
@@ -223,7 +223,7 @@ class _Closures:
             else:
                 extra = Requirement((), (), (), missing=_label(packages[row].as_py(), hashes[row].as_py()))
             extras.setdefault(int(owners[row]), []).append(extra)
-        # Spack writes one libc; a host must have all that there are.
+        # Spack writes one libc; if there are several, a host must have them all.
         for row in np.setdiff1d(np.flatnonzero(self.leads_to_libc), libcs).tolist():
             extras.setdefault(int(owners[row]), []).append(Requirement((), (), (), libcs=(_libc(texts[row].as_py()),)))
         is_here = is_needed & ~self.is_external & (ends >= 0)
@@ -231,7 +231,7 @@ class _Closures:
         return owners[is_here], ends[is_here], joined
 
     def _closed(self, own: Codes, extras: dict[int, Requirement], owners: Codes, needed: Codes) -> Codes:
-        """Return for each spec the number of the requirement of all that it needs."""
+        """Return for each spec the number of the requirement of its whole closure."""
         codes = own.copy()
         for spec, extra in extras.items():
             codes[spec] = self._number(join_requirements([self.requirements[codes[spec]], extra]))
@@ -245,11 +245,11 @@ class _Closures:
             waiting -= np.bincount(above, minlength=len(codes))
             level = np.unique(above)
             level = level[waiting[level] == 0]
-        self._break_circles(np.flatnonzero(waiting > 0), codes)
+        self._break_cycles(np.flatnonzero(waiting > 0), codes)
         return codes
 
     def _close(self, level: Codes, below: _Grouped, codes: Codes, joined: dict[tuple[int, ...], int]) -> None:
-        """Join, for each spec of a level, its own requirement with those of the specs that it needs."""
+        """Join the own requirement of each spec of a level with those of its dependencies."""
         lengths = below.lengths[level]
         level = level[lengths > 0]
         if not len(level):
@@ -266,8 +266,8 @@ class _Closures:
                 number = joined[key] = self._number(join_requirements(parts))
             codes[spec] = number
 
-    def _break_circles(self, specs: Codes, codes: Codes) -> None:
-        """Call specs that need each other in a circle, or that need such specs, missing: no cache can provide them."""
+    def _break_cycles(self, specs: Codes, codes: Codes) -> None:
+        """Mark specs in a dependency cycle, and those that depend on them, as missing: no cache can provide them."""
         packages = self._of_specs("package")
         for spec in specs.tolist():
             extra = Requirement((), (), (), missing=_label(packages[spec].as_py(), self.hashes[spec].as_py()))
@@ -284,7 +284,7 @@ class _Closures:
 
 
 class _Grouped:
-    """Values by key, where keys are numbers from 0 on."""
+    """Values grouped by key; keys are numbers from 0."""
 
     def __init__(self, keys: Codes, values: Codes, count: int) -> None:
         self.values = values[np.argsort(keys, kind="stable")]

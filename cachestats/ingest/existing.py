@@ -1,4 +1,4 @@
-"""What a dataset held before a build or an update."""
+"""The contents of a dataset before a build or an update."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cachestats.schema import TABLES
 
 @dataclass(frozen=True)
 class Existing:
-    """The manifest and the small tables of a dataset; empty where there is none."""
+    """The manifest and the small tables of a dataset; empty if there is no dataset."""
 
     path: Path
     manifest: Manifest = field(default_factory=Manifest)
@@ -28,12 +28,12 @@ class Existing:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Return what a dataset holds.
+        """Return the contents of a dataset.
 
         Raises
         ------
         DatasetError
-            If it is of another schema version, or damaged.
+            If it has another schema version, or is damaged.
         """
         manifest = read_manifest(path)
         if manifest is None:

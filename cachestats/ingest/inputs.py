@@ -1,4 +1,4 @@
-"""What a dataset was read from: a row of the table `inputs` for each page and index."""
+"""The inputs of a dataset: a row of the table `inputs` for each page and index."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ class Input(NamedTuple):
 
     @property
     def subject(self) -> tuple[str, str | None, str | None, str | None]:
-        """What it is about, and in which source: when a file is moved, this stays."""
+        """Its source, snapshot, package and stack, which stay the same when the file is moved."""
         return self.source, self.snapshot, self.package, self.stack
 
 
 class Inputs:
-    """The table `inputs`, by origin. There may be a hundred thousand rows, so it works on columns."""
+    """The table `inputs`, by origin. There may be a hundred thousand rows, so the methods work on columns."""
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
         self.rows = {origin: row for row, origin in enumerate(table.column("origin").to_pylist())}
 
     def column(self, name: str) -> dict[str, str]:
-        """Return a column of text, by origin."""
+        """Return a text column, by origin."""
         return dict(zip(self.rows, self.table.column(name).to_pylist(), strict=True))
 
     def labels(self) -> dict[str, tuple[str, str]]:
@@ -60,12 +60,12 @@ class Inputs:
         return result
 
     def have(self, name: str, values: Iterable[str | None]) -> Mask:
-        """Return which rows have one of these values in a column of text."""
+        """Return which rows have one of these values in a text column."""
         found: Mask = pc.is_in(self.table.column(name), pa.array(list(values), pa.string())).to_numpy()
         return found
 
     def take(self, mask: Mask) -> list[Input]:
-        """Return the rows that are marked."""
+        """Return the rows selected by a mask."""
         columns = (column.to_pylist() for column in self.table.filter(pa.array(mask)).columns)
         return [Input(*row) for row in zip(*columns, strict=True)]
 
@@ -80,5 +80,5 @@ class Inputs:
 
 
 def inputs_table(inputs: Iterable[Input]) -> pa.Table:
-    """Return the table `inputs`, not sorted yet."""
+    """Return the table `inputs`, not yet sorted."""
     return pa.Table.from_pylist([input_._asdict() for input_ in inputs], schema=INPUTS.arrow())

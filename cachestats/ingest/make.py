@@ -1,4 +1,4 @@
-"""The tables of each snapshot of a plan, made and staged beside the dataset: the only step that holds tables."""
+"""Make the tables of each snapshot of a plan and stage them beside the dataset: the only step that holds tables."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ _NO_HASHES = pa.nulls(0, pa.string())  # no `pa.array`, the first of which impor
 
 
 class SpecsSummary(NamedTuple):
-    """What the row of a snapshot says of its specs."""
+    """The facts about its specs in the row of a snapshot."""
 
     num_packages: int
     num_specs: int
     num_stacks: int
     are_of_indices: bool
-    """Whether an index lists each of them, so that their dependencies are known."""
+    """Whether every spec is listed in an index, so that its dependencies are known."""
     name_libc: bool
-    """Whether any of them says which libc it needs, as they do since Spack 0.22."""
+    """Whether any spec names the libc it needs, as specs do since Spack 0.22."""
 
 
 class StagedSnapshot(NamedTuple):
     """A snapshot whose tables were staged."""
 
     row: dict[str, Any] | None = None
-    """Its row in the table `snapshots`, without what was rejected; None if nothing is left of the snapshot."""
+    """Its row in the table `snapshots`, without `num_rejected`; None if nothing is left of the snapshot."""
     rows: Mapping[str, int] = {}
     """The number of rows of each of its tables."""
     targets: frozenset[str] = frozenset()
     findings: tuple[Finding, ...] = ()
     copies: frozenset[str] = frozenset()
-    """Origins of pages that say what another page says."""
+    """Origins of pages that are copies of other pages."""
     has_sizes: bool = False
     specs_added: int = 0
     specs_removed: int = 0
@@ -61,14 +61,14 @@ Staged = Mapping[str, StagedSnapshot]
 
 
 def make(plan: Plan, result: ReadResult, writer: Writer, workers: Workers, *, sizes: bool) -> Staged:
-    """Make the tables of the snapshots of a plan, one snapshot for each worker at a time, and stage them.
+    """Make the tables of the snapshots of a plan, one snapshot per worker at a time, and stage them.
 
-    A snapshot whose new rows cannot be separated from those that are kept is left out: all of it has to be read.
+    A snapshot whose new rows cannot be separated from the kept ones is left out: the whole snapshot must be read.
 
     Raises
     ------
     SourceError
-        If `sizes` are wanted, and a manifest that is there cannot be read.
+        If `sizes` are requested and an existing manifest cannot be read.
     """
     names = sorted(plan.snapshots, key=snapshot_order)
     maker = _Maker(plan, result, writer, workers, sizes)
@@ -97,7 +97,7 @@ class _Maker:
     wants_sizes: bool
 
     def make(self, name: str) -> tuple[str, StagedSnapshot | None]:
-        """Make the tables of a snapshot; None if that takes a reading of everything."""
+        """Make the tables of a snapshot; None if the whole snapshot must be read for that."""
         planned = self.plan.snapshots[name]
         fragments = [load_fragment(path, name) for path in self.result.fragments.get(name, ())]
         new = assemble(fragments) if fragments else None
@@ -130,7 +130,7 @@ class _Maker:
         new: SnapshotTables | None,
         kept: pa.Array | None,
     ) -> StagedSnapshot:
-        """Make and write the tables one after the other; each is released before the next one is made."""
+        """Make and write the tables one by one; each is released before the next is made."""
         targets = frozenset(names_in(specs, "target"))
         if mirrors := self._mirrors_with_sizes(name, planned):
             specs, findings = self._fill_sizes(name, planned, specs, mirrors)
@@ -140,7 +140,7 @@ class _Maker:
         for table, data in self._tables(name, specs, new, kept, row["reuse_rules"]):
             self.writer.stage(table, data, name)
             rows[table] = data.num_rows
-            pa.default_memory_pool().release_unused()  # else what one table took is not there for the next
+            pa.default_memory_pool().release_unused()  # else the memory of one table is not available to the next
         return staged._replace(row=row, rows=rows, targets=targets)
 
     def _tables(
@@ -151,7 +151,7 @@ class _Maker:
                 return new.tables[table]
             return merge_rows(table, self.writer.read_snapshot(table, name), new, kept)
 
-        # The closure of a spec is looked for among all specs of the snapshot, kept ones included.
+        # The closure of a spec may include any spec of the snapshot, kept ones too.
         dependencies = beside("dependencies")
         specs = add_requirements(specs, dependencies, rules)
         yield "dependencies", dependencies
@@ -182,13 +182,13 @@ class _Maker:
 
 
 def hashes(specs: pa.Table) -> pa.Array:
-    """Return the distinct hashes of a snapshot, which are in one dictionary."""
+    """Return the distinct hashes of a snapshot, which share one dictionary."""
     chunks = specs.column("hash").chunks
     return chunks[0].dictionary if chunks else _NO_HASHES
 
 
 def summarize_specs(specs: pa.Table) -> SpecsSummary:
-    """Return what the row of a snapshot says of its table `specs`."""
+    """Return the summary of a table `specs` for the row of its snapshot."""
     return SpecsSummary(
         num_packages=len(names_in(specs, "package")),
         num_specs=len(hashes(specs)),
@@ -199,7 +199,7 @@ def summarize_specs(specs: pa.Table) -> SpecsSummary:
 
 
 def snapshot_row(name: str, planned: SnapshotPlan, copies: frozenset[str], specs: SpecsSummary) -> dict[str, Any]:
-    """Return the row of a snapshot in the table `snapshots`, without what was rejected."""
+    """Return the row of a snapshot in the table `snapshots`, without `num_rejected`."""
     kind, day = snapshot_kind(name)
     inputs = [one for one in (*planned.kept, *planned.read) if not one.is_copy and one.origin not in copies]
     generations = {one.generation for one in inputs if one.generation}
@@ -220,5 +220,5 @@ def snapshot_row(name: str, planned: SnapshotPlan, copies: frozenset[str], specs
 
 
 def names_in(specs: pa.Table, column: str) -> set[str]:
-    """Return the distinct names in a column: its dictionary has no others."""
+    """Return the distinct names in a column, whose dictionary has no others."""
     return {name for chunk in specs.column(column).chunks for name in chunk.dictionary.to_pylist()}

@@ -1,4 +1,4 @@
-"""One page on its own, for a look at what cachestats makes of it."""
+"""Parse a single page, to inspect its rows."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ParsedPage:
-    """What one page holds.
+    """The contents of one page.
 
     Attributes
     ----------
     snapshot, package : str or None
-        What the page is about; None where it cannot be read.
+        The snapshot and the package of the page; None if it cannot be read.
     specs, variants, rejected : polars.DataFrame
         Its rows of these tables.
     """
@@ -53,12 +53,12 @@ def parse_page(data: bytes | str, *, origin: str = "page") -> ParsedPage:
     data
         The page, as bytes or text.
     origin
-        What to call the page in `rejected`.
+        Name of the page in `rejected`.
 
     Returns
     -------
-    A ParsedPage with the page's rows of `specs`, `variants` and `rejected`, as Polars DataFrames. Whatever is wrong
-    with a page is a row in `rejected`; nothing is raised.
+    A ParsedPage with the page's rows of `specs`, `variants` and `rejected`, as Polars DataFrames. Every fault of the
+    page is a row in `rejected`; nothing is raised.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def parse_page(data: bytes | str, *, origin: str = "page") -> ParsedPage:
     """
     import polars as pl
 
-    # Halves of surrogate pairs cannot be encoded; as the replacement bytes they are found and reported.
+    # Lone surrogates cannot be encoded in UTF-8; "surrogatepass" keeps them as bytes that are then found and reported.
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     found = next(read_pages([Page(printable(origin), raw)]))
     if isinstance(found, Finding):

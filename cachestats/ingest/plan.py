@@ -1,7 +1,7 @@
-"""What is to become of each snapshot, decided before any table is made: what was read, what is kept, what goes.
+"""Plan each snapshot before any table is made: which inputs were read, which are kept and which are dropped.
 
-A plan is a value that is made from what was read and what the dataset held before. Inputs of the dataset are told by
-masks over its table `inputs`, which may have a hundred thousand rows.
+A plan is a value made from the result of reading and the existing dataset. It refers to inputs of the dataset by masks
+over the table `inputs`, which may have a hundred thousand rows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _ACROSS_INPUTS = frozenset({"duplicate-hash", "second-page", "stacks-disagree"})
-"""Rules of findings in which more than one page or index has a part."""
+"""Rules of findings that involve more than one page or index."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,21 @@ class SnapshotPlan:
     kept: tuple[Input, ...] = ()
     """Inputs that were not read again; their rows are copied from the existing tables."""
     dropped: tuple[Input, ...] = ()
-    """Inputs whose rows do not stay, because they were read again or are gone."""
+    """Inputs whose rows are not kept, because they were read again or are gone."""
 
     @property
     def packages(self) -> set[str]:
-        """Packages of which a page was read or dropped."""
+        """Packages with a page that was read or dropped."""
         return {one.package for one in (*self.read, *self.dropped) if one.package is not None}
 
     @property
     def stacks(self) -> set[str]:
-        """Stacks of which an index was read or dropped."""
+        """Stacks with an index that was read or dropped."""
         return {one.stack for one in (*self.read, *self.dropped) if one.stack is not None}
 
     @property
     def is_tangled(self) -> bool:
-        """Whether the rows that are read cannot be separated from those that are kept by package or by stack."""
+        """Whether new rows cannot be separated from kept ones by package or by stack."""
         packages, stacks = self.packages, self.stacks
         return any(
             one.package in packages
@@ -62,43 +62,44 @@ class SnapshotPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """The snapshots in which something changes, and the earlier inputs that do not stay."""
+    """The snapshots in which something changes, and the earlier inputs that are not kept."""
 
     snapshots: Mapping[str, SnapshotPlan]
     dropped: Mask
-    """Rows of the earlier inputs that do not stay."""
+    """Rows of the earlier inputs that are not kept."""
     was_gone: Mask
-    """Rows of the earlier inputs that were known to be gone from their sources."""
+    """Rows of the earlier inputs that were already known to be gone from their sources."""
     now_gone: Mask
-    """Rows of the earlier inputs that are found to be gone this time, whether they were known to be or not."""
+    """Rows of the earlier inputs found to be gone this time, whether or not that was already known."""
     is_gone: Mask
     """Rows of the earlier inputs that count as gone from now on."""
     to_read_whole: frozenset[str] = frozenset()
-    """Snapshots of which everything must be read, since what is kept depends on what was read."""
+    """Snapshots that must be read completely, since the kept inputs depend on those that were read."""
 
     @property
     def ready(self) -> Plan:
-        """The part of the plan that can be carried out with what was read."""
+        """The part of the plan that can be carried out with the inputs that were read."""
         return self.only(self.snapshots.keys() - self.to_read_whole)
 
     def only(self, names: Collection[str]) -> Plan:
-        """Return the plan with no other snapshots than these."""
+        """Return the plan with only these snapshots."""
         return replace(self, snapshots={name: one for name, one in self.snapshots.items() if name in names})
 
 
 def plan_of_build(result: ReadResult, inputs: Inputs, sources: Iterable[str], also: Iterable[str] = ()) -> Plan:
-    """Return the plan of a build: what was read replaces everything there was of its snapshots.
+    """Return the plan of a build: inputs that were read replace all earlier inputs of their snapshots.
 
     Parameters
     ----------
     result
-        What was read.
+        The result of reading the sources.
     inputs
         The inputs of the dataset so far.
     sources
-        Names of the sources that were read. Of their inputs in no snapshot, those that could not be read, none stays.
+        Names of the sources that were read. Their earlier inputs without a snapshot, which could not be read, are
+        dropped.
     also
-        Snapshots that are made although no input tells of them.
+        Snapshots that are made although they have no inputs.
     """
     snapshots = {name: SnapshotPlan() for name in also} | {
         name: SnapshotPlan(read=read) for name, read in _by_snapshot(_publishable(result)).items()
@@ -110,9 +111,9 @@ def plan_of_build(result: ReadResult, inputs: Inputs, sources: Iterable[str], al
 
 
 def plan_of_update(result: ReadResult, existing: Existing, sources: Sequence[Source], *, prune: bool) -> Plan:
-    """Return the plan of an update: what was read takes the place of what it was before, all else is kept.
+    """Return the plan of an update: inputs that were read replace their earlier versions; all others are kept.
 
-    With `prune`, what is gone from the sources is dropped.
+    With `prune`, inputs that are gone from the sources are dropped.
     """
     inputs = existing.inputs
     is_here = inputs.are(result.unchanged | result.inputs.keys() | result.refused)
@@ -121,7 +122,7 @@ def plan_of_update(result: ReadResult, existing: Existing, sources: Sequence[Sou
     selections = {source.name: source.selection for source in sources}
     missing = inputs.take(looked_at & ~is_here & ~incomplete)
     missing = [one for one in missing if selections[one.source].takes(one.snapshot, one.stack)]
-    # What was moved is not gone; what could not be read need not be remembered.
+    # Inputs that were moved are not gone; inputs that could not be read need not be remembered.
     subjects = {one.subject for one in result.inputs.values()}
     dropped = {one.origin for one in missing if prune or one.snapshot is None or one.subject in subjects}
     now_gone = inputs.are(one.origin for one in missing if one.subject not in subjects)
@@ -147,9 +148,9 @@ def plan_of_update(result: ReadResult, existing: Existing, sources: Sequence[Sou
 def plan_with_whole(
     plan: Plan, result: ReadResult, whole: ReadResult, inputs: Inputs, names: Iterable[str]
 ) -> tuple[Plan, ReadResult]:
-    """Return the plan and what was read, once everything of some snapshots was read.
+    """Return the plan and the result of reading, after some snapshots were read completely.
 
-    A snapshot of which not everything could be read is left out of the plan, and stays as it was.
+    A snapshot that could not be read completely is removed from the plan, and stays as it was.
     """
     snapshots = dict(plan.snapshots)
     merged = ReadResult()
@@ -176,7 +177,7 @@ def plan_with_whole(
 
 
 def plan_frame(plan: Plan, result: ReadResult, inputs: Inputs) -> pl.DataFrame:
-    """Return a plan for people: what is read, kept and dropped of each snapshot, and why.
+    """Return a plan for people: the files read, kept and dropped of each snapshot, and why.
 
     The columns are `snapshot` (null for files that could not be read), `action` (`read`, `keep`, `drop`, `read whole`
     or `leave`), `reason` and `num_files`.
@@ -202,7 +203,7 @@ def plan_frame(plan: Plan, result: ReadResult, inputs: Inputs) -> pl.DataFrame:
         for one in pc.value_counts(inputs.table.column("snapshot").filter(mask)).to_pylist():
             count(one["values"], action, reason, one["counts"])
     for name in plan.to_read_whole:
-        count(name, "read whole", "what is kept depends on what was read", len(plan.snapshots[name].kept))
+        count(name, "read whole", "the kept files depend on those read", len(plan.snapshots[name].kept))
     for name in result.incomplete:
         count(name, "leave", "not all of it could be read", 0)
     order = sorted(rows, key=lambda key: (key[0] is None, snapshot_order(key[0] or ""), key[1:]))
@@ -211,7 +212,7 @@ def plan_frame(plan: Plan, result: ReadResult, inputs: Inputs) -> pl.DataFrame:
 
 
 def _new(result: ReadResult) -> Iterator[Input]:
-    """Yield what was read, except of snapshots that stay as they were."""
+    """Yield the inputs that were read, except those of snapshots that stay as they were."""
     return (one for one in result.inputs.values() if one.snapshot not in result.incomplete)
 
 
@@ -232,7 +233,7 @@ def _incomplete(result: ReadResult, inputs: Inputs) -> Mask:
 
 
 def _is_doubtful(name: str, planned: SnapshotPlan, existing: Existing) -> bool:
-    """Whether inputs of a snapshot contradicted each other, so that what one says depends on the others."""
+    """Whether inputs of a snapshot contradicted each other, so that the rows of one depend on the others."""
     rejected = existing.rejected
     rules = rejected.filter(pc.equal(rejected.column("snapshot"), name)).column("rule").to_pylist()
     return bool(planned.kept) and (not _ACROSS_INPUTS.isdisjoint(rules) or any(one.is_copy for one in planned.kept))

@@ -1,4 +1,4 @@
-"""Everything that was staged is published at once, with the small tables that tell of the whole dataset."""
+"""Publish everything that was staged at once, with the small tables that describe the whole dataset."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def publish(
         writer.remove(name)
     snapshots = {name: one for name, one in existing.manifest.snapshots.items() if name not in removed}
     snapshots |= {name: SnapshotRecord(one.row["num_specs"], dict(one.rows)) for name, one in made.items() if one.row}
-    # A source of which nothing is left, because others took its place, is forgotten.
+    # A source without remaining inputs, because other sources replaced it, is forgotten.
     with_inputs = set(pc.unique(small["inputs"].column("source")).to_pylist())
     before = {name: source for name, source in existing.manifest.sources.items() if name in with_inputs}
     writer.publish(
@@ -89,7 +89,7 @@ def is_changed(
 def all_findings(
     plan: Plan, result: ReadResult, staged: Staged, existing: Existing, sources: Collection[str]
 ) -> list[Finding]:
-    """Return what was rejected this time and, of inputs that stay and were not read, what was rejected before."""
+    """Return the findings of this run and the earlier findings about inputs that are kept without being read."""
     staying = set(existing.inputs.table.column("origin").filter(pa.array(~plan.dropped)).to_pylist())
     with_sizes = {name for name, one in staged.items() if one.has_sizes}
     kept = []
@@ -114,7 +114,7 @@ def _snapshots_table(staged: Staged, existing: Existing, findings: list[Finding]
 
 
 def _inputs_after(plan: Plan, result: ReadResult, staged: Staged, existing: Existing) -> pa.Table:
-    """Return the table `inputs` as it is from now on."""
+    """Return the new table `inputs`."""
     copies = frozenset[str]().union(*(one.copies for one in staged.values()))
     new = [
         one._replace(is_copy=one.origin in copies)

@@ -1,7 +1,8 @@
-"""Read sources: parse what they yield in a few threads, and lay the specs down as pieces, each of one snapshot.
+"""Read sources: parse their pages and indices in a few threads, and write the specs as fragments of one snapshot each.
 
-Batches are parsed by a few threads (the parsers release the interpreter's lock) and laid down as Arrow files. So the
-order of pages does not matter, a page may stand in any folder, and nothing is kept in memory but what is known of it.
+Read tasks are parsed by a few threads (the parsers release the interpreter lock), and their fragments are written as
+Arrow files. So the order of pages does not matter, a page may be in any folder, and only facts about the inputs are
+kept in memory.
 """
 
 from __future__ import annotations
@@ -31,36 +32,36 @@ from cachestats.text import counted
 logger = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 8 << 20
-_ONE_INDEX = threading.Lock()  # an index may have hundreds of megabytes: never hold two
+_ONE_INDEX = threading.Lock()  # an index may have hundreds of megabytes: never hold two in memory
 _DIGEST_LENGTH = 32
 
 
 @dataclass
 class ReadResult:
-    """What came of reading some sources."""
+    """The result of reading some sources."""
 
     fragments: dict[str, list[Path]] = field(default_factory=dict)
-    """The pieces of each snapshot."""
+    """The fragments of each snapshot."""
     mirrors: dict[str, dict[str, Mirror]] = field(default_factory=dict)
-    """For each snapshot the mirrors of its stacks that tell sizes."""
+    """For each snapshot the mirrors of its stacks that have sizes."""
     inputs: dict[str, Input] = field(default_factory=dict)
-    """What was read, by origin."""
+    """The inputs that were read, by origin."""
     unchanged: set[str] = field(default_factory=set)
-    """Origins of what is as it was known, stamped anew or not."""
+    """Origins of inputs whose contents did not change, whether their fingerprints did or not."""
     new_fingerprints: dict[str, str | None] = field(default_factory=dict)
-    """The stamps of what was read and holds what it held."""
+    """The new fingerprints of inputs whose contents did not change."""
     findings: list[Finding] = field(default_factory=list)
     errors: list[SourceError] = field(default_factory=list)
-    """Why indices could not be had."""
+    """Reasons why indices could not be read."""
     refused: set[str] = field(default_factory=set)
-    """Origins of what is there, and was not read or could not be."""
+    """Origins of files that exist and were not read, or could not be."""
     incomplete: set[str] = field(default_factory=set)
-    """Snapshots of which an index could not be had, or not be read."""
+    """Snapshots with an index that could not be fetched or read."""
     files: Counter[str] = field(default_factory=Counter)
     """Pages and indices of each source, read or not."""
 
     def add(self, other: ReadResult) -> None:
-        """Take in what came of another part of the sources."""
+        """Add the result of reading another part of the sources."""
         for snapshot, paths in other.fragments.items():
             self.fragments.setdefault(snapshot, []).extend(paths)
         for snapshot, mirrors in other.mirrors.items():
@@ -76,12 +77,12 @@ class ReadResult:
 
 
 def read_sources(sources: list[Source], previous: Previous, workers: Workers, scratch: Path) -> ReadResult:
-    """Read everything in some sources that is not as it was, and write its specs to the new folder `scratch`.
+    """Read everything in some sources that changed, and write its specs to the new folder `scratch`.
 
     Raises
     ------
     SourceError
-        If a source cannot be read, or nothing of any of them could be.
+        If a source cannot be read, or if nothing in any source could be read.
     """
     scratch.mkdir()
     tasks = ((source, number, task) for source in sources for number, task in enumerate(source.batches(previous)))
@@ -101,22 +102,22 @@ def read_sources(sources: list[Source], previous: Previous, workers: Workers, sc
     for source in sources:
         if source.selection.snapshots and not result.files[source.name]:
             wanted = ", ".join(source.selection.snapshots)
-            raise SourceError(f"expected {wanted} in {source.name}, found nothing of it", hint="check --snapshot")
+            raise SourceError(f"expected {wanted} in {source.name}, found no files of it", hint="check --snapshot")
         files = counted(result.files[source.name], "file")
         logger.info("%s: found %s, passed over %s others", source.name, files, f"{source.passed_over:,}")
     for name in sorted(result.incomplete):
-        logger.warning("%s: left as it was, because not all of it could be read", name)
+        logger.warning("%s: left as it was, because it could not be read completely", name)
     return result
 
 
 def load_fragment(path: Path, snapshot: str) -> Fragment:
-    """Return a piece that was laid down; its columns are mapped, not read."""
+    """Return a fragment from its files; the columns are memory-mapped, not read."""
     with pa.memory_map(str(path)) as records, pa.memory_map(str(edges_beside(path))) as edges:
         return read_fragment(records, edges, snapshot)
 
 
 def read_fragment(records_file: pa.NativeFile, edges_file: pa.NativeFile, snapshot: str) -> Fragment:
-    """Return a piece, given the two files in which it was laid down."""
+    """Return a fragment, given the two files to which it was written."""
     records, edges = (pa.ipc.open_file(file).read_all() for file in (records_file, edges_file))
     metadata = records.schema.metadata or {}
     pages = decode(metadata[b"pages"], list[PageInfo])
@@ -125,7 +126,7 @@ def read_fragment(records_file: pa.NativeFile, edges_file: pa.NativeFile, snapsh
 
 
 def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Cut a batch into chunks of some megabytes; an index is a chunk of its own."""
+    """Split the items of a read task into chunks of some megabytes; an index is a chunk of its own."""
     chunk: list[Item] = []
     size = 0
     for item in items:
@@ -140,7 +141,7 @@ def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 
 def parse_chunk(chunk: list[Item], reader: Source, previous: Previous, place: str) -> ReadResult:
-    """Parse some pages or an index, and lay the pieces down in files whose names begin with `place`."""
+    """Parse some pages or an index, and write the fragments to files whose paths begin with `place`."""
     found = ReadResult()
     source = reader.name
     pages: list[Page] = []
@@ -192,7 +193,7 @@ def _parse_pages(pages: list[Page], reader: Source, previous: Previous, place: s
     for number, fragment in enumerate(read_pages(changed)):
         if isinstance(fragment, Finding):
             found.findings.append(fragment)
-        elif not reader.selection.takes(fragment.snapshot):  # the folder need not tell
+        elif not reader.selection.takes(fragment.snapshot):  # the folder may not name the snapshot
             not_wanted.update(info.origin for info in fragment.pages)
         else:
             _lay_down(fragment, Path(f"{place}-{number}.arrow"), found)
@@ -271,5 +272,5 @@ def _write(table: pa.Table, path: Path) -> None:
 
 
 def edges_beside(path: Path) -> Path:
-    """Return the file with the dependencies of a piece."""
+    """Return the path of the file with the dependencies of a fragment."""
     return path.with_suffix(".edges")

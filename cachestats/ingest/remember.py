@@ -1,4 +1,4 @@
-"""The sources that a dataset remembers: what they are called, where they are, and what was chosen of them."""
+"""The sources that a dataset remembers: their names, their locations and what was selected from them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from cachestats.version import __version__
 
 
 def made_by() -> dict[str, str]:
-    """Return the versions of everything that decides what is read from a source."""
+    """Return the versions of the packages that determine what is read from a source."""
     return {"cachestats": __version__, "archspec": archspec_version()}
 
 
 def named_requests(requests: Iterable[SourceRequest], existing: Existing) -> list[SourceRequest]:
-    """Give each source that is a path the name by which the dataset knows it, or a new one that is not taken."""
+    """Give each source that is a path the name that the dataset has for it, or a new, unused one."""
     known = {name: source.location for name, source in existing.manifest.sources.items()}
     by_location = {location: name for name, location in known.items()}
     result = []
@@ -40,12 +40,12 @@ def named_requests(requests: Iterable[SourceRequest], existing: Existing) -> lis
 
 
 def remembered_requests(asked: list[SourceRequest], default: SourceRequest, existing: Existing) -> list[SourceRequest]:
-    """Return the sources to look at: those asked for or all remembered ones, each with its earlier options.
+    """Return the sources to look at: those requested, or else all remembered ones, each with its earlier options.
 
     Raises
     ------
     DatasetError
-        If none is asked for and the dataset remembers none.
+        If none is requested and the dataset remembers none.
     """
     remembered = existing.manifest.sources.values()
     if not asked:
@@ -71,18 +71,19 @@ def source_records(
     *,
     keeps_selections: bool = False,
 ) -> dict[str, SourceRecord]:
-    """Return what the manifest says of the sources that were read, enough to open them again.
+    """Return the records of the sources that were read, enough to open them again, for the manifest.
 
     Parameters
     ----------
     sources
-        The sources, and how they were asked for.
+        The sources and their requests.
     existing
-        The dataset. What was chosen of a source before stays in it, so that is remembered with what is chosen now.
+        The dataset. It keeps what was selected from a source before, so earlier selections are remembered with the
+        present ones.
     files
-        The number of pages and indices found in each.
+        The number of pages and indices found in each source.
     keeps_selections
-        Whether this time's selections are for this time only.
+        Whether the present selections apply to this run only.
     """
     return {
         source.name: _record(
@@ -93,18 +94,18 @@ def source_records(
 
 
 def location_of(address: str, dataset: Path) -> str:
-    """Return where a source is: a URL without secrets, or a path from the dataset, so that both can be moved."""
+    """Return the location of a source: a URL without secrets, or a path from the dataset, so that both can be moved."""
     if is_url(address):
         return redact_url(address).rstrip("/")
     if "\0" in address:
-        raise SourceError("expected a path, found one with a null in it", hint="check the path")
+        raise SourceError("expected a path, found one with a null character", hint="check the path")
     return printable(os.path.relpath(Path(address).resolve(), dataset.resolve()))
 
 
 def are_changed(records: Mapping[str, SourceRecord], manifest: Manifest) -> bool:
-    """Whether sources are to be remembered otherwise than before.
+    """Whether the records of sources differ from those in the manifest.
 
-    The numbers of files do not count: which folders are looked into depends on what is known.
+    The numbers of files do not count: which folders are searched depends on the inputs already known.
     """
     return any(
         name not in manifest.sources
@@ -136,7 +137,7 @@ def _record(
     if before is not None and keeps_selections:
         snapshots, stacks = before.snapshots, before.stacks
     else:
-        known = before if source.kind != "index" else None  # there a selection is a name
+        known = before if source.kind != "index" else None  # the selection of an index is its name
         snapshots = _all_selected(known.snapshots if known else None, request.selection.snapshots)
         stacks = _all_selected(known.stacks if known else None, request.selection.stacks)
     return SourceRecord(
@@ -153,7 +154,7 @@ def _record(
 
 
 def _all_selected(before: list[str] | None, now: Collection[str]) -> list[str]:
-    """Return what was selected before and now; an empty list stands for everything."""
+    """Return the union of the selections before and now; an empty list means everything."""
     if before is None:
         return list(now)
     return sorted({*before, *now}) if before and now else []

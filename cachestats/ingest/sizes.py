@@ -1,7 +1,7 @@
-"""The sizes of binaries: only the spec manifests of mirrors of layout 3 tell them, one small file a spec.
+"""The sizes of binaries, which only the spec manifests of mirrors of layout 3 have, one small file per spec.
 
-Many are asked for at a time. What was learned is written down at once, so that a build that is killed goes on where it
-was.
+Many manifests are requested at a time. Each answer is written to a journal at once, so that a build that was killed
+continues where it stopped.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from cachestats.text import counted
 logger = logging.getLogger(__name__)
 
 NO_SIZE = "no-size"
-"""The rule of specs whose sizes are not to be had."""
+"""The rule for specs whose sizes are not available."""
 
 _AT_ONCE = 16
-_AHEAD = 1024  # how many are waited for at most
+_AHEAD = 1024  # the most requests that are pending at a time
 _BINARY = "application/vnd.spack.install."
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+=~-]*")
 
 
 class _Answer(NamedTuple):
-    """What a spec's manifest says; no size where there is none, or it names no binary."""
+    """The answer for one spec; its size is None if the spec has no manifest, or the manifest names no binary."""
 
     hash: str
     size: int | None
@@ -52,21 +52,21 @@ class Sizes:
 
     snapshot: str
     origin: str
-    """An index of the snapshot: what is not found is said of it."""
+    """An index of the snapshot, to which findings refer."""
     mirrors: Mapping[str, Mirror]
     journal: Path
-    """Where to write down what was learned."""
+    """File to which answers are written."""
     workers: Workers
 
     def fill(self, specs: pa.Table, known: Mapping[str, int]) -> tuple[pa.Table, list[Finding]]:
-        """Return the table `specs` with the sizes that it lacks, and what is to be said of those not found.
+        """Return the table `specs` with the missing sizes filled in, and findings about those not found.
 
-        Sizes that are `known`, by hash, are not asked for.
+        Sizes that are `known`, by hash, are not requested.
 
         Raises
         ------
         SourceError
-            If a manifest cannot be read though it is there.
+            If an existing manifest cannot be read.
         """
         specs = _with_sizes(specs, known)
         lacking = specs.filter(pc.is_null(specs.column("size_bytes")))
@@ -74,7 +74,7 @@ class Sizes:
         columns = (lacking.column(name).to_pylist() for name in ("hash", "package", "version", "stack"))
         for hash_, package, version, stack in zip(*columns, strict=True):
             if stack in self.mirrors and all(map(_SAFE_NAME.fullmatch, (hash_, package, version))):
-                # The mirror of the whole snapshot has nearly all of them, and is asked first.
+                # The mirror of the whole snapshot has nearly all manifests, and is tried first.
                 place = f"{package}/{package}-{version}-{hash_}.spec.manifest.json"
                 stacks = wanted.setdefault(hash_, [place])
                 stacks.insert(1 if stack == UNION_STACK else len(stacks), stack)
@@ -88,7 +88,7 @@ class Sizes:
         return _with_sizes(specs, sizes), self._say(sorted(wanted.keys() - sizes.keys()))
 
     def _answers(self, wanted: Mapping[str, list[str]]) -> Iterator[_Answer]:
-        """Yield an answer for each spec, those known from a run that was killed first."""
+        """Yield an answer for each spec, first those known from a run that was killed."""
         known = {answer.hash: answer for answer in self._read_journal() if answer.hash in wanted}
         yield from known.values()
         left = [hash_ for hash_ in wanted if hash_ not in known]
@@ -104,7 +104,7 @@ class Sizes:
 
     def _ask(self, hash_: str, place: str, *stacks: str) -> _Answer:
         if self.workers.stopping.is_set():
-            raise SourceError("stopped before all sizes were read", hint="run it again: it goes on where it was")
+            raise SourceError("stopped before all sizes were read", hint="run it again: it continues where it stopped")
         for stack in stacks:
             mirror = self.mirrors[stack]
             try:
@@ -137,7 +137,7 @@ class Sizes:
                 NO_SIZE,
                 f"expected a manifest with a size for each spec, found none for {counted(len(missing), 'spec')}, "
                 f"such as {missing[0]}",
-                "their size stays unknown; once the mirror is filled, look again: cachestats update DATASET --sizes",
+                "their sizes stay unknown; once the mirror has them, look again: cachestats update DATASET --sizes",
                 snapshot=self.snapshot,
             )
         ]
@@ -151,6 +151,6 @@ def _with_sizes(specs: pa.Table, sizes: Mapping[str, int]) -> pa.Table:
 
 
 def _bounded(pool: ThreadPoolExecutor, ask: Callable[[str], _Answer], hashes: list[str]) -> Iterator[_Answer]:
-    """Yield the answers in order, never waiting for more than a bounded number of them."""
+    """Yield the answers in order, with a bounded number of pending requests."""
     for first in range(0, len(hashes), _AHEAD):
         yield from pool.map(ask, hashes[first : first + _AHEAD])

@@ -1,4 +1,4 @@
-"""An update: read what changed, and put it into the tables of its snapshots."""
+"""An update: read the inputs that changed, and merge them into the tables of their snapshots."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def update_dataset(
 ) -> pl.DataFrame:
     """Bring a dataset up to date with its sources, and return what came, changed and went.
 
-    Only what changed is read: a page whose size or date is another one, and taken in only if its content is; an index
-    whose checksum or entity tag is another one. What is gone from a source stays in the dataset, unless `prune` says
-    otherwise. Where nothing changed, nothing is written.
+    Only changed files are read: a page if its size or date changed (its specs are replaced only if its contents
+    changed, too), an index if its checksum or entity tag changed. Files that are gone from a source stay in the dataset
+    unless `prune` is set. If nothing changed, nothing is written.
 
     Parameters
     ----------
@@ -68,16 +68,16 @@ def update_dataset(
         Sources to look at, which the dataset remembers from then on; by default those that it remembers, with the
         `snapshots`, `stacks`, `sizes`, hosts and signing that they were given with.
     prune
-        Drop what is gone from the sources.
+        Drop files that are gone from the sources.
     recheck
-        Trust neither dates nor tags, and read everything again. Otherwise also the weekly snapshots and releases of
-        servers, which do not change once they are published, are not asked about again.
+        Trust neither dates nor tags, and read everything again. By default servers are also not asked again about
+        weekly snapshots and releases, which do not change once they are published.
     snapshots, stacks
-        Look at no others; where no source is named, only this time.
+        Look only at these; if no source is named, for this run only.
     allow_shrink, max_rejected, network, threads, wait, progress
         As in `build_dataset`.
     sizes
-        Read the sizes of binaries from now on; those that were not found before are looked for again.
+        Read the sizes of binaries from now on; those that were not found before are requested again.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def update_dataset(
     0
     """
     limits, threads = Limits(max_rejected, allow_shrink).checked(), checked_threads(threads)
-    open_dataset(path)  # there has to be one
+    open_dataset(path)  # it must exist
     with Writer(path, wait=wait) as writer, ThreadPoolExecutor(threads) as pool:
         workers = Workers(pool, threads, progress)
         existing = Existing.read(writer.path)
@@ -140,7 +140,7 @@ def plan_update(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
-    """Read what changed, and return what `update_dataset` would do with it. Nothing is written.
+    """Read the inputs that changed and return what `update_dataset` would do with them. Nothing is written.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def plan_update(
 
     Returns
     -------
-    A table as `plan_build` returns.
+    A table like that of `plan_build`.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def plan_update(
     ['keep']
     """
     threads = checked_threads(threads)
-    open_dataset(path)  # there has to be one
+    open_dataset(path)  # it must exist
     existing = Existing.read(Path(path))
     opened = _open(sources, existing, _default(snapshots, stacks, network, sizes))
     previous = _previous(existing, opened, recheck=recheck, sizes=sizes)
@@ -185,7 +185,7 @@ def _open(
 
 
 def _previous(existing: Existing, opened: Mapping[Source, SourceRequest], *, recheck: bool, sizes: bool) -> Previous:
-    """Return what was read before, for the sources to go by."""
+    """Return the record of earlier reads that the sources compare with."""
     return Previous(
         _fingerprints(existing, opened),
         existing.inputs.column("digest"),
@@ -196,9 +196,10 @@ def _previous(existing: Existing, opened: Mapping[Source, SourceRequest], *, rec
 
 
 def _fingerprints(existing: Existing, opened: Iterable[Source]) -> dict[str, str | None]:
-    """Return the fingerprints by which a change is noticed.
+    """Return the fingerprints by which changes are detected.
 
-    An archive has one fingerprint for all its members, whatever was taken of it: none where the selection is another.
+    An archive has one fingerprint for all its members, whatever was selected from it, so a source whose selection
+    changed has none.
     """
     fingerprints: dict[str, str | None] = {**existing.inputs.column("fingerprint")}
     for source in opened:
@@ -211,12 +212,12 @@ def _fingerprints(existing: Existing, opened: Iterable[Source]) -> dict[str, str
 
 
 def _to_read_again(existing: Existing, opened: Mapping[Source, SourceRequest], sizes: bool) -> frozenset[str]:
-    """Return the origins of inputs that have to be read although they did not change."""
+    """Return the origins of inputs that must be read again although they did not change."""
     inputs, before = existing.inputs, existing.manifest.sources
     if existing.manifest.made_by != made_by():
-        logger.info("everything is read again, because another version of cachestats made the dataset")
+        logger.info("reading everything again, because another version of cachestats made the dataset")
         return frozenset(inputs.rows)
-    # Sizes were not asked for before, or not all of them were found.
+    # Sizes were not requested before, or not all of them were found.
     new = [
         source.name
         for source, request in opened.items()
@@ -231,24 +232,24 @@ def _to_read_again(existing: Existing, opened: Mapping[Source, SourceRequest], s
 
 
 def _check_sources(plan: Plan, opened: Iterable[Source]) -> None:
-    """Check that everything of some snapshots can be read from these sources.
+    """Check that some snapshots can be read completely from these sources.
 
     Raises
     ------
     ArgumentError
-        If another source has a part in one of them.
+        If another source contributes to one of them.
     """
     others = {one.source for found in plan.snapshots.values() for one in found.kept}
     if others := others - {source.name for source in opened}:
         raise ArgumentError(
-            f"expected all sources of {', '.join(sorted(plan.snapshots))}, found that {', '.join(sorted(others))} "
-            "has a part in it",
-            hint="update without naming a source, to look at all; if one was moved, build from its new place",
+            f"expected all sources of {', '.join(sorted(plan.snapshots))}, found that it has "
+            f"others: {', '.join(sorted(others))}",
+            hint="update without naming a source, to look at all; if one was moved, build from its new location",
         )
 
 
 def _forget(previous: Previous, result: ReadResult, plan: Plan) -> Previous:
-    """Return what was read before and now, without the inputs of these snapshots, which are to be read again."""
+    """Return the record of earlier and present reads, with the inputs of these snapshots marked to be read again."""
     new = result.inputs
     return Previous(
         {**previous.fingerprints, **{origin: one.fingerprint for origin, one in new.items()}},
@@ -270,7 +271,7 @@ class _Change(NamedTuple):
 
 
 def _changes(plan: Plan, result: ReadResult, staged: Staged, existing: Existing) -> pl.DataFrame:
-    """Return what came, changed and went, a row for each snapshot."""
+    """Return what came, changed and went, one row per snapshot."""
     import polars as pl
 
     newly_gone = plan.now_gone & ~plan.was_gone | plan.dropped & plan.now_gone

@@ -1,4 +1,4 @@
-"""A few threads, and a word on how far they are."""
+"""Worker threads, and the progress they report."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ R = TypeVar("R")
 
 
 class Progress(Protocol):
-    """Anything that wraps an iterable and shows how far it is, such as `tqdm.tqdm`."""
+    """Anything that wraps an iterable and shows its progress, such as `tqdm.tqdm`."""
 
     def __call__(self, iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]:
-        """Return an iterable over the same items; `total` is their number, where that is known."""
+        """Return an iterable over the same items; `total` is their number, if known."""
         ...
 
 
 class Workers:
-    """A few threads that work things off in order."""
+    """A few threads that process items in order."""
 
     def __init__(self, pool: ThreadPoolExecutor, threads: int, progress: Progress | None) -> None:
         self.pool, self.threads = pool, threads
         self.stopping = Event()
-        """Set once something went wrong, or the user had enough: what takes long may look at it."""
+        """Set once something failed or the user interrupted: long-running work may check it."""
         self.progress = progress or _no_progress
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """Apply a function in the threads, in order, taking items only as fast as they are worked off."""
+        """Apply a function in the threads, in order, taking items only as fast as they are processed."""
         waiting: deque[Future[R]] = deque()
         try:
             for item in items:

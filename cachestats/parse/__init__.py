@@ -1,1 +1,1 @@
-"""From the bytes of pages to Arrow tables and rejections; nothing here touches disk or network."""
+"""Turn the bytes of pages and indices into Arrow tables and findings; nothing here touches disk or network."""

@@ -1,4 +1,4 @@
-"""The front matter of a page: from bytes to values, through JSON where it is JSON and through YAML where it is not."""
+"""Read the front matter of a page: its values are parsed as JSON where possible, otherwise as YAML."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import yaml
 
 MAX_YAML_CHARACTERS = 4 << 20
-"""YAML is read at some hundred kilobytes a second; nothing but hand-written pages comes to that."""
+"""YAML is read at some hundred kilobytes a second; only hand-written pages need it."""
 
 REPEATED = "\0repeated"
-"""Key under which an object read from JSON lists the keys that it had twice; no key of a page's."""
+"""Key under which an object read from JSON lists its repeated keys; pages have no such key."""
 
 _MAX_DEPTH = 50
 _ONCE = ("title", "categories", "meta", "spec_details")
@@ -21,9 +21,9 @@ _LISTED = re.compile(r"^(spec_files|spec_names): *\n((?: *- .*\n?)+)", re.MULTIL
 _JSON_LINE = re.compile(r"^(meta|spec_details): (.*)$", re.MULTILINE)
 
 
-# libyaml reads ten times as fast as the pure Python loader, and is not there on every platform.
+# libyaml is ten times as fast as the pure Python loader, but is not available on every platform.
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML without types that text could be taken for: a version 1.0 or 2024-09-26 is text as it stands."""
+    """YAML without types that text could be mistaken for: a version 1.0 or 2024-09-26 stays text."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
@@ -37,7 +37,7 @@ for _tag, _pattern, _first in (
 
 
 class PageError(Exception):
-    """A page that cannot be read at all; it becomes a rejection in `careful.read_page`."""
+    """A page that cannot be read at all; `validate.read_page` turns it into a rejection."""
 
     def __init__(self, rule: str, location: str, message: str, hint: str, num_specs: int | None = None) -> None:
         super().__init__(message)
@@ -45,13 +45,13 @@ class PageError(Exception):
 
 
 def normalise(data: bytes) -> bytes:
-    """Return the page without byte order mark and with plain line ends."""
+    """Return the page without a byte order mark and with plain line ends."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     return data.replace(b"\r\n", b"\n") if b"\r" in data else data
 
 
 def read_front_matter(data: bytes) -> tuple[dict[str, Any], str]:
-    """Return the values of the front matter, and the text that follows it."""
+    """Return the values of the front matter, and the text after it."""
     data = normalise(data)
     if not data.strip():
         raise PageError("empty", "file", "expected a page, found an empty file", "fetch or write the page again")
@@ -84,7 +84,7 @@ def read_front_matter(data: bytes) -> tuple[dict[str, Any], str]:
             "fetch the page again: it was cut off",
         )
     if "spec_details:" not in body and (listed := dict(_LISTED.findall(body))):
-        # Pages of 2021 have whole spec strings as keys, which are longer than YAML lets a key be.
+        # Pages of 2021 have whole spec strings as keys, which are longer than YAML allows.
         return {key: lines.splitlines() for key, lines in listed.items()}, rest
     for key in _ONCE:
         if (count := len(re.findall(rf"^{key}:", body, re.MULTILINE))) > 1:
@@ -98,7 +98,7 @@ def read_front_matter(data: bytes) -> tuple[dict[str, Any], str]:
 
 
 def _json_lines(body: str) -> dict[str, Any] | None:
-    """Read front matter whose long values are lines of JSON, or return None where they are not."""
+    """Return front matter whose long values are lines of JSON, or None if they are not JSON."""
     found = {}
     for key, value in _JSON_LINE.findall(body):
         try:
@@ -109,7 +109,7 @@ def _json_lines(body: str) -> dict[str, Any] | None:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object that knows which keys it has twice."""
+    """Return a JSON object that lists its repeated keys."""
     found = dict(pairs)
     if len(found) < len(pairs):
         found[REPEATED] = sorted(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
@@ -132,7 +132,7 @@ def _yaml(body: str) -> dict[str, Any]:
                     "yaml-alias",
                     _line(event.start_mark),
                     f"expected plain values, found the YAML alias '*{event.anchor}'",
-                    "write the value out; aliases can blow a page up without bound",
+                    "write the value out; aliases can make a page grow without bound",
                 )
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > _MAX_DEPTH:
@@ -145,7 +145,7 @@ def _yaml(body: str) -> dict[str, Any]:
         values = yaml.load(body, Loader=_Loader)  # noqa: S506 (a safe loader)
     except PageError:
         raise
-    except Exception as error:  # beside its own errors PyYAML lets out whatever a tag such as `!!int ""` leads to
+    except Exception as error:  # besides its own errors PyYAML raises whatever a tag such as `!!int ""` leads to
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error)
         raise PageError(
@@ -166,7 +166,7 @@ def _line(mark: Any) -> str:
 
 
 def show(value: object) -> str:
-    """Return a value as a message shows it: on one line, cut short, and always encodable."""
+    """Return a value for a message: on one line, shortened, and always encodable."""
     try:
         shown = "nothing" if value is None else repr(value)
     except ValueError:  # Python does not write out numbers of thousands of digits

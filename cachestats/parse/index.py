@@ -1,8 +1,8 @@
-"""Build-cache indices (`index.json`), database versions 5 to 9: from bytes to the records of one stack.
+"""Parse build-cache indices (`index.json`), database versions 5 to 9, into the records of one stack.
 
-An index holds every spec that its own know of; those with `in_buildcache` are cached. What is not needed stays bytes: a
-node is read when it is its turn, or when another one has it for a compiler. Of what it says nearly everything was said
-by another node before, so it is kept as numbers; bytes that were read before are not read again.
+An index has the cached specs, those with `in_buildcache`, and all specs that they refer to. Nodes stay bytes until they
+are needed: a node is parsed in its turn, or when another node has it as its compiler. Nearly all values of a node
+repeat those of earlier nodes, so they are kept as numbers, and the same bytes are not parsed twice.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NEWEST_VERSION = 9
 _KNOWN_VERSIONS = frozenset(map(str, range(1, NEWEST_VERSION + 1)))
 _NODES_KEPT = 4096
 _LIBC = "libc"
-_FIRST_FORMAT = 1  # of databases older than those that are numbered in whole numbers
+_FIRST_FORMAT = 1  # the format in databases from before versions were whole numbers
 _NO_SPEC = msgspec.Raw()
 
 K = TypeVar("K", bound=Hashable)
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 class _Record(msgspec.Struct, gc=False):
     spec: msgspec.Raw = _NO_SPEC
-    in_buildcache: bool | None = None  # not there in the database of an installation, which has instead
+    in_buildcache: bool | None = None  # missing in the database of an installation, which has the next field instead
     installed: bool = False
 
 
@@ -55,9 +55,9 @@ _decode_index = Decoder(_Index).decode
 
 
 def read_index(data: bytes | bytearray, *, origin: str, snapshot: str, stack: str) -> Fragment | Finding:
-    """Read one index; return its cached specs as records of one stack, or why there are none to be had.
+    """Read one index; return its cached specs as records of one stack, or the reason why it cannot be read.
 
-    Externals, and specs that the index only knows of as dependencies, are left out.
+    Externals, and specs that the index has only as dependencies, are left out.
     """
     try:
         database = _decode_index(data).database
@@ -75,7 +75,7 @@ def read_index(data: bytes | bytearray, *, origin: str, snapshot: str, stack: st
 
 
 class _Distinct(dict[K, int], Generic[K, T]):
-    """Numbers, from 0 on, for what was read from bytes, or for names: the same bytes are read once."""
+    """Numbers, from 0, for names or for values parsed from bytes; the same bytes are parsed once."""
 
     def __init__(self, read: Callable[[K], T]) -> None:
         super().__init__()
@@ -100,11 +100,11 @@ class _Reader:
         self.spec_format = spec_format_of_database(str(database.version)) or _FIRST_FORMAT
         self.parameters = _Distinct(partial(parameters, list_sign=list_sign))
         self.edges = _Distinct(dependency)
-        # Of every node, by hash, what those that depend on it ask for.
+        # By hash, the facts about every node that specs depending on it need.
         self.packages: dict[str, str] = {}
         self.versions: dict[str, str] = {}
         self.externals: dict[str, str] = {}
-        # Of every cached spec: its hash, the numbers of its record, how many edges it has and which.
+        # For every cached spec: its hash, the numbers of its record, and the count and numbers of its edges.
         self.hashes: list[str] = []
         self.numbers = array("i")
         self.num_edges = array("i")
@@ -117,7 +117,7 @@ class _Reader:
                 "database.version",
                 "version",
                 f"expected a database of version 1 to {NEWEST_VERSION}, found {version!r}",
-                "what can be read was; "
+                "it was read as far as possible; "
                 + ("it is of Spack 0.12 or older" if str(version).startswith("0.") else "look for a newer cachestats"),
             )
         is_buildcache = any(record.in_buildcache is not None for record in self.database.installs.values())
@@ -140,7 +140,7 @@ class _Reader:
         )
 
     def _read(self, position: int, key: str, record: _Record, is_there: bool) -> None:
-        """Note what a record says; of a spec that is not in the cache, only what others ask for."""
+        """Store the values of a record; for a spec that is not in the cache, only those that other specs need."""
         if record.spec is _NO_SPEC:
             raise msgspec.ValidationError("no spec")
         node = parse_node(record.spec)
@@ -175,7 +175,7 @@ class _Reader:
         self.edge_numbers.extend(edges)
 
     def _records(self) -> tuple[list[PageInfo], pa.Table]:
-        """Return what is known of each package, and a record for each cached spec."""
+        """Return the information about each package, and a record for each cached spec."""
         numbers = np.array(self.numbers).reshape(-1, 12).T
         position, package, version, platform, os, target, compiler, settings = numbers[:8]
         namespace, recipe, build_spec, written_as = numbers[8:]
@@ -209,14 +209,14 @@ class _Reader:
         return pages, pa.table(columns, schema=RECORDS)
 
     def _libcs(self) -> list[str]:
-        """Return, for each cached spec, the hash of the libc that it is built against, or nothing."""
+        """Return, for each cached spec, the hash of the libc that it is built against, or an empty string."""
         is_libc = np.array([_LIBC in edge.virtuals for edge in self.edges.found], bool)
-        places = np.flatnonzero(is_libc[np.array(self.edge_numbers, np.int64)])
+        positions = np.flatnonzero(is_libc[np.array(self.edge_numbers, np.int64)])
         owners = np.repeat(np.arange(len(self.hashes)), self.num_edges)
         found = [""] * len(self.hashes)
-        for owner, place in zip(owners[places].tolist(), places.tolist(), strict=True):
-            # Spack writes one; of several the first hash is taken, whatever their order.
-            other = self.edges.found[self.edge_numbers[place]].hash
+        for owner, position in zip(owners[positions].tolist(), positions.tolist(), strict=True):
+            # Spack writes one; if there are several, the first hash is used, whatever their order.
+            other = self.edges.found[self.edge_numbers[position]].hash
             found[owner] = min(found[owner] or other, other)
         return found
 
@@ -237,11 +237,11 @@ class _Reader:
         return rows.add_column(0, "hash", pa.array(self.hashes, NAME).take(owners))
 
     def _edges(self) -> tuple[Codes, Codes, list[Dependency]]:
-        """Return the owner and the number of each edge, and the edges; of two to one spec the reasons add up."""
+        """Return the owner and the number of each edge, and the edges; two edges to the same spec are joined."""
         owners = np.repeat(np.arange(len(self.hashes)), self.num_edges)
         numbers = np.array(self.edge_numbers, np.int64)
         others = pa.array([edge.hash for edge in self.edges.found], NAME).indices.to_numpy()
-        pairs = np.sort(owners * len(others) + others[numbers], kind="stable")  # fast where there is order already
+        pairs = np.sort(owners * len(others) + others[numbers], kind="stable")  # fast if already sorted
         if (pairs[1:] > pairs[:-1]).all():
             return owners, numbers, self.edges.found
         joined: dict[tuple[int, str], Dependency] = {}
@@ -260,4 +260,4 @@ def _look_up(installs: dict[str, _Record], key: str) -> Node | None:
     try:
         return parse_node(record.spec) if record else None
     except (msgspec.DecodeError, RecursionError):
-        return None  # its own record says what is wrong with it
+        return None  # the fault is reported for its own record

@@ -1,7 +1,7 @@
-"""Concrete specs as users have them, from bytes to tables: lockfiles, spec files, lists of specs, installations.
+"""Parse the concrete specs of an environment: lockfiles, spec files, lists of specs, databases of installations.
 
-What the four have in common is a graph of nodes, in which each node names the nodes that it depends on. They differ in
-where the nodes stand, by which of their hashes they are named, and which of them are specs of the environment.
+All four contain a graph of nodes, in which each node names its dependencies. They differ in the location of the nodes,
+in the hash that names a node, and in which nodes are specs of the environment.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ _ANOTHER = "give a spack.lock, a spec.json, what `spack spec --json` prints, or 
 _WRITE_AGAIN = "it is cut off or was edited: let Spack write it again"
 _LIBC = "libc"
 _KEYED_BY_BUILD_HASH = (2, 3)
-"""Versions of lockfiles in which several keys may have one DAG hash: it left out what a spec is built with."""
+"""Versions of lockfiles in which several keys may have the same DAG hash, which left out build dependencies."""
 
 
 T = TypeVar("T")
 
 
 class Parsed(NamedTuple):
-    """What one file, or one of several JSON documents in it, says of an environment."""
+    """The environment in a file, or in one of several JSON documents in it."""
 
     specs: pa.Table
-    """The columns of `specs`, of which those that no environment has are null, and `is_root`; sorted."""
+    """The columns of `specs` (those that environments lack are null) and `is_root`; sorted."""
     dependencies: pa.Table
     """The columns of `dependencies`, with `snapshot` null; sorted."""
     nodes: dict[str, bytes]
-    """By DAG hash, the JSON of every node, those of externals and of build specs among them."""
+    """By DAG hash, the JSON of every node, including externals and build specs."""
     kind: str
     spack: str | None
-    """The version of Spack that wrote it, or the versions that may have."""
+    """The version of Spack that wrote it, or the versions that may have written it."""
     warning: str | None
-    """What is odd about it, though it could be read."""
+    """A warning about a file that could be read, if any."""
 
 
 class _Meta(msgspec.Struct):
@@ -65,7 +65,7 @@ class _Spack(msgspec.Struct):
 
 
 class _Included(msgspec.Struct):
-    """The part of a lockfile that an environment it includes has as well."""
+    """The part of a lockfile that included environments also have."""
 
     roots: list[_Root] = []
     concrete_specs: dict[str, msgspec.Raw] = {}
@@ -104,62 +104,62 @@ class _Database(msgspec.Struct):
 
 @dataclass(frozen=True)
 class _Graph:
-    """The nodes of an environment by the keys that name them, and which of them are its specs."""
+    """The nodes of an environment by key, and which of them are its specs."""
 
     kind: str
     path: str
-    """Where the nodes stand in the file, with a place for the key."""
+    """The location of a node in the file, with a placeholder for its key."""
     nodes: dict[str, msgspec.Raw]
     roots: list[str] | None
-    """None if they are what no other node needs."""
+    """None if the roots are the nodes that no other node needs."""
     specs: list[str] | None = None
-    """None if they are what the roots need."""
+    """None if the specs are the roots and all nodes that they need."""
     spec_format: int | None = None
     spack: str | None = None
     warning: str | None = None
     is_whole: bool = True
-    """Whether every node that another one needs stands in it: Spack cannot read its own files otherwise."""
+    """Whether it must have every node that another one needs, as Spack requires of its own files."""
     is_keyed_by_hash: bool = True
-    """Whether no two keys may have one DAG hash."""
+    """Whether no two keys may have the same DAG hash."""
 
 
 def parse_environments(data: bytes, *, origin: str) -> list[Parsed]:
-    """Return what a file says of an environment: one item for each JSON document in it.
+    """Return the environments in a file: one for each JSON document in it.
 
-    These are read: lockfiles of version 1 to 8, with all environments that they include; spec files; lists of nodes, as
-    `spack find --json` prints them; and databases of installations. What has a newer version is read with a warning.
-    `spack spec --json` prints a spec file for each spec that it is asked for, one after the other.
+    These files are read: lockfiles of version 1 to 8, with all environments that they include; spec files; lists of
+    nodes, as printed by `spack find --json`; and databases of installations. Newer versions are read with a warning.
+    `spack spec --json` prints a spec file for each of its arguments, one after the other.
 
     Raises
     ------
     SourceError
-        If the data is none of these or is cut off, if a root or a dependency is not in it, or if specs depend on each
-        other in a circle.
+        If the data is none of these or is cut off, if it lacks a root or a dependency, or if its dependencies have a
+        cycle.
     """
     return [_Reader(graph, origin).parsed() for graph in _graphs(_utf_8(data, origin), origin)]
 
 
 def environment_schema() -> pa.Schema:
-    """Return the schema of an environment: the columns of `specs`, of which some stay null, and `is_root`."""
+    """Return the schema of an environment: the columns of `specs`, some of them always null, and `is_root`."""
     columns = [field.with_nullable(True) for field in SPECS.arrow()]
     return pa.schema([*columns, pa.field("is_root", pa.bool_(), nullable=False)])
 
 
 def environment_dependencies_schema() -> pa.Schema:
-    """Return the schema of an environment's dependencies: the columns of `dependencies`, `snapshot` being null."""
+    """Return the schema of an environment's dependencies: the columns of `dependencies`, with `snapshot` null."""
     schema = DEPENDENCIES.arrow()
     return schema.set(0, schema.field(0).with_nullable(True))
 
 
 def spec_row(node: Node, edges: Iterable[Dependency], nodes: Mapping[str, Node]) -> dict[str, Any]:
-    """Return what a node says of its spec, in the columns of `specs`; `nodes` are those that its edges lead to.
+    """Return the row of `specs` for a node; `nodes` are those that its edges lead to.
 
-    `spec_format` is only there where the node itself tells.
+    `spec_format` is None unless the node itself has it.
 
     Raises
     ------
     msgspec.DecodeError
-        If the parameters of the node are none.
+        If the parameters of the node are invalid.
     """
     edges = list(edges)
     name, compiler_name, compiler_version = naming.canonical_compiler(compiler(node, edges, nodes.get))
@@ -187,7 +187,7 @@ def spec_row(node: Node, edges: Iterable[Dependency], nodes: Mapping[str, Node])
 
 
 def _utf_8(data: bytes, origin: str) -> bytes:
-    """Return text in UTF-8 without the byte order mark that some editors put before it."""
+    """Return text in UTF-8 without the byte order mark that some editors add."""
     encoding = None
     if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
         encoding = "UTF-32"
@@ -222,11 +222,11 @@ def _graphs(text: bytes, origin: str) -> Iterator[_Graph]:
 
 
 def _documents(text: bytes, origin: str) -> list[bytes]:
-    """Return the JSON documents that stand one after the other in a text: nearly always one."""
+    """Return the consecutive JSON documents in a text: nearly always one."""
     try:
         decode(text, msgspec.Raw)
     except JsonError as error:
-        # Only the decoder of the standard library says where a document ends.
+        # Only the decoder of the standard library reports the end of a document.
         decode_first, rest = json.JSONDecoder().raw_decode, text.decode().lstrip()
         inputs = []
         while rest:
@@ -256,7 +256,7 @@ def _graph(input_: bytes, origin: str) -> _Graph:
 
 
 def _keys(input_: bytes | msgspec.Raw) -> set[str]:
-    """Return the keys of an object; none of what is no object."""
+    """Return the keys of an object; an empty set if it is not an object."""
     try:
         return set(decode(bytes(input_), dict[str, msgspec.Raw]))
     except JsonError:
@@ -288,14 +288,14 @@ def _graph_of_lockfile(lockfile: _Lockfile, origin: str) -> _Graph:
 
 
 def _parts(lockfile: _Included) -> Iterator[_Included]:
-    """Yield a lockfile and, at any depth, what it includes."""
+    """Yield a lockfile and the environments that it includes, at any depth."""
     yield lockfile
     for part in lockfile.include_concrete.values():
         yield from _parts(part)
 
 
 def _graph_of_spec_file(spec: _Nodes | list[msgspec.Raw], origin: str) -> _Graph:
-    """Return the graph of one spec, which stands first, with all that it needs."""
+    """Return the graph of one spec, which is first, with all specs that it needs."""
     elements, version = (spec, 1) if isinstance(spec, list) else (spec.nodes, spec.meta.version)
     nodes = _by_key(elements, "spec.nodes[{}]", origin)
     return _Graph(
@@ -310,16 +310,16 @@ def _graph_of_spec_file(spec: _Nodes | list[msgspec.Raw], origin: str) -> _Graph
 
 
 def _graph_of_list(elements: list[msgspec.Raw], origin: str) -> _Graph:
-    """Return the graph of some specs, without those that they need unless these are in the list, too."""
+    """Return the graph of the specs in a list, without their dependencies unless these are in the list, too."""
     nodes = _by_key(elements, "[{}]", origin)
     return _Graph(kind="list of specs", path="[{!r}]", nodes=nodes, roots=None, specs=[*nodes], is_whole=False)
 
 
 def _by_key(elements: list[msgspec.Raw], path: str, origin: str) -> dict[str, msgspec.Raw]:
-    """Return nodes by the hash that edges name: the build hash or full hash in some files of version 1."""
+    """Return nodes by the hash that edges name: in some files of version 1, the build hash or the full hash."""
     nodes: dict[str, msgspec.Raw] = {}
-    for place, element in enumerate(elements):
-        with _naming(path.format(place), origin):
+    for position, element in enumerate(elements):
+        with _naming(path.format(position), origin):
             node = parse_node(element)
             key = node.build_hash or node.full_hash or node.hash
             if not key:
@@ -329,7 +329,7 @@ def _by_key(elements: list[msgspec.Raw], path: str, origin: str) -> dict[str, ms
 
 
 def _graph_of_database(database: _Records, origin: str) -> _Graph:
-    """Return the graph of what is installed; what it was built with may be gone from the database."""
+    """Return the graph of the installed specs; their build dependencies may be gone from the database."""
     records = database.installs
     if any(record.in_buildcache is not None for record in records.values()):
         raise SourceError(
@@ -354,11 +354,14 @@ def _graph_of_database(database: _Records, origin: str) -> _Graph:
 def _newer(kind: str, version: int | None, known: Mapping[int, object], origin: str) -> str | None:
     if version in known:
         return None
-    return f"{origin}: expected a {kind} of version {min(known)} to {max(known)}, found {version}; what can be read was"
+    return (
+        f"{origin}: expected a {kind} of version {min(known)} to {max(known)}, found {version}; "
+        "it was read as far as possible"
+    )
 
 
 class _Reader:
-    """The nodes of a graph and their edges, which name the other end by its DAG hash here."""
+    """The nodes of a graph and their edges; here the edges name the other end by its DAG hash."""
 
     def __init__(self, graph: _Graph, origin: str) -> None:
         self.graph, self.origin = graph, origin
@@ -377,14 +380,14 @@ class _Reader:
                 )
         self.roots = self._roots()
         keys = self._reached() if graph.specs is None else graph.specs
-        # Where several keys have one DAG hash, Spack keeps the one that it reaches first from the roots.
+        # If several keys have the same DAG hash, Spack keeps the one that it reaches first from the roots.
         self.specs = {self._hash(key): key for key in reversed(keys)}
         self.key_of |= self.specs
         self.by_hash = {digest: self.nodes[key] for digest, key in self.key_of.items()}
 
     def parsed(self) -> Parsed:
         """Return the tables."""
-        self._refuse_circles_of_build_specs()
+        self._refuse_cycles_of_build_specs()
         roots = {self._hash(key) for key in self.roots}
         installed = sorted(
             (node.name, digest) for digest, key in self.specs.items() if not (node := self.nodes[key]).is_external
@@ -401,7 +404,7 @@ class _Reader:
             for edge in edges:
                 pair = digest, edge.hash
                 pairs[pair] = pairs[pair].joined(edge) if pair in pairs else edge
-        _refuse_circle(pairs, self.origin)
+        _refuse_cycle(pairs, self.origin)
         return Parsed(
             specs=pa.Table.from_pylist(rows, schema=environment_schema()),
             dependencies=pa.Table.from_pylist(
@@ -415,15 +418,15 @@ class _Reader:
         )
 
     def _hash(self, key: str) -> str:
-        """Return the hash that a cache knows a spec by; in version 1 it is the key only."""
+        """Return the hash of a spec in a cache; in version 1 only the key has it."""
         return self.nodes[key].hash or key
 
     def _key(self, name: str) -> str | None:
-        """Return the key of what an edge or a root names: it is the key itself, or else a DAG hash."""
+        """Return the key of the node that an edge or a root names, by its key or else by its DAG hash."""
         return name if name in self.nodes else self.key_of.get(name)
 
     def _edges(self, key: str) -> list[tuple[Dependency, str | None]]:
-        """Return the edges of a node, and the keys they lead to: None where the file does not have the other end."""
+        """Return the edges of a node with the keys they lead to, or None if the other end is not in the file."""
         if key not in self.edges:
             node = self.nodes[key]
             with self._naming(key):
@@ -455,9 +458,9 @@ class _Reader:
         return [key for _, key in roots if key is not None]
 
     def _reached(self) -> list[str]:
-        """Return the keys of what the roots need, in the order in which Spack walks: first down, then by name.
+        """Return the keys of the roots and of all that they need, in Spack's order: depth first, then by name.
 
-        The build spec of a spliced spec, and what only that needs, is not reached.
+        The build spec of a spliced spec is not reached, nor are nodes that only the build spec needs.
         """
         reached: dict[str, None] = {}
         waiting = [*reversed(self.roots)]
@@ -469,15 +472,15 @@ class _Reader:
                 waiting += sorted(others, key=lambda other: self.nodes[other].name, reverse=True)
         return [*reached]
 
-    def _refuse_circles_of_build_specs(self) -> None:
-        """Only the hash of a build spec is needed, so its node may be missing; but it has to be another spec."""
+    def _refuse_cycles_of_build_specs(self) -> None:
+        """Refuse build specs in a cycle; their nodes may be missing, since only their hashes are needed."""
         for digest, key in self.specs.items():
             chain, node = [digest], self.nodes[key]
             while node.build_spec:
                 chain.append(node.build_spec.hash)
                 if chain[-1] in chain[:-1]:
                     raise SourceError(
-                        f"expected build specs without a circle in {self.origin}, found {' > '.join(chain)}",
+                        f"expected build specs without a cycle in {self.origin}, found {' > '.join(chain)}",
                         hint=_WRITE_AGAIN,
                     )
                 if (found := self._key(chain[-1])) is None:
@@ -496,19 +499,19 @@ class _Reader:
         if node is None:
             return row
         with self._naming(self.key_of[edge.hash]):
-            place = str(external(node)) if node.is_external else None
+            text = str(external(node)) if node.is_external else None
         return row | {
             "dependency_package": edge.package or node.name,
             "dependency_version": node.version,
             "is_external": node.is_external,
-            "external": place,
+            "external": text,
         }
 
     def _naming(self, key: str) -> AbstractContextManager[None]:
         return _naming(self.graph.path.format(key), self.origin)
 
 
-def _refuse_circle(pairs: Iterable[tuple[str, str]], origin: str) -> None:
+def _refuse_cycle(pairs: Iterable[tuple[str, str]], origin: str) -> None:
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for owner, needed in pairs:
         sorter.add(owner, needed)
@@ -516,14 +519,14 @@ def _refuse_circle(pairs: Iterable[tuple[str, str]], origin: str) -> None:
         sorter.prepare()
     except CycleError as error:
         raise SourceError(
-            f"expected dependencies without a circle in {origin}, found {' > '.join(reversed(error.args[1]))}",
+            f"expected dependencies without a cycle in {origin}, found {' > '.join(reversed(error.args[1]))}",
             hint=_WRITE_AGAIN,
         ) from None
 
 
 @contextmanager
 def _naming(path: str, origin: str) -> Iterator[None]:
-    """Turn what is wrong with a spec into an error that says which one it is."""
+    """Turn a fault in a spec into an error that names the spec."""
     try:
         yield
     except FAULTS as error:

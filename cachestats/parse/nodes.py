@@ -1,10 +1,10 @@
 """Spec nodes, as Spack writes them into lockfiles, build-cache indices and spec files, versions 1 to 6.
 
-A node is one spec with its dependencies by hash. What of it changed over the years: how dependencies are written, that
-vendor microarchitectures are objects, and that since version 5 the compiler is a dependency like any other.
+A node is one spec with its dependencies by hash. Over the years the form of dependencies changed, vendor
+microarchitectures became objects, and since version 5 the compiler is a dependency like any other.
 
-Dependencies and parameters are most of a node, and repeat: thousands of specs need the same `gmake`, or differ in
-nothing but the target. So these stay bytes in a `Node`, for whoever reads many nodes to read each one only once.
+Dependencies and parameters make up most of a node, and repeat: thousands of specs need the same `gmake`, or differ only
+in the target. So they stay bytes in a `Node`, which allows readers of many nodes to parse equal ones only once.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from cachestats import naming
 from cachestats.decode import FAULTS, JsonError
 from cachestats.requirement import External
 
-# They stand among the parameters of a node, but the site's pages have none of them: zlib-ng with cflags=-O3, in the
-# stack `tutorial` of develop-2024-06-02, is shown without.
+# Flags are among the parameters of a node, but the site's pages do not show them: zlib-ng with cflags=-O3, in the stack
+# `tutorial` of develop-2024-06-02, is shown without.
 FLAGS = frozenset({"cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs"})
 
 _LANGUAGES = ("c", "cxx", "fortran")
-PATCH_LENGTH = 7  # of a patch's checksum, what Spack shows
+PATCH_LENGTH = 7  # the number of characters of a patch's checksum that Spack shows
 COMPILERS_ARE_DEPENDENCIES = 5  # since this version of spec files
-_NEWEST_FORMAT = 999  # what is larger is no version
+_NEWEST_FORMAT = 999  # larger numbers are not versions
 _REASONS_KEPT = 1024  # a whole index has some dozens
 
 T = TypeVar("T")
 
 
 class Dependency(msgspec.Struct, gc=False, frozen=True):
-    """An edge to another spec: its hash, its package where the node says it, and what it is needed for."""
+    """An edge to another spec: its hash, its package if the node names it, and the reasons why it is needed."""
 
     hash: str
     package: str | None
@@ -41,7 +41,7 @@ class Dependency(msgspec.Struct, gc=False, frozen=True):
     virtuals: frozenset[str]
 
     def joined(self, other: Dependency) -> Dependency:
-        """Return the edge that has the reasons of both."""
+        """Return the edge with the reasons of both."""
         types, virtuals = self.types | other.types, self.virtuals | other.virtuals
         return Dependency(self.hash, self.package or other.package, types, virtuals)
 
@@ -83,7 +83,7 @@ class Parameters(NamedTuple):
 
 
 class Node(msgspec.Struct, gc=False):
-    """One concrete spec; fields that cachestats has no use for are left out."""
+    """One concrete spec; fields that cachestats does not use are left out."""
 
     name: str
     version: str
@@ -91,38 +91,38 @@ class Node(msgspec.Struct, gc=False):
     hash: str | None = None
     compiler: _Compiler | None = None
     parameters: msgspec.Raw = msgspec.Raw(b"{}")
-    """For `parameters` to read."""
+    """Parsed by `parameters`."""
     dependencies: list[msgspec.Raw] = []
-    """For `dependency` to read."""
+    """Parsed by `dependency`."""
     annotations: _Annotations = _Annotations()
     external: msgspec.Raw = msgspec.Raw(b"null")
-    """For `external` to read; databases of Spack 0.13 and lockfiles of that time have `false` for none."""
+    """Parsed by `external`; databases of Spack 0.13 and lockfiles of that time have `false` if it is not external."""
     namespace: str | None = None
     package_hash: str | None = None
     build_spec: _BuildSpec | None = None
     build_hash: str | None = None
     full_hash: str | None = None
-    """Names that other nodes may know it by, in some files of Spack 0.14 to 0.17."""
+    """Alternative hashes by which other nodes may name it, in some files of Spack 0.14 to 0.17."""
 
     @property
     def is_external(self) -> bool:
-        """Whether it is a part of the system."""
+        """Whether it is an external, which is part of the system."""
         return bytes(self.external) not in _NO_EXTERNAL
 
     @property
     def target(self) -> str:
-        """The microarchitecture: generic ones are text, those of a vendor are objects."""
+        """The microarchitecture: a generic one is written as text, that of a vendor as an object."""
         target = self.arch.target
         return target if isinstance(target, str) else target.name
 
 
 class _Edge(msgspec.Struct, gc=False):
     hash: str | None = None
-    build_hash: str | None = None  # instead, in lockfiles of version 3 and some spec files of version 1
+    build_hash: str | None = None  # replaces `hash` in lockfiles of version 3 and some spec files of version 1
     full_hash: str | None = None
     name: str | None = None
     type: frozenset[str] = frozenset()
-    parameters: msgspec.Raw = msgspec.Raw(b"{}")  # since version 4, with the types in it
+    parameters: msgspec.Raw = msgspec.Raw(b"{}")  # since version 4, including the types
 
 
 class _Reasons(msgspec.Struct):
@@ -145,7 +145,7 @@ def parse_node(data: bytes | msgspec.Raw) -> Node:
     Raises
     ------
     JsonError
-        If it is no node; the message says what was expected where.
+        If it is not a node; the message says what was expected where.
     """
     try:
         try:
@@ -159,7 +159,7 @@ def parse_node(data: bytes | msgspec.Raw) -> Node:
 def _as_version_2(value: Any) -> Any:
     """Return a node of version 1 in the form of version 2, and any other value as it is."""
     if isinstance(value, dict) and "name" not in value and len(value) == 1:
-        # The name is the one key, and the rest stands below it; dependencies have their names for keys as well.
+        # The name is the only key, with the rest below it; dependencies also have their names as keys.
         ((name, rest),) = value.items()
         value = {"name": name, **rest} if isinstance(rest, dict) else rest
     if isinstance(value, dict) and isinstance(edges := value.get("dependencies"), dict):
@@ -169,12 +169,12 @@ def _as_version_2(value: Any) -> Any:
 
 
 def dependency(data: bytes | msgspec.Raw) -> Dependency:
-    """Return one of a node's dependencies from its JSON, which has one of two shapes.
+    """Return one of a node's dependencies from its JSON, which has one of two forms.
 
     Raises
     ------
     JsonError
-        If it is none.
+        If it has neither.
     """
     edge = _decoded(_decode_edge, data, "dependencies[...]")
     key = edge.hash or edge.build_hash or edge.full_hash
@@ -190,21 +190,21 @@ def _reasons(data: bytes) -> _Reasons:
     return _decoded(_decode_reasons, data, "dependencies[...].parameters")
 
 
-def _decoded(decode: Callable[[bytes | msgspec.Raw], T], data: bytes | msgspec.Raw, place: str) -> T:
-    """Decode a part of a node; errors say where in the node."""
+def _decoded(decode: Callable[[bytes | msgspec.Raw], T], data: bytes | msgspec.Raw, location: str) -> T:
+    """Decode a part of a node; errors include its location in the node."""
     try:
         return decode(data)
     except FAULTS as fault:
         problem, _, path = str(JsonError.of(fault)).partition(" - at `$")
-        raise JsonError(f"{problem} - at `$.{place}{path or '`'}") from None
+        raise JsonError(f"{problem} - at `$.{location}{path or '`'}") from None
 
 
 def compiler(node: Node, edges: Iterable[Dependency], look_up: Callable[[str], Node | None]) -> str | None:
-    """Return the compiler of a node, such as `gcc@13.2.0`, or None where it has none.
+    """Return the compiler of a node, such as `gcc@13.2.0`, or None if it has none.
 
-    Up to version 4 the node says it. From 5 on a node that was written before has it in its annotations; of any other
-    it is the one of its dependencies, `edges`, that provides `c`, else `cxx`, else `fortran`, which `look_up` finds by
-    its hash.
+    Up to version 4 the node names its compiler. Since version 5, a node that was first written in an older version has
+    it in its annotations; for any other node it is the dependency, among `edges`, that provides `c`, else `cxx`, else
+    `fortran`, which `look_up` finds by its hash.
     """
     if node.compiler:
         return f"{node.compiler.name}@{node.compiler.version}"
@@ -222,12 +222,12 @@ def compiler(node: Node, edges: Iterable[Dependency], look_up: Callable[[str], N
 def parameters(data: bytes | msgspec.Raw, *, list_sign: naming.ListSign = "=") -> Parameters:
     """Return a node's variants as the site's pages spell them, in canonical order, and its compiler flags.
 
-    `list_sign` stands between the name of a variant and a list of values: `:=` since Spack 1.0.
+    `list_sign` separates the name of a variant from a list of values: `:=` since Spack 1.0.
 
     Raises
     ------
     JsonError
-        If the parameters are no object.
+        If the parameters are not an object.
 
     Examples
     --------
@@ -245,17 +245,17 @@ def parameters(data: bytes | msgspec.Raw, *, list_sign: naming.ListSign = "=") -
 
 
 def external(node: Node) -> External:
-    """Return the external that a node is.
+    """Return the external described by a node.
 
     Raises
     ------
     JsonError
-        If the node does not say where it is in a form that is known.
+        If the node does not give its location in a known form.
     """
-    place = _decoded(_decode_external, node.external, "external")
-    module = [place.module] if isinstance(place.module, str) else place.module or []
+    location = _decoded(_decode_external, node.external, "external")
+    module = [location.module] if isinstance(location.module, str) else location.module or []
     variants = tuple(map(naming.canonical_variant, parameters(node.parameters).variants))
-    return External(node.name, node.version, variants, place.path, tuple(module))
+    return External(node.name, node.version, variants, location.path, tuple(module))
 
 
 def _variant(name: str, value: Any, list_sign: naming.ListSign) -> str:

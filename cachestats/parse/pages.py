@@ -1,9 +1,9 @@
-"""Many pages at once, as columns.
+"""Parse many pages at once, as columns.
 
-A page as the site writes it is five lines of which two are JSON. The JSON of all pages of a batch is read by Arrow's
-reader in one go, straight into columns, and checked as columns. A batch in which anything is out of the ordinary is
-halved until the page in question stands alone; that page goes to the careful reader (`careful`), which alone knows
-rules and messages. So this module only has to know what is clean, and both readers agree on that (tested).
+A page as the site writes it has five lines, of which two are JSON. Arrow's reader parses the JSON of all pages of a
+read task in one go, straight into columns, which are then checked. Pages with anything unusual among them are halved
+until the page in question is alone; that page goes to the validating reader (`validate`), which alone knows rules and
+messages. So this module only has to recognize clean pages, and both readers agree on those (tested).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cachestats.parse.records import INDEX_ONLY, RECORDS, Fragment, Generation, 
 from cachestats.parse.validate import folder_findings, read_page
 from cachestats.sources.items import Page
 
-# Only names that YAML reads as text without a doubt; a page with another one is read with care.
+# Only names that YAML certainly reads as text; a page with another name goes to the validating reader.
 _HEAD = re.compile(
     rb'---\ntitle: "([A-Za-z0-9][A-Za-z0-9_.+-]{0,199})"\n'
     rb"layout: cache\n"
@@ -76,7 +76,7 @@ _decode_meta = msgspec.json.Decoder(_Meta).decode
 
 
 class _Split(NamedTuple):
-    """One page cut into its parts, the JSON of its specs not read yet."""
+    """One page split into its parts, with the JSON of its specs not yet parsed."""
 
     page: Page
     package: str
@@ -87,9 +87,9 @@ class _Split(NamedTuple):
 
 
 def read_pages(pages: Iterable[Page]) -> Iterator[Fragment | Finding]:
-    """Read pages of any snapshots; yield their specs, a piece a snapshot, and the pages that cannot be read.
+    """Read pages of any snapshots; yield fragments with their specs, and findings for pages that cannot be read.
 
-    Every entry of every page comes out as a record or as a rejection.
+    Every entry of every page becomes a record or a rejection.
     """
     clean: dict[str, list[_Split]] = {}
     for page in pages:
@@ -115,7 +115,7 @@ def _read_splits(splits: list[_Split]) -> Iterator[Fragment | Finding]:
 
 
 def _split(page: Page) -> _Split | None:
-    """Cut a page into its parts, or return None where it does not look as the site writes it."""
+    """Split a page into its parts, or return None if it does not have the form that the site writes."""
     data = normalise(page.data)
     head, tail = _HEAD.match(data), _TAIL.search(data, max(0, len(data) - 5))
     if not head or not tail:
@@ -137,7 +137,7 @@ def _split(page: Page) -> _Split | None:
         return None
     first_spec = data[start : data.find(b"}", start)]
     sorted_keys = first_spec.startswith(b'[{"compiler"')
-    if not sorted_keys:  # then neither are the names in `meta`
+    if not sorted_keys:  # then the names in `meta` are not sorted, either
         meta = _in_order(meta)
     return _Split(
         page,
@@ -184,8 +184,8 @@ def _read_columns(splits: list[_Split]) -> Fragment | None:
     specs = lists.flatten()
     if len(lists) != len(splits) or lists.null_count or specs.null_count:
         return None
-    # A value such as `[{...}], "x": [{}]` is no JSON, though it makes a line that is. It ends in `}]` as every value
-    # does, so it must have a brace that is none of a counted spec's.
+    # A value such as `[{...}], "x": [{}]` is not JSON, though the line made from it is. Like every value it ends in
+    # `}]`, so it must have a closing brace that does not belong to a counted spec.
     if lines.count(b"}") != len(specs) + len(splits):
         return None
     counts = np.diff(lists.offsets.to_numpy())
@@ -219,7 +219,7 @@ def _read_columns(splits: list[_Split]) -> Fragment | None:
 
 
 def _are_clean(columns: dict[str, pa.Array]) -> bool:
-    """Whether all text is there and not empty, and no size is given."""
+    """Whether all text is present and not empty, and no size is given."""
     if columns["hash"].null_count or (len(columns["hash"]) and pc.min(pc.binary_length(columns["hash"])).as_py() == 0):
         return False
     for name in ("os", "platform", "target", "version", "compiler", "size", "stacks", "variants"):
@@ -230,7 +230,7 @@ def _are_clean(columns: dict[str, pa.Array]) -> bool:
 
 
 def _agrees(metas: list[_Meta], pages: npt.NDArray[np.int32], columns: dict[str, pa.Array]) -> bool:
-    """Whether every page's `meta` sums up its specs rightly, and no spec names a stack twice."""
+    """Whether every page's `meta` summarizes its specs correctly, and no spec names a stack twice."""
     if [meta.num_specs for meta in metas] != np.bincount(pages, minlength=len(metas)).tolist():
         return False
     for key, name in _META_LISTS.items():
@@ -253,7 +253,7 @@ def _agrees(metas: list[_Meta], pages: npt.NDArray[np.int32], columns: dict[str,
 def _names_by_page(
     pages: npt.NDArray[np.int32], column: pa.DictionaryArray, num_pages: int
 ) -> tuple[list[int], list[str], list[int]]:
-    """Return how many distinct names each page has, these names page by page and sorted, and how often each stands."""
+    """Return the number of distinct names of each page, the names page by page and sorted, and the count of each."""
     names = sorted(column.dictionary.to_pylist())
     rank = {name: code for code, name in enumerate(names)}
     ranks = np.array([rank[name] for name in column.dictionary.to_pylist()], np.int64)

@@ -1,6 +1,6 @@
-"""The form in which specs travel from a parser to the tables: as the source spells them, one record a spec.
+"""Records, the form of specs between parser and tables: one per spec, with names as the source spells them.
 
-Names repeat a lot, so all text but the hash is dictionary-encoded; canonical names are then worked out once per
+Names repeat a lot, so all text except the hash is dictionary-encoded; canonical names are then computed once per
 distinct name.
 """
 
@@ -17,11 +17,11 @@ from cachestats.findings import Finding
 NAME = pa.dictionary(pa.int32(), pa.string())
 
 INDEX_ONLY = ("flags", "namespace", "package_hash", "libc", "libc_version", "spec_format", "build_spec_hash")
-"""What an index tells of a spec and a page does not."""
+"""Columns that an index has and a page does not."""
 
 RECORDS = pa.schema(
     {
-        "page": pa.int32(),  # index into Piece.pages
+        "page": pa.int32(),  # index into Fragment.pages
         "position": pa.int32(),  # index into the page's spec_details
         "hash": pa.string(),
         "os": NAME,
@@ -62,18 +62,18 @@ Generation = Literal["g1", "g2", "g3", "g4"]
 
 
 class PageInfo(msgspec.Struct, frozen=True):
-    """What is known of one page, or of the specs of one package in an index, beside its specs."""
+    """Information about one page, or about the specs of one package in an index, besides the specs themselves."""
 
     origin: str
     package: str
     generation: str
     num_specs: int
-    """Entries in `spec_details`, those that were rejected included; in an index, cached specs of the package."""
+    """Entries in `spec_details`, including rejected ones; in an index, cached specs of the package."""
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """Some pages of one snapshot, read: their specs as `RECORDS`, and what was wrong with them."""
+    """Some parsed pages of one snapshot: their specs as `RECORDS`, and the findings about them."""
 
     snapshot: str
     pages: list[PageInfo]
@@ -82,7 +82,7 @@ class Fragment:
     dependencies: pa.Table = field(default_factory=DEPENDENCY_RECORDS.empty_table)
     """The edges from these specs, as `DEPENDENCY_RECORDS`; pages have none."""
     is_part_of_stacks: bool = False
-    """Whether the records tell one stack only, so that those of other pieces have to be joined by hash."""
+    """Whether the records name only one stack, so that they must be joined with those of other fragments by hash."""
 
 
 def generation(*, sorted_keys: bool, tarball: bool, old_compilers: bool) -> Generation:

@@ -1,7 +1,7 @@
-"""The careful reading of one page: every fault is found, named and kept from spreading.
+"""The validating reader of a single page: it finds and names every fault, and rejects only the entries concerned.
 
-Pages as the site writes them never come here (see `pages`); what comes here is damaged, hand-written, of 2021-22, or
-disagrees with itself.
+Pages as the site writes them never come here (see `pages`), only pages that are damaged, hand-written, of 2021-22, or
+inconsistent.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _META_LISTS = {
 
 
 def read_page(page: Page) -> Fragment | Finding:
-    """Read one page; return its specs, or why there are none to be had."""
+    """Read one page; return its specs, or the reason why it cannot be read."""
     try:
         return _Reader(page).fragment()
     except PageError as error:
-        # Where the specs cannot be counted, `meta` may still say how many there were.
+        # If the specs cannot be counted, `meta` may still say how many there were.
         said = re.search(rb'^meta: .*"num_specs": ([0-9]{1,9})\b', page.data, re.MULTILINE)
         return Finding(
             page.origin,
@@ -56,7 +56,7 @@ def folder_findings(page: Page, snapshot: str, package: str) -> list[Finding]:
             location,
             "folder",
             f"expected {found!r}, the name of the page's folder, found {said!r}",
-            "the front matter was taken; move the page if it is the folder that is right",
+            "the front matter was used; move the page, or correct the front matter if the folder is right",
             snapshot=snapshot,
             package=package,
         )
@@ -100,7 +100,7 @@ class _Reader:
             )
 
     def fragment(self) -> Fragment:
-        """Return the specs that are whole, and a finding for each that is not."""
+        """Return the valid specs, and a finding for each invalid one."""
         entries = self.front_matter["spec_details"]
         if not isinstance(entries, list):
             raise PageError(
@@ -142,7 +142,7 @@ class _Reader:
         )
 
     def _record(self, position: int, entry: object) -> dict[str, Any] | None:
-        """Return one spec as a record, or None once all that is wrong with it was noted."""
+        """Return one spec as a record, or None after reporting all its faults."""
         location = f"spec_details[{position}]"
         if not isinstance(entry, dict):
             self._find(location, "spec", f"expected a spec, found {show(entry)}", "write the page again", num_specs=1)
@@ -162,7 +162,7 @@ class _Reader:
                 f"{location}.versions",
                 "versions",
                 f"expected one version, found {len(versions)}: {show(versions)}",
-                "the first was taken; a spec has exactly one version",
+                "the first was used; a spec has exactly one version",
             )
         return {
             "page": 0,
@@ -188,8 +188,8 @@ class _Reader:
         return None
 
     def _check_meta(self, entries: list[Any]) -> None:
-        """Compare what `meta` sums up with the specs themselves."""
-        hint = "the specs were taken as they are; write the page again to make its summary agree"
+        """Compare the summary in `meta` with the specs."""
+        hint = "the specs were used as they are; write the page again to make its summary agree"
         meta = self.front_matter.get("meta")
         if not isinstance(meta, dict):
             self._find("meta", "meta", f"expected a summary of the specs, found {show(meta)}", hint)
@@ -239,7 +239,7 @@ def _text(value: object, location: str, what: str, num_specs: int | None) -> str
 
 
 def _is_text(value: object) -> bool:
-    """Whether a value is text that can be stored: not empty, and no halves of surrogate pairs."""
+    """Whether a value is text that can be stored: not empty, and without lone surrogates."""
     return isinstance(value, str) and value != "" and (value.isascii() or not re.search("[\ud800-\udfff]", value))
 
 

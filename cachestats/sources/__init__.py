@@ -1,1 +1,1 @@
-"""Where specs come from: a source yields pages in batches that one worker reads at a time, and indices one by one."""
+"""Sources of specs: each yields read tasks, of many pages or one index each, which workers carry out."""

@@ -1,4 +1,4 @@
-"""Pages inside a .tar, .tar.gz, .tar.zst or .zip, read one after the other and never unpacked to disk."""
+"""Pages inside a .tar, .tar.gz, .tar.zst or .zip, read one by one and never unpacked to disk."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ ArchiveKind = Literal["tar", "tar.gz", "tar.zst", "zip"]
 
 _BATCH_BYTES = 8 << 20
 
-# Pages shrink to a tenth at best, since their hashes are random: a stream that grows more than this is a bomb.
+# Pages compress to a tenth at best, since their hashes are random: a stream that grows more than this is a bomb.
 _MAX_GROWTH = 200
 _GROWTH_COUNTS_FROM = 64 << 20
 _MAX_COPY_BYTES = 8 << 30
-_UNKNOWN = 1 << 50  # bytes that nothing exceeds: a server need not say how much it sends
+_UNKNOWN = 1 << 50  # a limit that nothing exceeds, for servers that do not say how many bytes they send
 
 
 def archive_kind(head: bytes) -> ArchiveKind | None:
-    """Return the kind of archive that begins with these (at least 512) bytes, None where it is none."""
+    """Return the kind of archive that begins with these (at least 512) bytes, or None if it is not an archive."""
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
     if head.startswith(GZIP):
@@ -60,7 +60,7 @@ def archive_kind(head: bytes) -> ArchiveKind | None:
 
 
 class ArchiveSource:
-    """All pages of one archive, in the order in which it holds them."""
+    """All pages of one archive, in archive order."""
 
     def __init__(self, name: str, storage: Storage, path: str, kind: ArchiveKind, selection: Selection) -> None:
         selection.check_pages(name)
@@ -72,7 +72,7 @@ class ArchiveSource:
         self._times: Counter[str] = Counter()
 
     def batches(self, previous: Previous) -> Iterator[ReadTask]:
-        """Yield batches of pages that were read already: an archive has one place to read from."""
+        """Yield tasks with pages that are already read, since an archive can only be read sequentially."""
         self.passed_over = 0
         self._times.clear()
         self._fingerprint = self._storage.fingerprint(self._path)
@@ -112,7 +112,7 @@ class ArchiveSource:
                 yield from self._tar_members()
         except SourceError:
             raise
-        except Exception as error:  # the readers of a dozen formats answer damage with as many kinds of error
+        except Exception as error:  # the readers of a dozen formats raise as many kinds of errors for damaged files
             raise self._damaged(str(error) or type(error).__name__) from error
 
     def _tar_members(self) -> Iterator[Page | Finding]:
@@ -124,7 +124,7 @@ class ArchiveSource:
             tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictTarInfo) as archive,
         ):
             for member in archive:
-                # tarfile keeps every member that it has seen; over a whole site that is the archive's size again.
+                # tarfile keeps every member that it has seen, which for a whole site takes as much as the archive.
                 archive.members = []  # type: ignore[attr-defined]
                 if not 0 <= member.offset_data + member.size <= max(limit, _GROWTH_COUNTS_FROM):
                     if self.kind != "tar":
@@ -139,10 +139,10 @@ class ArchiveSource:
                 yield self._refused(member.name, member.size, kind) or self._page(
                     member.name, content.read() if content else b""
                 )
-            # To the very end: only there are the checksums of gzip and zstd, and whatever else may follow.
+            # Read to the very end, where the checksums of gzip and zstd are, and where more data may follow.
             while rest := archive.fileobj.read(1 << 16):
                 if rest.strip(b"\0"):
-                    raise self._damaged("there is more behind its end")
+                    raise self._damaged("there is more data after its end")
 
     def _zip_members(self) -> Iterator[Page | Finding]:
         with self._seekable() as file, zipfile.ZipFile(file) as archive:
@@ -160,7 +160,7 @@ class ArchiveSource:
 
     @contextmanager
     def _seekable(self) -> Iterator[IO[bytes]]:
-        """Give a file to jump about in, as a .zip has its list at the end: what is not on disk is put there."""
+        """Return a seekable file, since a .zip has its directory at the end; a remote archive is copied to disk."""
         if isinstance(self._storage, DiskStorage):
             with open_regular(self._path) as file:
                 yield file
@@ -180,7 +180,7 @@ class ArchiveSource:
         try:
             with archive.open(member) as content:
                 data = content.read(MAX_PAGE_BYTES + 1)
-        except Exception as error:  # see _members; here it is one member that is damaged, encrypted, ...
+        except Exception as error:  # see _members; here only one member is damaged, encrypted, ...
             return unreadable(origin, str(error) or type(error).__name__)
         return too_large(origin, len(data)) if len(data) > MAX_PAGE_BYTES else self._page(member.filename, data)
 
@@ -191,7 +191,7 @@ class ArchiveSource:
         return found
 
     def _refused(self, name: str, size: int, kind: str | None) -> Finding | None:
-        """Return why a page is not read, or None where it is."""
+        """Return the finding for a page that must not be read, or None if it may be read."""
         path, origin = PurePosixPath(name), self._origin(name)
         if kind:
             return unreadable(origin, f"{kind} instead of a regular file")
@@ -211,12 +211,12 @@ class ArchiveSource:
 
     def _damaged(self, problem: str) -> SourceError:
         return SourceError(
-            f"expected a whole {self.kind} archive, found {self.name} cut off or damaged: {problem}",
+            f"expected a complete {self.kind} archive, found {self.name} cut off or damaged: {problem}",
             hint="fetch it again",
         )
 
     def _origin(self, name: str) -> str:
-        """Return what a member is called; an archive may have several of one name."""
+        """Return the origin of a member; an archive may have several members of the same name."""
         origin = f"{self.name}!{printable(name)}"
         return f"{origin}#{self._times[name]}" if self._times[name] > 1 else origin
 
@@ -230,7 +230,7 @@ class ArchiveSource:
 
 
 class _Bounded(io.BytesIO):
-    """A decompressed stream that gives up once it grows out of proportion to the bytes it was made from."""
+    """A decompressed stream that fails once it grows out of proportion to its compressed size."""
 
     def __init__(self, stream: IO[bytes], raw: IO[bytes], name: str) -> None:
         super().__init__()
@@ -246,7 +246,7 @@ class _Bounded(io.BytesIO):
 
 
 class _StrictTarInfo(tarfile.TarInfo):
-    """Members of an archive that has to be whole: to tarfile a broken header is where an archive ends."""
+    """Members of an archive that must be complete: tarfile itself takes a broken header for the end of the archive."""
 
     @classmethod
     def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
@@ -259,7 +259,7 @@ class _StrictTarInfo(tarfile.TarInfo):
 
 
 def _unusual(member: tarfile.TarInfo) -> str | None:
-    """Return what a member is, where it is no regular file."""
+    """Return what a member is if it is not a regular file."""
     if member.issym() or member.islnk():
         return "a link"
     if member.issparse():

@@ -1,7 +1,8 @@
-"""The catalogue of a build cache (`cache_spack_io_index.json`): which snapshots there are, and the index of each stack.
+"""The catalogue of a build cache (`cache_spack_io_index.json`), which lists snapshots and the index of each stack.
 
-Its addresses are followed on its own host, or where the user gives leave. Any other catalogue is taken for a copy, and
-what it names is looked for beside it, at the same path: so a catalogue works as well from a disk or another server.
+URLs on the catalogue's own host, or on a host that the user allows, are followed. For any other URL the catalogue is
+taken for a copy, and the index is looked for beside it, at the same path; so a catalogue also works from a disk or
+another server.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ Catalogue = dict[str, list[_Entry]]
 
 
 class CatalogueSource:
-    """The indices that a catalogue names."""
+    """The indices listed in a catalogue."""
 
     kind = "catalogue"
 
@@ -70,11 +71,11 @@ class CatalogueSource:
                 seen[entry.label] += 1
                 stack = entry.label
                 if seen[stack] > 1:
-                    what = f"the stack {stack} once, found it again at {redact_urls(entry.url)}; both were taken"
+                    what = f"the stack {stack} once, found it again at {redact_urls(entry.url)}; both were read"
                     yield partial(iter, (self._finding(snapshot, "same-stack", what),))
-                # Names are quoted as far as they could be taken for another pair of names.
-                place = "/".join(quote(name, safe=_PLAIN) for name in (snapshot, stack))
-                origin = f"{self.name}!{place}{f'#{seen[stack]}' if seen[stack] > 1 else ''}"
+                # Names are quoted where they could be mistaken for another pair of names.
+                location = "/".join(quote(name, safe=_PLAIN) for name in (snapshot, stack))
+                origin = f"{self.name}!{location}{f'#{seen[stack]}' if seen[stack] > 1 else ''}"
                 yield partial(self._items, previous, origin, printable(snapshot), printable(stack), entry.url)
 
     def _items(self, previous: Previous, origin: str, snapshot: str, stack: str, url: str) -> Iterator[Item]:
@@ -86,11 +87,11 @@ class CatalogueSource:
         yield from Place(storage, path, origin, snapshot, stack).items(previous)
 
     def _find(self, url: str) -> tuple[Storage, str]:
-        """Return where an address of the catalogue leads."""
+        """Return the storage and the path of a URL in the catalogue."""
         parts = split_url(url)
         if parts.scheme not in {"s3", "https", "http"} or not parts.netloc or ".." in unquote(parts.path).split("/"):
             raise SourceError(
-                f"expected the address of an index, found {redact_urls(url)!r}", hint="fetch the catalogue again"
+                f"expected the URL of an index, found {redact_urls(url)!r}", hint="fetch the catalogue again"
             )
         here, there = split_url(self._storage.name(self._path)), split_url(public_url(url))
         is_own = (here.scheme, here.netloc) == (there.scheme, there.netloc)
@@ -104,7 +105,7 @@ class CatalogueSource:
             printable(snapshot),
             rule,
             f"expected {expected}",
-            "nothing, if the build cache is being filled; else tell who keeps it",
+            "nothing to do if the build cache is being filled; otherwise tell its maintainers",
             snapshot=printable(snapshot),
         )
 
@@ -115,7 +116,7 @@ def read_catalogue(storage: Storage, path: str) -> Catalogue:
     Raises
     ------
     SourceError
-        If it cannot be read, or is no catalogue.
+        If it cannot be read, or is not a catalogue.
     """
     data = storage.read(path, limit=_MAX_BYTES)
     try:

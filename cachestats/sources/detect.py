@@ -1,4 +1,4 @@
-"""Find out what sources are by looking at them: folders, files on disk or at an address, files by their first bytes."""
+"""Detect the kind of each source: a folder, or a file on disk or at a URL, detected by its first bytes."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _EXPECTED = (
     "a checkout of the cache site or an archive of one, a build-cache mirror or a folder of mirrors, an index, or a "
     "catalogue"
 )
-_HEAD_BYTES = 1 << 18  # a block of zstd, before the end of which nothing can be told, may have half of this
+_HEAD_BYTES = 1 << 18  # a block of zstd, which cannot be read before its end, may have half of this
 _INSTALLED = "/.spack-db/index.json"
 
 
 def open_sources(sources: Sequence[SourceRequest]) -> dict[Source, SourceRequest]:
-    """Return a reader for each source; a place that is given twice, or lies inside another one, is read once.
+    """Return a reader for each source; a source that is given twice, or is inside another one, is read once.
 
     Raises
     ------
     SourceError
-        If a source does not exist, cannot be read, or is nothing that cachestats reads.
+        If a source does not exist, cannot be read, or is of a kind that cachestats does not read.
     """
     if not sources:
         raise SourceError("expected at least one source, found none", hint=f"give {_EXPECTED}")
@@ -61,7 +61,7 @@ def open_sources(sources: Sequence[SourceRequest]) -> dict[Source, SourceRequest
 
 
 def _covers(folder: Path, place: Path) -> bool:
-    """Whether reading `folder` reads `place` too: it does not look into hidden folders, nor into archives."""
+    """Whether reading `folder` also reads `place`: hidden folders and archives inside it are not read."""
     if place == folder or not place.is_relative_to(folder):
         return False
     if not (place.is_dir() or is_page(str(place)) or is_index(str(place))):
@@ -70,7 +70,7 @@ def _covers(folder: Path, place: Path) -> bool:
 
 
 class _Opener:
-    """Finds out what a source is."""
+    """Detects the kind of a source and returns a reader for it."""
 
     def __init__(self, given: SourceRequest, storages: Storages) -> None:
         self.given, self.selection, self.storages = given, given.selection, storages
@@ -109,7 +109,7 @@ class _Opener:
         try:
             if not place.endswith("/") and not _is_list(head := storage.head(place, _HEAD_BYTES)):
                 return self._file(storage, place, name, head)
-        except (MissingError, ForbiddenError) as error:  # a folder is nothing that one can read
+        except (MissingError, ForbiddenError) as error:  # a folder cannot be read as a file
             refusal = error
         folder, name = place.rstrip("/"), name.rstrip("/")
         catalogue = f"{folder}/{FILE_NAME}"
@@ -118,7 +118,7 @@ class _Opener:
         return self._in_catalogue_above(storage, folder) or RemoteSource(name, storage, folder, self.selection, refusal)
 
     def _in_catalogue_above(self, storage: Storage, folder: str) -> Source | None:
-        """Return a snapshot as the catalogue beside it has it: few object stores list their folders."""
+        """Return a snapshot as listed in the catalogue beside it, since few object stores list their folders."""
         if not (parts := storage.parts(folder)):
             return None
         above, snapshot = folder.rpartition("/")[0], parts[-1]
@@ -142,12 +142,12 @@ class _Opener:
             return FileSource(name, storage, path, self.selection)
         if head.startswith((b"\xfd7zXZ\0", b"BZh")):
             raise SourceError(
-                f"expected an archive packed with gzip or zstd, found xz or bzip2: {name}", hint="pack it with gzip"
+                f"expected an archive compressed with gzip or zstd, found xz or bzip2: {name}", hint="use gzip"
             )
-        raise SourceError(f"expected {_EXPECTED}, found a file that is none of them: {name}", hint="give one of these")
+        raise SourceError(f"expected {_EXPECTED}, found another kind of file: {name}", hint="give one of these")
 
     def _json(self, storage: Storage, path: str, name: str, head: bytes) -> Source:
-        """Return the reader of a file that is told by the first key in it."""
+        """Return the reader of a JSON file, whose kind is detected by its first key."""
         key = re.match(rb'\{\s*"([^"]*)"', head)
         first = key[1] if key else b""
         if first == b"database":
@@ -165,7 +165,7 @@ class _Opener:
         return CatalogueSource(name, storage, path, self.storages, self.selection)
 
     def _labels(self, path: str, name: str) -> tuple[str, str]:
-        """Return snapshot and stack of an index that stands in no mirror: the user says what they are called."""
+        """Return snapshot and stack of an index outside a mirror, as the user named them."""
         snapshots, stacks = self.selection.snapshots, self.selection.stacks
         if path.endswith(_INSTALLED):
             snapshots = snapshots or ("local",)
@@ -177,25 +177,25 @@ class _Opener:
                 )
         if len(snapshots) != 1 or len(stacks) > 1:
             raise SourceError(
-                f"expected to know the snapshot of {name}, found that its folders do not tell",
+                f"expected folders that name the snapshot of {name}, found none",
                 hint="name it with --snapshot NAME, and the stack with --stack NAME if it is one",
             )
         return printable(snapshots[0]), printable(stacks[0] if stacks else UNION_STACK)
 
 
 def _is_list(head: bytes) -> bool:
-    """Whether a server answered with a page that lists a folder, and not with a file."""
+    """Whether a server answered with a page that lists a folder, rather than with a file."""
     return head.lstrip()[:1] == b"<"
 
 
 def _unpacked(head: bytes) -> bytes:
-    """Return as much as can be told of what a file holds, given its first bytes."""
+    """Return as much of the contents of a file as its first bytes give."""
     if not head.startswith((GZIP, ZSTD)):
         return head
     stream, data = opened(head), bytearray()
     try:
-        while len(data) < _HEAD_BYTES and (piece := stream.read(4096)):
-            data += piece
-    except Exception:  # it goes on after these bytes, or is damaged, which reading it all will tell
+        while len(data) < _HEAD_BYTES and (chunk := stream.read(4096)):
+            data += chunk
+    except Exception:  # the file is longer than these bytes, or damaged, which reading all of it will show
         return bytes(data)
     return bytes(data)

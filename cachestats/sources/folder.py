@@ -1,4 +1,4 @@
-"""Pages and indices on disk: a checkout of the site, any folder inside it, or mirrors. And one page or index alone."""
+"""Pages and indices on disk: in a checkout of the site, any folder inside it, or mirrors; also single files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PAGES_A_BATCH = 2000
 
 
 class FolderSource:
-    """All pages and indices at or below a folder; hidden files and folders are not looked at."""
+    """All pages and indices at or below a folder; hidden files and folders are ignored."""
 
     kind = "folder"
 
@@ -45,7 +45,7 @@ class FolderSource:
         self._above_pages: set[str] = set()  # folders with pages further down than in the next folder
 
     def batches(self, previous: Previous) -> Iterator[ReadTask]:
-        """Yield batches of pages, folder by folder in the order of their names, and then indices one by one."""
+        """Yield tasks of some pages each, folder by folder in the order of their names, and then one task per index."""
         self.passed_over = 0
         self._above_pages = _folders_above(
             {origin.rpartition("/")[0].rpartition("/")[0] for origin in previous.fingerprints}
@@ -70,7 +70,7 @@ class FolderSource:
                 unchanged.append(origin)
                 continue
             if paths and (len(paths) == _PAGES_A_BATCH or _folder_above(path) != _folder_above(paths[-1])):
-                yield partial(self._read, paths)  # at once: these are parsed while the rest is looked for
+                yield partial(self._read, paths)  # at once: these are parsed while the rest are searched for
                 paths = []
             paths.append(path)
         pages += len(unchanged)
@@ -95,14 +95,14 @@ class FolderSource:
             yield from index_tasks(self.name, found, previous, self.selection)
 
     def _walk(self, previous: Previous, unchanged: list[str]) -> Iterator[str]:
-        """Yield the files, sorted, but for pages that are as they are known; what links lead to is walked once."""
+        """Yield the files, sorted, except unchanged pages; the target of several links is walked once."""
         walked = {os.path.realpath(self._path)}
         waiting = [self._path]
         while waiting:
             folder = waiting.pop()
             try:
                 if not previous.fingerprints and os.listdir(folder) == ["specs.md"]:
-                    yield f"{folder}/specs.md"  # nearly every folder: no need to look closer, `_read` does
+                    yield f"{folder}/specs.md"  # nearly every folder: no need for a closer look, as `_read` takes one
                     continue
                 names = self._changed(folder, previous, unchanged) if previous.fingerprints else None
                 if names is not None and not names:
@@ -124,9 +124,9 @@ class FolderSource:
             waiting += reversed(folders)
 
     def _changed(self, folder: str, previous: Previous, unchanged: list[str]) -> set[str]:
-        """Return what has to be looked at in a folder: all but folders with a page that is as it is known.
+        """Return the names in a folder that must be looked at: all except folders with an unchanged page.
 
-        There may be a hundred thousand: this does no more for each than it must.
+        There may be a hundred thousand of them, so this does as little as possible for each.
         """
         names = os.listdir(folder)
         if previous.recheck or not self.selection.takes(page_folders(f"{folder}/package/specs.md")[0]):
@@ -150,12 +150,12 @@ class FolderSource:
         return (_read(path, self._origin(path)) for path in paths)
 
     def _origin(self, path: str) -> str:
-        """Return what a file is called: by the path that was given, wherever the folder lies."""
+        """Return the origin of a file, which begins with the path as the user gave it."""
         return f"{self.name.rstrip('/')}{printable(path[len(self._path.rstrip('/')) :])}"
 
 
 class FileSource:
-    """One page, whatever its name."""
+    """A single page with any name."""
 
     kind = "page"
 
@@ -175,7 +175,7 @@ class FileSource:
 
 
 class IndexSource:
-    """One index, wherever it stands."""
+    """A single index in any location."""
 
     kind = "index"
 
@@ -190,7 +190,7 @@ class IndexSource:
 
 
 def _folders_above(folders: set[str]) -> set[str]:
-    """Return folders, and those that they are in."""
+    """Return folders and all folders above them."""
     result = set()
     while folders:
         result |= folders
@@ -205,7 +205,7 @@ def _folder_above(path: str) -> str:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads to itself
+    except OSError:  # a link to itself
         return False
 
 

@@ -1,4 +1,4 @@
-"""What every source has in common: what it yields, how a page is told from other files, and how big one may be."""
+"""Types and functions shared by all sources: the items they yield, the names of pages, and the size limit of a page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_PAGE_BYTES = 128 << 20
 
 @dataclass(frozen=True)
 class Page:
-    """The bytes of one page, where they come from, and what the folders above them say it is."""
+    """The bytes of one page, their origin, and the snapshot and package that its folders name."""
 
     origin: str
     data: bytes
@@ -31,7 +31,7 @@ class Page:
 
 
 class Content(NamedTuple):
-    """The bytes of an index, and the checksum of them as they were stored."""
+    """The bytes of an index, and the checksum of its file as stored."""
 
     data: bytes | bytearray
     digest: str
@@ -39,7 +39,7 @@ class Content(NamedTuple):
 
 @dataclass(frozen=True)
 class Index:
-    """The index of one stack of a snapshot, which is read when it is parsed: it may have hundreds of megabytes."""
+    """The index of one stack of a snapshot; it may have hundreds of megabytes, so it is read only when it is parsed."""
 
     origin: str
     snapshot: str
@@ -47,26 +47,26 @@ class Index:
     fingerprint: Fingerprint
     read: Callable[[], Content]
     mirror: Mirror | None = None
-    """Where the sizes of its specs are found, if anywhere."""
+    """The mirror that has the sizes of its specs, if any."""
 
 
 @dataclass(frozen=True)
 class Unchanged:
-    """Pages and indices that are as they were when they were read, by their stamps."""
+    """Pages and indices that have not changed since they were read, according to their fingerprints."""
 
     origins: Sequence[str]
 
 
 @dataclass(frozen=True)
 class FailedIndex:
-    """An index that cannot be had: nothing of its snapshot is published then."""
+    """An index that cannot be read; its snapshot is then not published."""
 
     origin: str
     snapshot: str
     error: SourceError
 
     def finding(self) -> Finding:
-        """Return it as a row of `rejected`."""
+        """Return the finding for the table `rejected`."""
         rule = "missing" if isinstance(self.error, MissingError) else "unreadable"
         hint = self.error.hint or "fetch it again"
         return Finding(self.origin, "file", rule, self.error.message, hint, num_specs=None, snapshot=self.snapshot)
@@ -75,33 +75,33 @@ class FailedIndex:
 Item = Page | Index | Unchanged | FailedIndex | Finding
 
 ReadTask = Callable[[], Iterator[Item]]
-"""Some pages or indices, not read before the call: a worker thread makes it."""
+"""Some pages or indices, which are read when a worker thread makes the call."""
 
 
 @dataclass(frozen=True)
 class Previous:
-    """What was read before, by origin: its stamp, and the checksum of what it held."""
+    """The inputs that were read before, by origin: their fingerprints, and the checksums of their contents."""
 
     fingerprints: Mapping[str, Fingerprint] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Snapshot and stack of each index, by origin: where mirrors come and go these change, and the index does not."""
+    """Snapshot and stack of each index, by origin: as mirrors come and go, they change though the index does not."""
     again: Collection[str] = frozenset()
-    """Origins of what has to be read once more, and parsed, although it is known."""
+    """Origins of known inputs that must be read and parsed again."""
     recheck: bool = False
-    """Whether to trust no stamps, and look also at what does not change once it is published."""
+    """Whether to ignore fingerprints, and also look at inputs that do not change once they are published."""
 
     def has(self, origin: str, fingerprint: Fingerprint, label: tuple[str, str] | None = None) -> bool:
-        """Whether a file is as it was when it was read, going by its stamp."""
+        """Whether a file has not changed since it was read, according to its fingerprint."""
         is_same = fingerprint is not None and self.fingerprints.get(origin) == fingerprint and not self.recheck
         return is_same and self._is_taken(origin, label)
 
     def holds(self, origin: str, digest: str, label: tuple[str, str] | None = None) -> bool:
-        """Whether a file holds what it held when it was read."""
+        """Whether a file has the same contents as when it was read."""
         return self.digests.get(origin) == digest and self._is_taken(origin, label)
 
     def is_settled(self, origin: str, label: tuple[str, str]) -> bool:
-        """Whether an index was read and belongs to a snapshot that does not change: looking costs a request each."""
+        """Whether an index was read and its snapshot never changes: looking again would cost a request for each."""
         is_known = origin in self.fingerprints and self._is_taken(origin, label)
         return is_known and not self.recheck and snapshot_kind(label[0])[0] in {"weekly", "release"}
 
@@ -110,7 +110,7 @@ class Previous:
 
 
 class Source(Protocol):
-    """A place that holds pages or indices."""
+    """A source of pages or indices."""
 
     name: str
     kind: str
@@ -119,21 +119,21 @@ class Source(Protocol):
     """Files that are neither; final once `batches` is exhausted."""
 
     def batches(self, previous: Previous) -> Iterator[ReadTask]:
-        """Yield pages in batches of some megabytes, each of one snapshot as far as the folders tell, and indices.
+        """Yield read tasks: some megabytes of pages, of one snapshot as far as the folders name it, or an index.
 
-        What is as it is known is not read: it is `Unchanged`.
+        Inputs that have not changed are not read: they are `Unchanged`.
         """
         ...
 
 
 def is_page(path: str) -> bool:
-    """Whether a file is a page, by its name: `specs.md`, or `_cache/<package>/index.md` as in 2021."""
+    """Whether a path is that of a page: `specs.md`, or `_cache/<package>/index.md` as in 2021."""
     folders, _, name = path.rpartition("/")
     return name == "specs.md" or (name == "index.md" and folders.rpartition("/")[0].rpartition("/")[2] == "_cache")
 
 
 def make_page(origin: str, path: str, data: bytes, fingerprint: Fingerprint) -> Page:
-    """Return the page at `path` with what its folders `<snapshot>/<package>/` say."""
+    """Return the page at `path` with the names of its folders `<snapshot>/<package>/`."""
     return Page(origin, data, fingerprint, *page_folders(path))
 
 
@@ -148,7 +148,7 @@ def page_folders(path: str) -> tuple[str | None, str | None]:
 
 
 def source_name(path: Path) -> str:
-    """Return what a source is called: the path that was given, relative where it lies below the current folder."""
+    """Return the name of a source: its path as given, but relative if it is below the current folder."""
     given = os.path.normpath(path)
     if os.path.isabs(given) and os.path.commonpath([given, os.getcwd()]) == os.getcwd():
         given = os.path.relpath(given)
@@ -168,7 +168,7 @@ def too_large(origin: str, size: int) -> Finding:
 
 
 def unreadable(origin: str, problem: str) -> Finding:
-    """Return the rejection of a page whose bytes cannot be had."""
+    """Return the rejection of a page whose bytes cannot be read."""
     return Finding(
         origin, "file", "unreadable", f"expected a readable file, found: {problem}", "check the file", num_specs=None
     )

@@ -1,8 +1,8 @@
-"""Build-cache mirrors: where an index stands in each layout, whose it is, and its bytes, checked.
+"""Build-cache mirrors: the location of the index in each layout, its snapshot and stack, and its bytes, verified.
 
 Layouts 1 and 2 have `build_cache/index.json` with its checksum beside it; layout 3 has a manifest that names a blob by
-its checksum, and may have views, each with a manifest of its own. A mirror that lies inside another one, or in a folder
-named as a snapshot is, is a stack of that snapshot; so is a view of its mirror.
+its checksum, and may have views, each with its own manifest. A mirror inside another mirror, or inside a folder with
+the name of a snapshot, is a stack of that snapshot; so is a view of a mirror.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _DATABASE = re.compile(r"application/vnd\.spack\.db\.v([0-9]{1,4})\+json")
 
 
 class ManifestError(SourceError):
-    """A file that has to be a manifest is none."""
+    """A file that must be a manifest is not one."""
 
 
 class Blob(msgspec.Struct):
-    """What a manifest says of a file."""
+    """A file as listed in a manifest."""
 
     content_length: Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)] = msgspec.field(name="contentLength")
     media_type: str = msgspec.field(name="mediaType")
@@ -63,7 +63,7 @@ class _Manifest(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Place:
-    """An index that was found, and whose it is; not looked at yet."""
+    """The location of an index, with its snapshot and stack; the index itself is not yet looked at."""
 
     storage: Storage
     path: str
@@ -73,23 +73,23 @@ class Place:
 
     @property
     def mirror(self) -> Mirror | None:
-        """The mirror of layout 3 that it stands in, None where it is of an older layout."""
+        """The mirror of layout 3 that it belongs to, or None if its layout is older."""
         place = _BLOB_PLACE.fullmatch(self.path) or _INDEX_PLACE.fullmatch(self.path)
         return Mirror(self.storage, place["mirror"]) if place and not self.path.endswith(_INDEX) else None
 
     def index(self) -> Index:
-        """Look at it, and return it with its stamp.
+        """Look at the index and return it with its fingerprint.
 
         Raises
         ------
         SourceError
-            If it is not there, or its manifest is none.
+            If it does not exist, or its manifest is not a manifest.
         """
         return Index(self.origin, self.snapshot, self.stack, *self._look(), self.mirror)
 
     def items(self, previous: Previous) -> Iterator[Item]:
-        """Yield it, unless it is as it is known; or why it cannot be had."""
-        # The address of a blob changes with what is in it: there the stamp tells, and it costs nothing to look.
+        """Yield the index, or that it has not changed, or the reason why it cannot be read."""
+        # The URL of a blob changes with its contents: it contains the fingerprint, so looking costs nothing.
         is_remote = not isinstance(self.storage, DiskStorage) and not _BLOB_PLACE.fullmatch(self.path)
         label = self.snapshot, self.stack
         if is_remote and previous.is_settled(self.origin, label):
@@ -109,7 +109,7 @@ class Place:
             blob_ = _index_blob(mirror.storage, self.path)
             place = f"{mirror.path}/blobs/sha256/{blob_.checksum[:2]}/{blob_.checksum}"
             return blob_.checksum, partial(_read, self.storage, place, blob_.checksum, blob_.content_length)
-        if isinstance(self.storage, DiskStorage):  # its date costs less than its checksum
+        if isinstance(self.storage, DiskStorage):  # reading its date costs less than reading its checksum
             return self.storage.fingerprint(self.path), partial(_read_beside_checksum, self.storage, self.path)
         checksum = _checksum_beside(self.storage, self.path)
         return checksum or self.storage.fingerprint(self.path), partial(_read, self.storage, self.path, checksum)
@@ -117,7 +117,7 @@ class Place:
 
 @dataclass(frozen=True)
 class IndexTask:
-    """The batch that one index is."""
+    """The read task of one index."""
 
     place: Place
     previous: Previous
@@ -128,12 +128,12 @@ class IndexTask:
 
 
 def index_tasks(name: str, found: list[Place], previous: Previous, selection: Selection) -> Iterator[ReadTask]:
-    """Yield the indices of a source that are wanted, one by one.
+    """Yield a task for each selected index of a source.
 
     Raises
     ------
     SourceError
-        If some are wanted that it does not have.
+        If the source lacks a selected snapshot or stack.
     """
     selection.check_named(name, {one.snapshot for one in found}, {one.stack for one in found})
     for one in found:
@@ -142,19 +142,19 @@ def index_tasks(name: str, found: list[Place], previous: Previous, selection: Se
 
 
 def is_index(path: str) -> bool:
-    """Whether a file is the index of a mirror, by its place."""
+    """Whether a path is that of the index of a mirror."""
     return _INDEX_PLACE.fullmatch(path) is not None
 
 
 def place_index(storage: Storage, path: str, origin: str) -> Place:
-    """Return the index at a path for which `is_index` holds, with the snapshot and stack that its folders tell."""
+    """Return the index at a path for which `is_index` holds, with the snapshot and stack that its folders name."""
     place = _INDEX_PLACE.fullmatch(path)
     assert place, "the caller has asked is_index"  # noqa: S101
     mirror, view = place["mirror"], place["view"]
     above = mirror.rpartition("/")[0]
-    # What lies at the root of a server is called by the server's name.
+    # A mirror at the root of a server gets the server's name.
     parent, name = ["", "", *(storage.parts(mirror) or [storage.name(mirror).rpartition("/")[2]])][-2:]
-    # A snapshot may have no index of its own; then its name has to tell.
+    # A snapshot without an index of its own is recognized by its name.
     is_stack = (
         bool(parent)
         and snapshot_kind(name)[0] == "other"
@@ -167,13 +167,13 @@ def place_index(storage: Storage, path: str, origin: str) -> Place:
 
 
 def indices_at(storage: Storage, mirror: str) -> Iterator[str]:
-    """Yield the paths of the indices that a mirror has, in any layout; nothing where there is no mirror."""
+    """Yield the paths of the indices of a mirror of any layout; nothing if there is no mirror."""
     for path in (mirror + _INDEX, mirror + _MANIFEST):
         if storage.exists(path):
             yield path
     try:
         views = [entry.path for entry in storage.entries(mirror + _MANIFESTS) if entry.is_folder]
-    except (MissingError, ForbiddenError):  # or there are no listings
+    except (MissingError, ForbiddenError):  # no views, or no listings
         return
     for view in views:
         if storage.exists(f"{view}/index.manifest.json"):
@@ -181,12 +181,12 @@ def indices_at(storage: Storage, mirror: str) -> Iterator[str]:
 
 
 def read_manifest(storage: Storage, path: str) -> tuple[list[Blob], bool]:
-    """Return what a manifest lists, and whether it is signed; the signature is not verified.
+    """Return the files listed in a manifest, and whether it is signed; the signature is not verified.
 
     Raises
     ------
     ManifestError
-        If it is no manifest.
+        If it is not a manifest.
     SourceError
         If it cannot be read.
     """
@@ -200,7 +200,7 @@ def read_manifest(storage: Storage, path: str) -> tuple[list[Blob], bool]:
 
 
 def _index_blob(storage: Storage, path: str) -> Blob:
-    """Return the blob that a manifest names: of several databases that of the newest version known."""
+    """Return the blob that a manifest names; if it names several databases, that of the newest known version."""
     blobs, _ = read_manifest(storage, path)
     name = storage.name(path)
     databases = {int(match[1]): blob for blob in blobs if (match := _DATABASE.fullmatch(blob.media_type))}
@@ -216,8 +216,8 @@ def _index_blob(storage: Storage, path: str) -> Blob:
 
 
 def _checksum_beside(storage: Storage, path: str) -> str | None:
-    """Return the checksum that layouts 1 and 2 have beside the index, None where there is none."""
-    if "?" in path:  # a signed address is that of one file
+    """Return the checksum that layouts 1 and 2 have beside the index, or None if it is missing."""
+    if "?" in path:  # a signed URL is for one file only
         return None
     try:
         text = storage.read(f"{path}.hash", limit=_MAX_MANIFEST_BYTES).decode("ascii", "replace").strip()
@@ -236,7 +236,7 @@ def _read_beside_checksum(storage: Storage, path: str) -> Content:
 
 
 def _read(storage: Storage, path: str, checksum: str | None = None, length: int | None = None) -> Content:
-    """Read an index, compare it with its checksum and length, and unpack it."""
+    """Read an index, verify its checksum and length, and decompress it."""
     data = storage.read(path, limit=MAX_INDEX_BYTES)
     name = storage.name(path)
     if length is not None and len(data) != length:

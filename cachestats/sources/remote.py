@@ -1,4 +1,4 @@
-"""Pages and indices below an address, as far as the server lists its folders; a mirror is found without a list, too."""
+"""Pages and indices below a URL, if the server lists its folders; a mirror is found without listings, too."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _PAGES_A_BATCH = 200
 _AT_ONCE = 16
 _DEEPEST = 6
 _MOST_FOLDERS = 250_000  # twice what the public site has
-_NOT_ENTERED = frozenset({"build_cache", "v3", "blobs"})  # what is wanted of these is known by its place
+_NOT_ENTERED = frozenset({"build_cache", "v3", "blobs"})  # the locations of the indices in these are known
 
 
 class RemoteSource:
-    """All pages and indices at or below an address."""
+    """All pages and indices at or below a URL."""
 
     kind = "folder"
 
@@ -47,7 +47,7 @@ class RemoteSource:
         self._storage, self._path, self.selection = storage, path.rstrip("/"), selection
 
     def batches(self, previous: Previous) -> Iterator[ReadTask]:
-        """Yield batches of pages, and then indices one by one."""
+        """Yield tasks of some pages each, and then one task per index."""
         self.passed_over = self._folders = 0
         found: list[Place] = []
         pages: list[Entry] = []
@@ -58,7 +58,7 @@ class RemoteSource:
             raise SourceError(
                 f"expected a mirror, a catalogue, or a list of folders with pages or mirrors at {self.name}, "
                 "found none",
-                hint="give the address of a mirror, of a catalogue or of an archive of the cache site",
+                hint="give the URL of a mirror, a catalogue or an archive of the cache site",
             )
         if pages:
             self.selection.check_pages(self.name)
@@ -74,7 +74,7 @@ class RemoteSource:
             if self._folders > _MOST_FOLDERS:
                 raise SourceError(
                     f"expected at most {_MOST_FOLDERS:,} folders, found more at {self.name}",
-                    hint="give the address of one snapshot",
+                    hint="give the URL of one snapshot",
                 )
             entries = self._storage.entries(folder)
         except (MissingError, ForbiddenError):
@@ -97,7 +97,7 @@ class RemoteSource:
         yield Unchanged([names[page.path] for page in pages if previous.has(names[page.path], page.fingerprint)])
         wanted = [page for page in pages if not previous.has(names[page.path], page.fingerprint)]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for first in range(0, len(wanted), _AT_ONCE):  # a page may be large: read no further ahead
+            for first in range(0, len(wanted), _AT_ONCE):  # a page may be large, so do not read further ahead
                 yield from pool.map(self._page, wanted[first : first + _AT_ONCE])
 
     def _page(self, page: Entry) -> Page | Finding:

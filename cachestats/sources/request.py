@@ -1,4 +1,4 @@
-"""What the user asked for of a source."""
+"""The user's request for a source: its location, the selection from it, and options."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ _MOST_NAMED = 30
 
 @dataclass(frozen=True)
 class Selection:
-    """Which snapshots and stacks are wanted of a source; all where none is named."""
+    """The snapshots and stacks selected from a source; all if none is named."""
 
     snapshots: tuple[str, ...] = ()
     stacks: tuple[str, ...] = ()
 
     def takes(self, snapshot: str | None, stack: str | None = None) -> bool:
-        """Whether something of this snapshot and stack is wanted; what is not known, is."""
+        """Whether this snapshot and stack are selected; an unknown one (None) is."""
         return (not self.snapshots or snapshot is None or snapshot in self.snapshots) and (
             not self.stacks or stack is None or stack in self.stacks
         )
 
     def check_named(self, name: str, snapshots: Collection[str], stacks: Collection[str]) -> None:
-        """Refuse a choice of what a source does not have.
+        """Check that a source has the selected snapshots and stacks.
 
         Raises
         ------
         SourceError
-            If a snapshot or stack is named that it does not have.
+            If it lacks one of them.
         """
         for kind, wanted, there in (("snapshot", self.snapshots, snapshots), ("stack", self.stacks, stacks)):
             for one in wanted:
@@ -40,32 +40,32 @@ class Selection:
                     more = " and others" if len(near) < len(there) else ""
                     raise SourceError(
                         f"expected the {kind} {one} in {name}, found {counted(len(there), kind)} without it",
-                        hint=f"there is {', '.join(near)}{more}" if near else "check the address",
+                        hint=f"there is {', '.join(near)}{more}" if near else "check the path or URL",
                     )
 
     def check_pages(self, name: str) -> None:
-        """Refuse to choose stacks of pages, which have all stacks of a package in one.
+        """Check that no stacks are selected from pages, each of which has all stacks of a package.
 
         Raises
         ------
         SourceError
-            If stacks are named.
+            If stacks are selected.
         """
         if self.stacks:
             raise SourceError(
-                f"expected indices to choose the stacks {', '.join(self.stacks)} of, found pages in {name}",
-                hint="leave out --stack; choose stacks when you ask: --where stack=NAME",
+                f"expected indices to select the stacks {', '.join(self.stacks)} from, found pages in {name}",
+                hint="leave out --stack; select stacks in the analyses: --where stack=NAME",
             )
 
 
 @dataclass(frozen=True)
 class SourceRequest:
-    """A source as the user gives it."""
+    """A source as the user specifies it."""
 
     address: str
     selection: Selection = field(default_factory=Selection)
     network: Network = field(default_factory=Network)
     sizes: bool = False
-    """Whether the sizes of binaries are wanted as well."""
+    """Whether to read the sizes of binaries, too."""
     name: str | None = None
-    """What a path is called; by default as it is given."""
+    """The name of the source if it is a path; by default the path as given."""

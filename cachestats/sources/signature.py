@@ -1,4 +1,4 @@
-"""Signed files: build caches have manifests and spec files as clear text with a signature below it."""
+"""Signed files: the manifests and spec files of build caches are clear text followed by a signature."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def is_signed(data: bytes) -> bool:
 
 
 def signed_text(data: bytes) -> bytes:
-    r"""Return the text of a clear-signed message (RFC 9580, section 7), its dashes unescaped.
+    r"""Return the text of a clear-signed message (RFC 9580, section 7) with its dashes unescaped.
 
     Examples
     --------

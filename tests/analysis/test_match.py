@@ -479,7 +479,7 @@ def test_options_that_do_not_go_together_are_told(
     ("specs", "error", "words"),
     [
         ({}, ArgumentError, "found none in {}\nhint: run `spack concretize`"),
-        ({"a": ["b"], "b": ["c"], "c": ["b"]}, SourceError, "without a circle in {}, found "),
+        ({"a": ["b"], "b": ["c"], "c": ["b"]}, SourceError, "without a cycle in {}, found "),
     ],
 )
 def test_an_environment_that_is_none_is_told(
@@ -495,7 +495,7 @@ def test_a_newer_lockfile_is_read_and_told_once(demo: cs.Dataset, tmp_path: Path
     file = lockfile(tmp_path, {"a": []}, version=99)
     said = invoke(demo.path, file).stderr.splitlines()
     assert said == [
-        f"warning: {file}: expected a lockfile of version 1 to 8, found 99; what can be read was",
+        f"warning: {file}: expected a lockfile of version 1 to 8, found 99; it was read as far as possible",
         "spack.lock: 1 spec, 1 root",
         "develop: 0 of 1 spec hit, 0.0%; 0 of 1 root, 0.0%",
         "0 near, 1 missing; 1 left to build in 1 step",

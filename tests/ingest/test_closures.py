@@ -92,7 +92,7 @@ def test_what_the_solver_took_can_be_reused(indexed: cs.Dataset) -> None:
     assert len(usable.intersection(solver) - took) <= 3
 
 
-# Generated indices: DAGs, and sometimes circles, of few specs with everything that rules look at.
+# Generated indices: DAGs, and sometimes cycles, of few specs with everything that rules look at.
 NAMES = ["a", "b", "c", "gcc-runtime", "compiler-wrapper"]
 GLIBC = {f"glibc{number}": version for number, version in enumerate(["2.9", "2.35", "2.39"])}
 EXTERNALS = ["cuda", "apple-libuuid"]
@@ -116,9 +116,9 @@ def indices(draw: st.DrawFn) -> dict[str, Any]:
         installs[name] = external("glibc", version, path)
     for name in EXTERNALS:
         installs[name] = external(name, "1.0", f"/opt/{name}")
-    has_circles = draw(st.booleans())
+    has_cycles = draw(st.booleans())
     for place, key in enumerate(keys):
-        ends = keys if has_circles else keys[place + 1 :]
+        ends = keys if has_cycles else keys[place + 1 :]
         ends = [end for end in ends if end != key] + EXTERNALS + ["gone"]
         edges = [
             link(end, draw(st.sampled_from([["build"], ["link"], ["run"], ["build", "link", "run"], ["test"]])), [])

@@ -111,7 +111,7 @@ def test_what_depends_on_other_inputs_is_read_whole(why: str) -> None:
     plan = plan_of_update(found, before, [SITE], prune=False)
     assert plan.to_read_whole == {"develop"}
     assert not plan.ready.snapshots
-    assert ("develop", "read whole", "what is kept depends on what was read", 1) in actions(plan, found, before)
+    assert ("develop", "read whole", "the kept files depend on those read", 1) in actions(plan, found, before)
 
     whole = result(NEW_A, kept, fragments={"develop": [Path("x")]})
     plan, merged = plan_with_whole(plan, found, whole, before.inputs, {"develop"})

@@ -475,7 +475,7 @@ def test_what_was_chosen_adds_up(site: Path, tmp_path: Path) -> None:
     write(site, {("develop", "p3"): page("p3", "develop", [spec("n" * 32)])})
     assert cs.update_dataset(tmp_path / "dataset")["snapshot"].to_list() == ["develop"]
     one = site / "_cache/develop/p3/specs.md"
-    with pytest.raises(SourceError, match=r"expected v1\.0 in .*, found nothing of it"):
+    with pytest.raises(SourceError, match=r"expected v1\.0 in .*, found no files of it"):
         cs.build_dataset(one, out=tmp_path / "one", snapshots=["v1.0"])
 
 

@@ -216,7 +216,7 @@ def test_snapshots_and_stacks_are_chosen(mirrors: Path, http_server: Serve, tmp_
     ):
         with pytest.raises(SourceError, match=message):
             cs.build_dataset(server.url, out=tmp_path / "b", **choice)  # type: ignore[arg-type]
-    with pytest.raises(SourceError, match="expected indices to choose the stacks"):
+    with pytest.raises(SourceError, match="expected indices to select the stacks"):
         cs.build_dataset(SEEDS, out=tmp_path / "b", stacks=["e4s"])
     pages = cs.build_dataset(SEEDS, out=tmp_path / "c", snapshots=["develop"])
     assert set(pages.specs.collect()["snapshot"]) == {"develop"}
@@ -275,7 +275,7 @@ def test_a_catalogue_cannot_lead_astray(url: str, tmp_path: Path, http_server: S
     catalogue(tmp_path / "served", {"develop": [{"label": "root", "url": url}]})
     server = http_server(tmp_path / "served")
     for source in (server.url, tmp_path / "served/cache_spack_io_index.json"):
-        with pytest.raises(SourceError, match=r"expected the address of an index|found nothing at"):
+        with pytest.raises(SourceError, match=r"expected the URL of an index|found nothing at"):
             cs.build_dataset(source, out=tmp_path / "dataset")
     assert {one.path for one in server.requests} <= {
         "/",

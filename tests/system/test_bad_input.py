@@ -435,7 +435,7 @@ def test_sources_that_are_none_are_errors(tmp_path: Path) -> None:
     for name, message in (
         ("nowhere", "found nothing"),
         ("empty", "found 0 other files"),
-        ("readme.txt", "a file that is none of them"),
+        ("readme.txt", "another kind of file"),
         ("zipped.gz", "cut off or damaged"),
         ("socket", "neither file nor folder"),
     ):

@@ -1,1 +1,1 @@
-"""Files on disk, over http(s) and in S3, looked at, read and listed in one way."""
+"""Uniform access to files on disk, over http(s) and in S3: fingerprints, contents and listings."""

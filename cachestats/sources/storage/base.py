@@ -1,8 +1,8 @@
-"""Files on disk, over http(s) and in S3: looked at, read and listed through one layer, fsspec.
+"""Access to files on disk, over http(s) and in S3 through one layer, fsspec.
 
-fsspec and not obstore: obstore follows a redirect to any host without a word, and refuses what is sent without a
-length, as code hosts send their archives. What fsspec leaves to others stands here and in `http`: trying again, going
-on where a connection broke, giving up on a server that only drips, and staying on the host that was asked.
+fsspec rather than obstore: obstore silently follows a redirect to any host, and refuses responses without a length,
+which is how code hosts send their archives. This module and `http` add the features that fsspec lacks: retries,
+resuming after a broken connection, giving up on a server that sends too slowly, and staying on the requested host.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ T = TypeVar("T")
 
 _CHUNK_BYTES = 1 << 20
 _SLOWEST_BYTES = 64 << 10
-"""A server that sends less than this in the time of a timeout is given up on."""
+"""Reading stops with an error if a server sends less than this within a timeout."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """How to deal with servers and object stores.
+    """Settings for servers and object stores.
 
     Attributes
     ----------
     timeout : float
-        Seconds to wait for an answer, and for more of it.
+        Seconds to wait for an answer, and for each further part of it.
     retries : int
-        How often to try again, after a pause that doubles, when a server is busy or a connection breaks.
+        Number of retries, after pauses that double, when a server is busy or a connection breaks.
     allow_hosts : tuple of str
-        Hosts that servers may redirect to, and catalogues lead to, beside their own.
+        Hosts that servers may redirect to, and that catalogues may refer to, in addition to their own.
     signed : bool
-        Whether to sign requests to S3 with the credentials that AWS's tools would find; else they are anonymous.
+        Whether to sign requests to S3 with the credentials that AWS's tools would find; otherwise they are anonymous.
     on_bytes : callable, optional
-        Called with the number of bytes of each piece that arrives, from any thread.
+        Called with the number of bytes of each chunk that arrives, from any thread.
 
     Examples
     --------
@@ -63,14 +63,14 @@ class Network:
         hosts: object = self.allow_hosts
         if self.timeout <= 0 or self.retries < 0 or isinstance(hosts, str):
             raise ArgumentError(
-                f"expected a timeout above 0, retries from 0 on and hosts as a tuple, found {self.timeout}, "
+                f"expected a timeout above 0, 0 or more retries and hosts as a tuple, found {self.timeout}, "
                 f"{self.retries} and {self.allow_hosts!r}",
                 hint="such as Network(timeout=60, retries=5, allow_hosts=('example.org',))",
             )
 
 
 class Entry(NamedTuple):
-    """What a folder has in it."""
+    """A file or folder inside a folder."""
 
     path: str
     is_folder: bool
@@ -78,22 +78,22 @@ class Entry(NamedTuple):
 
 
 class ForbiddenError(SourceError):
-    """A path must not be read."""
+    """A path may not be read."""
 
 
 class _ChangedError(Exception):
-    """A file became another one between two tries."""
+    """A file was replaced between two tries."""
 
 
 class Opened:
-    """An open file, where in it one is, and the strong entity tag by which it can be asked for again."""
+    """An open file, its offset, and the strong entity tag by which the same file can be requested again."""
 
     def __init__(self, file: Any, identity: str | None = None, start: int = 0) -> None:
         self.file, self.identity, self.start = file, identity, start
 
-    def starting_at(self, place: int) -> Opened:
-        """Return the same at another place."""
-        return Opened(self.file, self.identity, place)
+    def starting_at(self, offset: int) -> Opened:
+        """Return the same file at another offset."""
+        return Opened(self.file, self.identity, offset)
 
     def __enter__(self) -> tuple[Any, str | None]:
         return self.file, self.identity
@@ -103,25 +103,25 @@ class Opened:
 
 
 class Storage:
-    """The files of one disk, server or object store, by their paths there."""
+    """The files of one disk, server or object store, by path."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
 
     def __reduce__(self) -> tuple[type[Self], tuple[Network]]:
-        return type(self), (self.network,)  # another process opens connections of its own
+        return type(self), (self.network,)  # another process opens its own connections
 
     @cached_property
     def filesystem(self) -> Any:
-        """The fsspec filesystem, made when the first file is asked for: importing it takes longer than a page."""
+        """The fsspec filesystem, made for the first file: importing it takes longer than reading a page."""
         raise NotImplementedError
 
     def name(self, path: str) -> str:
-        """Return what a path is called in messages and tables."""
+        """Return the name of a path in messages and tables."""
         return printable(path)
 
     def parts(self, path: str) -> list[str]:
-        """Return the names of the folders that lead to a path, and its own."""
+        """Return the names of the folders above a path, and its own."""
         return [part for part in path.split("/") if part]
 
     def read(self, path: str, *, limit: int) -> bytearray:
@@ -132,14 +132,14 @@ class Storage:
         MissingError
             If there is no such file.
         SourceError
-            If it cannot be read, also after trying again, or is larger.
+            If it cannot be read, even after retries, or is larger.
         """
         data = bytearray()
         for chunk in self.chunks(path):
             data += chunk
             if len(data) > limit:
                 raise SourceError(
-                    f"expected at most {limit:,} bytes, found more in {self.name(path)}", hint="check what it is"
+                    f"expected at most {limit:,} bytes, found more in {self.name(path)}", hint="check the file"
                 )
         return data
 
@@ -157,26 +157,26 @@ class Storage:
         return io.BufferedReader(_Chunks(self.chunks(path)), _CHUNK_BYTES)
 
     def chunks(self, path: str) -> Iterator[bytes]:
-        """Yield a file in pieces; where a connection breaks, go on where it did."""
-        place, failures, failed_at, identity = 0, 0, 0, None
+        """Yield the chunks of a file; if a connection breaks, resume at the same offset."""
+        offset, failures, failed_at, identity = 0, 0, 0, None
         read = hashlib.sha256()
         while True:
             try:
-                with (opened := self._open(path, place, identity)) as (file, identity):
-                    pieces = self._pieces(file)
-                    for chunk in _after(pieces, place, read.digest()) if opened.start < place else pieces:
-                        place += len(chunk)
+                with (opened := self._open(path, offset, identity)) as (file, identity):
+                    chunks = self._read_chunks(file)
+                    for chunk in _after(chunks, offset, read.digest()) if opened.start < offset else chunks:
+                        offset += len(chunk)
                         read.update(chunk)
                         yield chunk
                 return
             except Exception as error:
-                # A connection that breaks now and then does not end a long download; one that brings nothing does.
-                failures = 1 if place - failed_at > _CHUNK_BYTES else failures + 1
-                failed_at = place
+                # A connection that breaks now and then does not end a long download; one without progress does.
+                failures = 1 if offset - failed_at > _CHUNK_BYTES else failures + 1
+                failed_at = offset
                 self._pause(path, error, failures)
 
     def exists(self, path: str) -> bool:
-        """Whether there is a file that may be read: servers often forbid what is not there."""
+        """Whether there is a readable file; servers often answer "forbidden" for missing files."""
         try:
             self.fingerprint(path)
         except (MissingError, ForbiddenError):
@@ -184,15 +184,15 @@ class Storage:
         return True
 
     def fingerprint(self, path: str) -> Fingerprint:
-        """Return what changes when the file changes, None where the storage does not tell."""
+        """Return a value that changes when the file changes, or None if the storage has none."""
         return self.again(path, lambda: _fingerprint(self.filesystem.info(path)))
 
     def size(self, path: str) -> int | None:
-        """Return the size of a file in bytes, None where the storage does not tell."""
+        """Return the size of a file in bytes, or None if the storage does not say."""
         return self.again(path, lambda: int(self.filesystem.info(path)["size"]))
 
     def entries(self, path: str) -> list[Entry]:
-        """Return what a folder has in it, sorted; nothing where it cannot be listed. Hidden names are left out."""
+        """Return the entries of a folder, sorted and without hidden ones; none if it cannot be listed."""
         found = self.again(path, lambda: self.filesystem.ls(path, detail=True))
         top = path.rstrip("/")
         entries = [
@@ -203,7 +203,7 @@ class Storage:
         return sorted(entries)
 
     def again(self, path: str, ask: Callable[[], T]) -> T:
-        """Return the answer to a question about a path, asked again after trouble that may pass."""
+        """Return the answer to a question about a path, asked again after a temporary failure."""
         failures = 0
         while True:
             try:
@@ -212,12 +212,12 @@ class Storage:
                 failures += 1
                 self._pause(path, error, failures)
 
-    def _open(self, path: str, place: int, identity: str | None) -> Opened:
+    def _open(self, path: str, offset: int, identity: str | None) -> Opened:
         file = self.filesystem.open(path, "rb")
-        file.seek(place)
-        return Opened(file, None, place)
+        file.seek(offset)
+        return Opened(file, None, offset)
 
-    def _pieces(self, file: IO[bytes]) -> Iterator[bytes]:
+    def _read_chunks(self, file: IO[bytes]) -> Iterator[bytes]:
         waited, received = 0.0, 0
         while True:
             asked = time.monotonic()
@@ -235,7 +235,7 @@ class Storage:
                 waited, received = 0.0, 0
 
     def _pause(self, path: str, error: Exception, failures: int) -> None:
-        """Wait before the next try, or say what is wrong where there is none."""
+        """Wait before the next try, or raise an error if there is none."""
         seconds = self._seconds_to_wait(error, failures)
         if seconds is None or failures > self.network.retries:
             self._give_up(path, error, failures)
@@ -243,31 +243,31 @@ class Storage:
         time.sleep(seconds)
 
     def _seconds_to_wait(self, error: Exception, failures: int) -> float | None:
-        """Return None where trying again is of no use."""
+        """Return the seconds to wait before the next try, or None if a retry is useless."""
         return None
 
     def _give_up(self, path: str, error: Exception, failures: int) -> NoReturn:
         name = self.name(path)
         if isinstance(error, _ChangedError):
-            raise SourceError(f"expected one file at {name}, found that {error}", hint="try again") from None
+            raise SourceError(f"expected the same file at {name}, found that {error}", hint="try again") from None
         if isinstance(error, SourceError):
             raise error
         if isinstance(error, PermissionError) or getattr(error, "status", None) in {401, 403}:
-            raise ForbiddenError(f"cannot read {name}: {_words(error)}", hint="check the address") from None
+            raise ForbiddenError(f"cannot read {name}: {_words(error)}", hint="check the URL") from None
         if isinstance(error, FileNotFoundError | NotADirectoryError):
-            raise MissingError(f"expected a file, found nothing at {name}", hint="check the address") from None
+            raise MissingError(f"expected a file, found nothing at {name}", hint="check the path or URL") from None
         tries = f" after {failures} tries" if failures > 1 else ""
-        hint = "try again later" if getattr(error, "status", None) else "check the address, the network and the proxy"
+        hint = "try again later" if getattr(error, "status", None) else "check the URL, the network and the proxy"
         raise SourceError(f"cannot read {name}{tries}: {_words(error)}", hint=hint) from None
 
 
 class _Chunks(io.RawIOBase):
-    """Pieces as a file."""
+    """Chunks as a file."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
         self._rest = memoryview(b"")
-        self._place = 0
+        self._offset = 0
 
     def readable(self) -> bool:
         return True
@@ -278,28 +278,28 @@ class _Chunks(io.RawIOBase):
         size = min(len(buffer), len(self._rest))
         buffer[:size] = self._rest[:size]
         self._rest = self._rest[size:]
-        self._place += size
+        self._offset += size
         return size
 
     def tell(self) -> int:
-        return self._place
+        return self._offset
 
 
 def _fingerprint(info: dict[str, Any]) -> Fingerprint:
     return str(info["ETag"]) if "ETag" in info else None
 
 
-def _after(pieces: Iterator[bytes], size: int, digest: bytes) -> Iterator[bytes]:
-    """Yield what comes after what was read before, if it begins with that: else there would be halves of two files."""
+def _after(chunks: Iterator[bytes], size: int, digest: bytes) -> Iterator[bytes]:
+    """Yield the rest of a file after the bytes already read; fail if it begins with others, as that is another file."""
     again = hashlib.sha256()
-    for piece in pieces:
-        before = piece[:size]
+    for chunk in chunks:
+        before = chunk[:size]
         if before:
             again.update(before)
             size -= len(before)
             if size == 0 and again.digest() != digest:
                 break
-        if rest := piece[len(before) :]:
+        if rest := chunk[len(before) :]:
             yield rest
     if size or again.digest() != digest:
         raise _ChangedError("it changed while it was read")
@@ -314,7 +314,7 @@ def _words(error: Exception) -> str:
 
 
 Fingerprint = str | None
-"""What changes when a file changes, and can be had without reading it; None where nothing can."""
+"""A value that changes when a file changes, available without reading the file; None if there is none."""
 
 
 class MissingError(SourceError):

@@ -1,4 +1,4 @@
-"""Files that were packed with gzip or zstd: told by their first bytes, and unpacked within bounds."""
+"""Decompression of gzip and zstd files, which are recognized by their first bytes, within size limits."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from cachestats.errors import SourceError
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
 
-_MAX_GROWTH = 100  # JSON of specs shrinks to a twentieth or so
+_MAX_GROWTH = 100  # JSON of specs compresses to a twentieth or so
 _GROWTH_COUNTS_FROM = 64 << 20
 _MAX_BYTES = 4 << 30
-_PIECE_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 
 def unpack(data: bytes | bytearray, name: str) -> bytes | bytearray:
-    """Return the contents of a gzip or zstd file, and of any other file its bytes.
+    """Return the decompressed contents of a gzip or zstd file, or the bytes of any other file.
 
     Raises
     ------
     SourceError
-        If it is damaged, or unpacks to so much more than its size that it must be a bomb.
+        If it is damaged, or so much larger when decompressed that it must be a bomb.
     """
     if not data.startswith((GZIP, ZSTD)):
         return data
@@ -33,15 +33,17 @@ def unpack(data: bytes | bytearray, name: str) -> bytes | bytearray:
     unpacked = bytearray()
     try:
         stream = opened(data)
-        while piece := stream.read(_PIECE_BYTES):
-            unpacked += piece
+        while chunk := stream.read(_CHUNK_BYTES):
+            unpacked += chunk
             if len(unpacked) > limit:
                 raise SourceError(
                     f"expected an index, found one that unpacks to more than {limit:,} bytes: {name}",
                     hint="check where it comes from",
                 )
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
-        raise SourceError(f"expected a whole file, found damage in {name}: {error}", hint="fetch it again") from error
+        raise SourceError(
+            f"expected a complete file, found damage in {name}: {error}", hint="fetch it again"
+        ) from error
     return unpacked
 
 

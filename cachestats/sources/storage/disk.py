@@ -25,13 +25,13 @@ class DiskStorage(Storage):
         return LocalFileSystem(skip_instance_cache=True)
 
     def fingerprint(self, path: str) -> Fingerprint:
-        """Return size and date, None where the file was only just written."""
+        """Return size and date, or None if the file was only just written."""
         return self.again(path, lambda: fingerprint_of(os.stat(path)))
 
-    def _open(self, path: str, place: int, identity: str | None) -> Opened:
+    def _open(self, path: str, offset: int, identity: str | None) -> Opened:
         file = open_regular(path)
-        file.seek(place)
-        return Opened(file, None, place)
+        file.seek(offset)
+        return Opened(file, None, offset)
 
     def _give_up(self, path: str, error: Exception, failures: int) -> NoReturn:
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | NotADirectoryError | SourceError):
@@ -40,7 +40,7 @@ class DiskStorage(Storage):
 
 
 def disk_fingerprint(path: str) -> Fingerprint:
-    """Return the stamp of a file on disk, None where there is none or it was only just written."""
+    """Return the fingerprint of a file on disk, or None if there is no file or it was only just written."""
     try:
         return fingerprint_of(os.stat(path))
     except OSError:
@@ -48,9 +48,9 @@ def disk_fingerprint(path: str) -> Fingerprint:
 
 
 def fingerprint_of(status: os.stat_result) -> Fingerprint:
-    """Return the stamp of a file on disk.
+    """Return the fingerprint of a file on disk.
 
-    None if it was only just written: it may be written again within the same tick of the clock.
+    None if the file was only just written: it may be written again within the same tick of the clock.
     """
     fresh = time.time_ns() - status.st_mtime_ns < _TICK_NS
     return None if fresh else f"{status.st_size} {status.st_mtime_ns}"

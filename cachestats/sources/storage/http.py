@@ -1,4 +1,4 @@
-"""Web servers, through fsspec and aiohttp, kept on the host that was asked and within bounds."""
+"""Web servers, through fsspec and aiohttp, with requests limited to the requested host and bounded in time."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _LINK = re.compile(r"""href\s{0,9}=\s{0,9}(?:"([^"]{1,4096})"|'([^']{1,4096})')"
 
 
 class HttpStorage(Storage):
-    """One or more web servers, by address; of a folder the links are listed that its page shows."""
+    """One or more web servers, by URL; the entries of a folder are the links on its page."""
 
     @cached_property
     def filesystem(self) -> Any:
-        """The file system over HTTP, with a client of ours."""
+        """The file system over HTTP, with a client of our own."""
         from fsspec.implementations.http import HTTPFileSystem
 
         return HTTPFileSystem(get_client=self._client, skip_instance_cache=True, use_listings_cache=False)
 
     def name(self, path: str) -> str:
-        """Return the address without credentials and query."""
+        """Return the URL without credentials and query."""
         return redact_url(path)
 
     def parts(self, path: str) -> list[str]:
-        """Return the names of the folders that lead to a path, and its own; none for a server's root."""
+        """Return the names of the folders above a path, and its own; none for a server's root."""
         return [unquote(part) for part in split_url(path).path.split("/") if part]
 
     def fingerprint(self, path: str) -> Fingerprint:
@@ -48,7 +48,7 @@ class HttpStorage(Storage):
         return self.again(path, ask)
 
     def size(self, path: str) -> int | None:
-        """Return what the server says of the length of a file."""
+        """Return the length of a file according to the server."""
 
         def ask() -> int | None:
             with self._request(path) as (file, _):
@@ -58,7 +58,7 @@ class HttpStorage(Storage):
         return self.again(path, ask)
 
     def entries(self, path: str) -> list[Entry]:
-        """Return what the page of a folder links to in it, sorted."""
+        """Return the entries that the page of a folder links to, sorted."""
         top = f"{path.rstrip('/')}/"
         page = self.read(top, limit=_MAX_LIST_BYTES).decode("utf-8", "replace")
         if not page.lstrip().startswith("<"):
@@ -71,19 +71,19 @@ class HttpStorage(Storage):
             if re.fullmatch(r"[^./?#&;][^/?#]*/?", name) and ".." not in unquote(name) and "/" not in unquote(name[:-1])
         )
 
-    def _open(self, path: str, place: int, identity: str | None) -> Opened:
-        # Only what is still the same file can be gone on with.
-        headers = {"Range": f"bytes={place}-", "If-Range": identity} if place and identity else {}
+    def _open(self, path: str, offset: int, identity: str | None) -> Opened:
+        # Reading can only be resumed if it is still the same file.
+        headers = {"Range": f"bytes={offset}-", "If-Range": identity} if offset and identity else {}
         opened = self._request(path, headers)
         goes_on = (
             opened.file.r.status == 206
             and opened.identity == identity
-            and opened.file.r.headers.get("Content-Range", "").startswith(f"bytes {place}-")
+            and opened.file.r.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
         )
-        return opened.starting_at(place if goes_on else 0)
+        return opened.starting_at(offset if goes_on else 0)
 
     def _request(self, path: str, headers: dict[str, str] | None = None) -> Opened:
-        # With any size but none fsspec makes one request, and not another one before it.
+        # With any size other than None fsspec makes this one request, and no other before it.
         file = self.filesystem.open(path, "rb", block_size=0, size=1, headers=headers or {})
         tag = file.r.headers.get("ETag", "")
         return Opened(file, None if tag.startswith("W/") else tag or None)
@@ -105,7 +105,7 @@ class HttpStorage(Storage):
         )
 
     async def _in_time(self, request: Any, handler: Any) -> Any:
-        """Give up on a server that is not done with the head of its answer in time, whatever it sends until then."""
+        """Fail if a server does not complete the head of its answer in time, whatever it has sent by then."""
         return await asyncio.wait_for(handler(request), 2 * self.network.timeout)
 
     async def _check_redirect(self, session: Any, context: Any, params: Any) -> None:

@@ -1,4 +1,4 @@
-"""Which storage an address or path leads to."""
+"""Find the storage of a URL or path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cachestats.sources.storage.urls import WEB_PORTS, is_url, public_url, redac
 
 
 class Storages:
-    """The storages that one build reads from: a connection is kept for the next file of its server."""
+    """The storages that one build reads from; connections are reused for further files of a server."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -26,12 +26,12 @@ class Storages:
         return type(self), (self.network,)
 
     def find(self, address: str) -> tuple[Storage, str]:
-        """Return the storage that an address or path leads to, and the path there.
+        """Return the storage of a URL or path, and the path in it.
 
         Raises
         ------
         SourceError
-            If it is none, or of a kind that is not read.
+            If the URL is invalid, or of a kind that cannot be read.
         """
         if not is_url(address):
             return self._storage(DiskStorage), os.path.abspath(address)
@@ -42,8 +42,7 @@ class Storages:
         if parts.scheme == "s3" and parts.hostname:
             return self._storage(S3Storage), address.partition("://")[2]
         raise SourceError(
-            "expected a path or an address that begins with https://, http:// or s3://, found "
-            f"{redact_urls(address)!r}",
+            f"expected a path or a URL that begins with https://, http:// or s3://, found {redact_urls(address)!r}",
             hint="download it, and give its path",
         )
 

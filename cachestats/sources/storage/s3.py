@@ -1,4 +1,4 @@
-"""S3, through fsspec and s3fs, which tries again by itself."""
+"""S3, through fsspec and s3fs, which retries by itself."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class S3Storage(Storage):
         return filesystem
 
     def name(self, path: str) -> str:
-        """Return the s3:// address."""
+        """Return the s3:// URL."""
         return redact_url(f"s3://{path}")
 
-    def _open(self, path: str, place: int, identity: str | None) -> Opened:
+    def _open(self, path: str, offset: int, identity: str | None) -> Opened:
         if "/" not in path.rstrip("/"):
             raise FileNotFoundError(path)  # a bucket
-        opened = super()._open(path, place, identity)
+        opened = super()._open(path, offset, identity)
         if opened.file.details["type"] == "directory":
-            raise FileNotFoundError(path)  # s3fs opens it as if it were empty
+            raise FileNotFoundError(path)  # s3fs opens a folder as if it were an empty file
         return opened

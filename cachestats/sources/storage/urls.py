@@ -1,4 +1,4 @@
-"""Addresses: whose they are, where they may lead, and how they are told to people, without secrets."""
+"""URLs: their parts, the hosts they may lead to, and their display without secrets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cachestats.text import printable
 
 WEB_PORTS = {"http": 80, "https": 443}
 
-# The public cache's bucket is served to everyone at this address.
+# The public cache's bucket is served to everyone at this URL.
 _PUBLIC_BUCKET = "s3://spack-binaries/"
 _PUBLIC_ADDRESS = "https://binaries.spack.io/"
 
@@ -20,28 +20,28 @@ _ADDRESS_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 
 
 def is_url(text: str) -> bool:
-    """Whether a source is an address and not a path."""
+    """Whether a source is a URL rather than a path."""
     return bool(_SCHEME.match(text))
 
 
 def split_url(address: str) -> SplitResult:
-    """Return the parts of an address.
+    """Return the parts of a URL.
 
     Raises
     ------
     SourceError
-        If it is none.
+        If it is not a valid URL.
     """
     try:
         parts = urlsplit(address)
-        _ = parts.port, parts.hostname  # these are looked at only now
+        _ = parts.port, parts.hostname  # these are only validated on access
     except ValueError as error:
-        raise SourceError(f"expected an address, found one that is none: {error}", hint="check the address") from None
+        raise SourceError(f"expected a URL, found an invalid one: {error}", hint="check the URL") from None
     return parts
 
 
 def redact_url(address: str) -> str:
-    """Return an address without what may be a secret: credentials and query.
+    """Return a URL without its possible secrets: credentials and query.
 
     Examples
     --------
@@ -53,29 +53,29 @@ def redact_url(address: str) -> str:
 
 
 def redact_urls(text: str) -> str:
-    """Return a text with the addresses in it plain."""
+    """Return a text with all URLs in it redacted."""
 
     def plain(found: re.Match[str]) -> str:
         try:
             return redact_url(found[0])
         except SourceError:
-            return "an address"
+            return "a URL"
 
     return _ADDRESS_IN_TEXT.sub(plain, text)
 
 
 def public_url(address: str) -> str:
-    """Return the https address of what lies in the public cache's bucket, and any other address as it is."""
+    """Return the https URL of a path in the public cache's bucket; any other URL is returned as it is."""
     return _PUBLIC_ADDRESS + address.removeprefix(_PUBLIC_BUCKET) if address.startswith(_PUBLIC_BUCKET) else address
 
 
 def check_host(target: str, origin: str, allowed: Collection[str]) -> None:
-    """Refuse an address to which `origin` must not lead without leave.
+    """Refuse a URL that `origin` must not lead to without permission.
 
     Raises
     ------
     SourceError
-        If it leads to another host or from https to http, or is no web address.
+        If it leads to another host or from https to http, or is not a web URL.
     """
     here, there = split_url(origin), split_url(target)
     hint = f"if you trust it: --allow-host {there.hostname}"
@@ -91,4 +91,4 @@ def check_host(target: str, origin: str, allowed: Collection[str]) -> None:
 
 def _server(parts: SplitResult) -> tuple[str | None, int | None]:
     port = parts.port or WEB_PORTS.get(parts.scheme)
-    return parts.hostname, 443 if port == 80 else port  # from http to https of the same host is no other host
+    return parts.hostname, 443 if port == 80 else port  # http and https on the same host are the same server

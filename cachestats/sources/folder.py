@@ -74,17 +74,8 @@ class FolderSource:
                 paths = []
             paths.append(path)
         pages += len(unchanged)
-        if not pages and not found and spec_files:
-            raise SourceError(
-                f"expected the index of the mirror {self.name}, found {counted(spec_files, 'spec file')} without one",
-                hint=f"let Spack write it: spack buildcache update-index {self.name}",
-            )
         if not pages and not found:
-            raise SourceError(
-                f"expected pages `_cache/<snapshot>/<package>/specs.md` or indices `build_cache/index.json` in "
-                f"{self.name}, found {self.passed_over:,} other files",
-                hint="give the root of a checkout of the cache site, or of a mirror",
-            )
+            raise self._nothing_found(spec_files)
         if pages:
             self.selection.check_pages(self.name)
         if unchanged:
@@ -93,6 +84,18 @@ class FolderSource:
             yield partial(self._read, paths)
         if found:
             yield from index_tasks(self.name, found, previous, self.selection)
+
+    def _nothing_found(self, spec_files: int) -> SourceError:
+        if spec_files:
+            return SourceError(
+                f"expected the index of the mirror {self.name}, found {counted(spec_files, 'spec file')} without one",
+                hint=f"let Spack write it: spack buildcache update-index {self.name}",
+            )
+        return SourceError(
+            f"expected pages `_cache/<snapshot>/<package>/specs.md` or indices `build_cache/index.json` in "
+            f"{self.name}, found {self.passed_over:,} other files",
+            hint="give the root of a checkout of the cache site, or of a mirror",
+        )
 
     def _walk(self, previous: Previous, unchanged: list[str]) -> Iterator[str]:
         """Yield the files, sorted, except unchanged pages; the target of several links is walked once."""

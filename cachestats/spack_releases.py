@@ -1,4 +1,4 @@
-"""Differences between Spack releases: reuse rules, formats, and the names of operating systems.
+"""Differences between Spack releases: reuse rules, formats, and the names of compilers and operating systems.
 
 The rules are those of Spack's solver: `solver/reuse.py`, `solver/libc_compatibility.lp` and
 `solver/os_compatibility.lp` in its sources.
@@ -339,3 +339,69 @@ def runs_on_macos(built_on: str, os: str) -> bool:
     if built_on not in MACOS or os not in MACOS:
         return built_on == os
     return MACOS.index(built_on) <= MACOS.index(os)
+
+
+# The names that Spack 1.0 gave to compilers when they became packages (`LEGACY_COMPILER_TO_BUILTIN` in its aliases.py).
+# It spells the successor of `intel` without the s of the package's own name, and so do the pages that it writes. Both
+# spellings are treated as one here.
+_OLD_COMPILER_NAMES = {
+    "acfl": "arm",
+    "intel-oneapi-compiler-classic": "intel",
+    "intel-oneapi-compilers": "oneapi",
+    "llvm": "clang",
+    "llvm-amdgpu": "rocmcc",
+}
+_PRESENT_COMPILER_NAMES = {old: present for present, old in _OLD_COMPILER_NAMES.items()} | {
+    "intel-oneapi-compilers-classic": "intel-oneapi-compiler-classic"
+}
+
+
+_SPELLED_AS_SPACK_1 = re.compile(r"g4|db0*([89]|[1-9][0-9]+)")
+
+
+def canonical_compiler(text: str | None) -> tuple[str | None, str | None, str | None]:
+    """Return (compiler, name, version) in Spack's current spelling, all None if the source says `none`.
+
+    Examples
+    --------
+    >>> canonical_compiler("oneapi@=2024.2.1")
+    ('intel-oneapi-compilers@2024.2.1', 'intel-oneapi-compilers', '2024.2.1')
+    >>> canonical_compiler("none")
+    (None, None, None)
+    """
+    if text is None or text == "none":
+        return None, None, None
+    name, _, version = text.partition("@")
+    name = _PRESENT_COMPILER_NAMES.get(name, name)
+    version = version.removeprefix("=")
+    return (f"{name}@{version}", name, version) if version else (name, name, None)
+
+
+def page_compiler(compiler: str | None, *, is_old: bool) -> str:
+    """Return a compiler as a page spells it; an old page has the names from before Spack 1.0.
+
+    Examples
+    --------
+    >>> page_compiler("llvm@14.0.0", is_old=False), page_compiler("llvm@14.0.0", is_old=True)
+    ('llvm@14.0.0', 'clang@=14.0.0')
+    >>> page_compiler(None, is_old=False)
+    'none'
+    """
+    name, at, version = (compiler or "none").partition("@")
+    name = _OLD_COMPILER_NAMES.get(name, name) if is_old else name
+    # After `@`, a version that begins with `=` would be ambiguous, and `none` would not be a compiler.
+    equals = (at and is_old) or version.startswith("=") or compiler == "none"
+    return f"{name}@={version}" if equals else f"{name}{at}{version}"
+
+
+def is_spelled_as_spack_1(generation: str) -> bool:
+    """Return whether pages of a generation, or made from a database of it, spell names as Spack has done since 1.0.
+
+    Examples
+    --------
+    >>> is_spelled_as_spack_1("g3"), is_spelled_as_spack_1("g4")
+    (False, True)
+    >>> is_spelled_as_spack_1("db7"), is_spelled_as_spack_1("db8")
+    (False, True)
+    """
+    return _SPELLED_AS_SPACK_1.fullmatch(generation) is not None

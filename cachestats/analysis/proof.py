@@ -14,12 +14,12 @@ from typing import Any
 
 import msgspec
 
-from cachestats import naming
 from cachestats.analysis.differences import SETTINGS, SWITCHES, Edge, Spec, split_setting
 from cachestats.decode import Decoder, JsonError
 from cachestats.hashing import dag_hash
 from cachestats.parse.nodes import FLAGS, PATCH_LENGTH
 from cachestats.schema import DEPTYPES
+from cachestats.spack_releases import page_compiler
 from cachestats.targets import node_targets
 
 _MOST_FORMS = 1000  # the number of forms tried for one node
@@ -209,7 +209,7 @@ def _compiler_form(compiler: str | None) -> Any:
     """Return a compiler in the form of nodes up to format 4, with the name used at that time."""
     if compiler is None:
         return _ABSENT
-    name, _, version = naming.page_compiler(compiler, is_old=True).partition("@=")
+    name, _, version = page_compiler(compiler, is_old=True).partition("@=")
     return {"name": name, "version": version}
 
 

@@ -28,6 +28,7 @@ from cachestats.atomic import ExportFolder
 from cachestats.dataset.dataset import Dataset
 from cachestats.decode import decode
 from cachestats.errors import DatasetError, reported
+from cachestats.spack_releases import is_spelled_as_spack_1, page_compiler
 from cachestats.text import file_stem
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class _Pages:
         lists: str | None,
     ) -> dict[str, Any]:
         if compiler not in self.compilers:
-            self.compilers[compiler] = naming.page_compiler(compiler, is_old=self.snapshot.has_old_compilers)
+            self.compilers[compiler] = page_compiler(compiler, is_old=self.snapshot.has_old_compilers)
         if (variants, lists) not in self.variants:
             self.variants[variants, lists] = self._page_variants(variants, lists)
         return {
@@ -238,7 +239,7 @@ def _snapshots(dataset: Dataset) -> list[_Snapshot]:
 
 
 def _is_spelled_as_spack_1(generations: str) -> bool:
-    return all(map(naming.is_spelled_as_spack_1, generations.split("+")))
+    return all(map(is_spelled_as_spack_1, generations.split("+")))
 
 
 def _packages(snapshot: _Snapshot) -> list[str]:

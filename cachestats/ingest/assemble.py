@@ -23,6 +23,7 @@ from cachestats.findings import Finding
 from cachestats.parse.arrays import Codes, distinct_pairs, ranges
 from cachestats.parse.records import INDEX_ONLY, Fragment, PageInfo
 from cachestats.schema import DEPENDENCIES, SPECS, TABLES, VARIANTS, Table
+from cachestats.spack_releases import canonical_compiler
 
 _SPECS_AT_ONCE = 1 << 16
 _FACTS = ("os", "platform", "target", "version", "compiler")
@@ -407,9 +408,9 @@ class _Snapshot:
                 name: _encoded(self._column(name)) for name in ("version", "platform", "os", "target", *_TEXTS_OF_INDEX)
             },
             "spec_format": self._column("spec_format"),
-            "compiler": _encoded(self._column("compiler"), lambda text: naming.canonical_compiler(text)[0]),
-            "compiler_name": _encoded(self._column("compiler"), lambda text: naming.canonical_compiler(text)[1]),
-            "compiler_version": _encoded(self._column("compiler"), lambda text: naming.canonical_compiler(text)[2]),
+            "compiler": _encoded(self._column("compiler"), lambda text: canonical_compiler(text)[0]),
+            "compiler_name": _encoded(self._column("compiler"), lambda text: canonical_compiler(text)[1]),
+            "compiler_version": _encoded(self._column("compiler"), lambda text: canonical_compiler(text)[2]),
         }
         rows = pa.array(owners)
         columns = {name: column.take(rows) for name, column in columns.items()}

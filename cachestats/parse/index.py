@@ -23,7 +23,7 @@ from cachestats.parse.arrays import Codes
 from cachestats.parse.nodes import Dependency, Node, compiler, dependency, external, parameters, parse_node
 from cachestats.parse.records import DEPENDENCY_RECORDS, NAME, RECORDS, Fragment, PageInfo
 from cachestats.schema import DEPTYPES
-from cachestats.spack_releases import spec_format_of_database
+from cachestats.spack_releases import is_spelled_as_spack_1, spec_format_of_database
 
 NEWEST_VERSION = 9
 _KNOWN_VERSIONS = frozenset(map(str, range(1, NEWEST_VERSION + 1)))
@@ -96,7 +96,7 @@ class _Reader:
         self.look_up = lru_cache(_NODES_KEPT)(partial(_look_up, database.installs))
         self.names = _Distinct[str | None, str | None](lambda name: name)
         self.generation = f"db{database.version}"
-        list_sign: naming.ListSign = ":=" if naming.is_spelled_as_spack_1(self.generation) else "="
+        list_sign: naming.ListSign = ":=" if is_spelled_as_spack_1(self.generation) else "="
         self.spec_format = spec_format_of_database(str(database.version)) or _FIRST_FORMAT
         self.parameters = _Distinct(partial(parameters, list_sign=list_sign))
         self.edges = _Distinct(dependency)

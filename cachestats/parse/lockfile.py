@@ -21,7 +21,7 @@ from cachestats.decode import FAULTS, JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.parse.nodes import Dependency, Node, compiler, dependency, external, parameters, parse_node
 from cachestats.schema import DEPENDENCIES, DEPTYPES, SPECS
-from cachestats.spack_releases import FORMAT_OF_DATABASE, FORMAT_OF_LOCKFILE, SPACK_OF_FORMAT
+from cachestats.spack_releases import FORMAT_OF_DATABASE, FORMAT_OF_LOCKFILE, SPACK_OF_FORMAT, canonical_compiler
 
 _ANOTHER = "give a spack.lock, a spec.json, what `spack spec --json` prints, or the .spack-db of an installation"
 _WRITE_AGAIN = "it is cut off or was edited: let Spack write it again"
@@ -162,7 +162,7 @@ def spec_row(node: Node, edges: Iterable[Dependency], nodes: Mapping[str, Node])
         If the parameters of the node are invalid.
     """
     edges = list(edges)
-    name, compiler_name, compiler_version = naming.canonical_compiler(compiler(node, edges, nodes.get))
+    name, compiler_name, compiler_version = canonical_compiler(compiler(node, edges, nodes.get))
     libc = next((nodes[edge.hash] for edge in edges if _LIBC in edge.virtuals and edge.hash in nodes), None)
     settings = parameters(node.parameters)
     return {

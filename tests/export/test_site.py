@@ -18,7 +18,8 @@ from hypothesis import given
 
 import cachestats as cs
 from cachestats.errors import ArgumentError, BusyError, CachestatsError, DatasetError
-from cachestats.naming import ListSign, canonical_compiler, canonical_variant, page_compiler, page_variant, variant_sign
+from cachestats.naming import ListSign, canonical_variant, page_variant, variant_sign
+from cachestats.spack_releases import canonical_compiler, page_compiler
 from conftest import CORPUS, SEEDS, corpus_site
 from tests.support.datasets import bytes_of
 from tests.support.mirrors import index, layout_2

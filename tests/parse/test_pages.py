@@ -14,11 +14,12 @@ import yaml
 from hypothesis import given
 
 import cachestats as cs
-from cachestats.naming import canonical_compiler, canonical_variant, split_variant, split_variants
+from cachestats.naming import canonical_variant, split_variant, split_variants
 from cachestats.parse.pages import _split, read_pages
 from cachestats.parse.records import INDEX_ONLY
 from cachestats.parse.validate import read_page
 from cachestats.sources.items import Page
+from cachestats.spack_releases import canonical_compiler
 from conftest import SEEDS, corpus_site
 from tests.support import slow
 from tests.support.pages import sites

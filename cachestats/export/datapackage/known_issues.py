@@ -12,7 +12,8 @@ import polars as pl
 
 from cachestats.dataset.dataset import Dataset
 from cachestats.findings import FAILURES
-from cachestats.naming import UNION_STACK, is_spelled_as_spack_1, snapshot_order
+from cachestats.naming import UNION_STACK, snapshot_order
+from cachestats.spack_releases import is_spelled_as_spack_1
 from cachestats.text import counted
 
 # Packages by which Spack represents the toolchain of a spec; nobody requests them.

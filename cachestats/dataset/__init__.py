@@ -1,1 +1,1 @@
-"""A dataset on disk: opened, read, asked in SQL, written and published."""
+"""Datasets on disk: open, read, query in SQL, write and publish them."""

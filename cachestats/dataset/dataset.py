@@ -1,8 +1,8 @@
-"""The Parquet dataset: one folder that is replaced whole, snapshot by snapshot, and opened as lazy frames.
+"""The Parquet dataset: one folder whose snapshots are replaced as a whole, opened as lazy frames.
 
     DATASET/
       manifest.json                  schema version, sources, snapshots and counts
-      specs/<snapshot>.parquet       tables with many rows: one file a snapshot
+      specs/<snapshot>.parquet       tables with many rows: one file per snapshot
       variants/<snapshot>.parquet
       dependencies/<snapshot>.parquet
       requirements/<snapshot>.parquet
@@ -11,13 +11,13 @@
       rejected.parquet
       inputs.parquet
 
-Every file holds all columns of its table, `snapshot` too, so that a tool needs no partition keys from folder names:
-`read_parquet('DATASET/specs/*.parquet')` works anywhere, and the statistics let it skip the snapshots not asked for.
+Every file has all columns of its table, including `snapshot`, so that tools need no partition keys from folder names:
+`read_parquet('DATASET/specs/*.parquet')` works anywhere, and the statistics allow it to skip other snapshots.
 
-A writer puts new files below the folder `.cachestats`, then renames a list of them, `commit.json`, into place there.
-That rename is the moment of publication: before it the dataset is the old one. After it the files are moved to where
-they belong, and whoever finds the list after a crash finishes the moves. A killed process leaves the old snapshot or
-the new one.
+A writer writes new files below the folder `.cachestats`, and then renames a list of them to `commit.json` there. That
+rename is the moment of publication: before it the dataset is the old one. After it the files are moved to their final
+locations, and any process that finds the list after a crash finishes the moves. A killed process leaves the old
+snapshot or the new one.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ if TYPE_CHECKING:
 class Dataset:
     """A dataset on disk: its path, its manifest and its tables as Polars LazyFrames.
 
-    The tables are read when a frame is collected. A frame that is collected after another build was published may
-    see some snapshots as they were and some as they are; open the dataset again to see the new ones.
+    The tables are read when a frame is collected. A frame that is collected after another build was published may mix
+    old and new snapshots; open the dataset again to see the new ones.
 
     Attributes
     ----------
     path : pathlib.Path
         The folder.
     manifest : cachestats.dataset.manifest.Manifest
-        What `manifest.json` holds: `schema_version`, `made_by`, `sources`, `snapshots` with their `num_specs` and
-        `rows`, and `tables`, the rows of each.
+        The contents of `manifest.json`: `schema_version`, `made_by`, `sources`, `snapshots` with their `num_specs` and
+        `rows`, and `tables`, the number of rows of each.
     specs, variants, dependencies, requirements, snapshots, targets, rejected, inputs : polars.LazyFrame
         The tables, with the columns of `cachestats.data_dictionary()`.
 
@@ -108,7 +108,7 @@ class Dataset:
         return self.scan("inputs")
 
     def scan(self, table: str, *, snapshots: Iterable[str] | None = None) -> pl.LazyFrame:
-        """Return one table by name; of some snapshots only, where it is stored by snapshot.
+        """Return one table by name; with `snapshots`, only these, if the table is stored by snapshot.
 
         Raises
         ------
@@ -124,7 +124,7 @@ class Dataset:
         return pl.scan_parquet(files, glob=False)
 
     def sql(self, query: str) -> pl.LazyFrame:
-        """Ask the tables by their names in SQL, as Polars understands it.
+        """Query the tables by their names in Polars' dialect of SQL.
 
         Parameters
         ----------
@@ -134,7 +134,7 @@ class Dataset:
         Raises
         ------
         ArgumentError
-            If it is no such statement, names what does not exist, or reads a file by itself (`read_csv`, ...).
+            If it is not such a statement, uses an unknown name, or reads a file itself (`read_csv`, ...).
 
         Examples
         --------
@@ -154,7 +154,7 @@ class Dataset:
             raise query_error(error) from None
 
     def files(self, table: str, *, snapshots: Iterable[str] | None = None) -> list[Path]:
-        """Return the Parquet files that hold a table, or snapshots of it, in the order of the snapshots' names."""
+        """Return the Parquet files of a table, or of some of its snapshots, sorted by the names of the snapshots."""
         declared = find_table(table)
         names = sorted(self.manifest.snapshots if snapshots is None else snapshots)
         files = [table_file(self.path, declared, name) for name in (names if declared.by_snapshot else [None])]
@@ -218,7 +218,7 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
         with reported(folder):
             finish_moves(folder)
         manifest = read_manifest(folder)
-        if not (folder / COMMIT).exists():  # else a publication began just now, and the manifest may be the old one
+        if not (folder / COMMIT).exists():  # else a publication has just begun, and the manifest may be the old one
             break
     if manifest is None:
         raise DatasetError(
@@ -244,12 +244,12 @@ def find_table(name: str) -> Table:
 
 
 def find_snapshots(dataset: Dataset, names: Iterable[str]) -> list[str]:
-    """Return distinct names of snapshots, sorted, once the dataset is known to have them all.
+    """Return distinct names of snapshots, sorted, after checking that the dataset has them all.
 
     Raises
     ------
     ArgumentError
-        If it has not, or none is named.
+        If it lacks one, or none is named.
     """
     if isinstance(names, str):
         raise ArgumentError(f"expected a list of snapshots, found the text {names!r}", hint=f"give [{names!r}]")
@@ -266,14 +266,14 @@ def find_snapshots(dataset: Dataset, names: Iterable[str]) -> list[str]:
 
 
 def with_dependencies(dataset: Dataset, names: Iterable[str]) -> list[str]:
-    """Return those of some snapshots whose sources tell dependencies, in the order given: indices do, pages do not."""
+    """Return those snapshots that have dependencies, in the given order: indices provide them, pages do not."""
     found = dataset.snapshots.select("snapshot", "has_dependencies").collect()
     known = dict(found.iter_rows())
     return [name for name in names if known[name]]
 
 
 def table_file(folder: Path, table: Table, snapshot: str | None) -> Path:
-    """Return where a table, or one snapshot of it, stands in the folder of a dataset."""
+    """Return the path of a table, or of one snapshot of it, in the folder of a dataset."""
     if snapshot is None:
         return folder / f"{table.name}.parquet"
     return folder / table.name / f"{file_stem(snapshot)}.parquet"

@@ -1,4 +1,4 @@
-"""The manifest of a dataset: what it was read from, which snapshots it has, and how many rows its tables."""
+"""The manifest of a dataset: its sources, its snapshots, and the numbers of rows of its tables."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class SourceRecord(msgspec.Struct, frozen=True):
 
     kind: str
     location: str
-    """A URL without secrets, or a path from the dataset."""
+    """A URL without secrets, or a path relative to the dataset."""
     snapshots: list[str]
-    """The snapshots that were chosen of it; all where none is named."""
+    """The snapshots selected from it; all if none is named."""
     stacks: list[str]
-    """The stacks that were chosen of it; all where none is named."""
+    """The stacks selected from it; all if none is named."""
     allow_hosts: list[str]
     signed: bool
     sizes: bool
@@ -34,7 +34,7 @@ class SourceRecord(msgspec.Struct, frozen=True):
 
 
 class SnapshotRecord(msgspec.Struct, frozen=True):
-    """A snapshot of a dataset: its specs, and the rows of its tables."""
+    """A snapshot of a dataset: the number of its specs, and the numbers of rows of its tables."""
 
     num_specs: int
     rows: dict[str, int]
@@ -45,11 +45,11 @@ class _Version(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What `manifest.json` holds."""
+    """The contents of `manifest.json`."""
 
     schema_version: int = SCHEMA_VERSION
     made_by: dict[str, str] = {}
-    """The versions of everything that decides what is read from a source."""
+    """The versions of the packages that determine what is read from a source."""
     sources: dict[str, SourceRecord] = {}
     snapshots: dict[str, SnapshotRecord] = {}
     tables: dict[str, int] = {}
@@ -57,12 +57,12 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """Return the manifest of a dataset, or None where there is none.
+    """Return the manifest of a dataset, or None if there is none.
 
     Raises
     ------
     DatasetError
-        If it cannot be read, or is of another schema version.
+        If it cannot be read, or has another schema version.
     """
     try:
         data = read_regular(folder / MANIFEST)

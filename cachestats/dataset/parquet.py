@@ -1,4 +1,4 @@
-"""The Parquet files of the tables: written, read whole, checked, and put together into one for export."""
+"""Write, read and check the Parquet files of the tables."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from cachestats.errors import DatasetError
 from cachestats.regular import open_regular
 from cachestats.schema import SCHEMA_VERSION, TABLES, Table
 
-# Hashes repeat over a whole snapshot: with a million rows their dictionary is written once. Pages have an index too.
+# Hashes repeat over a whole snapshot: with a million rows per group their dictionary is written once. Pages have an
+# index, too.
 ROW_GROUP = 1 << 20
 
 
 def write_parquet(place: Path | pa.NativeFile, table: str, data: pa.Table) -> None:
-    """Write the Parquet file of a table, or of one snapshot of it. `data` is sorted as the table is declared."""
+    """Write the Parquet file of a table, or of one snapshot of it. `data` is sorted as the table declares."""
     declared = TABLES[table]
     with parquet_writer(place, declared, data.schema, declared.sort) as writer:
         writer.write_table(pa.Table.from_arrays(data.columns, schema=writer.schema), row_group_size=ROW_GROUP)
@@ -29,19 +30,19 @@ def write_parquet(place: Path | pa.NativeFile, table: str, data: pa.Table) -> No
 
 @contextmanager
 def damage_told(table: str, file: Path) -> Iterator[None]:
-    """Say of a file that cannot be read what it should be."""
+    """Turn errors from reading a file into one that says which table was expected there."""
     try:
         open_regular(file).close()  # Arrow would wait for a pipe
         yield
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DatasetError(
-            f"expected the table {table} in {file}, found none that can be read: {error}",
+            f"expected the table {table} in {file}, found a file that cannot be read: {error}",
             hint="build the dataset again, into a new folder",
         ) from error
 
 
 def read_whole(table: str, file: Path) -> pa.Table:
-    """Return a table, or one snapshot of it, as it is declared."""
+    """Return a table, or one snapshot of it, with its declared schema."""
     declared = TABLES[table]
     with damage_told(table, file):
         found = pq.read_table(file, partitioning=None)
@@ -50,12 +51,12 @@ def read_whole(table: str, file: Path) -> pa.Table:
 
 
 def check_columns(declared: Table, found: pa.Table, columns: Iterable[str] | None = None) -> None:
-    """Refuse a table that lacks columns, has others, or has nulls where none may be.
+    """Check that a table has its declared columns and no others, and no nulls in required ones.
 
     Raises
     ------
     ValueError
-        If it does.
+        If it does not.
     """
     expected = list(columns or [column.name for column in declared.columns])
     if found.column_names != expected:
@@ -68,10 +69,10 @@ def check_columns(declared: Table, found: pa.Table, columns: Iterable[str] | Non
 def parquet_writer(
     place: Path | pa.NativeFile, table: Table, schema: pa.Schema, sort: Iterable[str]
 ) -> pq.ParquetWriter:
-    """Return a writer for rows of this schema that puts the table's own schema and descriptions into the file.
+    """Return a writer for rows of this schema that stores the table's declared schema and descriptions in the file.
 
-    Text may come dictionary-encoded, which is several times faster to write. Readers that go by Arrow's schema would
-    then see dictionaries, so the schema stored is the declared one, with plain strings.
+    Text may be dictionary-encoded, which is several times faster to write. Readers that use the stored Arrow schema
+    would then see dictionaries, so the declared schema is stored, with plain strings.
     """
     declared = table.arrow()
     fields = [field.with_type(schema.field(field.name).type).remove_metadata() for field in declared]
@@ -102,7 +103,7 @@ def check_files(dataset: Dataset) -> None:
     Raises
     ------
     DatasetError
-        If one is not there, or is not what the manifest says.
+        If a file is missing, or is not as the manifest says.
     """
     for table in TABLES:
         for file in dataset.files(table):

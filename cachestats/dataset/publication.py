@@ -1,4 +1,4 @@
-"""Publication of a dataset: files are staged, a commit lists the moves, and whoever comes next finishes them."""
+"""Publication of a dataset: files are staged, a commit lists their moves, and any later process can finish them."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _RECOVERY_SECONDS = 10
 
 
 class Commit(msgspec.Struct):
-    """The list of a publication: files to move to their places, then files to remove."""
+    """The list of a publication: files to move to their final locations, then files to remove."""
 
     move: list[str]
     remove: list[str]
 
 
 def move_published(folder: Path) -> None:
-    """Move what was published to its place; safe to be repeated after a crash at any point. Needs the lock."""
+    """Move published files to their final locations; safe to repeat after a crash at any point. Needs the lock."""
     commit = folder / COMMIT
     if not commit.exists():
         return
     try:
         decided = decode(read_regular(commit), Commit)
         if not all(map(_is_inside, (*decided.move, *decided.remove))):
-            raise JsonError("a path that no file of a dataset has")
+            raise JsonError("a path outside the dataset")
     except (OSError, JsonError) as error:
         raise DatasetError(
             f"expected a list of files in {commit}, found: {error}", hint="build the dataset again, into a new folder"
@@ -57,7 +57,7 @@ def _is_inside(path: str) -> bool:
 
 
 def finish_moves(folder: Path) -> None:
-    """Finish a publication that was cut off, or wait for one that is under way."""
+    """Finish a publication that was interrupted, or wait for one in progress."""
     if not (folder / COMMIT).exists():
         return
     import filelock
@@ -69,7 +69,7 @@ def finish_moves(folder: Path) -> None:
             with lock.acquire(timeout=0.05):
                 move_published(folder)
         except filelock.Timeout:
-            # A build holds the lock from start to end, but a publication is done in no time: look again.
+            # A build holds the lock from start to end, but a publication takes hardly any time: look again.
             if time.monotonic() > deadline:
                 raise BusyError(
                     f"another process has been publishing to {folder} for more than {_RECOVERY_SECONDS} s",

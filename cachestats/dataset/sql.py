@@ -1,8 +1,8 @@
-"""SQL over the tables: which statements may be asked, and that they read nothing but the tables.
+"""SQL over the tables: check that a statement selects, and reads only the tables.
 
-Polars alone parses a statement: another parser would refuse what only Polars understands, and could take for text what
-Polars takes for a call. But Polars opens the files that a statement reads to plan it. So a call of a function that is
-known to read files is found beforehand; any other shows in the plan.
+Only Polars parses statements: another parser would refuse some that Polars understands, and could take for text what
+Polars takes for a call. But to plan a statement, Polars opens the files that it reads. So calls of functions known to
+read files are found beforehand; any others appear in the plan.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _TOKEN = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _UNSURE = frozenset("'\"`$#{}\\")
-"""What else may begin text or a comment in one dialect of SQL or another."""
+"""Other characters that begin text or a comment in some dialect of SQL."""
 _SCANS = re.compile(r"^ *(\w+ SCAN) \[", re.MULTILINE)
 
 
 def check_query(query: str) -> None:
-    """Refuse a statement that does not select, or reads more than the tables of a dataset.
+    """Check that a statement selects, and reads only the tables of a dataset.
 
     Raises
     ------
     ArgumentError
-        If it is such a statement.
+        If it does not.
     polars.exceptions.PolarsError
         If Polars does not understand it.
     """
@@ -54,7 +54,7 @@ def check_query(query: str) -> None:
 
 
 def query_error(error: Exception) -> ArgumentError:
-    """Return what Polars says against a query as an error of whoever asks it."""
+    """Return an error of Polars about a query as an ArgumentError."""
     return ArgumentError(
         f"expected a statement that Polars understands, found: {str(error).splitlines()[0]}",
         hint=f"the tables are {', '.join(TABLES)}; `cachestats dictionary` lists their columns",
@@ -62,20 +62,20 @@ def query_error(error: Exception) -> ArgumentError:
 
 
 def _tokens(query: str) -> Iterator[tuple[int, str]]:
-    """Yield where each token begins, and the token; white space and comments are left out."""
+    """Yield the offset and text of each token; white space and comments are left out."""
     for match in _TOKEN.finditer(query):
         if match.lastgroup != "blank":
             yield match.start(), match[0]
 
 
 def _called_reader(query: str) -> str | None:
-    """Return the function known to read files that a query calls or, where text cannot be told from code, names."""
+    """Return the file-reading function that a query calls (or names, if text cannot be distinguished from code)."""
     named = re.search("|".join(_READERS), query, re.IGNORECASE) if _READERS else None
     if not named:
         return None
     before = ""
     for start, word in _tokens(query):
-        # A letter before a quote makes another kind of text: E'\'' or q'[']'.
+        # A letter before a quote begins another kind of text: E'\'' or q'[']'.
         is_prefixed = word[0] in "'\"`" and start and re.match(r"\w", query[start - 1])
         if is_prefixed or word in _UNSURE or (word == "*" and before == "/"):
             return named[0]
@@ -86,11 +86,11 @@ def _called_reader(query: str) -> str | None:
 
 
 def _planned_reader(query: str) -> str | None:
-    """Return what reads a file in the plan of a query."""
+    """Return the scan of a file in the plan of a query, if any."""
     import polars as pl
 
-    # The plan is made over empty tables, so it scans no file of the dataset. It shows text and names as they are, which
-    # must not look like the scan of a file.
+    # The plan is made over empty tables, so it scans no files of the dataset. It shows text and names verbatim, and
+    # these must not look like the scan of a file.
     empty = {name: pl.LazyFrame(schema=table.polars()) for name, table in TABLES.items()}
     plan = pl.SQLContext(empty, eager=False).execute(query.replace(" SCAN [", "_SCAN_[")).explain(optimized=False)
     found = _SCANS.search(plan)

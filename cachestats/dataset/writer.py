@@ -1,4 +1,4 @@
-"""Writing a dataset: new files beside the old ones, put into their places all at once."""
+"""Write a dataset: new files are staged beside the old ones, and published all at once."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _MANY_NAMES = frozenset({"hash", "dependency_hash", "variants"})
 
 
 class Writer:
-    """The one process that may write a dataset: stage files, then `publish` them all at once.
+    """The only writer of a dataset, which locks out others: stages files, then publishes them all at once.
 
     Raises
     ------
     BusyError
-        If another process is writing, and still is after `wait` seconds.
+        If another process is still writing after `wait` seconds.
     DatasetError
-        If the folder is not a dataset (nor empty), is of another schema version, or cannot be written.
+        If the folder is neither a dataset nor empty, has another schema version, or cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, wait: float) -> None:
@@ -75,31 +75,31 @@ class Writer:
 
     @property
     def journals(self) -> Path:
-        """A folder for what a killed process leaves to the next one; gone once something is published."""
+        """A folder for the files that a killed process leaves to the next one; removed after a publication."""
         return self.path / JOURNALS
 
     @property
     def scratch(self) -> Path:
-        """A folder for intermediate files, gone when the writer is done."""
+        """A folder for intermediate files, removed when the writer is done."""
         return self.path / SCRATCH
 
     def stage(self, table: str, data: pa.Table, snapshot: str | None = None) -> None:
-        """Write a table, or one snapshot of it, beside the dataset. `data` is sorted as the table is declared."""
+        """Write a table, or one snapshot of it, beside the dataset. `data` is sorted as the table declares."""
         with self._staging(TABLES[table], snapshot) as file:
             write_parquet(file, table, data)
 
     def stage_file(self, table: str, content: bytes, snapshot: str) -> None:
-        """Put a file that `write_parquet` has made of one snapshot of a table beside the dataset."""
+        """Stage a file that `write_parquet` made for one snapshot of a table."""
         with self._staging(TABLES[table], snapshot) as file:
             file.write_bytes(content)
 
     def read_snapshot(self, table: str, snapshot: str, columns: list[str] | None = None) -> pa.Table:
-        """Return one snapshot of a table as it was before, its text dictionary-encoded, each column in one piece."""
+        """Return one snapshot of an existing table, its text dictionary-encoded, each column as a single chunk."""
         declared = TABLES[table]
         file = table_file(self.path, declared, snapshot)
         texts = {column.name for column in declared.columns if column.dtype == "string"}
         with damage_told(table, file):
-            # Of names that hardly repeat each page has a dictionary of its own: it is faster to make a new one.
+            # Where names hardly repeat, each page has its own dictionary: making a new one is faster.
             found = pq.read_table(file, read_dictionary=[*(texts - _MANY_NAMES)], partitioning=None, columns=columns)
             check_columns(declared, found, columns)
         return pa.table(
@@ -112,12 +112,12 @@ class Writer:
         )
 
     def remove(self, snapshot: str) -> None:
-        """Leave a snapshot out of what is published."""
+        """Remove a snapshot with the next publication."""
         files = (table_file(self.path, table, snapshot) for table in TABLES.values() if table.by_snapshot)
         self._removed += [str(file.relative_to(self.path)) for file in files]
 
     def publish(self, manifest: Manifest) -> None:
-        """Put everything that was staged into its place, and the manifest last."""
+        """Publish everything that was staged, moving the manifest last."""
         with reported(self.path):
             text = json.dumps(msgspec.to_builtins(manifest), indent=1)
             (self.path / NEW / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -137,7 +137,7 @@ class Writer:
         self._staged.append(str(file.relative_to(self.path / NEW)))
 
     def _refuse_foreign(self) -> None:
-        """Leave a folder alone that holds anything but a dataset, or the remains of a first build that was killed."""
+        """Refuse a folder that contains anything but a dataset, or the remains of a first build that was killed."""
         if self.path.exists() and not (self.path / MANIFEST).exists() and not (self.path / STATE).exists():
             refuse_foreign(self.path, (path.name for path in self.path.iterdir()), holds="a dataset")
 

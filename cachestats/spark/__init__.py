@@ -1,12 +1,12 @@
-"""Spark, for whoever outgrows one machine: its workers read pages and indices, with the parsers that run locally.
+"""Spark, for inputs too large for one machine: its workers read pages and indices with the same parsers.
 
-The driver lists a source, and cuts it into the batches in which `build_dataset` reads it, too. The workers read and
-parse them, put each snapshot together, and hand its tables on as the Parquet files that a dataset is made of.
+The driver lists a source, and splits it into the same read tasks as `build_dataset`. The workers carry them out,
+assemble each snapshot, and return its tables as the Parquet files that make up a dataset.
 
-Files are not read with Spark's `binaryFile`: it passes over folders whose names begin with `_`, as `_cache` does, and
-over empty files, without a word, where a page that is lost has to be a row in `rejected`. And of an index the checksum
-and, in layout 3, the place stand in another file. So the sources read, which know all that: from a disk that all
-workers see, from servers and from S3.
+Files are not read with Spark's `binaryFile`, which silently skips empty files and folders whose names begin with `_`,
+such as `_cache`, whereas a lost page must be a row in `rejected`. Also, the checksum of an index, and in layout 3 its
+location, is in another file. So the sources read the files, as they handle all that: from a disk that all workers see,
+from servers and from S3.
 """
 
 from cachestats.spark.read import SparkTables, read_mirrors, read_site

@@ -1,4 +1,4 @@
-"""What Spark is told of the tables: schemas of its frames, and of what workers hand on."""
+"""Spark's schemas of the tables and of the rows that workers return."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TYPES: dict[DType, str] = {
     "date": "date",
     "timestamp": "timestamp",
 }
-# What workers hand on. A piece is handed on in the two files in which it is laid down, beside notes on what was read.
+# The rows that workers return. A fragment is returned as the two files to which it is written, besides notes on inputs.
 READ = pa.schema({"snapshot": pa.string(), "notes": pa.binary(), "records": pa.binary(), "edges": pa.binary()})
 PARTS = pa.schema({"table": pa.string(), "file": pa.binary()})
 FILES = pa.schema({"snapshot": pa.string(), "table": pa.string(), "facts": pa.binary(), "file": pa.binary()})
@@ -38,18 +38,18 @@ def parquet(table: str, data: pa.Table) -> bytes:
 
 
 def checked(frame: DataFrame, table: Table) -> DataFrame:
-    """Return a frame with the columns of a table and no others, once it is known to have them."""
+    """Return a frame with the columns of a table and no others, after checking that it has them."""
     if not hasattr(frame, "sparkSession"):
         raise ArgumentError(
             f"expected a DataFrame of Spark, found {type(frame).__module__}.{type(frame).__name__}",
-            hint="write others with their own writers, or give them to spark.createDataFrame",
+            hint="write others with their own writers, or pass them to spark.createDataFrame",
         )
     expected = {field.name: field.dataType.simpleString() for field in schema(table)}
     found = dict(frame.dtypes)
     if missing := expected.keys() - found.keys():
         raise ArgumentError(
             f"expected the columns {', '.join(expected)}, found {', '.join(found) or 'none'}",
-            hint=f"keep {', '.join(sorted(missing))} in the frame: it should be as the table {table.name}",
+            hint=f"keep {', '.join(sorted(missing))} in the frame: it must have the columns of the table {table.name}",
         )
     if other := [name for name, dtype in expected.items() if found[name] != dtype]:
         raise ArgumentError(
@@ -61,7 +61,7 @@ def checked(frame: DataFrame, table: Table) -> DataFrame:
 
 
 def schema(table: Table) -> StructType:
-    """Return the schema of a table, its descriptions as the comments of its columns."""
+    """Return the schema of a table, with its descriptions as column comments."""
     from pyspark.sql.types import StructType
 
     schema = StructType()
@@ -71,5 +71,5 @@ def schema(table: Table) -> StructType:
 
 
 def columns(schema: pa.Schema) -> str:
-    """Return a schema as Spark takes it from text."""
+    """Return a schema in the text form that Spark accepts."""
     return ", ".join(f"`{column.name}` {column.type}" for column in schema)

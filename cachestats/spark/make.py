@@ -1,4 +1,4 @@
-"""The work of one task: a snapshot is put together, and its file is made."""
+"""The work of one task: assemble a snapshot and make its files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cachestats.spark.frames import FILES, PARTS, parquet
 
 
 class Notes(msgspec.Struct):
-    """What came of reading a part of a snapshot, beside its specs."""
+    """The result of reading a part of a snapshot, besides its specs."""
 
     inputs: list[Input]
     findings: list[Finding]
@@ -33,17 +33,17 @@ class Notes(msgspec.Struct):
 
 
 class Facts(msgspec.Struct):
-    """What the driver has to know of a file."""
+    """Facts about a file that the driver needs."""
 
     rows: int
     specs: SpecsSummary | None
     targets: list[str]
     problem: str | None
-    """Why these rows cannot be stored."""
+    """The reason why these rows cannot be stored, if any."""
 
 
-def put_together(group: pa.Table) -> pa.Table:
-    """Put a snapshot together, or what belongs to none; runs on a worker."""
+def assemble_snapshot(group: pa.Table) -> pa.Table:
+    """Assemble a snapshot, or the inputs without one; runs on a worker."""
     snapshot = group.column("snapshot")[0].as_py()
     notes = [decode(text.as_py(), Notes) for text in group.column("notes").drop_null()]
     inputs = [input_ for note in notes for input_ in note.inputs]
@@ -70,9 +70,9 @@ def put_together(group: pa.Table) -> pa.Table:
 
 
 def to_file(table: str) -> Callable[[pa.Table], pa.Table]:
-    """Return how to make the file of one snapshot of a table; runs on a worker."""
+    """Return a function that makes the file of one snapshot of a table; it runs on a worker."""
 
-    def to_file(group: pa.Table) -> pa.Table:  # no `partial`: Spark looks at the types
+    def to_file(group: pa.Table) -> pa.Table:  # not a `partial`: Spark looks at the types
         facts, content = make_file(table, group)
         row = {"snapshot": group.column("snapshot")[0].as_py(), "table": table, "file": content}
         return pa.Table.from_pylist([row | {"facts": msgspec.json.encode(facts)}], schema=FILES)
@@ -90,7 +90,7 @@ def make_file(table: str, rows: pa.Table) -> tuple[Facts, bytes]:
     data = sort_rows(with_dictionaries(rows.cast(declared.arrow())), declared)
     if data.num_rows < rows.num_rows:
         key = ", ".join(declared.key)
-        return Facts(0, None, [], f"{rows.num_rows - data.num_rows:,} with a key ({key}) that is there already"), b""
+        return Facts(0, None, [], f"{rows.num_rows - data.num_rows:,} with a repeated key ({key})"), b""
     is_specs = table == "specs"
     facts = Facts(
         data.num_rows,

@@ -1,4 +1,4 @@
-"""Sources are read by the workers of a Spark session, a batch a task."""
+"""Read sources on the workers of a Spark session."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from cachestats.sources.mirror import IndexTask
 from cachestats.sources.request import SourceRequest
 from cachestats.sources.storage.base import Network
 from cachestats.spark.frames import PARTS, READ, STORED, columns, schema
-from cachestats.spark.make import Notes, put_together
+from cachestats.spark.make import Notes, assemble_snapshot
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -38,15 +38,15 @@ _ROWS_AT_ONCE = 1 << 16
 class SparkTables:
     """The tables of a dataset as Spark DataFrames, with the columns and types of `cachestats.data_dictionary()`.
 
-    Nothing is read before one of them is asked for. What was read is kept on the workers, in memory or on their disks,
-    until `unpersist`.
+    Nothing is read until one of them is used. The result of reading is kept on the workers, in memory or on their
+    disks, until `unpersist`.
 
     Attributes
     ----------
-    specs, variants, dependencies, requirements, rejected, documents : pyspark.sql.DataFrame
-        The tables. Rows come in any order.
+    specs, variants, dependencies, requirements, rejected, inputs : pyspark.sql.DataFrame
+        The tables. Rows are in any order.
     sources : dict
-        Where they come from, for `write_dataset`.
+        The sources of the tables, for `write_dataset`.
     """
 
     specs: DataFrame
@@ -59,7 +59,7 @@ class SparkTables:
     _parts: DataFrame = field(repr=False)
 
     def unpersist(self) -> None:
-        """Let go of what was read; whoever asks after that reads it again."""
+        """Release the result of reading; using the tables after that reads the sources again."""
         self._parts.unpersist()
 
 
@@ -71,13 +71,13 @@ def read_site(spark: SparkSession, path: str | os.PathLike[str], *, network: Net
     Parameters
     ----------
     spark
-        The session; none of Spark Connect. Its workers need cachestats with what it depends on.
+        The session; not one of Spark Connect. Its workers need cachestats and its dependencies.
     path
         A checkout of the cache site (the root, `_cache`, one snapshot's folder) on a disk that driver and workers see
-        at the same path, or the address of one that begins with https://, http://, s3:// or s3a://. No archive: it
-        cannot be read in parts.
+        at the same path, or at a URL that begins with https://, http://, s3:// or s3a://. It must not be an archive,
+        which cannot be read in parts.
     network
-        How to deal with servers; a `cachestats.Network`.
+        Settings for servers and object stores; a `cachestats.Network`.
 
     Raises
     ------
@@ -99,21 +99,21 @@ def read_site(spark: SparkSession, path: str | os.PathLike[str], *, network: Net
 def read_mirrors(spark: SparkSession, path: str | os.PathLike[str], *, network: Network | None = None) -> SparkTables:
     """Read the indices of build-cache mirrors on the workers of a Spark session.
 
-    Snapshot and stack of an index come from its place, as in `build_dataset`, and its checksum is verified. An index
-    is read by one task: give a worker some gigabytes for each core if indices have hundreds of megabytes. Of a
-    snapshot one of whose indices cannot be read there is nothing but a row in `rejected`.
+    Snapshot and stack of an index come from its location, as in `build_dataset`, and its checksum is verified. An index
+    is read by one task: give a worker some gigabytes for each core if indices have hundreds of megabytes. If one of its
+    indices cannot be read, a snapshot has only rows in `rejected`.
 
     Parameters
     ----------
     spark
-        The session; none of Spark Connect. Its workers need cachestats with what it depends on.
+        The session; not one of Spark Connect. Its workers need cachestats and its dependencies.
     path
-        A mirror of layout 1, 2 or 3 with its views, a folder of them (`<snapshot>/`, its stacks in
+        A mirror of layout 1, 2 or 3 with its views, a folder of mirrors (`<snapshot>/`, with stacks in
         `<snapshot>/<stack>/`), or a catalogue of mirrors (`cache_spack_io_index.json`); on a disk that driver and
-        workers see at the same path, or at an address that begins with https://, http://, s3:// or s3a://. Sizes of
+        workers see at the same path, or at a URL that begins with https://, http://, s3:// or s3a://. Sizes of
         binaries are not read.
     network
-        How to deal with servers; a `cachestats.Network`.
+        Settings for servers and object stores; a `cachestats.Network`.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def read_mirrors(spark: SparkSession, path: str | os.PathLike[str], *, network: 
 def _read(spark: SparkSession, path: str | os.PathLike[str], network: Network | None, *, indices: bool) -> SparkTables:
     """Return the tables of a source, of its indices or of its pages."""
     require_extra("spark", "pyspark", "pandas", purpose="Spark")
-    address = re.sub("^s3a://", "s3://", os.fspath(path))  # as Hadoop calls it
+    address = re.sub("^s3a://", "s3://", os.fspath(path))  # Hadoop's name for S3
     sources = open_sources([SourceRequest(address, network=network or Network())])
     (source,) = sources
     if isinstance(source, ArchiveSource):
@@ -145,21 +145,21 @@ def _read(spark: SparkSession, path: str | os.PathLike[str], network: Network | 
             f"expected a folder that workers can read in parts, found the archive {source.name}",
             hint="unpack it, or read it with cachestats.build_dataset",
         )
-    batches = [batch for batch in source.batches(Previous()) if _is_of_index(source, batch) == indices]
-    if not batches:
+    tasks = [task for task in source.batches(Previous()) if _is_of_index(source, task) == indices]
+    if not tasks:
         expected, reader = (
             ("indices `build_cache/index.json`", "read_site") if indices else ("pages `specs.md`", "read_mirrors")
         )
         found = "pages" if indices else "indices"
         raise SourceError(f"expected {expected} in {source.name}, found {found} only", hint=f"read them with {reader}")
     _check_workers(spark)
-    work = pa.table({"work": [pickle.dumps((source, batch)) for batch in batches]})
+    work = pa.table({"work": [pickle.dumps((source, task)) for task in tasks]})
     parts = (
         spark.createDataFrame(work)
-        .repartition(len(batches))
-        .mapInArrow(_read_batches, columns(READ))
+        .repartition(len(tasks))
+        .mapInArrow(_read_tasks, columns(READ))
         .groupBy("snapshot")
-        .applyInArrow(put_together, columns(PARTS))
+        .applyInArrow(assemble_snapshot, columns(PARTS))
         .persist()
     )
     frames = {
@@ -169,23 +169,23 @@ def _read(spark: SparkSession, path: str | os.PathLike[str], network: Network | 
     return SparkTables(**frames, sources=sources, _parts=parts)
 
 
-def _is_of_index(source: Source, batch: ReadTask) -> bool:
-    return source.kind == "catalogue" or isinstance(batch, IndexTask)
+def _is_of_index(source: Source, task: ReadTask) -> bool:
+    return source.kind == "catalogue" or isinstance(task, IndexTask)
 
 
-def _read_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Read and parse what a task is to read; runs on a worker."""
+def _read_tasks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Carry out read tasks, and parse the items; runs on a worker."""
     for pickled in (row for batch in batches for row in batch.column("work").to_pylist()):
         source, items = pickle.loads(pickled)  # noqa: S301  (the driver wrote it)
         with TemporaryDirectory(prefix="cachestats-") as folder:
             for number, chunk in enumerate(chunks(items())):
                 found = parse_chunk(chunk, source, Previous(), f"{folder}/{number}")
-                yield pa.RecordBatch.from_pylist([*_pieces(found), *_notes(found)], schema=READ)
+                yield pa.RecordBatch.from_pylist([*_fragments(found), *_notes(found)], schema=READ)
                 for path in Path(folder).iterdir():
                     path.unlink()
 
 
-def _pieces(found: ReadResult) -> Iterator[dict[str, Any]]:
+def _fragments(found: ReadResult) -> Iterator[dict[str, Any]]:
     for snapshot, paths in found.fragments.items():
         for path in paths:
             records, edges = path.read_bytes(), edges_beside(path).read_bytes()
@@ -204,21 +204,21 @@ def _notes(found: ReadResult) -> Iterator[dict[str, Any]]:
 
 
 def _rows(table: str, parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Read what `put_together` made of a table; runs on a worker."""
+    """Yield the rows of a table that `assemble_snapshot` made; runs on a worker."""
     for file in (file for part in parts for file in part.column("file")):
         yield from pq.ParquetFile(pa.BufferReader(file.as_buffer())).iter_batches(_ROWS_AT_ONCE)
 
 
 def _check_workers(spark: SparkSession) -> None:
-    """Ask the workers for what they need, since Spark's own word for it is a page of Java.
+    """Check that the workers have their dependencies, since Spark's own message is a page of Java.
 
     Raises
     ------
     CachestatsError
-        If they lack it.
+        If they lack one.
     """
 
-    def lacking(_: int) -> str | None:  # defined here, so that it travels whole: there may be no cachestats there
+    def lacking(_: int) -> str | None:  # defined here, so that it is pickled whole: workers may lack cachestats
         try:
             import pyarrow  # noqa: F401
 
@@ -231,7 +231,7 @@ def _check_workers(spark: SparkSession) -> None:
     for problem in spark.sparkContext.parallelize(range(tasks), tasks).map(lacking).collect():
         if problem:
             raise CachestatsError(
-                f"expected pyarrow and cachestats with what it depends on on Spark's workers, found: {problem}",
+                f"expected pyarrow and cachestats with its dependencies on Spark's workers, found: {problem}",
                 hint="install them there and name that Python in PYSPARK_PYTHON, or send cachestats along with "
                 "`spark-submit --py-files cachestats.zip`",
             )

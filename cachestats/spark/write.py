@@ -1,4 +1,4 @@
-"""Tables of Spark become a dataset."""
+"""Write Spark tables as a dataset."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ def write_dataset(
 ) -> Dataset:
     """Write tables of a Spark session as a dataset, as `build_dataset` does, and return it.
 
-    The workers sort and compress a file for each snapshot, the driver puts the files into their places, all at once:
-    it needs no more memory than the files of a few snapshots. Of the same source `build_dataset` writes the same
-    files, byte by byte. Snapshots replace those of the dataset; its other snapshots stay.
+    The workers sort and compress a file for each snapshot, and the driver publishes the files all at once: it needs no
+    more memory than the files of a few snapshots take. From the same source `build_dataset` writes the same files, byte
+    for byte. Snapshots replace those of the dataset; its other snapshots are kept.
 
     Parameters
     ----------
     tables
-        What `read_site` or `read_mirrors` returned, or a DataFrame with the columns of `specs`; then the tables
-        `variants`, `dependencies`, `requirements` and `inputs` have nothing of its snapshots.
+        The tables that `read_site` or `read_mirrors` returned, or a DataFrame with the columns of `specs`, in which
+        case the tables `variants`, `dependencies`, `requirements` and `inputs` have no rows for its snapshots.
     out
-        Folder of the dataset, on a disk of the driver; made where it does not exist.
+        Folder of the dataset, on a disk of the driver; created if it does not exist.
     allow_shrink, max_rejected, wait, progress
         As in `build_dataset`.
 
     Raises
     ------
     ArgumentError
-        If a frame lacks a column, has another type or a null where none may be, or has a row twice.
+        If a frame lacks a column, has a wrong type or a null in a required column, or has a row twice.
     RejectedError, ShrinkError, DatasetError, BusyError
         As `build_dataset` does.
 
@@ -92,7 +92,7 @@ def write_dataset(
 
 
 def _result(inputs: DataFrame, rejected: DataFrame, sources: Iterable[Source]) -> ReadResult:
-    """Return what was read and what was rejected: as many rows as there are pages, or indices."""
+    """Return the inputs that were read and the findings: as many rows as there are pages or indices."""
     found = [Input(**row) for row in checked(inputs, TABLES["inputs"]).toArrow().to_pylist()]
     findings = findings_in(checked(rejected, TABLES["rejected"]).toArrow())
     files = {one.origin for one in found} | {row.origin for row in findings if row.severity == "error"}
@@ -105,7 +105,7 @@ def _result(inputs: DataFrame, rejected: DataFrame, sources: Iterable[Source]) -
 
 
 def _stage_files(frames: Mapping[str, DataFrame], writer: Writer, workers: Workers) -> dict[tuple[str, str], Facts]:
-    """Have the files of all snapshots made and stage them; return the facts of each by snapshot and table."""
+    """Stage the files of all snapshots, made by the workers; return the facts about each by snapshot and table."""
     facts: dict[tuple[str, str], Facts] = {}
     for snapshot, table, told, content in workers.progress(
         _files(frames), desc="writing snapshots", total=None, unit="file"
@@ -114,7 +114,7 @@ def _stage_files(frames: Mapping[str, DataFrame], writer: Writer, workers: Worke
         if found.problem:
             raise ArgumentError(
                 f"expected rows of the table {table}, found {found.problem} in {snapshot}",
-                hint="look at the frame; rows that are there twice go with distinct()",
+                hint="check the frame; distinct() removes rows that appear twice",
             )
         writer.stage_file(table, content, snapshot)
         facts[snapshot, table] = found
@@ -122,7 +122,7 @@ def _stage_files(frames: Mapping[str, DataFrame], writer: Writer, workers: Worke
 
 
 def _staged(name: str, planned: SnapshotPlan, facts: Mapping[tuple[str, str], Facts], writer: Writer) -> StagedSnapshot:
-    """Return a snapshot whose files were staged, once it has one of each table."""
+    """Return a snapshot whose files were staged, after staging files for tables without rows."""
     of_tables = {table: facts[name, table] for table in STORED if (name, table) in facts}
     for table in STORED:
         if table not in of_tables:  # it has no rows
@@ -145,7 +145,7 @@ def _files(frames: Mapping[str, DataFrame]) -> Iterator[Row]:
     of_tables = [
         frame.groupBy("snapshot").applyInArrow(to_file(table), columns(FILES)) for table, frame in frames.items()
     ]
-    # Kept on disk until they are fetched: a few at a time, which Spark would else also make only a few at a time.
+    # Kept on disk until they are fetched, a few at a time; otherwise Spark would also make only a few at a time.
     files = reduce(lambda one, other: one.unionAll(other), of_tables).persist(StorageLevel.DISK_ONLY)
     try:
         files.count()

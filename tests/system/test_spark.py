@@ -223,7 +223,7 @@ def test_workers_without_pyarrow_are_told_of(spark: Any, tmp_path: Path, monkeyp
     with pytest.raises(CachestatsError) as caught:
         read_site(spark, SEEDS)
     assert caught.value.message == (
-        "expected pyarrow and cachestats with what it depends on on Spark's workers, found: No module named pyarrow"
+        "expected pyarrow and cachestats with its dependencies on Spark's workers, found: No module named pyarrow"
     )
     assert "--py-files" in str(caught.value.hint)
 
@@ -285,7 +285,7 @@ def test_a_frame_that_is_no_table_is_refused(spark: Any, demo: cs.Dataset, tmp_p
             specs.withColumn("size_bytes", specs.package),
             "expected size_bytes bigint, found size_bytes string\nhint: cast",
         ),
-        (specs.union(specs.limit(1)), "found 1 with a key .snapshot, stack, hash. that is there already in develop"),
+        (specs.union(specs.limit(1)), "found 1 with a repeated key .snapshot, stack, hash. in develop"),
         (specs.withColumn("os", specs.compiler.substr(99, 1)).replace("", None, "os"), "found expected no nulls in os"),
     ):
         with pytest.raises(ArgumentError, match=message):

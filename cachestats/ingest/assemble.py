@@ -184,9 +184,9 @@ def _by_appearance(column: pa.DictionaryArray) -> pa.DictionaryArray:
     codes = column.indices.to_numpy()
     used, first = np.unique(codes, return_index=True)
     names = used[np.argsort(first)]
-    place = np.empty(len(column.dictionary), np.int32)
-    place[names] = np.arange(len(names), dtype=np.int32)
-    return pa.DictionaryArray.from_arrays(place[codes], column.dictionary.take(pa.array(names)))
+    position = np.empty(len(column.dictionary), np.int32)
+    position[names] = np.arange(len(names), dtype=np.int32)
+    return pa.DictionaryArray.from_arrays(position[codes], column.dictionary.take(pa.array(names)))
 
 
 def _is_in(column: pa.ChunkedArray, names: Collection[str] | pa.Array) -> npt.NDArray[np.bool_]:
@@ -250,9 +250,9 @@ def _joined_by_hash(records: pa.Table) -> pa.Table:
     owner, stack = distinct_pairs(owners, stacks.indices.to_numpy().astype(np.int64), len(stacks.dictionary))
     offsets = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(code)))])
     names = pa.DictionaryArray.from_arrays(pa.array(stack, pa.int32()), stacks.dictionary)
-    place = records.column_names.index("stacks")
+    position = records.column_names.index("stacks")
     joined = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), names)
-    return records.take(pa.array(first)).set_column(place, "stacks", joined)
+    return records.take(pa.array(first)).set_column(position, "stacks", joined)
 
 
 def _disagreements(records: pa.Table, pages: list[PageInfo], snapshot: str) -> list[Finding]:
@@ -513,12 +513,12 @@ def _variant_rows(
     first_value = np.cumsum(counts) - counts
     lengths = np.bincount(owners, minlength=len(order))
     first = np.cumsum(lengths) - lengths
-    for place in range(0, len(order), _SPECS_AT_ONCE):
-        specs = order[place : place + _SPECS_AT_ONCE]
+    for position in range(0, len(order), _SPECS_AT_ONCE):
+        specs = order[position : position + _SPECS_AT_ONCE]
         of_specs = codes[ranges(first[specs], lengths[specs])]
-        places = np.repeat(np.arange(place, place + len(specs)), lengths[specs])
+        positions = np.repeat(np.arange(position, position + len(specs)), lengths[specs])
         values = flat[ranges(first_value[of_specs], counts[of_specs])]
-        owner, setting = distinct_pairs(np.repeat(places, counts[of_specs]), values, len(distinct))
+        owner, setting = distinct_pairs(np.repeat(positions, counts[of_specs]), values, len(distinct))
         if differs_by_sign:
             is_first = np.append(True, (np.diff(owner) > 0) | (np.diff(pair[setting]) > 0))[: len(owner)]
             owner, setting = owner[is_first], setting[is_first]

@@ -254,9 +254,9 @@ class _Closures:
         level = level[lengths > 0]
         if not len(level):
             return
-        places = np.repeat(np.arange(len(level)), below.lengths[level])
-        place, code = distinct_pairs(places, codes[below.of(level)], len(self.requirements))
-        bounds = np.searchsorted(place, np.arange(1, len(level) + 1)).tolist()
+        positions = np.repeat(np.arange(len(level)), below.lengths[level])
+        position, code = distinct_pairs(positions, codes[below.of(level)], len(self.requirements))
+        bounds = np.searchsorted(position, np.arange(1, len(level) + 1)).tolist()
         numbers, start = code.tolist(), 0
         for spec, end in zip(level.tolist(), bounds, strict=True):
             key = (int(codes[spec]), *numbers[start:end])

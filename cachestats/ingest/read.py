@@ -140,8 +140,8 @@ def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
         yield chunk
 
 
-def parse_chunk(chunk: list[Item], reader: Source, previous: Previous, place: str) -> ReadResult:
-    """Parse some pages or an index, and write the fragments to files whose paths begin with `place`."""
+def parse_chunk(chunk: list[Item], reader: Source, previous: Previous, prefix: str) -> ReadResult:
+    """Parse some pages or an index, and write the fragments to files whose paths begin with `prefix`."""
     found = ReadResult()
     source = reader.name
     pages: list[Page] = []
@@ -162,9 +162,9 @@ def parse_chunk(chunk: list[Item], reader: Source, previous: Previous, place: st
             pages.append(item)
         else:
             number += 1
-            _parse_index(item, source, previous, f"{place}-i{number}.arrow", found)
+            _parse_index(item, source, previous, f"{prefix}-i{number}.arrow", found)
         found.files[source] += 1
-    _parse_pages(pages, reader, previous, place, found)
+    _parse_pages(pages, reader, previous, prefix, found)
     found.findings = [one._replace(source=source) for one in found.findings]
     return found
 
@@ -176,7 +176,7 @@ def _fail(failed: FailedIndex, found: ReadResult) -> None:
     found.refused.add(failed.origin)
 
 
-def _parse_pages(pages: list[Page], reader: Source, previous: Previous, place: str, found: ReadResult) -> None:
+def _parse_pages(pages: list[Page], reader: Source, previous: Previous, prefix: str, found: ReadResult) -> None:
     changed: list[Page] = []
     digests: dict[str, str] = {}
     for page in pages:
@@ -196,7 +196,7 @@ def _parse_pages(pages: list[Page], reader: Source, previous: Previous, place: s
         elif not reader.selection.takes(fragment.snapshot):  # the folder may not name the snapshot
             not_wanted.update(info.origin for info in fragment.pages)
         else:
-            _lay_down(fragment, Path(f"{place}-{number}.arrow"), found)
+            _write_fragment(fragment, Path(f"{prefix}-{number}.arrow"), found)
             infos.update((info.origin, (fragment.snapshot, info)) for info in fragment.pages)
     found.files[reader.name] -= len(not_wanted)
     for page in changed:
@@ -218,7 +218,7 @@ def _parse_pages(pages: list[Page], reader: Source, previous: Previous, place: s
         )
 
 
-def _parse_index(index: Index, source: str, previous: Previous, place: str, found: ReadResult) -> None:
+def _parse_index(index: Index, source: str, previous: Previous, path: str, found: ReadResult) -> None:
     with _ONE_INDEX:
         try:
             content = index.read()
@@ -237,7 +237,7 @@ def _parse_index(index: Index, source: str, previous: Previous, place: str, foun
         found.incomplete.add(index.snapshot)
         found.refused.add(index.origin)
         return
-    _lay_down(fragment, Path(place), found)
+    _write_fragment(fragment, Path(path), found)
     if index.mirror:
         found.mirrors.setdefault(index.snapshot, {})[index.stack] = index.mirror
     found.inputs[index.origin] = Input(
@@ -255,7 +255,7 @@ def _parse_index(index: Index, source: str, previous: Previous, place: str, foun
     )
 
 
-def _lay_down(fragment: Fragment, path: Path, found: ReadResult) -> None:
+def _write_fragment(fragment: Fragment, path: Path, found: ReadResult) -> None:
     found.findings += fragment.findings
     found.fragments.setdefault(fragment.snapshot, []).append(path)
     records = fragment.records.replace_schema_metadata(

@@ -54,9 +54,11 @@ def remembered_requests(asked: list[SourceRequest], default: SourceRequest, exis
                 f"expected {existing.path} to remember where it was read from, found no sources",
                 hint="name the source: cachestats update DATASET SOURCE",
             )
-        places = [source.location for source in remembered]
-        places = [place if is_url(place) else os.path.normpath(existing.path / place) for place in places]
-        asked = [replace(default, address=place) for place in places]
+        locations = [source.location for source in remembered]
+        locations = [
+            location if is_url(location) else os.path.normpath(existing.path / location) for location in locations
+        ]
+        asked = [replace(default, address=location) for location in locations]
     by_location = {source.location: source for source in remembered}
     return [
         _with_options(one, by_location.get(location_of(one.address, existing.path)))

@@ -75,8 +75,8 @@ class Sizes:
         for hash_, package, version, stack in zip(*columns, strict=True):
             if stack in self.mirrors and all(map(_SAFE_NAME.fullmatch, (hash_, package, version))):
                 # The mirror of the whole snapshot has nearly all manifests, and is tried first.
-                place = f"{package}/{package}-{version}-{hash_}.spec.manifest.json"
-                stacks = wanted.setdefault(hash_, [place])
+                path = f"{package}/{package}-{version}-{hash_}.spec.manifest.json"
+                stacks = wanted.setdefault(hash_, [path])
                 stacks.insert(1 if stack == UNION_STACK else len(stacks), stack)
         answers = {answer.hash: answer for answer in self._answers(wanted)}
         sizes = {hash_: answer.size for hash_, answer in answers.items() if answer.size is not None}
@@ -102,13 +102,13 @@ class Sizes:
                         journal.write(f"{answer.hash} {answer.size} {answer.is_signed:d}\n")
                     yield answer
 
-    def _ask(self, hash_: str, place: str, *stacks: str) -> _Answer:
+    def _ask(self, hash_: str, path: str, *stacks: str) -> _Answer:
         if self.workers.stopping.is_set():
             raise SourceError("stopped before all sizes were read", hint="run it again: it continues where it stopped")
         for stack in stacks:
             mirror = self.mirrors[stack]
             try:
-                blobs, is_signed = read_manifest(mirror.storage, f"{mirror.path}/v3/manifests/spec/{place}")
+                blobs, is_signed = read_manifest(mirror.storage, f"{mirror.path}/v3/manifests/spec/{path}")
             except (MissingError, ManifestError):
                 continue
             sizes = [blob.content_length for blob in blobs if blob.media_type.startswith(_BINARY)]

@@ -48,25 +48,25 @@ def open_sources(sources: Sequence[SourceRequest]) -> dict[Source, SourceRequest
         if source.address.startswith("file://"):
             source = replace(source, address=unquote(source.address.removeprefix("file://")))
         is_remote = is_url(source.address)
-        place = redact_url(source.address).rstrip("/") if is_remote else Path(source.address).resolve()
-        if place not in readers:
+        location = redact_url(source.address).rstrip("/") if is_remote else Path(source.address).resolve()
+        if location not in readers:
             opener = _Opener(source, storages.setdefault(source.network, Storages(source.network)))
-            readers[place] = opener.open(), source
-    folders = [place for place in readers if isinstance(place, Path)]
+            readers[location] = opener.open(), source
+    folders = [location for location in readers if isinstance(location, Path)]
     return dict(
         opened
-        for place, opened in readers.items()
-        if not (isinstance(place, Path) and any(_covers(other, place) for other in folders))
+        for location, opened in readers.items()
+        if not (isinstance(location, Path) and any(_covers(other, location) for other in folders))
     )
 
 
-def _covers(folder: Path, place: Path) -> bool:
-    """Whether reading `folder` also reads `place`: hidden folders and archives inside it are not read."""
-    if place == folder or not place.is_relative_to(folder):
+def _covers(folder: Path, location: Path) -> bool:
+    """Whether reading `folder` also reads `location`: hidden folders and archives inside it are not read."""
+    if location == folder or not location.is_relative_to(folder):
         return False
-    if not (place.is_dir() or is_page(str(place)) or is_index(str(place))):
+    if not (location.is_dir() or is_page(str(location)) or is_index(str(location))):
         return False
-    return not any(part.startswith(".") for part in place.relative_to(folder).parts)
+    return not any(part.startswith(".") for part in location.relative_to(folder).parts)
 
 
 class _Opener:
@@ -82,16 +82,16 @@ class _Opener:
         return self._at_address(address) if is_url(address) else self._on_disk(Path(address))
 
     def _on_disk(self, path: Path) -> Source:
-        storage, place = self.storages.find(str(path))
+        storage, location = self.storages.find(str(path))
         name = self.given.name or source_name(path)
         try:
             if path.is_dir():
                 if path.name == ".spack-db" and (path / "index.json").is_file():
-                    place = place.removesuffix("/.spack-db")
+                    location = location.removesuffix("/.spack-db")
                 if path.name == ".spack-db" or (path / _INSTALLED.lstrip("/")).is_file():
-                    place += _INSTALLED
-                    return self._file(storage, place, name, storage.head(place, _HEAD_BYTES))
-                return FolderSource(name, place, storage, self.selection)
+                    location += _INSTALLED
+                    return self._file(storage, location, name, storage.head(location, _HEAD_BYTES))
+                return FolderSource(name, location, storage, self.selection)
             if not path.exists():
                 raise SourceError(f"expected {_EXPECTED}, found nothing at {path}", hint="check the path")
             if not path.is_file():
@@ -100,18 +100,18 @@ class _Opener:
                 )
         except OSError as error:
             raise SourceError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
-        return self._file(storage, place, name, storage.head(place, _HEAD_BYTES))
+        return self._file(storage, location, name, storage.head(location, _HEAD_BYTES))
 
     def _at_address(self, address: str) -> Source:
-        storage, place = self.storages.find(address)
-        name = storage.name(place)
+        storage, location = self.storages.find(address)
+        name = storage.name(location)
         refusal: SourceError | None = None
         try:
-            if not place.endswith("/") and not _is_list(head := storage.head(place, _HEAD_BYTES)):
-                return self._file(storage, place, name, head)
+            if not location.endswith("/") and not _is_list(head := storage.head(location, _HEAD_BYTES)):
+                return self._file(storage, location, name, head)
         except (MissingError, ForbiddenError) as error:  # a folder cannot be read as a file
             refusal = error
-        folder, name = place.rstrip("/"), name.rstrip("/")
+        folder, name = location.rstrip("/"), name.rstrip("/")
         catalogue = f"{folder}/{FILE_NAME}"
         if storage.exists(catalogue):
             return CatalogueSource(name, storage, catalogue, self.storages, self.selection)
@@ -130,9 +130,9 @@ class _Opener:
 
     def _file(self, storage: Storage, path: str, name: str, head: bytes) -> Source:
         inside = _unpacked(head).removeprefix(BYTE_ORDER_MARK).lstrip()
-        place = re.sub(r"\.(?:gz|zst)$", "", redact_url(path) if is_url(path) else path)
-        if is_index(place):
-            found = place_index(storage, place, name)
+        location = re.sub(r"\.(?:gz|zst)$", "", redact_url(path) if is_url(path) else path)
+        if is_index(location):
+            found = place_index(storage, location, name)
             return IndexSource(name, Place(storage, path, name, found.snapshot, found.stack), self.selection)
         if inside.startswith(b"{"):
             return self._json(storage, path, name, inside)

@@ -121,7 +121,7 @@ class FolderSource:
                     yield entry.path
                 elif not entry.is_symlink():
                     folders.append(entry.path)
-                elif not any(_is_inside(target := os.path.realpath(entry.path), place) for place in walked):
+                elif not any(_is_inside(target := os.path.realpath(entry.path), location) for location in walked):
                     walked.add(target)
                     folders.append(entry.path)
             waiting += reversed(folders)

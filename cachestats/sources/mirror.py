@@ -74,8 +74,8 @@ class Place:
     @property
     def mirror(self) -> Mirror | None:
         """The mirror of layout 3 that it belongs to, or None if its layout is older."""
-        place = _BLOB_PLACE.fullmatch(self.path) or _INDEX_PLACE.fullmatch(self.path)
-        return Mirror(self.storage, place["mirror"]) if place and not self.path.endswith(_INDEX) else None
+        match = _BLOB_PLACE.fullmatch(self.path) or _INDEX_PLACE.fullmatch(self.path)
+        return Mirror(self.storage, match["mirror"]) if match and not self.path.endswith(_INDEX) else None
 
     def index(self) -> Index:
         """Look at the index and return it with its fingerprint.
@@ -107,8 +107,8 @@ class Place:
             return blob["checksum"], partial(_read, self.storage, self.path, blob["checksum"])
         if (mirror := self.mirror) is not None:
             blob_ = _index_blob(mirror.storage, self.path)
-            place = f"{mirror.path}/blobs/sha256/{blob_.checksum[:2]}/{blob_.checksum}"
-            return blob_.checksum, partial(_read, self.storage, place, blob_.checksum, blob_.content_length)
+            path = f"{mirror.path}/blobs/sha256/{blob_.checksum[:2]}/{blob_.checksum}"
+            return blob_.checksum, partial(_read, self.storage, path, blob_.checksum, blob_.content_length)
         if isinstance(self.storage, DiskStorage):  # reading its date costs less than reading its checksum
             return self.storage.fingerprint(self.path), partial(_read_beside_checksum, self.storage, self.path)
         checksum = _checksum_beside(self.storage, self.path)
@@ -148,9 +148,9 @@ def is_index(path: str) -> bool:
 
 def place_index(storage: Storage, path: str, origin: str) -> Place:
     """Return the index at a path for which `is_index` holds, with the snapshot and stack that its folders name."""
-    place = _INDEX_PLACE.fullmatch(path)
-    assert place, "the caller has asked is_index"  # noqa: S101
-    mirror, view = place["mirror"], place["view"]
+    match = _INDEX_PLACE.fullmatch(path)
+    assert match, "the caller has checked is_index"  # noqa: S101
+    mirror, view = match["mirror"], match["view"]
     above = mirror.rpartition("/")[0]
     # A mirror at the root of a server gets the server's name.
     parent, name = ["", "", *(storage.parts(mirror) or [storage.name(mirror).rpartition("/")[2]])][-2:]

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 _CHUNK_BYTES = 1 << 20
 _SLOWEST_BYTES = 64 << 10
-"""Reading stops with an error if a server sends less than this within a timeout."""
+"""A connection over which a server sends less than this within a timeout counts as broken."""
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ SELECT stack, snapshot, coalesce(packages, 0) AS packages, specs,
     CASE WHEN previous IS NOT NULL THEN gone END AS gone
 FROM cells LEFT JOIN packages USING (stack, snapshot) LEFT JOIN names USING (snapshot);
 
--- question: seen
+-- question: lifespans
 WITH names AS (
     SELECT snapshot, CASE WHEN snapshot LIKE 'develop-%' THEN 'weekly' ELSE 'rolling' END AS kind,
         row_number() OVER (PARTITION BY kind ORDER BY snapshot) AS place

@@ -204,17 +204,17 @@ def _parse_pages(pages: list[Page], reader: Source, previous: Previous, prefix: 
             continue
         snapshot, info = infos.get(page.origin, (None, None))
         found.inputs[page.origin] = Input(
-            reader.name,
-            page.origin,
-            snapshot,
-            info.package if info else None,
-            None,
-            info.generation if info else None,
-            info.num_specs if info else None,
-            False,
-            False,
-            page.fingerprint,
-            digests[page.origin],
+            source=reader.name,
+            origin=page.origin,
+            snapshot=snapshot,
+            package=info.package if info else None,
+            stack=None,
+            generation=info.generation if info else None,
+            num_specs=info.num_specs if info else None,
+            is_copy=False,
+            is_gone=False,
+            fingerprint=page.fingerprint,
+            digest=digests[page.origin],
         )
 
 
@@ -241,17 +241,17 @@ def _parse_index(index: Index, source: str, previous: Previous, path: str, found
     if index.mirror:
         found.mirrors.setdefault(index.snapshot, {})[index.stack] = index.mirror
     found.inputs[index.origin] = Input(
-        source,
-        index.origin,
-        index.snapshot,
-        None,
-        index.stack,
-        fragment.pages[0].generation if fragment.pages else None,
-        sum(page.num_specs for page in fragment.pages),
-        False,
-        False,
-        index.fingerprint,
-        digest,
+        source=source,
+        origin=index.origin,
+        snapshot=index.snapshot,
+        package=None,
+        stack=index.stack,
+        generation=fragment.pages[0].generation if fragment.pages else None,
+        num_specs=sum(page.num_specs for page in fragment.pages),
+        is_copy=False,
+        is_gone=False,
+        fingerprint=index.fingerprint,
+        digest=digest,
     )
 
 

@@ -1,4 +1,4 @@
-"""The public names of cachestats, and where they are. `__init__.py` imports each on first use."""
+"""The public names of cachestats, and where they are. `__init__.py` reads them here, and imports each on first use."""
 
 from .analysis.causes import causes as causes
 from .analysis.compare import compare as compare

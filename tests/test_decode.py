@@ -156,7 +156,7 @@ def test_a_broken_lockfile_is_an_error(content: object, tmp_path: Path) -> None:
         (
             ".cachestats/commit.json",
             b'{"move":[],"remove":["specs/b.parquet\\u0000"]}',
-            "a path that no file",
+            "a path outside the dataset",
         ),
         (".cachestats/commit.json", b'{"move": ' + b"[" * 100_000, "list of files .*got `array`"),
         (".cachestats/commit.json", b'{"x": ' + b"[" * 100_000, "list of files .*nested"),
@@ -176,7 +176,7 @@ def test_a_broken_file_of_a_dataset_is_an_error(file: str, damage: bytes, words:
 def test_a_folder_with_a_broken_mark_is_no_report(mark: bytes, demo: cs.Dataset, tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
     (tmp_path / "report/report.json").write_bytes(mark)
-    with pytest.raises(DatasetError, match=r"another report\.json there"):
+    with pytest.raises(DatasetError, match=r"with report\.json in it"):
         cs.write_report(demo, tmp_path / "report")
 
 

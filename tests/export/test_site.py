@@ -283,7 +283,7 @@ def test_a_folder_with_anything_else_is_refused(demo: cs.Dataset, tmp_path: Path
         cs.export_site(own, own.path)
     (tmp_path / "empty").mkdir()
     assert cs.export_site(demo, tmp_path / "empty") == 3
-    with pytest.raises(DatasetError, match=r"expected a dataset or an empty folder, found .*empty with"):
+    with pytest.raises(DatasetError, match=r"expected an empty folder or a dataset, found .*empty with"):
         built(SEEDS, tmp_path / "empty")
 
 

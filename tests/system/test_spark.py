@@ -200,7 +200,7 @@ def test_a_cluster_that_gets_a_zip_and_loses_a_worker_writes_the_same_files(tmp_
     expected = cs.build_dataset(mirrors, out=tmp_path / "local")
     package = tmp_path / "cachestats.zip"
     with zipfile.ZipFile(package, "w") as archive:
-        for file in sorted((ROOT / "cachestats").rglob("*.py")):
+        for file in sorted((ROOT / "cachestats").rglob("*.py*")):
             archive.write(file, file.relative_to(ROOT))
     # Neither the driver nor the workers see the repository; other packages are those of this Python.
     elsewhere = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and Path(path) != ROOT]

@@ -485,6 +485,7 @@ def test_a_path_is_needed() -> None:
         cs.read_environment()
 
 
+@pytest.mark.slow
 def test_environments_of_the_corpus_have_what_a_plain_reading_finds() -> None:
     """In a real lockfile every node is reached, none is missing, and what is not external is a spec."""
     paths = [ROOT / "data" / "developer-tools.spack.lock.gz"]
@@ -525,6 +526,7 @@ def test_the_cases_give_what_is_right() -> None:
     assert (installed.specs.height, installed.kind) == (9, "database")
 
 
+@pytest.mark.slow
 def test_specs_of_lockfiles_are_as_on_the_sites_pages(corpus: cs.Dataset) -> None:
     pages_tell = ["package", "version", "hash", "platform", "os", "target", "compiler", "variants"]
     compared = 0
@@ -542,6 +544,7 @@ def test_specs_of_lockfiles_are_as_on_the_sites_pages(corpus: cs.Dataset) -> Non
     assert compared > 7000
 
 
+@pytest.mark.slow
 def test_specs_and_dependencies_of_lockfiles_are_as_in_the_indices(indexed: cs.Dataset) -> None:
     compared = 0
     every, edges = indexed.specs.collect(), indexed.dependencies.collect()

@@ -28,6 +28,7 @@ def test_every_node_of_the_committed_lockfile_has_the_hash_it_says() -> None:
         assert dag_hash(node) == dag_hash(json.dumps(node).encode()) == key
 
 
+@pytest.mark.slow
 def test_every_node_of_the_corpus_has_the_hash_it_says() -> None:
     corpus_site()
     found: set[tuple[str, str]] = set()

@@ -90,6 +90,7 @@ MIRRORS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", MIRRORS)
 def test_an_index_that_is_no_file_is_a_row_and_snapshots_beside_it_are_published(
     what: str, put: Make, tmp_path: Path
@@ -110,6 +111,7 @@ def test_an_index_that_is_no_file_is_a_row_and_snapshots_beside_it_are_published
     assert (row["rule"], "not a regular file" in row["message"]) == ("unreadable", True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["site.tar", "site.zip", "specs.md", "index.json", "list.json"])
 def test_a_source_that_is_no_file_is_an_error(name: str, tmp_path: Path) -> None:
     pipe(tmp_path / name)
@@ -140,6 +142,7 @@ def test_a_catalogue_that_names_what_is_no_file_tells(tmp_path: Path) -> None:
     assert (code, "could not be read completely: v1.0" in words) == (10, True), words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", ["mirrors/develop/v3/manifests/spec/a/a-1.0-{}.spec.manifest.json", "dataset/.cachestats/journals/develop"]
 )
@@ -158,6 +161,7 @@ FILES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_a_dataset_with_what_is_no_file_is_an_error(name: str, tmp_path: Path) -> None:
     site = write(tmp_path / "site", {("develop", "zlib"): page(specs=[spec()])})
@@ -190,6 +194,7 @@ def test_an_export_does_not_wait_for_what_is_no_file(name: str, demo: cs.Dataset
     assert (code, "not a regular file" in words) == (12, True), words
 
 
+@pytest.mark.slow
 def test_a_report_does_not_wait_for_what_is_no_file(demo: cs.Dataset, tmp_path: Path) -> None:
     pipe(tmp_path / "report/report.json")
     code, words = run("report", demo.path, "--out", tmp_path / "report")

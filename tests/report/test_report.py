@@ -44,6 +44,7 @@ class Links(HTMLParser):
                 self.anchors.add(value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["report", "odd"])
 def test_every_link_leads_somewhere(name: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(name)
@@ -143,6 +144,7 @@ def test_no_name_is_markup(odd: Path) -> None:
     assert "<img" not in badge(HOSTILE, HOSTILE, share=1)
 
 
+@pytest.mark.slow
 def test_a_report_replaces_a_report_whole_or_not_at_all(
     demo: cs.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +179,7 @@ def test_a_report_replaces_a_report_whole_or_not_at_all(
     assert {path.name for path in tmp_path.iterdir()} - {".report.lock"} == {"link", "report"}
 
 
+@pytest.mark.slow
 def test_nothing_but_a_report_is_replaced(demo: cs.Dataset, tmp_path: Path) -> None:
     report, home, tested, inside = (tmp_path / name for name in ("report", "home", "tested", "inside"))
     for folder in (home, tested):

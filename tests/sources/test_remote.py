@@ -607,6 +607,7 @@ class _Endless(socketserver.BaseRequestHandler):
                 time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [_Endless.line, b"X: y\r\n"])
 def test_a_server_that_never_comes_to_the_point_is_given_up_on(line: bytes, tmp_path: Path) -> None:
     handler = type("Handler", (_Endless,), {"line": line})

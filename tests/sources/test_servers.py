@@ -319,6 +319,7 @@ def test_a_bucket_can_be_read_without_an_account(folder: Path, s3_server: Callab
     assert listed("&prefix=develop/&delimiter=/") == [INDEX[1:]]
 
 
+@pytest.mark.slow
 def test_a_bucket_ends_with_its_server_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     for data in (b"a", b"b"):
         with S3Server() as server:

@@ -175,6 +175,7 @@ def test_any_text_is_a_name(text: str, tmp_path: Path) -> None:
     assert dataset.specs.collect().height == cs.open_dataset(tmp_path / "dataset").specs.collect().height
 
 
+@pytest.mark.slow
 def test_a_hundred_megabytes_are_read(tmp_path: Path) -> None:
     specs = [spec(f"{n:032d}", variants=["+v" * 220]) for n in range(160_000)]
     text = page(specs=specs)
@@ -271,6 +272,7 @@ def zip_bomb() -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.slow
 def test_bombs_are_defused(tmp_path: Path) -> None:
     (tmp_path / "bomb.zip").write_bytes(zip_bomb())
     with pytest.raises(SourceError, match="unpacks to more than 200 times its size"):

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from cachestats.atomic import acquire, refuse_foreign
 from cachestats.dataset.dataset import table_file
-from cachestats.dataset.manifest import MANIFEST, Manifest, read_manifest
+from cachestats.dataset.manifest import MANIFEST, Manifest
 from cachestats.dataset.parquet import check_columns, damage_told, write_parquet
 from cachestats.dataset.publication import COMMIT, JOURNALS, LOCK, NEW, SCRATCH, STATE, move_published
 from cachestats.errors import DatasetError, reported
@@ -38,7 +38,7 @@ class Writer:
     BusyError
         If another process is still writing after `wait` seconds.
     DatasetError
-        If the folder is neither a dataset nor empty, has another schema version, or cannot be written.
+        If the folder is neither a dataset nor empty, or cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, wait: float) -> None:
@@ -58,7 +58,6 @@ class Writer:
             try:
                 move_published(self.path)
                 self._clean()
-                self.manifest = read_manifest(self.path) or Manifest()
                 (self.path / NEW).mkdir()
                 (self.path / SCRATCH).mkdir()
             except BaseException:

@@ -106,7 +106,7 @@ def build_dataset(
         opened = open_sources(named_requests(requests, existing))
         result = read_sources([*opened], Previous(), workers, writer.scratch / "new")
         plan = plan_of_build(result, existing.inputs, [source.name for source in opened])
-        staged = make(plan, result, writer, workers, sizes=sizes)
+        staged = make(plan, result, existing.manifest, writer, workers, sizes=sizes)
         check(result, staged, existing, limits)
         publish(plan, result, staged, existing, source_records(opened, existing, result.files), writer)
     return open_dataset(out)

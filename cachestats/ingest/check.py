@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from cachestats.errors import ArgumentError, RejectedError, ShrinkError
 from cachestats.findings import FAILURES, RULES, Finding
 from cachestats.ingest.existing import Existing
-from cachestats.ingest.make import Staged
+from cachestats.ingest.make import Staged, copies_in
 from cachestats.ingest.read import ReadResult
 from cachestats.text import counted
 
@@ -57,15 +57,13 @@ def check(result: ReadResult, staged: Staged, existing: Existing, limits: Limits
 
 def new_findings(result: ReadResult, staged: Staged) -> list[Finding]:
     """Return the findings of this run; for a snapshot that is left as it was, only the reasons for that."""
-    copies = frozenset[str]().union(*(one.copies for one in staged.values()))
+    copies = copies_in(staged)
     rows = [
         row
         for row in result.findings
         if row.origin not in copies and (row.snapshot not in result.incomplete or row.rule in FAILURES)
     ]
-    rows += [row for one in staged.values() for row in one.findings]
-    sources = {origin: one.source for origin, one in result.inputs.items()}
-    return [row if row.source else row._replace(source=sources.get(row.origin)) for row in rows]
+    return rows + [row for one in staged.values() for row in one.findings]
 
 
 def _check_rejected(result: ReadResult, staged: Staged, existing: Existing, max_rejected: float) -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cachestats.findings import Finding
 from cachestats.schema import INPUTS
 
 Mask = npt.NDArray[np.bool_]
@@ -82,3 +83,9 @@ class Inputs:
 def inputs_table(inputs: Iterable[Input]) -> pa.Table:
     """Return the table `inputs`, not yet sorted."""
     return pa.Table.from_pylist([input_._asdict() for input_ in inputs], schema=INPUTS.arrow())
+
+
+def with_sources(findings: Iterable[Finding], inputs: Iterable[Input]) -> list[Finding]:
+    """Return findings about some inputs, each with the source of its input."""
+    sources = {one.origin: one.source for one in inputs}
+    return [one._replace(source=sources.get(one.origin)) for one in findings]

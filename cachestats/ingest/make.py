@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cachestats.dataset.manifest import Manifest
 from cachestats.dataset.writer import Writer
 from cachestats.findings import Finding
 from cachestats.ingest.assemble import SnapshotTables, assemble, merge_rows, merge_specs
 from cachestats.ingest.closures import add_requirements, requirements_table
+from cachestats.ingest.inputs import with_sources
 from cachestats.ingest.plan import Plan, SnapshotPlan
 from cachestats.ingest.read import ReadResult, load_fragment
 from cachestats.ingest.sizes import Sizes
@@ -60,7 +62,9 @@ Staged = Mapping[str, StagedSnapshot]
 """The snapshots that were staged, by name."""
 
 
-def make(plan: Plan, result: ReadResult, writer: Writer, workers: Workers, *, sizes: bool) -> Staged:
+def make(
+    plan: Plan, result: ReadResult, existing: Manifest, writer: Writer, workers: Workers, *, sizes: bool
+) -> Staged:
     """Make the tables of the snapshots of a plan, one snapshot per worker at a time, and stage them.
 
     A snapshot whose new rows cannot be separated from the kept ones is left out: the whole snapshot must be read.
@@ -71,7 +75,7 @@ def make(plan: Plan, result: ReadResult, writer: Writer, workers: Workers, *, si
         If `sizes` are requested and an existing manifest cannot be read.
     """
     names = sorted(plan.snapshots, key=snapshot_order)
-    maker = _Maker(plan, result, writer, workers, sizes)
+    maker = _Maker(plan, result, existing, writer, workers, sizes)
     staged: dict[str, StagedSnapshot] = {}
     if not names:
         return staged
@@ -82,7 +86,7 @@ def make(plan: Plan, result: ReadResult, writer: Writer, workers: Workers, *, si
         staged[name] = one
         if one.row is not None:
             specs, packages = counted(one.row["num_specs"], "spec"), counted(one.row["num_packages"], "package")
-            before = writer.manifest.snapshots.get(name)
+            before = existing.snapshots.get(name)
             replacing = "" if before is None else f", where there were {before.num_specs:,}"
             logger.info("%s: %s of %s%s", name, specs, packages, replacing)
     return staged
@@ -92,6 +96,7 @@ def make(plan: Plan, result: ReadResult, writer: Writer, workers: Workers, *, si
 class _Maker:
     plan: Plan
     result: ReadResult
+    existing: Manifest
     writer: Writer
     workers: Workers
     wants_sizes: bool
@@ -110,11 +115,12 @@ class _Maker:
                 return name, None
             del old
             specs, kept = merged
-        elif name in self.writer.manifest.snapshots:
+        elif name in self.existing.snapshots:
             before = hashes(self.writer.read_snapshot("specs", name, ["hash"]))
         staged = StagedSnapshot()
         if new:
-            staged = staged._replace(findings=tuple(new.findings), copies=frozenset(new.copies))
+            findings = with_sources(new.findings, planned.read)
+            staged = staged._replace(findings=tuple(findings), copies=frozenset(new.copies))
         if specs is not None:
             staged = self._stage(name, planned, staged, specs, new, kept)
         after = hashes(specs) if specs is not None else _NO_HASHES
@@ -134,6 +140,7 @@ class _Maker:
         targets = frozenset(names_in(specs, "target"))
         if mirrors := self._mirrors_with_sizes(name, planned):
             specs, findings = self._fill_sizes(name, planned, specs, mirrors)
+            findings = with_sources(findings, planned.read)
             staged = staged._replace(findings=(*staged.findings, *findings), has_sizes=True)
         row = snapshot_row(name, planned, staged.copies, summarize_specs(specs))
         rows = {}
@@ -172,13 +179,18 @@ class _Maker:
         self, name: str, planned: SnapshotPlan, specs: pa.Table, mirrors: Mapping[str, Any]
     ) -> tuple[pa.Table, list[Finding]]:
         known: dict[str, int] = {}
-        if name in self.writer.manifest.snapshots:
+        if name in self.existing.snapshots:
             before = self.writer.read_snapshot("specs", name, ["hash", "size_bytes"])
             before = before.filter(pc.is_valid(before.column("size_bytes")))
             known = dict(zip(*(column.to_pylist() for column in before.columns), strict=True))
         origin = min(one.origin for one in planned.read if one.stack in mirrors)
         sizes = Sizes(name, origin, mirrors, self.writer.journals / file_stem(name), self.workers)
         return sizes.fill(specs, known)
+
+
+def copies_in(staged: Staged) -> frozenset[str]:
+    """Return the origins of all pages that are copies of other pages."""
+    return frozenset[str]().union(*(one.copies for one in staged.values()))
 
 
 def hashes(specs: pa.Table) -> pa.Array:

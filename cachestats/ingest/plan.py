@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow.compute as pc
 
 from cachestats.ingest.existing import Existing
@@ -107,7 +106,7 @@ def plan_of_build(result: ReadResult, inputs: Inputs, sources: Iterable[str], al
     unreadable = inputs.have("snapshot", [None]) & inputs.have("source", sources)
     replaced = inputs.are(result.inputs) | unreadable | inputs.have("snapshot", snapshots)
     was_gone = inputs.are_gone()
-    return Plan(snapshots, replaced & ~_incomplete(result, inputs), was_gone, inputs.are(()), was_gone)
+    return Plan(snapshots, replaced & ~inputs.have("snapshot", result.incomplete), was_gone, inputs.are(()), was_gone)
 
 
 def plan_of_update(result: ReadResult, existing: Existing, sources: Sequence[Source], *, prune: bool) -> Plan:
@@ -118,7 +117,7 @@ def plan_of_update(result: ReadResult, existing: Existing, sources: Sequence[Sou
     inputs = existing.inputs
     is_here = inputs.are(result.unchanged | result.inputs.keys() | result.refused)
     looked_at = inputs.have("source", [source.name for source in sources])
-    incomplete = _incomplete(result, inputs)
+    incomplete = inputs.have("snapshot", result.incomplete)
     selections = {source.name: source.selection for source in sources}
     missing = inputs.take(looked_at & ~is_here & ~incomplete)
     missing = [one for one in missing if selections[one.source].takes(one.snapshot, one.stack)]
@@ -172,7 +171,7 @@ def plan_with_whole(
         merged.findings += [row for row in whole.findings if row.origin in origins]
         done.add(name)
     merged.files = whole.files
-    dropped = (plan.dropped | inputs.have("snapshot", done)) & ~_incomplete(merged, inputs)
+    dropped = (plan.dropped | inputs.have("snapshot", done)) & ~inputs.have("snapshot", merged.incomplete)
     return replace(plan, snapshots=snapshots, dropped=dropped, to_read_whole=frozenset()), merged
 
 
@@ -189,9 +188,8 @@ def plan_frame(plan: Plan, result: ReadResult, inputs: Inputs) -> pl.DataFrame:
     def count(snapshot: str | None, action: str, reason: str, files: int = 1) -> None:
         rows[snapshot, action, reason] = rows.get((snapshot, action, reason), 0) + files
 
-    for one in _new(result):
-        row = inputs.rows.get(one.origin)
-        count(one.snapshot, "read", "new" if row is None else "changed")
+    for one in result.new_inputs():
+        count(one.snapshot, "read", "changed" if one.origin in inputs.rows else "new")
     is_read = inputs.are(result.inputs)
     for mask, action, reason in (
         (plan.dropped & is_read, "drop", "read again"),
@@ -211,13 +209,8 @@ def plan_frame(plan: Plan, result: ReadResult, inputs: Inputs) -> pl.DataFrame:
     return pl.DataFrame([(*key, rows[key]) for key in order], schema=schema, orient="row")
 
 
-def _new(result: ReadResult) -> Iterator[Input]:
-    """Yield the inputs that were read, except those of snapshots that stay as they were."""
-    return (one for one in result.inputs.values() if one.snapshot not in result.incomplete)
-
-
 def _publishable(result: ReadResult) -> Iterator[Input]:
-    return (one for one in _new(result) if one.snapshot is not None)
+    return (one for one in result.new_inputs() if one.snapshot is not None)
 
 
 def _by_snapshot(inputs: Iterable[Input]) -> dict[str, tuple[Input, ...]]:
@@ -225,11 +218,6 @@ def _by_snapshot(inputs: Iterable[Input]) -> dict[str, tuple[Input, ...]]:
     for one in inputs:
         found.setdefault(str(one.snapshot), []).append(one)
     return {name: tuple(some) for name, some in found.items()}
-
-
-def _incomplete(result: ReadResult, inputs: Inputs) -> Mask:
-    found: Mask = np.asarray(inputs.have("snapshot", result.incomplete))
-    return found
 
 
 def _is_doubtful(name: str, planned: SnapshotPlan, existing: Existing) -> bool:

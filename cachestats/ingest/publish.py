@@ -14,7 +14,7 @@ from cachestats.findings import FAILURES, Finding, findings_in, rejected_table
 from cachestats.ingest.check import new_findings
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.inputs import inputs_table
-from cachestats.ingest.make import Staged
+from cachestats.ingest.make import Staged, copies_in
 from cachestats.ingest.plan import Plan
 from cachestats.ingest.read import ReadResult
 from cachestats.ingest.remember import are_changed, made_by
@@ -77,7 +77,7 @@ def is_changed(
     return bool(
         staged
         or plan.dropped.any()
-        or any(one.snapshot not in result.incomplete for one in result.inputs.values())
+        or any(True for _ in result.new_inputs())
         or result.new_fingerprints
         or (plan.is_gone != plan.was_gone).any()
         or are_changed(sources, existing.manifest)
@@ -115,12 +115,8 @@ def _snapshots_table(staged: Staged, existing: Existing, findings: list[Finding]
 
 def _inputs_after(plan: Plan, result: ReadResult, staged: Staged, existing: Existing) -> pa.Table:
     """Return the new table `inputs`."""
-    copies = frozenset[str]().union(*(one.copies for one in staged.values()))
-    new = [
-        one._replace(is_copy=one.origin in copies)
-        for one in result.inputs.values()
-        if one.snapshot not in result.incomplete
-    ]
+    copies = copies_in(staged)
+    new = [one._replace(is_copy=one.origin in copies) for one in result.new_inputs()]
     kept = existing.inputs.table.filter(pa.array(~plan.dropped))
     if found := result.new_fingerprints:
         pairs = zip(kept.column("origin").to_pylist(), kept.column("fingerprint").to_pylist(), strict=True)

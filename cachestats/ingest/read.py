@@ -60,6 +60,10 @@ class ReadResult:
     files: Counter[str] = field(default_factory=Counter)
     """Pages and indices of each source, read or not."""
 
+    def new_inputs(self) -> Iterator[Input]:
+        """Yield the inputs that were read, except those of snapshots that stay as they were."""
+        return (one for one in self.inputs.values() if one.snapshot not in self.incomplete)
+
     def add(self, other: ReadResult) -> None:
         """Add the result of reading another part of the sources."""
         for snapshot, paths in other.fragments.items():

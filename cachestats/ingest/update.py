@@ -110,7 +110,7 @@ def update_dataset(
         result = read_sources([*opened], previous, workers, writer.scratch / "new")
         plan = plan_of_update(result, existing, [*opened], prune=prune)
         wants_sizes = any(request.sizes for request in opened.values())
-        staged = make(plan.ready, result, writer, workers, sizes=wants_sizes)
+        staged = make(plan.ready, result, existing.manifest, writer, workers, sizes=wants_sizes)
         if tangled := plan.snapshots.keys() - staged.keys():
             _check_sources(plan.only(tangled), [*opened])
             again = _forget(previous, result, plan.only(tangled))
@@ -120,7 +120,8 @@ def update_dataset(
                 logger.warning(
                     "%s: left as it was, because files that are gone contradict others; --prune drops them", name
                 )
-            staged = {**staged, **make(plan.only(tangled), result, writer, workers, sizes=wants_sizes)}
+            rest = make(plan.only(tangled), result, existing.manifest, writer, workers, sizes=wants_sizes)
+            staged = {**staged, **rest}
         records = source_records(opened, existing, result.files, keeps_selections=not sources)
         check(result, staged, existing, limits)
         if is_changed(plan, result, staged, existing, records):

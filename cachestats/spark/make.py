@@ -12,7 +12,7 @@ from cachestats.decode import decode
 from cachestats.findings import FAILURES, Finding, rejected_table
 from cachestats.ingest.assemble import assemble, sort_rows, with_dictionaries
 from cachestats.ingest.closures import add_requirements, requirements_table
-from cachestats.ingest.inputs import Input, inputs_table
+from cachestats.ingest.inputs import Input, inputs_table, with_sources
 from cachestats.ingest.make import (
     SpecsSummary,
     names_in,
@@ -62,9 +62,8 @@ def assemble_snapshot(group: pa.Table) -> pa.Table:
         rules = rules_of_sources(snapshot, generations, names_libc=summarize_specs(made.specs).name_libc)
         specs = add_requirements(made.specs, made.dependencies, rules)
         tables |= made.tables | {"specs": specs, "requirements": requirements_table(snapshot, specs)}
-        sources = {one.origin: one.source for one in inputs}
         findings = [row for row in findings if row.origin not in made.copies]
-        findings += [row._replace(source=sources.get(row.origin)) for row in made.findings]
+        findings += with_sources(made.findings, inputs)
     tables |= {"inputs": inputs_table(inputs), "rejected": rejected_table(findings)}
     return pa.table({"table": list(tables), "file": [*map(parquet, tables, tables.values())]}, schema=PARTS)
 

@@ -10,14 +10,13 @@ The public names are imported on first use: a build needs no plots, and importin
 
 import re
 from importlib import import_module
-from pkgutil import get_data
 from typing import Any
 
 from cachestats.version import __version__ as __version__
 
 # The names stand once, in the stub that type checkers read. (lazy-loader would open the stub by its path, and a package
 # in a zip, as Spark sends it to workers, has none.)
-_STUB = (get_data(__name__, "__init__.pyi") or b"").decode()
+_STUB = __loader__.get_data(f"{__file__}i").decode()
 _HOMES = {name: module for module, name in re.findall(r"^from (\.\S+) import (\w+) as \2$", _STUB, re.MULTILINE)}
 
 __all__ = sorted(_HOMES)

@@ -21,7 +21,7 @@ from cachestats.ingest.remember import named_requests, source_records
 from cachestats.ingest.workers import Progress, Workers, checked_threads
 from cachestats.sources.detect import open_sources
 from cachestats.sources.items import Previous
-from cachestats.sources.request import Selection, SourceRequest
+from cachestats.sources.request import SourceRequest
 from cachestats.sources.storage.base import Network
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def build_dataset(
     524
     """
     limits, threads = Limits(max_rejected, allow_shrink).checked(), checked_threads(threads)
-    requests = _requests(sources, snapshots, stacks, network, sizes)
+    requests = SourceRequest.for_any(snapshots, stacks, network, sizes=sizes).at(sources)
     with Writer(out, wait=wait) as writer, ThreadPoolExecutor(threads) as pool:
         workers = Workers(pool, threads, progress)
         existing = Existing.read(writer.path)
@@ -146,20 +146,9 @@ def plan_build(
     ('develop-2025-03-09', 'read', 'new', 1)
     """
     threads = checked_threads(threads)
-    existing = Existing.read(Path(out))
+    requests, existing = SourceRequest.for_any(snapshots, stacks, network).at(sources), Existing.read(Path(out))
     with TemporaryDirectory(prefix="cachestats-") as scratch, ThreadPoolExecutor(threads) as pool:
-        opened = open_sources(named_requests(_requests(sources, snapshots, stacks, network, False), existing))
+        opened = open_sources(named_requests(requests, existing))
         result = read_sources([*opened], Previous(), Workers(pool, threads, progress), Path(scratch) / "new")
     plan = plan_of_build(result, existing.inputs, [source.name for source in opened])
     return plan_frame(plan, result, existing.inputs)
-
-
-def _requests(
-    sources: Iterable[str | os.PathLike[str]],
-    snapshots: Iterable[str],
-    stacks: Iterable[str],
-    network: Network | None,
-    sizes: bool,
-) -> list[SourceRequest]:
-    selection, network = Selection(tuple(snapshots), tuple(stacks)), network or Network()
-    return [SourceRequest(os.fspath(source), selection, network, sizes) for source in sources]

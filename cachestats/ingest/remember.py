@@ -39,30 +39,29 @@ def named_requests(requests: Iterable[SourceRequest], existing: Existing) -> lis
     return result
 
 
-def remembered_requests(asked: list[SourceRequest], default: SourceRequest, existing: Existing) -> list[SourceRequest]:
-    """Return the sources to look at: those requested, or else all remembered ones, each with its earlier options.
+def remembered_requests(
+    request: SourceRequest, addresses: Collection[str | os.PathLike[str]], existing: Existing
+) -> list[SourceRequest]:
+    """Return a request for each address, or else for all remembered sources, each with its earlier options.
 
     Raises
     ------
     DatasetError
-        If none is requested and the dataset remembers none.
+        If there is no address and the dataset remembers no source.
     """
     remembered = existing.manifest.sources.values()
-    if not asked:
+    if not addresses:
         if not remembered:
             raise DatasetError(
                 f"expected {existing.path} to remember where it was read from, found no sources",
                 hint="name the source: cachestats update DATASET SOURCE",
             )
         locations = [source.location for source in remembered]
-        locations = [
-            location if is_url(location) else os.path.normpath(existing.path / location) for location in locations
-        ]
-        asked = [replace(default, address=location) for location in locations]
+        addresses = [one if is_url(one) else os.path.normpath(existing.path / one) for one in locations]
     by_location = {source.location: source for source in remembered}
     return [
         _with_options(one, by_location.get(location_of(one.address, existing.path)))
-        for one in named_requests(asked, existing)
+        for one in named_requests(request.at(addresses), existing)
     ]
 
 

@@ -7,7 +7,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,7 +29,7 @@ from cachestats.ingest.workers import Progress, Workers, checked_threads
 from cachestats.naming import snapshot_order
 from cachestats.sources.detect import open_sources
 from cachestats.sources.items import Previous, Source
-from cachestats.sources.request import Selection, SourceRequest
+from cachestats.sources.request import SourceRequest
 from cachestats.sources.storage.base import Network
 
 if TYPE_CHECKING:
@@ -105,7 +104,8 @@ def update_dataset(
     with Writer(path, wait=wait) as writer, ThreadPoolExecutor(threads) as pool:
         workers = Workers(pool, threads, progress)
         existing = Existing.read(writer.path)
-        opened = _open(sources, existing, _default(snapshots, stacks, network, sizes))
+        request = SourceRequest.for_any(snapshots, stacks, network, sizes=sizes)
+        opened = open_sources(remembered_requests(request, sources, existing))
         previous = _previous(existing, opened, recheck=recheck, sizes=sizes)
         result = read_sources([*opened], previous, workers, writer.scratch / "new")
         plan = plan_of_update(result, existing, [*opened], prune=prune)
@@ -167,22 +167,12 @@ def plan_update(
     threads = checked_threads(threads)
     open_dataset(path)  # it must exist
     existing = Existing.read(Path(path))
-    opened = _open(sources, existing, _default(snapshots, stacks, network, sizes))
+    request = SourceRequest.for_any(snapshots, stacks, network, sizes=sizes)
+    opened = open_sources(remembered_requests(request, sources, existing))
     previous = _previous(existing, opened, recheck=recheck, sizes=sizes)
     with TemporaryDirectory(prefix="cachestats-") as scratch, ThreadPoolExecutor(threads) as pool:
         result = read_sources([*opened], previous, Workers(pool, threads, progress), Path(scratch) / "new")
     return plan_frame(plan_of_update(result, existing, [*opened], prune=prune), result, existing.inputs)
-
-
-def _default(snapshots: Iterable[str], stacks: Iterable[str], network: Network | None, sizes: bool) -> SourceRequest:
-    return SourceRequest("", Selection(tuple(snapshots), tuple(stacks)), network or Network(), sizes)
-
-
-def _open(
-    sources: Iterable[str | os.PathLike[str]], existing: Existing, default: SourceRequest
-) -> dict[Source, SourceRequest]:
-    asked = [replace(default, address=os.fspath(source)) for source in sources]
-    return open_sources(remembered_requests(asked, default, existing))
 
 
 def _previous(existing: Existing, opened: Mapping[Source, SourceRequest], *, recheck: bool, sizes: bool) -> Previous:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+import os
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from cachestats.errors import SourceError
 from cachestats.sources.storage.base import Network
@@ -69,3 +71,14 @@ class SourceRequest:
     """Whether to read the sizes of binaries, too."""
     name: str | None = None
     """The name of the source if it is a path; by default the path as given."""
+
+    @classmethod
+    def for_any(
+        cls, snapshots: Iterable[str], stacks: Iterable[str], network: Network | None, *, sizes: bool = False
+    ) -> Self:
+        """Return a request without an address, for the sources that are asked for with these options."""
+        return cls("", Selection(tuple(snapshots), tuple(stacks)), network or Network(), sizes)
+
+    def at(self, addresses: Iterable[str | os.PathLike[str]]) -> list[Self]:
+        """Return this request for each of some addresses."""
+        return [replace(self, address=os.fspath(address)) for address in addresses]

@@ -62,7 +62,7 @@ def build(sources: tuple[str, ...], out: Path, dry_run: bool, **options: Any) ->
 def say_plan(plan: pl.DataFrame, dataset: Path, form: str = "table", out: Path | None = None) -> None:
     """Print what would be done with a dataset."""
     emit(plan, form, out)
-    changed = plan.filter(plan["action"] != "keep")["snapshot"].drop_nulls().n_unique()
+    changed = plan.filter(~plan["action"].is_in(["keep", "leave"]))["snapshot"].drop_nulls().n_unique()
     talk(f"{dataset}: {counted(changed, 'snapshot')} would change; nothing was written")
 
 

@@ -22,6 +22,7 @@ from cachestats.ingest.read import ReadResult
 from cachestats.sources.request import Selection
 from tests.support.cli import run
 from tests.support.datasets import bytes_of
+from tests.support.mirrors import DEFAULT, layout_2
 from tests.support.site import page, spec, write
 
 SITE: Any = SimpleNamespace(name="site", selection=Selection())
@@ -168,3 +169,17 @@ def test_a_dry_run_says_what_is_then_done_and_writes_nothing(tmp_path: Path) -> 
     assert bytes_of(cs.open_dataset(path)) == before
     changes = cs.update_dataset(path, prune=True)
     assert set(changes["snapshot"]) == set(plan.filter(pl.col("action") != "keep")["snapshot"])
+
+
+def test_a_dry_run_counts_no_snapshot_that_stays_as_it_was(tmp_path: Path) -> None:
+    for name in ("develop", "v1.0"):
+        layout_2(tmp_path / "mirrors" / name, DEFAULT)
+    cs.build_dataset(tmp_path / "mirrors", out=tmp_path / "dataset")
+    (tmp_path / "mirrors/develop/build_cache/index.json").write_bytes(b"cut off")
+    done = run("update", tmp_path / "dataset", "--dry-run", "--format", "csv")
+    assert done.stdout.decode().splitlines()[1:] == [
+        "v1.0,keep,unchanged,1",
+        "develop,keep,unchanged,1",
+        "develop,leave,not all of it could be read,0",
+    ]
+    assert "0 snapshots would change; nothing was written" in done.stderr.decode()

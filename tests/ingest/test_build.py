@@ -95,6 +95,9 @@ def test_two_pages_of_a_package_are_one_and_a_warning(tmp_path: Path) -> None:
     dataset = cs.build_dataset(tmp_path / "one", tmp_path / "two", out=tmp_path / "dataset")
     assert dataset.manifest.snapshots["develop"].num_specs == 2
     assert dataset.rejected.collect().select("rule", "severity", "package").rows() == [("second-page", "warning", "a")]
+    (found,) = dataset.rejected.select("source", "origin").collect().rows()
+    assert found[0] in dataset.manifest.sources
+    assert found[1].startswith(found[0])
 
 
 def test_snapshots_of_a_dataset_that_a_source_lacks_stay(

@@ -484,6 +484,7 @@ def test_sizes_are_read_from_manifests(
         rows = dataset.specs.select("package", "stack", "size_bytes").collect().rows()
         assert rows == [("a", "root", 111), ("b", "e4s", 222), ("b", "root", 222), ("c", "root", None)]
         assert dataset.rejected.collect().select("rule", "severity").rows() == [("no-size", "warning")]
+        assert dataset.rejected.select("source").collect().item() in dataset.manifest.sources
         assert "sizes of 2 of 3 specs; 1 manifest signed (signatures are not verified)" in caplog.text
 
 

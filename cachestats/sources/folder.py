@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from operator import attrgetter
+from typing import Literal
 
 from cachestats.errors import SourceError
 from cachestats.findings import Finding
@@ -27,10 +28,13 @@ from cachestats.sources.mirror import Place, index_tasks, is_index, place_index
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.disk import DiskStorage, disk_fingerprint, fingerprint_of
+from cachestats.sources.walk import Walk
 from cachestats.text import counted, printable
 
 _OF_MIRRORS = (".spec.json", ".spec.json.sig", ".spec.manifest.json")
 _PAGES_A_BATCH = 2000
+
+_Kind = Literal["index", "page", "unchanged page", "unselected page", "spec file", "other"]
 
 
 class FolderSource:
@@ -42,48 +46,49 @@ class FolderSource:
         self.name = name
         self.passed_over = 0
         self._path, self._storage, self.selection = path, storage, selection
-        self._above_pages: set[str] = set()  # folders with pages further down than in the next folder
 
     def batches(self, previous: Previous) -> Iterator[ReadTask]:
         """Yield tasks of some pages each, folder by folder in the order of their names, and then one task per index."""
         self.passed_over = 0
-        self._above_pages = _folders_above(
-            {origin.rpartition("/")[0].rpartition("/")[0] for origin in previous.fingerprints}
-        )
-        paths: list[str] = []
-        found: list[Place] = []
+        counts: Counter[_Kind] = Counter()
+        pages: list[str] = []
         unchanged: list[str] = []
-        pages = spec_files = 0
-        for path in self._walk(previous, unchanged):
-            if is_index(path):
-                found.append(place_index(self._storage, path, self._origin(path)))
-                continue
-            if not is_page(path):
-                self.passed_over += 1
-                spec_files += path.endswith(_OF_MIRRORS)
-                continue
-            pages += 1
-            if not self.selection.takes(page_folders(path)[0]):
-                self.passed_over += 1
-                continue
-            if previous.fingerprints and previous.has(origin := self._origin(path), disk_fingerprint(path)):
-                unchanged.append(origin)
-                continue
-            if paths and (len(paths) == _PAGES_A_BATCH or _folder_above(path) != _folder_above(paths[-1])):
-                yield partial(self._read, paths)  # at once: these are parsed while the rest are searched for
-                paths = []
-            paths.append(path)
-        pages += len(unchanged)
-        if not pages and not found:
-            raise self._nothing_found(spec_files)
-        if pages:
+        indices: list[Place] = []
+        for folder in Walk(self._path, self._origin, previous, self.selection).folders():
+            unchanged += folder.unchanged
+            for path in folder.files:
+                kind = self._kind(path, previous)
+                counts[kind] += 1
+                if kind == "unchanged page":
+                    unchanged.append(self._origin(path))
+                elif kind == "index":
+                    indices.append(place_index(self._storage, path, self._origin(path)))
+                elif kind == "page":
+                    if pages and (len(pages) == _PAGES_A_BATCH or _folder_above(path) != _folder_above(pages[-1])):
+                        yield partial(self._read, pages)  # at once: these are parsed while the rest are searched for
+                        pages = []
+                    pages.append(path)
+        self.passed_over = counts["unselected page"] + counts["spec file"] + counts["other"]
+        has_pages = bool(unchanged or pages or counts["unselected page"])
+        if not has_pages and not indices:
+            raise self._nothing_found(counts["spec file"])
+        if has_pages:
             self.selection.check_pages(self.name)
         if unchanged:
             yield partial(iter, (Unchanged(unchanged),))
-        if paths:
-            yield partial(self._read, paths)
-        if found:
-            yield from index_tasks(self.name, found, previous, self.selection)
+        if pages:
+            yield partial(self._read, pages)
+        if indices:
+            yield from index_tasks(self.name, indices, previous, self.selection)
+
+    def _kind(self, path: str, previous: Previous) -> _Kind:
+        if not is_page(path):
+            return "index" if is_index(path) else "spec file" if path.endswith(_OF_MIRRORS) else "other"
+        if not self.selection.takes(page_folders(path)[0]):
+            return "unselected page"
+        if previous.fingerprints and previous.has(self._origin(path), disk_fingerprint(path)):
+            return "unchanged page"
+        return "page"
 
     def _nothing_found(self, spec_files: int) -> SourceError:
         if spec_files:
@@ -96,58 +101,6 @@ class FolderSource:
             f"{self.name}, found {self.passed_over:,} other files",
             hint="give the root of a checkout of the cache site, or of a mirror",
         )
-
-    def _walk(self, previous: Previous, unchanged: list[str]) -> Iterator[str]:
-        """Yield the files, sorted, except unchanged pages; the target of several links is walked once."""
-        walked = {os.path.realpath(self._path)}
-        waiting = [self._path]
-        while waiting:
-            folder = waiting.pop()
-            try:
-                if not previous.fingerprints and os.listdir(folder) == ["specs.md"]:
-                    yield f"{folder}/specs.md"  # nearly every folder: no need for a closer look, as `_read` takes one
-                    continue
-                names = self._changed(folder, previous, unchanged) if previous.fingerprints else None
-                if names is not None and not names:
-                    continue
-                with os.scandir(folder) as entries:
-                    wanted = (one for one in entries if one.name[0] != "." and (names is None or one.name in names))
-                    found = sorted(wanted, key=attrgetter("name"))
-            except OSError as error:
-                raise SourceError(f"cannot list {folder}: {error.strerror}", hint="check its permissions") from error
-            folders = []
-            for entry in found:
-                if entry.name == "specs.md" or not _is_folder(entry):
-                    yield entry.path
-                elif not entry.is_symlink():
-                    folders.append(entry.path)
-                elif not any(_is_inside(target := os.path.realpath(entry.path), location) for location in walked):
-                    walked.add(target)
-                    folders.append(entry.path)
-            waiting += reversed(folders)
-
-    def _changed(self, folder: str, previous: Previous, unchanged: list[str]) -> set[str]:
-        """Return the names in a folder that must be looked at: all except folders with an unchanged page.
-
-        There may be a hundred thousand of them, so this does as little as possible for each.
-        """
-        names = os.listdir(folder)
-        if previous.recheck or not self.selection.takes(page_folders(f"{folder}/package/specs.md")[0]):
-            return set(names)
-        changed = set()
-        prefix, fingerprints = self._origin(folder), previous.fingerprints
-        for name in names:
-            fingerprint = fingerprints.get(origin := f"{prefix}/{name}/specs.md")
-            if fingerprint and f"{prefix}/{name}" not in self._above_pages:
-                try:
-                    status = os.stat(f"{folder}/{name}/specs.md")
-                except OSError:
-                    status = None
-                if status and f"{status.st_size} {status.st_mtime_ns}" == fingerprint and origin not in previous.again:
-                    unchanged.append(origin)
-                    continue
-            changed.add(name)
-        return changed
 
     def _read(self, paths: list[str]) -> Iterator[Item]:
         return (_read(path, self._origin(path)) for path in paths)
@@ -192,28 +145,8 @@ class IndexSource:
         yield from index_tasks(self.name, [self._found], previous, self.selection)
 
 
-def _folders_above(folders: set[str]) -> set[str]:
-    """Return folders and all folders above them."""
-    result = set()
-    while folders:
-        result |= folders
-        folders = {folder.rpartition("/")[0] for folder in folders} - result - {""}
-    return result
-
-
 def _folder_above(path: str) -> str:
     return path.rpartition("/")[0].rpartition("/")[0]
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _is_inside(path: str, folder: str) -> bool:
-    return os.path.commonpath([path, folder]) == folder
 
 
 def _read(path: str, origin: str, *, folders: bool = True) -> Page | Finding:

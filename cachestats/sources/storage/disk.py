@@ -54,3 +54,8 @@ def fingerprint_of(status: os.stat_result) -> Fingerprint:
     """
     fresh = time.time_ns() - status.st_mtime_ns < _TICK_NS
     return None if fresh else f"{status.st_size} {status.st_mtime_ns}"
+
+
+def is_as_read(status: os.stat_result, fingerprint: str) -> bool:
+    """Whether a file on disk still has the fingerprint that it was read with."""
+    return f"{status.st_size} {status.st_mtime_ns}" == fingerprint

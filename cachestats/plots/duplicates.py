@@ -66,5 +66,6 @@ def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax
 
 
 def _bytes(size: int) -> str:
+    # No humanize: it would be a dependency for a few lines, and writes `500 Bytes`.
     power = (len(str(size)) - 1) // 3
     return f"{size / 1000**power:.{1 if power else 0}f} {('B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB')[power]}"

@@ -43,6 +43,7 @@ class Pages:
 
 
 def _size(num_bytes: int | None) -> str:
+    # No humanize: it would be a dependency for a few lines, and writes `500 Bytes`.
     if num_bytes is None:
         return "\u2013"
     size = float(num_bytes)

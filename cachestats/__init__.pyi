@@ -54,7 +54,7 @@ from .plots.saving import save_plot as save_plot
 from .plots.versions import plot_versions as plot_versions
 from .report.report import write_report as write_report
 from .schema import data_dictionary as data_dictionary
-from .sources.storage.base import Network as Network
+from .sources.storage.network import Network as Network
 from .targets import host_target as host_target
 from .targets import runnable as runnable
 

@@ -238,7 +238,7 @@ def log() -> None:
 
 def with_network(options: dict[str, Any], on_bytes: Callable[[int], None] | None) -> dict[str, Any]:
     """Return options in which those about servers are replaced by one `Network`."""
-    from cachestats.sources.storage.base import Network
+    from cachestats.sources.storage.network import Network
 
     names = ("timeout", "retries", "allow_hosts", "signed")
     network = Network(**{name: options.pop(name) for name in names}, on_bytes=on_bytes)

@@ -22,7 +22,7 @@ from cachestats.ingest.workers import Progress, Workers, checked_threads
 from cachestats.sources.detect import open_sources
 from cachestats.sources.items import Previous
 from cachestats.sources.request import SourceRequest
-from cachestats.sources.storage.base import Network
+from cachestats.sources.storage.network import Network
 
 if TYPE_CHECKING:
     import polars as pl

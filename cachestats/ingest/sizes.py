@@ -24,7 +24,7 @@ from cachestats.naming import UNION_STACK
 from cachestats.regular import read_regular
 from cachestats.sources.items import Mirror
 from cachestats.sources.mirror import ManifestError, read_manifest
-from cachestats.sources.storage.base import MissingError
+from cachestats.sources.storage.transfer import MissingError
 from cachestats.text import counted
 
 logger = logging.getLogger(__name__)

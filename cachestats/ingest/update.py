@@ -30,7 +30,7 @@ from cachestats.naming import snapshot_order
 from cachestats.sources.detect import open_sources
 from cachestats.sources.items import Previous, Source
 from cachestats.sources.request import SourceRequest
-from cachestats.sources.storage.base import Network
+from cachestats.sources.storage.network import Network
 
 if TYPE_CHECKING:
     import polars as pl

@@ -18,9 +18,11 @@ from cachestats.sources.items import Source, is_page, source_name
 from cachestats.sources.mirror import Place, is_index, place_index
 from cachestats.sources.remote import RemoteSource
 from cachestats.sources.request import Selection, SourceRequest
-from cachestats.sources.storage.base import ForbiddenError, MissingError, Network, Storage
+from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.compression import GZIP, ZSTD, opened
+from cachestats.sources.storage.network import Network
 from cachestats.sources.storage.pool import Storages
+from cachestats.sources.storage.transfer import ForbiddenError, MissingError
 from cachestats.sources.storage.urls import is_url, redact_url
 from cachestats.text import printable
 

@@ -12,7 +12,8 @@ from cachestats.errors import SourceError
 from cachestats.findings import Finding
 from cachestats.naming import snapshot_kind
 from cachestats.sources.request import Selection
-from cachestats.sources.storage.base import Fingerprint, MissingError, Storage
+from cachestats.sources.storage.base import Fingerprint, Storage
+from cachestats.sources.storage.transfer import MissingError
 from cachestats.text import printable
 
 MAX_PAGE_BYTES = 128 << 20

@@ -22,9 +22,10 @@ from cachestats.naming import UNION_STACK, snapshot_kind
 from cachestats.sources.items import Content, FailedIndex, Index, Item, Mirror, Previous, ReadTask, Unchanged
 from cachestats.sources.request import Selection
 from cachestats.sources.signature import is_signed, signed_text
-from cachestats.sources.storage.base import Fingerprint, ForbiddenError, MissingError, Storage
+from cachestats.sources.storage.base import Fingerprint, Storage
 from cachestats.sources.storage.compression import unpack
 from cachestats.sources.storage.disk import DiskStorage
+from cachestats.sources.storage.transfer import ForbiddenError, MissingError
 from cachestats.text import printable
 
 MAX_INDEX_BYTES = 4 << 30

@@ -23,7 +23,8 @@ from cachestats.sources.items import (
 )
 from cachestats.sources.mirror import Place, index_tasks, indices_at, place_index
 from cachestats.sources.request import Selection
-from cachestats.sources.storage.base import Entry, ForbiddenError, MissingError, Storage
+from cachestats.sources.storage.base import Entry, Storage
+from cachestats.sources.storage.transfer import ForbiddenError, MissingError
 
 _PAGES_A_BATCH = 200
 _AT_ONCE = 16

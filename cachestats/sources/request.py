@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from cachestats.errors import SourceError
-from cachestats.sources.storage.base import Network
+from cachestats.sources.storage.network import Network
 from cachestats.text import counted, nearest
 
 _MOST_NAMED = 30

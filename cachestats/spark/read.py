@@ -24,7 +24,7 @@ from cachestats.sources.detect import open_sources
 from cachestats.sources.items import Previous, ReadTask, Source
 from cachestats.sources.mirror import IndexTask
 from cachestats.sources.request import SourceRequest
-from cachestats.sources.storage.base import Network
+from cachestats.sources.storage.network import Network
 from cachestats.spark.frames import PARTS, READ, STORED, columns, schema
 from cachestats.spark.make import Notes, assemble_snapshot
 

@@ -21,7 +21,7 @@ import pytest
 
 import cachestats as cs
 from cachestats.errors import RejectedError, SourceError
-from cachestats.sources.storage import http
+from cachestats.sources.storage import transfer
 from cachestats.sources.storage.urls import public_url
 from conftest import CORPUS, SEEDS
 from tests.support.datasets import OF_INDICES, archive, bytes_of, column_bytes
@@ -37,8 +37,8 @@ OTHER = node("b", B)
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "_FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(http, "_LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr(transfer, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(transfer, "_LONGEST_PAUSE", 0.02)
 
 
 @pytest.fixture(scope="module")

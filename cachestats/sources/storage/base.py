@@ -1,72 +1,24 @@
 """Access to files on disk, over http(s) and in S3 through one layer, fsspec.
 
 fsspec rather than obstore: obstore silently follows a redirect to any host, and refuses responses without a length,
-which is how code hosts send their archives. This module and `http` add the features that fsspec lacks: retries,
-resuming after a broken connection, giving up on a server that sends too slowly, and staying on the requested host.
+which is how code hosts send their archives. `transfer` and `http` add the features that fsspec lacks: retries, resuming
+after a broken connection, giving up on a server that sends too slowly, and staying on the requested host.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
-import logging
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import IO, Any, NamedTuple, NoReturn, Self, TypeVar
+from typing import IO, Any, NamedTuple, Self, TypeVar
 
-from cachestats.errors import ArgumentError, SourceError
-from cachestats.sources.storage.urls import redact_urls
+from cachestats.errors import SourceError
+from cachestats.sources.storage import transfer
+from cachestats.sources.storage.network import Network
+from cachestats.sources.storage.transfer import CHUNK_BYTES, ForbiddenError, MissingError, Opened
 from cachestats.text import printable
 
-logger = logging.getLogger(__name__)
-
 T = TypeVar("T")
-
-_CHUNK_BYTES = 1 << 20
-_SLOWEST_BYTES = 64 << 10
-"""A connection over which a server sends less than this within a timeout counts as broken."""
-
-
-@dataclass(frozen=True)
-class Network:
-    """Settings for servers and object stores.
-
-    Attributes
-    ----------
-    timeout : float
-        Seconds to wait for an answer, and for each further part of it.
-    retries : int
-        Number of retries, after pauses that double, when a server is busy or a connection breaks.
-    allow_hosts : tuple of str
-        Hosts that servers may redirect to, and that catalogues may refer to, in addition to their own.
-    signed : bool
-        Whether to sign requests to S3 with the credentials that AWS's tools would find; otherwise they are anonymous.
-    on_bytes : callable, optional
-        Called with the number of bytes of each chunk that arrives, from any thread.
-
-    Examples
-    --------
-    >>> import cachestats as cs
-    >>> network = cs.Network(timeout=10, retries=2, allow_hosts=("mirror.example.org",))
-    >>> ds = cs.build_dataset("data/_cache", out=tmp / "dataset", network=network)
-    """
-
-    timeout: float = 60.0
-    retries: int = 5
-    allow_hosts: tuple[str, ...] = ()
-    signed: bool = False
-    on_bytes: Callable[[int], None] | None = field(default=None, compare=False)
-
-    def __post_init__(self) -> None:
-        hosts: object = self.allow_hosts
-        if self.timeout <= 0 or self.retries < 0 or isinstance(hosts, str):
-            raise ArgumentError(
-                f"expected a timeout above 0, 0 or more retries and hosts as a tuple, found {self.timeout}, "
-                f"{self.retries} and {self.allow_hosts!r}",
-                hint="such as Network(timeout=60, retries=5, allow_hosts=('example.org',))",
-            )
 
 
 class Entry(NamedTuple):
@@ -75,31 +27,6 @@ class Entry(NamedTuple):
     path: str
     is_folder: bool
     fingerprint: Fingerprint
-
-
-class ForbiddenError(SourceError):
-    """A path may not be read."""
-
-
-class _ChangedError(Exception):
-    """A file was replaced between two tries."""
-
-
-class Opened:
-    """An open file, its offset, and the strong entity tag by which the same file can be requested again."""
-
-    def __init__(self, file: Any, identity: str | None = None, start: int = 0) -> None:
-        self.file, self.identity, self.start = file, identity, start
-
-    def starting_at(self, offset: int) -> Opened:
-        """Return the same file at another offset."""
-        return Opened(self.file, self.identity, offset)
-
-    def __enter__(self) -> tuple[Any, str | None]:
-        return self.file, self.identity
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
 
 
 class Storage:
@@ -154,26 +81,11 @@ class Storage:
 
     def stream(self, path: str) -> IO[bytes]:
         """Return a file to read from start to end."""
-        return io.BufferedReader(_Chunks(self.chunks(path)), _CHUNK_BYTES)
+        return io.BufferedReader(_Chunks(self.chunks(path)), CHUNK_BYTES)
 
     def chunks(self, path: str) -> Iterator[bytes]:
         """Yield the chunks of a file; if a connection breaks, resume at the same offset."""
-        offset, failures, failed_at, identity = 0, 0, 0, None
-        read = hashlib.sha256()
-        while True:
-            try:
-                with (opened := self._open(path, offset, identity)) as (file, identity):
-                    chunks = self._read_chunks(file)
-                    for chunk in _after(chunks, offset, read.digest()) if opened.start < offset else chunks:
-                        offset += len(chunk)
-                        read.update(chunk)
-                        yield chunk
-                return
-            except Exception as error:
-                # A connection that breaks now and then does not end a long download; one without progress does.
-                failures = 1 if offset - failed_at > _CHUNK_BYTES else failures + 1
-                failed_at = offset
-                self._pause(path, error, failures)
+        return transfer.chunks(self, path)
 
     def exists(self, path: str) -> bool:
         """Whether there is a readable file; servers often answer "forbidden" for missing files."""
@@ -204,61 +116,25 @@ class Storage:
 
     def again(self, path: str, ask: Callable[[], T]) -> T:
         """Return the answer to a question about a path, asked again after a temporary failure."""
-        failures = 0
-        while True:
-            try:
-                return ask()
-            except Exception as error:
-                failures += 1
-                self._pause(path, error, failures)
+        return transfer.again(self, path, ask)
 
-    def _open(self, path: str, offset: int, identity: str | None) -> Opened:
+    def open_at(self, path: str, offset: int, identity: str | None) -> Opened:
+        """Open a file at an offset, if `identity` says that it is still the same file, or at its start."""
         file = self.filesystem.open(path, "rb")
         file.seek(offset)
         return Opened(file, None, offset)
 
-    def _read_chunks(self, file: IO[bytes]) -> Iterator[bytes]:
-        waited, received = 0.0, 0
-        while True:
-            asked = time.monotonic()
-            chunk = file.read(_CHUNK_BYTES)
-            waited += time.monotonic() - asked
-            if not chunk:
-                return
-            received += len(chunk)
-            if self.network.on_bytes:
-                self.network.on_bytes(len(chunk))
-            yield chunk
-            if waited > self.network.timeout:
-                if received < _SLOWEST_BYTES:
-                    raise TimeoutError(f"{received:,} bytes in {waited:.0f} s")
-                waited, received = 0.0, 0
+    def is_temporary(self, error: Exception) -> bool:
+        """Whether it is worth trying again after this error."""
+        return False
 
-    def _pause(self, path: str, error: Exception, failures: int) -> None:
-        """Wait before the next try, or raise an error if there is none."""
-        seconds = self._seconds_to_wait(error, failures)
-        if seconds is None or failures > self.network.retries:
-            self._give_up(path, error, failures)
-        logger.warning("%s: %s; trying again in %.1f s", self.name(path), _words(error), seconds)
-        time.sleep(seconds)
-
-    def _seconds_to_wait(self, error: Exception, failures: int) -> float | None:
-        """Return the seconds to wait before the next try, or None if a retry is useless."""
+    def requested_pause(self, error: Exception) -> float | None:
+        """Return the seconds after which the server asks to try again, or None if it does not say."""
         return None
 
-    def _give_up(self, path: str, error: Exception, failures: int) -> NoReturn:
-        name = self.name(path)
-        if isinstance(error, _ChangedError):
-            raise SourceError(f"expected the same file at {name}, found that {error}", hint="try again") from None
-        if isinstance(error, SourceError):
-            raise error
-        if isinstance(error, PermissionError) or getattr(error, "status", None) in {401, 403}:
-            raise ForbiddenError(f"cannot read {name}: {_words(error)}", hint="check the URL") from None
-        if isinstance(error, FileNotFoundError | NotADirectoryError):
-            raise MissingError(f"expected a file, found nothing at {name}", hint="check the path or URL") from None
-        tries = f" after {failures} tries" if failures > 1 else ""
-        hint = "try again later" if getattr(error, "status", None) else "check the URL, the network and the proxy"
-        raise SourceError(f"cannot read {name}{tries}: {_words(error)}", hint=hint) from None
+    def refusal(self, path: str, error: Exception) -> SourceError | None:
+        """Return the error to raise for one that has its own words in this storage, or None."""
+        return None
 
 
 class _Chunks(io.RawIOBase):
@@ -289,33 +165,5 @@ def _fingerprint(info: dict[str, Any]) -> Fingerprint:
     return str(info["ETag"]) if "ETag" in info else None
 
 
-def _after(chunks: Iterator[bytes], size: int, digest: bytes) -> Iterator[bytes]:
-    """Yield the rest of a file after the bytes already read; fail if it begins with others, as that is another file."""
-    again = hashlib.sha256()
-    for chunk in chunks:
-        before = chunk[:size]
-        if before:
-            again.update(before)
-            size -= len(before)
-            if size == 0 and again.digest() != digest:
-                break
-        if rest := chunk[len(before) :]:
-            yield rest
-    if size or again.digest() != digest:
-        raise _ChangedError("it changed while it was read")
-
-
-def _words(error: Exception) -> str:
-    status = getattr(error, "status", None)
-    if status:
-        return f"HTTP {status} {getattr(error, 'message', '')}".rstrip()
-    words = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
-    return redact_urls(words)
-
-
 Fingerprint = str | None
 """A value that changes when a file changes, available without reading the file; None if there is none."""
-
-
-class MissingError(SourceError):
-    """There is nothing at a path."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
 from cachestats.errors import SourceError
 from cachestats.regular import open_regular
-from cachestats.sources.storage.base import Fingerprint, Opened, Storage
+from cachestats.sources.storage.base import Fingerprint, Storage
+from cachestats.sources.storage.transfer import Opened
 
 _TICK_NS = 1_000_000_000  # some file systems keep times in whole seconds
 
@@ -28,15 +29,17 @@ class DiskStorage(Storage):
         """Return size and date, or None if the file was only just written."""
         return self.again(path, lambda: fingerprint_of(os.stat(path)))
 
-    def _open(self, path: str, offset: int, identity: str | None) -> Opened:
+    def open_at(self, path: str, offset: int, identity: str | None) -> Opened:
+        """Open a file at an offset."""
         file = open_regular(path)
         file.seek(offset)
         return Opened(file, None, offset)
 
-    def _give_up(self, path: str, error: Exception, failures: int) -> NoReturn:
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | NotADirectoryError | SourceError):
-            raise SourceError(f"cannot read {self.name(path)}: {error.strerror or error}", hint="check it") from error
-        super()._give_up(path, error, failures)
+    def refusal(self, path: str, error: Exception) -> SourceError | None:
+        """Return the error to raise for a file that is there, but cannot be read."""
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | NotADirectoryError):
+            return SourceError(f"cannot read {self.name(path)}: {error.strerror or error}", hint="check it")
+        return None
 
 
 def disk_fingerprint(path: str) -> Fingerprint:

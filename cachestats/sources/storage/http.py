@@ -1,20 +1,24 @@
-"""Web servers, through fsspec and aiohttp, with requests limited to the requested host and bounded in time."""
+"""Web servers, through fsspec and aiohttp, with requests limited to the requested host and bounded in time.
+
+aiohttp rather than httpx, whose synchronous client would do without coroutines: it has no limit on the time that the
+head of an answer takes (https://github.com/encode/httpx/issues/1450), and fsspec reads S3 through aiohttp anyway.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import html
-import random
 import re
+from contextlib import closing
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, urljoin
 
-from cachestats.sources.storage.base import Entry, Fingerprint, Opened, Storage
+from cachestats.sources.storage.base import Entry, Fingerprint, Storage
+from cachestats.sources.storage.transfer import Opened
 from cachestats.sources.storage.urls import check_host, redact_url, split_url
 
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 30.0
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MAX_LIST_BYTES = 16 << 20
 _LINK = re.compile(r"""href\s{0,9}=\s{0,9}(?:"([^"]{1,4096})"|'([^']{1,4096})')""", re.IGNORECASE)
@@ -42,7 +46,7 @@ class HttpStorage(Storage):
         """Return the entity tag, the date and the length of the file."""
 
         def ask() -> Fingerprint:
-            with self._request(path) as (file, _):
+            with closing(self._request(path).file) as file:
                 return _fingerprint(file.r.headers)
 
         return self.again(path, ask)
@@ -51,7 +55,7 @@ class HttpStorage(Storage):
         """Return the length of a file according to the server."""
 
         def ask() -> int | None:
-            with self._request(path) as (file, _):
+            with closing(self._request(path).file) as file:
                 length = file.r.headers.get("Content-Length", "")
                 return int(length) if length.isdecimal() else None
 
@@ -71,7 +75,8 @@ class HttpStorage(Storage):
             if re.fullmatch(r"[^./?#&;][^/?#]*/?", name) and ".." not in unquote(name) and "/" not in unquote(name[:-1])
         )
 
-    def _open(self, path: str, offset: int, identity: str | None) -> Opened:
+    def open_at(self, path: str, offset: int, identity: str | None) -> Opened:
+        """Open a file at an offset if the server says that it is still the same file, or at its start."""
         # Reading can only be resumed if it is still the same file.
         headers = {"Range": f"bytes={offset}-", "If-Range": identity} if offset and identity else {}
         opened = self._request(path, headers)
@@ -80,7 +85,22 @@ class HttpStorage(Storage):
             and opened.identity == identity
             and opened.file.r.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
         )
-        return opened.starting_at(offset if goes_on else 0)
+        return replace(opened, start=offset if goes_on else 0)
+
+    def is_temporary(self, error: Exception) -> bool:
+        """Whether a server is busy, or a connection broke."""
+        import aiohttp
+
+        if isinstance(error, aiohttp.ClientResponseError):
+            return error.status in _TRY_AGAIN
+        broken = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
+        return isinstance(error, broken) and not isinstance(error, aiohttp.ClientSSLError)
+
+    def requested_pause(self, error: Exception) -> float | None:
+        """Return the seconds in the server's header `Retry-After`."""
+        headers = getattr(error, "headers", None) or {}
+        asked = headers.get("Retry-After", "")
+        return float(asked) if asked.isdecimal() else None
 
     def _request(self, path: str, headers: dict[str, str] | None = None) -> Opened:
         # With any size other than None fsspec makes this one request, and no other before it.
@@ -112,17 +132,6 @@ class HttpStorage(Storage):
         headers = params.response.headers
         target = urljoin(str(params.url), headers.get("Location") or headers.get("URI") or "")
         check_host(target, str(params.url), self.network.allow_hosts)
-
-    def _seconds_to_wait(self, error: Exception, failures: int) -> float | None:
-        import aiohttp
-
-        pause = min(_FIRST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311
-        if isinstance(error, aiohttp.ClientResponseError):
-            asked = error.headers.get("Retry-After", "") if error.headers else ""
-            pause = min(float(asked), _LONGEST_PAUSE) if asked.isdecimal() else pause
-            return pause if error.status in _TRY_AGAIN else None
-        broken = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
-        return pause if isinstance(error, broken) and not isinstance(error, aiohttp.ClientSSLError) else None
 
 
 def _fingerprint(headers: Any) -> Fingerprint:

@@ -7,9 +7,10 @@ import threading
 from typing import Self
 
 from cachestats.errors import SourceError
-from cachestats.sources.storage.base import Network, Storage
+from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.disk import DiskStorage
 from cachestats.sources.storage.http import HttpStorage
+from cachestats.sources.storage.network import Network
 from cachestats.sources.storage.s3 import S3Storage
 from cachestats.sources.storage.urls import WEB_PORTS, is_url, public_url, redact_urls, split_url
 

@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Any
 
 from cachestats.errors import require_extra
-from cachestats.sources.storage.base import Opened, Storage
+from cachestats.sources.storage.base import Storage
+from cachestats.sources.storage.transfer import Opened
 from cachestats.sources.storage.urls import redact_url
 
 
@@ -40,10 +41,11 @@ class S3Storage(Storage):
         """Return the s3:// URL."""
         return redact_url(f"s3://{path}")
 
-    def _open(self, path: str, offset: int, identity: str | None) -> Opened:
+    def open_at(self, path: str, offset: int, identity: str | None) -> Opened:
+        """Open a file at an offset; buckets and folders are not files."""
         if "/" not in path.rstrip("/"):
             raise FileNotFoundError(path)  # a bucket
-        opened = super()._open(path, offset, identity)
+        opened = super().open_at(path, offset, identity)
         if opened.file.details["type"] == "directory":
             raise FileNotFoundError(path)  # s3fs opens a folder as if it were an empty file
         return opened

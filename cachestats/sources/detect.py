@@ -1,37 +1,28 @@
-"""Detect the kind of each source: a folder, or a file on disk or at a URL, detected by its first bytes."""
+"""Detect the kind of each source by a table of tests, and return its reader."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple, NoReturn
 from urllib.parse import unquote
 
 from cachestats.decode import BYTE_ORDER_MARK
 from cachestats.errors import SourceError
 from cachestats.naming import UNION_STACK
 from cachestats.sources.archive import ArchiveSource, archive_kind
-from cachestats.sources.catalogue import FILE_NAME, CatalogueSource, read_catalogue
+from cachestats.sources.candidate import DATABASE, EXPECTED, Candidate, look
+from cachestats.sources.catalogue import CatalogueSource, read_catalogue
 from cachestats.sources.folder import FileSource, FolderSource, IndexSource
-from cachestats.sources.items import Source, is_page, source_name
+from cachestats.sources.items import Source, is_page
 from cachestats.sources.mirror import Place, is_index, place_index
 from cachestats.sources.remote import RemoteSource
 from cachestats.sources.request import Selection, SourceRequest
-from cachestats.sources.storage.base import Storage
-from cachestats.sources.storage.compression import GZIP, ZSTD, opened
 from cachestats.sources.storage.network import Network
 from cachestats.sources.storage.pool import Storages
-from cachestats.sources.storage.transfer import ForbiddenError, MissingError
 from cachestats.sources.storage.urls import is_url, redact_url
 from cachestats.text import printable
-
-_EXPECTED = (
-    "a checkout of the cache site or an archive of one, a build-cache mirror or a folder of mirrors, an index, or a "
-    "catalogue"
-)
-_HEAD_BYTES = 1 << 18  # a block of zstd, which cannot be read before its end, may have half of this
-_INSTALLED = "/.spack-db/index.json"
 
 
 def open_sources(sources: Sequence[SourceRequest]) -> dict[Source, SourceRequest]:
@@ -43,7 +34,7 @@ def open_sources(sources: Sequence[SourceRequest]) -> dict[Source, SourceRequest
         If a source does not exist, cannot be read, or is of a kind that cachestats does not read.
     """
     if not sources:
-        raise SourceError("expected at least one source, found none", hint=f"give {_EXPECTED}")
+        raise SourceError("expected at least one source, found none", hint=f"give {EXPECTED}")
     storages: dict[Network, Storages] = {}
     readers: dict[str | Path, tuple[Source, SourceRequest]] = {}
     for source in sources:
@@ -52,8 +43,8 @@ def open_sources(sources: Sequence[SourceRequest]) -> dict[Source, SourceRequest
         is_remote = is_url(source.address)
         location = redact_url(source.address).rstrip("/") if is_remote else Path(source.address).resolve()
         if location not in readers:
-            opener = _Opener(source, storages.setdefault(source.network, Storages(source.network)))
-            readers[location] = opener.open(), source
+            candidate = look(source, storages.setdefault(source.network, Storages(source.network)))
+            readers[location] = _open(candidate), source
     folders = [location for location in readers if isinstance(location, Path)]
     return dict(
         opened
@@ -71,133 +62,142 @@ def _covers(folder: Path, location: Path) -> bool:
     return not any(part.startswith(".") for part in location.relative_to(folder).parts)
 
 
-class _Opener:
-    """Detects the kind of a source and returns a reader for it."""
+def _folder(candidate: Candidate) -> Source:
+    return FolderSource(candidate.name, candidate.path, candidate.storage, candidate.selection)
 
-    def __init__(self, given: SourceRequest, storages: Storages) -> None:
-        self.given, self.selection, self.storages = given, given.selection, storages
 
-    def open(self) -> Source:
-        address = self.given.address
-        if not address:
-            raise SourceError(f"expected {_EXPECTED}, found an empty path", hint="give '.' for the current folder")
-        return self._at_address(address) if is_url(address) else self._on_disk(Path(address))
+def _catalogue_inside(candidate: Candidate) -> Source:
+    return CatalogueSource(
+        candidate.name, candidate.storage, candidate.catalogue, candidate.storages, candidate.selection
+    )
 
-    def _on_disk(self, path: Path) -> Source:
-        storage, location = self.storages.find(str(path))
-        name = self.given.name or source_name(path)
-        try:
-            if path.is_dir():
-                if path.name == ".spack-db" and (path / "index.json").is_file():
-                    location = location.removesuffix("/.spack-db")
-                if path.name == ".spack-db" or (path / _INSTALLED.lstrip("/")).is_file():
-                    location += _INSTALLED
-                    return self._file(storage, location, name, storage.head(location, _HEAD_BYTES))
-                return FolderSource(name, location, storage, self.selection)
-            if not path.exists():
-                raise SourceError(f"expected {_EXPECTED}, found nothing at {path}", hint="check the path")
-            if not path.is_file():
-                raise SourceError(
-                    f"expected {_EXPECTED}, found neither file nor folder at {path}", hint="give one of them"
-                )
-        except OSError as error:
-            raise SourceError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
-        return self._file(storage, location, name, storage.head(location, _HEAD_BYTES))
 
-    def _at_address(self, address: str) -> Source:
-        storage, location = self.storages.find(address)
-        name = storage.name(location)
-        refusal: SourceError | None = None
-        try:
-            if not location.endswith("/") and not _is_list(head := storage.head(location, _HEAD_BYTES)):
-                return self._file(storage, location, name, head)
-        except (MissingError, ForbiddenError) as error:  # a folder cannot be read as a file
-            refusal = error
-        folder, name = location.rstrip("/"), name.rstrip("/")
-        catalogue = f"{folder}/{FILE_NAME}"
-        if storage.exists(catalogue):
-            return CatalogueSource(name, storage, catalogue, self.storages, self.selection)
-        return self._in_catalogue_above(storage, folder) or RemoteSource(name, storage, folder, self.selection, refusal)
+def _is_listed_beside(candidate: Candidate) -> bool:
+    """Whether a folder is a snapshot in the catalogue beside it, since few object stores list their folders."""
+    if (
+        not candidate.is_folder_on_server
+        or candidate.snapshot is None
+        or not candidate.storage.exists(candidate.catalogue_beside)
+    ):
+        return False
+    return candidate.snapshot in read_catalogue(candidate.storage, candidate.catalogue_beside)
 
-    def _in_catalogue_above(self, storage: Storage, folder: str) -> Source | None:
-        """Return a snapshot as listed in the catalogue beside it, since few object stores list their folders."""
-        if not (parts := storage.parts(folder)):
-            return None
-        above, snapshot = folder.rpartition("/")[0], parts[-1]
-        catalogue = f"{above}/{FILE_NAME}"
-        if not storage.exists(catalogue) or snapshot not in read_catalogue(storage, catalogue):
-            return None
-        selection = Selection((snapshot,), self.selection.stacks)
-        return CatalogueSource(storage.name(folder), storage, catalogue, self.storages, selection)
 
-    def _file(self, storage: Storage, path: str, name: str, head: bytes) -> Source:
-        inside = _unpacked(head).removeprefix(BYTE_ORDER_MARK).lstrip()
-        location = re.sub(r"\.(?:gz|zst)$", "", redact_url(path) if is_url(path) else path)
-        if is_index(location):
-            found = place_index(storage, location, name)
-            return IndexSource(name, Place(storage, path, name, found.snapshot, found.stack), self.selection)
-        if inside.startswith(b"{"):
-            return self._json(storage, path, name, inside)
-        if kind := archive_kind(head):
-            return ArchiveSource(name, storage, path, kind, self.selection)
-        if path.endswith(".md") or head.removeprefix(BYTE_ORDER_MARK).startswith(b"---"):
-            return FileSource(name, storage, path, self.selection)
-        if head.startswith((b"\xfd7zXZ\0", b"BZh")):
+def _snapshot_listed_beside(candidate: Candidate) -> Source:
+    selection = Selection((candidate.snapshot or "",), candidate.selection.stacks)
+    return CatalogueSource(
+        candidate.storage.name(candidate.path),
+        candidate.storage,
+        candidate.catalogue_beside,
+        candidate.storages,
+        selection,
+    )
+
+
+def _remote_folder(candidate: Candidate) -> Source:
+    return RemoteSource(candidate.name, candidate.storage, candidate.path, candidate.selection, candidate.refusal)
+
+
+def _index_of_mirror(candidate: Candidate) -> Source:
+    found = place_index(candidate.storage, candidate.plain_path, candidate.name)
+    return IndexSource(candidate.name, replace(found, path=candidate.path), candidate.selection)
+
+
+def _single_index(candidate: Candidate) -> Source:
+    """Return the reader of an index outside a mirror, with its snapshot and stack as the user named them."""
+    snapshots, stacks = candidate.selection.snapshots, candidate.selection.stacks
+    if candidate.path.endswith(DATABASE):
+        snapshots = snapshots or ("local",)
+        if len(stacks) != 1:
             raise SourceError(
-                f"expected an archive compressed with gzip or zstd, found xz or bzip2: {name}", hint="use gzip"
+                f"expected a name for the stack of the installed specs in {candidate.name}, found "
+                f"{', '.join(stacks) or 'none'}",
+                hint="give it one with --stack NAME",
             )
-        raise SourceError(f"expected {_EXPECTED}, found another kind of file: {name}", hint="give one of these")
-
-    def _json(self, storage: Storage, path: str, name: str, head: bytes) -> Source:
-        """Return the reader of a JSON file, whose kind is detected by its first key."""
-        key = re.match(rb'\{\s*"([^"]*)"', head)
-        first = key[1] if key else b""
-        if first == b"database":
-            found = Place(storage, path, name, *self._labels(path, name))
-            return IndexSource(name, found, self.selection)
-        if first in {b"_meta", b"roots", b"concrete_specs"}:
-            raise SourceError(
-                f"expected {_EXPECTED}, found an environment's lockfile: {name}",
-                hint="`cachestats match` compares it with a dataset, and cachestats.read_environment reads it",
-            )
-        if first in {b"version", b"data", b"spec", b"name"}:
-            raise SourceError(
-                f"expected {_EXPECTED}, found one file of a mirror: {name}", hint="give the mirror's own folder"
-            )
-        return CatalogueSource(name, storage, path, self.storages, self.selection)
-
-    def _labels(self, path: str, name: str) -> tuple[str, str]:
-        """Return snapshot and stack of an index outside a mirror, as the user named them."""
-        snapshots, stacks = self.selection.snapshots, self.selection.stacks
-        if path.endswith(_INSTALLED):
-            snapshots = snapshots or ("local",)
-            if len(stacks) != 1:
-                raise SourceError(
-                    f"expected a name for the stack of the installed specs in {name}, found "
-                    f"{', '.join(stacks) or 'none'}",
-                    hint="give it one with --stack NAME",
-                )
-        if len(snapshots) != 1 or len(stacks) > 1:
-            raise SourceError(
-                f"expected folders that name the snapshot of {name}, found none",
-                hint="name it with --snapshot NAME, and the stack with --stack NAME if it is one",
-            )
-        return printable(snapshots[0]), printable(stacks[0] if stacks else UNION_STACK)
+    if len(snapshots) != 1 or len(stacks) > 1:
+        raise SourceError(
+            f"expected folders that name the snapshot of {candidate.name}, found none",
+            hint="name it with --snapshot NAME, and the stack with --stack NAME if it is one",
+        )
+    stack = stacks[0] if stacks else UNION_STACK
+    found = Place(candidate.storage, candidate.path, candidate.name, printable(snapshots[0]), printable(stack))
+    return IndexSource(candidate.name, found, candidate.selection)
 
 
-def _is_list(head: bytes) -> bool:
-    """Whether a server answered with a page that lists a folder, rather than with a file."""
-    return head.lstrip()[:1] == b"<"
+def _lockfile(candidate: Candidate) -> NoReturn:
+    raise SourceError(
+        f"expected {EXPECTED}, found an environment's lockfile: {candidate.name}",
+        hint="`cachestats match` compares it with a dataset, and cachestats.read_environment reads it",
+    )
 
 
-def _unpacked(head: bytes) -> bytes:
-    """Return as much of the contents of a file as its first bytes give."""
-    if not head.startswith((GZIP, ZSTD)):
-        return head
-    stream, data = opened(head), bytearray()
-    try:
-        while len(data) < _HEAD_BYTES and (chunk := stream.read(4096)):
-            data += chunk
-    except Exception:  # the file is longer than these bytes, or damaged, which reading all of it will show
-        return bytes(data)
-    return bytes(data)
+def _file_of_mirror(candidate: Candidate) -> NoReturn:
+    raise SourceError(
+        f"expected {EXPECTED}, found one file of a mirror: {candidate.name}", hint="give the mirror's own folder"
+    )
+
+
+def _catalogue(candidate: Candidate) -> Source:
+    return CatalogueSource(candidate.name, candidate.storage, candidate.path, candidate.storages, candidate.selection)
+
+
+def _is_archive(candidate: Candidate) -> bool:
+    return archive_kind(candidate.head or b"") is not None
+
+
+def _archive(candidate: Candidate) -> Source:
+    kind = archive_kind(candidate.head or b"")
+    assert kind, "the table has checked _is_archive"  # noqa: S101
+    return ArchiveSource(candidate.name, candidate.storage, candidate.path, kind, candidate.selection)
+
+
+def _is_page(candidate: Candidate) -> bool:
+    return candidate.path.endswith(".md") or (candidate.head or b"").removeprefix(BYTE_ORDER_MARK).startswith(b"---")
+
+
+def _page(candidate: Candidate) -> Source:
+    return FileSource(candidate.name, candidate.storage, candidate.path, candidate.selection)
+
+
+def _other_compression(candidate: Candidate) -> NoReturn:
+    raise SourceError(
+        f"expected an archive compressed with gzip or zstd, found xz or bzip2: {candidate.name}", hint="use gzip"
+    )
+
+
+def _unknown(candidate: Candidate) -> NoReturn:
+    raise SourceError(f"expected {EXPECTED}, found another kind of file: {candidate.name}", hint="give one of these")
+
+
+class _Kind(NamedTuple):
+    """A kind of source."""
+
+    recognizes: Callable[[Candidate], bool]
+    open: Callable[[Candidate], Source]
+    """Returns the reader, or raises an error for a kind that is not read."""
+
+
+# To read another kind of source, add a row. The first row that recognizes a source opens it, so the order decides:
+# folders come first, then what a file's path says, then JSON by its first key, and then the first bytes of other files.
+_KINDS = (
+    _Kind(lambda candidate: candidate.is_folder_on_disk, _folder),
+    _Kind(
+        lambda candidate: candidate.is_folder_on_server and candidate.storage.exists(candidate.catalogue),
+        _catalogue_inside,
+    ),
+    _Kind(_is_listed_beside, _snapshot_listed_beside),
+    _Kind(lambda candidate: candidate.is_folder_on_server, _remote_folder),
+    _Kind(lambda candidate: is_index(candidate.plain_path), _index_of_mirror),
+    _Kind(lambda candidate: candidate.first_key == b"database", _single_index),
+    _Kind(lambda candidate: candidate.first_key in {b"_meta", b"roots", b"concrete_specs"}, _lockfile),
+    _Kind(lambda candidate: candidate.first_key in {b"version", b"data", b"spec", b"name"}, _file_of_mirror),
+    _Kind(lambda candidate: candidate.first_key is not None, _catalogue),
+    _Kind(_is_archive, _archive),
+    _Kind(_is_page, _page),
+    _Kind(lambda candidate: (candidate.head or b"").startswith((b"\xfd7zXZ\0", b"BZh")), _other_compression),
+    _Kind(lambda candidate: True, _unknown),
+)
+
+
+def _open(candidate: Candidate) -> Source:
+    return next(kind.open(candidate) for kind in _KINDS if kind.recognizes(candidate))

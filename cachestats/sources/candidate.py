@@ -1,0 +1,152 @@
+"""A first look at a source whose kind is not yet known: whether it is a folder, or how its file begins."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from cachestats.decode import BYTE_ORDER_MARK
+from cachestats.errors import SourceError
+from cachestats.sources.catalogue import FILE_NAME
+from cachestats.sources.items import source_name
+from cachestats.sources.request import Selection, SourceRequest
+from cachestats.sources.storage.base import Storage
+from cachestats.sources.storage.compression import GZIP, ZSTD, opened
+from cachestats.sources.storage.disk import DiskStorage
+from cachestats.sources.storage.pool import Storages
+from cachestats.sources.storage.transfer import ForbiddenError, MissingError
+from cachestats.sources.storage.urls import is_url, redact_url
+
+EXPECTED = (
+    "a checkout of the cache site or an archive of one, a build-cache mirror or a folder of mirrors, an index, or a "
+    "catalogue"
+)
+DATABASE = "/.spack-db/index.json"
+"""Where an installation has its database."""
+
+_HEAD_BYTES = 1 << 18  # a block of zstd, which cannot be read before its end, may have half of this
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The location of a source, and what a first look at it found."""
+
+    selection: Selection
+    storages: Storages
+    storage: Storage
+    path: str
+    name: str
+    head: bytes | None
+    """The first bytes of a file; None for a folder."""
+    refusal: SourceError | None = None
+    """The error by which a server refused to send a folder as a file."""
+
+    @property
+    def is_folder_on_disk(self) -> bool:
+        """Whether it is a folder on disk."""
+        return self.head is None and isinstance(self.storage, DiskStorage)
+
+    @property
+    def is_folder_on_server(self) -> bool:
+        """Whether it is a folder of a server or a bucket, or at least not a file there."""
+        return self.head is None and not isinstance(self.storage, DiskStorage)
+
+    @property
+    def catalogue(self) -> str:
+        """The path of a catalogue inside this folder."""
+        return f"{self.path}/{FILE_NAME}"
+
+    @property
+    def catalogue_beside(self) -> str:
+        """The path of a catalogue in the folder above, which may list this one as a snapshot."""
+        return f"{self.path.rpartition('/')[0]}/{FILE_NAME}"
+
+    @property
+    def snapshot(self) -> str | None:
+        """The last name in the path, or None for the root of a server."""
+        return next(reversed(self.storage.parts(self.path)), None)
+
+    @property
+    def plain_path(self) -> str:
+        """The path without its query and the extension of a compressed file."""
+        return re.sub(r"\.(?:gz|zst)$", "", redact_url(self.path) if is_url(self.path) else self.path)
+
+    @cached_property
+    def first_key(self) -> bytes | None:
+        """The first key of a JSON object, empty if it is not among the first bytes; None for any other file."""
+        text = _unpacked(self.head or b"").removeprefix(BYTE_ORDER_MARK).lstrip()
+        key = re.match(rb'\{\s*"([^"]*)"', text)
+        return key[1] if key else b"" if text.startswith(b"{") else None
+
+
+def look(request: SourceRequest, storages: Storages) -> Candidate:
+    """Take a first look at a source; of an installation, at its database.
+
+    Raises
+    ------
+    SourceError
+        If there is nothing, or it cannot be read.
+    """
+    if not request.address:
+        raise SourceError(f"expected {EXPECTED}, found an empty path", hint="give '.' for the current folder")
+    return _look_at_url(request, storages) if is_url(request.address) else _look_on_disk(request, storages)
+
+
+def _look_on_disk(request: SourceRequest, storages: Storages) -> Candidate:
+    path = Path(request.address)
+    storage, location = storages.find(str(path))
+    try:
+        if path.is_dir():
+            database = _database(path, location)
+            is_folder, location = database is None, database or location
+        elif not path.exists():
+            raise SourceError(f"expected {EXPECTED}, found nothing at {path}", hint="check the path")
+        elif not path.is_file():
+            raise SourceError(f"expected {EXPECTED}, found neither file nor folder at {path}", hint="give one of them")
+        else:
+            is_folder = False
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
+    name = request.name or source_name(path)
+    head = None if is_folder else storage.head(location, _HEAD_BYTES)
+    return Candidate(request.selection, storages, storage, location, name, head)
+
+
+def _look_at_url(request: SourceRequest, storages: Storages) -> Candidate:
+    storage, location = storages.find(request.address)
+    name = storage.name(location)
+    refusal: SourceError | None = None
+    try:
+        if not location.endswith("/") and not _is_list(head := storage.head(location, _HEAD_BYTES)):
+            return Candidate(request.selection, storages, storage, location, name, head)
+    except (MissingError, ForbiddenError) as error:  # a folder cannot be read as a file
+        refusal = error
+    return Candidate(request.selection, storages, storage, location.rstrip("/"), name.rstrip("/"), None, refusal)
+
+
+def _database(path: Path, location: str) -> str | None:
+    """Return the location of the database if a folder is an installation or its `.spack-db`."""
+    if path.name == ".spack-db" and (path / "index.json").is_file():
+        return f"{location}/index.json"
+    is_installation = path.name == ".spack-db" or (path / DATABASE.lstrip("/")).is_file()
+    return location + DATABASE if is_installation else None
+
+
+def _is_list(head: bytes) -> bool:
+    """Whether a server answered with a page that lists a folder, rather than with a file."""
+    return head.lstrip()[:1] == b"<"
+
+
+def _unpacked(head: bytes) -> bytes:
+    """Return as much of the contents of a file as its first bytes give."""
+    if not head.startswith((GZIP, ZSTD)):
+        return head
+    stream, data = opened(head), bytearray()
+    try:
+        while len(data) < _HEAD_BYTES and (chunk := stream.read(4096)):
+            data += chunk
+    except Exception:  # the file is longer than these bytes, or damaged, which reading all of it will show
+        return bytes(data)
+    return bytes(data)

@@ -1,11 +1,11 @@
-"""The vocabulary of questions: axes, measures, denominators, kinds of change, and what a cell of usability says.
+"""The vocabulary of questions: axes, measures, denominators, kinds of change, and states of a coverage cell.
 
 Every analysis takes its axes from here, and the command line makes its help from them. Nothing heavy is imported.
 """
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 Axis = Literal["snapshot", "package", "version", "platform", "os", "target", "compiler", "compiler_name", "stack"]
 Measure = Literal["specs", "packages", "share"]
@@ -31,5 +31,13 @@ CHANGE_AXES: tuple[ChangeAxis, ...] = get_args(ChangeAxis)
 Change = Literal["removed", "added", "representation", "updated", "rebuilt", "unchanged"]
 CHANGES: tuple[Change, ...] = get_args(Change)
 
-Cell = Literal["native", "usable", "missing"]
-CELLS: tuple[Cell, ...] = get_args(Cell)
+State = Literal["native", "usable", "missing"]
+NATIVE: Final = "native"
+USABLE: Final = "usable"
+MISSING: Final = "missing"
+STATES: dict[State, str] = {
+    NATIVE: "a spec built for exactly the host's target can be reused",
+    USABLE: "only specs built for an ancestor of the host's target can be reused",
+    MISSING: "no spec can be reused",
+}
+"""The states of a coverage cell, the best first, and what each means. Help, docs, charts and reports say the same."""

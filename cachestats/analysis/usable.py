@@ -11,7 +11,7 @@ import polars as pl
 
 from cachestats.analysis.frames import collect_small, validated
 from cachestats.analysis.reuse import distinct_libcs, judge_all, parse_requirement, reused_of, reused_requirements
-from cachestats.axes import CELLS
+from cachestats.axes import MISSING, NATIVE, USABLE
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host, as_host, as_named, host_of
 from cachestats.naming import natural_key, version_key
@@ -65,8 +65,8 @@ def reusable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) ->
     frame = validated(specs, ("snapshot", "package", "version", "hash", "target", "requirement"))
     rows = collect_small(frame.select("snapshot", "package", "version", "hash", "target", "requirement").unique())
     found = rows.join(judged(frame, host, spack), on="requirement").with_columns(
-        status=pl.when(pl.col("status") == "usable", pl.col("target") == host.target)
-        .then(pl.lit("native"))
+        status=pl.when(pl.col("status") == USABLE, pl.col("target") == host.target)
+        .then(pl.lit(NATIVE))
         .otherwise("status")
     )
     versions = sorted(found["version"].unique(), key=lambda version: (version_key(version), version))
@@ -88,10 +88,11 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> p
     Returns
     -------
     One row per package and version in `specs`, sorted by package and by version in Spack's order, with the columns
-    `package`, `version`, `cell` (`native`: a spec built for exactly this target can be reused; `usable`: one built for
-    an ancestor of it; `missing`: none), `best_target` (the target of the spec that fits best, that is, the nearest
-    ancestor; null if the cell is missing), `num_specs` (Int64: distinct specs that can be reused), and, if the cell is
-    missing, `status` and `by`: the obstacle of the spec that is nearest to being reusable.
+    `package`, `version`, `cell` (`native`: a spec built for exactly the host's target can be reused; `usable`: only
+    specs built for an ancestor of the host's target can be reused; `missing`: no spec can be reused), `best_target`
+    (the target of the spec that fits best, that is, the nearest ancestor; null if the cell is missing), `num_specs`
+    (Int64: distinct specs that can be reused), and, if the cell is missing, `status` and `by`: the obstacle of the spec
+    that is nearest to being reusable.
 
     Raises
     ------
@@ -119,7 +120,6 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> p
     )
     left = collect_small(frame.filter(~is_reused).select(*keys, "requirement").unique())
     others = _nearest(left.join(best, on=keys, how="anti").join(verdicts, on="requirement"))
-    native, ancestor, missing = map(pl.lit, CELLS)
     answer = (
         pl.concat([best.select(keys), others.select(keys)])
         .join(best, on=keys, how="left")
@@ -127,10 +127,10 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> p
         .select(
             *keys,
             pl.when(pl.col("best_target") == host.target)
-            .then(native)
+            .then(pl.lit(NATIVE))
             .when(pl.col("best_target").is_not_null())
-            .then(ancestor)
-            .otherwise(missing)
+            .then(pl.lit(USABLE))
+            .otherwise(pl.lit(MISSING))
             .alias("cell"),
             "best_target",
             pl.col("num_specs").fill_null(0),
@@ -167,7 +167,7 @@ def obstacles(answer: pl.DataFrame) -> pl.DataFrame:
     >>> obstacles(cs.usable(demo.specs, host="neoverse_v2:ubuntu22.04")).rows()
     [('libc', 'glibc@2.39', 1)]
     """
-    reached = answer.filter(pl.col("cell") != "missing")["package"]
+    reached = answer.filter(pl.col("cell") != MISSING)["package"]
     lacking = answer.filter(~pl.col("package").is_in(reached.implode())).sort(nearness(), "by")
     nearest = lacking.unique("package", keep="first", maintain_order=True)
     order = {"packages": True, "status": False, "by": False}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cachestats.axes import AXES, DENOMINATORS, MEASURES
+from cachestats.axes import AXES, DENOMINATORS, MEASURES, STATES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
     dataset_argument,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 @click.option(
     "--usable",
     is_flag=True,
-    help="Instead of counting, say whether hosts of each target can use something: native, usable or missing. Takes "
+    help=f"Instead of counting, say whether hosts of each target can use something: {alternatives(STATES)}. Takes "
     "`--columns target`. The hosts have the operating system or libc given by --os or --libc, or any that the cache "
     "was built for on their platform.",
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cachestats.axes import MISSING, STATES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, host_options, output_options, snapshot_option, where_option
 from cachestats.cli.question import Question
@@ -41,11 +42,11 @@ def usable(
 ) -> None:
     """Show which packages a host can use, and what prevents the rest.
 
-    Each version of each package is `native` (the host can reuse a spec built for exactly its target), `usable` (it can
-    reuse one built for an ancestor of its target) or `missing`. The answer names the target of the best spec or, if
-    none can be reused, what prevents the one that comes closest. A host can reuse what Spack itself would reuse: on
-    Linux, the host's libc must be at least as new as the spec's; by the rules of Spack 0.21 and older, the operating
-    system must be the same.
+    Each version of each package is `native` (a spec built for exactly the host's target can be reused), `usable` (only
+    specs built for an ancestor of the host's target can be reused) or `missing` (no spec can be reused). The answer
+    names the target of the best spec or, if none can be reused, what prevents the one that comes closest. A host can
+    reuse what Spack itself would reuse: on Linux, the host's libc must be at least as new as the spec's; by the rules
+    of Spack 0.21 and older, the operating system must be the same.
 
     Without --os or --libc, the answer has a row for each libc or operating system that the cache was built for.
     """
@@ -80,7 +81,7 @@ def usable(
         emit(answer, form, out)
     _say_how_much(answer, host, asked, words)
     _say_obstacles(answer, host)
-    if answer.filter(cell="missing").height == answer.height:
+    if answer.filter(cell=MISSING).height == answer.height:
         _hint_at_other_platforms(asked, host)
 
 
@@ -97,9 +98,9 @@ def _say_how_much(answer: pl.DataFrame, host: Host, asked: Question, words: str)
     import polars as pl
 
     every = answer["package"].n_unique()
-    runs = answer.filter(pl.col("cell") != "missing")["package"].n_unique()
+    runs = answer.filter(pl.col("cell") != MISSING)["package"].n_unique()
     counts = dict(answer["cell"].value_counts().iter_rows())
-    cells = ", ".join(f"{counts.get(cell, 0):,} {cell}" for cell in ("native", "usable", "missing"))
+    cells = ", ".join(f"{counts.get(state, 0):,} {state}" for state in STATES)
     talk(
         f"{host} can use {runs:,} of the {every:,} packages in {asked.words}, {runs / every:.1%}, {words}; "
         f"{counted(answer.height, 'version')}: {cells}"

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from cachestats.atomic import replaced_folder
+from cachestats.axes import STATES
 from cachestats.dataset.dataset import Dataset
 from cachestats.decode import JsonError, decode
 from cachestats.export.table import export_table
@@ -89,7 +90,9 @@ class _Report:
         self.dataset, self.facts, self.folder = dataset, facts, folder
         self.names = sorted(dataset.manifest.snapshots, key=snapshot_order)
         self.about = facts.snapshots.row(by_predicate=pl.col("snapshot") == facts.current, named=True)
-        self.pages = Pages(folder, site=title, current=facts.current, about=self.about, before=facts.before)
+        self.pages = Pages(
+            folder, site=title, current=facts.current, about=self.about, before=facts.before, states=STATES
+        )
         self.num_pages = 0
 
     def write(self) -> int:

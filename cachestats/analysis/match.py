@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import polars as pl
@@ -11,16 +11,13 @@ from cachestats.analysis.causes import causes_in_words, ranked
 from cachestats.analysis.differences import FIELDS, REPRESENTATION
 from cachestats.analysis.explain import Explained, explain, specs_of
 from cachestats.analysis.frames import check_choice, collect_small, dependencies_first, validated, without_union
+from cachestats.axes import HIT_RATE_AXES, HitRateAxis
 from cachestats.naming import snapshot_order
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
     from cachestats.environment import Environment
-
-By = Literal["snapshot", "stack"]
-
-BYS: tuple[By, ...] = get_args(By)
 
 
 def match(
@@ -143,7 +140,9 @@ def matches_of(explained: Explained, environment: Environment) -> pl.DataFrame:
     )
 
 
-def hit_rates(environment: Environment, specs: IntoFrame, *, by: By = "snapshot", union: bool = False) -> pl.DataFrame:
+def hit_rates(
+    environment: Environment, specs: IntoFrame, *, by: HitRateAxis = "snapshot", union: bool = False
+) -> pl.DataFrame:
     """Rank snapshots, or their stacks, by the share of an environment that they contain.
 
     Parameters
@@ -181,7 +180,7 @@ def hit_rates(environment: Environment, specs: IntoFrame, *, by: By = "snapshot"
     >>> cs.hit_rates(environment, specs).select("snapshot", "hits", "specs", "near", "root_hits", "roots").rows()
     [('develop', 107, 145, 38, 0, 38)]
     """
-    check_choice(by, BYS, "by")
+    check_choice(by, HIT_RATE_AXES, "by")
     wanted = specs_of(environment).select("hash", "asked", "package", "is_root")
     places = ["snapshot", *(["stack"] if by == "stack" else [])]
     frame = validated(specs, (*places, "hash", "package"))

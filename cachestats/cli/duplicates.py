@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cachestats.axes import DUPLICATE_ROWS
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, output_options, snapshot_option, where_option
 from cachestats.cli.question import PAGES_TELL_NONE, Question
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @dataset_argument
 @click.option(
     "--by",
-    type=click.Choice(("spec", "package", "cause")),
+    type=click.Choice(DUPLICATE_ROWS),
     default="spec",
     show_default=True,
     help="A row for each group of specs that look alike, for each package, or for each cause of differing hashes.",

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cachestats.axes import HOLE_ROWS
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import Where, dataset_argument, output_options, snapshot_option
 from cachestats.cli.question import PAGES_TELL_NONE, Question, matching
@@ -34,7 +35,7 @@ class DepTypes(click.ParamType[list[str]]):
 @dataset_argument
 @click.option(
     "--by",
-    type=click.Choice(("spec", "missing")),
+    type=click.Choice(HOLE_ROWS),
     default="spec",
     show_default=True,
     help="A row for each broken spec, or for each missing one.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cachestats.axes import HIT_RATE_AXES
 from cachestats.cli.gaps import edges_of
 from cachestats.cli.output import emit, printable, talk
 from cachestats.cli.parameters import (
@@ -43,7 +44,7 @@ environment_argument = click.argument(
 @click.option("--best", is_flag=True, help="Rank snapshots by how much of the environment they have.")
 @click.option(
     "--by",
-    type=click.Choice(("snapshot", "stack", _CAUSE)),
+    type=click.Choice((*HIT_RATE_AXES, _CAUSE)),
     help="With --best: rank snapshots (the default) or stacks. Without --best, `cause` ranks the causes of misses by "
     "how many specs would hit without each.",
 )

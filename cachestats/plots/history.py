@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from itertools import pairwise
 from statistics import median_low
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -15,6 +15,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.lines import Line2D
 
 from cachestats.analysis.frames import check_choice
+from cachestats.axes import HISTORY_MEASURES, HistoryMeasure
 from cachestats.errors import ArgumentError
 from cachestats.plots.drawing import (
     BLACK,
@@ -37,9 +38,6 @@ from cachestats.plots.drawing import (
 )
 from cachestats.text import counted
 
-Measure = Literal["packages", "specs", "share"]
-
-MEASURES: tuple[Measure, ...] = get_args(Measure)
 MAX_LINES = 14
 
 # The last page read from a snapshot before Spack 1.0 is from 2025-03-09; the first with compilers as packages, and with
@@ -58,7 +56,7 @@ class _Series(NamedTuple):
 
 
 def plot_history(
-    history: pl.DataFrame, *, measure: Measure = "packages", subtitle: str | None = None, ax: Axes | None = None
+    history: pl.DataFrame, *, measure: HistoryMeasure = "packages", subtitle: str | None = None, ax: Axes | None = None
 ) -> Axes:
     """Draw a series over the weekly snapshots as a line on a date axis, or a line for each stack, target, ...
 
@@ -97,7 +95,7 @@ def plot_history(
     Specs, by platform
     2025-03-09; without develop, which has no date
     """
-    check_choice(measure, MEASURES, "measure")
+    check_choice(measure, HISTORY_MEASURES, "measure")
     checked(history, names=("snapshot", "snapshot_date"), numbers=(measure,), maker="history")
     dated = history.drop_nulls("snapshot_date")
     if dated.is_empty():

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
 from cachestats.analysis.frames import check_choice
+from cachestats.axes import OVERLAP_MEASURES, OverlapMeasure
 from cachestats.plots.drawing import (
     LINE_HEIGHT,
     ROW_HEIGHT,
@@ -23,9 +22,6 @@ from cachestats.plots.drawing import (
 )
 from cachestats.plots.heatmap import CELL_WIDTH, Shown, Values, draw_cells, draw_labels, draw_scale, top, write_numbers
 
-Measure = Literal["jaccard_hashes", "jaccard_packages", "common_hashes", "common_packages"]
-
-MEASURES: tuple[Measure, ...] = get_args(Measure)
 MAX_NAMES = 25
 
 _UNITS = {
@@ -37,7 +33,11 @@ _UNITS = {
 
 
 def plot_overlap(
-    overlap: pl.DataFrame, *, measure: Measure = "jaccard_hashes", subtitle: str | None = None, ax: Axes | None = None
+    overlap: pl.DataFrame,
+    *,
+    measure: OverlapMeasure = "jaccard_hashes",
+    subtitle: str | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw the overlap of each pair of stacks as a heatmap with the numbers in its cells.
 
@@ -73,7 +73,7 @@ def plot_overlap(
     Packages in common, by stack
     all snapshots
     """
-    check_choice(measure, MEASURES, "measure")
+    check_choice(measure, OVERLAP_MEASURES, "measure")
     by = column(overlap, 0, "stack")
     checked(overlap, names=(by, f"other_{by}"), numbers=(measure,), maker="overlap")
     every, values = _matrix(overlap, by, measure)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
 from cachestats.analysis.frames import check_choice
+from cachestats.axes import SET_MEASURES, SetMeasure
 from cachestats.errors import ArgumentError
 from cachestats.plots.drawing import (
     BLACK,
@@ -27,9 +28,6 @@ from cachestats.plots.drawing import (
     width_of,
 )
 
-Measure = Literal["hashes", "packages"]
-
-MEASURES: tuple[Measure, ...] = get_args(Measure)
 MAX_COMBINATIONS = 30
 MAX_NAMES = 30
 
@@ -46,7 +44,7 @@ class _Combination(NamedTuple):
 
 
 def plot_overlap_sets(
-    sets: pl.DataFrame, *, measure: Measure = "hashes", subtitle: str | None = None, ax: Axes | None = None
+    sets: pl.DataFrame, *, measure: SetMeasure = "hashes", subtitle: str | None = None, ax: Axes | None = None
 ) -> Axes:
     """Draw the number of hashes or packages in exactly each combination of stacks, as an UpSet chart.
 
@@ -85,7 +83,7 @@ def plot_overlap_sets(
     Packages in exactly the marked combination
     >>> bars, dots, whole = ax.child_axes
     """
-    check_choice(measure, MEASURES, "measure")
+    check_choice(measure, SET_MEASURES, "measure")
     checked(sets, names=("combination",), numbers=("members", measure), maker="overlap_sets")
     every = _combinations(sets, measure)
     sizes: dict[str, int] = {}

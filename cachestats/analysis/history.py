@@ -193,6 +193,35 @@ def snapshots_before(names: Iterable[str]) -> dict[str, str]:
     return {new: old for old, new in pairs if snapshot_kind(new)[0] == snapshot_kind(old)[0] in kinds}
 
 
+def pair_to_compare(names: Iterable[str], snapshot: str | None = None) -> tuple[str, str] | None:
+    """Return the previous snapshot and a snapshot: the one given, or the newest that has a previous one.
+
+    The newest is a weekly one, or a release if no weekly one has a previous one. The result is None if no snapshot is
+    given and none has a previous one.
+
+    Raises
+    ------
+    ArgumentError
+        If the given snapshot has no previous one.
+
+    Examples
+    --------
+    >>> pair_to_compare(["develop", "v0.10.0", "v0.9.0", "develop-2025-03-09"])
+    ('v0.9.0', 'v0.10.0')
+    """
+    before = snapshots_before(names)
+    comparable = sorted(before, key=snapshot_order)
+    if snapshot is None:
+        return (before[comparable[-1]], comparable[-1]) if comparable else None
+    if snapshot not in before:
+        hints = [f"try {', '.join(comparable[-3:])}"] if comparable else []
+        raise ArgumentError(
+            f"expected a snapshot that has a previous one, found {snapshot!r}",
+            hint="; ".join([*hints, "`cachestats compare` takes any two snapshots"]),
+        )
+    return before[snapshot], snapshot
+
+
 def _names(frame: nw.LazyFrame[Any], snapshots: Iterable[str]) -> list[str]:
     looked_at = [] if isinstance(snapshots, str) else list(() if snapshots is None else snapshots)
     if isinstance(snapshots, str) or not all(isinstance(name, str) for name in looked_at):

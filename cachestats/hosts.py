@@ -103,10 +103,15 @@ class Host:
             object.__setattr__(self, "externals", _checked_externals(self.externals))
 
     def __str__(self) -> str:
+        return f"{self.target} with {self.system}"
+
+    @property
+    def system(self) -> str:
+        """The operating system and the libc in words, such as `rhel9 (glibc 2.34)`."""
         libc = None if self.libc is None else self.libc.replace("@", " ")
         if self.os is None:
-            return f"{self.target} with {libc or f'any {self.platform}'}"
-        return f"{self.target} with {self.os}{f' ({libc})' if libc else ''}"
+            return libc or f"any {self.platform}"
+        return f"{self.os}{f' ({libc})' if libc else ''}"
 
     @property
     def libc_prefix(self) -> str:

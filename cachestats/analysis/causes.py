@@ -8,6 +8,7 @@ import polars as pl
 
 from cachestats.analysis.differences import REPRESENTATION, Cause
 from cachestats.analysis.explain import Explained, Near, explain
+from cachestats.targets import runnable
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -129,13 +130,15 @@ def _packages(explained: Explained, cause: Cause) -> list[str]:
     return sorted({place.package for place in explained.places[cause]})
 
 
-def hits_if_target_changed(matches: pl.DataFrame) -> pl.DataFrame:
+def hits_if_target_changed(matches: pl.DataFrame, *, machine: str | None = None) -> pl.DataFrame:
     """Count the additional specs that would hit if the environment were concretized for another target.
 
     Parameters
     ----------
     matches
         The result of `match`.
+    machine
+        Count only for targets whose binaries this target runs; by default for all.
 
     Returns
     -------
@@ -156,7 +159,10 @@ def hits_if_target_changed(matches: pl.DataFrame) -> pl.DataFrame:
     is_of_target = fields.list.set_difference(pl.lit([*_OF_A_TARGET])).list.len() == 0
     return (
         matches.filter(
-            is_of_target, fields.list.contains("target"), ~pl.col("differs").str.contains(REPRESENTATION.field)
+            machine is None or pl.col("near_target").is_in(runnable(machine)),
+            is_of_target,
+            fields.list.contains("target"),
+            ~pl.col("differs").str.contains(REPRESENTATION.field),
         )
         .group_by(target="near_target")
         .agg(hits=pl.len().cast(pl.Int64))

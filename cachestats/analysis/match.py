@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.causes import causes_in_words, ranked
+from cachestats.analysis.causes import causes_in_words, causes_of, ranked
 from cachestats.analysis.differences import FIELDS, REPRESENTATION
 from cachestats.analysis.explain import Explained, explain, specs_of
 from cachestats.analysis.frames import check_choice, collect_small, dependencies_first, validated, without_union
@@ -90,6 +90,67 @@ def match(
     [('zlib-ng', 'target', 'target x86_64_v3 instead of zen4 (zlib-ng)')]
     """
     return matches_of(explain(environment, specs, dependencies=dependencies, among=among), environment)
+
+
+def match_and_causes(
+    environment: Environment,
+    specs: IntoFrame,
+    *,
+    dependencies: IntoFrame | None = None,
+    among: IntoFrame | None = None,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the results of `match` and of `causes`, which compare the same specs.
+
+    Raises
+    ------
+    ArgumentError
+        As `match`.
+    """
+    explained = explain(environment, specs, dependencies=dependencies, among=among)
+    return matches_of(explained, environment), causes_of(explained)
+
+
+class Summary(NamedTuple):
+    """How much of an environment is cached."""
+
+    specs: int
+    hits: int
+    near: int
+    missing: int
+    roots: int
+    root_hits: int
+    to_build: int
+    """Specs that are left to build."""
+    build_steps: int
+    """The steps that it takes to build them."""
+    represented: int
+    """Near specs that are written in another format, so that their hashes differ in any case."""
+
+
+def summary(matches: pl.DataFrame) -> Summary:
+    """Count what `match` returns.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> environment = cs.read_environment("data/developer-tools.spack.lock.gz")
+    >>> found = summary(cs.match(environment, environment.specs.filter(package="zlib-ng")))
+    >>> found.hits, found.missing, found.to_build
+    (1, 144, 144)
+    """
+    status, root_status = matches["status"].to_list(), matches.filter("is_root")["status"].to_list()
+    steps = matches["build_step"].drop_nulls().to_list()
+    return Summary(
+        specs=len(status),
+        hits=status.count("hit"),
+        near=status.count("near"),
+        missing=status.count("miss"),
+        roots=len(root_status),
+        root_hits=root_status.count("hit"),
+        to_build=len(steps),
+        build_steps=max(steps, default=0),
+        represented=int(matches["differs"].str.contains(REPRESENTATION.field).sum()),
+    )
 
 
 def matches_of(explained: Explained, environment: Environment) -> pl.DataFrame:

@@ -38,8 +38,6 @@ def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: A
     differ. If a dependency itself has duplicates, their causes are named instead. The formats csv, json and parquet
     also have the columns `variants` and `differs`, the direct dependencies that differ.
     """
-    import polars as pl
-
     from cachestats.analysis.duplicates import duplicates as find
 
     asked = Question(dataset, **question)
@@ -48,7 +46,7 @@ def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: A
     answer = find(asked.specs, dependencies=dependencies, among=asked.in_snapshots, by=by)
     emit(_for_eyes(answer) if form in {"table", "markdown"} else answer, form, out)
     groups = answer if by == "spec" else find(asked.specs)
-    total = asked.specs.select("snapshot", "hash").unique().select(pl.len()).collect().item()
+    total = asked.count_specs()
     share = f", {groups['excess'].sum() / total:.1%}" if total else ""
     packages = counted(groups["package"].n_unique(), "package")
     talk(

@@ -15,14 +15,14 @@ from cachestats.axes import HISTORY_MEASURES, HIT_RATE_AXES, OVERLAP_MEASURES, S
 from cachestats.cli.compare import compare
 from cachestats.cli.coverage import coverage
 from cachestats.cli.duplicates import duplicates
-from cachestats.cli.gaps import edges_of, gaps, packages_in_question, words_of
+from cachestats.cli.gaps import gaps, packages_in_question, words_of
 from cachestats.cli.history import history
-from cachestats.cli.holes import holes, known_snapshots
+from cachestats.cli.holes import holes
 from cachestats.cli.match import environment_argument, environment_in, match
 from cachestats.cli.output import talk
 from cachestats.cli.overlap import overlap
 from cachestats.cli.parameters import dataset_argument, host_options, snapshots_option, system_options
-from cachestats.cli.question import Question, matching, sides
+from cachestats.cli.question import Question, chosen_snapshots, edges_of, known_snapshots, sides
 from cachestats.cli.sections import Verbs
 from cachestats.cli.versions import versions
 from cachestats.dataset.dataset import with_dependencies
@@ -93,7 +93,7 @@ def plot_coverage(dataset: Any, out: Path, usable: bool, host: Any, spack: Any, 
 
     asked = Question(dataset, **question)
     matrix = coverage_matrix(asked.specs, **asked.axes, usable=usable, host=host, spack=spack)
-    system = f"hosts with {str(host).partition(' with ')[2]}" if host else ""
+    system = f"hosts with {host.system}" if host else ""
     matrix.only = ", ".join(filter(None, (asked.filters, system))) or None
     _save(draw, matrix, out, asked, "specs")
 
@@ -237,9 +237,9 @@ def plot_holes(dataset: Any, out: Path, snapshot: tuple[str, ...]) -> None:
     from cachestats.analysis.holes import holes as find
     from cachestats.plots.holes import plot_holes as draw
 
-    asked = Question(dataset, snapshot=snapshot, where=())
-    specs = matching(asked.specs, "snapshot", known_snapshots(dataset, asked.chosen))
-    rows = find(specs, dataset.dependencies, by="missing")
+    known = known_snapshots(dataset, chosen_snapshots(dataset, [*snapshot]))
+    asked = Question(dataset, snapshot=tuple(known), where=())
+    rows = find(asked.specs, dataset.dependencies, by="missing")
     _save(draw, rows, out, asked, "holes", subtitle=asked.words)
 
 

@@ -125,7 +125,11 @@ def compare_counts(
     [{'old_packages': 1, 'new_packages': 2, 'removed': 0, 'added': 1, 'representation': 0, 'updated': 0, 'rebuilt': 1,
     'unchanged': 0}]
     """
-    packages = compare(old, new, by=by, union=union, among=among)
+    return count_changes(compare(old, new, by=by, union=union, among=among), by=by)
+
+
+def count_changes(packages: pl.DataFrame, *, by: ChangeAxis | None = None) -> pl.DataFrame:
+    """Return the counts of `compare_counts` from what `compare` returns by the same axis."""
     counts = [
         (pl.col("old_specs") > 0).sum().cast(pl.Int64).alias("old_packages"),
         (pl.col("new_specs") > 0).sum().cast(pl.Int64).alias("new_packages"),

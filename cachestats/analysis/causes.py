@@ -74,7 +74,7 @@ def causes_of(explained: Explained) -> pl.DataFrame:
     for cause, near in _ranked(explained):
         cured = _cured(near)
         packages = _packages(explained, cause)
-        proofs = cured or explained.places[cause]
+        proofs = cured or explained.occurrences[cause]
         rows.append(
             {
                 "package": packages[0] if len(packages) == 1 else None,
@@ -118,7 +118,7 @@ def _cured(near: list[Near]) -> list[Near]:
 def causes_in_words(explained: Explained) -> dict[Cause, str]:
     """Return the words for each cause; a setting that differs in a single package is given with the package's name."""
     words = {}
-    for cause in explained.places:
+    for cause in explained.occurrences:
         packages = _packages(explained, cause)
         is_of_one = cause.package is None and len(packages) == 1
         words[cause] = f"{cause.words} ({packages[0]})" if is_of_one else cause.words
@@ -127,7 +127,7 @@ def causes_in_words(explained: Explained) -> dict[Cause, str]:
 
 def _packages(explained: Explained, cause: Cause) -> list[str]:
     """Return the packages in whose specs a cause occurs."""
-    return sorted({place.package for place in explained.places[cause]})
+    return sorted({one.package for one in explained.occurrences[cause]})
 
 
 def hits_if_target_changed(matches: pl.DataFrame, *, machine: str | None = None) -> pl.DataFrame:

@@ -210,7 +210,8 @@ def _hashes(old: IntoFrame, new: IntoFrame, by: str | None, details: tuple[str, 
     if by == "stack" and not union:
         sides = [without_union(side) for side in sides]
     marked = [
-        side.select(*key, *details, is_old=nw.lit(1 - place), is_new=nw.lit(place)) for place, side in enumerate(sides)
+        side.select(*key, *details, is_old=nw.lit(1 - is_new), is_new=nw.lit(is_new))
+        for is_new, side in enumerate(sides)
     ]
     # A hash determines the whole spec. Should the two sides disagree nevertheless, it still counts as one spec.
     return nw.concat(marked).group_by(*key).agg(nw.col(*details).min(), nw.col("is_old", "is_new").max())

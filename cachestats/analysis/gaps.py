@@ -261,13 +261,13 @@ def _all_dependents(specs_of: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame
     # A graph library would walk from each spec by itself. Here sets of packages are rows of bits, and all specs of a
     # level get theirs at once: a snapshot has millions of edges, and Python's own sets take several times as long.
     sets = np.zeros((specs.len(), -(-packages.len() // 8)), np.uint8)
-    own, place = _places(named["hash"], specs), _places(named["package"], packages)
-    np.bitwise_or.at(sets, (own, place // 8), np.left_shift(1, place % 8).astype(np.uint8))
-    sources, ends = _places(edges["hash"], specs), _places(edges["dependency_hash"], specs)
+    own, bits = _positions(named["hash"], specs), _positions(named["package"], packages)
+    np.bitwise_or.at(sets, (own, bits // 8), np.left_shift(1, bits % 8).astype(np.uint8))
+    sources, ends = _positions(edges["hash"], specs), _positions(edges["dependency_hash"], specs)
     order = np.argsort(sources, kind="stable")
     _add_below(sets, sources[order], ends[order], specs)
 
-    starts, owners = _places(specs_of["hash"], specs), _places(specs_of["package"], packages)
+    starts, owners = _positions(specs_of["hash"], specs), _positions(specs_of["package"], packages)
     order = np.argsort(owners, kind="stable")
     needing, first = np.unique(owners[order], return_index=True)
     needs = np.unpackbits(_any_of(sets, starts[order], first), axis=1, count=packages.len(), bitorder="little")
@@ -300,9 +300,11 @@ def _any_of(sets: npt.NDArray[np.uint8], rows: Numbers, first: Numbers) -> npt.N
     return np.bitwise_or.reduceat(sets[rows], first, axis=0)
 
 
-def _places(values: pl.Series, among: pl.Series) -> Numbers:
+def _positions(values: pl.Series, among: pl.Series) -> Numbers:
     """Return the position of each value in `among`."""
-    places = pl.DataFrame({"value": among, "place": pl.arange(among.len(), eager=True)})
+    positions = pl.DataFrame({"value": among, "position": pl.arange(among.len(), eager=True)})
     return (
-        pl.DataFrame({"value": values}).join(places, on="value", how="left", maintain_order="left")["place"].to_numpy()
+        pl.DataFrame({"value": values})
+        .join(positions, on="value", how="left", maintain_order="left")["position"]
+        .to_numpy()
     )

@@ -158,19 +158,21 @@ def lifespans(
     stood = frame.select(*by, "snapshot").unique()
     marked = stood.with_columns(
         kind=nw.col("snapshot").replace_strict(names, kinds, default=None, return_dtype=nw.String),
-        place=nw.col("snapshot").replace_strict(names, list(range(len(names))), default=None, return_dtype=nw.Int64),
+        position=nw.col("snapshot").replace_strict(names, list(range(len(names))), default=None, return_dtype=nw.Int64),
     )
     rows = collect_small(
-        marked.group_by(*by, "kind").agg(first=nw.col("place").min(), last=nw.col("place").max(), snapshots=nw.len())
+        marked.group_by(*by, "kind").agg(
+            first=nw.col("position").min(), last=nw.col("position").max(), snapshots=nw.len()
+        )
     )
-    by_place = dict(enumerate(names))
-    newest = {kind: place for place, kind in enumerate(kinds)}
-    dates = {place: snapshot_kind(name)[1] for place, name in by_place.items()}
+    by_position = dict(enumerate(names))
+    newest = {kind: position for position, kind in enumerate(kinds)}
+    dates = {position: snapshot_kind(name)[1] for position, name in by_position.items()}
     return ordered(rows, *by, "kind").select(
         *by,
         "kind",
-        _mapped("first", by_place, pl.String).alias("first_seen"),
-        _mapped("last", by_place, pl.String).alias("last_seen"),
+        _mapped("first", by_position, pl.String).alias("first_seen"),
+        _mapped("last", by_position, pl.String).alias("last_seen"),
         _mapped("first", dates, pl.Date).alias("first_date"),
         _mapped("last", dates, pl.Date).alias("last_date"),
         "snapshots",

@@ -155,7 +155,7 @@ def summary(matches: pl.DataFrame) -> Summary:
 
 def matches_of(explained: Explained, environment: Environment) -> pl.DataFrame:
     """Return the result of `explain` as the table that `match` returns."""
-    ranks = {cause: place for place, cause in enumerate(ranked(explained))}
+    ranks = {cause: rank for rank, cause in enumerate(ranked(explained))}
     words = causes_in_words(explained)
     rows = []
     for digest in explained.specs["hash"]:
@@ -243,20 +243,20 @@ def hit_rates(
     """
     check_choice(by, HIT_RATE_AXES, "by")
     wanted = specs_of(environment).select("hash", "asked", "package", "is_root")
-    places = ["snapshot", *(["stack"] if by == "stack" else [])]
-    frame = validated(specs, (*places, "hash", "package"))
+    keys = ["snapshot", *(["stack"] if by == "stack" else [])]
+    frame = validated(specs, (*keys, "hash", "package"))
     if by == "stack" and not union:
         frame = without_union(frame)
-    hits = _found(frame, places, hash=wanted["asked"]).join(wanted, left_on="hash", right_on="asked")
-    packages = _found(frame, places, package=wanted["package"])
+    hits = _found(frame, keys, hash=wanted["asked"]).join(wanted, left_on="hash", right_on="asked")
+    packages = _found(frame, keys, package=wanted["package"])
     # The package of a hit is there, unless the hit was spliced from a spec of another package.
-    hits = hits.join(packages.with_columns(is_there=True), on=[*places, "package"], how="left", nulls_equal=True)
-    rates = collect_small(frame.select(*places).unique())
+    hits = hits.join(packages.with_columns(is_there=True), on=[*keys, "package"], how="left", nulls_equal=True)
+    rates = collect_small(frame.select(*keys).unique())
     for counted in (
-        hits.group_by(places).agg(hits=pl.len(), root_hits=pl.col("is_root").sum(), not_near=pl.col("is_there").sum()),
-        packages.join(wanted["package"].value_counts(), on="package").group_by(places).agg(near=pl.col("count").sum()),
+        hits.group_by(keys).agg(hits=pl.len(), root_hits=pl.col("is_root").sum(), not_near=pl.col("is_there").sum()),
+        packages.join(wanted["package"].value_counts(), on="package").group_by(keys).agg(near=pl.col("count").sum()),
     ):
-        rates = rates.join(counted, on=places, how="left", nulls_equal=True)
+        rates = rates.join(counted, on=keys, how="left", nulls_equal=True)
     rates = rates.with_columns(pl.col("hits", "near", "root_hits", "not_near").fill_null(0).cast(pl.Int64))
     rates = rates.with_columns(near=pl.col("near") - pl.col("not_near"))
     roots = int(wanted["is_root"].sum())
@@ -267,18 +267,18 @@ def hit_rates(
         root_rate=_shares(rates["root_hits"], roots),
     )
     newest = {name: -age for age, name in enumerate(sorted(rates["snapshot"].unique(), key=snapshot_order))}
-    columns = [*places, "hits", "specs", "rate", "near", "root_hits", "roots", "root_rate"]
-    keys = ["hits", "root_hits", pl.col("snapshot").replace_strict(newest, return_dtype=pl.Int64), *places[1:]]
-    return rates.sort(keys, descending=[True, True, False, *[False] * (len(places) - 1)], nulls_last=True).select(
+    columns = [*keys, "hits", "specs", "rate", "near", "root_hits", "roots", "root_rate"]
+    order = ["hits", "root_hits", pl.col("snapshot").replace_strict(newest, return_dtype=pl.Int64), *keys[1:]]
+    return rates.sort(order, descending=[True, True, False, *[False] * (len(keys) - 1)], nulls_last=True).select(
         columns
     )
 
 
-def _found(frame: nw.LazyFrame[Any], places: list[str], **wanted: pl.Series) -> pl.DataFrame:
-    """Return the distinct pairs of a place and one of the wanted values of a column."""
+def _found(frame: nw.LazyFrame[Any], keys: list[str], **wanted: pl.Series) -> pl.DataFrame:
+    """Return the distinct pairs of a snapshot, or a stack of it, and one of the wanted values of a column."""
     ((name, values),) = wanted.items()
     found = frame.filter(nw.col(name).is_in(values.unique().sort().to_list()))
-    return collect_small(found.select(*places, name).unique())
+    return collect_small(found.select(*keys, name).unique())
 
 
 def _shares(parts: pl.Series, whole: int) -> pl.Series:

@@ -70,8 +70,8 @@ def reusable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) ->
         .otherwise("status")
     )
     versions = sorted(found["version"].unique(), key=lambda version: (version_key(version), version))
-    place = pl.col("version").replace_strict(versions, range(len(versions)), return_dtype=pl.Int64)
-    return found.sort("package", place, "snapshot", "hash").drop("requirement")
+    position = pl.col("version").replace_strict(versions, range(len(versions)), return_dtype=pl.Int64)
+    return found.sort("package", position, "snapshot", "hash").drop("requirement")
 
 
 def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> pl.DataFrame:
@@ -113,9 +113,9 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> p
     built = frame.filter(is_reused).select(*keys, "target", "snapshot", "hash").unique()
     counts = collect_small(built.group_by(*keys, "target").agg(num_specs=nw.len()))
     order = runnable(host.target)
-    place = pl.col("target").replace_strict(order, range(len(order)), return_dtype=pl.Int64)
+    position = pl.col("target").replace_strict(order, range(len(order)), return_dtype=pl.Int64)
     best = counts.group_by(keys).agg(
-        best_target=pl.col("target").sort_by(place).first(), num_specs=pl.col("num_specs").sum()
+        best_target=pl.col("target").sort_by(position).first(), num_specs=pl.col("num_specs").sum()
     )
     left = collect_small(frame.filter(~is_reused).select(*keys, "requirement").unique())
     others = _nearest(left.join(best, on=keys, how="anti").join(verdicts, on="requirement"))
@@ -219,8 +219,8 @@ def possible_hosts(built: pl.DataFrame) -> list[Host]:
 def _nearest(found: pl.DataFrame) -> pl.DataFrame:
     """Return, for each package and version, the obstacle of the spec that is nearest to being reusable."""
     words = sorted(found["by"].drop_nulls().unique(), key=natural_key)
-    place = pl.col("by").replace_strict(words, range(len(words)), default=None, return_dtype=pl.Int64)
-    nearest = found.sort(nearness(), place, nulls_last=True).unique(
+    position = pl.col("by").replace_strict(words, range(len(words)), default=None, return_dtype=pl.Int64)
+    nearest = found.sort(nearness(), position, nulls_last=True).unique(
         ["package", "version"], keep="first", maintain_order=True
     )
     return nearest.select("package", "version", "status", "by")

@@ -120,7 +120,7 @@ def plot_history(
     if ax is None:
         names = [series.name for series in shown] if by else []
         ax = new_axes(_WIDTH + width_of(names) + 0.8, _HEIGHT + len(title) * LINE_HEIGHT, title=title, names=["00,000"])
-    lines = [_draw_series(ax, series, dates, breaks, place) for place, series in enumerate(shown)]
+    lines = [_draw_series(ax, series, dates, breaks, position) for position, series in enumerate(shown)]
     _draw_axes(ax, dates, measure)
     _mark_representations(ax, dates)
     if by:
@@ -145,17 +145,17 @@ def _breaks(dates: Sequence[date]) -> set[date]:
     return {day for day, span in spans.items() if span > 1.5 * usual}
 
 
-def _draw_series(ax: Axes, series: _Series, dates: Sequence[date], breaks: set[date], place: int) -> Line2D:
+def _draw_series(ax: Axes, series: _Series, dates: Sequence[date], breaks: set[date], position: int) -> Line2D:
     """Draw a series, and return its solid line."""
-    colour = _COLOURS[place % len(_COLOURS)]
+    colour = _COLOURS[position % len(_COLOURS)]
     # No line continues from a snapshot in which the series is zero.
     joined = {day for before, day in pairwise(dates) if day in series.points and series.points.get(before)}
     (line,) = ax.plot(
         *_line(series, dates, joined - breaks),
-        marker=_MARKERS[place % len(_MARKERS)],
+        marker=_MARKERS[position % len(_MARKERS)],
         markersize=4.5,
         # Hollow markers distinguish series that share a colour.
-        markerfacecolor=colour if place < len(_COLOURS) else "white",
+        markerfacecolor=colour if position < len(_COLOURS) else "white",
         linewidth=1.5,
         color=colour,
         clip_on=False,
@@ -180,7 +180,7 @@ def _line(series: _Series, dates: Sequence[date], joined: set[date]) -> tuple[li
 
 def _draw_legend(ax: Axes, lines: Sequence[Line2D], names: Sequence[str]) -> None:
     # A legend omits names that begin with _ and treats those with $ as formulas, so the names are set afterwards.
-    numbers = [str(place) for place in range(len(lines))]
+    numbers = [str(position) for position in range(len(lines))]
     legend = ax.legend(lines, numbers, loc="upper left", bbox_to_anchor=(1, 1), fontsize=FONT, frameon=False)
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set(text=name, parse_math=False)

@@ -78,7 +78,7 @@ def plot_overlap(
     checked(overlap, names=(by, f"other_{by}"), numbers=(measure,), maker="overlap")
     every, values = _matrix(overlap, by, measure)
     kept = top(np.nansum(values, axis=0), MAX_NAMES)
-    names = [short(every[place]) for place in kept]
+    names = [short(every[position]) for position in kept]
     shown = Shown(values[np.ix_(kept, kept)], names, names)
     is_share = measure.startswith("jaccard")
     title = [f"{_UNITS[measure].capitalize()}, by {by.replace('_', ' ')}", *in_words(subtitle)]
@@ -101,8 +101,8 @@ def _matrix(overlap: pl.DataFrame, by: str, measure: str) -> tuple[list[str | No
     ones, others = (overlap[column].cast(pl.String).to_list() for column in (by, f"other_{by}"))
     # Each pair is in the order of the names, so only the last name does not occur in the first column.
     names = list(dict.fromkeys([*ones, *others]))
-    places = {name: place for place, name in enumerate(names)}
+    positions = {name: position for position, name in enumerate(names)}
     values = np.full((len(names), len(names)), np.nan)
     for one, other, value in zip(ones, others, overlap[measure], strict=True):
-        values[places[one], places[other]] = values[places[other], places[one]] = value
+        values[positions[one], positions[other]] = values[positions[other], positions[one]] = value
     return names, values

@@ -158,9 +158,9 @@ def _divided(ax: Axes, columns: int, rows: int) -> tuple[Axes, Axes, Axes]:
 def _draw_combinations(ax: Axes, shown: Sequence[_Combination], measure: str) -> None:
     values = [combination.value for combination in shown]
     ax.bar(range(len(values)), values, 0.7, color=BLUE)
-    for place, value in enumerate(values):
+    for position, value in enumerate(values):
         ax.annotate(
-            f"{value:,}", (place, value), (0, 3), textcoords="offset points", ha="center", fontsize=FONT, rotation=90
+            f"{value:,}", (position, value), (0, 3), textcoords="offset points", ha="center", fontsize=FONT, rotation=90
         )
     ax.set_xlim(-0.5, max(len(values), 2) - 0.5)
     ax.set_ylim(0, max(values) * 1.3)  # leave room for the numbers
@@ -174,9 +174,9 @@ def _draw_dots(ax: Axes, shown: Sequence[_Combination], names: Sequence[str], la
         ax.axhspan(row - 0.5, row + 0.5, color="#f4f4f4", zorder=0)
     columns, all_rows = np.meshgrid(range(len(shown)), range(len(names)))
     ax.scatter(columns, all_rows, s=22, color=PALE, zorder=1)
-    for place, combination in enumerate(shown):
+    for position, combination in enumerate(shown):
         own = [rows[name] for name in combination.names]
-        ax.plot([place] * len(own), sorted(own), color=BLACK, marker="o", markersize=5, linewidth=1.5)
+        ax.plot([position] * len(own), sorted(own), color=BLACK, marker="o", markersize=5, linewidth=1.5)
     ax.set_xlim(-0.5, max(len(shown), 2) - 0.5)
     ax.set_ylim(max(len(names), 2) - 0.5, -0.5)
     ax.set_xticks([])

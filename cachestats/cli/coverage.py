@@ -16,8 +16,7 @@ from cachestats.cli.parameters import (
     system_options,
     union_option,
 )
-from cachestats.cli.question import Question
-from cachestats.cli.usable import rules_in_words
+from cachestats.cli.question import Question, rules_in_words
 from cachestats.errors import ArgumentError
 from cachestats.text import alternatives, counted
 
@@ -78,12 +77,8 @@ def coverage(
     matrix = f"{rows} ({asked.axes['rows']}) by {columns} ({asked.axes['columns']})"
     size = matrix if as_matrix else counted(answer.height, "cell")
     if usable:
-        hosts = (
-            f"hosts with {str(host).partition(' with ')[2]}"
-            if host and host.is_complete
-            else "the hosts that it is built for"
-        )
-        rules = rules_in_words(dataset, asked.chosen, spack)
+        hosts = f"hosts with {host.system}" if host and host.is_complete else "the hosts that it is built for"
+        rules = rules_in_words(dataset, asked, spack)
         talk(f"what {hosts} can use in {asked.words}, {rules}: {size}; a cell is usable if any spec in it is")
     else:
         talk(f"{asked.axes['measure']} in {asked.words}: {size}")

@@ -33,8 +33,8 @@ class Matrix(NamedTuple):
         """Return, for each target, the best state on any of the operating systems."""
         order = (*STATES, _NONE)
         found = {
-            target: min((cells[place].state for cells in self.rows.values()), key=order.index)
-            for place, target in enumerate(self.targets)
+            target: min((cells[number].state for cells in self.rows.values()), key=order.index)
+            for number, target in enumerate(self.targets)
         }
         return {target: state for target, state in found.items() if state != _NONE}
 
@@ -67,14 +67,14 @@ class Matrices:
         # Leave out machines that can use none of its specs and for which it was not built: their cells would be empty.
         own = {os for os, *_ in specs}
         rows = {os: row for os, row in cells.items() if os in own or any(_is_there(cell) for cell in row)}
-        places = [
-            place
-            for place, target in enumerate(self._targets)
-            if any((os, target) in self._pairs or _is_there(row[place]) for os, row in rows.items())
+        kept = [
+            number
+            for number, target in enumerate(self._targets)
+            if any((os, target) in self._pairs or _is_there(row[number]) for os, row in rows.items())
         ]
         return Matrix(
-            [self._targets[place] for place in places],
-            {os: [row[place] for place in places] for os, row in rows.items()},
+            [self._targets[number] for number in kept],
+            {os: [row[number] for number in kept] for os, row in rows.items()},
         )
 
     def _cell(self, os: str, target: str, specs: list[tuple[str, str, str, int]]) -> Cell:

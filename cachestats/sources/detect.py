@@ -15,7 +15,7 @@ from cachestats.sources.archive import ArchiveSource, archive_kind
 from cachestats.sources.catalogue import FILE_NAME, CatalogueSource, read_catalogue
 from cachestats.sources.folder import FileSource, FolderSource, IndexSource
 from cachestats.sources.items import Source, is_page, source_name
-from cachestats.sources.mirror import Place, is_index, place_index
+from cachestats.sources.mirror import IndexLocation, is_index, locate_index
 from cachestats.sources.remote import RemoteSource
 from cachestats.sources.request import Selection, SourceRequest
 from cachestats.sources.storage.base import ForbiddenError, MissingError, Network, Storage
@@ -132,8 +132,8 @@ class _Opener:
         inside = _unpacked(head).removeprefix(BYTE_ORDER_MARK).lstrip()
         location = re.sub(r"\.(?:gz|zst)$", "", redact_url(path) if is_url(path) else path)
         if is_index(location):
-            found = place_index(storage, location, name)
-            return IndexSource(name, Place(storage, path, name, found.snapshot, found.stack), self.selection)
+            found = locate_index(storage, location, name)
+            return IndexSource(name, IndexLocation(storage, path, name, found.snapshot, found.stack), self.selection)
         if inside.startswith(b"{"):
             return self._json(storage, path, name, inside)
         if kind := archive_kind(head):
@@ -151,7 +151,7 @@ class _Opener:
         key = re.match(rb'\{\s*"([^"]*)"', head)
         first = key[1] if key else b""
         if first == b"database":
-            found = Place(storage, path, name, *self._labels(path, name))
+            found = IndexLocation(storage, path, name, *self._labels(path, name))
             return IndexSource(name, found, self.selection)
         if first in {b"_meta", b"roots", b"concrete_specs"}:
             raise SourceError(

@@ -23,7 +23,7 @@ from cachestats.sources.items import (
     too_large,
     unreadable,
 )
-from cachestats.sources.mirror import Place, index_tasks, is_index, place_index
+from cachestats.sources.mirror import IndexLocation, index_tasks, is_index, locate_index
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.disk import DiskStorage, disk_fingerprint, fingerprint_of
@@ -51,12 +51,12 @@ class FolderSource:
             {origin.rpartition("/")[0].rpartition("/")[0] for origin in previous.fingerprints}
         )
         paths: list[str] = []
-        found: list[Place] = []
+        found: list[IndexLocation] = []
         unchanged: list[str] = []
         pages = spec_files = 0
         for path in self._walk(previous, unchanged):
             if is_index(path):
-                found.append(place_index(self._storage, path, self._origin(path)))
+                found.append(locate_index(self._storage, path, self._origin(path)))
                 continue
             if not is_page(path):
                 self.passed_over += 1
@@ -182,7 +182,7 @@ class IndexSource:
 
     kind = "index"
 
-    def __init__(self, name: str, found: Place, selection: Selection) -> None:
+    def __init__(self, name: str, found: IndexLocation, selection: Selection) -> None:
         self.name = name
         self.passed_over = 0
         self._found, self.selection = found, selection

@@ -1,11 +1,12 @@
-"""The vocabulary of questions: axes, measures, denominators, kinds of change, and what a cell of usability says.
+"""The vocabulary of questions: axes, measures, kinds of rows and of changes, and states of a coverage cell.
 
-Every analysis takes its axes from here, and the command line makes its help from them. Nothing heavy is imported.
+Analyses, plots and exports take their words from here, and the command line makes its choices from them. Nothing heavy
+is imported.
 """
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 Axis = Literal["snapshot", "package", "version", "platform", "os", "target", "compiler", "compiler_name", "stack"]
 Measure = Literal["specs", "packages", "share"]
@@ -28,8 +29,37 @@ GROUP_AXES: tuple[GroupAxis, ...] = get_args(GroupAxis)
 CHANGE_AXES: tuple[ChangeAxis, ...] = get_args(ChangeAxis)
 """Axes whose values are collections of packages within a snapshot, and can change from one snapshot to another."""
 
+HitRateAxis = Literal["snapshot", "stack"]
+HIT_RATE_AXES: tuple[HitRateAxis, ...] = get_args(HitRateAxis)
+"""Axes whose values can be ranked by how much of an environment they have."""
+
+HistoryMeasure = Literal["packages", "specs", "share"]
+OverlapMeasure = Literal["jaccard_hashes", "jaccard_packages", "common_hashes", "common_packages"]
+SetMeasure = Literal["hashes", "packages"]
+HISTORY_MEASURES: tuple[HistoryMeasure, ...] = get_args(HistoryMeasure)
+OVERLAP_MEASURES: tuple[OverlapMeasure, ...] = get_args(OverlapMeasure)
+SET_MEASURES: tuple[SetMeasure, ...] = get_args(SetMeasure)
+
+# What a row of an answer is.
+DuplicateRow = Literal["spec", "package", "cause"]
+HoleRow = Literal["spec", "missing"]
+DUPLICATE_ROWS: tuple[DuplicateRow, ...] = get_args(DuplicateRow)
+HOLE_ROWS: tuple[HoleRow, ...] = get_args(HoleRow)
+
 Change = Literal["removed", "added", "representation", "updated", "rebuilt", "unchanged"]
 CHANGES: tuple[Change, ...] = get_args(Change)
 
-Cell = Literal["native", "usable", "missing"]
-CELLS: tuple[Cell, ...] = get_args(Cell)
+State = Literal["native", "usable", "missing"]
+NATIVE: Final = "native"
+USABLE: Final = "usable"
+MISSING: Final = "missing"
+STATES: dict[State, str] = {
+    NATIVE: "a spec built for exactly the host's target can be reused",
+    USABLE: "only specs built for an ancestor of the host's target can be reused",
+    MISSING: "no spec can be reused",
+}
+"""The states of a coverage cell, the best first, and what each means. Help, docs, charts and reports say the same."""
+
+PackageFormat = Literal["parquet", "csv"]
+PACKAGE_FORMATS: tuple[PackageFormat, ...] = get_args(PackageFormat)
+"""Formats of the tables in a data package."""

@@ -88,7 +88,7 @@ class MissingExtraError(CachestatsError):
 
 
 @contextmanager
-def reported(place: Path) -> Iterator[None]:
+def reported(path: Path) -> Iterator[None]:
     """Turn errors of the file system into a DatasetError that names the location."""
     try:
         yield
@@ -96,7 +96,7 @@ def reported(place: Path) -> Iterator[None]:
         problem = os.strerror(error.errno) if error.errno else str(error)
         hints = {errno.ENOENT: "make the folder first", errno.ENOTDIR: "give a folder, not a file"}
         raise DatasetError(
-            f"cannot write to {place}: {problem}",
+            f"cannot write to {path}: {problem}",
             hint=hints.get(error.errno or 0, "check free space and permissions there"),
         ) from error
 

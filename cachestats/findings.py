@@ -10,10 +10,9 @@ from typing import Literal, NamedTuple
 
 import pyarrow as pa
 
-from cachestats.schema import REJECTED
+from cachestats.schema import REJECTED, Severity
 
 Scope = Literal["source", "file", "spec"]
-Severity = Literal["error", "warning"]
 
 
 class Rule(NamedTuple):

@@ -103,10 +103,15 @@ class Host:
             object.__setattr__(self, "externals", _checked_externals(self.externals))
 
     def __str__(self) -> str:
+        return f"{self.target} with {self.system}"
+
+    @property
+    def system(self) -> str:
+        """The operating system and the libc in words, such as `rhel9 (glibc 2.34)`."""
         libc = None if self.libc is None else self.libc.replace("@", " ")
         if self.os is None:
-            return f"{self.target} with {libc or f'any {self.platform}'}"
-        return f"{self.target} with {self.os}{f' ({libc})' if libc else ''}"
+            return libc or f"any {self.platform}"
+        return f"{self.os}{f' ({libc})' if libc else ''}"
 
     @property
     def libc_prefix(self) -> str:
@@ -280,9 +285,9 @@ def libc_of_ldd(text: str) -> str | None:
 
 def linux_os(root: Path) -> str | None:
     """Return Spack's name of the Linux installed in a folder; None if it does not identify itself."""
-    for place in _OS_RELEASE:
+    for path in _OS_RELEASE:
         try:
-            text = (root / place).read_text("utf-8", "replace")
+            text = (root / path).read_text("utf-8", "replace")
         except OSError:
             continue
         if found := os_of_release(text):
@@ -295,7 +300,7 @@ def linux_libc(root: Path) -> str | None:
 
     This runs the loader of musl, and otherwise `ldd`. Nothing else is run.
     """
-    for program in [*sorted(root.glob(_LOADER_OF_MUSL)), *(root / place for place in _LDD)]:
+    for program in [*sorted(root.glob(_LOADER_OF_MUSL)), *(root / path for path in _LDD)]:
         if found := libc_of_ldd(_output(program)):
             return found
     return None

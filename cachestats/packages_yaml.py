@@ -178,11 +178,11 @@ def read_packages(*paths: str | os.PathLike[str]) -> tuple[DeclaredExternal, ...
 def _read(path: Path) -> list[DeclaredExternal]:
     name = os.fsencode(path).decode("utf-8", "replace")
     declared, faults = [], []
-    for place, entry in _entries(_yaml(path, name), name):
+    for location, entry in _entries(_yaml(path, name), name):
         try:
             declared.append(_declared(entry))
         except ArgumentError as error:
-            faults.append(SourceError(f"{error.message}: {place} in {name}", hint=error.hint))
+            faults.append(SourceError(f"{error.message}: {location} in {name}", hint=error.hint))
     if faults:
         shown = [fault.message for fault in faults[:_MOST_FAULTS]]
         more = [f"and {len(faults) - _MOST_FAULTS:,} more"] if len(faults) > _MOST_FAULTS else []
@@ -250,33 +250,33 @@ def _entries(values: Any, name: str) -> Iterator[tuple[str, Any]]:
         packages = top
     seen: set[int] = set()
     for package, value in packages.items():
-        place = f"{prefix}{package}"
-        settings = _mapping(value, place, name)
+        location = f"{prefix}{package}"
+        settings = _mapping(value, location, name)
         if "paths" in settings:
             raise SourceError(
-                f"expected 'externals:', found 'paths:' from before Spack 0.16: {place} in {name}",
+                f"expected 'externals:', found 'paths:' from before Spack 0.16: {location} in {name}",
                 hint="convert it with `spack config update packages`",
             )
         externals = settings.get("externals")
         if not isinstance(externals, list | None):
             raise SourceError(
-                f"expected a list, found {_shown(externals)}: {place}.externals in {name}",
+                f"expected a list, found {_shown(externals)}: {location}.externals in {name}",
                 hint="write each external as '- spec: ...'",
             )
         if id(externals) in seen:  # an alias of a list that was already read
             continue
         seen.add(id(externals))
         for number, entry in enumerate(externals or ()):
-            yield f"{place}.externals[{number}]", entry
+            yield f"{location}.externals[{number}]", entry
 
 
-def _mapping(value: Any, place: str, name: str) -> dict[str, Any]:
+def _mapping(value: Any, location: str, name: str) -> dict[str, Any]:
     """Return keys and values, without the colon that makes Spack override the values of a key in other files."""
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise SourceError(
-            f"expected keys and values, found {_shown(value)}: {place} in {name}", hint="see Spack's packages.yaml"
+            f"expected keys and values, found {_shown(value)}: {location} in {name}", hint="see Spack's packages.yaml"
         )
     return {key.removesuffix(":"): item for key, item in value.items() if isinstance(key, str)}
 

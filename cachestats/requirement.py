@@ -191,10 +191,10 @@ def _most_demanding(targets: set[str]) -> tuple[str, ...]:
 def _highest(libcs: Iterable[External]) -> tuple[External, ...]:
     highest: dict[tuple[str, str], External] = {}
     for libc in libcs:
-        place = libc.name, libc.prefix or ""
-        if place not in highest or version_key(highest[place].version) < version_key(libc.version):
-            highest[place] = libc
-    return tuple(highest[place] for place in sorted(highest))
+        key = libc.name, libc.prefix or ""
+        if key not in highest or version_key(highest[key].version) < version_key(libc.version):
+            highest[key] = libc
+    return tuple(highest[key] for key in sorted(highest))
 
 
 def usual_place_libc(text: str) -> External:
@@ -215,9 +215,9 @@ def _libc_text(libc: External) -> str:
 
 
 def _parsed_libc(text: str) -> External:
-    head, *place = _split_words(text)
+    head, *rest = _split_words(text)
     name, _, version = head.partition("@")
-    prefix = place[0].removeprefix("prefix=") if place else LIBC_PREFIX
+    prefix = rest[0].removeprefix("prefix=") if rest else LIBC_PREFIX
     return External(name, version, prefix=prefix or None)
 
 

@@ -22,6 +22,9 @@ DType = Literal["string", "int64", "boolean", "date", "timestamp"]
 
 DepType = Literal["build", "link", "run", "test"]
 DEPTYPES: tuple[DepType, ...] = get_args(DepType)
+
+Severity = Literal["error", "warning"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 """The types of dependencies, in the order in which Spack writes them; `dependencies` has a column for each."""
 
 

@@ -16,6 +16,7 @@ import nbformat
 import pytest
 
 import cachestats as cs
+from cachestats.axes import STATES
 from cachestats.cli import cli
 from cachestats.findings import rules_markdown
 from cachestats.schema import TABLES, dictionary_markdown
@@ -33,6 +34,16 @@ def make() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.mark.parametrize(
+    "text",
+    [cs.coverage.__doc__, cs.usable.__doc__, cli.commands["usable"].help, README],
+    ids=["coverage", "usable", "help", "README"],
+)
+def test_the_states_of_coverage_are_explained_in_the_same_words_everywhere(text: str) -> None:
+    words = " ".join(text.split())
+    assert [meaning for meaning in STATES.values() if meaning not in words] == []
 
 
 def test_the_dictionary_is_the_codes() -> None:

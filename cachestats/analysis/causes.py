@@ -8,6 +8,7 @@ import polars as pl
 
 from cachestats.analysis.differences import REPRESENTATION, Cause
 from cachestats.analysis.explain import Explained, Near, explain
+from cachestats.targets import runnable
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -73,7 +74,7 @@ def causes_of(explained: Explained) -> pl.DataFrame:
     for cause, near in _ranked(explained):
         cured = _cured(near)
         packages = _packages(explained, cause)
-        proofs = cured or explained.places[cause]
+        proofs = cured or explained.occurrences[cause]
         rows.append(
             {
                 "package": packages[0] if len(packages) == 1 else None,
@@ -117,7 +118,7 @@ def _cured(near: list[Near]) -> list[Near]:
 def causes_in_words(explained: Explained) -> dict[Cause, str]:
     """Return the words for each cause; a setting that differs in a single package is given with the package's name."""
     words = {}
-    for cause in explained.places:
+    for cause in explained.occurrences:
         packages = _packages(explained, cause)
         is_of_one = cause.package is None and len(packages) == 1
         words[cause] = f"{cause.words} ({packages[0]})" if is_of_one else cause.words
@@ -126,16 +127,18 @@ def causes_in_words(explained: Explained) -> dict[Cause, str]:
 
 def _packages(explained: Explained, cause: Cause) -> list[str]:
     """Return the packages in whose specs a cause occurs."""
-    return sorted({place.package for place in explained.places[cause]})
+    return sorted({one.package for one in explained.occurrences[cause]})
 
 
-def hits_if_target_changed(matches: pl.DataFrame) -> pl.DataFrame:
+def hits_if_target_changed(matches: pl.DataFrame, *, machine: str | None = None) -> pl.DataFrame:
     """Count the additional specs that would hit if the environment were concretized for another target.
 
     Parameters
     ----------
     matches
         The result of `match`.
+    machine
+        Count only for targets whose binaries this target runs; by default for all.
 
     Returns
     -------
@@ -156,7 +159,10 @@ def hits_if_target_changed(matches: pl.DataFrame) -> pl.DataFrame:
     is_of_target = fields.list.set_difference(pl.lit([*_OF_A_TARGET])).list.len() == 0
     return (
         matches.filter(
-            is_of_target, fields.list.contains("target"), ~pl.col("differs").str.contains(REPRESENTATION.field)
+            machine is None or pl.col("near_target").is_in(runnable(machine)),
+            is_of_target,
+            fields.list.contains("target"),
+            ~pl.col("differs").str.contains(REPRESENTATION.field),
         )
         .group_by(target="near_target")
         .agg(hits=pl.len().cast(pl.Int64))

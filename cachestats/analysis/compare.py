@@ -125,7 +125,11 @@ def compare_counts(
     [{'old_packages': 1, 'new_packages': 2, 'removed': 0, 'added': 1, 'representation': 0, 'updated': 0, 'rebuilt': 1,
     'unchanged': 0}]
     """
-    packages = compare(old, new, by=by, union=union, among=among)
+    return count_changes(compare(old, new, by=by, union=union, among=among), by=by)
+
+
+def count_changes(packages: pl.DataFrame, *, by: ChangeAxis | None = None) -> pl.DataFrame:
+    """Return the counts of `compare_counts` from what `compare` returns by the same axis."""
     counts = [
         (pl.col("old_specs") > 0).sum().cast(pl.Int64).alias("old_packages"),
         (pl.col("new_specs") > 0).sum().cast(pl.Int64).alias("new_packages"),
@@ -206,7 +210,8 @@ def _hashes(old: IntoFrame, new: IntoFrame, by: str | None, details: tuple[str, 
     if by == "stack" and not union:
         sides = [without_union(side) for side in sides]
     marked = [
-        side.select(*key, *details, is_old=nw.lit(1 - place), is_new=nw.lit(place)) for place, side in enumerate(sides)
+        side.select(*key, *details, is_old=nw.lit(1 - is_new), is_new=nw.lit(is_new))
+        for is_new, side in enumerate(sides)
     ]
     # A hash determines the whole spec. Should the two sides disagree nevertheless, it still counts as one spec.
     return nw.concat(marked).group_by(*key).agg(nw.col(*details).min(), nw.col("is_old", "is_new").max())

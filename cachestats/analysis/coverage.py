@@ -12,7 +12,7 @@ import polars as pl
 from cachestats.analysis.frames import check_choice, collect_small, validated, without_union
 from cachestats.analysis.reuse import reused_requirements
 from cachestats.analysis.usable import possible_hosts
-from cachestats.axes import AXES, DENOMINATORS, MEASURES, Axis, Denominator, Measure
+from cachestats.axes import AXES, DENOMINATORS, MEASURES, MISSING, NATIVE, USABLE, Axis, Denominator, Measure
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host, as_host, as_named
 from cachestats.naming import natural_key, snapshot_order
@@ -85,8 +85,9 @@ def coverage(
     One row per cell that is not zero, with the columns `<rows>`, `<columns>` and `value` (Int64; for shares Float64
     from 0 to 1), sorted by the first two, null (no compiler, no stack) last.
 
-    With `usable`, one row per cell, whose `value` is `native` (a host can reuse a spec built for exactly that target),
-    `usable` (a host can reuse a spec built for an ancestor of it) or `missing`.
+    With `usable`, one row per cell, whose `value` is `native` (a spec built for exactly the host's target can be
+    reused), `usable` (only specs built for an ancestor of the host's target can be reused) or `missing` (no spec can be
+    reused).
 
     Raises
     ------
@@ -257,10 +258,10 @@ def _usable(frame: Any, rows: str, given: Host | str | None, spack: str | None) 
     cells = built.select(rows).unique().join(pl.DataFrame({"target": targets}, {"target": pl.String}), how="cross")
     if best is None:
         return cells.with_columns(value=pl.lit(None, pl.String))
-    value = pl.when("is_native").then(pl.lit("native")).when(pl.col("is_native").is_null()).then(pl.lit("missing"))
+    value = pl.when("is_native").then(pl.lit(NATIVE)).when(pl.col("is_native").is_null()).then(pl.lit(MISSING))
     return (
         cells.join(best, on=[rows, "target"], how="left", nulls_equal=True)
-        .select(rows, "target", value=value.otherwise(pl.lit("usable")))
+        .select(rows, "target", value=value.otherwise(pl.lit(USABLE)))
         .sort(rows, "target", nulls_last=True)
     )
 

@@ -173,9 +173,9 @@ def _pair_edges(wanted: Spec, cached: Spec) -> _PairedEdges:
 def _of_one_package(mine: Iterable[Edge], others: Iterable[Edge]) -> Iterator[tuple[Edge | None, Edge | None]]:
     """Yield edges to the same package in pairs, those with equal hashes first; None stands for a missing partner."""
     sides: dict[str, tuple[list[Edge], list[Edge]]] = {}
-    for place, edges in enumerate((mine, others)):
+    for side, edges in enumerate((mine, others)):
         for edge in edges:
-            sides.setdefault(edge.package or edge.hash, ([], []))[place].append(edge)
+            sides.setdefault(edge.package or edge.hash, ([], []))[side].append(edge)
     for left, right in sides.values():
         # If there are two builds of, say, gmake, their dependency types and virtuals show which belong together.
         for same in (_hash, _reasons, _package):

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.frames import check_choice, collect_small, dependencies_first, validated, validated_pair
+from cachestats.axes import DUPLICATE_ROWS, DuplicateRow
 from cachestats.errors import ArgumentError
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
-By = Literal["spec", "package", "cause"]
-
-BYS: tuple[By, ...] = get_args(By)
 VISIBLE = (
     "snapshot", "package", "version", "platform", "os", "target", "compiler", "variants", "flags", "namespace"
 )  # fmt: skip
@@ -26,7 +24,11 @@ _Below = tuple[str, str | None]  # a package, and the smallest hash of the group
 
 
 def duplicates(
-    specs: IntoFrame, *, dependencies: IntoFrame | None = None, among: IntoFrame | None = None, by: By = "spec"
+    specs: IntoFrame,
+    *,
+    dependencies: IntoFrame | None = None,
+    among: IntoFrame | None = None,
+    by: DuplicateRow = "spec",
 ) -> pl.DataFrame:
     """Find specs that look the same but were built more than once.
 
@@ -77,7 +79,7 @@ def duplicates(
     >>> cs.duplicates(demo.specs, by="package").select("package", "groups", "hashes", "excess").rows()
     [('py-filelock', 14, 141, 127), ('py-propcache', 4, 68, 64)]
     """
-    check_choice(by, BYS, "by")
+    check_choice(by, DUPLICATE_ROWS, "by")
     needed = (*VISIBLE, "hash", "package_hash", "size_bytes")
     if dependencies is None:
         if by == "cause":
@@ -219,7 +221,7 @@ def _causes_of(snapshot: str, found: list[_Below], deeper: dict[_Group, set[str]
     return set().union(*(deeper.get((snapshot, first or "")) or {package} for package, first in found))
 
 
-def _summed(groups: pl.DataFrame, by: By) -> pl.DataFrame:
+def _summed(groups: pl.DataFrame, by: DuplicateRow) -> pl.DataFrame:
     """Return the groups themselves, or sums over the groups of each package or cause."""
     if by == "spec":
         return groups

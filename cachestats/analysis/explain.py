@@ -65,7 +65,7 @@ class Near(NamedTuple):
     """Whether nothing else differs, either in the spec or in the dependencies that differ."""
 
 
-class Place(NamedTuple):
+class Occurrence(NamedTuple):
     """A spec that differs from the cached one in itself, not only in its dependencies."""
 
     package: str
@@ -82,7 +82,7 @@ class Explained(NamedTuple):
     """Hashes of the specs that are cached."""
     near: dict[str, Near]
     """By hash, the specs that are not cached but whose package is."""
-    places: dict[Cause, list[Place]]
+    occurrences: dict[Cause, list[Occurrence]]
     """The specs in which each cause occurs, whether specs of the environment or dependencies."""
 
 
@@ -176,7 +176,7 @@ def _fewest(others: pl.DataFrame, distinct: pl.DataFrame) -> pl.DataFrame:
         for field in FIELDS
     ]
     # Earlier fields weigh more, as the digits of a number do; the number of differing fields outweighs them all.
-    weights = [2 ** len(FIELDS) + 2**place for place in reversed(range(len(FIELDS)))]
+    weights = [2 ** len(FIELDS) + 2**exponent for exponent in reversed(range(len(FIELDS)))]
     distance = pl.sum_horizontal(flag.cast(pl.Int64) * weight for flag, weight in zip(flags, weights, strict=True))
     wanted = others.select("package", wanted="hash", **{f"wanted_{field}": field for field in FIELDS})
     parts = [
@@ -265,19 +265,19 @@ class _Comparisons:
         """Return the result; `starts` holds the pairs of the specs that do not hit."""
         causes: dict[_Pair, frozenset[Cause]] = {}
         proven: dict[_Pair, bool] = {}
-        places: dict[Cause, list[Place]] = {}
+        occurrences: dict[Cause, list[Occurrence]] = {}
         needs = {pair: [(mine.hash, other.hash) for mine, other in one.below] for pair, one in self._found.items()}
         for pair in dependencies_first(needs, hash_of=lambda pair: pair[0]):
             own = self._found[pair].causes
             causes[pair] = frozenset(own).union(*(causes[other] for other in needs[pair]))
             proven[pair] = self._is_whole[pair] and all(proven[other] for other in needs[pair])
             for cause in own:
-                places.setdefault(cause, []).append(Place(self._specs[pair][0].package, self._is_whole[pair]))
+                occurrences.setdefault(cause, []).append(Occurrence(self._specs[pair][0].package, self._is_whole[pair]))
         near = {
             wanted: Near(self._specs[pair][1], self._found[pair], causes[pair], proven[pair])
             for wanted, pair in starts.items()
         }
-        return Explained(specs, hits, near, places)
+        return Explained(specs, hits, near, occurrences)
 
     def _compare(self, pair: _Pair, wanted: Spec, cached: Spec) -> Difference:
         found = compare(wanted, cached)
@@ -450,15 +450,15 @@ def _of_edge(digest: str, edge: Edge | None) -> Spec:
 def _edges_by_owner(dependencies: pl.DataFrame) -> dict[str, tuple[Edge, ...]]:
     found: dict[str, list[Edge]] = {}
     columns = dependencies.select(_EDGE_COLUMNS).sort("hash", "dependency_hash")
-    for owner, digest, package, version, *is_type, virtuals, place in columns.iter_rows():
+    for owner, digest, package, version, *is_type, virtuals, external_ in columns.iter_rows():
         types = frozenset(kind for kind, is_one in zip(DEPTYPES, is_type, strict=True) if is_one)
         found.setdefault(owner, []).append(
-            Edge(package, version, digest, types, frozenset(virtuals.split(",") if virtuals else ()), place)
+            Edge(package, version, digest, types, frozenset(virtuals.split(",") if virtuals else ()), external_)
         )
     return {owner: tuple(edges) for owner, edges in found.items()}
 
 
 def _edge(edge: Dependency, node: Node | None) -> Edge:
-    place = str(external(node)) if node and node.is_external else None
+    declared = str(external(node)) if node and node.is_external else None
     package = edge.package or (node.name if node else None)
-    return Edge(package, node.version if node else None, edge.hash, edge.types, edge.virtuals, place)
+    return Edge(package, node.version if node else None, edge.hash, edge.types, edge.virtuals, declared)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import narwhals as nw
 import numpy as np
@@ -83,10 +83,35 @@ def gaps(
     >>> cs.gaps(demo.specs, columns="target").select("target", "package", "num_columns").rows()
     [('neoverse_v1', 'py-propcache', 2), ('neoverse_v2', 'py-propcache', 2), ('ppc64le', 'py-propcache', 2)]
     """
-    cells, every, names = _cells(specs, columns, packages, union, host, spack)
+    return _gaps(_cells(specs, columns, packages, union, host, spack), columns, specs, dependencies)
+
+
+def gaps_and_coverage(
+    specs: IntoFrame,
+    *,
+    columns: GapAxis,
+    packages: Iterable[str] | None = None,
+    dependencies: IntoFrame | None = None,
+    union: bool = False,
+    host: Host | str | None = None,
+    spack: str | None = None,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the results of `gaps` and of `column_coverage`, which count the same cells.
+
+    Raises
+    ------
+    ArgumentError
+        As `gaps`.
+    """
+    cells = _cells(specs, columns, packages, union, host, spack)
+    return _gaps(cells, columns, specs, dependencies), _column_coverage(cells, columns)
+
+
+def _gaps(found: _Cells, columns: str, specs: IntoFrame, dependencies: IntoFrame | None) -> pl.DataFrame:
+    cells, packages, names = found
     wide = cells.group_by("package").agg(num_columns=pl.len().cast(pl.Int64))
     missing = (
-        names.join(every, how="cross")
+        names.join(packages, how="cross")
         .join(cells, on=[columns, "package"], how="anti", nulls_equal=True)
         .join(wide, on="package", how="left")
         .with_columns(pl.col("num_columns").fill_null(0))
@@ -138,17 +163,29 @@ def column_coverage(
     >>> cs.column_coverage(demo.specs, columns="target").rows()[2:4]
     [('ppc64le', 1, 1, 0.5), ('aarch64', 2, 0, 1.0)]
     """
-    cells, every, names = _cells(specs, columns, packages, union, host, spack)
-    has = pl.col("package").is_in(every["package"].to_list()).sum().cast(pl.Int64)
+    return _column_coverage(_cells(specs, columns, packages, union, host, spack), columns)
+
+
+def _column_coverage(found: _Cells, columns: str) -> pl.DataFrame:
+    cells, packages, names = found
+    has = pl.col("package").is_in(packages["package"].to_list()).sum().cast(pl.Int64)
     return (
         names.join(cells, on=columns, how="left", nulls_equal=True)
         .group_by(columns)
-        .agg(num_packages=has, num_gaps=every.height - has)
+        .agg(num_packages=has, num_gaps=packages.height - has)
         # Divide by a column: Polars divides by a constant by multiplying with its inverse, which makes 49 of 49 less
         # than 1.
         .with_columns(share=pl.col("num_packages") / (pl.col("num_packages") + pl.col("num_gaps")))
         .sort("share", columns, nulls_last=True)
     )
+
+
+class _Cells(NamedTuple):
+    """What gaps and coverage are counted from."""
+
+    cells: pl.DataFrame
+    packages: pl.DataFrame
+    columns: pl.DataFrame
 
 
 def _cells(
@@ -158,8 +195,8 @@ def _cells(
     union: bool,
     host: Host | str | None,
     spack: str | None,
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Return the distinct pairs of a column and a package, the packages in question, and the columns."""
+) -> _Cells:
+    """Find the distinct pairs of a column and a package, the packages in question, and the columns."""
     check_choice(columns, GAP_AXES, "columns")
     if spack and host is None:
         raise ArgumentError("expected reuse rules only with a host, found them without one", hint="add host=...")
@@ -176,14 +213,14 @@ def _cells(
     cells = every if host is None else collect_small(reused.select(columns, "package").unique())
     names = every.select(columns).unique()
     if packages is None:
-        return cells, every.select("package").unique(), names
+        return _Cells(cells, every.select("package").unique(), names)
     asked = [packages] if isinstance(packages, str) else list(packages)
     if isinstance(packages, str) or not asked or not all(isinstance(name, str) for name in asked):
         raise ArgumentError(
             f"expected a list of at least one package as packages, found {packages!r}",
             hint="pass names such as ['zlib-ng', 'hdf5']",
         )
-    return cells, pl.DataFrame({"package": asked}).unique(), names
+    return _Cells(cells, pl.DataFrame({"package": asked}).unique(), names)
 
 
 def _dependents(specs: IntoFrame, dependencies: IntoFrame) -> pl.DataFrame | None:
@@ -224,13 +261,13 @@ def _all_dependents(specs_of: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame
     # A graph library would walk from each spec by itself. Here sets of packages are rows of bits, and all specs of a
     # level get theirs at once: a snapshot has millions of edges, and Python's own sets take several times as long.
     sets = np.zeros((specs.len(), -(-packages.len() // 8)), np.uint8)
-    own, place = _places(named["hash"], specs), _places(named["package"], packages)
-    np.bitwise_or.at(sets, (own, place // 8), np.left_shift(1, place % 8).astype(np.uint8))
-    sources, ends = _places(edges["hash"], specs), _places(edges["dependency_hash"], specs)
+    own, bits = _positions(named["hash"], specs), _positions(named["package"], packages)
+    np.bitwise_or.at(sets, (own, bits // 8), np.left_shift(1, bits % 8).astype(np.uint8))
+    sources, ends = _positions(edges["hash"], specs), _positions(edges["dependency_hash"], specs)
     order = np.argsort(sources, kind="stable")
     _add_below(sets, sources[order], ends[order], specs)
 
-    starts, owners = _places(specs_of["hash"], specs), _places(specs_of["package"], packages)
+    starts, owners = _positions(specs_of["hash"], specs), _positions(specs_of["package"], packages)
     order = np.argsort(owners, kind="stable")
     needing, first = np.unique(owners[order], return_index=True)
     needs = np.unpackbits(_any_of(sets, starts[order], first), axis=1, count=packages.len(), bitorder="little")
@@ -263,9 +300,11 @@ def _any_of(sets: npt.NDArray[np.uint8], rows: Numbers, first: Numbers) -> npt.N
     return np.bitwise_or.reduceat(sets[rows], first, axis=0)
 
 
-def _places(values: pl.Series, among: pl.Series) -> Numbers:
+def _positions(values: pl.Series, among: pl.Series) -> Numbers:
     """Return the position of each value in `among`."""
-    places = pl.DataFrame({"value": among, "place": pl.arange(among.len(), eager=True)})
+    positions = pl.DataFrame({"value": among, "position": pl.arange(among.len(), eager=True)})
     return (
-        pl.DataFrame({"value": values}).join(places, on="value", how="left", maintain_order="left")["place"].to_numpy()
+        pl.DataFrame({"value": values})
+        .join(positions, on="value", how="left", maintain_order="left")["position"]
+        .to_numpy()
     )

@@ -158,19 +158,21 @@ def lifespans(
     stood = frame.select(*by, "snapshot").unique()
     marked = stood.with_columns(
         kind=nw.col("snapshot").replace_strict(names, kinds, default=None, return_dtype=nw.String),
-        place=nw.col("snapshot").replace_strict(names, list(range(len(names))), default=None, return_dtype=nw.Int64),
+        position=nw.col("snapshot").replace_strict(names, list(range(len(names))), default=None, return_dtype=nw.Int64),
     )
     rows = collect_small(
-        marked.group_by(*by, "kind").agg(first=nw.col("place").min(), last=nw.col("place").max(), snapshots=nw.len())
+        marked.group_by(*by, "kind").agg(
+            first=nw.col("position").min(), last=nw.col("position").max(), snapshots=nw.len()
+        )
     )
-    by_place = dict(enumerate(names))
-    newest = {kind: place for place, kind in enumerate(kinds)}
-    dates = {place: snapshot_kind(name)[1] for place, name in by_place.items()}
+    by_position = dict(enumerate(names))
+    newest = {kind: position for position, kind in enumerate(kinds)}
+    dates = {position: snapshot_kind(name)[1] for position, name in by_position.items()}
     return ordered(rows, *by, "kind").select(
         *by,
         "kind",
-        _mapped("first", by_place, pl.String).alias("first_seen"),
-        _mapped("last", by_place, pl.String).alias("last_seen"),
+        _mapped("first", by_position, pl.String).alias("first_seen"),
+        _mapped("last", by_position, pl.String).alias("last_seen"),
         _mapped("first", dates, pl.Date).alias("first_date"),
         _mapped("last", dates, pl.Date).alias("last_date"),
         "snapshots",
@@ -191,6 +193,35 @@ def snapshots_before(names: Iterable[str]) -> dict[str, str]:
     pairs = pairwise(sorted(names, key=snapshot_order))
     kinds = {"weekly", "release"}
     return {new: old for old, new in pairs if snapshot_kind(new)[0] == snapshot_kind(old)[0] in kinds}
+
+
+def pair_to_compare(names: Iterable[str], snapshot: str | None = None) -> tuple[str, str] | None:
+    """Return the previous snapshot and a snapshot: the one given, or the newest that has a previous one.
+
+    The newest is a weekly one, or a release if no weekly one has a previous one. The result is None if no snapshot is
+    given and none has a previous one.
+
+    Raises
+    ------
+    ArgumentError
+        If the given snapshot has no previous one.
+
+    Examples
+    --------
+    >>> pair_to_compare(["develop", "v0.10.0", "v0.9.0", "develop-2025-03-09"])
+    ('v0.9.0', 'v0.10.0')
+    """
+    before = snapshots_before(names)
+    comparable = sorted(before, key=snapshot_order)
+    if snapshot is None:
+        return (before[comparable[-1]], comparable[-1]) if comparable else None
+    if snapshot not in before:
+        hints = [f"try {', '.join(comparable[-3:])}"] if comparable else []
+        raise ArgumentError(
+            f"expected a snapshot that has a previous one, found {snapshot!r}",
+            hint="; ".join([*hints, "`cachestats compare` takes any two snapshots"]),
+        )
+    return before[snapshot], snapshot
 
 
 def _names(frame: nw.LazyFrame[Any], snapshots: Iterable[str]) -> list[str]:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from itertools import count
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.frames import check_choice, collect_small, validated_pair
+from cachestats.axes import HOLE_ROWS, HoleRow
 from cachestats.errors import ArgumentError
 from cachestats.naming import snapshot_order
 from cachestats.schema import DEPTYPES, DepType
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
-
-By = Literal["spec", "missing"]
-
-BYS: tuple[By, ...] = get_args(By)
 
 _COLUMNS = {
     "spec": ("snapshot", "package", "version", "hash", "missing", "missing_package", "missing_hash", "chain"),
@@ -29,7 +26,7 @@ _COUNTS = {"missing", "direct", "breaks"}
 
 
 def holes(
-    specs: IntoFrame, dependencies: IntoFrame, *, by: By = "spec", deptypes: Collection[DepType] = ("link", "run")
+    specs: IntoFrame, dependencies: IntoFrame, *, by: HoleRow = "spec", deptypes: Collection[DepType] = ("link", "run")
 ) -> pl.DataFrame:
     """Find cached specs that cannot be installed from the cache alone, and their missing dependencies.
 
@@ -87,14 +84,21 @@ def holes(
     >>> cs.holes(specs, edges, by="missing").rows()
     [('develop', 'libfabric', 'c', 1, 2)]
     """
-    check_choice(by, BYS, "by")
+    check_choice(by, HOLE_ROWS, "by")
     return _answer(_search(specs, dependencies, deptypes), by)
 
 
 def broken_and_missing(
-    specs: IntoFrame, dependencies: IntoFrame, *, deptypes: Collection[DepType] = ("link", "run")
+    specs: IntoFrame,
+    dependencies: IntoFrame,
+    *,
+    deptypes: Collection[DepType] = ("link", "run"),
+    packages: Collection[str] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return both answers of `holes` from one search: the broken specs, and those that are missing.
+
+    With `packages`, they have only the rows of these. They are chosen from the answer, not from `specs`, because a spec
+    of any package may break another.
 
     Raises
     ------
@@ -102,7 +106,11 @@ def broken_and_missing(
         As `holes`.
     """
     found = _search(specs, dependencies, deptypes)
-    return _answer(found, "spec"), _answer(found, "missing")
+    broken, missing = _answer(found, "spec"), _answer(found, "missing")
+    if packages is None:
+        return broken, missing
+    is_chosen = pl.col("package").is_in([*packages])
+    return broken.filter(is_chosen), missing.filter(is_chosen)
 
 
 class _Search(NamedTuple):
@@ -171,7 +179,7 @@ def _follow(missing: pl.DataFrame, needs: pl.DataFrame) -> _Search:
     return _Search(links, absent, _pairs(links.select("node", "below"), absent["node"]))
 
 
-def _answer(search: _Search | None, by: By) -> pl.DataFrame:
+def _answer(search: _Search | None, by: HoleRow) -> pl.DataFrame:
     """Return what was found as `holes` returns it."""
     if search is None:
         return pl.DataFrame(schema={name: pl.Int64 if name in _COUNTS else pl.String for name in _COLUMNS[by]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
     from cachestats.analysis.compare import Sides
+
+
+class LossCheck(NamedTuple):
+    """What `check_losses` found, as rows of `losses`."""
+
+    lost: pl.DataFrame
+    """The stacks that lost packages."""
+    excessive: pl.DataFrame
+    """Those that lost more than they may."""
+    whole: pl.DataFrame
+    """The loss of all stacks together, in which a package counts once; no row if there was nothing to lose."""
 
 
 def losses(
@@ -54,3 +65,26 @@ def losses(
         lost="removed",
         drop=pl.col("removed") / pl.col("old_packages"),
     ).sort("drop", descending=True, maintain_order=True)
+
+
+def check_losses(
+    old: IntoFrame,
+    new: IntoFrame,
+    *,
+    max_drop: float,
+    by: ChangeAxis | None = "stack",
+    union: bool = False,
+    among: Sides | None = None,
+) -> LossCheck:
+    """Find the stacks that lost packages, and those that lost more than a share of `max_drop` (0 to 1).
+
+    The other arguments are those of `losses`.
+
+    Raises
+    ------
+    ArgumentError
+        As `losses`.
+    """
+    found = losses(old, new, by=by, union=union, among=among)
+    whole = losses(old, new, by=None, among=among) if by else found
+    return LossCheck(found.filter(pl.col("lost") > 0), found.filter(pl.col("drop") > max_drop), whole)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.causes import causes_in_words, ranked
+from cachestats.analysis.causes import causes_in_words, causes_of, ranked
 from cachestats.analysis.differences import FIELDS, REPRESENTATION
 from cachestats.analysis.explain import Explained, explain, specs_of
 from cachestats.analysis.frames import check_choice, collect_small, dependencies_first, validated, without_union
+from cachestats.axes import HIT_RATE_AXES, HitRateAxis
 from cachestats.naming import snapshot_order
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
     from cachestats.environment import Environment
-
-By = Literal["snapshot", "stack"]
-
-BYS: tuple[By, ...] = get_args(By)
 
 
 def match(
@@ -95,9 +92,70 @@ def match(
     return matches_of(explain(environment, specs, dependencies=dependencies, among=among), environment)
 
 
+def match_and_causes(
+    environment: Environment,
+    specs: IntoFrame,
+    *,
+    dependencies: IntoFrame | None = None,
+    among: IntoFrame | None = None,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the results of `match` and of `causes`, which compare the same specs.
+
+    Raises
+    ------
+    ArgumentError
+        As `match`.
+    """
+    explained = explain(environment, specs, dependencies=dependencies, among=among)
+    return matches_of(explained, environment), causes_of(explained)
+
+
+class Summary(NamedTuple):
+    """How much of an environment is cached."""
+
+    specs: int
+    hits: int
+    near: int
+    missing: int
+    roots: int
+    root_hits: int
+    to_build: int
+    """Specs that are left to build."""
+    build_steps: int
+    """The steps that it takes to build them."""
+    represented: int
+    """Near specs that are written in another format, so that their hashes differ in any case."""
+
+
+def summary(matches: pl.DataFrame) -> Summary:
+    """Count what `match` returns.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> environment = cs.read_environment("data/developer-tools.spack.lock.gz")
+    >>> found = summary(cs.match(environment, environment.specs.filter(package="zlib-ng")))
+    >>> found.hits, found.missing, found.to_build
+    (1, 144, 144)
+    """
+    status, root_status = matches["status"].to_list(), matches.filter("is_root")["status"].to_list()
+    steps = matches["build_step"].drop_nulls().to_list()
+    return Summary(
+        specs=len(status),
+        hits=status.count("hit"),
+        near=status.count("near"),
+        missing=status.count("miss"),
+        roots=len(root_status),
+        root_hits=root_status.count("hit"),
+        to_build=len(steps),
+        build_steps=max(steps, default=0),
+        represented=int(matches["differs"].str.contains(REPRESENTATION.field).sum()),
+    )
+
+
 def matches_of(explained: Explained, environment: Environment) -> pl.DataFrame:
     """Return the result of `explain` as the table that `match` returns."""
-    ranks = {cause: place for place, cause in enumerate(ranked(explained))}
+    ranks = {cause: rank for rank, cause in enumerate(ranked(explained))}
     words = causes_in_words(explained)
     rows = []
     for digest in explained.specs["hash"]:
@@ -143,7 +201,9 @@ def matches_of(explained: Explained, environment: Environment) -> pl.DataFrame:
     )
 
 
-def hit_rates(environment: Environment, specs: IntoFrame, *, by: By = "snapshot", union: bool = False) -> pl.DataFrame:
+def hit_rates(
+    environment: Environment, specs: IntoFrame, *, by: HitRateAxis = "snapshot", union: bool = False
+) -> pl.DataFrame:
     """Rank snapshots, or their stacks, by the share of an environment that they contain.
 
     Parameters
@@ -181,22 +241,22 @@ def hit_rates(environment: Environment, specs: IntoFrame, *, by: By = "snapshot"
     >>> cs.hit_rates(environment, specs).select("snapshot", "hits", "specs", "near", "root_hits", "roots").rows()
     [('develop', 107, 145, 38, 0, 38)]
     """
-    check_choice(by, BYS, "by")
+    check_choice(by, HIT_RATE_AXES, "by")
     wanted = specs_of(environment).select("hash", "asked", "package", "is_root")
-    places = ["snapshot", *(["stack"] if by == "stack" else [])]
-    frame = validated(specs, (*places, "hash", "package"))
+    keys = ["snapshot", *(["stack"] if by == "stack" else [])]
+    frame = validated(specs, (*keys, "hash", "package"))
     if by == "stack" and not union:
         frame = without_union(frame)
-    hits = _found(frame, places, hash=wanted["asked"]).join(wanted, left_on="hash", right_on="asked")
-    packages = _found(frame, places, package=wanted["package"])
+    hits = _found(frame, keys, hash=wanted["asked"]).join(wanted, left_on="hash", right_on="asked")
+    packages = _found(frame, keys, package=wanted["package"])
     # The package of a hit is there, unless the hit was spliced from a spec of another package.
-    hits = hits.join(packages.with_columns(is_there=True), on=[*places, "package"], how="left", nulls_equal=True)
-    rates = collect_small(frame.select(*places).unique())
+    hits = hits.join(packages.with_columns(is_there=True), on=[*keys, "package"], how="left", nulls_equal=True)
+    rates = collect_small(frame.select(*keys).unique())
     for counted in (
-        hits.group_by(places).agg(hits=pl.len(), root_hits=pl.col("is_root").sum(), not_near=pl.col("is_there").sum()),
-        packages.join(wanted["package"].value_counts(), on="package").group_by(places).agg(near=pl.col("count").sum()),
+        hits.group_by(keys).agg(hits=pl.len(), root_hits=pl.col("is_root").sum(), not_near=pl.col("is_there").sum()),
+        packages.join(wanted["package"].value_counts(), on="package").group_by(keys).agg(near=pl.col("count").sum()),
     ):
-        rates = rates.join(counted, on=places, how="left", nulls_equal=True)
+        rates = rates.join(counted, on=keys, how="left", nulls_equal=True)
     rates = rates.with_columns(pl.col("hits", "near", "root_hits", "not_near").fill_null(0).cast(pl.Int64))
     rates = rates.with_columns(near=pl.col("near") - pl.col("not_near"))
     roots = int(wanted["is_root"].sum())
@@ -207,18 +267,18 @@ def hit_rates(environment: Environment, specs: IntoFrame, *, by: By = "snapshot"
         root_rate=_shares(rates["root_hits"], roots),
     )
     newest = {name: -age for age, name in enumerate(sorted(rates["snapshot"].unique(), key=snapshot_order))}
-    columns = [*places, "hits", "specs", "rate", "near", "root_hits", "roots", "root_rate"]
-    keys = ["hits", "root_hits", pl.col("snapshot").replace_strict(newest, return_dtype=pl.Int64), *places[1:]]
-    return rates.sort(keys, descending=[True, True, False, *[False] * (len(places) - 1)], nulls_last=True).select(
+    columns = [*keys, "hits", "specs", "rate", "near", "root_hits", "roots", "root_rate"]
+    order = ["hits", "root_hits", pl.col("snapshot").replace_strict(newest, return_dtype=pl.Int64), *keys[1:]]
+    return rates.sort(order, descending=[True, True, False, *[False] * (len(keys) - 1)], nulls_last=True).select(
         columns
     )
 
 
-def _found(frame: nw.LazyFrame[Any], places: list[str], **wanted: pl.Series) -> pl.DataFrame:
-    """Return the distinct pairs of a place and one of the wanted values of a column."""
+def _found(frame: nw.LazyFrame[Any], keys: list[str], **wanted: pl.Series) -> pl.DataFrame:
+    """Return the distinct pairs of a snapshot, or a stack of it, and one of the wanted values of a column."""
     ((name, values),) = wanted.items()
     found = frame.filter(nw.col(name).is_in(values.unique().sort().to_list()))
-    return collect_small(found.select(*places, name).unique())
+    return collect_small(found.select(*keys, name).unique())
 
 
 def _shares(parts: pl.Series, whole: int) -> pl.Series:

@@ -70,8 +70,8 @@ def overlap(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = False) -
         is_in, counts = _matrix(_sets(frame, by, names, item), len(names))
         both = is_in.T @ (is_in * counts[:, None])
         size, other, common = (
-            np.array([both[place] for place in places], dtype=np.int64)
-            for places in ([(a, a) for a, _ in pairs], [(b, b) for _, b in pairs], pairs)
+            np.array([both[pair] for pair in some], dtype=np.int64)
+            for some in ([(a, a) for a, _ in pairs], [(b, b) for _, b in pairs], pairs)
         )
         columns |= {things: size, f"other_{things}": other, f"common_{things}": common}
         # Every name has a hash, so there is no division by zero.
@@ -113,12 +113,12 @@ def overlap_sets(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = Fal
     none = "none" if "none" not in names else "(none)"
     rows = [
         (
-            ", ".join(names[place] or none for place in places),
-            len(places),
-            hashes.get(places, 0),
-            packages.get(places, 0),
+            ", ".join(names[position] or none for position in positions),
+            len(positions),
+            hashes.get(positions, 0),
+            packages.get(positions, 0),
         )
-        for places in hashes.keys() | packages.keys()
+        for positions in hashes.keys() | packages.keys()
     ]
     schema = {"combination": pl.String, "members": pl.Int64, "hashes": pl.Int64, "packages": pl.Int64}
     return pl.DataFrame(rows, schema=schema, orient="row").sort(
@@ -146,26 +146,26 @@ def _sets(frame: nw.LazyFrame[Any], by: str, names: list[str | None], item: str)
     bits = (_bit(by, part).alias(mask) for mask, part in zip(masks, parts, strict=True))
     marked = frame.select(by, item).unique().select(item, *bits)
     found = collect_small(marked.group_by(item).agg(nw.col(*masks).sum()).group_by(*masks).agg(value=nw.len()))
-    return {tuple(_places(row[:-1])): row[-1] for row in found.select(*masks, "value").iter_rows()}
+    return {tuple(_positions(row[:-1])): row[-1] for row in found.select(*masks, "value").iter_rows()}
 
 
 def _bit(by: str, names: list[str | None]) -> nw.Expr:
-    places = {name: 1 << place for place, name in enumerate(names)}
-    missing = places.pop(None, 0)
+    bits = {name: 1 << number for number, name in enumerate(names)}
+    missing = bits.pop(None, 0)
     bit = nw.lit(0, nw.Int64)
-    if places:
-        bit = nw.col(by).replace_strict(list(places), list(places.values()), default=0, return_dtype=nw.Int64)
+    if bits:
+        bit = nw.col(by).replace_strict(list(bits), list(bits.values()), default=0, return_dtype=nw.Int64)
     return nw.when(nw.col(by).is_null()).then(nw.lit(missing, nw.Int64)).otherwise(bit)
 
 
-def _places(masks: tuple[int, ...]) -> Iterator[int]:
+def _positions(masks: tuple[int, ...]) -> Iterator[int]:
     for number, mask in enumerate(masks):
-        yield from (number * _BITS + place for place in range(_BITS) if mask >> place & 1)
+        yield from (number * _BITS + bit for bit in range(_BITS) if mask >> bit & 1)
 
 
 def _matrix(sets: dict[tuple[int, ...], int], width: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return a row for each set, with a one at the position of each of its names, and the size of each set."""
     is_in = np.zeros((len(sets), width), dtype=np.int64)
-    for row, places in enumerate(sets):
-        is_in[row, list(places)] = 1
+    for row, positions in enumerate(sets):
+        is_in[row, list(positions)] = 1
     return is_in, np.array(list(sets.values()), dtype=np.int64)

@@ -106,7 +106,7 @@ class Prover:
         """Return the forms of a target in nodes of the environment, followed by those in the current archspec."""
         self._learn()
         forms = [*self._targets.get(name or "", []), *node_targets(name or "")]
-        return [form for place, form in enumerate(forms) if form not in forms[:place]]
+        return [form for number, form in enumerate(forms) if form not in forms[:number]]
 
     def _parameter_forms(self, node: Node, wanted: Spec, cached: Spec) -> dict[str, list[Any]]:
         """Return the possible parameters, and the possible orders in which patches are applied."""

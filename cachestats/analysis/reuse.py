@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import polars as pl
 
+from cachestats.axes import NATIVE, USABLE
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host
 from cachestats.naming import version_key
@@ -31,7 +32,7 @@ obstacle: Spack never reuses it (`excluded`), it is for another platform, target
 is too old, a dependency is not in the cache (`incomplete`), or the host must declare an external.
 """
 STATUSES: tuple[Status, ...] = get_args(Status)
-REUSED: tuple[Status, ...] = ("native", "usable")
+REUSED: tuple[Status, ...] = (NATIVE, USABLE)
 
 _MOST_REQUIREMENTS = 1 << 16  # an archive has thousands of distinct requirements
 _MOST_HOSTS = 64
@@ -90,7 +91,7 @@ def judge(requirement: Requirement, host: Host, rules: Rules) -> Verdict:
         return Verdict("incomplete", requirement.missing)
     if undeclared := [external for external in requirement.externals if not _has(host, external)]:
         return Verdict("external", "; ".join(map(_external_words, undeclared)))
-    return Verdict("usable")
+    return Verdict(USABLE)
 
 
 def _libc_in_the_way(requirement: Requirement, host: Host, rules: Rules) -> str | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.frames import collect_small, validated
 from cachestats.analysis.reuse import distinct_libcs, judge_all, parse_requirement, reused_of, reused_requirements
-from cachestats.axes import CELLS
+from cachestats.axes import MISSING, NATIVE, STATES, USABLE, State
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host, as_host, as_named, host_of
 from cachestats.naming import natural_key, version_key
@@ -65,13 +65,13 @@ def reusable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) ->
     frame = validated(specs, ("snapshot", "package", "version", "hash", "target", "requirement"))
     rows = collect_small(frame.select("snapshot", "package", "version", "hash", "target", "requirement").unique())
     found = rows.join(judged(frame, host, spack), on="requirement").with_columns(
-        status=pl.when(pl.col("status") == "usable", pl.col("target") == host.target)
-        .then(pl.lit("native"))
+        status=pl.when(pl.col("status") == USABLE, pl.col("target") == host.target)
+        .then(pl.lit(NATIVE))
         .otherwise("status")
     )
     versions = sorted(found["version"].unique(), key=lambda version: (version_key(version), version))
-    place = pl.col("version").replace_strict(versions, range(len(versions)), return_dtype=pl.Int64)
-    return found.sort("package", place, "snapshot", "hash").drop("requirement")
+    position = pl.col("version").replace_strict(versions, range(len(versions)), return_dtype=pl.Int64)
+    return found.sort("package", position, "snapshot", "hash").drop("requirement")
 
 
 def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> pl.DataFrame:
@@ -88,10 +88,11 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> p
     Returns
     -------
     One row per package and version in `specs`, sorted by package and by version in Spack's order, with the columns
-    `package`, `version`, `cell` (`native`: a spec built for exactly this target can be reused; `usable`: one built for
-    an ancestor of it; `missing`: none), `best_target` (the target of the spec that fits best, that is, the nearest
-    ancestor; null if the cell is missing), `num_specs` (Int64: distinct specs that can be reused), and, if the cell is
-    missing, `status` and `by`: the obstacle of the spec that is nearest to being reusable.
+    `package`, `version`, `cell` (`native`: a spec built for exactly the host's target can be reused; `usable`: only
+    specs built for an ancestor of the host's target can be reused; `missing`: no spec can be reused), `best_target`
+    (the target of the spec that fits best, that is, the nearest ancestor; null if the cell is missing), `num_specs`
+    (Int64: distinct specs that can be reused), and, if the cell is missing, `status` and `by`: the obstacle of the spec
+    that is nearest to being reusable.
 
     Raises
     ------
@@ -113,13 +114,12 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> p
     built = frame.filter(is_reused).select(*keys, "target", "snapshot", "hash").unique()
     counts = collect_small(built.group_by(*keys, "target").agg(num_specs=nw.len()))
     order = runnable(host.target)
-    place = pl.col("target").replace_strict(order, range(len(order)), return_dtype=pl.Int64)
+    position = pl.col("target").replace_strict(order, range(len(order)), return_dtype=pl.Int64)
     best = counts.group_by(keys).agg(
-        best_target=pl.col("target").sort_by(place).first(), num_specs=pl.col("num_specs").sum()
+        best_target=pl.col("target").sort_by(position).first(), num_specs=pl.col("num_specs").sum()
     )
     left = collect_small(frame.filter(~is_reused).select(*keys, "requirement").unique())
     others = _nearest(left.join(best, on=keys, how="anti").join(verdicts, on="requirement"))
-    native, ancestor, missing = map(pl.lit, CELLS)
     answer = (
         pl.concat([best.select(keys), others.select(keys)])
         .join(best, on=keys, how="left")
@@ -127,10 +127,10 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> p
         .select(
             *keys,
             pl.when(pl.col("best_target") == host.target)
-            .then(native)
+            .then(pl.lit(NATIVE))
             .when(pl.col("best_target").is_not_null())
-            .then(ancestor)
-            .otherwise(missing)
+            .then(pl.lit(USABLE))
+            .otherwise(pl.lit(MISSING))
             .alias("cell"),
             "best_target",
             pl.col("num_specs").fill_null(0),
@@ -147,6 +147,36 @@ def nearness() -> pl.Expr:
     return pl.col("status").replace_strict(_NEAREST_FIRST, range(len(_NEAREST_FIRST)), return_dtype=pl.Int64)
 
 
+class Summary(NamedTuple):
+    """How much of a cache a host can use."""
+
+    num_packages: int
+    num_usable: int
+    """Packages of which it can use a version."""
+    num_versions: dict[State, int]
+    """Versions of packages, by cell."""
+
+    @property
+    def share(self) -> float:
+        """The share of the packages that it can use, from 0 to 1."""
+        return self.num_usable / self.num_packages
+
+
+def summary(answer: pl.DataFrame) -> Summary:
+    """Count what a host can use, from what `usable` returns; it must have a row.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> found = summary(cs.usable(demo.specs, host="neoverse_v2:ubuntu22.04"))
+    >>> found.num_usable, found.num_packages, found.num_versions
+    (1, 2, {'native': 1, 'usable': 0, 'missing': 1})
+    """
+    reached = answer.filter(pl.col("cell") != "missing")
+    versions: dict[State, int] = dict.fromkeys(STATES, 0) | dict(answer["cell"].value_counts().iter_rows())
+    return Summary(answer["package"].n_unique(), reached["package"].n_unique(), versions)
+
+
 def obstacles(answer: pl.DataFrame) -> pl.DataFrame:
     """Count the packages that a host cannot use at all, by what prevents it.
 
@@ -159,7 +189,8 @@ def obstacles(answer: pl.DataFrame) -> pl.DataFrame:
 
     Returns
     -------
-    One row per obstacle, the most frequent first, with the columns `status`, `by` and `packages`.
+    One row per obstacle, with the columns `status`, `by` and `packages`. Externals that the host only has to declare
+    come first, then the most frequent obstacles.
 
     Examples
     --------
@@ -167,11 +198,12 @@ def obstacles(answer: pl.DataFrame) -> pl.DataFrame:
     >>> obstacles(cs.usable(demo.specs, host="neoverse_v2:ubuntu22.04")).rows()
     [('libc', 'glibc@2.39', 1)]
     """
-    reached = answer.filter(pl.col("cell") != "missing")["package"]
+    reached = answer.filter(pl.col("cell") != MISSING)["package"]
     lacking = answer.filter(~pl.col("package").is_in(reached.implode())).sort(nearness(), "by")
     nearest = lacking.unique("package", keep="first", maintain_order=True)
-    order = {"packages": True, "status": False, "by": False}
-    return nearest.group_by("status", "by").len("packages").sort(*order, descending=[*order.values()])
+    counts = nearest.group_by("status", "by").len("packages")
+    is_other = pl.col("status") != "external"
+    return counts.sort(is_other, "packages", "status", "by", descending=[False, True, False, False])
 
 
 def possible_hosts(built: pl.DataFrame) -> list[Host]:
@@ -187,8 +219,8 @@ def possible_hosts(built: pl.DataFrame) -> list[Host]:
 def _nearest(found: pl.DataFrame) -> pl.DataFrame:
     """Return, for each package and version, the obstacle of the spec that is nearest to being reusable."""
     words = sorted(found["by"].drop_nulls().unique(), key=natural_key)
-    place = pl.col("by").replace_strict(words, range(len(words)), default=None, return_dtype=pl.Int64)
-    nearest = found.sort(nearness(), place, nulls_last=True).unique(
+    position = pl.col("by").replace_strict(words, range(len(words)), default=None, return_dtype=pl.Int64)
+    nearest = found.sort(nearness(), position, nulls_last=True).unique(
         ["package", "version"], keep="first", maintain_order=True
     )
     return nearest.select("package", "version", "status", "by")

@@ -21,7 +21,6 @@ from cachestats.cli.parameters import (
 )
 from cachestats.cli.question import sides
 from cachestats.errors import ArgumentError, CheckError
-from cachestats.naming import snapshot_order
 
 
 @click.command()
@@ -60,60 +59,37 @@ def check(
     answer lists the stacks that lost packages. The exit code is 1 if any stack lost more than --max-drop of its
     packages, even if it gained others, and 0 otherwise. It is also 0, with a message, if there is no previous snapshot.
     """
-    import polars as pl
-
-    from cachestats.analysis.losses import losses
-
-    pair = _snapshots_to_compare(dataset, snapshots)
-    if pair is None:
-        talk("nothing to compare: there are neither two weekly snapshots nor two releases")
-        return
-    old, new = sides(dataset, pair[0], dataset, pair[1], **question)
-    among = old.in_snapshots, new.in_snapshots
-    found = losses(old.specs, new.specs, by=by, union=old.union, among=among)
-    whole = losses(old.specs, new.specs, by=None, among=among) if by else found
-    if whole.is_empty():
-        raise ArgumentError(
-            f"expected specs to compare with, found none in {old.words}",
-            hint="; ".join(old.hints()) or "leave out --where",
-        )
-    fell = found.filter(pl.col("lost") > 0)
-    short = {"old_packages": "old", "new_packages": "new"} if form in {"table", "markdown"} else {}
-    emit(fell.rename(short), form, out, percent=True)
-    had, _, lost, drop = whole.row(0)
-    talk(f"{old.words} to {new.names}: {lost:,} of {had:,} packages lost, {drop:.1%}")
-    failed = found.filter(pl.col("drop") > max_drop)
-    if not failed.is_empty():
-        drop_of = (
-            ", ".join(f"{row[by] or 'none'} {row['drop']:.1%}" for row in failed.to_dicts()) if by else f"{drop:.1%}"
-        )
-        raise CheckError(
-            f"expected no {by or 'snapshot'} to lose more than {max_drop:.1%} of its packages, found {drop_of}",
-            hint=f"list them with: {_list_command(dataset, *pair, by, **question)}",
-        )
-
-
-def _snapshots_to_compare(dataset: Any, snapshots: tuple[str, ...]) -> tuple[str, str] | None:
-    """Return the previous snapshot and the one to check, or None if no snapshot has a previous one."""
-    from cachestats.analysis.history import snapshots_before
+    from cachestats.analysis.history import pair_to_compare
+    from cachestats.analysis.losses import check_losses
 
     if len(snapshots) > 1:
         raise ArgumentError(
             f"expected one --snapshot, found {' and '.join(snapshots)}",
             hint="`cachestats compare` takes any two snapshots",
         )
-    before = snapshots_before(dataset.manifest.snapshots)
-    checkable = sorted(before, key=snapshot_order)
-    if not snapshots and not checkable:
-        return None
-    snapshot = snapshots[0] if snapshots else checkable[-1]
-    if snapshot not in before:
-        hints = [f"try {', '.join(checkable[-3:])}"] if checkable else []
+    pair = pair_to_compare(dataset.manifest.snapshots, *snapshots)
+    if pair is None:
+        talk("nothing to compare: there are neither two weekly snapshots nor two releases")
+        return
+    old, new = sides(dataset, pair[0], dataset, pair[1], **question)
+    among = old.in_snapshots, new.in_snapshots
+    found = check_losses(old.specs, new.specs, max_drop=max_drop, by=by, union=old.union, among=among)
+    if found.whole.is_empty():
         raise ArgumentError(
-            f"expected a snapshot that has a previous one, found {snapshot!r}",
-            hint="; ".join([*hints, "`cachestats compare` takes any two snapshots"]),
+            f"expected specs to compare with, found none in {old.words}",
+            hint="; ".join(old.hints()) or "leave out --where",
         )
-    return before[snapshot], snapshot
+    short = {"old_packages": "old", "new_packages": "new"} if form in {"table", "markdown"} else {}
+    emit(found.lost.rename(short), form, out, percent=True)
+    had, _, lost, drop = found.whole.row(0)
+    talk(f"{old.words} to {new.names}: {lost:,} of {had:,} packages lost, {drop:.1%}")
+    if not found.excessive.is_empty():
+        rows = found.excessive.to_dicts()
+        drops = ", ".join(f"{row[by] or 'none'} {row['drop']:.1%}" for row in rows) if by else f"{drop:.1%}"
+        raise CheckError(
+            f"expected no {by or 'snapshot'} to lose more than {max_drop:.1%} of its packages, found {drops}",
+            hint=f"list them with: {_list_command(dataset, *pair, by, **question)}",
+        )
 
 
 def _list_command(

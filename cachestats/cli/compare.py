@@ -95,13 +95,16 @@ def _by_change(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _sum_up(packages: pl.DataFrame, asked: tuple[Question, Question]) -> None:
-    by_change = dict.fromkeys(CHANGES, 0) | dict(packages["change"].value_counts().iter_rows())
-    before = packages.height - packages.filter(old_specs=0).height
-    share = f", {by_change['removed'] / before:.1%}" if before else ""
-    rest = ", ".join(f"{by_change[change]:,} {change}" for change in ("added", "updated", "rebuilt", "unchanged"))
+    """Say what changed, whatever the axis: a package in several stacks counts once."""
+    from cachestats.analysis.compare import count_changes
+
+    counts = count_changes(packages).row(0, named=True)
+    before, removed = counts["old_packages"], counts["removed"]
+    share = f", {removed / before:.1%}" if before else ""
+    rest = ", ".join(f"{counts[change]:,} {change}" for change in ("added", "updated", "rebuilt", "unchanged"))
     filters = f", {asked[0].filters}" if asked[0].filters else ""
     words = f"{asked[0].names} to {asked[1].names}{filters}"
-    talk(f"{words}: {by_change['removed']:,} of {before:,} packages removed{share}; {rest}")
+    talk(f"{words}: {removed:,} of {before:,} packages removed{share}; {rest}")
     represented = packages.filter(change="representation")["package"]
     if len(represented):
         talk(f"not a change of coverage, since only one side's Spack makes packages of them: {', '.join(represented)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cachestats.axes import AXES, DENOMINATORS, MEASURES
+from cachestats.axes import AXES, DENOMINATORS, MEASURES, STATES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
     dataset_argument,
@@ -16,8 +16,7 @@ from cachestats.cli.parameters import (
     system_options,
     union_option,
 )
-from cachestats.cli.question import Question
-from cachestats.cli.usable import rules_in_words
+from cachestats.cli.question import Question, rules_in_words
 from cachestats.errors import ArgumentError
 from cachestats.text import alternatives, counted
 
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--usable",
     is_flag=True,
-    help="Instead of counting, say whether hosts of each target can use something: native, usable or missing. Takes "
+    help=f"Instead of counting, say whether hosts of each target can use something: {alternatives(STATES)}. Takes "
     "`--columns target`. The hosts have the operating system or libc given by --os or --libc, or any that the cache "
     "was built for on their platform.",
 )
@@ -78,12 +77,8 @@ def coverage(
     matrix = f"{rows} ({asked.axes['rows']}) by {columns} ({asked.axes['columns']})"
     size = matrix if as_matrix else counted(answer.height, "cell")
     if usable:
-        hosts = (
-            f"hosts with {str(host).partition(' with ')[2]}"
-            if host and host.is_complete
-            else "the hosts that it is built for"
-        )
-        rules = rules_in_words(dataset, asked.chosen, spack)
+        hosts = f"hosts with {host.system}" if host and host.is_complete else "the hosts that it is built for"
+        rules = rules_in_words(dataset, asked, spack)
         talk(f"what {hosts} can use in {asked.words}, {rules}: {size}; a cell is usable if any spec in it is")
     else:
         talk(f"{asked.axes['measure']} in {asked.words}: {size}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cachestats.axes import DUPLICATE_ROWS
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, output_options, snapshot_option, where_option
 from cachestats.cli.question import PAGES_TELL_NONE, Question
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @dataset_argument
 @click.option(
     "--by",
-    type=click.Choice(("spec", "package", "cause")),
+    type=click.Choice(DUPLICATE_ROWS),
     default="spec",
     show_default=True,
     help="A row for each group of specs that look alike, for each package, or for each cause of differing hashes.",
@@ -37,8 +38,6 @@ def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: A
     differ. If a dependency itself has duplicates, their causes are named instead. The formats csv, json and parquet
     also have the columns `variants` and `differs`, the direct dependencies that differ.
     """
-    import polars as pl
-
     from cachestats.analysis.duplicates import duplicates as find
 
     asked = Question(dataset, **question)
@@ -47,7 +46,7 @@ def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: A
     answer = find(asked.specs, dependencies=dependencies, among=asked.in_snapshots, by=by)
     emit(_for_eyes(answer) if form in {"table", "markdown"} else answer, form, out)
     groups = answer if by == "spec" else find(asked.specs)
-    total = asked.specs.select("snapshot", "hash").unique().select(pl.len()).collect().item()
+    total = asked.count_specs()
     share = f", {groups['excess'].sum() / total:.1%}" if total else ""
     packages = counted(groups["package"].n_unique(), "package")
     talk(

@@ -8,13 +8,12 @@ from typing import Any
 
 import click
 
+from cachestats.axes import PACKAGE_FORMATS, PackageFormat
 from cachestats.cli.output import talk
 from cachestats.cli.parameters import NAME, dataset_argument
 from cachestats.errors import ArgumentError
 from cachestats.schema import TABLES
 from cachestats.text import alternatives, counted
-
-_FORMATS = ("parquet", "csv")
 
 # A path with such an ending is a file, unless there is a folder of that name: `specs.xlsx`, but not `2025.07.0`.
 _FILE_ENDING = re.compile(r"\.[A-Za-z]\w*")
@@ -32,7 +31,10 @@ _FILE_ENDING = re.compile(r"\.[A-Za-z]\w*")
 )
 @click.option("--snapshot", "snapshots", type=NAME, multiple=True, help="Export only this snapshot; may be repeated.")
 @click.option(
-    "--format", "form", type=click.Choice(_FORMATS), help="Format of the tables in a data package.  [default: parquet]"
+    "--format",
+    "form",
+    type=click.Choice(PACKAGE_FORMATS),
+    help="Format of the tables in a data package.  [default: parquet]",
 )
 @click.option(
     "--site",
@@ -44,7 +46,7 @@ def export(
     out: Path | None,
     tables: tuple[str, ...],
     snapshots: tuple[str, ...],
-    form: str | None,
+    form: PackageFormat | None,
     site: Path | None,
 ) -> None:
     """Export tables for BI tools, or pages of the cache site.
@@ -86,11 +88,7 @@ def export(
         from cachestats.export.datapackage.export import export_package
 
         counts = export_package(
-            dataset,
-            out,
-            tables=tables or None,
-            snapshots=snapshots or None,
-            format="csv" if form == "csv" else "parquet",
+            dataset, out, tables=tables or None, snapshots=snapshots or None, format=form or "parquet"
         )
         talk(f"wrote {counted(len(counts), 'table')} with {counted(sum(counts.values()), 'row')} to {out}")
 

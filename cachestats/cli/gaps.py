@@ -17,8 +17,7 @@ from cachestats.cli.parameters import (
     question_options,
     union_option,
 )
-from cachestats.cli.question import PAGES_TELL_NONE, Question, matching
-from cachestats.dataset.dataset import with_dependencies
+from cachestats.cli.question import PAGES_TELL_NONE, Question, edges_of
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.regular import read_regular
 from cachestats.text import alternatives, counted
@@ -93,16 +92,13 @@ def gaps(
     --where package=NAME restricts the question to these packages, as --package-list does. The other filters decide
     which columns there are.
     """
-    from cachestats.analysis.gaps import column_coverage
-    from cachestats.analysis.gaps import gaps as find
+    from cachestats.analysis.gaps import gaps_and_coverage
 
     if spack and host is None:
         raise ArgumentError("expected a host with --spack, found none", hint="add --host, such as zen4:rhel9")
     asked, asking, named = packages_in_question(package_list, dataset=dataset, **question)
-    asking |= {"host": host, "spack": spack}
     known, edges = edges_of(dataset, asked)
-    answer = find(asked.specs, **asking, dependencies=edges)
-    has = column_coverage(asked.specs, **asking)
+    answer, has = gaps_and_coverage(asked.specs, **asking, dependencies=edges, host=host, spack=spack)
     unweighed = form in {"table", "markdown"} and not known
     emit(answer.drop("num_direct_dependents", "num_dependents") if unweighed else answer, form, out)
     if has.is_empty():
@@ -139,12 +135,6 @@ def packages_in_question(
     asked = Question(dataset, **question, where=others)
     asking = {name: asked.axes[name] for name in ("columns", "union")} | {"packages": packages or named or None}
     return asked, asking, named
-
-
-def edges_of(dataset: Any, asked: Question) -> tuple[list[str], pl.LazyFrame | None]:
-    """Return the chosen snapshots whose dependencies are known, and these dependencies, if any."""
-    known = with_dependencies(dataset, asked.chosen)
-    return known, matching(dataset.dependencies, "snapshot", known) if known else None
 
 
 def words_of(asked: Question, named: list[str]) -> str:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from cachestats.axes import HOLE_ROWS
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import Where, dataset_argument, output_options, snapshot_option
-from cachestats.cli.question import PAGES_TELL_NONE, Question, matching
-from cachestats.dataset.dataset import with_dependencies
+from cachestats.cli.question import PAGES_TELL_NONE, Question, chosen_snapshots, known_snapshots
 from cachestats.errors import ArgumentError, CheckError
-from cachestats.naming import snapshot_order
 from cachestats.schema import DEPTYPES
 from cachestats.text import counted
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class DepTypes(click.ParamType[list[str]]):
@@ -34,7 +36,7 @@ class DepTypes(click.ParamType[list[str]]):
 @dataset_argument
 @click.option(
     "--by",
-    type=click.Choice(("spec", "missing")),
+    type=click.Choice(HOLE_ROWS),
     default="spec",
     show_default=True,
     help="A row for each broken spec, or for each missing one.",
@@ -78,8 +80,6 @@ def holes(
 
     The exit code is 0 even if specs are broken, unless --fail or --fail-over is given.
     """
-    import polars as pl
-
     from cachestats.analysis.holes import broken_and_missing
 
     if fail and fail_over is not None:
@@ -89,26 +89,18 @@ def holes(
             f"expected package as the column of --where, found {' and '.join(others)}",
             hint="whether a spec is broken depends on all specs of its snapshot, so only the rows can be filtered",
         )
-    asked = Question(dataset, snapshot=snapshot, where=())
-    known = known_snapshots(dataset, asked.chosen)
-    specs = matching(asked.specs, "snapshot", known)
-    broken, missing = broken_and_missing(specs, dataset.dependencies, deptypes=deptypes)
-    if where:
-        # Any spec may break another: the filter chooses rows of the answer, not the specs that are looked at.
-        is_chosen = pl.col("package").is_in([name for _, name in where])
-        specs, broken, missing = specs.filter(is_chosen), broken.filter(is_chosen), missing.filter(is_chosen)
+    chosen = chosen_snapshots(dataset, [*snapshot])
+    known = known_snapshots(dataset, chosen)
+    asked = Question(dataset, snapshot=tuple(known), where=where)
+    broken, missing = broken_and_missing(
+        asked.in_snapshots, dataset.dependencies, deptypes=deptypes, packages=asked.wanted.get("package")
+    )
     answer = broken if by == "spec" else missing
-    if form in {"table", "markdown"}:
-        same = ["snapshot"] if len(known) == 1 else []
-        eyes = answer.drop(*same, "missing_package", "missing_hash", strict=False)
-        emit(eyes.with_columns(pl.col("hash").str.head(7)), form, out)
-    else:
-        emit(answer, form, out)
-    total = specs.select("snapshot", "hash").unique().select(pl.len()).collect().item()
+    emit(_for_eyes(answer, known) if form in {"table", "markdown"} else answer, form, out)
+    total = asked.count_specs()
     share = f", {broken.height / total:.1%}" if total else ""
-    words = Question(dataset, snapshot=tuple(known), where=where).words
-    talk(f"{words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
-    if unknown := [name for name in asked.chosen if name not in known]:
+    talk(f"{asked.words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
+    if unknown := [name for name in chosen if name not in known]:
         talk(f"left out {', '.join(unknown)}: {PAGES_TELL_NONE}")
     allowed = 0 if fail else fail_over
     if allowed is not None and broken.height > allowed:
@@ -118,12 +110,10 @@ def holes(
         )
 
 
-def known_snapshots(dataset: Any, chosen: list[str]) -> list[str]:
-    """Return the snapshots whose dependencies are known."""
-    if known := with_dependencies(dataset, chosen):
-        return known
-    others = with_dependencies(dataset, sorted(dataset.manifest.snapshots, key=snapshot_order))
-    raise ArgumentError(
-        f"expected dependencies, found none for {' and '.join(chosen) or dataset.path}: {PAGES_TELL_NONE}",
-        hint=f"try --snapshot {others[-1]}" if others else "build the dataset from the indices of the build cache",
-    )
+def _for_eyes(answer: pl.DataFrame, snapshots: list[str]) -> pl.DataFrame:
+    """Shorten hashes, and drop what the chain says, too, and the snapshot if there is only one."""
+    import polars as pl
+
+    same = ["snapshot"] if len(snapshots) == 1 else []
+    eyes = answer.drop(*same, "missing_package", "missing_hash", strict=False)
+    return eyes.with_columns(pl.col("hash").str.head(7))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cachestats.cli.gaps import edges_of
+from cachestats.axes import HIT_RATE_AXES
 from cachestats.cli.output import emit, printable, talk
 from cachestats.cli.parameters import (
     NAME,
@@ -21,7 +21,7 @@ from cachestats.cli.parameters import (
     union_option,
     where_option,
 )
-from cachestats.cli.question import Question
+from cachestats.cli.question import Question, edges_of
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.text import counted
 
@@ -43,7 +43,7 @@ environment_argument = click.argument(
 @click.option("--best", is_flag=True, help="Rank snapshots by how much of the environment they have.")
 @click.option(
     "--by",
-    type=click.Choice(("snapshot", "stack", _CAUSE)),
+    type=click.Choice((*HIT_RATE_AXES, _CAUSE)),
     help="With --best: rank snapshots (the default) or stacks. Without --best, `cause` ranks the causes of misses by "
     "how many specs would hit without each.",
 )
@@ -89,16 +89,7 @@ def match(
     """
     from cachestats.hosts import Host
 
-    if (by == _CAUSE and best) or (by not in (None, _CAUSE) and not best):
-        given, there = ("--best", "with it") if best else (f"--by {by}", "it alone")
-        raise ArgumentError(
-            f"expected {given} {'without --by cause' if best else 'with --best'}, found {there}",
-            hint=f"{'leave out' if best else 'add'} --best",
-        )
-    if best and host:
-        raise ArgumentError("expected --host without --best, found both", hint="leave out one of them")
-    if union and not best:
-        raise ArgumentError("expected --union with --best, found it alone", hint="add --best")
+    _check_options(best=best, by=by, host=host, union=union)
     target = Host.parse(host).target if host else None
     if target is not None:
         check_target(target, [dataset])
@@ -118,6 +109,20 @@ def match(
             f"expected at least {fail_under:.1%} of the specs to hit, found {rate:.1%}",
             hint=None if best or by == _CAUSE else "--by cause says why the others do not",
         )
+
+
+def _check_options(*, best: bool, by: str | None, host: str | None, union: bool) -> None:
+    """Refuse options that do not go together."""
+    if (by == _CAUSE and best) or (by not in (None, _CAUSE) and not best):
+        given, there = ("--best", "with it") if best else (f"--by {by}", "it alone")
+        raise ArgumentError(
+            f"expected {given} {'without --by cause' if best else 'with --best'}, found {there}",
+            hint=f"{'leave out' if best else 'add'} --best",
+        )
+    if best and host:
+        raise ArgumentError("expected --host without --best, found both", hint="leave out one of them")
+    if union and not best:
+        raise ArgumentError("expected --union with --best, found it alone", hint="add --best")
 
 
 def environment_in(paths: tuple[Path, ...]) -> Environment:
@@ -169,44 +174,30 @@ def _emit_matches(
     out: Path | None,
 ) -> float:
     """Print the specs or the causes, and return the share of hits."""
-    from cachestats.analysis.causes import causes_of
-    from cachestats.analysis.differences import REPRESENTATION
-    from cachestats.analysis.explain import explain
-    from cachestats.analysis.match import matches_of
+    from cachestats.analysis.causes import hits_if_target_changed
+    from cachestats.analysis.match import match_and_causes, summary
 
     _, edges = edges_of(dataset, asked)
-    explained = explain(environment, asked.specs, dependencies=edges, among=asked.in_snapshots)
-    matches, causes = matches_of(explained, environment), causes_of(explained)
-    status, roots = matches["status"].to_list(), matches.filter("is_root")["status"].to_list()
-    hits = status.count("hit")
-    counts = {"hits": hits, "specs": len(status), "root_hits": roots.count("hit"), "roots": len(roots)}
-    talk(f"{asked.words}: {_words(counts)}")
-    steps = matches["build_step"].drop_nulls()
-    left = f"{len(steps):,} left to build" + (f" in {counted(max(steps), 'step')}" if len(steps) else "")
-    talk(f"{status.count('near'):,} near, {status.count('miss'):,} missing; {left}")
+    matches, causes = match_and_causes(environment, asked.specs, dependencies=edges, among=asked.in_snapshots)
+    counts = summary(matches)
+    talk(f"{asked.words}: {_words(counts._asdict())}")
+    steps = f" in {counted(counts.build_steps, 'step')}" if counts.to_build else ""
+    talk(f"{counts.near:,} near, {counts.missing:,} missing; {counts.to_build:,} left to build{steps}")
     if causes.height and causes["cures"][0]:
         talk(f"{causes['words'][0]} alone keeps {counted(causes['cures'][0], 'spec')} from hitting")
     if target is not None:
-        _say_what_another_target_gives(matches, target)
-    if others := matches["differs"].str.contains(REPRESENTATION.field).sum():
-        talk(f"{others:,} of the near ones are written in another format, so their hashes differ in any case")
+        for other, hits in hits_if_target_changed(matches, machine=target).head(1).iter_rows():
+            talk(f"concretized for {other}, which {target} runs, {hits:,} more would hit")
+    if counts.represented:
+        talk(
+            f"{counts.represented:,} of the near ones are written in another format, so their hashes differ in any case"
+        )
+    is_for_eyes = form in {"table", "markdown"}
     if by == _CAUSE:
-        emit(_causes_for_eyes(causes) if form in {"table", "markdown"} else causes, form, out)
+        emit(_causes_for_eyes(causes) if is_for_eyes else causes, form, out)
     else:
-        emit(_for_eyes(matches) if form in {"table", "markdown"} else matches, form, out)
-    return hits / len(status)
-
-
-def _say_what_another_target_gives(matches: pl.DataFrame, target: str) -> None:
-    """Say how many more specs would hit if the environment were concretized for another target that a host runs."""
-    from cachestats.analysis.causes import hits_if_target_changed
-    from cachestats.targets import runnable
-
-    found = hits_if_target_changed(matches)
-    gains = [(other, hits) for other, hits in found.iter_rows() if other in runnable(target)]
-    if gains:
-        other, hits = gains[0]
-        talk(f"concretized for {other}, which {target} runs, {hits:,} more would hit")
+        emit(_for_eyes(matches) if is_for_eyes else matches, form, out)
+    return counts.hits / counts.specs
 
 
 def _words(counts: dict[str, Any]) -> str:

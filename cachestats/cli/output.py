@@ -186,14 +186,14 @@ def _fit(columns: list[_Column], width: int) -> tuple[int, list[int]]:
     if sum(natural) + _GAP * (len(columns) - 1) <= width:
         return _GAP, natural
     widths = [column.least for column in columns]
-    places = range(1, len(columns))
-    for place in sorted(places, key=lambda place: (columns[place].is_number, -place)):
+    positions = range(1, len(columns))
+    for position in sorted(positions, key=lambda position: (columns[position].is_number, -position)):
         if _TIGHT_GAP * (sum(map(bool, widths)) - 1) + sum(widths) > width:
-            widths[place] = 0
+            widths[position] = 0
     room = width - _TIGHT_GAP * (sum(map(bool, widths)) - 1) - sum(widths)
     # The remaining width goes to text columns first, and to the narrowest of them.
-    while room > 0 and (growing := [place for place, wide in enumerate(widths) if 0 < wide < natural[place]]):
-        widths[min(growing, key=lambda place: (columns[place].is_number, widths[place]))] += 1
+    while room > 0 and (growing := [position for position, wide in enumerate(widths) if 0 < wide < natural[position]]):
+        widths[min(growing, key=lambda position: (columns[position].is_number, widths[position]))] += 1
         room -= 1
     return _TIGHT_GAP, widths
 

@@ -56,7 +56,7 @@ def overlap(dataset: Any, by: str, sets: bool, form: str, out: Path | None, **qu
         for_eyes = rows.select("hashes", "packages", "members", "combination")
         many, total = int(rows.filter(rows["members"] > 1)["hashes"].sum()), int(rows["hashes"].sum())
         words = f"{counted(rows.height, 'combination')}; {many:,} of {total:,} hashes in more than one {by}"
-        of = many / total if total else 0.0
+        share = many / total if total else 0.0
     else:
         rows = pairs(asked.specs, **options).sort(
             "common_hashes", "common_packages", descending=True, maintain_order=True
@@ -65,12 +65,12 @@ def overlap(dataset: Any, by: str, sets: bool, form: str, out: Path | None, **qu
         for_eyes = rows.filter(pl.col("common_packages") > 0).select(by, f"other_{by}", *shared)
         some = int((rows["common_hashes"] > 0).sum())
         words = f"{some:,} of {counted(rows.height, 'pair')} with hashes in common"
-        of = some / rows.height if rows.height else 0.0
+        share = some / rows.height if rows.height else 0.0
     emit(for_eyes if form in {"table", "markdown"} else rows, form, out, percent=True)
     if rows.is_empty():
         talk(f"{asked.words}: nothing to compare: that takes two values of {by}")
     else:
-        talk(f"{asked.words}: {words}, {of:.1%}")
+        talk(f"{asked.words}: {words}, {share:.1%}")
     if apart := 0 if sets else rows.height - for_eyes.height:
         talk(f"not in the table: {counted(apart, 'pair')} with nothing in common")
     for hint in asked.hints():

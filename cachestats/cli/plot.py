@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cachestats.axes import HISTORY_MEASURES, HIT_RATE_AXES, OVERLAP_MEASURES, SET_MEASURES
 from cachestats.cli.compare import compare
 from cachestats.cli.coverage import coverage
 from cachestats.cli.duplicates import duplicates
-from cachestats.cli.gaps import edges_of, gaps, packages_in_question, words_of
+from cachestats.cli.gaps import gaps, packages_in_question, words_of
 from cachestats.cli.history import history
-from cachestats.cli.holes import holes, known_snapshots
+from cachestats.cli.holes import holes
 from cachestats.cli.match import environment_argument, environment_in, match
 from cachestats.cli.output import talk
 from cachestats.cli.overlap import overlap
 from cachestats.cli.parameters import dataset_argument, host_options, snapshots_option, system_options
-from cachestats.cli.question import Question, matching, sides
+from cachestats.cli.question import Question, chosen_snapshots, edges_of, known_snapshots, sides
 from cachestats.cli.sections import Verbs
 from cachestats.cli.versions import versions
 from cachestats.dataset.dataset import with_dependencies
@@ -54,7 +55,7 @@ def _options_of(verb: click.Command, *names: str) -> list[click.Parameter]:
     return [options[name] for name in names]
 
 
-def _measure_option(*choices: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def _measure_option(choices: tuple[str, ...]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return click.option(
         "--measure", type=click.Choice(choices), default=choices[0], show_default=True, help="What to draw."
     )
@@ -92,14 +93,14 @@ def plot_coverage(dataset: Any, out: Path, usable: bool, host: Any, spack: Any, 
 
     asked = Question(dataset, **question)
     matrix = coverage_matrix(asked.specs, **asked.axes, usable=usable, host=host, spack=spack)
-    system = f"hosts with {str(host).partition(' with ')[2]}" if host else ""
+    system = f"hosts with {host.system}" if host else ""
     matrix.only = ", ".join(filter(None, (asked.filters, system))) or None
     _save(draw, matrix, out, asked, "specs")
 
 
 @plot.command("history", params=_options_of(history, "by", "snapshot", "where", "union"))
 @dataset_argument
-@_measure_option("packages", "specs", "share")
+@_measure_option(HISTORY_MEASURES)
 @_out_option
 def plot_history(dataset: Any, by: Any, measure: Any, out: Path, **question: Any) -> None:
     """Draw the packages or specs of weekly snapshots over time."""
@@ -159,7 +160,7 @@ def _draw_compared(
 
 @plot.command("overlap", params=_options_of(overlap, "by", "snapshot", "where", "union"))
 @dataset_argument
-@_measure_option("jaccard_hashes", "jaccard_packages", "common_hashes", "common_packages")
+@_measure_option(OVERLAP_MEASURES)
 @_out_option
 def plot_overlap(dataset: Any, by: Any, measure: Any, out: Path, **question: Any) -> None:
     """Draw how much every two stacks have in common."""
@@ -173,7 +174,7 @@ def plot_overlap(dataset: Any, by: Any, measure: Any, out: Path, **question: Any
 
 @plot.command("overlap-sets", params=_options_of(overlap, "by", "snapshot", "where", "union"))
 @dataset_argument
-@_measure_option("hashes", "packages")
+@_measure_option(SET_MEASURES)
 @_out_option
 def plot_overlap_sets(dataset: Any, by: Any, measure: Any, out: Path, **question: Any) -> None:
     """Draw how much stacks have in common, as an UpSet chart."""
@@ -236,18 +237,16 @@ def plot_holes(dataset: Any, out: Path, snapshot: tuple[str, ...]) -> None:
     from cachestats.analysis.holes import holes as find
     from cachestats.plots.holes import plot_holes as draw
 
-    asked = Question(dataset, snapshot=snapshot, where=())
-    specs = matching(asked.specs, "snapshot", known_snapshots(dataset, asked.chosen))
-    rows = find(specs, dataset.dependencies, by="missing")
+    known = known_snapshots(dataset, chosen_snapshots(dataset, [*snapshot]))
+    asked = Question(dataset, snapshot=tuple(known), where=())
+    rows = find(asked.specs, dataset.dependencies, by="missing")
     _save(draw, rows, out, asked, "holes", subtitle=asked.words)
 
 
 @plot.command("hit-rates", params=_options_of(match, "where", "union"))
 @dataset_argument
 @environment_argument
-@click.option(
-    "--by", type=click.Choice(("snapshot", "stack")), default="snapshot", show_default=True, help="What to rank."
-)
+@click.option("--by", type=click.Choice(HIT_RATE_AXES), default="snapshot", show_default=True, help="What to rank.")
 @snapshots_option("all")
 @_out_option
 def plot_hit_rates(dataset: Any, environments: tuple[Path, ...], by: Any, out: Path, **question: Any) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from cachestats.cli.output import talk
+from cachestats.dataset.dataset import reuse_rules, with_dependencies
 from cachestats.errors import ArgumentError
-from cachestats.naming import UNION_STACK
+from cachestats.naming import UNION_STACK, snapshot_order
 from cachestats.text import alternatives, counted, nearest
 
 if TYPE_CHECKING:
@@ -62,6 +63,12 @@ class Question:
     def names_of(self, column: str) -> list[str]:
         """Return the values of a column in the chosen snapshots."""
         return sorted(self.in_snapshots.select(column).unique().collect()[column].drop_nulls())
+
+    def count_specs(self) -> int:
+        """Return the number of distinct specs of each snapshot, summed."""
+        import polars as pl
+
+        return int(self.specs.select("snapshot", "hash").unique().select(pl.len()).collect().item())
 
     def hints(self) -> list[str]:
         """Return, for each filter that matches nothing, what would match."""
@@ -118,10 +125,8 @@ def sides(
     )
 
 
-def chosen_snapshots(dataset: Any, asked: list[str], *, everything: bool) -> list[str]:
+def chosen_snapshots(dataset: Any, asked: list[str], *, everything: bool = False) -> list[str]:
     """Return the snapshots asked for, oldest first; by default `develop`, or the newest if there is no `develop`."""
-    from cachestats.naming import snapshot_order
-
     names = sorted(dataset.manifest.snapshots, key=snapshot_order)
     if "all" in asked or (everything and not asked):
         return names
@@ -133,6 +138,37 @@ def chosen_snapshots(dataset: Any, asked: list[str], *, everything: bool) -> lis
                 hint=f"try {', '.join([*near, 'all'])}",
             )
     return [name for name in names if name in asked] if asked else names[-1:]
+
+
+def known_snapshots(dataset: Any, chosen: list[str]) -> list[str]:
+    """Return those of the chosen snapshots whose dependencies are known.
+
+    Raises
+    ------
+    ArgumentError
+        If there is none.
+    """
+    if known := with_dependencies(dataset, chosen):
+        return known
+    others = with_dependencies(dataset, sorted(dataset.manifest.snapshots, key=snapshot_order))
+    raise ArgumentError(
+        f"expected dependencies, found none for {' and '.join(chosen) or dataset.path}: {PAGES_TELL_NONE}",
+        hint=f"try --snapshot {others[-1]}" if others else "build the dataset from the indices of the build cache",
+    )
+
+
+def edges_of(dataset: Any, asked: Question) -> tuple[list[str], pl.LazyFrame | None]:
+    """Return the chosen snapshots whose dependencies are known, and these dependencies, if any."""
+    known = with_dependencies(dataset, asked.chosen)
+    return known, matching(dataset.dependencies, "snapshot", known) if known else None
+
+
+def rules_in_words(dataset: Any, asked: Question, spack: str | None) -> str:
+    """Return which rules decide what can be reused, such as `by the rules of Spack 0.23`."""
+    if spack is not None:
+        return f"by the rules of Spack {spack}"
+    rules = reuse_rules(dataset, asked.chosen)
+    return f"by the rules of Spack {' and '.join(rules)}{', each for its own snapshots' * (len(rules) > 1)}"
 
 
 def matching(specs: pl.LazyFrame, column: str, values: list[str]) -> pl.LazyFrame:

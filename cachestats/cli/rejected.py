@@ -9,12 +9,13 @@ import click
 
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import NAME, dataset_argument, output_options
+from cachestats.schema import SEVERITIES
 from cachestats.text import counted
 
 
 @click.command()
 @dataset_argument
-@click.option("--severity", type=click.Choice(("error", "warning")), help="Only rows of this severity.")
+@click.option("--severity", type=click.Choice(SEVERITIES), help="Only rows of this severity.")
 @click.option("--rule", type=NAME, help="Only rows that broke this rule.")
 @output_options
 def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, out: Path | None) -> None:

@@ -23,15 +23,8 @@ def sql(dataset: Any, query: str, form: str, out: Path | None) -> None:
     QUERY is one SELECT in the SQL of Polars, over the tables specs, variants, dependencies, requirements, snapshots,
     targets, rejected and inputs. It cannot change anything, nor read any other file.
     """
-    from polars.exceptions import PolarsError
+    from cachestats.dataset.sql import answer_query
 
-    from cachestats.dataset.parquet import check_files
-    from cachestats.dataset.sql import query_error
-
-    try:
-        answer = dataset.sql(query).collect()
-    except PolarsError as error:
-        check_files(dataset)
-        raise query_error(error) from None
+    answer = answer_query(dataset, query)
     emit(answer, form, out)
     talk(f"{counted(answer.height, 'row')} by {counted(answer.width, 'column')}")

@@ -9,13 +9,14 @@ import click
 
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, host_options, output_options, snapshot_option, where_option
-from cachestats.cli.question import Question
+from cachestats.cli.question import Question, rules_in_words
 from cachestats.errors import ArgumentError
 from cachestats.text import counted
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from cachestats.analysis.usable import Summary
     from cachestats.hosts import Host
 
 _MOST_OBSTACLES = 4  # that are named
@@ -41,15 +42,15 @@ def usable(
 ) -> None:
     """Show which packages a host can use, and what prevents the rest.
 
-    Each version of each package is `native` (the host can reuse a spec built for exactly its target), `usable` (it can
-    reuse one built for an ancestor of its target) or `missing`. The answer names the target of the best spec or, if
-    none can be reused, what prevents the one that comes closest. A host can reuse what Spack itself would reuse: on
-    Linux, the host's libc must be at least as new as the spec's; by the rules of Spack 0.21 and older, the operating
-    system must be the same.
+    Each version of each package is `native` (a spec built for exactly the host's target can be reused), `usable` (only
+    specs built for an ancestor of the host's target can be reused) or `missing` (no spec can be reused). The answer
+    names the target of the best spec or, if none can be reused, what prevents the one that comes closest. A host can
+    reuse what Spack itself would reuse: on Linux, the host's libc must be at least as new as the spec's; by the rules
+    of Spack 0.21 and older, the operating system must be the same.
 
     Without --os or --libc, the answer has a row for each libc or operating system that the cache was built for.
     """
-    from cachestats.analysis.usable import reusable, usable_by_system
+    from cachestats.analysis.usable import obstacles, reusable, summary, usable_by_system
     from cachestats.analysis.usable import usable as look
 
     if host is None:
@@ -61,69 +62,46 @@ def usable(
     if asked.specs.head(1).collect().is_empty():
         asked.say_there_is_nothing()
         return
-    words = rules_in_words(dataset, asked.chosen, spack)
-    if not host.is_complete:
+    rules = rules_in_words(dataset, asked, spack)
+    if host.is_complete:
+        answer = look(asked.specs, host=host, spack=spack)
+        emit(reusable(asked.specs, host=host, spack=spack) if listed == "specs" else answer, form, out)
+        counts = summary(answer)
+        _say_how_much(counts, host, asked, rules)
+        _say_obstacles(obstacles(answer), host)
+        is_anything_usable = counts.num_usable > 0
+    else:
         answer = usable_by_system(asked.specs, host=host, spack=spack)
         emit(answer, form, out)
         talk(
             f"what {host.target} can use in {asked.words}, for each libc or operating system that the cache was built "
-            f"for, {words}; choose one with --os or --libc"
+            f"for, {rules}; choose one with --os or --libc"
         )
-        if not answer["packages"].sum():
-            _hint_at_other_platforms(asked, host)
-        return
-    if listed == "specs":
-        found = reusable(asked.specs, host=host, spack=spack)
-        emit(found, form, out)
-    answer = look(asked.specs, host=host, spack=spack)
-    if listed == "packages":
-        emit(answer, form, out)
-    _say_how_much(answer, host, asked, words)
-    _say_obstacles(answer, host)
-    if answer.filter(cell="missing").height == answer.height:
+        is_anything_usable = answer["packages"].sum() > 0
+    if not is_anything_usable:
         _hint_at_other_platforms(asked, host)
 
 
-def rules_in_words(dataset: Any, snapshots: list[str], spack: str | None) -> str:
-    """Return which rules decide what can be reused, such as `by the rules of Spack 0.23`."""
-    if spack is not None:
-        return f"by the rules of Spack {spack}"
-    rules = dict(dataset.snapshots.select("snapshot", "reuse_rules").collect().iter_rows())
-    found = sorted({rules[name] for name in snapshots})
-    return f"by the rules of Spack {' and '.join(found)}{', each for its own snapshots' * (len(found) > 1)}"
-
-
-def _say_how_much(answer: pl.DataFrame, host: Host, asked: Question, words: str) -> None:
-    import polars as pl
-
-    every = answer["package"].n_unique()
-    runs = answer.filter(pl.col("cell") != "missing")["package"].n_unique()
-    counts = dict(answer["cell"].value_counts().iter_rows())
-    cells = ", ".join(f"{counts.get(cell, 0):,} {cell}" for cell in ("native", "usable", "missing"))
+def _say_how_much(counts: Summary, host: Host, asked: Question, rules: str) -> None:
+    cells = ", ".join(f"{number:,} {cell}" for cell, number in counts.num_versions.items())
     talk(
-        f"{host} can use {runs:,} of the {every:,} packages in {asked.words}, {runs / every:.1%}, {words}; "
-        f"{counted(answer.height, 'version')}: {cells}"
+        f"{host} can use {counts.num_usable:,} of the {counts.num_packages:,} packages in {asked.words}, "
+        f"{counts.share:.1%}, {rules}; {counted(sum(counts.num_versions.values()), 'version')}: {cells}"
     )
 
 
-def _say_obstacles(answer: pl.DataFrame, host: Host) -> None:
+def _say_obstacles(obstacles: pl.DataFrame, host: Host) -> None:
     """Say why some packages cannot be used; those that only need the host to declare an external come first."""
-    import polars as pl
-
-    from cachestats.analysis.usable import obstacles
-
-    counts = obstacles(answer)
-    declared = counts.filter(status="external")
+    declared = obstacles.filter(status="external").rows()
+    others = obstacles.rows()[len(declared) :]
     where = "" if host.externals is not None else "; list what it declares with --packages packages.yaml"
-    for _, by, packages in declared.head(_MOST_OBSTACLES).rows():
+    for _, by, packages in declared[:_MOST_OBSTACLES]:
         talk(f"{counted(packages, 'more package')} if the host declares {by}{where}")
-    if declared.height > _MOST_OBSTACLES:
-        left = sum(declared["packages"][_MOST_OBSTACLES:].to_list())
+    if left := sum(packages for *_, packages in declared[_MOST_OBSTACLES:]):
         talk(f"{counted(left, 'more package')} if it declares others: see the column `by`")
-    others = counts.filter(pl.col("status") != "external")
-    ways = [f"{_obstacle(status, by)} ({packages:,})" for status, by, packages in others.head(_MOST_OBSTACLES).rows()]
+    ways = [f"{_obstacle(status, by)} ({packages:,})" for status, by, packages in others[:_MOST_OBSTACLES]]
     if ways:
-        more = f" and {others.height - _MOST_OBSTACLES} more" if others.height > _MOST_OBSTACLES else ""
+        more = f" and {len(others) - _MOST_OBSTACLES} more" if len(others) > _MOST_OBSTACLES else ""
         talk(f"obstacles for the others: {', '.join(ways)}{more}")
 
 

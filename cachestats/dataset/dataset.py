@@ -272,6 +272,12 @@ def with_dependencies(dataset: Dataset, names: Iterable[str]) -> list[str]:
     return [name for name in names if known[name]]
 
 
+def reuse_rules(dataset: Dataset, names: Iterable[str]) -> list[str]:
+    """Return the distinct reuse rules of some snapshots, sorted."""
+    rules = dict(dataset.snapshots.select("snapshot", "reuse_rules").collect().iter_rows())
+    return sorted({rules[name] for name in names})
+
+
 def table_file(folder: Path, table: Table, snapshot: str | None) -> Path:
     """Return the path of a table, or of one snapshot of it, in the folder of a dataset."""
     if snapshot is None:

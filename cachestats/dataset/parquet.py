@@ -21,10 +21,10 @@ from cachestats.schema import SCHEMA_VERSION, TABLES, Table
 ROW_GROUP = 1 << 20
 
 
-def write_parquet(place: Path | pa.NativeFile, table: str, data: pa.Table) -> None:
+def write_parquet(file: Path | pa.NativeFile, table: str, data: pa.Table) -> None:
     """Write the Parquet file of a table, or of one snapshot of it. `data` is sorted as the table declares."""
     declared = TABLES[table]
-    with parquet_writer(place, declared, data.schema, declared.sort) as writer:
+    with parquet_writer(file, declared, data.schema, declared.sort) as writer:
         writer.write_table(pa.Table.from_arrays(data.columns, schema=writer.schema), row_group_size=ROW_GROUP)
 
 
@@ -67,7 +67,7 @@ def check_columns(declared: Table, found: pa.Table, columns: Iterable[str] | Non
 
 
 def parquet_writer(
-    place: Path | pa.NativeFile, table: Table, schema: pa.Schema, sort: Iterable[str]
+    file: Path | pa.NativeFile, table: Table, schema: pa.Schema, sort: Iterable[str]
 ) -> pq.ParquetWriter:
     """Return a writer for rows of this schema that stores the table's declared schema and descriptions in the file.
 
@@ -77,7 +77,7 @@ def parquet_writer(
     declared = table.arrow()
     fields = [field.with_type(schema.field(field.name).type).remove_metadata() for field in declared]
     writer = pq.ParquetWriter(
-        place,
+        file,
         pa.schema(fields),
         compression="zstd",
         store_schema=False,

@@ -9,9 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from cachestats.errors import ArgumentError
 from cachestats.schema import TABLES
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cachestats.dataset.dataset import Dataset
 
 _SELECTING = frozenset({"SELECT", "WITH", "FROM", "VALUES"})
 _READERS = frozenset({"read_csv", "read_ipc", "read_json", "read_ndjson", "read_parquet"})
@@ -28,6 +34,27 @@ _TOKEN = re.compile(
 _UNSURE = frozenset("'\"`$#{}\\")
 """Other characters that begin text or a comment in some dialect of SQL."""
 _SCANS = re.compile(r"^ *(\w+ SCAN) \[", re.MULTILINE)
+
+
+def answer_query(dataset: Dataset, query: str) -> pl.DataFrame:
+    """Return the answer to a query, which `Dataset.sql` leaves to be collected.
+
+    Raises
+    ------
+    ArgumentError
+        As `Dataset.sql`, or if the query fails on the values in the tables.
+    DatasetError
+        If it fails because a file of the dataset is damaged.
+    """
+    from polars.exceptions import PolarsError
+
+    from cachestats.dataset.parquet import check_files
+
+    try:
+        return dataset.sql(query).collect()
+    except PolarsError as error:
+        check_files(dataset)
+        raise query_error(error) from None
 
 
 def check_query(query: str) -> None:

@@ -15,12 +15,12 @@ import json
 import math
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
+import msgspec
 import yaml
 
 from cachestats import naming
@@ -28,6 +28,7 @@ from cachestats.atomic import ExportFolder
 from cachestats.dataset.dataset import Dataset
 from cachestats.decode import decode
 from cachestats.errors import DatasetError, reported
+from cachestats.parse.form import summarize
 from cachestats.spack_releases import is_spelled_as_spack_1, page_compiler
 from cachestats.text import file_stem
 
@@ -150,17 +151,7 @@ class _Pages:
             yield self._page(run["value"], [self._spec(*row) for row in rows])
 
     def _page(self, package: str, specs: list[dict[str, Any]]) -> _Page:
-        stacks = sorted(Counter(stack for spec in specs for stack in spec["stacks"]).items())
-        meta = {
-            "compilers": sorted({spec["compiler"] for spec in specs}),
-            "num_specs": len(specs),
-            "num_specs_by_stack": dict(stacks),
-            "oss": sorted({spec["os"] for spec in specs}),
-            "platforms": sorted({spec["platform"] for spec in specs}),
-            "stacks": [stack for stack, _ in stacks],
-            "targets": sorted({spec["target"] for spec in specs}),
-            "versions": sorted({spec["versions"][0] for spec in specs}),
-        }
+        meta = msgspec.structs.asdict(summarize(specs))
         text = (
             f"---\ntitle: {_quoted(package)}\nlayout: cache\ncategories: [package, {self.category}]\n"
             f"meta: {json.dumps(meta)}\nspec_details: {json.dumps(specs)}\n---"

@@ -10,7 +10,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cachestats.dataset.dataset import Dataset, open_dataset
+from cachestats.dataset.publication import finish_moves
 from cachestats.dataset.writer import Writer
+from cachestats.errors import reported
 from cachestats.ingest.check import Limits, check
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.make import make
@@ -123,6 +125,9 @@ def plan_build(
 ) -> pl.DataFrame:
     """Read sources and return what `build_dataset` would do with them. Nothing is written.
 
+    Only a publication that another process left unfinished is finished first, as whenever a dataset is opened: the plan
+    starts from its result, as the build would.
+
     Parameters
     ----------
     *sources, out, snapshots, stacks, network, threads, progress
@@ -146,7 +151,10 @@ def plan_build(
     ('develop-2025-03-09', 'read', 'new', 1)
     """
     threads = checked_threads(threads)
-    requests, existing = SourceRequest.for_any(snapshots, stacks, network).at(sources), Existing.read(Path(out))
+    requests = SourceRequest.for_any(snapshots, stacks, network).at(sources)
+    with reported(Path(out)):
+        finish_moves(Path(out))
+    existing = Existing.read(Path(out))
     with TemporaryDirectory(prefix="cachestats-") as scratch, ThreadPoolExecutor(threads) as pool:
         opened = open_sources(named_requests(requests, existing))
         result = read_sources([*opened], Previous(), Workers(pool, threads, progress), Path(scratch) / "new")

@@ -143,6 +143,8 @@ def plan_update(
 ) -> pl.DataFrame:
     """Read the inputs that changed and return what `update_dataset` would do with them. Nothing is written.
 
+    Only a publication that another process left unfinished is finished first, as in `plan_build`.
+
     Parameters
     ----------
     path, *sources, prune, recheck, snapshots, stacks, sizes, network, threads, progress
@@ -165,7 +167,7 @@ def plan_update(
     ['keep']
     """
     threads = checked_threads(threads)
-    open_dataset(path)  # it must exist
+    open_dataset(path)  # it must exist, and its last publication be finished
     existing = Existing.read(Path(path))
     request = SourceRequest.for_any(snapshots, stacks, network, sizes=sizes)
     opened = open_sources(remembered_requests(request, sources, existing))

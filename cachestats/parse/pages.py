@@ -23,6 +23,7 @@ import pyarrow.json as pj
 from cachestats.decode import FAULTS
 from cachestats.findings import Finding
 from cachestats.parse.arrays import distinct, tally
+from cachestats.parse.form import LISTS, META_LISTS, OPTIONAL_TEXTS, TEXTS, VERSIONS, Meta
 from cachestats.parse.frontmatter import normalise
 from cachestats.parse.records import INDEX_ONLY, RECORDS, Fragment, Generation, PageInfo, generation
 from cachestats.parse.validate import folder_findings, read_page
@@ -38,41 +39,21 @@ _HEAD = re.compile(
 _TAIL = re.compile(rb"\n---\n?\Z")
 _SPECS = b"spec_details: "
 
-_TEXTS = ("compiler", "hash", "os", "platform", "size", "target")
-_LISTS = ("stacks", "variants", "versions")
 _JSON = pj.ParseOptions(
     explicit_schema=pa.schema(
         {
             "specs": pa.list_(
                 pa.struct(
-                    dict.fromkeys(_TEXTS, pa.string()) | dict.fromkeys(_LISTS, pa.list_(pa.string())),
+                    dict.fromkeys((*TEXTS, *OPTIONAL_TEXTS), pa.string())
+                    | dict.fromkeys((VERSIONS, *LISTS), pa.list_(pa.string())),
                 )
             )
         }
     ),
     unexpected_field_behavior="ignore",
 )
-_META_LISTS = {
-    "compilers": "compiler",
-    "oss": "os",
-    "platforms": "platform",
-    "targets": "target",
-    "versions": "version",
-}
-
-
-class _Meta(msgspec.Struct, gc=False):
-    compilers: list[str]
-    num_specs: int
-    num_specs_by_stack: dict[str, int]
-    oss: list[str]
-    platforms: list[str]
-    stacks: list[str]
-    targets: list[str]
-    versions: list[str]
-
-
-_decode_meta = msgspec.json.Decoder(_Meta).decode
+_NAMES = tuple(field for field in (*TEXTS, *OPTIONAL_TEXTS) if field != "hash")  # texts that repeat a lot
+_decode_meta = msgspec.json.Decoder(Meta).decode
 
 
 class _Split(NamedTuple):
@@ -81,7 +62,7 @@ class _Split(NamedTuple):
     page: Page
     package: str
     snapshot: str
-    meta: _Meta
+    meta: Meta
     specs: memoryview
     generation: Generation
 
@@ -153,10 +134,10 @@ def _split(page: Page) -> _Split | None:
     )
 
 
-def _in_order(meta: _Meta) -> _Meta:
+def _in_order(meta: Meta) -> Meta:
     by_stack = dict(sorted(meta.num_specs_by_stack.items()))
-    names = {key: sorted(getattr(meta, key)) for key in (*_META_LISTS, "stacks")}
-    return _Meta(num_specs=meta.num_specs, num_specs_by_stack=by_stack, **names)
+    names = {key: sorted(getattr(meta, key)) for key in META_LISTS}
+    return Meta(num_specs=meta.num_specs, num_specs_by_stack=by_stack, **names)
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -191,23 +172,24 @@ def _read_columns(splits: list[_Split]) -> Fragment | None:
     counts = np.diff(lists.offsets.to_numpy())
     pages = np.repeat(np.arange(len(splits), dtype=np.int32), counts)
     first = np.repeat(np.cumsum(counts) - counts, counts)
-    versions = specs.field("versions")
+    versions = specs.field(VERSIONS)
     if versions.null_count or not (np.diff(versions.offsets.to_numpy()) == 1).all():
         return None
     columns = {
         "page": pa.array(pages),
         "position": pa.array(np.arange(len(pages)) - first, pa.int32()),
         "hash": specs.field("hash"),
-        "version": versions.flatten().dictionary_encode(),
-        **{name: specs.field(name).dictionary_encode() for name in ("os", "platform", "target", "compiler", "size")},
+        VERSIONS: versions.flatten().dictionary_encode(),
+        **{name: specs.field(name).dictionary_encode() for name in _NAMES},
     }
-    for name in ("stacks", "variants"):
+    for name in LISTS:
         values = specs.field(name)
         if values.null_count or len(values.offsets) == 0 or values.offsets[0].as_py() != 0:
             return None
         columns[name] = pa.ListArray.from_arrays(values.offsets, values.flatten().dictionary_encode())
     if not _are_clean(columns) or not _agrees([split.meta for split in splits], pages, columns):
         return None
+    columns["version"] = columns[VERSIONS]
     columns |= {name: pa.nulls(len(pages), RECORDS.field(name).type) for name in ("size_bytes", *INDEX_ONLY)}
     infos = [
         PageInfo(split.page.origin, split.package, split.generation, count)
@@ -222,18 +204,20 @@ def _are_clean(columns: dict[str, pa.Array]) -> bool:
     """Whether all text is present and not empty, and no size is given."""
     if columns["hash"].null_count or (len(columns["hash"]) and pc.min(pc.binary_length(columns["hash"])).as_py() == 0):
         return False
-    for name in ("os", "platform", "target", "version", "compiler", "size", "stacks", "variants"):
-        column = columns[name].values if name in _LISTS else columns[name]
-        if (column.null_count and name not in {"compiler", "size"}) or "" in column.dictionary.to_pylist():
+    for name in (*_NAMES, VERSIONS, *LISTS):
+        column = columns[name].values if name in LISTS else columns[name]
+        if (column.null_count and name not in OPTIONAL_TEXTS) or "" in column.dictionary.to_pylist():
             return False
     return set(columns["size"].dictionary.to_pylist()) <= {"-"}
 
 
-def _agrees(metas: list[_Meta], pages: npt.NDArray[np.int32], columns: dict[str, pa.Array]) -> bool:
+def _agrees(metas: list[Meta], pages: npt.NDArray[np.int32], columns: dict[str, pa.Array]) -> bool:
     """Whether every page's `meta` summarizes its specs correctly, and no spec names a stack twice."""
     if [meta.num_specs for meta in metas] != np.bincount(pages, minlength=len(metas)).tolist():
         return False
-    for key, name in _META_LISTS.items():
+    for key, name in META_LISTS.items():
+        if name in LISTS:
+            continue  # stacks, whose counts are compared as well
         if _names_by_page(pages, columns[name], len(metas))[:2] != _flat([getattr(meta, key) for meta in metas]):
             return False
     stacks = columns["stacks"].values

@@ -7,26 +7,18 @@ inconsistent.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from cachestats.findings import Finding
 from cachestats.naming import MAX_NAME
+from cachestats.parse.form import LISTS, META_LISTS, TEXTS, VERSIONS, summarize
 from cachestats.parse.frontmatter import REPEATED, PageError, read_front_matter, show
 from cachestats.parse.records import RECORDS, Fragment, PageInfo, generation
 from cachestats.sources.items import Page
-
-_META_LISTS = {
-    "compilers": "compiler",
-    "oss": "os",
-    "platforms": "platform",
-    "targets": "target",
-    "versions": "versions",
-    "stacks": "stacks",
-}
 
 
 def read_page(page: Page) -> Fragment | Finding:
@@ -194,13 +186,8 @@ class _Reader:
         if not isinstance(meta, dict):
             self._find("meta", "meta", f"expected a summary of the specs, found {show(meta)}", hint)
             return
-        specs = [entry for entry in entries if isinstance(entry, dict)]
-        stacks = Counter(stack for spec in specs for stack in _distinct_texts(spec.get("stacks")))
-        expected: dict[str, object] = {"num_specs": len(entries), "num_specs_by_stack": dict(sorted(stacks.items()))}
-        for key, field in _META_LISTS.items():
-            texts = (_distinct_texts(spec.get(field)) for spec in specs)
-            expected[key] = sorted(set().union(*texts))
-        for key, value in expected.items():
+        expected = summarize(list(map(_texts_by_field, entries)))
+        for key, value in msgspec.structs.asdict(expected).items():
             found = meta.get(key)
             if key in meta and (_distinct_texts(found) if isinstance(value, list) else found) != (
                 set(value) if isinstance(value, list) else value
@@ -247,17 +234,19 @@ def _is_texts(value: object) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
 
 
+def _texts_by_field(entry: object) -> dict[str, set[str]]:
+    """Return the distinct texts in the fields that `meta` summarizes, since an entry may hold anything."""
+    spec = entry if isinstance(entry, dict) else {}
+    return {field: _distinct_texts(spec.get(field)) for field in META_LISTS.values()}
+
+
 def _distinct_texts(value: object) -> set[str]:
     return {text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)}
 
 
 _FIELDS: tuple[tuple[str, str, Callable[[object], bool]], ...] = (
-    ("hash", "text", _is_text),
-    ("os", "text", _is_text),
-    ("platform", "text", _is_text),
-    ("target", "text", _is_text),
-    ("versions", "a list of one text", lambda value: _is_texts(value) and bool(value)),
-    ("stacks", "a list of texts", _is_texts),
-    ("variants", "a list of texts", _is_texts),
+    *((field, "text", _is_text) for field in TEXTS),
+    (VERSIONS, "a list of one text", lambda value: _is_texts(value) and bool(value)),
+    *((field, "a list of texts", _is_texts) for field in LISTS),
     ("compiler", "text", lambda value: value is None or _is_text(value)),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
@@ -9,7 +11,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 from cachestats.analysis.coverage import CoverageMatrix
-from cachestats.axes import CELLS
+from cachestats.axes import MISSING, NATIVE, STATES, USABLE, State
 from cachestats.errors import ArgumentError
 from cachestats.plots.drawing import FONT, ROW_HEIGHT, new_axes, plural, set_title, short, width_of
 from cachestats.plots.heatmap import (
@@ -29,6 +31,7 @@ MAX_ROWS = 60
 MAX_COLUMNS = 15
 
 _TEXT_WIDTH = 0.62  # width of a letter divided by the font size
+_LEGEND_WIDTH = 40  # letters
 
 _UNITS = {
     "specs": "specs",
@@ -37,13 +40,13 @@ _UNITS = {
     "usable": "what a machine can use",
 }
 
-NATIVE, USABLE, MISSING, NO_DATA = range(4)
-STATES = {  # colour, hatch, and label, from dark to light
-    NATIVE: ("#0b3c6f", None, "native: built for this target"),
-    USABLE: ("#5a9fd4", "///", "usable: built for an ancestor of it"),
-    MISSING: ("#f6d5b0", None, "missing"),
-    NO_DATA: (EMPTY, "....", "no data"),
+_STYLES: dict[State | None, tuple[str, str | None]] = {  # colour and hatch, from dark to light; None is no data
+    NATIVE: ("#0b3c6f", None),
+    USABLE: ("#5a9fd4", "///"),
+    MISSING: ("#f6d5b0", None),
+    None: (EMPTY, "...."),
 }
+_NUMBERS = {state: number for number, state in enumerate(_STYLES)}
 
 
 def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -114,7 +117,7 @@ def _checked(matrix: pl.DataFrame) -> list[str]:
             return matrix.columns
         found = f"{matrix.height} rows and the columns {', '.join(matrix.columns) or 'none'}"
     raise ArgumentError(
-        f"expected a matrix with at least one row and column of numbers, or of {', '.join(CELLS)}, found {found}",
+        f"expected a matrix with at least one row and column of numbers, or of {', '.join(STATES)}, found {found}",
         hint="pass the result of coverage_matrix; if it is empty, choose other snapshots or remove a filter",
     )
 
@@ -122,7 +125,7 @@ def _checked(matrix: pl.DataFrame) -> list[str]:
 def _are_states(cells: pl.DataFrame) -> bool:
     return all(
         # A column without any data has no type.
-        dtype in (pl.String, pl.Null) and set(cells[name].drop_nulls()) <= set(CELLS)
+        dtype in (pl.String, pl.Null) and set(cells[name].drop_nulls()) <= set(STATES)
         for name, dtype in cells.schema.items()
     )
 
@@ -133,11 +136,11 @@ def _largest(matrix: pl.DataFrame, *, has_states: bool) -> Shown:
     rows = matrix[matrix.columns[0]].cast(pl.String).to_list()
     if has_states:
         places = pl.exclude(matrix.columns[0]).replace_strict(
-            list(CELLS), [NATIVE, USABLE, MISSING], default=NO_DATA, return_dtype=pl.Int64
+            list(STATES), [_NUMBERS[state] for state in STATES], default=_NUMBERS[None], return_dtype=pl.Int64
         )
         matrix = matrix.select(places)
     values = matrix.select(names).to_numpy().astype(float)
-    weights = (values <= USABLE).astype(float) if has_states else np.nan_to_num(values)
+    weights = (values <= _NUMBERS[USABLE]).astype(float) if has_states else np.nan_to_num(values)
     columns = top(weights.sum(axis=0), MAX_COLUMNS)
     # Rank rows by the columns shown, so that no row is kept because of a column that is left out.
     kept = top(weights[:, columns].sum(axis=1), MAX_ROWS)
@@ -151,17 +154,17 @@ def _new_axes(shown: Shown, title: list[str], *, has_states: bool) -> Axes:
     label_inches = FONT * _TEXT_WIDTH / 72
     width = max(len(shown.columns) * CELL_WIDTH, 3.2) + max(map(len, shown.rows)) * label_inches + 1.2
     if has_states:
-        width += width_of(words for _, _, words in STATES.values())
+        width += width_of(line for state in _STYLES for line in _label(state).splitlines())
     height = max(len(shown.rows) * ROW_HEIGHT, 0.9) + max(map(len, shown.columns)) * label_inches + 1.0
     return new_axes(width, height, title=title, names=shown.rows)
 
 
 def _draw_states(ax: Axes, shown: Shown) -> None:
     """Draw each state in its colour and with its hatch, and a legend."""
-    for state, (colour, marks, _) in STATES.items():
+    for state, (colour, marks) in _STYLES.items():
         ax.pcolor(
             *edges(shown.values),
-            np.ma.masked_not_equal(shown.values, state),
+            np.ma.masked_not_equal(shown.values, _NUMBERS[state]),
             cmap=ListedColormap([colour]),
             hatch=marks,
             edgecolors=_edge(state),
@@ -171,9 +174,9 @@ def _draw_states(ax: Axes, shown: Shown) -> None:
     # The legend includes states that do not occur: it is worth knowing that nothing is missing.
     ax.legend(
         handles=[
-            Patch(facecolor=colour, hatch=marks, edgecolor=_edge(state), label=words)
-            for state, (colour, marks, words) in STATES.items()
-            if state != NO_DATA or (shown.values == NO_DATA).any()
+            Patch(facecolor=colour, hatch=marks, edgecolor=_edge(state), label=_label(state))
+            for state, (colour, marks) in _STYLES.items()
+            if state or (shown.values == _NUMBERS[None]).any()
         ],
         loc="upper left",
         bbox_to_anchor=(1, 1),
@@ -183,8 +186,13 @@ def _draw_states(ax: Axes, shown: Shown) -> None:
     )
 
 
-def _edge(state: int) -> str:
-    return "#aaaaaa" if state == NO_DATA else "white"
+def _label(state: State | None) -> str:
+    """Return the text of a state in the legend, in as many lines as it takes."""
+    return "\n".join(wrap(f"{state}: {STATES[state]}", _LEGEND_WIDTH)) if state else "no data"
+
+
+def _edge(state: State | None) -> str:
+    return "white" if state else "#aaaaaa"
 
 
 def _title(matrix: CoverageMatrix, measure: str | None, row_axis: str, column_axis: str | None) -> list[str]:

@@ -52,9 +52,9 @@ def checked(frame: object, *, names: Iterable[str] = (), numbers: Iterable[str] 
     )
 
 
-def column(frame: object, place: int, otherwise: str) -> str:
+def column(frame: object, position: int, otherwise: str) -> str:
     """Return the name of the column at a position, which depends on the question, or `otherwise` if there is none."""
-    return frame.columns[place] if isinstance(frame, pl.DataFrame) and frame.width > place else otherwise
+    return frame.columns[position] if isinstance(frame, pl.DataFrame) and frame.width > position else otherwise
 
 
 def short(name: str | None, length: int = _MAX_NAME) -> str:

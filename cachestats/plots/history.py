@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from itertools import pairwise
 from statistics import median_low
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -15,6 +15,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.lines import Line2D
 
 from cachestats.analysis.frames import check_choice
+from cachestats.axes import HISTORY_MEASURES, HistoryMeasure
 from cachestats.errors import ArgumentError
 from cachestats.plots.drawing import (
     BLACK,
@@ -37,9 +38,6 @@ from cachestats.plots.drawing import (
 )
 from cachestats.text import counted
 
-Measure = Literal["packages", "specs", "share"]
-
-MEASURES: tuple[Measure, ...] = get_args(Measure)
 MAX_LINES = 14
 
 # The last page read from a snapshot before Spack 1.0 is from 2025-03-09; the first with compilers as packages, and with
@@ -58,7 +56,7 @@ class _Series(NamedTuple):
 
 
 def plot_history(
-    history: pl.DataFrame, *, measure: Measure = "packages", subtitle: str | None = None, ax: Axes | None = None
+    history: pl.DataFrame, *, measure: HistoryMeasure = "packages", subtitle: str | None = None, ax: Axes | None = None
 ) -> Axes:
     """Draw a series over the weekly snapshots as a line on a date axis, or a line for each stack, target, ...
 
@@ -97,7 +95,7 @@ def plot_history(
     Specs, by platform
     2025-03-09; without develop, which has no date
     """
-    check_choice(measure, MEASURES, "measure")
+    check_choice(measure, HISTORY_MEASURES, "measure")
     checked(history, names=("snapshot", "snapshot_date"), numbers=(measure,), maker="history")
     dated = history.drop_nulls("snapshot_date")
     if dated.is_empty():
@@ -122,7 +120,7 @@ def plot_history(
     if ax is None:
         names = [series.name for series in shown] if by else []
         ax = new_axes(_WIDTH + width_of(names) + 0.8, _HEIGHT + len(title) * LINE_HEIGHT, title=title, names=["00,000"])
-    lines = [_draw_series(ax, series, dates, breaks, place) for place, series in enumerate(shown)]
+    lines = [_draw_series(ax, series, dates, breaks, position) for position, series in enumerate(shown)]
     _draw_axes(ax, dates, measure)
     _mark_representations(ax, dates)
     if by:
@@ -147,17 +145,17 @@ def _breaks(dates: Sequence[date]) -> set[date]:
     return {day for day, span in spans.items() if span > 1.5 * usual}
 
 
-def _draw_series(ax: Axes, series: _Series, dates: Sequence[date], breaks: set[date], place: int) -> Line2D:
+def _draw_series(ax: Axes, series: _Series, dates: Sequence[date], breaks: set[date], position: int) -> Line2D:
     """Draw a series, and return its solid line."""
-    colour = _COLOURS[place % len(_COLOURS)]
+    colour = _COLOURS[position % len(_COLOURS)]
     # No line continues from a snapshot in which the series is zero.
     joined = {day for before, day in pairwise(dates) if day in series.points and series.points.get(before)}
     (line,) = ax.plot(
         *_line(series, dates, joined - breaks),
-        marker=_MARKERS[place % len(_MARKERS)],
+        marker=_MARKERS[position % len(_MARKERS)],
         markersize=4.5,
         # Hollow markers distinguish series that share a colour.
-        markerfacecolor=colour if place < len(_COLOURS) else "white",
+        markerfacecolor=colour if position < len(_COLOURS) else "white",
         linewidth=1.5,
         color=colour,
         clip_on=False,
@@ -182,7 +180,7 @@ def _line(series: _Series, dates: Sequence[date], joined: set[date]) -> tuple[li
 
 def _draw_legend(ax: Axes, lines: Sequence[Line2D], names: Sequence[str]) -> None:
     # A legend omits names that begin with _ and treats those with $ as formulas, so the names are set afterwards.
-    numbers = [str(place) for place in range(len(lines))]
+    numbers = [str(position) for position in range(len(lines))]
     legend = ax.legend(lines, numbers, loc="upper left", bbox_to_anchor=(1, 1), fontsize=FONT, frameon=False)
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set(text=name, parse_math=False)

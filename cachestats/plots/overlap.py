@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
 from cachestats.analysis.frames import check_choice
+from cachestats.axes import OVERLAP_MEASURES, OverlapMeasure
 from cachestats.plots.drawing import (
     LINE_HEIGHT,
     ROW_HEIGHT,
@@ -23,9 +22,6 @@ from cachestats.plots.drawing import (
 )
 from cachestats.plots.heatmap import CELL_WIDTH, Shown, Values, draw_cells, draw_labels, draw_scale, top, write_numbers
 
-Measure = Literal["jaccard_hashes", "jaccard_packages", "common_hashes", "common_packages"]
-
-MEASURES: tuple[Measure, ...] = get_args(Measure)
 MAX_NAMES = 25
 
 _UNITS = {
@@ -37,7 +33,11 @@ _UNITS = {
 
 
 def plot_overlap(
-    overlap: pl.DataFrame, *, measure: Measure = "jaccard_hashes", subtitle: str | None = None, ax: Axes | None = None
+    overlap: pl.DataFrame,
+    *,
+    measure: OverlapMeasure = "jaccard_hashes",
+    subtitle: str | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw the overlap of each pair of stacks as a heatmap with the numbers in its cells.
 
@@ -73,12 +73,12 @@ def plot_overlap(
     Packages in common, by stack
     all snapshots
     """
-    check_choice(measure, MEASURES, "measure")
+    check_choice(measure, OVERLAP_MEASURES, "measure")
     by = column(overlap, 0, "stack")
     checked(overlap, names=(by, f"other_{by}"), numbers=(measure,), maker="overlap")
     every, values = _matrix(overlap, by, measure)
     kept = top(np.nansum(values, axis=0), MAX_NAMES)
-    names = [short(every[place]) for place in kept]
+    names = [short(every[position]) for position in kept]
     shown = Shown(values[np.ix_(kept, kept)], names, names)
     is_share = measure.startswith("jaccard")
     title = [f"{_UNITS[measure].capitalize()}, by {by.replace('_', ' ')}", *in_words(subtitle)]
@@ -101,8 +101,8 @@ def _matrix(overlap: pl.DataFrame, by: str, measure: str) -> tuple[list[str | No
     ones, others = (overlap[column].cast(pl.String).to_list() for column in (by, f"other_{by}"))
     # Each pair is in the order of the names, so only the last name does not occur in the first column.
     names = list(dict.fromkeys([*ones, *others]))
-    places = {name: place for place, name in enumerate(names)}
+    positions = {name: position for position, name in enumerate(names)}
     values = np.full((len(names), len(names)), np.nan)
     for one, other, value in zip(ones, others, overlap[measure], strict=True):
-        values[places[one], places[other]] = values[places[other], places[one]] = value
+        values[positions[one], positions[other]] = values[positions[other], positions[one]] = value
     return names, values

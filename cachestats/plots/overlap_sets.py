@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
 from cachestats.analysis.frames import check_choice
+from cachestats.axes import SET_MEASURES, SetMeasure
 from cachestats.errors import ArgumentError
 from cachestats.plots.drawing import (
     BLACK,
@@ -27,9 +28,6 @@ from cachestats.plots.drawing import (
     width_of,
 )
 
-Measure = Literal["hashes", "packages"]
-
-MEASURES: tuple[Measure, ...] = get_args(Measure)
 MAX_COMBINATIONS = 30
 MAX_NAMES = 30
 
@@ -46,7 +44,7 @@ class _Combination(NamedTuple):
 
 
 def plot_overlap_sets(
-    sets: pl.DataFrame, *, measure: Measure = "hashes", subtitle: str | None = None, ax: Axes | None = None
+    sets: pl.DataFrame, *, measure: SetMeasure = "hashes", subtitle: str | None = None, ax: Axes | None = None
 ) -> Axes:
     """Draw the number of hashes or packages in exactly each combination of stacks, as an UpSet chart.
 
@@ -85,7 +83,7 @@ def plot_overlap_sets(
     Packages in exactly the marked combination
     >>> bars, dots, whole = ax.child_axes
     """
-    check_choice(measure, MEASURES, "measure")
+    check_choice(measure, SET_MEASURES, "measure")
     checked(sets, names=("combination",), numbers=("members", measure), maker="overlap_sets")
     every = _combinations(sets, measure)
     sizes: dict[str, int] = {}
@@ -160,9 +158,9 @@ def _divided(ax: Axes, columns: int, rows: int) -> tuple[Axes, Axes, Axes]:
 def _draw_combinations(ax: Axes, shown: Sequence[_Combination], measure: str) -> None:
     values = [combination.value for combination in shown]
     ax.bar(range(len(values)), values, 0.7, color=BLUE)
-    for place, value in enumerate(values):
+    for position, value in enumerate(values):
         ax.annotate(
-            f"{value:,}", (place, value), (0, 3), textcoords="offset points", ha="center", fontsize=FONT, rotation=90
+            f"{value:,}", (position, value), (0, 3), textcoords="offset points", ha="center", fontsize=FONT, rotation=90
         )
     ax.set_xlim(-0.5, max(len(values), 2) - 0.5)
     ax.set_ylim(0, max(values) * 1.3)  # leave room for the numbers
@@ -176,9 +174,9 @@ def _draw_dots(ax: Axes, shown: Sequence[_Combination], names: Sequence[str], la
         ax.axhspan(row - 0.5, row + 0.5, color="#f4f4f4", zorder=0)
     columns, all_rows = np.meshgrid(range(len(shown)), range(len(names)))
     ax.scatter(columns, all_rows, s=22, color=PALE, zorder=1)
-    for place, combination in enumerate(shown):
+    for position, combination in enumerate(shown):
         own = [rows[name] for name in combination.names]
-        ax.plot([place] * len(own), sorted(own), color=BLACK, marker="o", markersize=5, linewidth=1.5)
+        ax.plot([position] * len(own), sorted(own), color=BLACK, marker="o", markersize=5, linewidth=1.5)
     ax.set_xlim(-0.5, max(len(shown), 2) - 0.5)
     ax.set_ylim(max(len(names), 2) - 0.5, -0.5)
     ax.set_xticks([])

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import polars as pl
 
 from cachestats.analysis.reuse import REUSED, reused_requirements
 from cachestats.analysis.usable import possible_hosts
+from cachestats.axes import MISSING, NATIVE, STATES, USABLE, State
 from cachestats.dataset.dataset import Dataset
 from cachestats.naming import natural_key
 from cachestats.targets import target_order
 
+_NONE: Final = "none"
+
 
 class Cell(NamedTuple):
-    """One cell: `native`, `usable`, `missing`, or `none` if the snapshot has nothing; and the number of specs."""
+    """One cell: its state, or `none` if the snapshot has nothing; and the number of native specs."""
 
-    state: str
+    state: State | Literal["none"]
     specs: int
 
 
@@ -28,12 +31,12 @@ class Matrix(NamedTuple):
 
     def best(self) -> dict[str, str]:
         """Return, for each target, the best state on any of the operating systems."""
-        order = ("native", "usable", "missing", "none")
+        order = (*STATES, _NONE)
         found = {
-            target: min((cells[place].state for cells in self.rows.values()), key=order.index)
-            for place, target in enumerate(self.targets)
+            target: min((cells[number].state for cells in self.rows.values()), key=order.index)
+            for number, target in enumerate(self.targets)
         }
-        return {target: state for target, state in found.items() if state != "none"}
+        return {target: state for target, state in found.items() if state != _NONE}
 
 
 class Matrices:
@@ -64,24 +67,24 @@ class Matrices:
         # Leave out machines that can use none of its specs and for which it was not built: their cells would be empty.
         own = {os for os, *_ in specs}
         rows = {os: row for os, row in cells.items() if os in own or any(_is_there(cell) for cell in row)}
-        places = [
-            place
-            for place, target in enumerate(self._targets)
-            if any((os, target) in self._pairs or _is_there(row[place]) for os, row in rows.items())
+        kept = [
+            number
+            for number, target in enumerate(self._targets)
+            if any((os, target) in self._pairs or _is_there(row[number]) for os, row in rows.items())
         ]
         return Matrix(
-            [self._targets[place] for place in places],
-            {os: [row[place] for place in places] for os, row in rows.items()},
+            [self._targets[number] for number in kept],
+            {os: [row[number] for number in kept] for os, row in rows.items()},
         )
 
     def _cell(self, os: str, target: str, specs: list[tuple[str, str, str, int]]) -> Cell:
         reused = self._reused.get((os, target), ())
         native = sum(count for _, built_for, needs, count in specs if needs in reused and built_for == target)
         if native:
-            return Cell("native", native)
+            return Cell(NATIVE, native)
         if any(needs in reused for _, _, needs, _ in specs):
-            return Cell("usable", 0)
-        return Cell("missing" if (os, target) in self._pairs else "none", 0)
+            return Cell(USABLE, 0)
+        return Cell(MISSING if (os, target) in self._pairs else _NONE, 0)
 
 
 def _is_there(cell: Cell) -> bool:

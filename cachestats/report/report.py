@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from cachestats.atomic import replaced_folder
+from cachestats.axes import STATES
 from cachestats.dataset.dataset import Dataset
 from cachestats.decode import JsonError, decode
 from cachestats.export.table import export_table
@@ -89,7 +90,9 @@ class _Report:
         self.dataset, self.facts, self.folder = dataset, facts, folder
         self.names = sorted(dataset.manifest.snapshots, key=snapshot_order)
         self.about = facts.snapshots.row(by_predicate=pl.col("snapshot") == facts.current, named=True)
-        self.pages = Pages(folder, site=title, current=facts.current, about=self.about, before=facts.before)
+        self.pages = Pages(
+            folder, site=title, current=facts.current, about=self.about, before=facts.before, states=STATES
+        )
         self.num_pages = 0
 
     def write(self) -> int:
@@ -167,10 +170,10 @@ class _Report:
         events = _by(self._events(), "package")
         versions, gaps = _by(facts.versions, "package"), _by(facts.gaps, "package")
         excess = _by(facts.duplicates, "package")
-        place = {name: number for number, name in enumerate(self.names)}
+        positions = {name: number for number, name in enumerate(self.names)}
         matrices = Matrices(self.dataset, facts.current)
         for package, found in by_snapshot.items():
-            series = sorted(found, key=lambda row: place[row["snapshot"]], reverse=True)
+            series = sorted(found, key=lambda row: positions[row["snapshot"]], reverse=True)
             about = current.get(package)
             matrix = matrices.of(package)
             targets = matrix.best() if matrix else {}
@@ -319,10 +322,10 @@ def _bars(values: dict[str, int], names: list[str]) -> str:
     """Return the SVG path of a bar chart: one bar per snapshot, oldest first, 4 wide in steps of 5, at most 40 high."""
     most = max(values.values())
     bars = []
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         if values.get(name):
             height = max(1, round(40 * values[name] / most))
-            bars.append(f"M{place * 5} 40h4v{-height}h-4z")
+            bars.append(f"M{position * 5} 40h4v{-height}h-4z")
     return "".join(bars)
 
 

@@ -19,7 +19,7 @@ from cachestats.errors import SourceError
 from cachestats.findings import Finding
 from cachestats.naming import snapshot_order
 from cachestats.sources.items import FailedIndex, Item, Previous, ReadTask
-from cachestats.sources.mirror import Place
+from cachestats.sources.mirror import IndexLocation
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.pool import Storages
@@ -84,7 +84,7 @@ class CatalogueSource:
         except SourceError as error:
             yield FailedIndex(origin, snapshot, error)
             return
-        yield from Place(storage, path, origin, snapshot, stack).items(previous)
+        yield from IndexLocation(storage, path, origin, snapshot, stack).items(previous)
 
     def _find(self, url: str) -> tuple[Storage, str]:
         """Return the storage and the path of a URL in the catalogue."""

@@ -16,7 +16,7 @@ from cachestats.sources.candidate import DATABASE, EXPECTED, Candidate, look
 from cachestats.sources.catalogue import CatalogueSource, read_catalogue
 from cachestats.sources.folder import FileSource, FolderSource, IndexSource
 from cachestats.sources.items import Source, is_page
-from cachestats.sources.mirror import Place, is_index, place_index
+from cachestats.sources.mirror import IndexLocation, is_index, locate_index
 from cachestats.sources.remote import RemoteSource
 from cachestats.sources.request import Selection, SourceRequest
 from cachestats.sources.storage.network import Network
@@ -99,7 +99,7 @@ def _remote_folder(candidate: Candidate) -> Source:
 
 
 def _index_of_mirror(candidate: Candidate) -> Source:
-    found = place_index(candidate.storage, candidate.plain_path, candidate.name)
+    found = locate_index(candidate.storage, candidate.plain_path, candidate.name)
     return IndexSource(candidate.name, replace(found, path=candidate.path), candidate.selection)
 
 
@@ -120,7 +120,7 @@ def _single_index(candidate: Candidate) -> Source:
             hint="name it with --snapshot NAME, and the stack with --stack NAME if it is one",
         )
     stack = stacks[0] if stacks else UNION_STACK
-    found = Place(candidate.storage, candidate.path, candidate.name, printable(snapshots[0]), printable(stack))
+    found = IndexLocation(candidate.storage, candidate.path, candidate.name, printable(snapshots[0]), printable(stack))
     return IndexSource(candidate.name, found, candidate.selection)
 
 

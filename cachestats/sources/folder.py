@@ -24,7 +24,7 @@ from cachestats.sources.items import (
     too_large,
     unreadable,
 )
-from cachestats.sources.mirror import Place, index_tasks, is_index, place_index
+from cachestats.sources.mirror import IndexLocation, index_tasks, is_index, locate_index
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.disk import DiskStorage, disk_fingerprint, fingerprint_of
@@ -53,7 +53,7 @@ class FolderSource:
         counts: Counter[_Kind] = Counter()
         pages: list[str] = []
         unchanged: list[str] = []
-        indices: list[Place] = []
+        indices: list[IndexLocation] = []
         for folder in Walk(self._path, self._origin, previous, self.selection).folders():
             unchanged += folder.unchanged
             for path in folder.files:
@@ -62,7 +62,7 @@ class FolderSource:
                 if kind == "unchanged page":
                     unchanged.append(self._origin(path))
                 elif kind == "index":
-                    indices.append(place_index(self._storage, path, self._origin(path)))
+                    indices.append(locate_index(self._storage, path, self._origin(path)))
                 elif kind == "page":
                     if pages and (len(pages) == _PAGES_A_BATCH or _folder_above(path) != _folder_above(pages[-1])):
                         yield partial(self._read, pages)  # at once: these are parsed while the rest are searched for
@@ -135,7 +135,7 @@ class IndexSource:
 
     kind = "index"
 
-    def __init__(self, name: str, found: Place, selection: Selection) -> None:
+    def __init__(self, name: str, found: IndexLocation, selection: Selection) -> None:
         self.name = name
         self.passed_over = 0
         self._found, self.selection = found, selection

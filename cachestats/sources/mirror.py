@@ -35,10 +35,10 @@ _MAX_MANIFEST_BYTES = 1 << 20
 _INDEX = "/build_cache/index.json"
 _MANIFESTS = "/v3/manifests/index"
 _MANIFEST = f"{_MANIFESTS}/index.manifest.json"
-_INDEX_PLACE = re.compile(
+_INDEX_PATH = re.compile(
     rf"(?P<mirror>.*)(?:{_INDEX}|{_MANIFESTS}(?:/(?P<view>[^/]+))?/index\.manifest\.json)", re.DOTALL
 )
-_BLOB_PLACE = re.compile(r"(?P<mirror>.*)/blobs/sha256/[0-9a-f]{2}/(?P<checksum>[0-9a-f]{64})", re.DOTALL)
+_BLOB_PATH = re.compile(r"(?P<mirror>.*)/blobs/sha256/[0-9a-f]{2}/(?P<checksum>[0-9a-f]{64})", re.DOTALL)
 
 _NEWEST_DATABASE = 9
 _DATABASE = re.compile(r"application/vnd\.spack\.db\.v([0-9]{1,4})\+json")
@@ -63,7 +63,7 @@ class _Manifest(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class Place:
+class IndexLocation:
     """The location of an index, with its snapshot and stack; the index itself is not yet looked at."""
 
     storage: Storage
@@ -75,7 +75,7 @@ class Place:
     @property
     def mirror(self) -> Mirror | None:
         """The mirror of layout 3 that it belongs to, or None if its layout is older."""
-        match = _BLOB_PLACE.fullmatch(self.path) or _INDEX_PLACE.fullmatch(self.path)
+        match = _BLOB_PATH.fullmatch(self.path) or _INDEX_PATH.fullmatch(self.path)
         return Mirror(self.storage, match["mirror"]) if match and not self.path.endswith(_INDEX) else None
 
     def index(self) -> Index:
@@ -91,7 +91,7 @@ class Place:
     def items(self, previous: Previous) -> Iterator[Item]:
         """Yield the index, or that it has not changed, or the reason why it cannot be read."""
         # The URL of a blob changes with its contents: it contains the fingerprint, so looking costs nothing.
-        is_remote = not isinstance(self.storage, DiskStorage) and not _BLOB_PLACE.fullmatch(self.path)
+        is_remote = not isinstance(self.storage, DiskStorage) and not _BLOB_PATH.fullmatch(self.path)
         label = self.snapshot, self.stack
         if is_remote and previous.is_settled(self.origin, label):
             yield Unchanged([self.origin])
@@ -104,7 +104,7 @@ class Place:
         yield Unchanged([self.origin]) if previous.has(self.origin, index.fingerprint, label) else index
 
     def _look(self) -> tuple[Fingerprint, partial[Content]]:
-        if blob := _BLOB_PLACE.fullmatch(self.path):
+        if blob := _BLOB_PATH.fullmatch(self.path):
             return blob["checksum"], partial(_read, self.storage, self.path, blob["checksum"])
         if (mirror := self.mirror) is not None:
             blob_ = _index_blob(mirror.storage, self.path)
@@ -120,15 +120,15 @@ class Place:
 class IndexTask:
     """The read task of one index."""
 
-    place: Place
+    location: IndexLocation
     previous: Previous
 
     def __call__(self) -> Iterator[Item]:
         """Yield the index."""
-        return self.place.items(self.previous)
+        return self.location.items(self.previous)
 
 
-def index_tasks(name: str, found: list[Place], previous: Previous, selection: Selection) -> Iterator[ReadTask]:
+def index_tasks(name: str, found: list[IndexLocation], previous: Previous, selection: Selection) -> Iterator[ReadTask]:
     """Yield a task for each selected index of a source.
 
     Raises
@@ -144,12 +144,12 @@ def index_tasks(name: str, found: list[Place], previous: Previous, selection: Se
 
 def is_index(path: str) -> bool:
     """Whether a path is that of the index of a mirror."""
-    return _INDEX_PLACE.fullmatch(path) is not None
+    return _INDEX_PATH.fullmatch(path) is not None
 
 
-def place_index(storage: Storage, path: str, origin: str) -> Place:
+def locate_index(storage: Storage, path: str, origin: str) -> IndexLocation:
     """Return the index at a path for which `is_index` holds, with the snapshot and stack that its folders name."""
-    match = _INDEX_PLACE.fullmatch(path)
+    match = _INDEX_PATH.fullmatch(path)
     assert match, "the caller has checked is_index"  # noqa: S101
     mirror, view = match["mirror"], match["view"]
     above = mirror.rpartition("/")[0]
@@ -164,7 +164,7 @@ def place_index(storage: Storage, path: str, origin: str) -> Place:
     snapshot, stack = (parent, name) if is_stack else (name, UNION_STACK)
     if view:
         stack = f"{stack}/{view}" if is_stack else view
-    return Place(storage, path, origin, printable(snapshot), printable(stack))
+    return IndexLocation(storage, path, origin, printable(snapshot), printable(stack))
 
 
 def indices_at(storage: Storage, mirror: str) -> Iterator[str]:

@@ -21,7 +21,7 @@ from cachestats.sources.items import (
     page_folders,
     unreadable,
 )
-from cachestats.sources.mirror import Place, index_tasks, indices_at, place_index
+from cachestats.sources.mirror import IndexLocation, index_tasks, indices_at, locate_index
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Entry, Storage
 from cachestats.sources.storage.transfer import ForbiddenError, MissingError
@@ -50,7 +50,7 @@ class RemoteSource:
     def batches(self, previous: Previous) -> Iterator[ReadTask]:
         """Yield tasks of some pages each, and then one task per index."""
         self.passed_over = self._folders = 0
-        found: list[Place] = []
+        found: list[IndexLocation] = []
         pages: list[Entry] = []
         self._walk(self._path, 0, found, pages)
         if not found and not pages:
@@ -69,7 +69,7 @@ class RemoteSource:
         if found:
             yield from index_tasks(self.name, found, previous, self.selection)
 
-    def _walk(self, folder: str, depth: int, found: list[Place], pages: list[Entry]) -> None:
+    def _walk(self, folder: str, depth: int, found: list[IndexLocation], pages: list[Entry]) -> None:
         try:
             self._folders += 1
             if self._folders > _MOST_FOLDERS:
@@ -83,7 +83,8 @@ class RemoteSource:
         names = {entry.path.rpartition("/")[2] for entry in entries}
         if not entries or names & _NOT_ENTERED:
             found += [
-                place_index(self._storage, path, self._storage.name(path)) for path in indices_at(self._storage, folder)
+                locate_index(self._storage, path, self._storage.name(path))
+                for path in indices_at(self._storage, folder)
             ]
         for entry in entries:
             if entry.is_folder and depth < _DEEPEST and entry.path.rpartition("/")[2] not in _NOT_ENTERED:

@@ -190,6 +190,8 @@ def test_a_target_that_differs_everywhere_is_one_cause(tmp_path: Path) -> None:
     matches = cs.match(environment, specs, dependencies=dependencies)
     assert set(matches["proof"]) == {"proven"}
     assert hits_if_target_changed(matches).rows() == [("x86_64_v3", 145)]
+    assert hits_if_target_changed(matches, machine="zen4").rows() == [("x86_64_v3", 145)]
+    assert hits_if_target_changed(matches, machine="m2").is_empty()
     # With anything else the target alone is not enough.
     some = next(key for key in changeable(nodes) if nodes[key]["name"] == "openssl")
     changes[some] |= {"package_hash": "new===="}

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cachestats as cs
-from cachestats.analysis.duplicates import BYS, VISIBLE
+from cachestats.analysis.duplicates import VISIBLE
+from cachestats.axes import DUPLICATE_ROWS
 from cachestats.errors import ArgumentError
 from cachestats.schema import DEPENDENCIES, SPECS
 from tests.support.cli import run
@@ -109,7 +110,7 @@ def test_neither_row_order_nor_repeats_matter_and_sums_add_up(cache: Cache, draw
     ]
     groups = cs.duplicates(specs, dependencies=edges)
     tells_causes = groups.is_empty() or not groups["causes"].is_null().all()
-    for by in BYS if tells_causes else ("spec", "package"):
+    for by in DUPLICATE_ROWS if tells_causes else ("spec", "package"):
         expected = cs.duplicates(specs, dependencies=edges, by=by)
         assert cs.duplicates(shuffled[0], dependencies=shuffled[1].lazy(), by=by).equals(expected)
     packages = cs.duplicates(specs, by="package")

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cachestats as cs
-from cachestats.analysis.history import snapshots_before
+from cachestats.analysis.history import pair_to_compare, snapshots_before
 from cachestats.axes import HISTORY_AXES
 from cachestats.errors import ArgumentError
 from cachestats.schema import SPECS
@@ -235,6 +235,17 @@ def test_what_is_gone_has_a_row_once() -> None:
 def test_the_snapshot_before_is_of_the_same_kind() -> None:
     assert snapshots_before(reversed(BEFORE)) == {new: old for new, old in BEFORE.items() if old}
     assert snapshots_before([]) == {}
+
+
+def test_the_newest_weekly_snapshot_is_compared_or_else_the_newest_release() -> None:
+    names = ["develop", "develop-2025-03-16", "v0.9.0", "v0.10.0", "develop-2025-03-09"]
+    assert pair_to_compare(names) == ("develop-2025-03-09", "develop-2025-03-16")
+    assert pair_to_compare(names, "v0.10.0") == ("v0.9.0", "v0.10.0")
+    assert pair_to_compare(names[:1] + names[2:]) == ("v0.9.0", "v0.10.0")
+    assert pair_to_compare(names[:3]) is None
+    with pytest.raises(ArgumentError, match=r"expected a snapshot that has a previous one, found 'v0\.9\.0'") as error:
+        pair_to_compare(names, "v0.9.0")
+    assert error.value.hint.startswith("try v0.10.0, develop-2025-03-16; ")
 
 
 def test_no_specs_give_an_empty_answer() -> None:

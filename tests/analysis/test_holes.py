@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cachestats as cs
-from cachestats.analysis.holes import BYS, DEPTYPES
+from cachestats.axes import HOLE_ROWS
 from cachestats.errors import ArgumentError
-from cachestats.schema import DEPENDENCIES, SPECS
+from cachestats.schema import DEPENDENCIES, DEPTYPES, SPECS
 from conftest import CORPUS
 from tests.support.cli import run
 from tests.support.graphs import SNAPSHOTS, caches
@@ -60,7 +60,7 @@ some_deptypes = st.lists(st.sampled_from(DEPTYPES), min_size=1, max_size=5).map(
 
 def check(specs: pl.DataFrame, edges: pl.DataFrame, deptypes: Any = NEEDED) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Compare both answers with SQL, and follow every chain; return the answers."""
-    found, missing = (cs.holes(specs, edges, by=by, deptypes=deptypes) for by in BYS)
+    found, missing = (cs.holes(specs, edges, by=by, deptypes=deptypes) for by in HOLE_ROWS)
     needed = " OR ".join(f"is_{deptype}" for deptype in deptypes)
     assert found.schema["missing"] == missing.schema["direct"] == missing.schema["breaks"] == pl.Int64
     in_sql = duckdb.sql(BROKEN.replace("NEEDED", needed)).fetchall()
@@ -144,7 +144,7 @@ def test_neither_row_order_nor_repeats_matter_and_filling_the_holes_mends_all(
         pl.concat([frame, frame]).sample(fraction=1, shuffle=True, seed=draw.randrange(1 << 30))
         for frame in (specs, edges)
     ]
-    for by in BYS:
+    for by in HOLE_ROWS:
         assert cs.holes(*shuffled, by=by, deptypes=deptypes).equals(cs.holes(specs, edges, by=by, deptypes=deptypes))
     missing = cs.holes(specs, edges, by="missing", deptypes=deptypes).select(
         "snapshot", "hash", package=pl.lit("p"), version=pl.lit("1"), spec_format=pl.lit(5, pl.Int64)

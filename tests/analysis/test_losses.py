@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 
 import cachestats as cs
+from cachestats.analysis.losses import check_losses
 from cachestats.errors import ArgumentError
 from tests.support.cli import run
 from tests.support.frames import specs_of
@@ -64,6 +65,19 @@ def test_what_came_does_not_make_up_and_representation_is_no_loss() -> None:
     assert cs.losses(old.clear(), new, by=None).is_empty()
     with pytest.raises(ArgumentError, match="as by, found 'package'"):
         cs.losses(old, new, by="package")
+
+
+def test_a_check_tells_what_was_lost_and_what_was_too_much() -> None:
+    rows = [("e4s", "a"), ("e4s", "b"), ("ml", "a"), ("ml", "c"), ("ml", "d"), ("ml", "e"), ("hep", "a")]
+    old = pl.DataFrame(rows, schema=["stack", "package"], orient="row")
+    old = old.with_columns(version=pl.lit("1"), hash="package")
+    new = old.filter(~((pl.col("stack") == "e4s") & (pl.col("package") == "b")), pl.col("package") != "c")
+    found = check_losses(old, new, max_drop=0.25)
+    assert found.lost.rows() == [("e4s", 2, 1, 1, 0.5), ("ml", 4, 3, 1, 0.25)]
+    assert found.excessive.rows() == [("e4s", 2, 1, 1, 0.5)]  # exactly what is allowed is not too much
+    assert found.whole.rows() == [(5, 3, 2, 0.4)]
+    assert check_losses(old, new, max_drop=1, by=None).whole.equals(found.whole)
+    assert check_losses(old.clear(), new, max_drop=0).whole.is_empty()
 
 
 def test_the_verb_fails_where_a_stack_fell(indexed: cs.Dataset) -> None:

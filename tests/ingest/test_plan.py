@@ -171,6 +171,24 @@ def test_a_dry_run_says_what_is_then_done_and_writes_nothing(tmp_path: Path) -> 
     assert set(changes["snapshot"]) == set(plan.filter(pl.col("action") != "keep")["snapshot"])
 
 
+@pytest.mark.parametrize("verb", ["build", "update"])
+def test_a_dry_run_finishes_a_publication_that_was_cut_off_and_plans_from_there(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, path = write(tmp_path / "site", {("develop", "a"): page("a", specs=[spec("a" * 32)])}), tmp_path / "dataset"
+    cs.build_dataset(site, out=path)
+    write(site, {("v1.0", "a"): page("a", "v1.0")})
+    with monkeypatch.context() as patch:  # as a process that is killed as soon as its publication is decided
+        patch.setattr("cachestats.dataset.writer.move_published", lambda path: None)
+        cs.update_dataset(path)
+    assert (path / ".cachestats/commit.json").exists()
+    plan = cs.plan_build(site, out=path) if verb == "build" else cs.plan_update(path)
+    expected = [("drop", "read again"), ("read", "changed")] if verb == "build" else [("keep", "unchanged")]
+    assert plan.rows() == [(snapshot, *row, 1) for snapshot in ("v1.0", "develop") for row in expected]
+    assert not (path / ".cachestats/commit.json").exists()
+    assert cs.open_dataset(path).manifest.snapshots.keys() == {"develop", "v1.0"}
+
+
 def test_a_dry_run_counts_no_snapshot_that_stays_as_it_was(tmp_path: Path) -> None:
     for name in ("develop", "v1.0"):
         layout_2(tmp_path / "mirrors" / name, DEFAULT)

@@ -105,6 +105,14 @@ def test_pictures_of_dependencies_and_lockfiles(indexed: cs.Dataset, tmp_path: P
     assert "found no holes in develop-2025-05-25" in str(done.exception)
 
 
+def test_holes_are_those_of_the_snapshots_that_the_chart_names(mixed: cs.Dataset, tmp_path: Path) -> None:
+    assert plot("holes", mixed.path, "--snapshot", "all", "--out", tmp_path / "drawn.svg").exit_code == 0
+    name = "develop-2025-07-13"  # the others were read from pages
+    found = cs.holes(mixed.specs.filter(snapshot=name), mixed.dependencies, by="missing")
+    cs.save_plot(cs.plot_holes(found, subtitle=name), tmp_path / "expected.svg")
+    assert (tmp_path / "drawn.svg").read_text() == (tmp_path / "expected.svg").read_text()
+
+
 def test_nothing_to_draw_is_an_error(weeks: cs.Dataset, tmp_path: Path) -> None:
     for verb, what in (("history", "specs"), ("versions --by stack", "specs"), ("duplicates", "duplicates")):
         name, *options = verb.split()

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Text
 
 import cachestats as cs
+from cachestats import axes
 from cachestats.errors import ArgumentError, DatasetError
 
 
@@ -94,8 +95,8 @@ def test_what_can_be_used_is_drawn_in_four_states() -> None:
     for state, drawn_as in zip(STATES, ax.collections, strict=True):
         cells = ~np.ma.getmaskarray(drawn_as.get_array())
         assert cells.tolist() == [[value == state for value in row[1:]] for row in states(4, 3).iter_rows()]
-    legend = [text.get_text().partition(":")[0] for text in ax.get_legend().get_texts()]
-    assert legend == ["native", "usable", "missing", "no data"]
+    legend = [text.get_text().replace("\n", " ") for text in ax.get_legend().get_texts()]
+    assert legend == [*(f"{state}: {meaning}" for state, meaning in axes.STATES.items()), "no data"]
     assert not ax.texts
     assert ax.get_title(loc="left") == "What a machine can use, by package and target"
     whole = cs.plot_coverage(states(4, 3).drop_nulls()[:1].select("package", "target-0"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -17,6 +18,7 @@ import polars as pl
 import pytest
 
 import cachestats as cs
+from cachestats.axes import STATES
 from cachestats.errors import ArgumentError, BusyError, DatasetError
 from cachestats.hosts import host_of
 from cachestats.naming import UNION_STACK
@@ -242,6 +244,9 @@ def test_what_a_machine_can_use_is_what_usable_says(demo: cs.Dataset, tmp_path: 
             assert state == (expected if exists else "none") or (state, expected) == ("none", "missing")
             seen.add(state)
     assert seen == {"native", "usable", "missing", "none"}
+    assert re.search(r'<td class="native">[1-9][0-9]* native</td>', text)
+    words = html.unescape(text)
+    assert [meaning for state, meaning in STATES.items() if f"{state}: {meaning}; " not in words] == []
     said = json.loads((tmp_path / "report/api/py-propcache.json").read_text())["targets"]
     assert said["neoverse_v1"] == "usable"
 

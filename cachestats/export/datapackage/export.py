@@ -20,9 +20,9 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, get_args
 
 from cachestats.atomic import ExportFolder
+from cachestats.axes import PACKAGE_FORMATS, PackageFormat
 from cachestats.dataset.dataset import Dataset, find_snapshots, find_table
 from cachestats.dataset.manifest import MANIFEST
 from cachestats.errors import ArgumentError, BusyError, DatasetError, reported
@@ -31,8 +31,6 @@ from cachestats.export.datapackage.known_issues import known_issues
 from cachestats.export.datapackage.views import views_sql
 from cachestats.export.table import write_table
 from cachestats.schema import TABLES, dictionary_markdown
-
-Format = Literal["parquet", "csv"]
 
 DESCRIPTOR = "datapackage.json"
 _TEXTS = ("DICTIONARY.md", "KNOWN_ISSUES.md", "views.sql")
@@ -48,7 +46,7 @@ def export_package(
     *,
     tables: Iterable[str] | None = None,
     snapshots: Iterable[str] | None = None,
-    format: Format = "parquet",  # noqa: A002 (the word that users look for)
+    format: PackageFormat = "parquet",  # noqa: A002 (the word that users look for)
 ) -> dict[str, int]:
     """Write a dataset as a data package for BI tools, and return the number of rows of each table.
 
@@ -90,8 +88,8 @@ def export_package(
     """
     if not os.fspath(out):
         raise DatasetError("expected a folder to write to, found an empty path", hint="use '.' for the current folder")
-    if format not in get_args(Format):
-        raise ArgumentError(f"expected {' or '.join(get_args(Format))} as format, found {format!r}")
+    if format not in PACKAGE_FORMATS:
+        raise ArgumentError(f"expected {' or '.join(PACKAGE_FORMATS)} as format, found {format!r}")
     names = _tables(tables)
     chosen = sorted(dataset.manifest.snapshots) if snapshots is None else find_snapshots(dataset, snapshots)
     files = {name: f"{name}.{format}" for name in names}

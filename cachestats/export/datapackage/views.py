@@ -48,7 +48,7 @@ class _View(NamedTuple):
     query: str
 
 
-_MACOS = "\n  UNION ALL ".join(f"SELECT '{os}' AS os, {place} AS position" for place, os in enumerate(MACOS, 1))
+_MACOS = "\n  UNION ALL ".join(f"SELECT '{os}' AS os, {position} AS position" for position, os in enumerate(MACOS, 1))
 
 _VIEWS = (
     _View(

@@ -66,25 +66,25 @@ const cachestats = (() => {
     const wanted = Object.fromEntries(columns.map((column) => [column, filters.elements[column].value]));
     const [packages, versions, targets, systems, compilers, stacks, specs] = data.cells;
     const totals = new Map();
-    for (let place = 0; place < specs.length; place += 1) {
-      const set = data.sets[stacks[place]];
-      if (wanted.target !== ANY && data.values.target[targets[place]] !== wanted.target) continue;
-      if (wanted.os !== ANY && data.values.os[systems[place]] !== wanted.os) continue;
-      if (wanted.compiler !== ANY && data.values.compiler[compilers[place]] !== wanted.compiler) continue;
+    for (let row = 0; row < specs.length; row += 1) {
+      const set = data.sets[stacks[row]];
+      if (wanted.target !== ANY && data.values.target[targets[row]] !== wanted.target) continue;
+      if (wanted.os !== ANY && data.values.os[systems[row]] !== wanted.os) continue;
+      if (wanted.compiler !== ANY && data.values.compiler[compilers[row]] !== wanted.compiler) continue;
       if (wanted.stacks !== ANY && !set.includes(wanted.stacks)) continue;
-      let total = totals.get(packages[place]);
+      let total = totals.get(packages[row]);
       if (!total) {
         total = { versions: new Set(), specs: 0, stacks: new Set(), targets: new Set() };
-        totals.set(packages[place], total);
+        totals.set(packages[row], total);
       }
-      total.versions.add(versions[place]);
-      total.specs += specs[place];
+      total.versions.add(versions[row]);
+      total.specs += specs[row];
       set.forEach((name) => name !== ROOT && name !== NO_STACK && total.stacks.add(name));
-      total.targets.add(targets[place]);
+      total.targets.add(targets[row]);
     }
-    return [...totals].map(([place, total]) => ({
-      package: data.values.package[place],
-      link: data.links[place],
+    return [...totals].map(([number, total]) => ({
+      package: data.values.package[number],
+      link: data.links[number],
       version: data.values.version[Math.max(...total.versions)],
       order: Math.max(...total.versions),
       versions: total.versions.size,
@@ -194,7 +194,7 @@ const cachestats = (() => {
     ]);
     const choose = () => {
       const chosen = series[select.selectedIndex];
-      newest = new Map(chosen[1][0].map((name, place) => [name, place]));
+      newest = new Map(chosen[1][0].map((name, position) => [name, position]));
       widget.clear().rows.add(decoded(chosen)).draw();
       if (select.selectedIndex || location.hash) history.replaceState(null, "", `#${new URLSearchParams({ snapshot: chosen[0] })}`);
       found.textContent = `${number(chosen[2].length)} ${chosen[2].length === 1 ? "spec" : "specs"} of ${chosen[0]}`;

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import settings
 
 import cachestats as cs
+from benchmarks.make_corpus import write_corpus
 from tests.support.servers import HttpServer, S3Server
 from tests.support.site import G0B, HOSTILE, page, spec, write
 
@@ -76,6 +77,14 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
     """Return the dataset of the corpus's indices, with its dependencies, where the corpus is present."""
     corpus_site()
     return cs.build_dataset(CORPUS / "mirrors", out=tmp_path_factory.mktemp("indexed") / "dataset")
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a generated checkout: 3 snapshots of 40 packages."""
+    folder = tmp_path_factory.mktemp("site")
+    write_corpus(folder, snapshots=3, pages=40, seed=5)
+    return folder
 
 
 @pytest.fixture(scope="session")

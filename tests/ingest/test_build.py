@@ -29,26 +29,8 @@ from tests.support.site import page, spec, write
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a generated checkout: 3 snapshots of 40 packages."""
-    folder = tmp_path_factory.mktemp("site")
-    write_corpus(folder, snapshots=3, pages=40, seed=5)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def expected(site: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return bytes_of(cs.build_dataset(site, out=tmp_path_factory.mktemp("expected") / "dataset"))
-
-
-@pytest.mark.parametrize("kind", ["tar", "tar.gz", "tar.zst", "zip"])
-def test_an_archive_gives_the_same_bytes_in_any_order(
-    kind: str, site: Path, expected: dict[str, bytes], tmp_path: Path
-) -> None:
-    dataset = cs.build_dataset(archive(site, tmp_path / f"site.{kind}", seed=len(kind)), out=tmp_path / "dataset")
-    assert bytes_of(dataset) == expected
-    (source,) = dataset.manifest.sources.values()
-    assert (source.kind, source.files, source.passed_over) == (kind, 120, 2)
 
 
 @pytest.mark.parametrize("threads", [1, 4])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib.util
 import re
@@ -177,6 +178,15 @@ def test_everything_public_is_there_and_nothing_heavy_is_imported() -> None:
     assert set(dir(cs)) == set(cs.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = cs.nothing
+
+
+def test_every_line_of_the_public_stub_is_read() -> None:
+    stub = ast.parse((ROOT / "cachestats" / "__init__.pyi").read_text())
+    lines = [ast.unparse(one) for one in stub.body if isinstance(one, (ast.Import, ast.ImportFrom))]
+    names = [line.rpartition(" as ")[2] for line in lines]
+    assert len(names) == len(set(names)), "a name has two lines in cachestats/__init__.pyi"
+    unread = [line for line, name in zip(lines, names, strict=True) if name not in cs.__all__]
+    assert not unread, f"write `from .module import name as name`, a name a line, in cachestats/__init__.pyi: {unread}"
 
 
 def test_the_changelog_speaks_of_this_version() -> None:

@@ -45,7 +45,8 @@ TYPES = {
 @pytest.fixture(params=["mixed", "sample"])
 def dataset(request: pytest.FixtureRequest) -> cs.Dataset:
     """Return a dataset of pages with nulls and faults, or one of indices with dependencies."""
-    return request.getfixturevalue("mixed") if request.param == "mixed" else cs.open_dataset(SAMPLE)
+    found: cs.Dataset = request.getfixturevalue(request.param)
+    return found
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 import cachestats as cs
 from benchmarks.make_index import write_index
 from cachestats.schema import TABLES
-from conftest import CORPUS
+from conftest import CORPUS, in_corpus
 from tests.support.datasets import OF_INDICES, column_bytes
 from tests.support.mirrors import DEFAULT, PACKAGE, A, G, build, index, layout_2
 from tests.support.nodes import GCC, NO_COMPILER, OLD, edge, node
@@ -64,9 +64,7 @@ def slow_external(node: dict[str, Any]) -> str:
 
 @pytest.mark.slow
 def test_dependencies_are_those_of_a_slow_reader(tmp_path: Path) -> None:
-    if not CORPUS.is_dir():
-        pytest.skip(f"the corpus is not present at {CORPUS}")
-    dataset = cs.build_dataset(CORPUS / "mirrors", out=tmp_path / "dataset")
+    dataset = cs.build_dataset(in_corpus("mirrors"), out=tmp_path / "dataset")
     rows = dataset.dependencies.collect().rows()
     assert len(rows) == len(set(rows)) > 50_000
     assert set(rows) == slow_dependencies(CORPUS / "mirrors")
@@ -74,8 +72,7 @@ def test_dependencies_are_those_of_a_slow_reader(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_index_of_the_benchmark_is_whole(tmp_path: Path) -> None:
-    if not CORPUS.is_dir():
-        pytest.skip(f"the corpus is not present at {CORPUS}")
+    in_corpus("mirrors")
     counts = write_index(tmp_path / "mirrors/develop", CORPUS, megabytes=15)
     assert counts["copies"] == 2
     tables = build(tmp_path)

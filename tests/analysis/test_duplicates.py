@@ -21,7 +21,7 @@ from cachestats.errors import ArgumentError
 from cachestats.schema import DEPENDENCIES, SPECS
 from tests.support.cli import run
 from tests.support.graphs import caches
-from tests.support.indices import build_index, node
+from tests.support.indices import build_index, node_record
 
 Cache = tuple[pl.DataFrame, pl.DataFrame]
 NAMES = ", ".join(VISIBLE)
@@ -199,8 +199,8 @@ def test_flags_and_namespaces_tell_specs_apart_and_recipes_are_a_cause() -> None
 
 def test_two_builds_that_differ_in_a_flag_only_are_no_duplicates(tmp_path: Path) -> None:
     same = {"version": "2.2.1"}
-    plain = node("zlib-ng", "zf0", **same)
-    fast, both = (node("zlib-ng", f"zf{n}", parameters=flags, **same) for n, flags in enumerate(FLAGGED, 1))
+    plain = node_record("zlib-ng", "zf0", **same)
+    fast, both = (node_record("zlib-ng", f"zf{n}", parameters=flags, **same) for n, flags in enumerate(FLAGGED, 1))
     dataset = build_index(tmp_path, plain, fast, both)
     specs = dataset.specs.collect()
     assert specs.sort("hash")["flags"].to_list() == ["", "cflags=-O3", "cflags='-O2 -g' ldflags=-lm"]
@@ -208,7 +208,7 @@ def test_two_builds_that_differ_in_a_flag_only_are_no_duplicates(tmp_path: Path)
     assert cs.duplicates(specs, dependencies=dataset.dependencies.collect()).is_empty()
     said = run("duplicates", dataset.path).stderr.decode()
     assert said == "develop: 0 of 3 specs in excess, 0.0%; 0 groups of 0 packages\n"
-    again = node("zlib-ng", "zf9", parameters=FLAGGED[0], package_hash="q====", **same)
+    again = node_record("zlib-ng", "zf9", parameters=FLAGGED[0], package_hash="q====", **same)
     dataset = build_index(tmp_path, plain, fast, both, again)
     found = cs.duplicates(dataset.specs, dependencies=dataset.dependencies)
     assert found.select("package", "flags", "hashes", "causes").rows() == [

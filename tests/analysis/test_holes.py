@@ -22,7 +22,7 @@ from cachestats.schema import DEPENDENCIES, SPECS
 from conftest import in_corpus
 from tests.support.cli import run
 from tests.support.graphs import SNAPSHOTS, caches
-from tests.support.indices import build_index, node
+from tests.support.indices import build_index, node_record
 
 Cache = tuple[pl.DataFrame, pl.DataFrame]
 
@@ -200,7 +200,7 @@ def test_what_counts_as_a_need_can_be_chosen() -> None:
 
 def test_an_index_without_edges_has_no_holes(tmp_path: Path) -> None:
     """An old index of one spec: that it has no edges does not make it a page."""
-    zlib = node("zlib", version="1.2.11", os="debian6", target={"name": "core2", "vendor": "GenuineIntel"})
+    zlib = node_record("zlib", version="1.2.11", os="debian6", target={"name": "core2", "vendor": "GenuineIntel"})
     del zlib[1]["spec"]["dependencies"], zlib[1]["spec"]["hash"]
     dataset = build_index(tmp_path, zlib, database="6")
     assert dataset.dependencies.collect().is_empty()

@@ -22,7 +22,8 @@ from cachestats.naming import ListSign, canonical_variant, page_variant, variant
 from cachestats.spack_releases import canonical_compiler, page_compiler
 from conftest import CORPUS, SEEDS, in_corpus
 from tests.support.datasets import bytes_of
-from tests.support.mirrors import index, layout_2
+from tests.support.indices import index
+from tests.support.mirrors import layout_2
 from tests.support.nodes import node
 from tests.support.pages import sites
 from tests.support.site import page, spec, write

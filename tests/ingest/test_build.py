@@ -24,7 +24,7 @@ from cachestats.errors import ArgumentError, BusyError, DatasetError, RejectedEr
 from cachestats.ingest import read as reading
 from cachestats.schema import TABLES
 from conftest import SEEDS
-from tests.support.datasets import archive, bytes_of, state
+from tests.support.datasets import bytes_of, site_archive, state
 from tests.support.site import page, spec, write
 
 
@@ -43,7 +43,7 @@ def test_threads_and_chunks_do_not_change_a_byte(
 
 
 def test_the_same_page_twice_is_one_page(site: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
-    dataset = cs.build_dataset(site, archive(site, tmp_path / "site.zip", 1), out=tmp_path / "dataset")
+    dataset = cs.build_dataset(site, site_archive(site, tmp_path / "site.zip", 1), out=tmp_path / "dataset")
     assert bytes_of(dataset) == expected
     assert dataset.rejected.collect().is_empty()
     assert dataset.snapshots.collect()["num_pages"].unique().to_list() == [40]

@@ -13,7 +13,8 @@ from benchmarks.make_index import write_index
 from cachestats.schema import TABLES
 from conftest import CORPUS, in_corpus
 from tests.support.datasets import OF_INDICES, column_bytes
-from tests.support.mirrors import DEFAULT, PACKAGE, A, G, build, index, layout_2
+from tests.support.indices import index
+from tests.support.mirrors import DEFAULT, PACKAGE, A, G, build, layout_2
 from tests.support.nodes import GCC, NO_COMPILER, OLD, edge, node
 
 

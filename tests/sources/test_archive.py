@@ -12,7 +12,7 @@ import pytest
 
 import cachestats as cs
 from cachestats.errors import DatasetError, SourceError
-from tests.support.datasets import archive, bytes_of
+from tests.support.datasets import bytes_of, site_archive
 from tests.support.site import page, spec
 
 GOOD = page(specs=[spec(), spec("b" * 32)])
@@ -27,7 +27,7 @@ def expected(site: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def test_an_archive_gives_the_same_bytes_in_any_order(
     kind: str, site: Path, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
-    dataset = cs.build_dataset(archive(site, tmp_path / f"site.{kind}", seed=len(kind)), out=tmp_path / "dataset")
+    dataset = cs.build_dataset(site_archive(site, tmp_path / f"site.{kind}", seed=len(kind)), out=tmp_path / "dataset")
     assert bytes_of(dataset) == expected
     (source,) = dataset.manifest.sources.values()
     assert (source.kind, source.files, source.passed_over) == (kind, 120, 2)

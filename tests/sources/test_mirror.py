@@ -9,7 +9,8 @@ import pytest
 import cachestats as cs
 from cachestats.errors import SourceError
 from tests.support.datasets import bytes_of
-from tests.support.mirrors import DEFAULT, PACKAGE, A, build, index, layout_2, layout_3
+from tests.support.indices import index
+from tests.support.mirrors import DEFAULT, PACKAGE, A, build, layout_2, layout_3
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])

@@ -131,7 +131,12 @@ def run_notebook(path: Path) -> nbformat.NotebookNode:
         shutil.copytree(ROOT / "data", Path(scratch) / "data")
         place = Path(scratch) / path.parent.name
         place.mkdir()
-        NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(place)}}).execute()
+        NotebookClient(
+            notebook,
+            timeout=300,
+            resources={"metadata": {"path": str(place)}},
+            extra_arguments=["--log-level=ERROR"],  # otherwise each kernel warns that its messages are not encrypted
+        ).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # when it ran
     notebook.metadata.language_info = {"name": "python"}  # without the version of Python that ran it

@@ -8,7 +8,8 @@ INSTALL = $(BIN)/python -m pip install -q -c constraints.txt
 
 # A worker for each core. xdist's groups would keep all tests of Spark in one worker, but xdist 3.8 ignores them with
 # pytest 9.2, so that each worker starts a Spark of its own.
-PYTEST_ARGS := -n logical --maxprocesses 8
+# The tests of a file stay together as long as no worker is idle, so that few workers make the same fixtures.
+PYTEST_ARGS := -n logical --maxprocesses 8 --dist worksteal
 FAST := $(PYTEST_ARGS) --hypothesis-profile quick -m "not slow and not spark and not browser and not consumers"
 
 .PHONY: demo check fast test lowest pages docs sample benchmark clean

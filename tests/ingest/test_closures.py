@@ -249,6 +249,7 @@ def test_what_several_specs_ask_is_joined(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_page_is_judged_by_what_is_usual(corpus: cs.Dataset, indexed: cs.Dataset) -> None:
     """Pages tell neither libc nor dependencies, but where every spec names its libc it is the usual one."""
     host = cs.Host(target="zen4", os="rhel9")

@@ -18,6 +18,7 @@ from tests.support.mirrors import DEFAULT, PACKAGE, A, G, build, layout_2
 from tests.support.nodes import GCC, NO_COMPILER, OLD, edge, node
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mirrors", ["mirrors", "mirrors-v3"])
 def test_indices_give_the_bytes_that_the_pages_give(mirrors: str, corpus: cs.Dataset, tmp_path: Path) -> None:
     dataset = cs.build_dataset(CORPUS / mirrors, out=tmp_path / "dataset")

@@ -126,6 +126,7 @@ def test_every_column_is_as_in_sql(columns: str, many: pl.DataFrame) -> None:
         assert shares.rows() == coverage_in_sql(many, columns, packages=packages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", [None, "0.23"])
 @pytest.mark.parametrize("columns", ["stack", "os", "snapshot"])
 def test_the_gaps_of_a_host_are_as_in_sql(

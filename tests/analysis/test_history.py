@@ -126,6 +126,7 @@ def kind_of(name: str) -> str:
 SHOWN = ["snapshot", "snapshot_date", "packages", "specs", "share", "previous"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [None, *HISTORY_AXES])
 def test_every_series_of_the_sample_is_as_in_sql(by: str | None, sample: cs.Dataset) -> None:
     specs = sample.specs.collect()
@@ -171,6 +172,7 @@ def test_the_share_is_that_of_coverage(specs: pl.DataFrame) -> None:
     assert found.sort("stack", "snapshot", nulls_last=True).equals(share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [["package"], ["package", "version", "target"], ["stack"], ["compiler", "os"]])
 def test_first_and_last_are_as_in_sql_over_the_sample(by: list[str], sample: cs.Dataset) -> None:
     # The query orders snapshots by a list of their names, which are not those of the sample.

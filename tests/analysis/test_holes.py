@@ -91,6 +91,7 @@ def check(specs: pl.DataFrame, edges: pl.DataFrame, deptypes: Any = NEEDED) -> t
     return found, missing
 
 
+@pytest.mark.slow
 def test_the_sample_is_whole_and_what_is_taken_from_it_is_missed(sample: cs.Dataset) -> None:
     specs, edges = sample.specs.collect(), sample.dependencies.collect()
     assert cs.holes(specs, edges).shape == (0, 8)

@@ -35,6 +35,7 @@ def in_sql(old: pl.DataFrame, new: pl.DataFrame) -> list[tuple[object, ...]]:
     ).fetchall()
 
 
+@pytest.mark.slow
 def test_two_snapshots_are_as_in_sql(sample: cs.Dataset) -> None:
     old, new = (sample.specs.filter(snapshot=f"develop-2025-0{day}").collect() for day in ("3-09", "5-25"))
     found = cs.losses(old, new)

@@ -187,6 +187,7 @@ def test_an_environment_whose_specs_are_all_cached_hits_in_full(sample: cs.Datas
         assert best["snapshot"][0] == snapshot
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("snapshot", ["develop-2024-03-17", "develop-2025-05-25"])
 def test_an_environment_of_the_corpus_is_as_in_sql(snapshot: str, sample: cs.Dataset) -> None:
     environment = cs.read_environment(in_corpus("mirrors/develop-2025-05-25/e4s/spack.lock"))

@@ -84,6 +84,7 @@ def assert_sets(found: pl.DataFrame, expected: dict[frozenset[str], tuple[int, i
     assert found.equals(found.sort("hashes", "packages", "combination", descending=[True, True, False]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", GROUP_AXES)
 def test_everything_that_the_sample_shares_is_as_in_sql(by: str, sample: cs.Dataset) -> None:
     specs = sample.specs.collect()

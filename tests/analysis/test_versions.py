@@ -105,6 +105,7 @@ def in_sql(specs: pl.DataFrame, by: str, *, union: bool = False) -> list[tuple[o
     """).fetchall()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", GROUP_AXES)
 def test_every_group_is_as_in_sql(by: str, many: pl.DataFrame, sample: cs.Dataset) -> None:
     for specs in (many, sample.specs.collect()):

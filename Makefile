@@ -8,10 +8,11 @@ INSTALL = $(BIN)/python -m pip install -q -c constraints.txt
 
 # A worker for each core. xdist's groups would keep all tests of Spark in one worker, but xdist 3.8 ignores them with
 # pytest 9.2, so that each worker starts a Spark of its own.
-PYTEST_ARGS := -n logical --maxprocesses 8
+# The tests of a file stay together as long as no worker is idle, so that few workers make the same fixtures.
+PYTEST_ARGS := -n logical --maxprocesses 8 --dist worksteal
 FAST := $(PYTEST_ARGS) --hypothesis-profile quick -m "not slow and not spark and not browser and not consumers"
 
-.PHONY: demo check test lowest docs sample benchmark clean
+.PHONY: demo check fast test lowest pages docs sample benchmark clean
 
 demo: $(VENV)/ready-for-demo
 	@echo "Builds a dataset from the three pages in data/_cache, counts and draws its coverage, and writes a report"
@@ -28,6 +29,11 @@ check: $(VENV)/ready-for-check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(FAST)
 
+# The fast tests of some files or folders, such as `make fast TESTS=tests/analysis`.
+TESTS ?= tests cachestats
+fast: $(VENV)/ready-for-check
+	$(BIN)/python -m pytest $(FAST) $(TESTS)
+
 test: $(VENV)/ready-for-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
@@ -40,7 +46,12 @@ lowest:
 	$(LOWEST)/bin/uv pip install -q --python $(LOWEST) --resolution lowest-direct --group test -e ".[report,s3]"
 	$(LOWEST)/bin/python -m pytest $(FAST) -W default
 
-# What is generated: the data dictionary, the reference of the command line, the notebooks' outputs and the charts.
+# What is made from the code: data/DICTIONARY.md, and docs/cli.md, rules.md and house.md. It takes seconds.
+pages: $(VENV)/ready-for-check
+	$(BIN)/python docs/make.py pages
+
+# The pages, and what takes more than a minute: the answers to the commands in README.md, the charts docs/coverage.svg and
+# history.svg, and the outputs of the notebooks.
 docs: $(VENV)/ready-for-check
 	$(BIN)/python docs/make.py
 

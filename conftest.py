@@ -17,6 +17,7 @@ import pytest
 from hypothesis import settings
 
 import cachestats as cs
+from benchmarks.make_corpus import write_corpus
 from tests.support.servers import HttpServer, S3Server
 from tests.support.site import G0B, HOSTILE, page, spec, write
 
@@ -35,6 +36,14 @@ settings.load_profile("cachestats")
 settings.register_profile("quick", deadline=None, derandomize=IS_GATE, max_examples=5)
 
 
+def in_corpus(path: str) -> Path:
+    """Return a file or folder of the corpus, or skip the test."""
+    found = CORPUS / path
+    if not found.exists():
+        pytest.skip(f"the corpus is not present: there is no {found}")
+    return found
+
+
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
     """Return the dataset of the three pages in `data/`."""
@@ -44,38 +53,40 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
     """Return the dataset of the corpus's 3,102 pages, where the corpus is present."""
-    return cs.build_dataset(corpus_site(), out=tmp_path_factory.mktemp("corpus") / "dataset")
+    return cs.build_dataset(in_corpus("site"), out=tmp_path_factory.mktemp("corpus") / "dataset")
 
 
 @pytest.fixture(scope="session")
-def many(request: pytest.FixtureRequest, demo: cs.Dataset) -> pl.DataFrame:
-    """Return the specs of the three pages, and of the corpus where it is present."""
-    datasets = [demo, request.getfixturevalue("corpus")] if IS_GATE or (CORPUS / "site").is_dir() else [demo]
-    return pl.concat([dataset.specs for dataset in datasets]).collect()
+def sample() -> cs.Dataset:
+    """Return the dataset in `data/sample`, which is that of the corpus's indices; nothing may be written to it."""
+    return cs.open_dataset(SAMPLE)
 
 
 @pytest.fixture(scope="session")
-def many_needs(request: pytest.FixtureRequest, demo: cs.Dataset) -> pl.DataFrame:
+def many(demo: cs.Dataset, sample: cs.Dataset) -> pl.DataFrame:
+    """Return the specs of the three pages and of the sample."""
+    return pl.concat([dataset.specs for dataset in (demo, sample)]).collect()
+
+
+@pytest.fixture(scope="session")
+def many_needs(demo: cs.Dataset, sample: cs.Dataset) -> pl.DataFrame:
     """Return the requirements of `many`."""
-    datasets = [demo, request.getfixturevalue("corpus")] if IS_GATE or (CORPUS / "site").is_dir() else [demo]
-    return (
-        pl.concat([dataset.scan("requirements") for dataset in datasets]).unique(["snapshot", "requirement"]).collect()
-    )
-
-
-def corpus_site() -> Path:
-    """Return the folder of the corpus's pages, or skip the test."""
-    site = CORPUS / "site"
-    if not site.is_dir():
-        pytest.skip(f"the corpus is not present at {site}")
-    return site
+    needs = pl.concat([dataset.scan("requirements") for dataset in (demo, sample)])
+    return needs.unique(["snapshot", "requirement"]).collect()
 
 
 @pytest.fixture(scope="session")
 def indexed(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
     """Return the dataset of the corpus's indices, with its dependencies, where the corpus is present."""
-    corpus_site()
-    return cs.build_dataset(CORPUS / "mirrors", out=tmp_path_factory.mktemp("indexed") / "dataset")
+    return cs.build_dataset(in_corpus("mirrors"), out=tmp_path_factory.mktemp("indexed") / "dataset")
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a generated checkout: 3 snapshots of 40 packages."""
+    folder = tmp_path_factory.mktemp("site")
+    write_corpus(folder, snapshots=3, pages=40, seed=5)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -165,15 +176,18 @@ def browser() -> Iterator[Any]:
         found.close()
 
 
-@pytest.fixture
-def kinds(spark: Any) -> Callable[[pl.DataFrame], dict[str, Any]]:
-    """Return how to make a frame of every kind that the analyses are to give equal answers on."""
+@pytest.fixture(params=["local", pytest.param("spark", marks=pytest.mark.spark)])
+def kinds(request: pytest.FixtureRequest) -> Callable[[pl.DataFrame], dict[str, Any]]:
+    """Return how to make frames of the kinds that the analyses give equal answers on: that of Spark, or all others."""
+    if request.param == "spark":
+        spark = request.getfixturevalue("spark")
+        return lambda frame: {"spark": spark.createDataFrame(frame.to_arrow())}
 
     def make(frame: pl.DataFrame) -> dict[str, Any]:
         import duckdb
 
         relation = duckdb.from_arrow(frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
-        return {"polars": frame.lazy(), "duckdb": relation, "spark": spark.createDataFrame(frame.to_arrow())}
+        return {"polars": frame.lazy(), "duckdb": relation, "pandas": frame.to_pandas(), "pyarrow": frame.to_arrow()}
 
     return make
 

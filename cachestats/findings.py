@@ -167,7 +167,7 @@ def rules_markdown() -> str:
     lines = [
         "# Rules of rejection",
         "",
-        "Made by `make docs` from `cachestats.findings`; do not edit by hand.",
+        "Made by `make pages` from `cachestats.findings`; do not edit by hand.",
         "",
         "Each finding in the table `rejected` names the rule that the input broke. An error means that something was",
         "left out; a warning means that everything was kept.",

@@ -477,6 +477,9 @@ def dictionary_markdown(tables: Iterable[str] = TABLES) -> str:
         "# Data dictionary",
         "",
         f"Schema version {SCHEMA_VERSION}. Made by `cachestats dictionary --format markdown`; do not edit by hand.",
+        "",
+        "These are the columns of the tables. What an answer is about is described by `cachestats VERB --help`, and",
+        "its columns by the docstring of the function, such as `help(cachestats.gaps)`.",
     ]
     for table in map(TABLES.__getitem__, tables):
         lines += [

@@ -1,4 +1,15 @@
-"""Make what is generated from the code and the data: `make docs`. A test fails where a committed copy differs."""
+"""Make what is generated from the code and the data: `make docs` makes everything, `make pages` the first part only.
+
+`docs/make.py PART ...` makes some parts:
+
+- `pages`: the data dictionary, the reference of the command line, the rules of input and the layout of the package, in
+  seconds
+- `charts`: the charts in the README
+- `readme`: the answers to the commands in the README
+- `notebooks`: the outputs of the notebooks
+
+A test fails where a committed copy differs.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -33,7 +44,7 @@ EXAMPLE = re.compile(r"^\$ (?P<command>.+)\n(?P<answer>(?:(?!\$ |```).*\n)*)", r
 
 def cli_markdown() -> str:
     """Return the reference of the command line: the help of every verb, as it prints it."""
-    lines = ["# The command line", "", "Made by `make docs` from the help of every verb; do not edit by hand."]
+    lines = ["# The command line", "", "Made by `make pages` from the help of every verb; do not edit by hand."]
     for words in _verbs(cli, ["cachestats"]):
         done = CliRunner().invoke(cli, [*words[1:], "--help"], prog_name="cachestats", terminal_width=100)
         lines += ["", f"## {' '.join(words)}", "", "```text", *map(str.rstrip, done.output.splitlines()), "```"]
@@ -48,16 +59,21 @@ def _verbs(command: click.Command, words: list[str]) -> Iterator[list[str]]:
 
 
 def house_markdown() -> str:
-    """Return the page for maintainers: the rooms of the package in their order, and the modules in each."""
+    """Return the page for maintainers: the rooms of the package in the order of imports, and the modules in each."""
     package = ROOT / "cachestats"
     lines = [
-        "# The house",
+        "# Layout of the package",
         "",
-        "Made by `make docs` from `docs/house.toml` and the first lines of the modules; do not edit by hand.",
+        "Made by `make pages` from `docs/house.toml` and the first lines of the modules; do not edit by hand.",
         "",
-        "Data flows through the rooms from top to bottom. A module may import from its own room and from the rooms",
-        "above it, never from below. `tests/test_house.py` checks this, and that there is no cycle. Only rooms that",
-        "say so touch the disk, the network or the machine.",
+        "Data flows through the folders in this order:",
+        "",
+        "    sources -> parse -> ingest -> dataset -> analysis -> plots -> report -> cli",
+        "                                     |-> export          spark: another maker for ingest",
+        "",
+        "The rooms below stand in the order of imports, which is another: a module may import from its own room and",
+        "from the rooms above it, never from below. `tests/test_house.py` checks this, and that there is no cycle.",
+        "Only rooms that say so touch the disk, the network or the machine.",
     ]
     for room in tomllib.loads((ROOT / "docs" / "house.toml").read_text())["room"]:
         touches = f" Touches: {room['touches']}." if "touches" in room else ""
@@ -115,25 +131,55 @@ def run_notebook(path: Path) -> nbformat.NotebookNode:
         shutil.copytree(ROOT / "data", Path(scratch) / "data")
         place = Path(scratch) / path.parent.name
         place.mkdir()
-        NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(place)}}).execute()
+        NotebookClient(
+            notebook,
+            timeout=300,
+            resources={"metadata": {"path": str(place)}},
+            extra_arguments=["--log-level=ERROR"],  # otherwise each kernel warns that its messages are not encrypted
+        ).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # when it ran
     notebook.metadata.language_info = {"name": "python"}  # without the version of Python that ran it
     return notebook
 
 
-def main() -> None:
-    """Make everything anew."""
-    (ROOT / "data" / "DICTIONARY.md").write_text(dictionary_markdown())
-    (ROOT / "docs" / "cli.md").write_text(cli_markdown())
-    (ROOT / "docs" / "rules.md").write_text(rules_markdown())
-    (ROOT / "docs" / "house.md").write_text(house_markdown())
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        nbformat.write(run_notebook(path), path)
+PAGES: dict[str, Callable[[], str]] = {
+    "data/DICTIONARY.md": dictionary_markdown,
+    "docs/cli.md": cli_markdown,
+    "docs/rules.md": rules_markdown,
+    "docs/house.md": house_markdown,
+}
+
+
+def _make_pages() -> None:
+    for path, page in PAGES.items():
+        (ROOT / path).write_text(page())
+
+
+def _make_charts() -> None:
     draw_charts(ROOT / "docs")
+
+
+def _make_readme() -> None:
     readme = ROOT / "README.md"
     readme.write_text(answered(readme.read_text()))
 
 
+def _make_notebooks() -> None:
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        nbformat.write(run_notebook(path), path)
+
+
+PARTS = {"pages": _make_pages, "charts": _make_charts, "readme": _make_readme, "notebooks": _make_notebooks}
+
+
+def main(*parts: str) -> None:
+    """Make some parts anew, or everything."""
+    if unknown := set(parts) - PARTS.keys():
+        raise SystemExit(f"expected some of {', '.join(PARTS)}, found {', '.join(sorted(unknown))}")
+    for part in parts or PARTS:
+        PARTS[part]()
+
+
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -12,7 +12,8 @@ import cachestats as cs
 from cachestats.decode import JsonError, decode
 from cachestats.errors import DatasetError, SourceError
 from conftest import ROOT
-from tests.support.mirrors import DEFAULT, PACKAGE, A, index, layout_2, layout_3
+from tests.support.indices import index
+from tests.support.mirrors import DEFAULT, PACKAGE, A, layout_2, layout_3
 from tests.support.nodes import edge, lockfile, node
 from tests.support.site import page, spec, write
 

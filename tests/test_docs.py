@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib.util
 import re
@@ -11,15 +12,17 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import click
 import matplotlib.pyplot as plt
 import nbformat
 import pytest
 
 import cachestats as cs
+from cachestats import errors
 from cachestats.axes import STATES
 from cachestats.cli import cli
-from cachestats.findings import rules_markdown
-from cachestats.schema import TABLES, dictionary_markdown
+from cachestats.cli.sections import Verbs
+from cachestats.schema import TABLES
 from conftest import ROOT, SAMPLE
 
 README = (ROOT / "README.md").read_text()
@@ -46,21 +49,13 @@ def test_the_states_of_coverage_are_explained_in_the_same_words_everywhere(text:
     assert [meaning for meaning in STATES.values() if meaning not in words] == []
 
 
-def test_the_dictionary_is_the_codes() -> None:
-    assert (ROOT / "data/DICTIONARY.md").read_text() == dictionary_markdown(), "run `make docs`"
+def test_the_generated_pages_are_the_codes() -> None:
+    outdated = [path for path, page in make().PAGES.items() if (ROOT / path).read_text() != page()]
+    assert not outdated, f"run `make pages`: {', '.join(outdated)}"
+
+
+def test_the_dictionary_has_every_column() -> None:
     assert cs.data_dictionary().height == sum(len(table.columns) for table in TABLES.values())
-
-
-def test_the_list_of_rules_is_the_codes() -> None:
-    assert (ROOT / "docs/rules.md").read_text() == rules_markdown(), "run `make docs`"
-
-
-def test_the_page_for_maintainers_is_the_codes() -> None:
-    assert (ROOT / "docs/house.md").read_text() == make().house_markdown(), "run `make docs`"
-
-
-def test_the_reference_of_the_command_line_is_the_codes() -> None:
-    assert (ROOT / "docs/cli.md").read_text() == make().cli_markdown(), "run `make docs`"
 
 
 @pytest.mark.slow
@@ -75,7 +70,7 @@ def test_the_charts_are_what_the_sample_gives(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_readmes_commands_print_what_it_shows() -> None:
     module = make()
-    assert len(module.EXAMPLE.findall(README)) == 25
+    assert len(module.EXAMPLE.findall(README)) >= 20
     assert module.answered(README) == README, "run `make docs`"
 
 
@@ -166,10 +161,51 @@ def without_pixels_of(outputs: list[nbformat.NotebookNode]) -> list[nbformat.Not
 
 
 def test_every_verb_is_in_the_readme_and_has_help() -> None:
+    missing = [name for name in cli.commands if not re.search(rf"\b{name}\b", README)]
+    assert not missing, f"README.md, Questions and answers: say what these verbs do, each with an example: {missing}"
     for name, command in cli.commands.items():
-        assert re.search(rf"\b{name}\b", README), name
-        assert command.help
-        assert all(getattr(option, "help", "") for option in command.params if option.param_type_name == "option")
+        assert command.help, f"give the verb {name} a docstring"
+        options = [one for one in command.params if isinstance(one, click.Option)]
+        bare = [one.opts[0] for one in options if not one.help]
+        assert not bare, f"give these options of the verb {name} a `help=`: {bare}"
+
+
+def test_the_exit_codes_are_the_same_in_the_errors_the_help_and_the_readme() -> None:
+    kinds = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, cs.CachestatsError)]
+    codes = {0, 70, 130, *(kind.exit_code for kind in kinds)}
+    help_ = str(cli.help).partition("Exit codes:")[2]
+    assert {int(code) for code in re.findall(r"^ +(\d+)  ", help_, re.MULTILINE)} == codes, (
+        "see cachestats/cli/__init__.py"
+    )
+    table = README.partition("| code | meaning |")[2].partition("\n\n")[0]
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)} == codes, "see the README's table"
+
+
+QUESTIONS = re.findall(
+    r"^\| \[(.+?)\]\(#(.+?)\) \| (.+?) \| (.+?) \| (.+?) \|$",
+    README.partition("## Questions and answers")[2].partition("\n### ")[0],
+    re.MULTILINE,
+)
+
+
+def test_the_table_of_questions_is_the_codes() -> None:
+    where = "README.md, the table of Questions and answers: expected"
+    headings = {name: re.sub(r"[^\w -]", "", name.lower()).replace(" ", "-") for name, *_ in QUESTIONS}
+    for name, anchor, *_ in QUESTIONS:
+        assert f"\n### {name}\n" in README, f"{where} a heading of the page, found {name}"
+        assert anchor == headings[name], f"{where} the link #{headings[name]}, found #{anchor}"
+    functions, verbs, plots = (
+        {*re.findall(r"`(\w.*?)`", " ".join(cells))} for cells in [*zip(*QUESTIONS, strict=True)][2:]
+    )
+    analyses = {name for name in cs.__all__ if getattr(cs, name).__module__.startswith("cachestats.analysis.")}
+    assert functions == analyses, f"{where} every function of cachestats.analysis and no other"
+    assert isinstance(cli, Verbs)
+    others = {"info", "host", "rejected", "dictionary", "sql"}  # they ask what no function of an analysis answers
+    assert verbs == {*cli.sections["Ask"]} - others, f"{where} every verb of the section Ask but {sorted(others)}"
+    assert isinstance(plot := cli.commands["plot"], Verbs)
+    assert plots == {*plot.commands}, f"{where} every verb of `cachestats plot`"
+    functions_of_plots = {f"plot_{name.replace('-', '_')}" for name in plots}
+    assert functions_of_plots == {name for name in cs.__all__ if name.startswith("plot_")}
 
 
 @pytest.mark.parametrize("name", cs.__all__)
@@ -188,6 +224,15 @@ def test_everything_public_is_there_and_nothing_heavy_is_imported() -> None:
     assert set(dir(cs)) == set(cs.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = cs.nothing
+
+
+def test_every_line_of_the_public_stub_is_read() -> None:
+    stub = ast.parse((ROOT / "cachestats" / "__init__.pyi").read_text())
+    lines = [ast.unparse(one) for one in stub.body if isinstance(one, (ast.Import, ast.ImportFrom))]
+    names = [line.rpartition(" as ")[2] for line in lines]
+    assert len(names) == len(set(names)), "a name has two lines in cachestats/__init__.pyi"
+    unread = [line for line, name in zip(lines, names, strict=True) if name not in cs.__all__]
+    assert not unread, f"write `from .module import name as name`, a name a line, in cachestats/__init__.pyi: {unread}"
 
 
 def test_the_changelog_speaks_of_this_version() -> None:

@@ -14,7 +14,7 @@ import pytest
 import cachestats as cs
 from cachestats.errors import ArgumentError, SourceError
 from cachestats.schema import DEPENDENCIES, SPECS
-from conftest import CORPUS, ROOT, corpus_site
+from conftest import CORPUS, ROOT, in_corpus
 from tests.support.nodes import GCC, NO_COMPILER, OLD, edge, lockfile, node
 
 A, B, C, G = ("a" * 32, "b" * 32, "c" * 32, "g" * 32)
@@ -508,7 +508,7 @@ def test_environments_of_the_corpus_have_what_a_plain_reading_finds() -> None:
 
 
 def test_the_cases_give_what_is_right() -> None:
-    corpus_site()
+    in_corpus("cases")
     mark = cs.read_environment(CORPUS / "cases" / "byte_order_mark.spack.lock")
     assert mark.specs.is_empty()
     assert len(mark.nodes) == 1, "an external glibc"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cachestats.hashing import dag_hash
-from conftest import CORPUS, ROOT, corpus_site
+from conftest import CORPUS, ROOT, in_corpus
 
 
 def committed_nodes() -> dict[str, dict[str, Any]]:
@@ -30,7 +30,7 @@ def test_every_node_of_the_committed_lockfile_has_the_hash_it_says() -> None:
 
 @pytest.mark.slow
 def test_every_node_of_the_corpus_has_the_hash_it_says() -> None:
-    corpus_site()
+    in_corpus("mirrors")
     found: set[tuple[str, str]] = set()
     for path in sorted((CORPUS / "mirrors").rglob("index.json")):
         snapshot = path.relative_to(CORPUS / "mirrors").parts[0]

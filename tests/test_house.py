@@ -6,6 +6,7 @@ import ast
 import graphlib
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from conftest import ROOT
@@ -30,8 +31,13 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(path: Path, *, deferred: bool = True) -> Iterator[str]:
-    """Yield what a file imports, `from x import y` as `x.y`, and what functions import only if `deferred`."""
+@cache
+def imports(path: Path, *, deferred: bool = True) -> tuple[str, ...]:
+    """Return what a file imports, `from x import y` as `x.y`, and what functions import only if `deferred`."""
+    return tuple(_imports(path, deferred))
+
+
+def _imports(path: Path, deferred: bool) -> Iterator[str]:
     waiting: list[ast.AST] = [ast.parse(path.read_text())]
     while waiting:
         node = waiting.pop()

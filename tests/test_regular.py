@@ -16,7 +16,8 @@ from cachestats.errors import SourceError
 from cachestats.regular import open_descriptor, read_regular
 from cachestats.sources.storage.disk import DiskStorage
 from cachestats.sources.storage.network import Network
-from tests.support.mirrors import DEFAULT, PACKAGE, A, index, layout_2, layout_3
+from tests.support.indices import index
+from tests.support.mirrors import DEFAULT, PACKAGE, A, layout_2, layout_3
 from tests.support.site import page, spec, write
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import polars as pl
+import pytest
 
 import cachestats as cs
 from cachestats.schema import TABLES
 from conftest import ROOT, SAMPLE
 
 
+@pytest.mark.slow
 def test_the_sample_is_what_the_corpus_gives(indexed: cs.Dataset) -> None:
     for table in (table for table in TABLES.values() if table.by_snapshot):
         made, committed = (folder / table.name for folder in (indexed.path, SAMPLE))

@@ -17,6 +17,13 @@ class Verbs(click.Group):
         super().__init__(*arguments, **options)
         self.sections: dict[str, list[str]] = {}
 
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a verb, whose name may not be that of another: Click would drop the other without a word."""
+        name = name or cmd.name
+        if name in self.commands:
+            raise ValueError(f"expected a new name for a verb of {self.name}, found {name}, which is one already")
+        super().add_command(cmd, name)
+
     def add_section(self, title: str, *verbs: click.Command) -> None:
         """Add verbs under a title."""
         for verb in verbs:

@@ -17,12 +17,12 @@ import cachestats as cs
 from cachestats.analysis.causes import hits_if_target_changed
 from cachestats.errors import ArgumentError
 from cachestats.targets import node_targets
-from conftest import CORPUS, ROOT
+from conftest import ROOT, in_corpus
 from tests.support.nodes import FLAGS, changed_dag, edge, hashed, lockfile, node, tables
 
 Nodes = dict[str, dict[str, Any]]
 COMMITTED = ROOT / "data" / "developer-tools.spack.lock.gz"
-OF_SPACK_1 = CORPUS / "mirrors" / "develop-2025-05-25" / "radiuss" / "spack.lock"
+OF_SPACK_1 = "mirrors/develop-2025-05-25/radiuss/spack.lock"
 
 
 @cache
@@ -156,18 +156,14 @@ def one_of_each_setting(changes: dict[str, str]) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_changes_are_found_where_compilers_are_dependencies(kind: str, tmp_path: Path) -> None:
-    if not OF_SPACK_1.is_file():
-        pytest.skip(f"the corpus is not present at {OF_SPACK_1}")
-    nodes, _ = read(OF_SPACK_1)
+    nodes, _ = read(in_corpus(OF_SPACK_1))
     some = changeable(nodes)
     for key in (max(some, key=lambda key: len(above(nodes, key))), some[0], some[len(some) // 2]):
         check_changes(nodes, {key: kind}, tmp_path)
 
 
 def test_another_libc_and_another_compiler_are_named(tmp_path: Path) -> None:
-    if not OF_SPACK_1.is_file():
-        pytest.skip(f"the corpus is not present at {OF_SPACK_1}")
-    nodes, _ = read(OF_SPACK_1)
+    nodes, _ = read(in_corpus(OF_SPACK_1))
     specs, dependencies = tables(nodes)
     for name, field in (("glibc", "libc"), ("gcc", "version")):
         (key,) = (key for key, one in nodes.items() if one["name"] == name)

@@ -81,10 +81,10 @@ def as_lists(found: pl.DataFrame) -> list[tuple[object, ...]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("by", "union"), [*((by, False) for by in (None, *CHANGE_AXES)), ("stack", True)])
-def test_two_snapshots_are_compared_as_in_sql(by: str | None, union: bool, indexed: cs.Dataset) -> None:
-    names = sorted(indexed.manifest.snapshots)
+def test_two_snapshots_are_compared_as_in_sql(by: str | None, union: bool, sample: cs.Dataset) -> None:
+    names = sorted(sample.manifest.snapshots)
     for old_name, new_name in [*pairwise(names), (names[-1], names[0])]:
-        old, new = (indexed.specs.filter(snapshot=name).collect() for name in (old_name, new_name))
+        old, new = (sample.specs.filter(snapshot=name).collect() for name in (old_name, new_name))
         found = cs.compare(old, new, by=by, union=union)
         assert found.columns[-7:] == [
             "package", "change", "old_versions", "new_versions", "old_specs", "new_specs", "common_specs",
@@ -258,9 +258,9 @@ def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
 
 
 def test_frames_of_every_kind_give_equal_answers(
-    indexed: cs.Dataset, kinds: Callable[[pl.DataFrame], dict[str, Any]]
+    sample: cs.Dataset, kinds: Callable[[pl.DataFrame], dict[str, Any]]
 ) -> None:
-    old, new = (indexed.specs.filter(snapshot=name).collect() for name in SIDES)
+    old, new = (sample.specs.filter(snapshot=name).collect() for name in SIDES)
     new_kinds = kinds(new)
     packages = cs.compare(old, new, by="stack")
     specs = cs.compare_specs(old, new, by="compiler", changes=["added"])
@@ -269,8 +269,8 @@ def test_frames_of_every_kind_give_equal_answers(
         assert cs.compare_specs(frame, new_kinds[name], by="compiler", changes=["added"]).equals(specs), name
 
 
-def test_the_verb_counts_stack_by_stack_and_says_the_proportion(indexed: cs.Dataset) -> None:
-    done = run("compare", indexed.path, *SIDES)
+def test_the_verb_counts_stack_by_stack_and_says_the_proportion(sample: cs.Dataset) -> None:
+    done = run("compare", sample.path, *SIDES)
     lines = done.stdout.decode().splitlines()
     assert lines[0].split() == ["stack", "old", "new", "removed", "added", "updated", "rebuilt"]
     assert lines[2].split() == ["ml-darwin-aarch64-mps", "260", "0", "260", "0", "0", "0"]
@@ -279,13 +279,13 @@ def test_the_verb_counts_stack_by_stack_and_says_the_proportion(indexed: cs.Data
         "5 added, 122 updated, 508 rebuilt, 0 unchanged",
         "not a change of coverage, since only one side's Spack makes packages of them: compiler-wrapper",
     ]
-    rows = list(csv.reader(io.StringIO(run("compare", indexed.path, *SIDES, "--format", "csv").stdout.decode())))
+    rows = list(csv.reader(io.StringIO(run("compare", sample.path, *SIDES, "--format", "csv").stdout.decode())))
     assert rows[0] == ["stack", "old_packages", "new_packages", *CHANGES]
     assert rows[1] == ["ml-darwin-aarch64-mps", "260", "0", "260", "0", "0", "0", "0", "0"]
 
 
-def test_the_verb_lists_packages_and_specs(indexed: cs.Dataset) -> None:
-    listed = ("compare", indexed.path, *SIDES, "--list", "packages", "--format", "json")
+def test_the_verb_lists_packages_and_specs(sample: cs.Dataset) -> None:
+    listed = ("compare", sample.path, *SIDES, "--list", "packages", "--format", "json")
     packages = json.loads(run(*listed, "--by", "none").stdout)
     order = [CHANGES.index(row["change"]) for row in packages]
     assert order == sorted(order)
@@ -294,7 +294,7 @@ def test_the_verb_lists_packages_and_specs(indexed: cs.Dataset) -> None:
     assert [(row["stack"], row["package"], row["new_versions"]) for row in added] == [
         ("radiuss", "compiler-wrapper", "1.0")
     ]
-    specs = run("compare", indexed.path, *SIDES, "--by", "target", "--list", "specs", "--change", "representation")
+    specs = run("compare", sample.path, *SIDES, "--by", "target", "--list", "specs", "--change", "representation")
     header, _, *rows = specs.stdout.decode().splitlines()
     assert header.split() == ["change", "target", "package", "side", "version", "os", "hash"]
     assert [row.split()[:-1] for row in rows] == [
@@ -313,8 +313,8 @@ def test_what_is_unchanged_is_listed_when_asked_for(demo: cs.Dataset) -> None:
     ]
 
 
-def test_the_verb_compares_two_datasets(indexed: cs.Dataset, demo: cs.Dataset) -> None:
-    done = run("compare", demo.path, "develop", SIDES[1], "--with", indexed.path, "--format", "csv")
+def test_the_verb_compares_two_datasets(sample: cs.Dataset, demo: cs.Dataset) -> None:
+    done = run("compare", demo.path, "develop", SIDES[1], "--with", sample.path, "--format", "csv")
     assert b"develop to develop-2025-05-25: 0 of 2 packages removed, 0.0%; 634 added, 0 updated, 2 reb" in done.stderr
 
 

@@ -44,6 +44,7 @@ def in_sql(
     return duckdb.sql(f"{cells} ORDER BY 1 NULLS LAST, 2 NULLS LAST").fetchall()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "columns"), PAIRS, ids=map("-".join, PAIRS))
 def test_every_pair_of_axes_is_as_in_sql(rows: str, columns: str, many: pl.DataFrame) -> None:
     for measure in MEASURES:

@@ -22,7 +22,7 @@ from cachestats.errors import ArgumentError
 from cachestats.schema import DEPENDENCIES, SPECS
 from tests.support.cli import run
 from tests.support.graphs import caches
-from tests.support.indices import build_index, node
+from tests.support.indices import build_index, node_record
 
 Cache = tuple[pl.DataFrame, pl.DataFrame]
 NAMES = ", ".join(VISIBLE)
@@ -80,15 +80,15 @@ def explained_by_hand(specs: pl.DataFrame, edges: pl.DataFrame) -> list[tuple[st
 
 
 @pytest.mark.slow
-def test_groups_and_causes_are_as_in_sql_and_by_hand(indexed: cs.Dataset, many: pl.DataFrame) -> None:
-    for specs in (many, indexed.specs.collect()):
+def test_groups_and_causes_are_as_in_sql_and_by_hand(sample: cs.Dataset, many: pl.DataFrame) -> None:
+    for specs in (many, sample.specs.collect()):
         found = cs.duplicates(specs)
         assert found.columns == [*VISIBLE, "hashes", "excess", "excess_bytes"]
         assert found.rows() == in_sql(specs)
         assert found.schema["hashes"] == found.schema["excess"] == found.schema["excess_bytes"] == pl.Int64
-    explained = cs.duplicates(indexed.specs, dependencies=indexed.dependencies)
+    explained = cs.duplicates(sample.specs, dependencies=sample.dependencies)
     assert explained.drop("differs", "causes").equals(found)
-    by_hand = explained_by_hand(indexed.specs.collect(), indexed.dependencies.collect())
+    by_hand = explained_by_hand(sample.specs.collect(), sample.dependencies.collect())
     assert explained.select("differs", "causes").rows() == by_hand
     assert explained.height > 1000
 
@@ -200,8 +200,8 @@ def test_flags_and_namespaces_tell_specs_apart_and_recipes_are_a_cause() -> None
 
 def test_two_builds_that_differ_in_a_flag_only_are_no_duplicates(tmp_path: Path) -> None:
     same = {"version": "2.2.1"}
-    plain = node("zlib-ng", "zf0", **same)
-    fast, both = (node("zlib-ng", f"zf{n}", parameters=flags, **same) for n, flags in enumerate(FLAGGED, 1))
+    plain = node_record("zlib-ng", "zf0", **same)
+    fast, both = (node_record("zlib-ng", f"zf{n}", parameters=flags, **same) for n, flags in enumerate(FLAGGED, 1))
     dataset = build_index(tmp_path, plain, fast, both)
     specs = dataset.specs.collect()
     assert specs.sort("hash")["flags"].to_list() == ["", "cflags=-O3", "cflags='-O2 -g' ldflags=-lm"]
@@ -209,7 +209,7 @@ def test_two_builds_that_differ_in_a_flag_only_are_no_duplicates(tmp_path: Path)
     assert cs.duplicates(specs, dependencies=dataset.dependencies.collect()).is_empty()
     said = run("duplicates", dataset.path).stderr.decode()
     assert said == "develop: 0 of 3 specs in excess, 0.0%; 0 groups of 0 packages\n"
-    again = node("zlib-ng", "zf9", parameters=FLAGGED[0], package_hash="q====", **same)
+    again = node_record("zlib-ng", "zf9", parameters=FLAGGED[0], package_hash="q====", **same)
     dataset = build_index(tmp_path, plain, fast, both, again)
     found = cs.duplicates(dataset.specs, dependencies=dataset.dependencies)
     assert found.select("package", "flags", "hashes", "causes").rows() == [
@@ -252,36 +252,34 @@ def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
 
 
 def test_frames_of_every_kind_give_equal_answers(
-    indexed: cs.Dataset, kinds: Callable[[pl.DataFrame], dict[str, Any]]
+    sample: cs.Dataset, kinds: Callable[[pl.DataFrame], dict[str, Any]]
 ) -> None:
     question = {"snapshot": "develop-2024-03-17"}
-    specs = kinds(indexed.specs.filter(**question).collect())
-    edges = kinds(indexed.dependencies.filter(**question).collect())
-    expected = cs.duplicates(specs["polars"], dependencies=edges["polars"])
+    some, needs = (frame.filter(**question).collect() for frame in (sample.specs, sample.dependencies))
+    specs, edges = kinds(some), kinds(needs)
+    expected = cs.duplicates(some, dependencies=needs)
     assert expected.height > 100
     for name in specs:
         assert cs.duplicates(specs[name], dependencies=edges[name]).equals(expected), name
 
 
-def test_the_verb_shows_what_is_built_twice(indexed: cs.Dataset, demo: cs.Dataset) -> None:
+def test_the_verb_shows_what_is_built_twice(sample: cs.Dataset, demo: cs.Dataset) -> None:
     snapshot = "develop-2024-06-02"
-    done = run("duplicates", indexed.path, "--snapshot", snapshot, "--format", "json")
-    one = indexed.specs.filter(snapshot=snapshot)
-    expected = cs.duplicates(one, dependencies=indexed.dependencies)
+    done = run("duplicates", sample.path, "--snapshot", snapshot, "--format", "json")
+    one = sample.specs.filter(snapshot=snapshot)
+    expected = cs.duplicates(one, dependencies=sample.dependencies)
     assert json.loads(done.stdout) == expected.to_dicts()
     # Two zlib-ng that differ in cflags only are none of them.
     words = "645 of 3,006 specs in excess, 21.5%; 424 groups of 225 packages"
     assert done.stderr.decode() == f"{snapshot}: {words}\n"
-    table = run(
-        "duplicates", indexed.path, "--snapshot", snapshot, "--where", "package=py-torchmetrics"
-    ).stdout.decode()
+    table = run("duplicates", sample.path, "--snapshot", snapshot, "--where", "package=py-torchmetrics").stdout.decode()
     assert table.splitlines()[0].split() == [
         "package", "version", "hashes", "excess", "causes", "compiler", "target", "os",
     ]  # fmt: skip
     causes = expected.filter(package="py-torchmetrics")["causes"]
     assert [re.split("   +", line)[4] for line in table.splitlines()[2:]] == [one.replace(",", ", ") for one in causes]
-    by_cause = run("duplicates", indexed.path, "--snapshot", snapshot, "--by", "cause", "--format", "json").stdout
-    assert json.loads(by_cause) == cs.duplicates(one, dependencies=indexed.dependencies, by="cause").to_dicts()
+    by_cause = run("duplicates", sample.path, "--snapshot", snapshot, "--by", "cause", "--format", "json").stdout
+    assert json.loads(by_cause) == cs.duplicates(one, dependencies=sample.dependencies, by="cause").to_dicts()
     pages = run("duplicates", demo.path, "--by", "package")
     assert pages.stdout.decode().splitlines()[2].split() == ["py-filelock", "8", "123", "115"]
     assert "why hashes differ is unknown for develop: pages do not list" in pages.stderr.decode()

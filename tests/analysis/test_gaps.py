@@ -126,6 +126,7 @@ def test_every_column_is_as_in_sql(columns: str, many: pl.DataFrame) -> None:
         assert shares.rows() == coverage_in_sql(many, columns, packages=packages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", [None, "0.23"])
 @pytest.mark.parametrize("columns", ["stack", "os", "snapshot"])
 def test_the_gaps_of_a_host_are_as_in_sql(
@@ -145,9 +146,9 @@ def test_the_gaps_of_a_host_are_as_in_sql(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", ["stack", "target", "snapshot"])
-def test_weights_are_as_in_sql(columns: str, indexed: cs.Dataset) -> None:
-    dependencies = indexed.dependencies.collect()
-    everything = indexed.specs.collect()
+def test_weights_are_as_in_sql(columns: str, sample: cs.Dataset) -> None:
+    dependencies = sample.dependencies.collect()
+    everything = sample.specs.collect()
     for specs in (everything.filter(snapshot="develop-2024-06-02"), everything):
         found = cs.gaps(specs, columns=columns, dependencies=dependencies)
         assert found.rows() == in_sql(specs, columns, dependencies=dependencies)
@@ -333,9 +334,9 @@ def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
         cs.gaps(demo.specs, columns="stack", dependencies=edges)
 
 
-def test_frames_of_every_kind_give_equal_answers(indexed: cs.Dataset, kinds: Kinds) -> None:
-    specs = indexed.specs.filter(pl.col("snapshot").is_in(["develop-2024-03-17", "develop-2024-04-14"])).collect()
-    dependencies = indexed.dependencies.filter(snapshot="develop-2024-04-14").collect()
+def test_frames_of_every_kind_give_equal_answers(sample: cs.Dataset, kinds: Kinds) -> None:
+    specs = sample.specs.filter(pl.col("snapshot").is_in(["develop-2024-03-17", "develop-2024-04-14"])).collect()
+    dependencies = sample.dependencies.filter(snapshot="develop-2024-04-14").collect()
     expected = cs.gaps(specs, columns="stack", dependencies=dependencies)
     shares = cs.column_coverage(specs, columns="stack", packages=SOME)
     of_host = cs.gaps(specs, columns="stack", host="zen4:ubuntu22.04")
@@ -347,7 +348,7 @@ def test_frames_of_every_kind_give_equal_answers(indexed: cs.Dataset, kinds: Kin
         assert cs.column_coverage(frame, columns="stack", packages=SOME).equals(shares), name
 
 
-def test_the_command_shows_what_is_missing_and_how_much_that_is(demo: cs.Dataset, indexed: cs.Dataset) -> None:
+def test_the_command_shows_what_is_missing_and_how_much_that_is(demo: cs.Dataset, sample: cs.Dataset) -> None:
     done = run("gaps", demo.path, "--columns", "target")
     assert [line.split() for line in done.stdout.decode().splitlines()][::2] == [
         ["target", "package", "num_columns"],
@@ -365,16 +366,16 @@ def test_the_command_shows_what_is_missing_and_how_much_that_is(demo: cs.Dataset
     }  # fmt: skip
     name = "develop-2024-06-02"
     answer = json.loads(
-        run("gaps", indexed.path, "--columns", "stack", "--snapshot", name, "--union", "--format", "json").stdout
+        run("gaps", sample.path, "--columns", "stack", "--snapshot", name, "--union", "--format", "json").stdout
     )
     expected = cs.gaps(
-        indexed.specs.filter(snapshot=name),
+        sample.specs.filter(snapshot=name),
         columns="stack",
-        dependencies=indexed.dependencies.filter(snapshot=name),
+        dependencies=sample.dependencies.filter(snapshot=name),
         union=True,
     )
     assert [tuple(row.values()) for row in answer] == expected.rows()
-    assert "num_dependents" in run("gaps", indexed.path, "--columns", "stack").stdout.decode()
+    assert "num_dependents" in run("gaps", sample.path, "--columns", "stack").stdout.decode()
 
 
 def test_what_only_another_host_could_use_is_a_gap(demo: cs.Dataset) -> None:
@@ -456,9 +457,9 @@ def test_the_packages_in_question_may_be_given(
     assert "\x1b" not in done.stderr.decode()
 
 
-def test_a_host_has_what_it_can_reuse(indexed: cs.Dataset) -> None:
+def test_a_host_has_what_it_can_reuse(sample: cs.Dataset) -> None:
     """The gaps for a host are those of a cache that holds nothing but what it can reuse, or Spack never reuses."""
-    specs = indexed.specs.filter(snapshot="develop-2025-05-25").collect()
+    specs = sample.specs.filter(snapshot="develop-2025-05-25").collect()
     verdicts = cs.reusable(specs, host="zen4:rhel8")
     lists = {status: frame["hash"].to_list() for (status,), frame in verdicts.group_by("status")}
     assert lists["excluded"]
@@ -473,8 +474,8 @@ def test_a_host_has_what_it_can_reuse(indexed: cs.Dataset) -> None:
     )
     with pytest.raises(ArgumentError, match="expected reuse rules only with a host"):
         cs.gaps(specs, columns="stack", spack="1.1")
-    done = run("gaps", indexed.path, "--columns", "stack", "--host", "zen4:rhel8", "--format", "json")
+    done = run("gaps", sample.path, "--columns", "stack", "--host", "zen4:rhel8", "--format", "json")
     assert [tuple(row.values())[:3] for row in json.loads(done.stdout)] == [
-        row[:3] for row in cs.gaps(specs, columns="stack", host="zen4:rhel8", dependencies=indexed.dependencies).rows()
+        row[:3] for row in cs.gaps(specs, columns="stack", host="zen4:rhel8", dependencies=sample.dependencies).rows()
     ]
     assert b" for zen4 with rhel8 (glibc 2.28): " in done.stderr

@@ -126,14 +126,15 @@ def kind_of(name: str) -> str:
 SHOWN = ["snapshot", "snapshot_date", "packages", "specs", "share", "previous"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [None, *HISTORY_AXES])
-def test_every_series_of_the_corpus_is_as_in_sql(by: str | None, indexed: cs.Dataset) -> None:
-    specs = indexed.specs.collect()
+def test_every_series_of_the_sample_is_as_in_sql(by: str | None, sample: cs.Dataset) -> None:
+    specs = sample.specs.collect()
     names = sorted(specs["snapshot"].unique())
     found = cs.history(specs, by=by)
     expected = history_in_sql(specs, by, dict(zip(names, [None, *names[:-1]], strict=True)))
     assert_is(found, expected, by)
-    assert found["kept"].sum() >= 19, "the corpus has specs that stand in two snapshots"
+    assert found["kept"].sum() >= 19, "the sample has specs that stand in two snapshots"
 
 
 @given(some_specs, by_anything, looked_at, st.booleans())
@@ -171,12 +172,13 @@ def test_the_share_is_that_of_coverage(specs: pl.DataFrame) -> None:
     assert found.sort("stack", "snapshot", nulls_last=True).equals(share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [["package"], ["package", "version", "target"], ["stack"], ["compiler", "os"]])
-def test_first_and_last_are_as_in_sql_over_the_corpus(by: list[str], indexed: cs.Dataset) -> None:
-    # The query orders snapshots by a list of their names, which are not those of the corpus.
-    names = sorted(indexed.manifest.snapshots)
+def test_first_and_last_are_as_in_sql_over_the_sample(by: list[str], sample: cs.Dataset) -> None:
+    # The query orders snapshots by a list of their names, which are not those of the sample.
+    names = sorted(sample.manifest.snapshots)
     given = ["v0.9.0", "v0.10.0", "develop-2024-12-29", "develop-2025-03-09", "develop-2025-03-16"]
-    specs = indexed.specs.collect().with_columns(pl.col("snapshot").replace_strict(names, given))
+    specs = sample.specs.collect().with_columns(pl.col("snapshot").replace_strict(names, given))
     assert_is_seen(cs.lifespans(specs, by=by), seen_in_sql(specs, by), by)
 
 
@@ -267,9 +269,9 @@ def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
 
 
 def test_frames_of_every_kind_give_equal_answers(
-    indexed: cs.Dataset, kinds: Callable[[pl.DataFrame], dict[str, Any]]
+    sample: cs.Dataset, kinds: Callable[[pl.DataFrame], dict[str, Any]]
 ) -> None:
-    specs = indexed.specs.collect()
+    specs = sample.specs.collect()
     series, seen = cs.history(specs, by="compiler"), cs.lifespans(specs)
     empty = kinds(specs.clear())
     for name, frame in kinds(specs).items():
@@ -278,8 +280,8 @@ def test_frames_of_every_kind_give_equal_answers(
         assert cs.lifespans(empty[name]).equals(seen.clear()), name
 
 
-def test_the_verb_history_prints_a_series_and_the_proportion(indexed: cs.Dataset) -> None:
-    done = run("history", indexed.path, "--by", "stack", "--where", "stack=ml-darwin-aarch64-mps")
+def test_the_verb_history_prints_a_series_and_the_proportion(sample: cs.Dataset) -> None:
+    done = run("history", sample.path, "--by", "stack", "--where", "stack=ml-darwin-aarch64-mps")
     lines = [line.split() for line in done.stdout.decode().splitlines()]
     assert lines[0] == ["stack", "snapshot", "packages", "specs", "share", "kept", "new", "gone"]
     assert lines[3] == ["ml-darwin-aarch64-mps", "develop-2024-06-02", "271", "398", "100.0%", "19", "379", "225"]
@@ -289,21 +291,21 @@ def test_the_verb_history_prints_a_series_and_the_proportion(indexed: cs.Dataset
     assert done.stderr.decode() == (
         "5 snapshots, stack=ml-darwin-aarch64-mps: 19 of 1,055 specs were already in the previous snapshot, 1.8%\n"
     )
-    by_stack, by_none = (run("history", indexed.path, "--by", by).stderr for by in ("stack", "none"))
+    by_stack, by_none = (run("history", sample.path, "--by", by).stderr for by in ("stack", "none"))
     assert by_stack == by_none, "a spec in two stacks counts once"
-    whole = run("history", indexed.path, "--format", "csv").stdout.decode()
+    whole = run("history", sample.path, "--format", "csv").stdout.decode()
     header, _, row, *_ = csv.reader(io.StringIO(whole))
     assert header == [*SHOWN, "kept", "new", "gone"]
     assert row == ["develop-2024-04-14", "2024-04-14", "524", "1004", "1.0", "develop-2024-03-17", "0", "1004", "830"]
 
 
-def test_the_verb_seen_prints_first_and_last_and_the_proportion(indexed: cs.Dataset, demo: cs.Dataset) -> None:
-    done = run("lifespans", indexed.path, "--where", "package=zlib-ng")
+def test_the_verb_seen_prints_first_and_last_and_the_proportion(sample: cs.Dataset, demo: cs.Dataset) -> None:
+    done = run("lifespans", sample.path, "--where", "package=zlib-ng")
     lines = [line.split() for line in done.stdout.decode().splitlines()]
     assert lines[0] == ["package", "version", "target", "snapshots", "missed", "first_seen", "last_seen"]
     assert lines[3] == ["zlib-ng", "2.1.6", "aarch64", "2", "0", "2024-04-14", "2024-06-02"]
     assert done.stderr == b"5 snapshots, package=zlib-ng: 1 of 8 rows in the newest snapshot of their kind, 12.5%\n"
-    gone = run("lifespans", indexed.path, "--by", "package", "--where", "package=zlib", "--format", "json")
+    gone = run("lifespans", sample.path, "--by", "package", "--where", "package=zlib", "--format", "json")
     (zlib,) = json.loads(gone.stdout)
     assert (zlib["last_seen"], zlib["is_current"]) == ("develop-2025-03-09", False)
     table = run("lifespans", demo.path, "--by", "package, os", "--format", "csv").stdout.decode()

@@ -19,10 +19,10 @@ import cachestats as cs
 from cachestats.axes import HOLE_ROWS
 from cachestats.errors import ArgumentError
 from cachestats.schema import DEPENDENCIES, DEPTYPES, SPECS
-from conftest import CORPUS
+from conftest import in_corpus
 from tests.support.cli import run
 from tests.support.graphs import SNAPSHOTS, caches
-from tests.support.indices import build_index, node
+from tests.support.indices import build_index, node_record
 
 Cache = tuple[pl.DataFrame, pl.DataFrame]
 
@@ -91,8 +91,9 @@ def check(specs: pl.DataFrame, edges: pl.DataFrame, deptypes: Any = NEEDED) -> t
     return found, missing
 
 
-def test_the_corpus_is_whole_and_what_is_taken_from_it_is_missed(indexed: cs.Dataset) -> None:
-    specs, edges = indexed.specs.collect(), indexed.dependencies.collect()
+@pytest.mark.slow
+def test_the_sample_is_whole_and_what_is_taken_from_it_is_missed(sample: cs.Dataset) -> None:
+    specs, edges = sample.specs.collect(), sample.dependencies.collect()
     assert cs.holes(specs, edges).shape == (0, 8)
     assert cs.holes(specs, edges, by="missing").shape == (0, 5)
     hashes = sorted(set(specs["hash"]))
@@ -200,7 +201,7 @@ def test_what_counts_as_a_need_can_be_chosen() -> None:
 
 def test_an_index_without_edges_has_no_holes(tmp_path: Path) -> None:
     """An old index of one spec: that it has no edges does not make it a page."""
-    zlib = node("zlib", version="1.2.11", os="debian6", target={"name": "core2", "vendor": "GenuineIntel"})
+    zlib = node_record("zlib", version="1.2.11", os="debian6", target={"name": "core2", "vendor": "GenuineIntel"})
     del zlib[1]["spec"]["dependencies"], zlib[1]["spec"]["hash"]
     dataset = build_index(tmp_path, zlib, database="6")
     assert dataset.dependencies.collect().is_empty()
@@ -213,7 +214,7 @@ def test_an_index_without_edges_has_no_holes(tmp_path: Path) -> None:
     assert "is unknown" not in gaps.stderr.decode()
 
 
-def test_a_wrong_question_says_what_there_is(indexed: cs.Dataset, demo: cs.Dataset) -> None:
+def test_a_wrong_question_says_what_there_is(sample: cs.Dataset, demo: cs.Dataset) -> None:
     with pytest.raises(ArgumentError, match="found none for develop-2025-03-09, develop: the site's pages lack them"):
         cs.holes(demo.specs, demo.dependencies)
     for deptypes, words in (
@@ -222,27 +223,28 @@ def test_a_wrong_question_says_what_there_is(indexed: cs.Dataset, demo: cs.Datas
         (["links"], "expected one of build, link, run, test as a type of dependency, found 'links'\nhint: try link"),
     ):
         with pytest.raises(ArgumentError, match=words):
-            cs.holes(indexed.specs, indexed.dependencies, deptypes=deptypes)  # type: ignore[arg-type]
+            cs.holes(sample.specs, sample.dependencies, deptypes=deptypes)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="keep spec_format in the frame"):
-        cs.holes(indexed.specs.drop("spec_format"), indexed.dependencies)
+        cs.holes(sample.specs.drop("spec_format"), sample.dependencies)
     with pytest.raises(ArgumentError, match=r"keep is_build in the frame: .* table dependencies"):
-        cs.holes(indexed.specs, indexed.dependencies.drop("is_build"), deptypes=["build"])
+        cs.holes(sample.specs, sample.dependencies.drop("is_build"), deptypes=["build"])
     with pytest.raises(ArgumentError, match="as by, found 'package'"):
-        cs.holes(indexed.specs, indexed.dependencies, by="package")  # type: ignore[arg-type]
+        cs.holes(sample.specs, sample.dependencies, by="package")  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match=r"keep is_external in the frame: .* table dependencies"):
-        cs.holes(indexed.specs, indexed.dependencies.drop("is_external"))
+        cs.holes(sample.specs, sample.dependencies.drop("is_external"))
     with pytest.raises(ArgumentError, match="of the same kind, found polars and duckdb"):
-        cs.holes(indexed.specs, duckdb.from_arrow(demo.dependencies.collect().to_arrow()))
+        cs.holes(sample.specs, duckdb.from_arrow(demo.dependencies.collect().to_arrow()))
 
 
 def test_frames_of_every_kind_give_equal_answers(
-    indexed: cs.Dataset, kinds: Callable[[pl.DataFrame], dict[str, Any]]
+    sample: cs.Dataset, kinds: Callable[[pl.DataFrame], dict[str, Any]]
 ) -> None:
     question = {"snapshot": "develop-2024-03-17"}
-    some = indexed.specs.filter(pl.col("package") != "openblas", **question).collect()
-    specs, edges = kinds(some), kinds(indexed.dependencies.filter(**question).collect())
-    expected = cs.holes(specs["polars"], edges["polars"])
-    with_builds = cs.holes(specs["polars"], edges["polars"], by="missing", deptypes=DEPTYPES)
+    some = sample.specs.filter(pl.col("package") != "openblas", **question).collect()
+    needs = sample.dependencies.filter(**question).collect()
+    specs, edges = kinds(some), kinds(needs)
+    expected = cs.holes(some, needs)
+    with_builds = cs.holes(some, needs, by="missing", deptypes=DEPTYPES)
     assert expected.height > 10
     for name in specs:
         assert cs.holes(specs[name], edges[name]).equals(expected), name
@@ -253,7 +255,7 @@ def test_frames_of_every_kind_give_equal_answers(
 def damaged(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
     """Return the dataset of an index from which one binary was taken."""
     folder = tmp_path_factory.mktemp("damaged")
-    index = json.loads((CORPUS / "mirrors" / "develop-2024-03-17" / "build_cache" / "index.json").read_text())
+    index = json.loads(in_corpus("mirrors/develop-2024-03-17/build_cache/index.json").read_text())
     for record in index["database"]["installs"].values():
         if record["spec"]["name"] == "openblas":
             record["in_buildcache"] = False
@@ -262,7 +264,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
     return cs.build_dataset(folder / "index.json", out=folder / "dataset", **options)
 
 
-def test_the_verb_shows_what_is_broken_and_fails_if_asked_to(damaged: cs.Dataset, indexed: cs.Dataset) -> None:
+def test_the_verb_shows_what_is_broken_and_fails_if_asked_to(damaged: cs.Dataset, sample: cs.Dataset) -> None:
     expected = cs.holes(damaged.specs, damaged.dependencies)
     done = run("holes", damaged.path, "--format", "json")
     assert json.loads(done.stdout) == expected.to_dicts()
@@ -296,14 +298,14 @@ def test_the_verb_shows_what_is_broken_and_fails_if_asked_to(damaged: cs.Dataset
     assert with_builds.height > expected.height
     unheard = run("holes", damaged.path, "--deptype", "link,runs", code=2).stderr.decode()
     assert "expected some of build, link, run, test, found 'runs'" in unheard
-    whole = run("holes", indexed.path, "--snapshot", "all", "--fail")
+    whole = run("holes", sample.path, "--snapshot", "all", "--fail")
     assert whole.stderr.decode() == "5 snapshots: 0 of 8,216 specs broken, 0.0%; 0 missing\n"
 
 
 def test_the_verb_says_of_which_snapshots_nothing_can_be_said(demo: cs.Dataset, tmp_path: Path) -> None:
     said = run("holes", demo.path, code=2).stderr.decode()
     assert "expected dependencies, found none for develop: pages do not list dependencies" in said
-    pages, mirror = CORPUS / "site" / "_cache" / "develop-2024-04-14", CORPUS / "mirrors" / "develop-2024-03-17"
+    pages, mirror = in_corpus("site/_cache/develop-2024-04-14"), in_corpus("mirrors/develop-2024-03-17")
     cs.build_dataset(pages, mirror, out=tmp_path / "both")
     done = run("holes", tmp_path / "both", "--snapshot", "all")
     assert done.stderr.decode().splitlines() == [

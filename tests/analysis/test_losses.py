@@ -36,8 +36,9 @@ def in_sql(old: pl.DataFrame, new: pl.DataFrame) -> list[tuple[object, ...]]:
     ).fetchall()
 
 
-def test_two_snapshots_are_as_in_sql(indexed: cs.Dataset) -> None:
-    old, new = (indexed.specs.filter(snapshot=f"develop-2025-0{day}").collect() for day in ("3-09", "5-25"))
+@pytest.mark.slow
+def test_two_snapshots_are_as_in_sql(sample: cs.Dataset) -> None:
+    old, new = (sample.specs.filter(snapshot=f"develop-2025-0{day}").collect() for day in ("3-09", "5-25"))
     found = cs.losses(old, new)
     assert found.columns == ["stack", "old_packages", "new_packages", "lost", "drop"]
     # Nothing is lost by representation here: the new side is that of Spack 1.0.
@@ -80,8 +81,8 @@ def test_a_check_tells_what_was_lost_and_what_was_too_much() -> None:
     assert check_losses(old.clear(), new, max_drop=0).whole.is_empty()
 
 
-def test_the_verb_fails_where_a_stack_fell(indexed: cs.Dataset) -> None:
-    done = run("check", indexed.path, code=1)
+def test_the_verb_fails_where_a_stack_fell(sample: cs.Dataset) -> None:
+    done = run("check", sample.path, code=1)
     rows = [line.split() for line in done.stdout.decode().splitlines()]
     assert rows[0] == ["stack", "old", "new", "lost", "drop"]
     assert rows[2:] == [
@@ -94,14 +95,14 @@ def test_the_verb_fails_where_a_stack_fell(indexed: cs.Dataset) -> None:
         "develop-2025-03-09 to develop-2025-05-25: 83 of 713 packages lost, 11.6%",
         "error: expected no stack to lose more than 5.0% of its packages, "
         "found ml-darwin-aarch64-mps 100.0%, e4s 16.2%",
-        f"hint: list them with: cachestats compare {indexed.path} develop-2025-03-09 develop-2025-05-25 "
+        f"hint: list them with: cachestats compare {sample.path} develop-2025-03-09 develop-2025-05-25 "
         "--by stack --list packages --change removed",
     ]
 
 
-def test_the_hint_of_a_failed_check_asks_the_same_question(indexed: cs.Dataset) -> None:
+def test_the_hint_of_a_failed_check_asks_the_same_question(sample: cs.Dataset) -> None:
     options = ("--where", "stack=e4s", "--where", "stack=root", "--by", "os", "--union")
-    said = run("check", indexed.path, *options, "--max-drop", "1%", code=1).stderr.decode()
+    said = run("check", sample.path, *options, "--max-drop", "1%", code=1).stderr.decode()
     command = said.rpartition("list them with: cachestats ")[2].split()
     lost = json.loads(run(*command, "--format", "json").stdout)
     assert {row["change"] for row in lost} == {"removed"}
@@ -126,8 +127,8 @@ def test_the_hint_of_a_failed_check_asks_the_same_question(indexed: cs.Dataset) 
         (("--max-drop", "5"), 2),
     ],
 )
-def test_the_exit_code_says_what_happened(options: tuple[str, ...], code: int, indexed: cs.Dataset) -> None:
-    run("check", indexed.path, *options, code=code)
+def test_the_exit_code_says_what_happened(options: tuple[str, ...], code: int, sample: cs.Dataset) -> None:
+    run("check", sample.path, *options, code=code)
 
 
 def test_a_drop_of_just_what_is_allowed_passes(tmp_path: Path) -> None:
@@ -141,8 +142,8 @@ def test_a_drop_of_just_what_is_allowed_passes(tmp_path: Path) -> None:
     run("check", tmp_path / "dataset", "--max-drop", "4.99%", code=1)
 
 
-def test_machines_get_the_tidy_table(indexed: cs.Dataset) -> None:
-    done = run("check", indexed.path, "--max-drop", "1", "--format", "csv").stdout.decode()
+def test_machines_get_the_tidy_table(sample: cs.Dataset) -> None:
+    done = run("check", sample.path, "--max-drop", "1", "--format", "csv").stdout.decode()
     header, *rows = csv.reader(io.StringIO(done))
     assert header == ["stack", "old_packages", "new_packages", "lost", "drop"]
     assert rows[0] == ["ml-darwin-aarch64-mps", "260", "0", "260", "1.0"]

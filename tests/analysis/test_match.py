@@ -20,7 +20,7 @@ from cachestats.analysis.differences import FIELDS, NOT_OF_PAGES
 from cachestats.cli import cli
 from cachestats.errors import ArgumentError, CheckError, SourceError
 from cachestats.schema import DEPENDENCIES, SPECS
-from conftest import CORPUS, corpus_site
+from conftest import in_corpus
 
 DIFFERENT = {
     field: f"coalesce(specs.{field} <> environment.{field}, false)"
@@ -171,9 +171,9 @@ def test_any_rates_are_as_in_sql_the_best_first(specs: pl.DataFrame, cached: pl.
 
 
 @pytest.mark.slow
-def test_an_environment_whose_specs_are_all_cached_hits_in_full(indexed: cs.Dataset) -> None:
-    specs = indexed.specs.collect()
-    for path in sorted((CORPUS / "mirrors").glob("*/*/spack.lock")):
+def test_an_environment_whose_specs_are_all_cached_hits_in_full(sample: cs.Dataset) -> None:
+    specs = sample.specs.collect()
+    for path in sorted(in_corpus("mirrors").glob("*/*/spack.lock")):
         snapshot, stack = path.parts[-3:-1]
         everything = cs.read_environment(path)
         cached = everything.specs.join(specs.filter(snapshot=snapshot, stack=stack), on="hash", how="semi")
@@ -187,10 +187,11 @@ def test_an_environment_whose_specs_are_all_cached_hits_in_full(indexed: cs.Data
         assert best["snapshot"][0] == snapshot
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("snapshot", ["develop-2024-03-17", "develop-2025-05-25"])
-def test_an_environment_of_the_corpus_is_as_in_sql(snapshot: str, indexed: cs.Dataset) -> None:
-    environment = cs.read_environment(CORPUS / "mirrors" / "develop-2025-05-25" / "e4s" / "spack.lock")
-    specs = indexed.specs.filter(pl.col("hash").str.slice(0, 1) > "f", snapshot=snapshot).collect()
+def test_an_environment_of_the_corpus_is_as_in_sql(snapshot: str, sample: cs.Dataset) -> None:
+    environment = cs.read_environment(in_corpus("mirrors/develop-2025-05-25/e4s/spack.lock"))
+    specs = sample.specs.filter(pl.col("hash").str.slice(0, 1) > "f", snapshot=snapshot).collect()
     found = cs.match(environment, specs)
     expected = matches_in_sql(environment.specs, specs)
     # That formats differ is not told by columns that SQL compares, and the compiler that a spec had before Spack 1.0
@@ -201,7 +202,7 @@ def test_an_environment_of_the_corpus_is_as_in_sql(snapshot: str, indexed: cs.Da
         assert found.sort("hash")["differs"].to_list() == [row[4] for row in expected]
     assert found.height == environment.specs.height > 500
     for by in ("snapshot", "stack"):
-        every = indexed.specs.collect()
+        every = sample.specs.collect()
         assert sorted(cs.hit_rates(environment, every, by=by).rows()) == sorted(
             rates_in_sql(environment.specs, every, by)
         )
@@ -268,12 +269,12 @@ def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
 
 
 def test_frames_of_every_kind_give_equal_answers(
-    indexed: cs.Dataset, kinds: Callable[[pl.DataFrame], dict[str, Any]]
+    sample: cs.Dataset, kinds: Callable[[pl.DataFrame], dict[str, Any]]
 ) -> None:
-    environment = cs.read_environment(CORPUS / "mirrors" / "develop-2024-03-17" / "radiuss" / "spack.lock")
+    environment = cs.read_environment(in_corpus("mirrors/develop-2024-03-17/radiuss/spack.lock"))
     nothing = cs.Environment(environment.specs.clear(), environment.dependencies.clear())
-    frame = indexed.specs.filter(pl.col("hash").str.slice(0, 1) > "f", snapshot="develop-2024-03-17").collect()
-    edges = indexed.dependencies.filter(snapshot="develop-2024-03-17").collect()
+    frame = sample.specs.filter(pl.col("hash").str.slice(0, 1) > "f", snapshot="develop-2024-03-17").collect()
+    edges = sample.dependencies.filter(snapshot="develop-2024-03-17").collect()
 
     def answers(specs: Any, dependencies: Any) -> list[pl.DataFrame]:
         return [
@@ -296,8 +297,7 @@ def test_frames_of_every_kind_give_equal_answers(
 
 
 def test_the_cases_of_the_corpus_give_what_is_right(tmp_path: Path) -> None:
-    corpus_site()
-    cases = CORPUS / "cases"
+    cases = in_corpus("cases")
 
     def against(environment: str, cache: str) -> pl.DataFrame:
         ds = cs.build_dataset(cases / cache, out=tmp_path / cache)
@@ -318,11 +318,11 @@ def test_the_cases_of_the_corpus_give_what_is_right(tmp_path: Path) -> None:
     assert steps == [("libiconv", 1), ("diffutils", 2), ("bzip2", 3)]
 
 
-def test_what_a_solver_reused_hits_and_what_it_did_not_is_near(indexed: cs.Dataset) -> None:
+def test_what_a_solver_reused_hits_and_what_it_did_not_is_near(sample: cs.Dataset) -> None:
     there = {"snapshot": "develop-2024-06-02"}
-    specs, dependencies = indexed.specs.filter(**there), indexed.dependencies.filter(**there)
+    specs, dependencies = sample.specs.filter(**there), sample.dependencies.filter(**there)
     reused, fresh = (
-        cs.match(cs.read_environment(CORPUS / "environments" / f"{name}.spack.lock"), specs, dependencies=dependencies)
+        cs.match(cs.read_environment(in_corpus(f"environments/{name}.spack.lock")), specs, dependencies=dependencies)
         for name in ("reuse", "fresh")
     )
     assert reused["status"].to_list() == ["hit"] * 71
@@ -336,9 +336,8 @@ def test_what_a_solver_reused_hits_and_what_it_did_not_is_near(indexed: cs.Datas
 
 
 def test_a_spliced_spec_that_misses_is_compared_as_its_build_spec(tmp_path: Path) -> None:
-    corpus_site()
-    environment = cs.read_environment(CORPUS / "cases" / "spliced.spack.lock")
-    ds = cs.build_dataset(CORPUS / "cases" / "spliced.cache", out=tmp_path / "dataset")
+    environment = cs.read_environment(in_corpus("cases/spliced.spack.lock"))
+    ds = cs.build_dataset(in_corpus("cases/spliced.cache"), out=tmp_path / "dataset")
     # The build spec is cached with another version only: that it is spliced with cray-mpich is not why it misses.
     changed = pl.col("package") == "hdf5"
     specs = ds.specs.with_columns(
@@ -356,10 +355,10 @@ def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(cli, ["match", *map(str, arguments)], prog_name="cachestats")
 
 
-def test_the_verb_says_what_hits_and_what_is_left(indexed: cs.Dataset) -> None:
-    path = CORPUS / "mirrors" / "develop-2025-05-25" / "radiuss" / "spack.lock"
+def test_the_verb_says_what_hits_and_what_is_left(sample: cs.Dataset) -> None:
+    path = in_corpus("mirrors/develop-2025-05-25/radiuss/spack.lock")
     environment = cs.read_environment(path)
-    whole = invoke(indexed.path, path)
+    whole = invoke(sample.path, path)
     assert whole.stderr.splitlines() == [
         "spack.lock: 282 specs, 24 roots, written by Spack 1.0.0.dev0",
         "develop-2025-05-25: 282 of 282 specs hit, 100.0%; 24 of 24 roots, 100.0%",
@@ -367,12 +366,12 @@ def test_the_verb_says_what_hits_and_what_is_left(indexed: cs.Dataset) -> None:
     ]
     assert len(whole.stdout.splitlines()) == 2, "hits are left out of the table"
     part = ("--where", "stack=build_systems")
-    specs = indexed.specs.filter(snapshot="develop-2025-05-25", stack="build_systems")
-    among = indexed.specs.filter(snapshot="develop-2025-05-25")
-    edges = indexed.dependencies.filter(snapshot="develop-2025-05-25")
+    specs = sample.specs.filter(snapshot="develop-2025-05-25", stack="build_systems")
+    among = sample.specs.filter(snapshot="develop-2025-05-25")
+    edges = sample.dependencies.filter(snapshot="develop-2025-05-25")
     expected = cs.match(environment, specs, dependencies=edges, among=among)
-    assert json.loads(invoke(indexed.path, path, *part, "--format", "json").stdout) == expected.to_dicts()
-    done = invoke(indexed.path, path, *part)
+    assert json.loads(invoke(sample.path, path, *part, "--format", "json").stdout) == expected.to_dicts()
+    done = invoke(sample.path, path, *part)
     counts = dict(expected["status"].value_counts().rows())
     steps = expected["build_step"].drop_nulls()
     assert done.stderr.splitlines()[1:3] == [
@@ -386,18 +385,18 @@ def test_the_verb_says_what_hits_and_what_is_left(indexed: cs.Dataset) -> None:
     assert table[2].split()[:2] == ["1", expected["package"][0]]
 
 
-def test_the_verb_ranks_causes(indexed: cs.Dataset) -> None:
-    path = CORPUS / "mirrors" / "develop-2024-06-02" / "developer-tools" / "spack.lock"
+def test_the_verb_ranks_causes(sample: cs.Dataset) -> None:
+    path = in_corpus("mirrors/develop-2024-06-02/developer-tools/spack.lock")
     environment = cs.read_environment(path)
     there = {"snapshot": "develop-2024-06-02"}
-    specs = indexed.specs.filter(stack="radiuss", **there)
+    specs = sample.specs.filter(stack="radiuss", **there)
     expected = cs.causes(
         environment,
         specs,
-        dependencies=indexed.dependencies.filter(**there),
-        among=indexed.specs.filter(**there),
+        dependencies=sample.dependencies.filter(**there),
+        among=sample.specs.filter(**there),
     )
-    asked = (indexed.path, path, "--snapshot", "develop-2024-06-02", "--where", "stack=radiuss")
+    asked = (sample.path, path, "--snapshot", "develop-2024-06-02", "--where", "stack=radiuss")
     assert json.loads(invoke(*asked, "--by", "cause", "--format", "json").stdout) == expected.to_dicts()
     assert expected.row(0) == (
         "openssl", "variants", "certs=system", "certs=mozilla", "openssl 3.3.0 certs=system instead of certs=mozilla",
@@ -414,34 +413,34 @@ def test_the_verb_ranks_causes(indexed: cs.Dataset) -> None:
     assert invoke(*asked).stderr == done.stderr
 
 
-def test_the_verb_says_that_another_format_is_another_hash(indexed: cs.Dataset) -> None:
-    path = CORPUS / "mirrors" / "develop-2024-06-02" / "developer-tools" / "spack.lock"
-    done = invoke(indexed.path, path)
+def test_the_verb_says_that_another_format_is_another_hash(sample: cs.Dataset) -> None:
+    path = in_corpus("mirrors/develop-2024-06-02/developer-tools/spack.lock")
+    done = invoke(sample.path, path)
     assert done.stderr.splitlines()[3] == (
         "87 of the near ones are written in another format, so their hashes differ in any case"
     )
     assert "(supposed)" in done.stdout
 
 
-def test_the_verb_ranks_snapshots_and_stacks(indexed: cs.Dataset) -> None:
-    path = CORPUS / "mirrors" / "develop-2025-05-25" / "radiuss" / "spack.lock"
+def test_the_verb_ranks_snapshots_and_stacks(sample: cs.Dataset) -> None:
+    path = in_corpus("mirrors/develop-2025-05-25/radiuss/spack.lock")
     environment = cs.read_environment(path)
-    best = invoke(indexed.path, path, "--best")
+    best = invoke(sample.path, path, "--best")
     assert best.stdout.splitlines()[2].split() == [
         "develop-2025-05-25", "282", "282", "100.0%", "0", "24", "24", "100.0%",
     ]  # fmt: skip
     assert best.stderr.splitlines()[1] == (
         "best of 5 snapshots: develop-2025-05-25, 282 of 282 specs hit, 100.0%; 24 of 24 roots, 100.0%"
     )
-    stacks = invoke(indexed.path, path, "--best", "--by", "stack", "--format", "json")
-    assert json.loads(stacks.stdout) == cs.hit_rates(environment, indexed.specs, by="stack").to_dicts()
+    stacks = invoke(sample.path, path, "--best", "--by", "stack", "--format", "json")
+    assert json.loads(stacks.stdout) == cs.hit_rates(environment, sample.specs, by="stack").to_dicts()
     assert "best of 28 stacks: develop-2025-05-25 radiuss, 282 of 282" in stacks.stderr
-    with_root = invoke(indexed.path, path, "--best", "--by", "stack", "--union").stdout
+    with_root = invoke(sample.path, path, "--best", "--by", "stack", "--union").stdout
     assert with_root.splitlines()[3].split()[:2] == ["develop-2025-05-25", "root"]
-    nothing = invoke(indexed.path, path, "--best", "--where", "package=zlib").stderr
+    nothing = invoke(sample.path, path, "--best", "--where", "package=zlib").stderr
     assert "none of the 282 specs is in any of " in nothing
     for ranked in ((), ("--best",)):
-        assert "hint: there is no os plan9" in invoke(indexed.path, path, *ranked, "--where", "os=plan9").stderr
+        assert "hint: there is no os plan9" in invoke(sample.path, path, *ranked, "--where", "os=plan9").stderr
 
 
 def lockfile(folder: Path, specs: dict[str, list[str]], version: int = 6) -> Path:
@@ -525,11 +524,11 @@ def test_several_environments_add_up(demo: cs.Dataset, tmp_path: Path) -> None:
     assert invoke(demo.path).exit_code == 2, "an environment is needed"
 
 
-def test_a_share_may_be_asked_for(indexed: cs.Dataset) -> None:
-    path = CORPUS / "mirrors" / "develop-2025-05-25" / "radiuss" / "spack.lock"
-    assert invoke(indexed.path, path, "--fail-under", "100%").exit_code == 0
+def test_a_share_may_be_asked_for(sample: cs.Dataset) -> None:
+    path = in_corpus("mirrors/develop-2025-05-25/radiuss/spack.lock")
+    assert invoke(sample.path, path, "--fail-under", "100%").exit_code == 0
     part = ("--where", "stack=build_systems", "--fail-under", "90%")
-    done = invoke(indexed.path, path, *part)
+    done = invoke(sample.path, path, *part)
     assert isinstance(done.exception, CheckError)
     assert str(done.exception).splitlines() == [
         "expected at least 90.0% of the specs to hit, found 17.7%",
@@ -537,6 +536,6 @@ def test_a_share_may_be_asked_for(indexed: cs.Dataset) -> None:
     ]
     assert "left to build" in done.stderr
     assert "step" in done.stdout, "what there is is printed first"
-    assert "hint" not in str(invoke(indexed.path, path, *part, "--by", "cause").exception)
-    assert invoke(indexed.path, path, "--best", "--fail-under", "100%").exit_code == 0
-    assert isinstance(invoke(indexed.path, path, *part, "--best").exception, CheckError)
+    assert "hint" not in str(invoke(sample.path, path, *part, "--by", "cause").exception)
+    assert invoke(sample.path, path, "--best", "--fail-under", "100%").exit_code == 0
+    assert isinstance(invoke(sample.path, path, *part, "--best").exception, CheckError)

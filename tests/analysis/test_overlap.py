@@ -84,9 +84,10 @@ def assert_sets(found: pl.DataFrame, expected: dict[frozenset[str], tuple[int, i
     assert found.equals(found.sort("hashes", "packages", "combination", descending=[True, True, False]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", GROUP_AXES)
-def test_everything_that_the_corpus_shares_is_as_in_sql(by: str, indexed: cs.Dataset) -> None:
-    specs = indexed.specs.collect()
+def test_everything_that_the_sample_shares_is_as_in_sql(by: str, sample: cs.Dataset) -> None:
+    specs = sample.specs.collect()
     assert_pairs(cs.overlap(specs, by=by), pairs_in_sql(specs, by), by)
     assert_sets(cs.overlap_sets(specs, by=by), sets_in_sql(specs, by))
 
@@ -173,23 +174,23 @@ def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:
 
 
 def test_frames_of_every_kind_give_equal_answers(
-    indexed: cs.Dataset, kinds: Callable[[pl.DataFrame], dict[str, Any]]
+    sample: cs.Dataset, kinds: Callable[[pl.DataFrame], dict[str, Any]]
 ) -> None:
-    specs = indexed.specs.collect()
+    specs = sample.specs.collect()
     pairs, sets = cs.overlap(specs, by="compiler"), cs.overlap_sets(specs)
     for name, frame in kinds(specs).items():
         assert cs.overlap(frame, by="compiler").equals(pairs), name
         assert cs.overlap_sets(frame).equals(sets), name
 
 
-def test_the_verb_prints_pairs_and_the_proportion(indexed: cs.Dataset) -> None:
-    done = run("overlap", indexed.path, "--by", "stack")
+def test_the_verb_prints_pairs_and_the_proportion(sample: cs.Dataset) -> None:
+    done = run("overlap", sample.path, "--by", "stack")
     lines = [line.split() for line in done.stdout.decode().splitlines()]
     shared = ["common_hashes", "jaccard_hashes", "common_packages", "jaccard_packages"]
     assert lines[0] == ["stack", "other_stack", *shared]
     assert lines[2] == ["build_systems", "radiuss", "50", "16.6%", "53", "22.0%"]
     assert done.stderr == b"develop-2025-05-25: 1 of 6 pairs with hashes in common, 16.7%\n"
-    table = run("overlap", indexed.path, "--by", "snapshot", "--format", "csv")
+    table = run("overlap", sample.path, "--by", "snapshot", "--format", "csv")
     header, row, *rest = csv.reader(io.StringIO(table.stdout.decode()))
     assert (header[:3], header[-1], len(rest)) == (["snapshot", "other_snapshot", "hashes"], "jaccard_packages", 9)
     assert row[:5] == ["develop-2024-04-14", "develop-2024-06-02", "1004", "3006", "19"]
@@ -207,8 +208,8 @@ def test_pairs_that_share_nothing_are_counted_and_one_stack_is_no_pair(demo: cs.
     )
 
 
-def test_the_verb_prints_sets_and_the_proportion(indexed: cs.Dataset) -> None:
-    done = run("overlap", indexed.path, "--sets", "--snapshot", "develop-2025-05-25")
+def test_the_verb_prints_sets_and_the_proportion(sample: cs.Dataset) -> None:
+    done = run("overlap", sample.path, "--sets", "--snapshot", "develop-2025-05-25")
     lines = [line.split(maxsplit=3) for line in done.stdout.decode().splitlines()]
     assert lines[0] == ["hashes", "packages", "members", "combination"]
     assert lines[5] == ["50", "0", "2", "build_systems, radiuss"]

@@ -13,7 +13,7 @@ from cachestats.analysis.differences import Edge, Spec
 from cachestats.analysis.proof import Prover
 from cachestats.requirement import External
 from cachestats.targets import node_targets
-from conftest import CORPUS
+from conftest import in_corpus
 from tests.support.nodes import FLAGS, edge, hashed, variants_text
 
 Node = dict[str, Any]
@@ -248,11 +248,11 @@ def test_no_more_forms_are_tried_than_can_be(monkeypatch: pytest.MonkeyPatch) ->
     assert not prover(NODE).is_whole(spec_of(NODE), spec_of(NODE | lists))
 
 
-def test_real_differences_between_stacks_are_proven(indexed: cs.Dataset) -> None:
+def test_real_differences_between_stacks_are_proven(sample: cs.Dataset) -> None:
     snapshot = "develop-2024-06-02"
-    environment = cs.read_environment(CORPUS / "mirrors" / snapshot / "e4s-neoverse_v1" / "spack.lock")
-    specs = indexed.specs.filter(snapshot=snapshot, stack="e4s")
-    dependencies = indexed.dependencies.filter(snapshot=snapshot)
+    environment = cs.read_environment(in_corpus(f"mirrors/{snapshot}/e4s-neoverse_v1/spack.lock"))
+    specs = sample.specs.filter(snapshot=snapshot, stack="e4s")
+    dependencies = sample.dependencies.filter(snapshot=snapshot)
     found = cs.match(environment, specs, dependencies=dependencies)
     near = found.filter(status="near")
     assert near.height == 310

@@ -25,7 +25,7 @@ from cachestats.packages_yaml import DeclaredExternal
 from cachestats.report.matrix import Cell, Matrices
 from cachestats.targets import host_target, runnable, target_order
 from tests.support.cli import run
-from tests.support.indices import build_index, edge, glibc, needs_libc, node
+from tests.support.indices import build_index, edge_to, glibc, needs_libc, node_record
 from tests.support.judging import CUDA, HOSTS, RULES, RUNS, Frames, ancestors, ask, hosts, needs
 from tests.support.site import page, write
 from tests.support.site import spec as site_spec
@@ -395,9 +395,9 @@ def test_any_name_is_data_and_what_is_built_on_a_system_runs_on_it(
 def test_a_system_of_which_nobody_knows_the_libc_runs_what_is_built_on_it(tmp_path: Path) -> None:
     """Not what was built on others, or what needs that."""
     libc, other = glibc("2.41"), glibc("2.35")
-    zlib = node("zlib", "", needs_libc(other))
-    alone = node("alone", "", needs_libc(libc), os="brand-new1")
-    both = node("both", "", needs_libc(libc), edge(zlib), os="brand-new1")
+    zlib = node_record("zlib", "", needs_libc(other))
+    alone = node_record("alone", "", needs_libc(libc), os="brand-new1")
+    both = node_record("both", "", needs_libc(libc), edge_to(zlib), os="brand-new1")
     dataset = build_index(tmp_path, libc, other, zlib, alone, both)
     found = cs.coverage(dataset.specs, rows="package", columns="target", usable=True)
     assert found.rows() == [
@@ -423,7 +423,7 @@ def test_a_binary_of_an_old_system_is_reused_on_a_new_one(tmp_path: Path) -> Non
     """zlib-ng was built on ubuntu18.04: since 0.22 Spack takes it on ubuntu22.04, which has a newer glibc."""
     old = {"os": "ubuntu18.04"}
     libc = glibc("2.27", **old)
-    zlib = node("zlib-ng", "zl", needs_libc(libc), version="2.1.6", **old)
+    zlib = node_record("zlib-ng", "zl", needs_libc(libc), version="2.1.6", **old)
     specs = build_index(tmp_path, libc, zlib, database="7").specs
     found = cs.usable(specs, host="x86_64_v3:ubuntu22.04")
     assert found.rows() == [("zlib-ng", "2.1.6", "native", "x86_64_v3", 1, None, None)]
@@ -441,7 +441,7 @@ def test_a_binary_of_an_old_system_is_reused_on_a_new_one(tmp_path: Path) -> Non
 
 
 def test_what_names_no_libc_has_one_answer_for_all(tmp_path: Path) -> None:
-    specs = build_index(tmp_path, node("py-pip"), node("py-flit", target="zen5")).specs
+    specs = build_index(tmp_path, node_record("py-pip"), node_record("py-flit", target="zen5")).specs
     assert cs.usable_by_system(specs, host="zen4").rows() == [("any", 1, 1, 2)]
     assert cs.usable_by_system(specs, host="zen4", spack="0.23").rows() == [("any", 0, 0, 2)]
 
@@ -450,12 +450,12 @@ def test_what_names_no_libc_has_one_answer_for_all(tmp_path: Path) -> None:
 def declared(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
     """Return the dataset of an index of which two packages need externals, and one for macOS that declares its own."""
     libc = glibc("2.35")
-    cuda = node("cuda", version="12.4.1", external="/usr/local/cuda")
-    mpich = node("cray-mpich", version="8.1", external="/opt/cray")
-    zlib = node("zlib", "", needs_libc(libc))
-    hypre = node("hypre", "", needs_libc(libc), edge(cuda), edge(zlib))
-    hdf5 = node("hdf5", "", needs_libc(libc), edge(mpich, "link", "run"), edge(hypre))
-    builds = node("builds", "", needs_libc(libc), edge(cuda, "build"))
+    cuda = node_record("cuda", version="12.4.1", external="/usr/local/cuda")
+    mpich = node_record("cray-mpich", version="8.1", external="/opt/cray")
+    zlib = node_record("zlib", "", needs_libc(libc))
+    hypre = node_record("hypre", "", needs_libc(libc), edge_to(cuda), edge_to(zlib))
+    hdf5 = node_record("hdf5", "", needs_libc(libc), edge_to(mpich, "link", "run"), edge_to(hypre))
+    builds = node_record("builds", "", needs_libc(libc), edge_to(cuda, "build"))
     return build_index(tmp_path_factory.mktemp("declared"), libc, cuda, mpich, zlib, hypre, hdf5, builds)
 
 

@@ -105,9 +105,10 @@ def in_sql(specs: pl.DataFrame, by: str, *, union: bool = False) -> list[tuple[o
     """).fetchall()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", GROUP_AXES)
-def test_every_group_is_as_in_sql(by: str, many: pl.DataFrame, indexed: cs.Dataset) -> None:
-    for specs in (many, indexed.specs.collect()):
+def test_every_group_is_as_in_sql(by: str, many: pl.DataFrame, sample: cs.Dataset) -> None:
+    for specs in (many, sample.specs.collect()):
         found = cs.versions(specs, by=by)
         assert found.rows() == in_sql(specs, by)
         assert found.columns == ["package", by, "version", "newest", "is_behind", "num_versions"]
@@ -219,10 +220,10 @@ def test_frames_of_every_kind_give_equal_answers(
         assert cs.versions(frame, by="stack").equals(expected), name
 
 
-def test_the_command_shows_first_what_is_behind(indexed: cs.Dataset) -> None:
-    question = ("versions", indexed.path, "--by", "snapshot", "--package", "hdf5", "--package", "zstd")
+def test_the_command_shows_first_what_is_behind(sample: cs.Dataset) -> None:
+    question = ("versions", sample.path, "--by", "snapshot", "--package", "hdf5", "--package", "zstd")
     rows = [tuple(row.values()) for row in json.loads(run(*question, "--format", "json").stdout)]
-    assert rows == cs.versions(indexed.specs.filter(pl.col("package").is_in(["hdf5", "zstd"])), by="snapshot").rows()
+    assert rows == cs.versions(sample.specs.filter(pl.col("package").is_in(["hdf5", "zstd"])), by="snapshot").rows()
     done = run(*question, "--format", "markdown")
     shown = [line.split("|")[5].strip() for line in done.stdout.decode().splitlines()[2:]]
     assert shown == sorted(shown, reverse=True)
@@ -231,14 +232,14 @@ def test_the_command_shows_first_what_is_behind(indexed: cs.Dataset) -> None:
     assert f"{len(behind)} of 2 packages lag behind somewhere" in done.stderr.decode()
 
 
-def test_the_command_says_who_is_behind_and_what_there_is_not(demo: cs.Dataset, indexed: cs.Dataset) -> None:
+def test_the_command_says_who_is_behind_and_what_there_is_not(demo: cs.Dataset, sample: cs.Dataset) -> None:
     done = run("versions", demo.path, "--by", "stack", "--package", "py-filelock", "--package", "hdf6")
     assert done.stderr.decode() == (
         "hint: there is no package hdf6; try py-filelock, py-propcache\n"
         "newest versions by stack in develop, package=py-filelock or hdf6: 0 of 1 packages lag behind somewhere, 0.0%\n"
     )
-    said = run("versions", indexed.path, "--by", "stack", "--snapshot", "develop-2024-06-02", "--format", "csv").stderr
-    behind = cs.versions(indexed.specs.filter(snapshot="develop-2024-06-02"), by="stack").filter("is_behind")
+    said = run("versions", sample.path, "--by", "stack", "--snapshot", "develop-2024-06-02", "--format", "csv").stderr
+    behind = cs.versions(sample.specs.filter(snapshot="develop-2024-06-02"), by="stack").filter("is_behind")
     most = behind.group_by("stack").len().sort("len", descending=True).row(0)
     assert f"{behind['package'].n_unique()} of 778 packages lag behind somewhere" in said.decode()
     assert f"; most in {most[0]}, {most[1]}\n" in said.decode()

@@ -388,6 +388,14 @@ def test_every_verb_is_in_exactly_one_section_of_the_help() -> None:
     assert {title: [line.split()[0] for line in lines.splitlines()] for title, lines in sections} == cli.sections
 
 
+@pytest.mark.parametrize("name", ["gaps", "plot gaps"])
+def test_a_verb_takes_no_other_verbs_name(name: str) -> None:
+    group = cli.commands["plot"] if name.startswith("plot ") else cli
+    assert isinstance(group, Verbs)
+    with pytest.raises(ValueError, match=f"expected a new name for a verb of {group.name}, found gaps, which is one"):
+        group.command("gaps")(lambda: None)
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = """
 import sys

@@ -30,7 +30,7 @@ QUERIES = (
 
 
 @pytest.mark.parametrize("query", QUERIES)
-@pytest.mark.parametrize("name", ["demo", "indexed"])
+@pytest.mark.parametrize("name", ["demo", "sample"])
 def test_answers_are_duckdbs(query: str, name: str, request: pytest.FixtureRequest) -> None:
     dataset = request.getfixturevalue(name)
     with duckdb.connect() as connection:

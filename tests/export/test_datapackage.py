@@ -28,7 +28,7 @@ from cachestats.hosts import host_of
 from cachestats.schema import TABLES
 from conftest import SAMPLE, SEEDS
 from tests.support.cli import run
-from tests.support.indices import build_index, edge, glibc, needs_libc, node
+from tests.support.indices import build_index, edge_to, glibc, needs_libc, node_record
 from tests.support.judging import RUNS, SNAPSHOTS, Frames, hosts, needs
 from tests.support.site import page, spec, write
 
@@ -45,7 +45,8 @@ TYPES = {
 @pytest.fixture(params=["mixed", "sample"])
 def dataset(request: pytest.FixtureRequest) -> cs.Dataset:
     """Return a dataset of pages with nulls and faults, or one of indices with dependencies."""
-    return request.getfixturevalue("mixed") if request.param == "mixed" else cs.open_dataset(SAMPLE)
+    found: cs.Dataset = request.getfixturevalue(request.param)
+    return found
 
 
 @contextmanager
@@ -230,17 +231,17 @@ def test_what_the_view_gives_a_host_is_what_it_can_reuse(frames: Frames, host: c
 
 
 def test_machines_releases_of_macos_and_libcs_are_as_in_spack(tmp_path: Path) -> None:
-    libc, elsewhere = glibc("2.35"), node("glibc", "other", version="2.28", external="/opt/glibc")
-    uuid = node("apple-libuuid", version="1353", external="/sdk", platform="darwin")
-    cuda = node("cuda", version="12.4", external="/usr/local/cuda")
+    libc, elsewhere = glibc("2.35"), node_record("glibc", "other", version="2.28", external="/opt/glibc")
+    uuid = node_record("apple-libuuid", version="1353", external="/sdk", platform="darwin")
+    cuda = node_record("cuda", version="12.4", external="/usr/local/cuda")
     mac = {"platform": "darwin", "target": "m1"}
-    low = node("low", "", needs_libc(libc), target="x86_64_v4")
-    high = node("high", "", needs_libc(libc), edge(low), target="zen3")
-    strange = node("strange", "", needs_libc(elsewhere))
-    gpu = node("gpu", "", needs_libc(libc), edge(cuda))
-    pure = node("pure", target="x86_64")
-    older = node("older", "", edge(uuid), os="ventura", **mac)
-    newer = node("newer", "", edge(older), os="sonoma", **mac)
+    low = node_record("low", "", needs_libc(libc), target="x86_64_v4")
+    high = node_record("high", "", needs_libc(libc), edge_to(low), target="zen3")
+    strange = node_record("strange", "", needs_libc(elsewhere))
+    gpu = node_record("gpu", "", needs_libc(libc), edge_to(cuda))
+    pure = node_record("pure", target="x86_64")
+    older = node_record("older", "", edge_to(uuid), os="ventura", **mac)
+    newer = node_record("newer", "", edge_to(older), os="sonoma", **mac)
     nodes = (libc, elsewhere, uuid, cuda, low, high, strange, gpu, pure, older, newer)
     dataset = build_index(tmp_path, *nodes)
     cs.export_package(dataset, tmp_path / "package")

@@ -20,9 +20,10 @@ import cachestats as cs
 from cachestats.errors import ArgumentError, BusyError, CachestatsError, DatasetError
 from cachestats.naming import ListSign, canonical_variant, page_variant, variant_sign
 from cachestats.spack_releases import canonical_compiler, page_compiler
-from conftest import CORPUS, SEEDS, corpus_site
+from conftest import CORPUS, SEEDS, in_corpus
 from tests.support.datasets import bytes_of
-from tests.support.mirrors import index, layout_2
+from tests.support.indices import index
+from tests.support.mirrors import layout_2
 from tests.support.nodes import node
 from tests.support.pages import sites
 from tests.support.site import page, spec, write
@@ -48,7 +49,7 @@ def small(folder: Path, **packages: str) -> cs.Dataset:
 @pytest.mark.slow
 @pytest.mark.parametrize("source", ["mirrors", "mirrors-v3", "site"])
 def test_indices_give_the_pages_of_the_site(source: str, tmp_path: Path) -> None:
-    expected = files(corpus_site() / "_cache")
+    expected = files(in_corpus("site") / "_cache")
     dataset = cs.build_dataset(CORPUS / source, out=tmp_path / "dataset")
     expected = {name: data for name, data in expected.items() if name.split("/")[0] in dataset.manifest.snapshots}
     assert cs.export_site(dataset, tmp_path / "site") == len(expected) == (636 if source == "mirrors-v3" else 3102)

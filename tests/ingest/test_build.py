@@ -24,31 +24,13 @@ from cachestats.errors import ArgumentError, BusyError, DatasetError, RejectedEr
 from cachestats.ingest import read as reading
 from cachestats.schema import TABLES
 from conftest import SEEDS
-from tests.support.datasets import archive, bytes_of, state
+from tests.support.datasets import bytes_of, site_archive, state
 from tests.support.site import page, spec, write
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a generated checkout: 3 snapshots of 40 packages."""
-    folder = tmp_path_factory.mktemp("site")
-    write_corpus(folder, snapshots=3, pages=40, seed=5)
-    return folder
 
 
 @pytest.fixture(scope="module")
 def expected(site: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return bytes_of(cs.build_dataset(site, out=tmp_path_factory.mktemp("expected") / "dataset"))
-
-
-@pytest.mark.parametrize("kind", ["tar", "tar.gz", "tar.zst", "zip"])
-def test_an_archive_gives_the_same_bytes_in_any_order(
-    kind: str, site: Path, expected: dict[str, bytes], tmp_path: Path
-) -> None:
-    dataset = cs.build_dataset(archive(site, tmp_path / f"site.{kind}", seed=len(kind)), out=tmp_path / "dataset")
-    assert bytes_of(dataset) == expected
-    (source,) = dataset.manifest.sources.values()
-    assert (source.kind, source.files, source.passed_over) == (kind, 120, 2)
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -61,7 +43,7 @@ def test_threads_and_chunks_do_not_change_a_byte(
 
 
 def test_the_same_page_twice_is_one_page(site: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
-    dataset = cs.build_dataset(site, archive(site, tmp_path / "site.zip", 1), out=tmp_path / "dataset")
+    dataset = cs.build_dataset(site, site_archive(site, tmp_path / "site.zip", 1), out=tmp_path / "dataset")
     assert bytes_of(dataset) == expected
     assert dataset.rejected.collect().is_empty()
     assert dataset.snapshots.collect()["num_pages"].unique().to_list() == [40]
@@ -125,9 +107,11 @@ def test_a_file_says_what_is_in_it(demo: cs.Dataset) -> None:
             assert words == {column.name: column.description for column in declared.columns}
 
 
-def test_every_table_keeps_its_key_order_and_nulls(corpus: cs.Dataset) -> None:
+@pytest.mark.parametrize("name", ["mixed", "sample"])
+def test_every_table_keeps_its_key_order_and_nulls(name: str, request: pytest.FixtureRequest) -> None:
+    dataset: cs.Dataset = request.getfixturevalue(name)
     for table, declared in TABLES.items():
-        for path in corpus.files(table):
+        for path in dataset.files(table):
             frame = pl.read_parquet(path)
             assert frame.schema == declared.polars()
             assert not frame.select(declared.key).is_duplicated().any()

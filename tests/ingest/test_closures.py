@@ -22,7 +22,7 @@ from cachestats.parse.records import Fragment
 from cachestats.requirement import Requirement
 from cachestats.schema import REQUIREMENTS, SPECS
 from conftest import CORPUS
-from tests.support.indices import build_index, edge, glibc, needs_libc, node
+from tests.support.indices import build_index, edge_to, glibc, needs_libc, node_record
 from tests.support.judging import ask
 from tests.support.reference import reused
 
@@ -220,17 +220,18 @@ def test_the_columns_of_a_requirement_say_what_its_text_does(index: dict[str, An
 
 
 def test_what_several_specs_ask_is_joined(tmp_path: Path) -> None:
-    here, elsewhere, old = glibc("2.35"), node("glibc", "other", version="2.41", external="/opt/glibc"), glibc("2.9")
-    uuid = node("apple-libuuid", version="1353", external="/sdk", platform="darwin")
-    cuda = node("cuda", version="12.4", external="/usr/local/cuda", parameters={"dev": False})
-    low = node("low", "", needs_libc(old), target="x86_64_v4", os="rhel8")
-    high = node("high", "", needs_libc(here), edge(low), edge(cuda), target="zen3")
-    strange = node("strange", "", needs_libc(elsewhere))
+    here, old = glibc("2.35"), glibc("2.9")
+    elsewhere = node_record("glibc", "other", version="2.41", external="/opt/glibc")
+    uuid = node_record("apple-libuuid", version="1353", external="/sdk", platform="darwin")
+    cuda = node_record("cuda", version="12.4", external="/usr/local/cuda", parameters={"dev": False})
+    low = node_record("low", "", needs_libc(old), target="x86_64_v4", os="rhel8")
+    high = node_record("high", "", needs_libc(here), edge_to(low), edge_to(cuda), target="zen3")
+    strange = node_record("strange", "", needs_libc(elsewhere))
     mac = {"platform": "darwin", "target": "m1"}
-    older = node("older", "", edge(uuid), os="ventura", **mac)
-    newer = node("newer", "", edge(older), os="sonoma", **mac | {"target": "aarch64"})
-    gone = node("gone", "zz", cached=False)
-    lacks = node("lacks", "", edge(gone, "run"))
+    older = node_record("older", "", edge_to(uuid), os="ventura", **mac)
+    newer = node_record("newer", "", edge_to(older), os="sonoma", **mac | {"target": "aarch64"})
+    gone = node_record("gone", "zz", cached=False)
+    lacks = node_record("lacks", "", edge_to(gone, "run"))
     dataset = build_index(tmp_path, here, elsewhere, old, uuid, cuda, low, high, strange, older, newer, gone, lacks)
     columns = ("platform", "os", "target", "libc", "libc_version", "libc_version_key", "missing", "externals")
     found = dataset.specs.join(dataset.scan("requirements"), on=["snapshot", "requirement"], suffix="_needed")
@@ -248,6 +249,7 @@ def test_what_several_specs_ask_is_joined(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_page_is_judged_by_what_is_usual(corpus: cs.Dataset, indexed: cs.Dataset) -> None:
     """Pages tell neither libc nor dependencies, but where every spec names its libc it is the usual one."""
     host = cs.Host(target="zen4", os="rhel9")

@@ -22,8 +22,9 @@ from cachestats.errors import DatasetError, SourceError
 from cachestats.ingest import read as reading
 from cachestats.sources import folder
 from conftest import CORPUS, ROOT
-from tests.support.datasets import OF_INDICES, archive, bytes_of, column_bytes, state
-from tests.support.mirrors import G, index, layout_2, layout_3, layout_3_again
+from tests.support.datasets import OF_INDICES, bytes_of, column_bytes, site_archive, state
+from tests.support.indices import index
+from tests.support.mirrors import G, layout_2, layout_3, layout_3_again
 from tests.support.nodes import GCC, edge, node
 from tests.support.site import page, spec, write
 
@@ -96,7 +97,7 @@ def edit_many(rng: random.Random, root: Path, step: int) -> None:
     for path in sorted((root / "b").rglob("specs.md"))[:2]:
         (path.parent / "README").write_text("neither page nor index")
     if rng.random() < 0.6:
-        archive(root / "c", root / "site.tar.gz", seed=step)
+        site_archive(root / "c", root / "site.tar.gz", seed=step)
         age(root / "site.tar.gz", 1000 + 10 * step)
     edit_mirrors(rng, root / "mirrors", step)
 
@@ -128,7 +129,7 @@ def test_after_any_changes_it_is_as_if_built_from_everything(
     options = {"max_rejected": 1, "allow_shrink": True}
     edit(rng, site, 0)
     if edit is edit_many:
-        archive(site / "c", site / "site.tar.gz", seed=0)
+        site_archive(site / "c", site / "site.tar.gz", seed=0)
         age(site / "site.tar.gz", 0)  # else it is looked at again once it is not new any more
     sources = [site / name for name in ("a", "b", "site.tar.gz", "mirrors")] if edit is edit_many else [site]
     cs.build_dataset(*sources, out=tmp_path / "updated", **options)
@@ -351,7 +352,7 @@ def test_pages_below_a_page_are_seen(tmp_path: Path) -> None:
 
 
 def test_an_archive_is_read_again_for_more_of_it(site: Path, tmp_path: Path) -> None:
-    source = archive(site, tmp_path / "site.tar.gz", seed=1)
+    source = site_archive(site, tmp_path / "site.tar.gz", seed=1)
     age(source, 0)
     cs.build_dataset(source, out=tmp_path / "dataset", snapshots=["develop"])
     changes = cs.update_dataset(tmp_path / "dataset", source, snapshots=["develop", "v1.0"])

@@ -10,14 +10,15 @@ import pytest
 
 import cachestats as cs
 from benchmarks.make_index import write_index
-from cachestats.errors import SourceError
 from cachestats.schema import TABLES
-from conftest import CORPUS
-from tests.support.datasets import OF_INDICES, bytes_of, column_bytes
-from tests.support.mirrors import DEFAULT, PACKAGE, A, G, build, index, layout_2, layout_3
+from conftest import CORPUS, in_corpus
+from tests.support.datasets import OF_INDICES, column_bytes
+from tests.support.indices import index
+from tests.support.mirrors import DEFAULT, PACKAGE, A, G, build, layout_2
 from tests.support.nodes import GCC, NO_COMPILER, OLD, edge, node
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mirrors", ["mirrors", "mirrors-v3"])
 def test_indices_give_the_bytes_that_the_pages_give(mirrors: str, corpus: cs.Dataset, tmp_path: Path) -> None:
     dataset = cs.build_dataset(CORPUS / mirrors, out=tmp_path / "dataset")
@@ -65,9 +66,7 @@ def slow_external(node: dict[str, Any]) -> str:
 
 @pytest.mark.slow
 def test_dependencies_are_those_of_a_slow_reader(tmp_path: Path) -> None:
-    if not CORPUS.is_dir():
-        pytest.skip(f"the corpus is not present at {CORPUS}")
-    dataset = cs.build_dataset(CORPUS / "mirrors", out=tmp_path / "dataset")
+    dataset = cs.build_dataset(in_corpus("mirrors"), out=tmp_path / "dataset")
     rows = dataset.dependencies.collect().rows()
     assert len(rows) == len(set(rows)) > 50_000
     assert set(rows) == slow_dependencies(CORPUS / "mirrors")
@@ -75,8 +74,7 @@ def test_dependencies_are_those_of_a_slow_reader(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_index_of_the_benchmark_is_whole(tmp_path: Path) -> None:
-    if not CORPUS.is_dir():
-        pytest.skip(f"the corpus is not present at {CORPUS}")
+    in_corpus("mirrors")
     counts = write_index(tmp_path / "mirrors/develop", CORPUS, megabytes=15)
     assert counts["copies"] == 2
     tables = build(tmp_path)
@@ -99,88 +97,12 @@ def test_a_dependency_named_twice_is_one_and_what_is_missing_is_known_by_name(tm
     ]
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip"])
-def test_the_layouts_give_the_same(compression: str, tmp_path: Path) -> None:
-    for stack in ("", "e4s"):
-        layout_2(tmp_path / "old/mirrors/develop" / stack, DEFAULT)
-        layout_3(tmp_path / "new/mirrors/develop" / stack, (8, DEFAULT), compression=compression)
-    old, new = build(tmp_path / "old"), build(tmp_path / "new")
-    assert bytes_of(old) == bytes_of(new)
-    rows = old.specs.select("package", "stack", "compiler").collect().rows()
-    assert rows == [
-        ("a", "e4s", "gcc@14.2.0"),
-        ("a", "root", "gcc@14.2.0"),
-        ("gcc", "e4s", None),
-        ("gcc", "root", None),
-    ]
-    (row,) = new.snapshots.collect().rows(named=True)
-    assert (row["num_pages"], row["num_specs"], row["num_stacks"], row["generation"]) == (2, 2, 1, "db8")
-
-
-def test_a_mirror_without_an_index_is_told_how_to_get_one(tmp_path: Path) -> None:
-    for place in (
-        "old/build_cache/linux-zlib-1.3.1-aaaa.spec.json.sig",
-        "new/v3/manifests/spec/zlib/a.spec.manifest.json",
-    ):
-        path = tmp_path / place
-        path.parent.mkdir(parents=True)
-        path.write_text("{}")
-        mirror = tmp_path / place.partition("/")[0]
-        with pytest.raises(
-            SourceError, match=r"expected the index of the mirror .*, found 1 spec file without one"
-        ) as caught:
-            cs.build_dataset(mirror, out=tmp_path / "dataset")
-        assert str(caught.value.hint).startswith("let Spack write it: spack buildcache update-index ")
-
-
 def test_an_old_database_is_read_and_said_to_be_old(tmp_path: Path) -> None:
     layout_2(tmp_path / "mirrors/develop", index({A: PACKAGE}, cached={A}, version="0.9.2"))
     dataset = build(tmp_path)
     assert dataset.specs.collect()["spec_format"].to_list() == [1]
     (row,) = dataset.rejected.collect().rows(named=True)
     assert (row["rule"], row["hint"]) == ("version", "it was read as far as possible; it is of Spack 0.12 or older")
-
-
-@pytest.mark.parametrize(
-    ("folders", "expected"),
-    [
-        (["develop"], {("develop", "root")}),
-        (["ours"], {("ours", "root")}),
-        (["develop", "develop/e4s"], {("develop", "root"), ("develop", "e4s")}),
-        (["ours", "ours/e4s"], {("ours", "root"), ("ours", "e4s")}),
-        (["develop-2025-03-09/e4s", "v1.0/e4s"], {("develop-2025-03-09", "e4s"), ("v1.0", "e4s")}),
-    ],
-)
-def test_folders_tell_snapshot_and_stack(folders: list[str], expected: set[tuple[str, str]], tmp_path: Path) -> None:
-    for folder in folders:
-        layout_2(tmp_path / "mirrors" / folder, DEFAULT)
-    found = build(tmp_path).specs.select("snapshot", "stack").collect().rows()
-    assert set(found) == expected
-
-
-def test_one_index_may_be_given_alone(tmp_path: Path) -> None:
-    layout_2(tmp_path / "develop/e4s", DEFAULT)
-    dataset = cs.build_dataset(tmp_path / "develop/e4s/build_cache/index.json", out=tmp_path / "dataset")
-    assert set(dataset.specs.select("snapshot", "stack").collect().rows()) == {("develop", "e4s")}
-    (tmp_path / "index.json").write_bytes(DEFAULT)
-    with pytest.raises(SourceError, match="expected folders that name the snapshot of"):
-        cs.build_dataset(tmp_path / "index.json", out=tmp_path / "dataset")
-    named = cs.build_dataset(tmp_path / "index.json", out=tmp_path / "named", snapshots=["v1.0"], stacks=["ours"])
-    assert set(named.specs.select("snapshot", "stack").collect().rows()) == {("v1.0", "ours")}
-
-
-def test_an_index_inside_another_source_is_read_once(tmp_path: Path) -> None:
-    layout_2(tmp_path / "develop", DEFAULT)
-    inside = tmp_path / "develop/build_cache/index.json"
-    dataset = cs.build_dataset(tmp_path / "develop", inside, out=tmp_path / "dataset")
-    assert [source.files for source in dataset.manifest.sources.values()] == [1]
-
-
-def test_of_several_databases_the_newest_known_is_taken(tmp_path: Path) -> None:
-    newest = index({A: PACKAGE | {"version": "9"}}, cached={A})
-    others = [(version, index({A: PACKAGE}, cached={A})) for version in (10, 7)]
-    layout_3(tmp_path / "mirrors/develop", others[0], (9, newest), others[1])
-    assert build(tmp_path).specs.collect()["version"].to_list() == ["9"]
 
 
 def test_cycles_and_spliced_specs_are_specs_like_others(tmp_path: Path) -> None:
@@ -260,25 +182,3 @@ def test_damage_is_a_row_and_the_rest_is_kept(
     assert rejected.select("rule", "severity", "num_specs").rows() == rules
     assert all(rejected["snapshot"] == "develop")
     assert dataset.specs.collect().height == kept
-
-
-def test_what_is_not_as_its_checksum_says_is_refused(tmp_path: Path) -> None:
-    layout_2(tmp_path / "a/mirrors/develop", DEFAULT, checksum="0" * 64)
-    layout_3(tmp_path / "b/mirrors/develop", (8, DEFAULT), contentLength=7)
-    layout_3(tmp_path / "c/mirrors/develop", (8, DEFAULT))
-    (blob,) = (tmp_path / "c").rglob("blobs/sha256/*/*")
-    blob.write_bytes(DEFAULT[:-1] + b" ")
-    layout_3(tmp_path / "d/mirrors/develop", (8, DEFAULT), checksum="../../../../etc/passwd")
-    layout_3(tmp_path / "e/mirrors/develop", (8, DEFAULT), mediaType="application/vnd.spack.spec.v5+json")
-    layout_3(tmp_path / "f/mirrors/develop", (8, bytes(100 << 20)), compression="gzip")
-    for name, message in (
-        ("a", "expected the sha256 checksum 0000"),
-        ("b", f"expected 7 bytes in .*, found {len(DEFAULT):,}"),
-        ("c", "expected the sha256 checksum"),
-        ("d", "expected a sha256 checksum in"),
-        ("e", "expected an index in"),
-        ("f", "unpacks to more than"),
-    ):
-        with pytest.raises(SourceError, match=message):
-            build(tmp_path / name)
-        assert not (tmp_path / name / "dataset/specs").exists(), "nothing is published"

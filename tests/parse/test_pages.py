@@ -20,7 +20,7 @@ from cachestats.parse.records import INDEX_ONLY
 from cachestats.parse.validate import read_page
 from cachestats.sources.items import Page
 from cachestats.spack_releases import canonical_compiler
-from conftest import SEEDS, corpus_site
+from conftest import SEEDS, in_corpus
 from tests.support import slow
 from tests.support.pages import sites
 from tests.support.site import G0A, G0B, G0C, GENERATIONS, meta_of, page, spec, write
@@ -46,7 +46,7 @@ def test_seeds_are_read_as_by_the_slow_reader(demo: cs.Dataset) -> None:
 
 @pytest.mark.slow
 def test_corpus_is_read_as_by_the_slow_reader(corpus: cs.Dataset) -> None:
-    assert_read_as_slowly(corpus_site(), corpus)
+    assert_read_as_slowly(in_corpus("site"), corpus)
     assert corpus.rejected.collect().is_empty()
 
 
@@ -170,7 +170,7 @@ def assert_nothing_is_lost(texts: Iterable[str], dataset: cs.Dataset) -> None:
 
 @pytest.mark.slow
 def test_a_round_trip_loses_nothing(demo: cs.Dataset, corpus: cs.Dataset) -> None:
-    for site, dataset in ((SEEDS, demo), (corpus_site(), corpus)):
+    for site, dataset in ((SEEDS, demo), (in_corpus("site"), corpus)):
         assert_nothing_is_lost((path.read_text() for path in site.rglob("specs.md")), dataset)
 
 

@@ -93,11 +93,11 @@ def test_the_change_of_representation_is_marked_where_the_dates_span_it() -> Non
         ] * len(marks)
 
 
-def test_the_corpus_changes_its_representation_where_it_is_marked(corpus: cs.Dataset) -> None:
+def test_the_sample_changes_its_representation_where_it_is_marked(sample: cs.Dataset) -> None:
     from cachestats.plots.history import REPRESENTATIONS
 
-    wrapper = corpus.specs.filter(package="compiler-wrapper").select(pl.col("snapshot_date").unique()).collect()
-    others = corpus.specs.select(pl.col("snapshot_date").unique()).collect()["snapshot_date"]
+    wrapper = sample.specs.filter(package="compiler-wrapper").select(pl.col("snapshot_date").unique()).collect()
+    others = sample.specs.select(pl.col("snapshot_date").unique()).collect()["snapshot_date"]
     (day,) = REPRESENTATIONS
     assert {found >= day for found in wrapper["snapshot_date"]} == {True}
     assert {found < day for found in set(others) - set(wrapper["snapshot_date"])} == {True}

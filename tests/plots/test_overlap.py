@@ -53,8 +53,8 @@ def test_columns_are_combinations_the_largest_first_and_rows_the_largest_stacks(
     assert [list(line.get_xdata()) for line in dots.lines] == [[0, 0], [1], [2, 2], [3]]
 
 
-def test_the_sets_of_real_stacks_add_up(corpus: cs.Dataset) -> None:
-    specs = corpus.specs.filter(snapshot="develop-2024-06-02")
+def test_the_sets_of_real_stacks_add_up(sample: cs.Dataset) -> None:
+    specs = sample.specs.filter(snapshot="develop-2024-06-02")
     found = cs.overlap_sets(specs)
     _, dots, whole = cs.plot_overlap_sets(found, measure="packages").child_axes
     sizes = dict(zip([label.get_text() for label in dots.get_yticklabels()], whole.patches, strict=True))

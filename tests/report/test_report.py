@@ -88,6 +88,7 @@ def test_the_same_dataset_gives_the_same_bytes(odd: Path, tmp_path: Path) -> Non
     assert [name for name in first if first[name] != again[name]] == []
 
 
+@pytest.mark.slow
 def test_the_scripts_hold_every_spec(report: Path) -> None:
     found = []
     for path in (report / "specs").iterdir():
@@ -106,6 +107,7 @@ def test_the_scripts_hold_every_spec(report: Path) -> None:
     assert len(found) == 8216
 
 
+@pytest.mark.slow
 def test_what_programs_read_is_what_the_analyses_say(report: Path) -> None:
     specs = cs.open_dataset(SAMPLE).specs.filter(snapshot="develop-2025-05-25")
     newest = dict(cs.versions(specs, by="snapshot").select("package", "version").rows())
@@ -124,6 +126,7 @@ def test_what_programs_read_is_what_the_analyses_say(report: Path) -> None:
     assert about["stacks"]["e4s"] == specs.filter(stack="e4s").select("package").unique().collect().height
 
 
+@pytest.mark.slow
 def test_the_summary_says_what_changed(report: Path) -> None:
     text = (report / "summary.md").read_text()
     old, new = (cs.open_dataset(SAMPLE).specs.filter(snapshot=f"develop-{day}") for day in ("2025-03-09", "2025-05-25"))
@@ -227,6 +230,7 @@ def test_versions_stand_in_spacks_order_newest_first(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_a_machine_can_use_is_what_usable_says(demo: cs.Dataset, tmp_path: Path) -> None:
     cs.write_report(demo, tmp_path / "report")
     here = demo.specs.filter(snapshot="develop")

@@ -24,8 +24,9 @@ from cachestats.errors import RejectedError, SourceError
 from cachestats.sources.storage import transfer
 from cachestats.sources.storage.urls import public_url
 from conftest import CORPUS, SEEDS
-from tests.support.datasets import OF_INDICES, archive, bytes_of, column_bytes
-from tests.support.mirrors import DEFAULT, PACKAGE, A, G, build, index, layout_2, layout_3, layout_3_again
+from tests.support.datasets import OF_INDICES, bytes_of, column_bytes, site_archive
+from tests.support.indices import index
+from tests.support.mirrors import DEFAULT, PACKAGE, A, G, build, layout_2, layout_3, layout_3_again
 from tests.support.nodes import GCC, node
 from tests.support.servers import Answer, HttpServer, S3Server, body, chunked, cut, drip, hang, redirect, status
 from tests.support.site import page, spec, write
@@ -62,8 +63,8 @@ def mirrors(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ]
     (root / "cache_spack_io_index.json").write_text(json.dumps(entries))
     write(root / "site", {("develop", name): page(name, "develop", [spec(name * 32)]) for name in "xyz"})
-    archive(root / "site", root / "site.tar.gz", seed=1)
-    archive(root / "site", root / "site.zip", seed=1)
+    site_archive(root / "site", root / "site.tar.gz", seed=1)
+    site_archive(root / "site", root / "site.zip", seed=1)
     return root
 
 

@@ -41,12 +41,17 @@ def column_bytes(dataset: cs.Dataset, without: Collection[str] = ()) -> dict[str
 
 
 def members(site: Path, seed: int) -> list[tuple[str, bytes]]:
+    """Return the pages of a checkout, in a random order and as code hosts name them, and two other files."""
     found = [(f"cache-main/{path.relative_to(site)}", path.read_bytes()) for path in sorted(site.rglob("specs.md"))]
     random.Random(seed).shuffle(found)
     return [*found, ("cache-main/README.md", b"# Not a page"), ("cache-main/_cache/x/y/spec-0.json", b"{}")]
 
 
-def archive(site: Path, path: Path, seed: int) -> Path:
+def site_archive(site: Path, path: Path, seed: int) -> Path:
+    """Pack a checkout of the site, as a code host does, and return the path, whose ending says the kind.
+
+    It has pages only, below `cache-main/` and in an order that the seed decides, and two files that are no pages.
+    """
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
             for name, data in members(site, seed):

@@ -10,17 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import cachestats as cs
+from tests.support.indices import index
 from tests.support.nodes import GCC, edge, node
 
 A, G = "a" * 32, "g" * 32
 PACKAGE = node("a", A, dependencies=[edge("gcc", G, ["build"], ["c"])])
-
-
-def index(specs: dict[str, Any], *, cached: set[str], version: Any = "8") -> bytes:
-    installs = {key: {"spec": value, "ref_count": 1, "in_buildcache": key in cached} for key, value in specs.items()}
-    return json.dumps({"database": {"version": version, "installs": installs}}).encode()
-
-
 DEFAULT = index({A: PACKAGE, G: GCC}, cached={A, G})
 
 

@@ -16,7 +16,7 @@ import pytest
 import cachestats as cs
 from cachestats.schema import TABLES
 from conftest import SAMPLE
-from tests.support.indices import build_index, edge, glibc, needs_libc, node
+from tests.support.indices import build_index, edge_to, glibc, needs_libc, node_record
 from tests.support.site import page, spec, write
 
 pytestmark = pytest.mark.consumers
@@ -281,24 +281,24 @@ VIEWS = (
 def demanding(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the data package of indices and pages of which the specs ask all that can be asked of a host."""
     folder = tmp_path_factory.mktemp("demanding")
-    libc, elsewhere = glibc("2.35"), node("glibc", "other", version="2.28", external="/opt/glibc")
-    musl = node("musl", version="1.2.5", external="/usr")
-    uuid = node("apple-libuuid", version="1353", external="/sdk", platform="darwin")
-    cuda = node("cuda", version="12.4", external="/usr/local/cuda")
+    libc, elsewhere = glibc("2.35"), node_record("glibc", "other", version="2.28", external="/opt/glibc")
+    musl = node_record("musl", version="1.2.5", external="/usr")
+    uuid = node_record("apple-libuuid", version="1353", external="/sdk", platform="darwin")
+    cuda = node_record("cuda", version="12.4", external="/usr/local/cuda")
     mac = {"platform": "darwin", "target": "m1"}
-    low = node("low", "", needs_libc(libc), target="x86_64_v4")
-    older = node("older", "", edge(uuid), os="ventura", **mac)
+    low = node_record("low", "", needs_libc(libc), target="x86_64_v4")
+    older = node_record("older", "", edge_to(uuid), os="ventura", **mac)
     nodes = [
         libc, elsewhere, musl, uuid, cuda, low, older,
-        node("high", "", needs_libc(libc), edge(low), target="zen3"),
-        node("strange", "", needs_libc(elsewhere), edge(low)),
-        node("other", "", needs_libc(musl)),
-        node("gpu", "", needs_libc(libc), edge(cuda)),
-        node("pure", target="x86_64"),
-        node("newer", "", edge(older), os="sonoma", **mac),
-        node("lacks", "", edge(node("gone"))),
-        node("compiler-wrapper"),
-        node("old", "", needs_libc(libc), annotations={"original_specfile_version": 4}),
+        node_record("high", "", needs_libc(libc), edge_to(low), target="zen3"),
+        node_record("strange", "", needs_libc(elsewhere), edge_to(low)),
+        node_record("other", "", needs_libc(musl)),
+        node_record("gpu", "", needs_libc(libc), edge_to(cuda)),
+        node_record("pure", target="x86_64"),
+        node_record("newer", "", edge_to(older), os="sonoma", **mac),
+        node_record("lacks", "", edge_to(node_record("gone"))),
+        node_record("compiler-wrapper"),
+        node_record("old", "", needs_libc(libc), annotations={"original_specfile_version": 4}),
     ]  # fmt: skip
     for snapshot, database in (("develop", "8"), ("develop-2024-06-02", "7"), ("develop-2024-03-17", "6")):
         build_index(folder, *nodes, database=database, snapshot=snapshot, stack="e4s")

@@ -21,7 +21,7 @@ import cachestats as cs
 from cachestats.errors import ArgumentError, CachestatsError, RejectedError, SourceError
 from cachestats.schema import TABLES
 from cachestats.spark import SparkTables, read_mirrors, read_site, write_dataset
-from conftest import CORPUS, ROOT, SEEDS, corpus_site
+from conftest import CORPUS, ROOT, SEEDS, in_corpus
 from tests.support.servers import S3Server
 from tests.support.site import G0A, G0C, page, spec, write
 
@@ -34,8 +34,7 @@ OLD, NEW = "develop-2024-06-02", "develop-2025-03-09"
 @pytest.fixture(scope="module")
 def corpus_tables(spark: Any) -> Iterator[SparkTables]:
     """Return the indices of the corpus, read by Spark."""
-    corpus_site()
-    tables = read_mirrors(spark, CORPUS / "mirrors")
+    tables = read_mirrors(spark, in_corpus("mirrors"))
     yield tables
     tables.unpersist()
 
@@ -145,6 +144,8 @@ QUESTIONS: dict[str, Callable[[Any, Any, Callable[[Any, str], Any], cs.Environme
     "coverage": lambda specs, *_: cs.coverage(specs, rows="stack", columns="target", usable=True),
     "coverage_matrix": lambda specs, *_: cs.coverage_matrix(specs, rows="stack", columns="os"),
     "usable": lambda specs, *_: cs.usable(specs, host="zen4:ubuntu22.04:glibc@2.35"),
+    "usable_by_system": lambda specs, *_: cs.usable_by_system(specs, host="zen4"),
+    "reusable": lambda specs, *_: cs.reusable(specs, host="zen4:ubuntu22.04"),
     "gaps": lambda specs, *_: cs.gaps(specs, columns="stack"),
     "gaps, weighed": lambda specs, edges, of, _: cs.gaps(of(specs, NEW), columns="target", dependencies=of(edges, NEW)),
     "column_coverage": lambda specs, *_: cs.column_coverage(specs, columns="target"),
@@ -161,9 +162,16 @@ QUESTIONS: dict[str, Callable[[Any, Any, Callable[[Any, str], Any], cs.Environme
     "holes": lambda specs, edges, of, _: cs.holes(of(specs, NEW), of(edges, NEW)),
     "match": lambda specs, _, __, wanted: cs.match(wanted, specs),
     "match, causes": lambda specs, edges, _, wanted: cs.match(wanted, specs, dependencies=edges),
+    "causes": lambda specs, edges, _, wanted: cs.causes(wanted, specs, dependencies=edges),
     "hit_rates": lambda specs, _, __, wanted: cs.hit_rates(wanted, specs),
     "versions": lambda specs, *_: cs.versions(specs),
 }
+
+
+def test_every_analysis_is_asked_about_tables_of_spark() -> None:
+    analyses = {name for name in cs.__all__ if getattr(cs, name).__module__.startswith("cachestats.analysis.")}
+    missing = analyses - {name.partition(",")[0] for name in QUESTIONS}
+    assert not missing, f"add {', '.join(sorted(missing))} to QUESTIONS in tests/system/test_spark.py"
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
@@ -196,7 +204,7 @@ def test_analyses_give_the_same_answers_and_bring_no_table_to_the_driver(
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 def test_a_cluster_that_gets_a_zip_and_loses_a_worker_writes_the_same_files(tmp_path: Path) -> None:
     pytest.importorskip("pyspark")
-    mirrors = corpus_site().parent / "mirrors" / OLD
+    mirrors = in_corpus(f"mirrors/{OLD}")
     expected = cs.build_dataset(mirrors, out=tmp_path / "local")
     package = tmp_path / "cachestats.zip"
     with zipfile.ZipFile(package, "w") as archive:
@@ -265,7 +273,7 @@ def test_paths_without_pages_or_indices_are_refused(spark: Any, tmp_path: Path) 
 
 def test_an_index_that_cannot_be_read_keeps_its_snapshot_out(spark: Any, tmp_path: Path) -> None:
     source = tmp_path / "mirrors"
-    shutil.copytree(corpus_site().parent / "mirrors", source, ignore=shutil.ignore_patterns("spack.lock", "*.hash"))
+    shutil.copytree(in_corpus("mirrors"), source, ignore=shutil.ignore_patterns("spack.lock", "*.hash"))
     (source / OLD / "e4s" / "build_cache" / "index.json").write_text('{"database": ')
     expected = cs.build_dataset(age(source), out=tmp_path / "local", max_rejected=1)
     tables = read_mirrors(spark, source)

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 import cachestats as cs
 from cachestats.cli import cli
 from cachestats.errors import ArgumentError
-from conftest import CORPUS
+from conftest import in_corpus
 from tests.support.site import page, spec, write
 
 
@@ -80,28 +80,28 @@ def test_each_verb_draws_what_the_functions_do(weeks: cs.Dataset, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_pictures_of_dependencies_and_lockfiles(indexed: cs.Dataset, tmp_path: Path) -> None:
-    specs = indexed.specs.filter(snapshot="develop-2025-05-25")
-    lockfile = CORPUS / "mirrors" / "develop-2025-05-25" / "e4s" / "spack.lock"
+def test_pictures_of_dependencies_and_lockfiles(sample: cs.Dataset, tmp_path: Path) -> None:
+    specs = sample.specs.filter(snapshot="develop-2025-05-25")
+    lockfile = in_corpus("mirrors/develop-2025-05-25/e4s/spack.lock")
     words = "develop-2025-05-25"
     expected = {
         f"hit-rates {lockfile} --by stack": cs.plot_hit_rates(
-            cs.hit_rates(cs.read_environment(lockfile), indexed.specs, by="stack"), subtitle="5 snapshots"
+            cs.hit_rates(cs.read_environment(lockfile), sample.specs, by="stack"), subtitle="5 snapshots"
         ),
         "gaps --columns stack": cs.plot_gaps(
-            cs.gaps(specs, columns="stack", dependencies=indexed.dependencies), subtitle=words
+            cs.gaps(specs, columns="stack", dependencies=sample.dependencies), subtitle=words
         ),
         "duplicates --by cause": cs.plot_duplicates(
-            cs.duplicates(specs, dependencies=indexed.dependencies, by="cause"), subtitle=words
+            cs.duplicates(specs, dependencies=sample.dependencies, by="cause"), subtitle=words
         ),
     }
     for command, ax in expected.items():
         verb, *options = command.split()
-        done = plot(verb, indexed.path, *options, "--out", tmp_path / "drawn.svg")
+        done = plot(verb, sample.path, *options, "--out", tmp_path / "drawn.svg")
         assert done.exit_code == 0, (command, done.output, done.exception)
         cs.save_plot(ax, tmp_path / "expected.svg")
         assert (tmp_path / "drawn.svg").read_text() == (tmp_path / "expected.svg").read_text(), command
-    done = plot("holes", indexed.path, "--out", tmp_path / "x.svg")
+    done = plot("holes", sample.path, "--out", tmp_path / "x.svg")
     assert "found no holes in develop-2025-05-25" in str(done.exception)
 
 

@@ -288,6 +288,7 @@ def test_a_fault_of_the_server_fails_the_test(folder: Path) -> None:
             ask(server.url, "/a")
 
 
+@pytest.mark.slow
 def test_a_bucket_can_be_read_without_an_account(folder: Path, s3_server: Callable[..., S3Server]) -> None:
     (folder / "develop/out").unlink()
     server = s3_server(folder, bucket="ours")

@@ -1,0 +1,93 @@
+"""Mirrors: the layouts give the same, folders name snapshots and stacks, and checksums are kept to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import cachestats as cs
+from cachestats.errors import SourceError
+from tests.support.datasets import bytes_of
+from tests.support.indices import index
+from tests.support.mirrors import DEFAULT, PACKAGE, A, build, layout_2, layout_3
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_the_layouts_give_the_same(compression: str, tmp_path: Path) -> None:
+    for stack in ("", "e4s"):
+        layout_2(tmp_path / "old/mirrors/develop" / stack, DEFAULT)
+        layout_3(tmp_path / "new/mirrors/develop" / stack, (8, DEFAULT), compression=compression)
+    old, new = build(tmp_path / "old"), build(tmp_path / "new")
+    assert bytes_of(old) == bytes_of(new)
+    rows = old.specs.select("package", "stack", "compiler").collect().rows()
+    assert rows == [
+        ("a", "e4s", "gcc@14.2.0"),
+        ("a", "root", "gcc@14.2.0"),
+        ("gcc", "e4s", None),
+        ("gcc", "root", None),
+    ]
+    (row,) = new.snapshots.collect().rows(named=True)
+    assert (row["num_pages"], row["num_specs"], row["num_stacks"], row["generation"]) == (2, 2, 1, "db8")
+
+
+def test_a_mirror_without_an_index_is_told_how_to_get_one(tmp_path: Path) -> None:
+    for place in (
+        "old/build_cache/linux-zlib-1.3.1-aaaa.spec.json.sig",
+        "new/v3/manifests/spec/zlib/a.spec.manifest.json",
+    ):
+        path = tmp_path / place
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+        mirror = tmp_path / place.partition("/")[0]
+        with pytest.raises(
+            SourceError, match=r"expected the index of the mirror .*, found 1 spec file without one"
+        ) as caught:
+            cs.build_dataset(mirror, out=tmp_path / "dataset")
+        assert str(caught.value.hint).startswith("let Spack write it: spack buildcache update-index ")
+
+
+def test_of_several_databases_the_newest_known_is_taken(tmp_path: Path) -> None:
+    newest = index({A: PACKAGE | {"version": "9"}}, cached={A})
+    others = [(version, index({A: PACKAGE}, cached={A})) for version in (10, 7)]
+    layout_3(tmp_path / "mirrors/develop", others[0], (9, newest), others[1])
+    assert build(tmp_path).specs.collect()["version"].to_list() == ["9"]
+
+
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        (["develop"], {("develop", "root")}),
+        (["ours"], {("ours", "root")}),
+        (["develop", "develop/e4s"], {("develop", "root"), ("develop", "e4s")}),
+        (["ours", "ours/e4s"], {("ours", "root"), ("ours", "e4s")}),
+        (["develop-2025-03-09/e4s", "v1.0/e4s"], {("develop-2025-03-09", "e4s"), ("v1.0", "e4s")}),
+    ],
+)
+def test_folders_tell_snapshot_and_stack(folders: list[str], expected: set[tuple[str, str]], tmp_path: Path) -> None:
+    for folder in folders:
+        layout_2(tmp_path / "mirrors" / folder, DEFAULT)
+    found = build(tmp_path).specs.select("snapshot", "stack").collect().rows()
+    assert set(found) == expected
+
+
+def test_what_is_not_as_its_checksum_says_is_refused(tmp_path: Path) -> None:
+    layout_2(tmp_path / "a/mirrors/develop", DEFAULT, checksum="0" * 64)
+    layout_3(tmp_path / "b/mirrors/develop", (8, DEFAULT), contentLength=7)
+    layout_3(tmp_path / "c/mirrors/develop", (8, DEFAULT))
+    (blob,) = (tmp_path / "c").rglob("blobs/sha256/*/*")
+    blob.write_bytes(DEFAULT[:-1] + b" ")
+    layout_3(tmp_path / "d/mirrors/develop", (8, DEFAULT), checksum="../../../../etc/passwd")
+    layout_3(tmp_path / "e/mirrors/develop", (8, DEFAULT), mediaType="application/vnd.spack.spec.v5+json")
+    layout_3(tmp_path / "f/mirrors/develop", (8, bytes(100 << 20)), compression="gzip")
+    for name, message in (
+        ("a", "expected the sha256 checksum 0000"),
+        ("b", f"expected 7 bytes in .*, found {len(DEFAULT):,}"),
+        ("c", "expected the sha256 checksum"),
+        ("d", "expected a sha256 checksum in"),
+        ("e", "expected an index in"),
+        ("f", "unpacks to more than"),
+    ):
+        with pytest.raises(SourceError, match=message):
+            build(tmp_path / name)
+        assert not (tmp_path / name / "dataset/specs").exists(), "nothing is published"

@@ -14,8 +14,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import SparkSession
-
 TASKS = 8  # of what is asked beside the mirrors, which have more indices
 
 
@@ -43,6 +41,8 @@ def main(package: str, mirrors: str, out: str) -> None:
     """Read the mirrors, write them as a dataset, and tell what happened as a line of JSON."""
     options = {"driver.host": "127.0.0.1", "ui.enabled": "false", "submit.pyFiles": package}
     options |= {"sql.shuffle.partitions": "4", "default.parallelism": str(TASKS)}
+    from pyspark.sql import SparkSession  # only `make test` installs it
+
     builder = SparkSession.builder.master("local-cluster[2,1,1024]")
     for name, value in options.items():
         builder = builder.config(f"spark.{name}", value)

@@ -57,6 +57,8 @@ VALUES = {  # by the number of the option, modulo 16; the others are booleans
     10: (f"={'0f7c1a2b' * 5}", f"={'9d3e4b5c' * 5}"),
 }
 SIGMA = 1.18  # of the log-normal shares: the median page has half as many specs as the mean
+KEPT = 2 / 3  # of the specs of a snapshot, by the next one
+MOVED = 0.1  # of the specs that are kept, into other stacks
 CONFIGURATIONS = 0.9  # exponent that gives about 0.4 distinct lists a spec, as some of them turn out alike or unused
 
 Spec = dict[str, Any]
@@ -126,12 +128,21 @@ class _Package:
         self.choices += [[f"+option_{n}", f"~option_{n}"] for n in options if n % 16 not in VALUES]
         self.choices.sort(key=lambda texts: texts[0].lstrip("+"))
         self.versions = [f"{rng.randrange(1, 9)}.{rng.randrange(30)}.{rng.randrange(10)}" for _ in range(3)]
+        self.latest: list[Spec] = []  # of the snapshot before
 
     def specs(self, snapshot: str, specs_a_share: float, rng: random.Random) -> list[Spec]:
         count = max(1, round(self.share * specs_a_share * rng.uniform(0.9, 1.1)))
+        if snapshot == SPACK_1:
+            self.latest = []  # Spack 1.0 gave everything another hash
+        specs = [self._kept(spec, rng) for spec in self.latest if rng.random() < KEPT][:count]
         configurations = [self._variants(rng) for _ in range(round(count**CONFIGURATIONS))]
-        specs = [self._spec(rng.choice(configurations), snapshot < SPACK_1, rng) for _ in range(count)]
-        return sorted(specs, key=lambda spec: spec["hash"])
+        before_spack_1 = "develop-" < snapshot < SPACK_1  # the rolling one, `develop`, is always new
+        specs += [self._spec(rng.choice(configurations), before_spack_1, rng) for _ in range(count - len(specs))]
+        self.latest = sorted(specs, key=lambda spec: spec["hash"])
+        return self.latest
+
+    def _kept(self, spec: Spec, rng: random.Random) -> Spec:
+        return spec | {"stacks": _stacks(rng)} if rng.random() < MOVED else spec
 
     def _spec(self, variants: list[str], before_spack_1: bool, rng: random.Random) -> Spec:
         platform, os, target, compilers = rng.choice(MACHINES)
@@ -145,7 +156,7 @@ class _Package:
             "os": os,
             "platform": platform,
             "size": "-",
-            "stacks": sorted([*rng.sample(STACKS, k=rng.choice((1, 1, 2, 2, 3))), "root"]),
+            "stacks": _stacks(rng),
             "target": target,
             "variants": variants,
             "versions": [rng.choice(self.versions)],
@@ -154,6 +165,10 @@ class _Package:
     def _variants(self, rng: random.Random) -> list[str]:
         """Return one configuration: mostly the defaults, which stand first."""
         return [self.build_system, *(texts[0] if rng.random() < 0.7 else rng.choice(texts) for texts in self.choices)]
+
+
+def _stacks(rng: random.Random) -> list[str]:
+    return sorted([*rng.sample(STACKS, k=rng.choice((1, 1, 2, 2, 3))), "root"])
 
 
 def _names(count: int) -> list[str]:

@@ -6,7 +6,7 @@ Arrow and Polars schemas, the descriptions inside the Parquet files and the data
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class Table:
     warning: str | None = None
     by_snapshot: bool = False
     """Whether the table is stored as one file per snapshot instead of one file for the whole dataset."""
+    row_group_by: str | None = None
+    """A column by which the rows of a file are looked up: each of its values has a row group of its own."""
     references: tuple[Reference, ...] = ()
     """Columns whose values always occur in other tables, where several rows may have them."""
 
@@ -431,6 +433,82 @@ TABLES: dict[str, Table] = {
 }
 
 
+def _encoded(table: Table, *without: str) -> tuple[Column, ...]:
+    """Return columns of a table with the codes of its names, whose text is in the table `names`."""
+    return tuple(
+        replace(column, dtype="int64", description=f"Code of `{column.name}`.") if column.dtype == "string" else column
+        for column in table.columns
+        if column.name not in without
+    )
+
+
+# The tables of the engine: what analyses of a dataset read. They hold nothing that the others lack.
+
+ENCODED_SPECS = Table(
+    "encoded_specs",
+    grain="one row per (snapshot, hash), in the order of `specs`, with the codes of names in place of text",
+    key=("snapshot", "spec"),
+    sort=(),
+    by_snapshot=True,
+    columns=(
+        Column("spec", "int64", "Code of `hash`: its first 64 bits."),
+        Column("hash", "string", _HASH.description),
+        *_encoded(SPECS, "hash", "snapshot_date", "stack"),
+        Column("stacks", "int64", "Code of the set of stacks that list the spec; its name is their list as JSON."),
+    ),
+)
+
+ENCODED_DEPENDENCIES = Table(
+    "encoded_dependencies",
+    grain="the rows of `dependencies`, with the codes of names in place of text",
+    key=("snapshot", "spec", "dependency"),
+    sort=(),
+    by_snapshot=True,
+    columns=(
+        Column("spec", "int64", "Code of `hash`."),
+        Column("dependency", "int64", "Code of `dependency_hash`, named by the table `names` unless it is in `specs`."),
+        *_encoded(DEPENDENCIES, "hash", "dependency_hash"),
+    ),
+)
+
+NAMES = Table(
+    "names",
+    grain="one row per (column, code): the names of the codes in one file of `encoded_specs` or `encoded_dependencies`",
+    key=("column", "code"),
+    sort=(),
+    by_snapshot=True,
+    row_group_by="column",
+    columns=(
+        Column("column", "string", "Column that holds the code."),
+        Column("code", "int64", "First 64 bits of the BLAKE2b checksum of the name; of a hash its own first 64 bits."),
+        Column("name", "string", "Name."),
+    ),
+)
+
+COMMON_NAMES = Table(
+    "common_names",
+    grain="one row per (column, code): the names in `names` of the columns that most questions ask about",
+    key=("column", "code"),
+    sort=("column", "name"),
+    row_group_by="column",
+    columns=(
+        *NAMES.columns,
+        Column("num_files", "int64", "Files of `encoded_specs` in which the code occurs.", unit="files"),
+    ),
+)
+COMMONLY_NAMED = (
+    "compiler", "compiler_name", "os", "package", "platform", "requirement", "snapshot", "stacks", "target", "version"
+)  # fmt: skip
+"""The columns in `common_names`: those with few distinct names."""
+
+ENGINE_TABLES: dict[str, Table] = {
+    table.name: table for table in (ENCODED_SPECS, ENCODED_DEPENDENCIES, NAMES, COMMON_NAMES)
+}
+"""Tables that a dataset stores besides `TABLES`, from which analyses are answered."""
+
+STORED_TABLES = TABLES | ENGINE_TABLES
+
+
 def data_dictionary() -> pl.DataFrame:
     """Return the data dictionary: one row per table and column.
 
@@ -486,7 +564,8 @@ def dictionary_markdown(tables: Iterable[str] = TABLES) -> str:
             "",
             f"## {table.name}",
             "",
-            f"{table.grain[0].upper()}{table.grain[1:]}. Key: {_code(table.key)}. Sorted by {_code(table.sort)}.",
+            f"{table.grain[0].upper()}{table.grain[1:]}. Key: {_code(table.key)}."
+            f"{f' Sorted by {_code(table.sort)}.' if table.sort else ''}",
             *(["", f"**Note:** {table.warning}"] if table.warning else []),
             "",
             "| column | type | null | unit | meaning |",

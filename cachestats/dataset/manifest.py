@@ -9,7 +9,7 @@ import msgspec
 from cachestats.decode import JsonError, decode
 from cachestats.errors import DatasetError
 from cachestats.regular import read_regular
-from cachestats.schema import SCHEMA_VERSION, TABLES
+from cachestats.schema import SCHEMA_VERSION, STORED_TABLES
 
 MANIFEST = "manifest.json"
 
@@ -69,7 +69,7 @@ def read_manifest(folder: Path) -> Manifest | None:
         version = decode(data, _Version).schema_version
         if version == SCHEMA_VERSION:
             manifest = decode(data, Manifest)
-            tables = {table.name for table in TABLES.values() if table.by_snapshot}
+            tables = {table.name for table in STORED_TABLES.values() if table.by_snapshot}
             if any(snapshot.rows.keys() != tables for snapshot in manifest.snapshots.values()):
                 raise JsonError(f"expected the rows of {', '.join(sorted(tables))} of each snapshot")
             return manifest

@@ -9,23 +9,40 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cachestats.dataset.dataset import Dataset
 from cachestats.errors import DatasetError
 from cachestats.regular import open_regular
-from cachestats.schema import SCHEMA_VERSION, TABLES, Table
+from cachestats.schema import COMMONLY_NAMED, ENGINE_TABLES, SCHEMA_VERSION, STORED_TABLES, Table
 
 # Hashes repeat over a whole snapshot: with a million rows per group their dictionary is written once. Pages have an
 # index, too.
 ROW_GROUP = 1 << 20
 
+_RANDOM = frozenset({"spec", "hash", "name", "code"})  # of the engine's tables: no dictionary makes them smaller
+
 
 def write_parquet(file: Path | pa.NativeFile, table: str, data: pa.Table) -> None:
     """Write the Parquet file of a table, or of one snapshot of it. `data` is sorted as the table declares."""
-    declared = TABLES[table]
+    declared = STORED_TABLES[table]
     with parquet_writer(file, declared, data.schema, declared.sort) as writer:
-        writer.write_table(pa.Table.from_arrays(data.columns, schema=writer.schema), row_group_size=ROW_GROUP)
+        rows = pa.Table.from_arrays(data.columns, schema=writer.schema)
+        for part in _row_groups(rows, declared.row_group_by):
+            writer.write_table(part, row_group_size=ROW_GROUP)
+
+
+def _row_groups(rows: pa.Table, by: str | None) -> Iterator[pa.Table]:
+    """Yield the rows, split where the value of a column changes if there is one."""
+    if by is None or not rows.num_rows:
+        yield rows
+        return
+    start = 0
+    for runs in pc.run_end_encode(rows.combine_chunks().column(by)).chunks:
+        for end in runs.run_ends.to_pylist():
+            yield rows.slice(start, end - start)
+            start = end
 
 
 @contextmanager
@@ -43,11 +60,20 @@ def damage_told(table: str, file: Path) -> Iterator[None]:
 
 def read_whole(table: str, file: Path) -> pa.Table:
     """Return a table, or one snapshot of it, with its declared schema."""
-    declared = TABLES[table]
+    declared = STORED_TABLES[table]
     with damage_told(table, file):
         found = pq.read_table(file, partitioning=None)
         check_columns(declared, found)
         return found.cast(declared.arrow())
+
+
+def read_common_names(file: Path) -> pa.Table:
+    """Return the rows of a file of the table `names` that `common_names` has, too."""
+    with damage_told("names", file), pq.ParquetFile(file) as opened:
+        groups = opened.metadata
+        first = [groups.row_group(number).column(0).statistics for number in range(groups.num_row_groups)]
+        wanted = [number for number, found in enumerate(first) if found and found.min in COMMONLY_NAMED]
+        return opened.read_row_groups(wanted).cast(STORED_TABLES["names"].arrow())
 
 
 def check_columns(declared: Table, found: pa.Table, columns: Iterable[str] | None = None) -> None:
@@ -73,8 +99,14 @@ def parquet_writer(
 
     Text may be dictionary-encoded, which is several times faster to write. Readers that use the stored Arrow schema
     would then see dictionaries, so the declared schema is stored, with plain strings.
+
+    Statistics are kept only of columns by which rows are skipped: of all, they are a third of the time it takes to
+    write. The tables of the engine have no descriptions, which take as long to read as their rows.
     """
     declared = table.arrow()
+    skipped_by = {"snapshot", *list(sort)[:1], *([table.row_group_by] if table.row_group_by else [])} & {
+        *declared.names
+    }
     fields = [field.with_type(schema.field(field.name).type).remove_metadata() for field in declared]
     writer = pq.ParquetWriter(
         file,
@@ -82,18 +114,17 @@ def parquet_writer(
         compression="zstd",
         store_schema=False,
         write_page_index=True,
+        write_statistics=sorted(skipped_by),
+        use_dictionary=[name for name in declared.names if name not in _RANDOM or table.name not in ENGINE_TABLES],
         sorting_columns=pq.SortingColumn.from_ordering(
             pa.schema(fields), [(name, "ascending") for name in sort], "at_end"
         ),
     )
-    writer.add_key_value_metadata(
-        {
-            "ARROW:schema": base64.b64encode(declared.serialize().to_pybytes()).decode(),
-            "cachestats.schema_version": str(SCHEMA_VERSION),
-            "cachestats.table": table.name,
-            "cachestats.columns": json.dumps({column.name: column.description for column in table.columns}),
-        }
-    )
+    metadata = {"cachestats.schema_version": str(SCHEMA_VERSION), "cachestats.table": table.name}
+    if table.name not in ENGINE_TABLES:
+        metadata["ARROW:schema"] = base64.b64encode(declared.serialize().to_pybytes()).decode()
+        metadata["cachestats.columns"] = json.dumps({column.name: column.description for column in table.columns})
+    writer.add_key_value_metadata(metadata)
     return writer
 
 
@@ -105,6 +136,6 @@ def check_files(dataset: Dataset) -> None:
     DatasetError
         If a file is missing, or is not as the manifest says.
     """
-    for table in TABLES:
+    for table in STORED_TABLES:
         for file in dataset.files(table):
             read_whole(table, file)

@@ -23,7 +23,7 @@ from cachestats.dataset.manifest import MANIFEST, Manifest
 from cachestats.dataset.parquet import check_columns, damage_told, write_parquet
 from cachestats.dataset.publication import COMMIT, JOURNALS, LOCK, NEW, SCRATCH, STATE, move_published
 from cachestats.errors import DatasetError, reported
-from cachestats.schema import TABLES, Table
+from cachestats.schema import STORED_TABLES, Table
 
 logger = logging.getLogger(__name__)
 
@@ -84,17 +84,25 @@ class Writer:
 
     def stage(self, table: str, data: pa.Table, snapshot: str | None = None) -> None:
         """Write a table, or one snapshot of it, beside the dataset. `data` is sorted as the table declares."""
-        with self._staging(TABLES[table], snapshot) as file:
+        with self._staging(STORED_TABLES[table], snapshot) as file:
             write_parquet(file, table, data)
 
     def stage_file(self, table: str, content: bytes, snapshot: str) -> None:
         """Stage a file that `write_parquet` made for one snapshot of a table."""
-        with self._staging(TABLES[table], snapshot) as file:
+        with self._staging(STORED_TABLES[table], snapshot) as file:
             file.write_bytes(content)
+
+    def file(self, table: str, snapshot: str | None = None) -> Path:
+        """Return the path of the existing file of a table, or of one snapshot of it."""
+        return table_file(self.path, STORED_TABLES[table], snapshot)
+
+    def staged_file(self, table: str, snapshot: str | None = None) -> Path:
+        """Return the path of the file that was staged for a table, or for one snapshot of it."""
+        return table_file(self.path / NEW, STORED_TABLES[table], snapshot)
 
     def read_snapshot(self, table: str, snapshot: str, columns: list[str] | None = None) -> pa.Table:
         """Return one snapshot of an existing table, its text dictionary-encoded, each column as a single chunk."""
-        declared = TABLES[table]
+        declared = STORED_TABLES[table]
         file = table_file(self.path, declared, snapshot)
         texts = {column.name for column in declared.columns if column.dtype == "string"}
         with damage_told(table, file):
@@ -112,7 +120,7 @@ class Writer:
 
     def remove(self, snapshot: str) -> None:
         """Remove a snapshot with the next publication."""
-        files = (table_file(self.path, table, snapshot) for table in TABLES.values() if table.by_snapshot)
+        files = (table_file(self.path, table, snapshot) for table in STORED_TABLES.values() if table.by_snapshot)
         self._removed += [str(file.relative_to(self.path)) for file in files]
 
     def publish(self, manifest: Manifest) -> None:

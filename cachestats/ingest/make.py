@@ -16,6 +16,7 @@ from cachestats.dataset.writer import Writer
 from cachestats.findings import Finding
 from cachestats.ingest.assemble import SnapshotTables, assemble, merge_rows, merge_specs
 from cachestats.ingest.closures import add_requirements, requirements_table
+from cachestats.ingest.encode import encode
 from cachestats.ingest.inputs import with_sources
 from cachestats.ingest.plan import Plan, SnapshotPlan
 from cachestats.ingest.read import ReadResult, load_fragment
@@ -162,6 +163,7 @@ class _Maker:
         dependencies = beside("dependencies")
         specs = add_requirements(specs, dependencies, rules)
         yield "dependencies", dependencies
+        yield from encode(specs, dependencies).items()
         del dependencies
         yield "specs", specs
         yield "requirements", requirements_table(name, specs)

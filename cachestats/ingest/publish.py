@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachestats.dataset.manifest import Manifest, SnapshotRecord, SourceRecord
+from cachestats.dataset.parquet import read_common_names, read_whole
 from cachestats.dataset.writer import Writer
 from cachestats.findings import FAILURES, Finding, findings_in, rejected_table
 from cachestats.ingest.check import new_findings
+from cachestats.ingest.encode import count_names
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.inputs import inputs_table
 from cachestats.ingest.make import Staged, copies_in
@@ -47,6 +49,7 @@ def publish(
         "targets": targets_table(set(targets).union(*(one.targets for one in made.values()))),
         "rejected": rejected_table(findings),
         "inputs": _inputs_after(plan, result, staged, existing),
+        "common_names": _common_names(made, removed, existing, writer),
     }
     for name, table in small.items():
         writer.stage(name, table)
@@ -101,6 +104,16 @@ def all_findings(
         if stays and not (row.rule == NO_SIZE and row.snapshot in with_sizes):
             kept.append(row)
     return [*kept, *new_findings(result, staged)]
+
+
+def _common_names(made: Collection[str], removed: Collection[str], existing: Existing, writer: Writer) -> pa.Table:
+    """Return the new table `common_names`: new files add their names to it, and replaced ones take theirs away."""
+    replaced = sorted({*made, *removed} & existing.manifest.snapshots.keys())
+    return count_names(
+        read_whole("common_names", writer.file("common_names")) if existing.manifest.snapshots else None,
+        (read_common_names(writer.staged_file("names", name)) for name in sorted(made)),
+        (read_common_names(writer.file("names", name)) for name in replaced),
+    )
 
 
 def _snapshots_table(staged: Staged, existing: Existing, findings: list[Finding]) -> pa.Table:

@@ -13,12 +13,15 @@ import pyarrow.parquet as pq
 
 import cachestats as cs
 from cachestats.parse.records import INDEX_ONLY
-from cachestats.schema import TABLES
+from cachestats.schema import STORED_TABLES, TABLES
 
 
 def bytes_of(dataset: cs.Dataset) -> dict[str, bytes]:
-    tables = ("specs", "variants", "dependencies", "requirements")
-    return {f"{table}/{path.name}": path.read_bytes() for table in tables for path in dataset.files(table)}
+    """Return the files that depend on nothing but the inputs' contents."""
+    tables = [table.name for table in STORED_TABLES.values() if table.by_snapshot]
+    return {f"{table}/{path.name}": path.read_bytes() for table in tables for path in dataset.files(table)} | {
+        "common_names": dataset.files("common_names")[0].read_bytes()
+    }
 
 
 OF_INDICES = (*INDEX_ONLY, "requirement")

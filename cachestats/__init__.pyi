@@ -23,6 +23,7 @@ from .analysis.usable import usable_by_system as usable_by_system
 from .analysis.versions import versions as versions
 from .dataset.dataset import Dataset as Dataset
 from .dataset.dataset import open_dataset as open_dataset
+from .dataset.subset import Subset as Subset
 from .environment import Environment as Environment
 from .environment import read_environment as read_environment
 from .errors import CachestatsError as CachestatsError

@@ -25,15 +25,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cachestats.dataset.manifest import MANIFEST, Manifest, read_manifest
+from cachestats.dataset.names import Names
 from cachestats.dataset.publication import COMMIT, finish_moves
 from cachestats.dataset.sql import check_query, query_error
+from cachestats.dataset.subset import Subset, snapshot_names
 from cachestats.errors import ArgumentError, DatasetError, reported
 from cachestats.naming import snapshot_order
-from cachestats.schema import TABLES, Table
+from cachestats.schema import STORED_TABLES, TABLES, Table
 from cachestats.text import counted, file_stem
 
 if TYPE_CHECKING:
@@ -122,6 +125,30 @@ class Dataset:
         if not files:
             return pl.LazyFrame(schema=declared.polars())
         return pl.scan_parquet(files, glob=False)
+
+    @cached_property
+    def names(self) -> Names:
+        """The names of the codes in the encoded tables."""
+        return Names(self)
+
+    def at(self, *names: str | Iterable[str]) -> Subset:
+        """Return some of the snapshots; see `Subset.at`."""
+        return Subset(self).at(*names)
+
+    def where(self, **columns: str | Iterable[str | None] | None) -> Subset:
+        """Return the specs with some values; see `Subset.where`."""
+        return Subset(self).where(**columns)
+
+    @property
+    def newest(self) -> Subset:
+        """The newest snapshot: `develop`, or the newest if there is no `develop`.
+
+        Raises
+        ------
+        ArgumentError
+            If the dataset has no snapshots.
+        """
+        return Subset(self).at(snapshot_names(self)[-1:])
 
     def sql(self, query: str) -> pl.LazyFrame:
         """Query the tables by their names in Polars' dialect of SQL.
@@ -236,11 +263,11 @@ def find_table(name: str) -> Table:
     ArgumentError
         If there is no such table.
     """
-    if name not in TABLES:
+    if name not in STORED_TABLES:
         near = get_close_matches(name, TABLES, 1)
         tables = f"the tables are {', '.join(TABLES)}"
         raise ArgumentError(f"expected a table, found {name!r}", hint=f"try {near[0]}; {tables}" if near else tables)
-    return TABLES[name]
+    return STORED_TABLES[name]
 
 
 def find_snapshots(dataset: Dataset, names: Iterable[str]) -> list[str]:

@@ -1,0 +1,87 @@
+"""The names of the codes in the encoded tables, read when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cachestats.codes import stacks_of_set
+from cachestats.errors import DatasetError
+from cachestats.schema import COMMONLY_NAMED
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cachestats.dataset.dataset import Dataset
+
+Snapshots = tuple[str, ...] | None
+
+
+class Names:
+    """The names of the codes of a dataset; what was read is kept, as a question asks for the same names again."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._known: dict[tuple[str, Snapshots], pl.DataFrame] = {}
+
+    def of(self, column: str, snapshots: Snapshots) -> pl.DataFrame:
+        """Return the names in a column of some snapshots, or of all: the columns `code` and `name`, sorted by name.
+
+        Raises
+        ------
+        DatasetError
+            If two names have the same code.
+        """
+        import polars as pl
+
+        if snapshots is not None and len(snapshots) == len(self._dataset.manifest.snapshots):
+            snapshots = None
+        if (column, snapshots) not in self._known:
+            is_common = column in COMMONLY_NAMED and snapshots is None
+            frame = self._common if is_common else self._dataset.scan("names", snapshots=snapshots).lazy()
+            names = frame.lazy().filter(pl.col("column") == column).select("code", "name")
+            self._known[column, snapshots] = self._checked(column, names.unique().sort("name").collect())
+        return self._known[column, snapshots]
+
+    def of_codes(self, column: str, codes: pl.Series, snapshots: Snapshots) -> pl.DataFrame:
+        """Return names of a column, among which are those of some codes: the columns `code` and `name`."""
+        import polars as pl
+
+        if column in COMMONLY_NAMED:
+            return self.of(column, None)
+        wanted = codes.drop_nulls().unique()
+        if wanted.is_empty():
+            return pl.DataFrame(schema={"code": pl.Int64, "name": pl.String})
+        names = self._dataset.scan("names", snapshots=snapshots).filter(
+            pl.col("column") == column, pl.col("code").is_in(wanted.implode())
+        )
+        return self._checked(column, names.select("code", "name").unique().collect())
+
+    def of_hashes(self, codes: pl.Series, snapshots: Snapshots) -> pl.DataFrame:
+        """Return the hashes of some codes of specs, or of dependencies: the columns `code` and `name`."""
+        import polars as pl
+
+        wanted = codes.drop_nulls().unique()
+        specs = self._dataset.scan("encoded_specs", snapshots=snapshots)
+        found = specs.filter(pl.col("spec").is_in(wanted.implode())).select(code="spec", name="hash").unique()
+        known = found.collect(engine="streaming")
+        if known.height < wanted.len():  # the others are dependencies that are not cached
+            known = pl.concat([known, self.of("dependency", snapshots)]).unique("code")
+        return known
+
+    def stacks(self, snapshots: Snapshots) -> Iterable[tuple[int, list[str | None]]]:
+        """Return the sets of stacks in some snapshots: the code of each, and its stacks."""
+        return [(code, stacks_of_set(name)) for code, name in self.of("stacks", snapshots).iter_rows()]
+
+    @cached_property
+    def _common(self) -> pl.DataFrame:
+        return self._dataset.scan("common_names").select("column", "code", "name").collect()
+
+    def _checked(self, column: str, names: pl.DataFrame) -> pl.DataFrame:
+        if names["code"].n_unique() < names.height:
+            raise DatasetError(
+                f"expected a code of its own for each {column} in {self._dataset.path}, found one for two names",
+                hint="rename one of them: a code of 64 bits cannot tell them apart",
+            )
+        return names

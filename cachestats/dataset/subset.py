@@ -1,0 +1,205 @@
+"""A subset of a dataset: some of its snapshots, and filters on its specs, as a value that is read when it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from cachestats.codes import code_of
+from cachestats.errors import ArgumentError
+from cachestats.naming import snapshot_order
+from cachestats.schema import SPECS
+from cachestats.text import alternatives, counted, nearest
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cachestats.dataset.dataset import Dataset
+
+FILTER_COLUMNS = tuple(
+    column.name for column in SPECS.columns if column.dtype == "string" and column.name != "variants"
+)
+"""Columns of `specs` by which a subset can be chosen; variants are compared by value, not as one text."""
+
+Wanted = tuple[str | None, ...]
+"""Values of a column that a subset has; None stands for no compiler, no stack, and so on."""
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some snapshots of a dataset, and filters on its specs.
+
+    It is what `--snapshot` and `--where` choose in the shell. Every analysis takes one. For anything else, `specs` and
+    the other tables are Polars LazyFrames.
+
+    Attributes
+    ----------
+    dataset : Dataset
+        The dataset.
+    snapshots : tuple of str, optional
+        Names of the snapshots, oldest first; None if none were chosen, which means all of them in the tables, and the
+        newest in analyses of a single one.
+    filters : mapping
+        For each filtered column the values that it may have.
+
+    Examples
+    --------
+    >>> subset = demo.at("develop").where(package="py-propcache", target=["aarch64", "x86_64_v3"])
+    >>> subset.specs.select("hash").collect().n_unique()
+    68
+    """
+
+    dataset: Dataset
+    snapshots: tuple[str, ...] | None = None
+    filters: Mapping[str, Wanted] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash((self.dataset.path, self.snapshots, tuple(self.filters.items())))
+
+    def at(self, *names: str | Iterable[str]) -> Subset:
+        """Return only these snapshots.
+
+        Parameters
+        ----------
+        *names
+            Names of snapshots, or lists of them.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such snapshot.
+
+        Examples
+        --------
+        >>> demo.at("develop", "develop-2025-03-09").snapshots
+        ('develop-2025-03-09', 'develop')
+        """
+        given = [name for one in names for name in ([one] if isinstance(one, str) else one)]
+        if not given:
+            raise ArgumentError("expected a snapshot, found none", hint="name one, or leave out `at` to take all")
+        there = snapshot_names(self.dataset) if self.snapshots is None else self.snapshots
+        for name in given:
+            if name not in there:
+                near = nearest([name], there) or there[-3:]
+                raise ArgumentError(
+                    f"expected one of the {counted(len(there), 'snapshot')} of {self.dataset.path}, found {name!r}",
+                    hint=f"try {', '.join(near) or 'another dataset'}",
+                )
+        return replace(self, snapshots=tuple(name for name in there if name in given))
+
+    def where(self, **columns: str | Iterable[str | None] | None) -> Subset:
+        """Return only the specs with these values.
+
+        Parameters
+        ----------
+        **columns
+            Columns of the table `specs` and the values that they may have: text, None for no value, or a list of these.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such column, or no spec of the snapshots has one of the values.
+
+        Examples
+        --------
+        >>> demo.where(target="zen4")
+        Traceback (most recent call last):
+            ...
+        cachestats.errors.ArgumentError: expected a target of the specs in 2 snapshots, found 'zen4'
+        hint: there is aarch64, neoverse_v1, neoverse_v2 and 2 others
+        """
+        subset = self
+        for column, given in columns.items():
+            wanted = (given,) if given is None or isinstance(given, str) else tuple(given)
+            if column == "snapshot":
+                subset = subset.at(*(name or "" for name in wanted))
+                continue
+            if column not in FILTER_COLUMNS:
+                near = nearest([column], FILTER_COLUMNS, 1)
+                raise ArgumentError(
+                    f"expected a column with text to filter by, found {column!r}",
+                    hint=f"try {near[0]}" if near else f"choose {alternatives(FILTER_COLUMNS)}",
+                )
+            there = self.values(column)
+            for value in wanted:
+                if value is not None and value not in there:
+                    raise ArgumentError(
+                        f"expected a {column} of the specs in {self._words()}, found {value!r}",
+                        hint=_advice(value, there),
+                    )
+            before = subset.filters.get(column)
+            wanted = wanted if before is None else tuple(value for value in wanted if value in before)
+            subset = replace(subset, filters={**subset.filters, column: wanted})
+        return subset
+
+    @property
+    def specs(self) -> pl.LazyFrame:
+        """The table `specs`: one row per (snapshot, stack, hash)."""
+        import polars as pl
+
+        frame = self.dataset.scan("specs", snapshots=self.snapshots)
+        for column, wanted in self.filters.items():
+            frame = frame.filter(pl.col(column).is_in(list(wanted), nulls_equal=True))
+        return frame
+
+    @property
+    def dependencies(self) -> pl.LazyFrame:
+        """The table `dependencies` of the snapshots: all of it, as the filters choose specs only."""
+        return self.dataset.scan("dependencies", snapshots=self.snapshots)
+
+    @property
+    def variants(self) -> pl.LazyFrame:
+        """The table `variants` of the snapshots: all of it, as the filters choose specs only."""
+        return self.dataset.scan("variants", snapshots=self.snapshots)
+
+    @property
+    def requirements(self) -> pl.LazyFrame:
+        """The table `requirements` of the snapshots: all of it, as the filters choose specs only."""
+        return self.dataset.scan("requirements", snapshots=self.snapshots)
+
+    def encoded(self, *columns: str) -> pl.LazyFrame:
+        """Return columns of the table `encoded_specs`: one row per spec, names as codes (`dataset.names`)."""
+        import polars as pl
+
+        frame = self.dataset.scan("encoded_specs", snapshots=self.snapshots)
+        for column, wanted in self.filters.items():
+            if column == "hash":
+                frame = frame.filter(pl.col("hash").is_in(list(wanted)))
+            elif column == "stack":
+                frame = frame.filter(pl.col("stacks").is_in(self._sets_with(wanted)))
+            else:
+                codes = [None if value is None else code_of(value) for value in wanted]
+                frame = frame.filter(pl.col(column).is_in(codes, nulls_equal=True))
+        return frame.select(*columns)
+
+    def values(self, column: str) -> list[str]:
+        """Return the values of a column of `specs` in the snapshots, sorted; the filters do not count."""
+        if column == "hash":
+            frame = self.dataset.scan("encoded_specs", snapshots=self.snapshots).select("hash").unique()
+            return sorted(frame.collect()["hash"])
+        names = self.dataset.names
+        if column == "stack":
+            return sorted({stack for _, stacks in names.stacks(self.snapshots) for stack in stacks if stack})
+        return names.of(column, self.snapshots)["name"].to_list()
+
+    def _sets_with(self, wanted: Wanted) -> list[int]:
+        """Return the codes of the sets that hold one of these stacks; the empty set stands for None."""
+        sets = self.dataset.names.stacks(self.snapshots)
+        return [code for code, stacks in sets if not set(wanted).isdisjoint(stacks)]
+
+    def _words(self) -> str:
+        names = self.snapshots if self.snapshots is not None else snapshot_names(self.dataset)
+        return names[0] if len(names) == 1 else counted(len(names), "snapshot")
+
+
+def snapshot_names(dataset: Dataset) -> tuple[str, ...]:
+    """Return the names of a dataset's snapshots, oldest first, `develop` last."""
+    return tuple(sorted(dataset.manifest.snapshots, key=snapshot_order))
+
+
+def _advice(value: str, there: list[str]) -> str:
+    if near := nearest([value], there):
+        return f"try {', '.join(near)}"
+    more = f" and {len(there) - 3} others" if len(there) > 3 else ""
+    return f"there is {', '.join(there[:3]) or 'none'}{more}"

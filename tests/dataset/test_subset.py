@@ -1,0 +1,65 @@
+"""Subsets of a dataset: snapshots and filters as a value."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+import cachestats as cs
+from cachestats.dataset.subset import FILTER_COLUMNS, Subset
+from cachestats.errors import ArgumentError
+
+
+def test_snapshots_are_in_their_order_and_must_exist(sample: cs.Dataset) -> None:
+    names = list(sample.manifest.snapshots)
+    assert sample.at(reversed(names)).snapshots == tuple(names)
+    assert sample.at(names[0], names[-1]).specs.select("snapshot").unique().collect().height == 2
+    assert sample.newest.snapshots == (names[-1],)
+    assert Subset(sample).specs.collect().equals(sample.specs.collect())
+    with pytest.raises(ArgumentError, match="expected one of the 5 snapshots of ") as raised:
+        sample.at("develop-2025-05-26")
+    assert "develop-2025-05-25" in str(raised.value.hint)
+    with pytest.raises(ArgumentError, match="expected one of the 1 snapshot"):
+        sample.newest.at(names[0])
+    with pytest.raises(ArgumentError, match="found none"):
+        sample.at([])
+
+
+@pytest.mark.parametrize("column", FILTER_COLUMNS)
+@pytest.mark.parametrize("name", ["sample", "mixed"])
+def test_filters_are_those_of_polars(column: str, name: str, request: pytest.FixtureRequest) -> None:
+    dataset: cs.Dataset = request.getfixturevalue(name)
+    if column == "snapshot":
+        return
+    specs = dataset.specs.collect()
+    some = specs[column].drop_nulls().unique().sort().head(2).to_list()
+    for wanted in (some[:1], some, [*some, None]):
+        subset = dataset.where(**{column: wanted})
+        expected = specs.filter(pl.col(column).is_in(wanted, nulls_equal=True))
+        assert subset.specs.collect().equals(expected)
+        keys = expected.select("snapshot", "hash").unique().sort("hash").sort("snapshot", maintain_order=True)
+        assert subset.encoded("hash").collect()["hash"].sort().equals(keys["hash"].sort())
+    assert Subset(dataset).values(column) == specs[column].drop_nulls().unique().sort().to_list()
+
+
+def test_filters_are_chained(sample: cs.Dataset) -> None:
+    subset = sample.at("develop-2025-05-25").where(stack=["e4s", "radiuss"], target="x86_64_v3").where(stack="e4s")
+    specs = subset.specs.collect()
+    assert set(specs["stack"]) == {"e4s"}
+    assert set(specs["snapshot"]) == {"develop-2025-05-25"}
+    assert subset.dependencies.collect().equals(sample.at("develop-2025-05-25").dependencies.collect())
+    assert sample.where(snapshot="develop-2025-05-25").snapshots == ("develop-2025-05-25",)
+    assert sample.where(stack="e4s").where(stack="radiuss").specs.collect().is_empty()
+
+
+def test_names_that_do_not_exist_are_told_with_the_nearest(sample: cs.Dataset) -> None:
+    with pytest.raises(
+        ArgumentError, match="expected a target of the specs in 5 snapshots, found 'x86_64_v33'"
+    ) as found:
+        sample.where(target="x86_64_v33")
+    assert str(found.value.hint).startswith("try x86_64_v3")
+    with pytest.raises(ArgumentError, match="expected a column with text to filter by, found 'targets'") as found:
+        sample.where(targets="zen4")
+    assert found.value.hint == "try target"
+    with pytest.raises(ArgumentError, match="expected a stack of the specs in develop-2024-03-17"):
+        sample.at("develop-2024-03-17").where(stack="ml-linux-x86_64-cpu")

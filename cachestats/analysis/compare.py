@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Self
 
 import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import check_choice, collect_small, ordered, validated, without_union
+from cachestats.analysis.frames import check_choice, ordered, sort_names
+from cachestats.analysis.spec_rows import (
+    BITS,
+    SpecRows,
+    SpecsLike,
+    has,
+    has_columns,
+    masks_of,
+    spec_rows,
+    spec_rows_of_two,
+    unite,
+)
 from cachestats.axes import CHANGE_AXES, CHANGES, Change, ChangeAxis
 from cachestats.errors import ArgumentError
 
-if TYPE_CHECKING:
-    from narwhals.typing import IntoFrame
-
-    Sides = tuple[IntoFrame, IntoFrame]
+Sides = tuple[SpecsLike, SpecsLike]
 
 _WRAPPER = "compiler-wrapper"
 # Packages that Spack, since 0.22, adds as dependencies of everything it compiles, though nobody requests them. The
@@ -45,7 +54,7 @@ _DETAILS = ("version", "os", "target", "compiler", "variants")
 
 
 def compare(
-    old: IntoFrame, new: IntoFrame, *, by: ChangeAxis | None = None, union: bool = False, among: Sides | None = None
+    old: SpecsLike, new: SpecsLike, *, by: ChangeAxis | None = None, union: bool = False, among: Sides | None = None
 ) -> pl.DataFrame:
     """Describe how each package changed between two snapshots or two datasets.
 
@@ -94,11 +103,12 @@ def compare(
     >>> cs.compare(weekly, develop).select("package", "change", "old_specs", "new_specs", "common_specs").rows()
     [('py-filelock', 'rebuilt', 18, 124, 18), ('py-propcache', 'added', 0, 68, 0)]
     """
-    return _changes(_hashes(old, new, by, ("version",), union), by, _represented(among or (old, new)))
+    sides = _Sides.of(old, new, by, ("version",), union)
+    return _changes(sides.counts(), by, _represented(*(among or (old, new))))
 
 
 def compare_counts(
-    old: IntoFrame, new: IntoFrame, *, by: ChangeAxis | None = "stack", union: bool = False, among: Sides | None = None
+    old: SpecsLike, new: SpecsLike, *, by: ChangeAxis | None = "stack", union: bool = False, among: Sides | None = None
 ) -> pl.DataFrame:
     """Count the packages of `compare` by kind of change, with a row for each stack.
 
@@ -139,8 +149,8 @@ def count_changes(packages: pl.DataFrame, *, by: ChangeAxis | None = None) -> pl
 
 
 def compare_specs(
-    old: IntoFrame,
-    new: IntoFrame,
+    old: SpecsLike,
+    new: SpecsLike,
     *,
     by: ChangeAxis | None = None,
     changes: Collection[Change] = CHANGES,
@@ -180,52 +190,100 @@ def compare_specs(
     if isinstance(changes, str):
         raise ArgumentError(f"expected a list as changes, found {changes!r}", hint=f"try changes=[{changes!r}]")
     details = tuple(name for name in _DETAILS if name != by)
-    hashes = _hashes(old, new, by, details, union)
-    found = _changes(hashes, by, _represented(among or (old, new))).filter(pl.col("change").is_in(list(changes)))
+    sides = _Sides.of(old, new, by, details, union)
+    found = _changes(sides.counts(), by, _represented(*(among or (old, new))))
+    found = found.filter(pl.col("change").is_in(list(changes)))
     key = [*([by] if by else []), "package"]
-    # The specs of packages that are not in the result are not collected.
-    specs = collect_small(hashes.filter(nw.col("package").is_in(found["package"].unique().to_list())))
+    specs = sides.specs(found["package"].unique())
     side = pl.when("is_old", "is_new").then(pl.lit("both")).when("is_old").then(pl.lit("old")).otherwise(pl.lit("new"))
     return ordered(
-        specs.with_columns(pl.col("is_old", "is_new").cast(pl.Boolean))
-        .join(found.select(*key, "change"), on=key, nulls_equal=True)
+        specs.join(found.select(*key, "change"), on=key, nulls_equal=True)
         .select(*key, "change", side.alias("side"), *details, "hash")
         .sort("hash"),
         *key,
     )
 
 
-def _hashes(old: IntoFrame, new: IntoFrame, by: str | None, details: tuple[str, ...], union: bool) -> nw.LazyFrame[Any]:
-    """Return a row for each package and hash (and value of `by`), with `is_old` and `is_new`, each 0 or 1."""
-    if by is not None:
-        check_choice(by, CHANGE_AXES, "by")
-    key = [*([by] if by else []), "package", "hash"]
-    sides = [validated(side, {*key, *details}) for side in (old, new)]
-    if sides[0].implementation is not sides[1].implementation:
-        kinds = " and ".join(side.implementation.value for side in sides)
-        raise ArgumentError(
-            f"expected two frames of the same kind, found {kinds}",
-            hint="pass both as Polars LazyFrames, or both as relations",
+@dataclass(frozen=True)
+class _Sides:
+    """The specs of two sides, each once, with what lists it on each side as bits: stacks, or just the side."""
+
+    rows: SpecRows
+    """The rows of one side, which know the names of both."""
+    hashes: nw.LazyFrame[Any]
+    by: ChangeAxis | None
+    details: tuple[str, ...]
+    old: list[str]
+    new: list[str]
+    """The columns with the bits of each side."""
+    names: list[str | None]
+    """The stacks whose bits they are; None alone if the sides are compared as a whole."""
+
+    @classmethod
+    def of(cls, old: SpecsLike, new: SpecsLike, by: ChangeAxis | None, details: tuple[str, ...], union: bool) -> Self:
+        """Return the sides of a comparison.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such axis, or the sides are frames of different kinds.
+        """
+        if by is not None:
+            check_choice(by, CHANGE_AXES, "by")
+        axis = "stack" if by == "stack" else None
+        facts = tuple(dict.fromkeys([*details, *([by] if by and not axis else [])]))
+        sides = spec_rows_of_two(old, new, ("package", "hash", *facts, *([axis] if axis else [])), union=union)
+        names: list[str | None] = [None]
+        if axis:
+            names = sort_names({name for side in sides for name in side.names(axis)}, axis)
+        bits = {side: masks_of(names, f"{side}_") for side in ("old", "new")}
+        marked = []
+        for (side, masks), rows in zip(bits.items(), sides, strict=True):
+            others = [mask for other, found in bits.items() if other != side for mask in found]
+            frame = rows.marked(["package", "hash", *facts], axis, names, masks)
+            frame = frame.with_columns(nw.lit(0, nw.Int64).alias(mask) for mask in others)
+            marked.append(frame.select("package", "hash", *facts, *bits["old"], *bits["new"]))
+        # A hash determines the whole spec. Should the two sides disagree nevertheless, it still counts as one spec.
+        hashes = unite(nw.concat(marked), ["package", "hash"], [*bits["old"], *bits["new"]], facts)
+        return cls(sides[1], hashes, by, details, bits["old"], bits["new"], names)
+
+    def counts(self) -> pl.DataFrame:
+        """Count the specs of each package and version (and value of `by`) on each side, and on both."""
+        facts = ["package", "version", *([self.by] if self.by and self.by != "stack" else [])]
+        grouped = self.hashes.group_by(*facts, *self.old, *self.new).agg(number=nw.len())
+        number, is_old, is_new = pl.col("number"), pl.col("is_old"), pl.col("is_new")
+        return (
+            self._split(self.rows.collect(grouped))
+            .group_by(*([self.by] if self.by else []), "package", "version")
+            .agg(
+                old_specs=number.filter(is_old).sum(),
+                new_specs=number.filter(is_new).sum(),
+                common_specs=number.filter(is_old, is_new).sum(),
+            )
         )
-    if by == "stack" and not union:
-        sides = [without_union(side) for side in sides]
-    marked = [
-        side.select(*key, *details, is_old=nw.lit(1 - is_new), is_new=nw.lit(is_new))
-        for is_new, side in enumerate(sides)
-    ]
-    # A hash determines the whole spec. Should the two sides disagree nevertheless, it still counts as one spec.
-    return nw.concat(marked).group_by(*key).agg(nw.col(*details).min(), nw.col("is_old", "is_new").max())
+
+    def specs(self, packages: Iterable[str]) -> pl.DataFrame:
+        """Return the specs of some packages, with `is_old` and `is_new`."""
+        # The specs of other packages are not collected.
+        return self._split(self.rows.collect(self.hashes.filter(self.rows.is_in("package", packages))))
+
+    def _split(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return a row for each stack, or for the whole, that has the specs of a row on one side at least."""
+        parts = []
+        for place, name in enumerate(self.names):
+            is_old, is_new = (has(masks[place // BITS], place % BITS) for masks in (self.old, self.new))
+            part = frame.with_columns(is_old=is_old, is_new=is_new).filter(pl.col("is_old") | pl.col("is_new"))
+            parts.append(part.with_columns(stack=pl.lit(name, pl.String)) if self.by == "stack" else part)
+        split = (
+            pl.concat(parts)
+            if parts
+            else frame.clear().with_columns(stack=pl.lit(None, pl.String), is_old=pl.lit(False), is_new=pl.lit(False))
+        )
+        return split.drop(*self.old, *self.new)
 
 
-def _changes(hashes: nw.LazyFrame[Any], by: str | None, represented: Collection[str]) -> pl.DataFrame:
+def _changes(counts: pl.DataFrame, by: str | None, represented: Collection[str]) -> pl.DataFrame:
     key = [*([by] if by else []), "package"]
-    counts = collect_small(
-        hashes.group_by(*key, "version").agg(
-            old_specs=nw.col("is_old").sum(),
-            new_specs=nw.col("is_new").sum(),
-            common_specs=(nw.col("is_old") * nw.col("is_new")).sum(),
-        )
-    )
     old, new = pl.col("old_specs"), pl.col("new_specs")
     packages = (
         ordered(counts, "version")
@@ -259,14 +317,19 @@ def _changes(hashes: nw.LazyFrame[Any], by: str | None, represented: Collection[
     )
 
 
-def _represented(sides: Sides) -> set[str]:
+def _represented(old: SpecsLike, new: SpecsLike) -> set[str]:
     """Return the packages that only one side has because the other side's Spack did not treat them as packages yet."""
-    frames = [validated(side, ()) for side in sides]
-    if not all({*_TOLD_BY} <= set(frame.collect_schema().names()) for frame in frames):
-        return set()
-    found = [collect_small(frame.select(*_TOLD_BY).unique()) for frame in frames]
-    (old, old_compilers), (new, new_compilers) = ([set(side[name]) for name in _TOLD_BY] for side in found)
-    return _not_made_yet(old - new, new, new_compilers) | _not_made_yet(new - old, old, old_compilers)
+    found = []
+    for side in (old, new):
+        if not has_columns(side, _TOLD_BY):
+            return set()
+        found.append(spec_rows(side, _TOLD_BY).distinct(*_TOLD_BY))
+    (old_packages, old_compilers), (new_packages, new_compilers) = (
+        [set(side[name]) for name in _TOLD_BY] for side in found
+    )
+    return _not_made_yet(old_packages - new_packages, new_packages, new_compilers) | _not_made_yet(
+        new_packages - old_packages, old_packages, old_compilers
+    )
 
 
 def _not_made_yet(lacking: set[str], there: set[str], compilers: set[str | None]) -> set[str]:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import check_choice, collect_small, validated, without_union
+from cachestats.analysis.frames import check_choice, collect_small, validated
 from cachestats.analysis.reuse import reused_requirements
+from cachestats.analysis.spec_rows import SpecRows, SpecsLike, chosen, spec_rows
 from cachestats.analysis.usable import possible_hosts
 from cachestats.axes import AXES, DENOMINATORS, MEASURES, MISSING, NATIVE, USABLE, Axis, Denominator, Measure
+from cachestats.dataset.dataset import Dataset
+from cachestats.dataset.subset import Subset
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host, as_host, as_named
 from cachestats.naming import natural_key, snapshot_order
 from cachestats.spack_releases import Rules, checked_rules
 from cachestats.targets import target_order
-
-if TYPE_CHECKING:
-    from narwhals.typing import IntoFrame
-
 
 _ORDER: dict[str, Callable[[str], Any]] = {"snapshot": snapshot_order, "target": target_order}
 
@@ -42,7 +40,7 @@ class CoverageMatrix(pl.DataFrame):
 
 
 def coverage(
-    specs: IntoFrame,
+    specs: SpecsLike,
     *,
     rows: Axis,
     columns: Axis,
@@ -58,9 +56,9 @@ def coverage(
     Parameters
     ----------
     specs
-        Any lazy or eager frame that narwhals supports (a Polars LazyFrame, a DuckDB relation, ...) with the required
-        columns of the table `specs`: those named by `rows` and `columns`, and `snapshot` and `hash`, or `package`.
-        The frame's own engine does the counting.
+        A dataset, a subset of one, or any lazy or eager frame that narwhals supports (a Polars LazyFrame, a DuckDB
+        relation, ...) with the required columns of the table `specs`: those named by `rows` and `columns`, and
+        `snapshot` and `hash`, or `package`. The frame's own engine does the counting.
     rows, columns
         Two of snapshot, package, version, platform, os, target, compiler, compiler_name and stack.
     measure
@@ -101,20 +99,19 @@ def coverage(
     >>> cs.coverage(demo.specs, rows="package", columns="platform").rows()
     [('py-filelock', 'darwin', 18), ('py-filelock', 'linux', 124), ('py-propcache', 'darwin', 14), ...]
     """
-    frame = _checked(specs, rows, columns, measure, denominator, union, usable)
+    found = _checked(specs, rows, columns, measure, denominator, union, usable)
     if usable:
-        return _usable(frame, rows, host, spack)
+        return _usable(found, rows, host, spack)
     if host or spack:
         raise ArgumentError("expected a host or rules only with usable, found them without it", hint="add usable=True")
-    counted = ["snapshot", "hash"] if measure == "specs" else ["package"]
-    cells = _count_distinct(frame, [rows, columns], counted)
+    cells = found.count(rows, columns, of=["snapshot", "hash"] if measure == "specs" else ["package"])
     if measure == "share":
-        cells = _share(cells, frame, [rows] if denominator == "row" else [columns] if denominator == "column" else [])
+        cells = _share(cells, found, [rows] if denominator == "row" else [columns] if denominator == "column" else [])
     return cells.sort(rows, columns, nulls_last=True)
 
 
 def coverage_matrix(
-    specs: IntoFrame,
+    specs: SpecsLike,
     *,
     rows: Axis,
     columns: Axis,
@@ -188,7 +185,7 @@ def coverage_matrix(
     )
     matrix.column_axis, matrix.measure = columns, None if usable else measure
     matrix.whole = denominator if measure == "share" else None
-    matrix.snapshots = _snapshots(specs)
+    matrix.snapshots = _snapshots(specs, every_snapshot="snapshot" in (rows, columns))
     return matrix
 
 
@@ -200,8 +197,8 @@ def _unused(name: str, names: Collection[str] | pl.Series) -> str:
 
 
 def _checked(
-    specs: IntoFrame, rows: str, columns: str, measure: str, denominator: str, union: bool, usable: bool
-) -> nw.LazyFrame[Any]:
+    specs: SpecsLike, rows: str, columns: str, measure: str, denominator: str, union: bool, usable: bool
+) -> SpecRows:
     for value, choices, what in (
         (rows, AXES, "rows"),
         (columns, AXES, "columns"),
@@ -219,28 +216,19 @@ def _checked(
     counted = (
         ("platform", "os", "requirement") if usable else ("snapshot", "hash") if measure == "specs" else ("package",)
     )
-    needed = {rows, columns, *counted}
-    frame = validated(specs, needed)
-    return without_union(frame) if "stack" in (rows, columns) and not union else frame
+    return spec_rows(specs, {rows, columns, *counted}, union=union, every_snapshot="snapshot" in (rows, columns))
 
 
-def _count_distinct(frame: Any, by: Sequence[str], counted: Sequence[str]) -> pl.DataFrame:
-    """Count distinct combinations of `counted` for each combination of `by`, using the frame's own engine."""
-    distinct = frame.select(*dict.fromkeys([*by, *counted])).unique()
-    return collect_small(distinct.group_by(*by).agg(value=nw.len()) if by else distinct.select(value=nw.len()))
-
-
-def _share(cells: pl.DataFrame, frame: Any, by: list[str]) -> pl.DataFrame:
-    whole = _count_distinct(frame, by, ["package"]).rename({"value": "whole"})
+def _share(cells: pl.DataFrame, specs: SpecRows, by: list[str]) -> pl.DataFrame:
+    whole = specs.count(*by, of=["package"]).rename({"value": "whole"})
     joined = cells.join(whole, on=by, how="left", nulls_equal=True) if by else cells.join(whole, how="cross")
     return joined.with_columns(value=pl.col("value") / pl.col("whole")).drop("whole")
 
 
-def _usable(frame: Any, rows: str, given: Host | str | None, spack: str | None) -> pl.DataFrame:
+def _usable(specs: SpecRows, rows: str, given: Host | str | None, spack: str | None) -> pl.DataFrame:
     """Classify, for each row and each target, what the hosts of the target can use."""
     rules, host = checked_rules(spack), None if given is None else as_host(given)
-    columns = dict.fromkeys([rows, "target", "platform", "os", "requirement"])
-    built = collect_small(frame.select(*columns).unique())
+    built = specs.distinct(*dict.fromkeys([rows, "target", "platform", "os", "requirement"]))
     targets = sorted(built["target"].unique())
     if host is not None and host.is_complete:
         found = [_usable_by(built, rows, replace(as_named(host), target=target), rules) for target in targets]
@@ -276,7 +264,9 @@ def _usable_by(built: pl.DataFrame, rows: str, host: Host, rules: Rules | None) 
     )
 
 
-def _snapshots(specs: IntoFrame) -> tuple[str, ...]:
+def _snapshots(specs: SpecsLike, *, every_snapshot: bool) -> tuple[str, ...]:
+    if isinstance(specs, Dataset | Subset):
+        return chosen(specs, every_snapshot=every_snapshot).snapshots or ()
     if "snapshot" not in validated(specs, ()).collect_schema().names():
         return ()
     # The specs of an environment belong to no snapshot.

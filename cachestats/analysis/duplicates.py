@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import check_choice, collect_small, dependencies_first, validated, validated_pair
+from cachestats.analysis.frames import check_choice, dependencies_first
+from cachestats.analysis.spec_rows import SpecRows, SpecsLike, spec_and_edge_rows, spec_rows
 from cachestats.axes import DUPLICATE_ROWS, DuplicateRow
 from cachestats.errors import ArgumentError
-
-if TYPE_CHECKING:
-    from narwhals.typing import IntoFrame
 
 VISIBLE = (
     "snapshot", "package", "version", "platform", "os", "target", "compiler", "variants", "flags", "namespace"
 )  # fmt: skip
 """The visible properties of a spec."""
 
-_Group = tuple[str, str]  # the snapshot of a group and the smallest hash in it
-_Below = tuple[str, str | None]  # a package, and the smallest hash of the group that its builds form
+_Group = tuple[str, Any]  # the snapshot of a group, and the smallest hash in it, or its code
+_Below = tuple[str, Any]  # a package, and the smallest hash (or its code) of the group that its builds form, or None
 
 
 def duplicates(
-    specs: IntoFrame,
+    specs: SpecsLike,
     *,
-    dependencies: IntoFrame | None = None,
-    among: IntoFrame | None = None,
+    dependencies: SpecsLike | None = None,
+    among: SpecsLike | None = None,
     by: DuplicateRow = "spec",
 ) -> pl.DataFrame:
     """Find specs that look the same but were built more than once.
@@ -38,11 +36,12 @@ def duplicates(
     Parameters
     ----------
     specs
-        Any lazy or eager frame that narwhals supports, with the ten columns above, `hash`, `package_hash` and
-        `size_bytes` of the table `specs`; with dependencies also `spec_format`. The frame's own engine does the
-        counting.
+        A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the ten columns above,
+        `hash`, `package_hash` and `size_bytes` of the table `specs`; with dependencies also `spec_format`. The frame's
+        own engine does the counting.
     dependencies
-        The table `dependencies`, as a frame of the same kind; it is needed to explain why hashes differ.
+        The dataset, or its table `dependencies` as a frame of the same kind as `specs`; it is needed to explain why
+        hashes differ.
     among
         All specs of the snapshots, if `specs` is a selection from them. Dependencies are followed within these.
     by
@@ -86,17 +85,16 @@ def duplicates(
             raise ArgumentError(
                 "expected dependencies to find causes, found none", hint="add dependencies=ds.dependencies"
             )
-        return _summed(_groups(_distinct(validated(specs, needed))).drop("first"), by)
+        return _summed(_groups(spec_rows(specs, needed)).drop("first"), by)
     edge_columns = ("snapshot", "hash", "dependency_hash", "dependency_package")
-    frame, edges = validated_pair(specs, (*needed, "spec_format"), dependencies, edge_columns)
-    distinct = _distinct(frame)
+    rows, edges = spec_and_edge_rows(specs, (*needed, "spec_format"), dependencies, edge_columns)
     # The dependencies of a spec that comes from a page are not known.
-    of_pages = frame.filter(nw.col("spec_format").is_null()).select("snapshot").unique()
-    unknown = frozenset(collect_small(of_pages)["snapshot"])
-    members = _members(distinct)
-    among_these = frame if among is None else validated_pair(among, needed, dependencies, edge_columns)[0]
-    all_members = members if among is None else _members(_distinct(among_these))
-    groups = _explained(_groups(distinct), members, all_members, edges.select(*edge_columns), unknown)
+    unknown = frozenset(rows.filter(nw.col("spec_format").is_null()).distinct("snapshot")["snapshot"])
+    members = _members(_distinct(rows))
+    all_members = members
+    if among is not None:
+        all_members = _members(_distinct(spec_and_edge_rows(among, needed, dependencies, edge_columns)[0]))
+    groups = _explained(rows, members, all_members, edges, unknown)
     if by == "cause" and groups.height and groups["causes"].is_null().all():
         raise ArgumentError(
             f"expected dependencies to find causes, found none for {', '.join(sorted(groups['snapshot'].unique()))}: "
@@ -106,20 +104,22 @@ def duplicates(
     return _summed(groups, by)
 
 
-def _distinct(specs: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+def _distinct(specs: SpecRows) -> nw.LazyFrame[Any]:
     """Return each spec once, regardless of the number of stacks that contain it."""
     facts = {name: nw.col(name).max() for name in ("package_hash", "size_bytes")}
-    return specs.group_by(*VISIBLE, "hash").agg(**facts)
+    return specs.frame if specs.has_row_per_spec else specs.frame.group_by(*VISIBLE, "hash").agg(**facts)
 
 
-def _groups(distinct: nw.LazyFrame[Any]) -> pl.DataFrame:
-    """Return the groups of duplicates, with `first`, the smallest hash of each, which identifies it."""
+def _groups(specs: SpecRows) -> pl.DataFrame:
+    """Return the groups of duplicates, with `first`, which identifies each: the smallest hash, or its code."""
     size = nw.col("size_bytes")
-    groups = distinct.group_by(*VISIBLE).agg(
-        hashes=nw.len(), first=nw.col("hash").min(), known=size.count(), sum=size.sum(), max=size.max()
+    groups = (
+        _distinct(specs)
+        .group_by(*VISIBLE)
+        .agg(hashes=nw.len(), first=nw.col("hash").min(), known=size.count(), sum=size.sum(), max=size.max())
     )
     return (
-        collect_small(groups.filter(nw.col("hashes") > 1))
+        specs.collect(groups.filter(nw.col("hashes") > 1))
         .with_columns(
             excess=pl.col("hashes") - 1,
             excess_bytes=pl.when(pl.col("known") == pl.col("hashes")).then(pl.col("sum") - pl.col("max")),
@@ -138,16 +138,18 @@ def _members(distinct: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
 
 
 def _explained(
-    groups: pl.DataFrame,
+    specs: SpecRows,
     members: nw.LazyFrame[Any],
     all_members: nw.LazyFrame[Any],
     edges: nw.LazyFrame[Any],
     unknown: frozenset[str],
 ) -> pl.DataFrame:
-    """Add to each group the causes of its differing hashes, unless the dependencies of its snapshot are unknown."""
-    direct = _differing(members, all_members, edges)
+    """Return the groups with the causes of differing hashes, unless the dependencies of the snapshot are unknown."""
+    groups = _groups(specs)
+    direct = _differing(specs, members, all_members, edges)
     deeper = _causes(
-        direct if members is all_members else _differing(all_members, all_members, edges), _recipes(all_members)
+        direct if members is all_members else _differing(specs, all_members, all_members, edges),
+        _recipes(specs, all_members),
     )
     differs: list[str | None] = []
     causes: list[str | None] = []
@@ -162,7 +164,7 @@ def _explained(
 
 
 def _differing(
-    members: nw.LazyFrame[Any], all_members: nw.LazyFrame[Any], edges: nw.LazyFrame[Any]
+    specs: SpecRows, members: nw.LazyFrame[Any], all_members: nw.LazyFrame[Any], edges: nw.LazyFrame[Any]
 ) -> dict[_Group, list[_Below]]:
     """Return, for each group, the packages of which its specs depend on different builds, and the group of these."""
     group = ("snapshot", "first", "hashes")
@@ -172,9 +174,10 @@ def _differing(
         members.select(*group, "hash")
         .join(edges, on=["snapshot", "hash"], how="inner")
         .unique()
-        .with_columns(package=nw.coalesce(nw.col("dependency_package"), nw.col("dependency_hash")))
+        # A dependency whose package no source names stands for itself.
+        .with_columns(unnamed=nw.when(nw.col("dependency_package").is_null()).then(nw.col("dependency_hash")))
         .join(targets, on=["snapshot", "dependency_hash"], how="left")
-        .group_by(*group, "package")
+        .group_by(*group, "dependency_package", "unnamed")
         .agg(
             edges=nw.len(),
             owners=nw.col("hash").n_unique(),
@@ -185,7 +188,8 @@ def _differing(
         )
     )
     # All specs of the group depend on all builds of the package if and only if there is an edge for every such pair.
-    differing = collect_small(counts.filter(nw.col("edges") != nw.col("hashes") * nw.col("builds")))
+    differing = specs.collect(counts.filter(nw.col("edges") != nw.col("hashes") * nw.col("builds")))
+    differing = specs.named(differing.rename({"unnamed": "dependency_hash"}))
     is_group = (
         (pl.col("owners") == pl.col("hashes"))
         & (pl.col("grouped") == pl.col("edges"))
@@ -193,17 +197,17 @@ def _differing(
     )
     found: dict[_Group, list[_Below]] = {}
     for snapshot, first, *rest in differing.select(
-        "snapshot", "first", "package", pl.when(is_group).then("below")
+        "snapshot", "first", pl.coalesce("dependency_package", "dependency_hash"), pl.when(is_group).then("below")
     ).rows():
         found.setdefault((snapshot, first), []).append((rest[0], rest[1]))
     return found
 
 
-def _recipes(members: nw.LazyFrame[Any]) -> dict[_Group, str]:
+def _recipes(specs: SpecRows, members: nw.LazyFrame[Any]) -> dict[_Group, str]:
     """Return the groups whose specs were built from several recipes, and their packages."""
     told = members.filter(~nw.col("package_hash").is_null())
     counts = told.group_by("snapshot", "first", "package").agg(recipes=nw.col("package_hash").n_unique())
-    found = collect_small(counts.filter(nw.col("recipes") > 1)).select("snapshot", "first", "package")
+    found = specs.collect(counts.filter(nw.col("recipes") > 1)).select("snapshot", "first", "package")
     return {(snapshot, first): package for snapshot, first, package in found.rows()}
 
 
@@ -211,7 +215,7 @@ def _causes(differing: dict[_Group, list[_Below]], recipes: dict[_Group, str]) -
     """Return the root causes of each group's differences: packages and recipes."""
     causes = {group: {f"recipe of {package}"} for group, package in recipes.items()}
     below = {group: {(group[0], first) for _, first in found if first} for group, found in differing.items()}
-    for group in dependencies_first(below, hash_of=lambda group: group[1]):
+    for group in dependencies_first(below, hash_of=lambda group: str(group[1])):
         causes[group] = causes.get(group, set()) | _causes_of(group[0], differing.get(group, []), causes)
     return causes
 

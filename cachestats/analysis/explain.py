@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import narwhals as nw
 import polars as pl
@@ -25,8 +25,9 @@ from cachestats.analysis.differences import (
     Spec,
     compare,
 )
-from cachestats.analysis.frames import collect_small, dependencies_first, validated
+from cachestats.analysis.frames import dependencies_first, validated
 from cachestats.analysis.proof import Prover
+from cachestats.analysis.spec_rows import SpecRows, SpecsLike, spec_and_edge_rows, spec_rows
 from cachestats.decode import FAULTS
 from cachestats.environment import Environment
 from cachestats.errors import ArgumentError
@@ -35,9 +36,6 @@ from cachestats.parse.lockfile import spec_row
 from cachestats.parse.nodes import Dependency, Node, dependency, external, parse_node
 from cachestats.requirement import External
 from cachestats.schema import DEPTYPES
-
-if TYPE_CHECKING:
-    from narwhals.typing import IntoFrame
 
 _COLUMNS = ("hash", "package", *FIELDS, "spec_format")
 _EDGE_COLUMNS = (
@@ -88,10 +86,10 @@ class Explained(NamedTuple):
 
 def explain(
     environment: Environment,
-    specs: IntoFrame,
+    specs: SpecsLike,
     *,
-    dependencies: IntoFrame | None = None,
-    among: IntoFrame | None = None,
+    dependencies: SpecsLike | None = None,
+    among: SpecsLike | None = None,
 ) -> Explained:
     """Return the specs of an environment that are cached, and how the others differ from the closest cached specs.
 
@@ -103,22 +101,26 @@ def explain(
         If `environment` is not an environment, or a frame lacks a column.
     """
     wanted = specs_of(environment)
-    frame = validated(specs, _COLUMNS)
-    edges = None if dependencies is None else validated(dependencies, _EDGE_COLUMNS, table="dependencies")
-    cached = collect_small(frame.filter(nw.col("hash").is_in(wanted["asked"].to_list())).select("hash").unique())[
-        "hash"
-    ]
+    rows, edges = _cache_rows(specs, dependencies)
+    cached = rows.filter(rows.is_in("hash", wanted["asked"])).distinct("hash")["hash"]
     is_hit = pl.col("asked").is_in(cached.implode())
     hits = set(wanted.filter(is_hit)["hash"])
     ours, cache = (
         _EnvironmentSpecs(environment, wanted),
-        _CachedSpecs(frame if among is None else validated(among, _COLUMNS), edges),
+        _CachedSpecs(rows if among is None else _cache_rows(among, dependencies)[0], edges),
     )
-    closest = _closest(wanted.filter(~is_hit), frame, cache)
+    closest = _closest(wanted.filter(~is_hit), rows, cache)
     starts = {wanted: (ours.built(wanted), cached) for wanted, cached in _choose(closest, ours, cache).items()}
     comparisons = _Comparisons(ours, cache, Prover(environment.nodes))
     comparisons.follow(starts.values())
     return comparisons.explained(wanted, hits, starts)
+
+
+def _cache_rows(specs: SpecsLike, dependencies: SpecsLike | None) -> tuple[SpecRows, nw.LazyFrame[Any] | None]:
+    """Return the specs of a cache, and the edges between them if there are any."""
+    if dependencies is None:
+        return spec_rows(specs, _COLUMNS), None
+    return spec_and_edge_rows(specs, _COLUMNS, dependencies, _EDGE_COLUMNS)
 
 
 def specs_of(environment: Environment) -> pl.DataFrame:
@@ -143,27 +145,26 @@ def specs_of(environment: Environment) -> pl.DataFrame:
     )
 
 
-def _closest(others: pl.DataFrame, frame: nw.LazyFrame[Any], cache: _CachedSpecs) -> pl.DataFrame:
+def _closest(others: pl.DataFrame, rows: SpecRows, cache: _CachedSpecs) -> pl.DataFrame:
     """Return the specs that differ in the fewest fields from each of `others`, as sorted pairs `wanted` and `hash`."""
-    of_packages = frame.filter(nw.col("package").is_in(others["package"].unique().sort().to_list()))
+    of_packages = rows.filter(rows.is_in("package", others["package"].unique().sort()))
     # Many specs are equal in all fields. More than one of them is queried only if dependencies distinguish them.
-    distinct = of_packages.group_by("package", *FIELDS).agg(
+    distinct = of_packages.frame.group_by("package", *FIELDS).agg(
         hash=nw.col("hash").min(), spec_format=nw.col("spec_format").max()
     )
-    best = _fewest(others, collect_small(distinct))
+    fields = ["package", *FIELDS]
+    wanted = rows.coded(others.select("hash", *fields), **{field: field for field in fields})
+    best = rows.named(_fewest(wanted, rows.collect_codes(distinct)))
     cache.add(best.select(_COLUMNS))
     told = best.filter(pl.col("spec_format").is_not_null())
     if not cache.knows_dependencies or told.is_empty():
         return best.select("wanted", "hash").sort("wanted", "hash")
     alike = of_packages
     for field in ("package", "version", "variants"):
-        alike = alike.filter(nw.col(field).is_in(told[field].unique().sort().to_list()))
-    fields = ["package", *FIELDS]
-    rows = collect_small(alike.select(*_COLUMNS).unique()).join(
-        told.unique(fields), on=fields, how="semi", nulls_equal=True
-    )
-    cache.add(rows)
-    pairs = best.drop("hash").join(rows.select("hash", *fields), on=fields, nulls_equal=True)
+        alike = alike.filter(alike.is_in(field, told[field].unique().sort()))
+    found = alike.distinct(*_COLUMNS).join(told.unique(fields), on=fields, how="semi", nulls_equal=True)
+    cache.add(found)
+    pairs = best.drop("hash").join(found.select("hash", *fields), on=fields, nulls_equal=True)
     return pl.concat([best.select("wanted", "hash"), pairs.select("wanted", "hash")]).unique().sort("wanted", "hash")
 
 
@@ -381,8 +382,8 @@ class _EnvironmentSpecs:
 class _CachedSpecs:
     """The specs of a cache that have been collected, and their dependencies."""
 
-    def __init__(self, specs: nw.LazyFrame[Any], dependencies: nw.LazyFrame[Any] | None) -> None:
-        self._frame, self._dependencies = specs, dependencies
+    def __init__(self, specs: SpecRows, dependencies: nw.LazyFrame[Any] | None) -> None:
+        self._specs, self._dependencies = specs, dependencies
         self._rows: dict[str, dict[str, Any]] = {}
         self._asked: set[str] = set()
         self._asked_edges: set[str] = set()
@@ -410,7 +411,7 @@ class _CachedSpecs:
         needed = sorted({*hashes})
         if missing := [digest for digest in needed if digest not in self._asked]:
             self._asked.update(missing)
-            self.add(collect_small(self._frame.filter(nw.col("hash").is_in(missing)).select(*_COLUMNS).unique()))
+            self.add(self._specs.filter(self._specs.is_in("hash", missing)).distinct(*_COLUMNS))
         self.load_edges({*needed})
 
     def load_edges(self, hashes: set[str]) -> None:
@@ -419,8 +420,8 @@ class _CachedSpecs:
         if self._dependencies is None or not missing:
             return
         self._asked_edges.update(missing)
-        found = self._dependencies.filter(nw.col("hash").is_in(missing)).select(*_EDGE_COLUMNS).unique()
-        self.edges |= _edges_by_owner(collect_small(found))
+        found = self._dependencies.filter(self._specs.is_in("hash", missing)).select(*_EDGE_COLUMNS).unique()
+        self.edges |= _edges_by_owner(self._specs.collect(found))
 
     def spec(self, digest: str, edge: Edge | None) -> Spec:
         """Return a spec; if it is not in the dataset, only what the edge to it records."""

@@ -150,6 +150,12 @@ def ordered(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
     return frame.sort(*keys, nulls_last=True, maintain_order=True)
 
 
+def sort_names(names: Iterable[str | None], axis: str) -> list[str | None]:
+    """Return the names on an axis in natural order, None last."""
+    order = _ORDER.get(axis, natural_key)
+    return sorted(names, key=lambda name: (name is None, order(name or "")))
+
+
 def dependencies_first(needs: Mapping[T, Iterable[T]], *, hash_of: Callable[[T], str] = str) -> list[T]:
     """Return all nodes in an order in which dependencies come before their dependents.
 

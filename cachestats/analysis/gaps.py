@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import narwhals as nw
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from cachestats.analysis.frames import (
     check_choice,
-    collect_small,
-    dependencies_first,
-    validated,
-    validated_pair,
-    without_union,
 )
 from cachestats.analysis.reuse import reused_of
+from cachestats.analysis.spec_rows import SpecsLike, spec_and_edge_rows, spec_rows
 from cachestats.analysis.usable import judged
 from cachestats.axes import GAP_AXES, GapAxis
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host, as_host
 
-if TYPE_CHECKING:
-    from narwhals.typing import IntoFrame
-
-Numbers = npt.NDArray[np.int64]
-
 
 def gaps(
-    specs: IntoFrame,
+    specs: SpecsLike,
     *,
     columns: GapAxis,
     packages: Iterable[str] | None = None,
-    dependencies: IntoFrame | None = None,
+    dependencies: SpecsLike | None = None,
     union: bool = False,
     host: Host | str | None = None,
     spack: str | None = None,
@@ -45,15 +34,17 @@ def gaps(
     Parameters
     ----------
     specs
-        Any frame that narwhals supports, with the column `package` of the table `specs` and the one that `columns`
-        names, and with `dependencies` also `snapshot` and `hash`. The frame's own engine finds the distinct pairs.
+        A dataset, a subset of one, or any frame that narwhals supports, with the column `package` of the table `specs`
+        and the one that `columns` names, and with `dependencies` also `snapshot` and `hash`. The frame's own engine
+        finds the distinct pairs.
     columns
         The axis to compare: stack, target, os, snapshot, version, platform, compiler or compiler_name.
     packages
         Names of the packages in question, including any that are not in `specs`; by default all packages in `specs`.
     dependencies
-        The table `dependencies`, as a frame of the same kind, by which gaps are weighted. Snapshots read from pages
-        have no dependencies. Each distinct edge between two specs in the snapshots of `specs` is collected.
+        The dataset, or its table `dependencies` as a frame of the same kind as `specs`, by which gaps are weighted.
+        Snapshots read from pages have no dependencies. Each distinct edge between two specs in the snapshots of `specs`
+        is collected.
     union
         Keep `root`, the union of the stacks, if stacks are the columns.
     host
@@ -87,11 +78,11 @@ def gaps(
 
 
 def gaps_and_coverage(
-    specs: IntoFrame,
+    specs: SpecsLike,
     *,
     columns: GapAxis,
     packages: Iterable[str] | None = None,
-    dependencies: IntoFrame | None = None,
+    dependencies: SpecsLike | None = None,
     union: bool = False,
     host: Host | str | None = None,
     spack: str | None = None,
@@ -107,7 +98,7 @@ def gaps_and_coverage(
     return _gaps(cells, columns, specs, dependencies), _column_coverage(cells, columns)
 
 
-def _gaps(found: _Cells, columns: str, specs: IntoFrame, dependencies: IntoFrame | None) -> pl.DataFrame:
+def _gaps(found: _Cells, columns: str, specs: SpecsLike, dependencies: SpecsLike | None) -> pl.DataFrame:
     cells, packages, names = found
     wide = cells.group_by("package").agg(num_columns=pl.len().cast(pl.Int64))
     missing = (
@@ -131,7 +122,7 @@ def _gaps(found: _Cells, columns: str, specs: IntoFrame, dependencies: IntoFrame
 
 
 def column_coverage(
-    specs: IntoFrame,
+    specs: SpecsLike,
     *,
     columns: GapAxis,
     packages: Iterable[str] | None = None,
@@ -189,7 +180,7 @@ class _Cells(NamedTuple):
 
 
 def _cells(
-    specs: IntoFrame,
+    specs: SpecsLike,
     columns: str,
     packages: Iterable[str] | None,
     union: bool,
@@ -200,17 +191,16 @@ def _cells(
     check_choice(columns, GAP_AXES, "columns")
     if spack and host is None:
         raise ArgumentError("expected reuse rules only with a host, found them without one", hint="add host=...")
-    frame = validated(specs, (columns, "package", *(["requirement"] if host is not None else [])))
-    if columns == "stack" and not union:
-        frame = without_union(frame)
-    reused = frame
-    if host is not None:
-        verdicts = judged(frame, as_host(host), spack)
-        excluded = verdicts.filter(pl.col("status") == "excluded")["requirement"].to_list()
-        frame = frame.filter(~nw.col("requirement").is_in(excluded))
-        reused = frame.filter(nw.col("requirement").is_in(reused_of(verdicts)))
-    every = collect_small(frame.select(columns, "package").unique())
-    cells = every if host is None else collect_small(reused.select(columns, "package").unique())
+    needed = (columns, "package", *(["requirement"] if host is not None else []))
+    rows = spec_rows(specs, needed, union=union, every_snapshot=columns == "snapshot")
+    if host is None:
+        every = cells = rows.distinct(columns, "package")
+    else:
+        verdicts = judged(rows, as_host(host), spack)
+        excluded = verdicts.filter(pl.col("status") == "excluded")["requirement"]
+        rows = rows.filter(~rows.is_in("requirement", excluded))
+        every = rows.distinct(columns, "package")
+        cells = rows.filter(rows.is_in("requirement", reused_of(verdicts))).distinct(columns, "package")
     names = every.select(columns).unique()
     if packages is None:
         return _Cells(cells, every.select("package").unique(), names)
@@ -223,13 +213,14 @@ def _cells(
     return _Cells(cells, pl.DataFrame({"package": asked}).unique(), names)
 
 
-def _dependents(specs: IntoFrame, dependencies: IntoFrame) -> pl.DataFrame | None:
+def _dependents(specs: SpecsLike, dependencies: SpecsLike) -> pl.DataFrame | None:
     """Count, for each package, the others that have a spec depending on it; None if no dependencies are known."""
     columns = ("snapshot", "hash", "dependency_hash", "dependency_package")
-    frame, edges = validated_pair(specs, ("snapshot", "hash", "package"), dependencies, columns)
+    rows, edges = spec_and_edge_rows(specs, ("snapshot", "hash", "package"), dependencies, columns)
+    frame = rows.frame
     # A hash determines a spec and all its dependencies, in any snapshot.
     edges = edges.join(frame.select("snapshot").unique(), on="snapshot", how="semi")
-    if collect_small(edges.select("snapshot").head(1)).is_empty():
+    if rows.collect_codes(edges.select("snapshot").head(1)).is_empty():
         return None
     edges = edges.select("hash", "dependency_hash", "dependency_package").unique()
     specs_of = frame.select("hash", "package").unique()
@@ -240,71 +231,13 @@ def _dependents(specs: IntoFrame, dependencies: IntoFrame) -> pl.DataFrame | Non
     edges = edges.select("hash", "dependency_hash").unique().join(named, on="dependency_hash", how="left")
     pairs = specs_of.join(edges, on="hash").select("package", "needed").unique()
     pairs = pairs.filter(nw.col("package") != nw.col("needed"))
-    direct = collect_small(pairs.group_by("needed").agg(num_direct_dependents=nw.len()))
-    every = _all_dependents(collect_small(specs_of), collect_small(edges.select("hash", "dependency_hash", "needed")))
-    return every.join(direct.rename({"needed": "package"}), on="package", how="left").select(
-        "package", pl.col("num_direct_dependents").fill_null(0), "num_dependents"
-    )
+    from cachestats.analysis.dependents import count_dependents  # NumPy takes as long to import as small questions do
 
-
-def _all_dependents(specs_of: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
-    """Count, for each package, the others that have a spec depending on it at any distance.
-
-    Dependencies are followed from spec to spec. Following them from package to package would be less work, but wrong:
-    if a spec of one package needs a second package, and a spec of the second needs a third, the first does not
-    necessarily need the third. (Measured: it gives a tenth more pairs, and many times as many for some packages.)
-    """
-    below = edges.select(hash="dependency_hash", package="needed")
-    named = pl.concat([specs_of.select("hash", "package"), below]).unique().drop_nulls()
-    specs = pl.concat([named["hash"], edges["hash"], edges["dependency_hash"]]).unique()
-    packages = named["package"].unique()
-    # A graph library would walk from each spec by itself. Here sets of packages are rows of bits, and all specs of a
-    # level get theirs at once: a snapshot has millions of edges, and Python's own sets take several times as long.
-    sets = np.zeros((specs.len(), -(-packages.len() // 8)), np.uint8)
-    own, bits = _positions(named["hash"], specs), _positions(named["package"], packages)
-    np.bitwise_or.at(sets, (own, bits // 8), np.left_shift(1, bits % 8).astype(np.uint8))
-    sources, ends = _positions(edges["hash"], specs), _positions(edges["dependency_hash"], specs)
-    order = np.argsort(sources, kind="stable")
-    _add_below(sets, sources[order], ends[order], specs)
-
-    starts, owners = _positions(specs_of["hash"], specs), _positions(specs_of["package"], packages)
-    order = np.argsort(owners, kind="stable")
-    needing, first = np.unique(owners[order], return_index=True)
-    needs = np.unpackbits(_any_of(sets, starts[order], first), axis=1, count=packages.len(), bitorder="little")
-    needs[np.arange(needing.size), needing] = 0  # count other packages only
-    return pl.DataFrame({"package": packages, "num_dependents": needs.sum(axis=0, dtype=np.int64)})
-
-
-def _add_below(sets: npt.NDArray[np.uint8], sources: Numbers, ends: Numbers, specs: pl.Series) -> None:
-    """Add the sets of all its dependencies to the set of each spec; the edges are sorted by `sources`."""
-    waiting = np.bincount(sources, minlength=specs.len())
-    is_done = np.zeros(specs.len(), bool)
-    while (level := np.flatnonzero((waiting == 0) & ~is_done)).size:
-        is_new = np.zeros(specs.len(), bool)
-        is_new[level] = is_done[level] = True
-        of_level = is_new[sources]
-        if of_level.any():
-            first = np.flatnonzero(np.diff(sources[of_level], prepend=-1))
-            sets[level] |= _any_of(sets, ends[of_level], first)
-        waiting -= np.bincount(sources[is_new[ends]], minlength=specs.len())
-    if not is_done.all():
-        stuck = ~is_done[sources] & ~is_done[ends]
-        needs: dict[str, list[str]] = {}
-        for owner, needed in zip(specs[sources[stuck]], specs[ends[stuck]], strict=True):
-            needs.setdefault(owner, []).append(needed)
-        dependencies_first(needs)  # raises an error that names the cycle
-
-
-def _any_of(sets: npt.NDArray[np.uint8], rows: Numbers, first: Numbers) -> npt.NDArray[np.uint8]:
-    """Return the union of the sets for each run of `rows`; the runs begin at `first`."""
-    return np.bitwise_or.reduceat(sets[rows], first, axis=0)
-
-
-def _positions(values: pl.Series, among: pl.Series) -> Numbers:
-    """Return the position of each value in `among`."""
-    positions = pl.DataFrame({"value": among, "position": pl.arange(among.len(), eager=True)})
+    direct = rows.collect_codes(pairs.group_by("needed").agg(num_direct_dependents=nw.len()))
+    below = rows.collect_codes(edges.select("hash", "dependency_hash", "needed"))
+    every = count_dependents(rows.collect_codes(specs_of), below, rows)
     return (
-        pl.DataFrame({"value": values})
-        .join(positions, on="value", how="left", maintain_order="left")["position"]
-        .to_numpy()
+        rows.named(every)
+        .join(rows.named(direct.rename({"needed": "package"})), on="package", how="left")
+        .select("package", pl.col("num_direct_dependents").fill_null(0), "num_dependents")
     )

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import check_choice, collect_small, ordered, validated, without_union
+from cachestats.analysis.frames import check_choice, ordered
+from cachestats.analysis.spec_rows import BITS, SpecRows, SpecsLike, spec_rows, unfolded
 from cachestats.axes import HISTORY_AXES, HistoryAxis
 from cachestats.errors import ArgumentError
 from cachestats.naming import snapshot_kind, snapshot_order
 
-if TYPE_CHECKING:
-    from narwhals.typing import IntoFrame
-
 
 def history(
-    specs: IntoFrame, *, by: HistoryAxis | None = None, snapshots: Iterable[str] = (), union: bool = False
+    specs: SpecsLike, *, by: HistoryAxis | None = None, snapshots: Iterable[str] = (), union: bool = False
 ) -> pl.DataFrame:
     """Count packages and specs in each snapshot, and the specs kept from the previous snapshot.
 
@@ -30,8 +28,8 @@ def history(
     Parameters
     ----------
     specs
-        Any lazy or eager frame that narwhals supports, with the columns `snapshot`, `package` and `hash` of the table
-        `specs`, and the one named by `by`. The frame's own engine does the counting.
+        A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the columns `snapshot`,
+        `package` and `hash` of the table `specs`, and the one named by `by`. The frame's own engine does the counting.
     by
         Return a series for each stack (or package, version, platform, os, target, compiler, compiler_name); by default
         a single series for the whole.
@@ -71,17 +69,14 @@ def history(
     """
     if by is not None:
         check_choice(by, HISTORY_AXES, "by")
-    frame = validated(specs, {"snapshot", "package", "hash", *([by] if by else [])})
-    if by == "stack" and not union:
-        frame = without_union(frame)
-    names = _names(frame, snapshots)
+    found = spec_rows(specs, ("snapshot", "package", "hash", *([by] if by else [])), union=union, every_snapshot=True)
+    names = _names(found, snapshots)
     before = snapshots_before(names)
     key = ["snapshot", *([by] if by else [])]
-    packages = frame.select(*dict.fromkeys([*key, "package"])).unique()
     rows = (
-        _kept(frame, key, before)
-        .join(collect_small(packages.group_by(*key).agg(packages=nw.len())), on=key, how="left", nulls_equal=True)
-        .join(_whole(frame), on="snapshot", how="left")
+        _kept(found, by, before)
+        .join(found.count(*key, of=["package"]).rename({"value": "packages"}), on=key, how="left", nulls_equal=True)
+        .join(_whole(found, by), on="snapshot", how="left")
         .with_columns(pl.col("packages").fill_null(0), previous=_mapped("snapshot", before, pl.String))
         .with_columns(
             pl.when(pl.col("previous").is_not_null()).then(pl.col("kept", "new", "gone")),
@@ -96,7 +91,7 @@ def history(
 
 
 def lifespans(
-    specs: IntoFrame,
+    specs: SpecsLike,
     *,
     by: Sequence[HistoryAxis] = ("package", "version", "target"),
     snapshots: Iterable[str] = (),
@@ -107,8 +102,8 @@ def lifespans(
     Parameters
     ----------
     specs
-        Any lazy or eager frame that narwhals supports, with the column `snapshot` of the table `specs` and those named
-        by `by`.
+        A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the column `snapshot` of the
+        table `specs` and those named by `by`.
     by
         The columns whose combinations are tracked, out of package, version, platform, os, target, compiler,
         compiler_name and stack.
@@ -150,21 +145,10 @@ def lifespans(
         )
     for name in by:
         check_choice(name, HISTORY_AXES, "by")
-    frame = validated(specs, {"snapshot", *by})
-    if "stack" in by and not union:
-        frame = without_union(frame)
-    names = _names(frame, snapshots) or [""]  # Spark cannot look up values in an empty list
+    found = spec_rows(specs, ("snapshot", *by), union=union, every_snapshot=True)
+    names = _names(found, snapshots)
     kinds = [snapshot_kind(name)[0] for name in names]
-    stood = frame.select(*by, "snapshot").unique()
-    marked = stood.with_columns(
-        kind=nw.col("snapshot").replace_strict(names, kinds, default=None, return_dtype=nw.String),
-        position=nw.col("snapshot").replace_strict(names, list(range(len(names))), default=None, return_dtype=nw.Int64),
-    )
-    rows = collect_small(
-        marked.group_by(*by, "kind").agg(
-            first=nw.col("position").min(), last=nw.col("position").max(), snapshots=nw.len()
-        )
-    )
+    rows = _first_and_last(found, by, names)
     by_position = dict(enumerate(names))
     newest = {kind: position for position, kind in enumerate(kinds)}
     dates = {position: snapshot_kind(name)[1] for position, name in by_position.items()}
@@ -224,39 +208,90 @@ def pair_to_compare(names: Iterable[str], snapshot: str | None = None) -> tuple[
     return before[snapshot], snapshot
 
 
-def _names(frame: nw.LazyFrame[Any], snapshots: Iterable[str]) -> list[str]:
+def _names(specs: SpecRows, snapshots: Iterable[str]) -> list[str]:
     looked_at = [] if isinstance(snapshots, str) else list(() if snapshots is None else snapshots)
     if isinstance(snapshots, str) or not all(isinstance(name, str) for name in looked_at):
         raise ArgumentError(f"expected a list of names as snapshots, found {snapshots!r}", hint='try ["develop"]')
-    found = collect_small(frame.select("snapshot").unique())["snapshot"]
+    # A subset has snapshots even where no spec of theirs passed its filters.
+    found = (specs.subset.snapshots or ()) if specs.subset else specs.distinct("snapshot")["snapshot"].to_list()
     return sorted({*found, *looked_at}, key=snapshot_order)
 
 
-def _kept(frame: nw.LazyFrame[Any], key: list[str], before: dict[str, str]) -> pl.DataFrame:
-    """Count the hashes of each cell, and those it had in the previous snapshot, using the frame's own engine."""
-    hashes = frame.select(*key, "hash", is_now=nw.lit(1), was=nw.lit(0))
-    if before:
-        after = {old: new for new, old in before.items()}
-        # A spec moved to the following snapshot can be compared with the same hash there.
-        moved = frame.filter(nw.col("snapshot").is_in(list(after))).select(
-            nw.col("snapshot").replace_strict(list(after), list(after.values()), default=None, return_dtype=nw.String),
-            *key[1:],
-            "hash",
-            is_now=nw.lit(0),
-            was=nw.lit(1),
+def _kept(specs: SpecRows, by: HistoryAxis | None, before: dict[str, str]) -> pl.DataFrame:
+    """Count the specs of each cell, those that it had in the previous snapshot, and those that are new or gone."""
+    split = [by] if by and by != "stack" else []
+    key = ["snapshot", *split, "hash"]
+    rows, masks, names = specs.united(key, "stack") if by == "stack" else (specs.frame.select(*key).unique(), [], [])
+    # A spec moved to the following snapshot can be compared with the same hash there.
+    after = {old: new for new, old in before.items()}
+    before_masks = [f"{mask}_before" for mask in masks]
+    moved = rows.filter(specs.is_in("snapshot", after)).select(
+        specs.relabel("snapshot", after), "hash", *(nw.col(name).alias(f"{name}_before") for name in [*split, *masks])
+    )
+    now = specs.collect(rows.group_by("snapshot", *split, *masks).agg(number=nw.len()))
+    was = now.filter(pl.col("snapshot").is_in(list(after))).with_columns(_mapped("snapshot", after, pl.String))
+    both = rows.join(moved, on=["snapshot", "hash"])
+    for name in split:
+        has_none = nw.col(name).is_null() & nw.col(f"{name}_before").is_null()
+        both = both.filter((nw.col(name) == nw.col(f"{name}_before")) | has_none)
+    both = both.group_by("snapshot", *split, *masks, *before_masks).agg(number=nw.len())
+    kept = specs.collect(both) if after else now.clear().with_columns(pl.col(masks).name.suffix("_before"))
+    if by == "stack":
+        now, was = (unfolded(part, masks, names, "stack") for part in (now, was))
+        kept = unfolded(kept, masks, names, "stack", and_in=before_masks)
+    cells = ["snapshot", *([by] if by else [])]
+    specs_of, were, stayed = (
+        part.group_by(cells).agg(pl.col("number").sum().alias(name))
+        for part, name in ((now, "specs"), (was, "was"), (kept, "kept"))
+    )
+    return (
+        specs_of.join(were, on=cells, how="full", coalesce=True, nulls_equal=True)
+        .join(stayed, on=cells, how="left", nulls_equal=True)
+        .with_columns(pl.col("specs", "was", "kept").fill_null(0))
+        .with_columns(new=pl.col("specs") - pl.col("kept"), gone=pl.col("was") - pl.col("kept"))
+    )
+
+
+def _whole(specs: SpecRows, by: HistoryAxis | None) -> pl.DataFrame:
+    """Count the packages of each snapshot; with stacks as series, of the specs that have one that counts."""
+    if by != "stack":
+        return specs.count("snapshot", of=["package"]).rename({"value": "whole"})
+    united, _, _ = specs.united(["snapshot", "package"], "stack")
+    return specs.collect(united.group_by("snapshot").agg(whole=nw.len()))
+
+
+def _first_and_last(specs: SpecRows, by: Sequence[str], names: Sequence[str]) -> pl.DataFrame:
+    """Return the first and the last snapshot of each combination and kind, as positions in `names`, and how many."""
+    if "stack" in by:  # a spec may have many, so that the combinations are found first
+        specs = SpecRows(nw.from_native(specs.distinct(*by, "snapshot").lazy()), None, specs.union)
+    united, masks, _ = specs.united(by, "snapshot", names)
+    found = specs.collect(united)
+    kinds = [snapshot_kind(name)[0] for name in names]
+    parts = []
+    for kind in dict.fromkeys(kinds) or ("other",):
+        of_kind = [
+            sum(1 << bit for bit in range(BITS) if kinds[start + bit : start + bit + 1] == [kind])
+            for start in range(0, len(kinds) or 1, BITS)
+        ]
+        stood = [pl.col(mask) & bits for mask, bits in zip(masks, of_kind, strict=True)]
+        first = [
+            pl.when(mask != 0).then(mask.bitwise_trailing_zeros().cast(pl.Int64) + number * BITS)
+            for number, mask in enumerate(stood)
+        ]
+        last = [
+            pl.when(mask != 0).then(63 - mask.bitwise_leading_zeros().cast(pl.Int64) + number * BITS)
+            for number, mask in enumerate(stood)
+        ]
+        parts.append(
+            found.select(
+                *by,
+                kind=pl.lit(kind, pl.String),
+                first=pl.coalesce(first),
+                last=pl.coalesce(reversed(last)),
+                snapshots=pl.sum_horizontal(mask.bitwise_count_ones().cast(pl.Int64) for mask in stood),
+            ).filter(pl.col("snapshots") > 0)
         )
-        hashes = nw.concat([hashes, moved])
-    distinct = hashes.group_by(*key, "hash").agg(nw.col("is_now", "was").max())
-    counted = distinct.group_by(*key).agg(
-        specs=nw.col("is_now").sum(), kept=(nw.col("is_now") * nw.col("was")).sum(), was=nw.col("was").sum()
-    )
-    return collect_small(counted).with_columns(
-        new=pl.col("specs") - pl.col("kept"), gone=pl.col("was") - pl.col("kept")
-    )
-
-
-def _whole(frame: nw.LazyFrame[Any]) -> pl.DataFrame:
-    return collect_small(frame.select("snapshot", "package").unique().group_by("snapshot").agg(whole=nw.len()))
+    return pl.concat(parts)
 
 
 def _mapped(name: str, values: dict[Any, Any], dtype: type[pl.DataType]) -> pl.Expr:

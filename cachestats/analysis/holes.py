@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import check_choice, collect_small, validated_pair
+from cachestats.analysis.frames import check_choice
+from cachestats.analysis.spec_rows import SpecRows, SpecsLike, spec_and_edge_rows
 from cachestats.axes import HOLE_ROWS, HoleRow
+from cachestats.dataset.dataset import Dataset
+from cachestats.dataset.subset import Subset
 from cachestats.errors import ArgumentError
 from cachestats.naming import snapshot_order
 from cachestats.schema import DEPTYPES, DepType
-
-if TYPE_CHECKING:
-    from narwhals.typing import IntoFrame
 
 _COLUMNS = {
     "spec": ("snapshot", "package", "version", "hash", "missing", "missing_package", "missing_hash", "chain"),
@@ -26,7 +26,11 @@ _COUNTS = {"missing", "direct", "breaks"}
 
 
 def holes(
-    specs: IntoFrame, dependencies: IntoFrame, *, by: HoleRow = "spec", deptypes: Collection[DepType] = ("link", "run")
+    specs: SpecsLike,
+    dependencies: SpecsLike | None = None,
+    *,
+    by: HoleRow = "spec",
+    deptypes: Collection[DepType] = ("link", "run"),
 ) -> pl.DataFrame:
     """Find cached specs that cannot be installed from the cache alone, and their missing dependencies.
 
@@ -38,12 +42,13 @@ def holes(
     Parameters
     ----------
     specs
-        Any lazy or eager frame that narwhals supports, with the columns `snapshot`, `hash`, `package`, `version` and
-        `spec_format` of the table `specs`. It should contain all specs of its snapshots: a spec that was filtered out
-        counts as missing.
+        A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the columns `snapshot`,
+        `hash`, `package`, `version` and `spec_format` of the table `specs`. It should contain all specs of its
+        snapshots: a spec that was filtered out counts as missing.
     dependencies
-        The table `dependencies`, as a frame of the same kind. The frame's own engine finds the missing ones; edges are
-        collected only for snapshots that have any, to follow them upwards.
+        The dataset (the default if `specs` is of one), or its table `dependencies` as a frame of the same kind. The
+        frame's own engine finds the missing ones; edges are collected only for snapshots that have any, to follow them
+        upwards.
     by
         `spec`: a row for each broken spec. `missing`: a row for each missing spec.
     deptypes
@@ -89,8 +94,8 @@ def holes(
 
 
 def broken_and_missing(
-    specs: IntoFrame,
-    dependencies: IntoFrame,
+    specs: SpecsLike,
+    dependencies: SpecsLike | None = None,
     *,
     deptypes: Collection[DepType] = ("link", "run"),
     packages: Collection[str] | None = None,
@@ -116,12 +121,12 @@ def broken_and_missing(
 class _Search(NamedTuple):
     """What is missing, and the way up from it to every spec that it breaks. Specs are numbers, by snapshot and hash."""
 
-    links: pl.DataFrame
+    named: pl.DataFrame
     absent: pl.DataFrame
     pairs: pl.DataFrame
 
 
-def _search(specs: IntoFrame, dependencies: IntoFrame, deptypes: Collection[DepType]) -> _Search | None:
+def _search(specs: SpecsLike, dependencies: SpecsLike | None, deptypes: Collection[DepType]) -> _Search | None:
     """Follow the edges up from what is missing; return None if nothing is."""
     if not deptypes or isinstance(deptypes, str):
         raise ArgumentError(
@@ -130,30 +135,39 @@ def _search(specs: IntoFrame, dependencies: IntoFrame, deptypes: Collection[DepT
     for deptype in deptypes:
         check_choice(deptype, DEPTYPES, "a type of dependency")
     needed = [f"is_{deptype}" for deptype in deptypes]
-    frame, edges = validated_pair(
-        specs,
-        ("snapshot", "hash", "package", "version", "spec_format"),
-        dependencies,
-        ("snapshot", "hash", "dependency_hash", "dependency_package", "is_external", *needed),
-    )
-    _check_known(frame)
-    cached = frame.select("snapshot", "hash", "package", "version").unique()
+    columns = ("snapshot", "hash", "package", "version", "spec_format")
+    edge_columns = ("snapshot", "hash", "dependency_hash", "dependency_package", "is_external", *needed)
+    rows, edges = spec_and_edge_rows(specs, columns, _edges_of(specs, dependencies), edge_columns)
+    _check_known(rows)
+    cached = rows.frame.select("snapshot", "hash", "package", "version")
+    cached = cached if rows.has_row_per_spec else cached.unique()
     keys = cached.select("snapshot", dependency_hash=nw.col("hash"))
     needs = (
         edges.filter(nw.any_horizontal(*needed, ignore_nulls=True), ~nw.col("is_external").fill_null(False))
         .select("snapshot", "hash", "dependency_hash", "dependency_package")
         .join(cached, on=["snapshot", "hash"], how="inner")
     )
-    missing = collect_small(needs.join(keys, on=["snapshot", "dependency_hash"], how="anti"))
+    missing = rows.collect_codes(needs.join(keys, on=["snapshot", "dependency_hash"], how="anti"))
     if missing.is_empty():
         return None
-    broken = sorted(missing["snapshot"].unique())
-    return _follow(missing, collect_small(needs.filter(nw.col("snapshot").is_in(broken))))
+    broken = missing["snapshot"].unique().to_list()
+    return _follow(rows, missing, rows.collect_codes(needs.filter(nw.col("snapshot").is_in(broken))))
 
 
-def _check_known(frame: nw.LazyFrame[Any]) -> None:
+def _edges_of(specs: SpecsLike, dependencies: SpecsLike | None) -> SpecsLike:
+    """Return the dependencies to follow: those of the dataset itself, if none are given."""
+    if dependencies is not None:
+        return dependencies
+    if not isinstance(specs, Dataset | Subset):
+        raise ArgumentError(
+            "expected dependencies of the specs, found none", hint="pass the table too, or the dataset in place of both"
+        )
+    return specs
+
+
+def _check_known(rows: SpecRows) -> None:
     """Refuse specs that were read from pages: whether dependencies of theirs are missing is unknown."""
-    of_pages = collect_small(frame.filter(nw.col("spec_format").is_null()).select("snapshot").unique())
+    of_pages = rows.filter(nw.col("spec_format").is_null()).distinct("snapshot")
     if unknown := sorted(of_pages["snapshot"], key=snapshot_order):
         names = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
         raise ArgumentError(
@@ -162,7 +176,7 @@ def _check_known(frame: nw.LazyFrame[Any]) -> None:
         )
 
 
-def _follow(missing: pl.DataFrame, needs: pl.DataFrame) -> _Search:
+def _follow(rows: SpecRows, missing: pl.DataFrame, needs: pl.DataFrame) -> _Search:
     """Follow the edges upwards from the missing specs."""
     # There may be millions of pairs of a spec and a missing dependency. Numbering specs in the order of their hashes
     # reduces a pair to a few bytes.
@@ -176,14 +190,15 @@ def _follow(missing: pl.DataFrame, needs: pl.DataFrame) -> _Search:
         .rename({"dependency_hash": "hash"})
         .join(nodes, on=["snapshot", "hash"])
     )
-    return _Search(links, absent, _pairs(links.select("node", "below"), absent["node"]))
+    names = links.unique("node").select("node", "snapshot", "package", "version", "hash")
+    return _Search(rows.named(names), rows.named(absent), _pairs(links.select("node", "below"), absent["node"]))
 
 
 def _answer(search: _Search | None, by: HoleRow) -> pl.DataFrame:
     """Return what was found as `holes` returns it."""
     if search is None:
         return pl.DataFrame(schema={name: pl.Int64 if name in _COUNTS else pl.String for name in _COLUMNS[by]})
-    links, absent, pairs = search
+    named, absent, pairs = search
     if by == "missing":
         breaks = pairs.group_by("missing").agg(breaks=pl.len().cast(pl.Int64))
         found = absent.join(breaks, left_on="node", right_on="missing")
@@ -191,7 +206,6 @@ def _answer(search: _Search | None, by: HoleRow) -> pl.DataFrame:
         return found.select(_COLUMNS[by]).sort(*order, descending=[*order.values()])
     counts = pairs.group_by("node").agg(number=pl.len().cast(pl.Int64))
     nearest = pairs.sort("node", "distance", "missing").unique("node", keep="first").sort("distance")
-    named = links.unique("node").select("node", "snapshot", "package", "version", "hash")
     lost = absent.select(missing="node", missing_package="package", missing_hash="hash")
     chains = {node: _label(*words) for node, *words in lost.iter_rows()}
     labels = {node: _label(*words) for node, *words in named.select("node", "package", "hash").iter_rows()}

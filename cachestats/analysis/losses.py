@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
-from cachestats.analysis.compare import compare_counts
+from cachestats.analysis.compare import Sides, compare_counts
+from cachestats.analysis.spec_rows import SpecsLike
 from cachestats.axes import ChangeAxis
-
-if TYPE_CHECKING:
-    from narwhals.typing import IntoFrame
-
-    from cachestats.analysis.compare import Sides
 
 
 class LossCheck(NamedTuple):
@@ -27,7 +23,7 @@ class LossCheck(NamedTuple):
 
 
 def losses(
-    old: IntoFrame, new: IntoFrame, *, by: ChangeAxis | None = "stack", union: bool = False, among: Sides | None = None
+    old: SpecsLike, new: SpecsLike, *, by: ChangeAxis | None = "stack", union: bool = False, among: Sides | None = None
 ) -> pl.DataFrame:
     """Return, for each stack, the share of its packages that it lost from one snapshot to another.
 
@@ -68,8 +64,8 @@ def losses(
 
 
 def check_losses(
-    old: IntoFrame,
-    new: IntoFrame,
+    old: SpecsLike,
+    new: SpecsLike,
     *,
     max_drop: float,
     by: ChangeAxis | None = "stack",

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.causes import causes_in_words, causes_of, ranked
 from cachestats.analysis.differences import FIELDS, REPRESENTATION
 from cachestats.analysis.explain import Explained, explain, specs_of
-from cachestats.analysis.frames import check_choice, collect_small, dependencies_first, validated, without_union
+from cachestats.analysis.frames import check_choice, dependencies_first
+from cachestats.analysis.spec_rows import SpecRows, SpecsLike, spec_rows
 from cachestats.axes import HIT_RATE_AXES, HitRateAxis
 from cachestats.naming import snapshot_order
 
 if TYPE_CHECKING:
-    from narwhals.typing import IntoFrame
-
     from cachestats.environment import Environment
 
 
 def match(
     environment: Environment,
-    specs: IntoFrame,
+    specs: SpecsLike,
     *,
-    dependencies: IntoFrame | None = None,
-    among: IntoFrame | None = None,
+    dependencies: SpecsLike | None = None,
+    among: SpecsLike | None = None,
 ) -> pl.DataFrame:
     """Find the specs of an environment that are in a cache, why the others are not, and what must still be built.
 
@@ -34,13 +32,13 @@ def match(
     environment
         The result of `read_environment`.
     specs
-        Any lazy or eager frame that narwhals supports, with the columns `hash`, `package`, `version`, `compiler`,
-        `platform`, `os`, `target`, `variants`, `flags`, `namespace`, `package_hash` and `spec_format` of the table
-        `specs`: the specs of one snapshot, for instance. A spec hits if it is anywhere in the frame. The frame's own
-        engine looks up the hashes and packages of the environment.
+        A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the columns `hash`,
+        `package`, `version`, `compiler`, `platform`, `os`, `target`, `variants`, `flags`, `namespace`, `package_hash`
+        and `spec_format` of the table `specs`: the specs of one snapshot, for instance. A spec hits if it is anywhere
+        in the frame. The frame's own engine looks up the hashes and packages of the environment.
     dependencies
-        The table `dependencies` of the cache, as a frame of the same kind. With it, dependencies are followed to those
-        that differ in themselves.
+        The dataset, or its table `dependencies` as a frame of the same kind as `specs`. With it, dependencies are
+        followed to those that differ in themselves.
     among
         All specs of the snapshots, if `specs` is a selection from them. Dependencies are looked up in these.
 
@@ -94,10 +92,10 @@ def match(
 
 def match_and_causes(
     environment: Environment,
-    specs: IntoFrame,
+    specs: SpecsLike,
     *,
-    dependencies: IntoFrame | None = None,
-    among: IntoFrame | None = None,
+    dependencies: SpecsLike | None = None,
+    among: SpecsLike | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the results of `match` and of `causes`, which compare the same specs.
 
@@ -202,7 +200,7 @@ def matches_of(explained: Explained, environment: Environment) -> pl.DataFrame:
 
 
 def hit_rates(
-    environment: Environment, specs: IntoFrame, *, by: HitRateAxis = "snapshot", union: bool = False
+    environment: Environment, specs: SpecsLike, *, by: HitRateAxis = "snapshot", union: bool = False
 ) -> pl.DataFrame:
     """Rank snapshots, or their stacks, by the share of an environment that they contain.
 
@@ -211,8 +209,9 @@ def hit_rates(
     environment
         The result of `read_environment`.
     specs
-        Any lazy or eager frame that narwhals supports, with the columns `snapshot`, `hash`, `package` and, for stacks,
-        `stack` of the table `specs`. The frame's own engine looks up the hashes and packages of the environment.
+        A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the columns `snapshot`,
+        `hash`, `package` and, for stacks, `stack` of the table `specs`. The frame's own engine looks up the hashes and
+        packages of the environment.
     by
         `snapshot`: a row for each snapshot. `stack`: a row for each stack of each snapshot.
     union
@@ -244,14 +243,12 @@ def hit_rates(
     check_choice(by, HIT_RATE_AXES, "by")
     wanted = specs_of(environment).select("hash", "asked", "package", "is_root")
     keys = ["snapshot", *(["stack"] if by == "stack" else [])]
-    frame = validated(specs, (*keys, "hash", "package"))
-    if by == "stack" and not union:
-        frame = without_union(frame)
-    hits = _found(frame, keys, hash=wanted["asked"]).join(wanted, left_on="hash", right_on="asked")
-    packages = _found(frame, keys, package=wanted["package"])
+    found = spec_rows(specs, (*keys, "hash", "package"), union=union, every_snapshot=True)
+    hits = _found(found, keys, hash=wanted["asked"]).join(wanted, left_on="hash", right_on="asked")
+    packages = _found(found, keys, package=wanted["package"])
     # The package of a hit is there, unless the hit was spliced from a spec of another package.
     hits = hits.join(packages.with_columns(is_there=True), on=[*keys, "package"], how="left", nulls_equal=True)
-    rates = collect_small(frame.select(*keys).unique())
+    rates = found.distinct(*keys)
     for counted in (
         hits.group_by(keys).agg(hits=pl.len(), root_hits=pl.col("is_root").sum(), not_near=pl.col("is_there").sum()),
         packages.join(wanted["package"].value_counts(), on="package").group_by(keys).agg(near=pl.col("count").sum()),
@@ -274,11 +271,10 @@ def hit_rates(
     )
 
 
-def _found(frame: nw.LazyFrame[Any], keys: list[str], **wanted: pl.Series) -> pl.DataFrame:
+def _found(specs: SpecRows, keys: list[str], **wanted: pl.Series) -> pl.DataFrame:
     """Return the distinct pairs of a snapshot, or a stack of it, and one of the wanted values of a column."""
     ((name, values),) = wanted.items()
-    found = frame.filter(nw.col(name).is_in(values.unique().sort().to_list()))
-    return collect_small(found.select(*keys, name).unique())
+    return specs.filter(specs.is_in(name, values.unique().sort())).distinct(*keys, name)
 
 
 def _shares(parts: pl.Series, whole: int) -> pl.Series:

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import narwhals as nw
 import numpy as np
 import polars as pl
 
-from cachestats.analysis.frames import check_choice, collect_small, ordered, validated, without_union
+from cachestats.analysis.frames import check_choice
+from cachestats.analysis.spec_rows import BITS, SpecRows, SpecsLike, spec_rows
 from cachestats.axes import GROUP_AXES, GroupAxis
 
-if TYPE_CHECKING:
-    from narwhals.typing import IntoFrame
 
-_BITS = 62
-"""The number of names that fit into one integer: of its 64 bits, one is the sign and one is kept free for sums."""
-
-
-def overlap(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = False) -> pl.DataFrame:
+def overlap(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = False) -> pl.DataFrame:
     """Count the hashes and packages that each pair of stacks shares.
 
     Parameters
     ----------
     specs
-        Any lazy or eager frame that narwhals supports, with the columns `hash` and `package` of the table `specs`, and
-        the one named by `by`. A hash counts once even if several snapshots contain it; filter for one snapshot to count
-        only that.
+        A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the columns `hash` and
+        `package` of the table `specs`, and the one named by `by`. A hash counts once even if several snapshots contain
+        it; filter for one snapshot to count only that.
     by
         The axis to compare: pairs of stacks, or of snapshots, platforms, os, targets, compilers (`compiler`,
         `compiler_name`). A spec has one target, so two targets may share packages but no hashes.
@@ -59,15 +54,15 @@ def overlap(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = False) -
     >>> shared.select("platform", "other_platform", "common_hashes", "common_packages", "jaccard_packages").rows()
     [('darwin', 'linux', 0, 2, 1.0)]
     """
-    frame = _checked(specs, by, union)
-    names = _names(frame, by)
+    rows = _checked(specs, by, union)
+    names = rows.names(by)
     pairs = list(combinations(range(len(names)), 2))
     columns: dict[str, Any] = {
         by: pl.Series([names[one] for one, _ in pairs], dtype=pl.String),
         f"other_{by}": pl.Series([names[other] for _, other in pairs], dtype=pl.String),
     }
     for item, things in (("hash", "hashes"), ("package", "packages")):
-        is_in, counts = _matrix(_sets(frame, by, names, item), len(names))
+        is_in, counts = _matrix(_sets(rows, by, names, item), len(names))
         both = is_in.T @ (is_in * counts[:, None])
         size, other, common = (
             np.array([both[pair] for pair in some], dtype=np.int64)
@@ -79,7 +74,7 @@ def overlap(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = False) -
     return pl.DataFrame(columns)
 
 
-def overlap_sets(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = False) -> pl.DataFrame:
+def overlap_sets(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = False) -> pl.DataFrame:
     """Count the hashes and packages in exactly each combination of stacks: the bars of an UpSet plot.
 
     Parameters
@@ -107,9 +102,9 @@ def overlap_sets(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = Fal
     >>> cs.overlap_sets(demo.specs, by="platform").rows()
     [('linux', 1, 163, 0), ('darwin', 1, 29, 0), ('darwin, linux', 2, 0, 2)]
     """
-    frame = _checked(specs, by, union)
-    names = _names(frame, by)
-    hashes, packages = (_sets(frame, by, names, item) for item in ("hash", "package"))
+    found = _checked(specs, by, union)
+    names = found.names(by)
+    hashes, packages = (_sets(found, by, names, item) for item in ("hash", "package"))
     none = "none" if "none" not in names else "(none)"
     rows = [
         (
@@ -126,41 +121,23 @@ def overlap_sets(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = Fal
     )
 
 
-def _checked(specs: IntoFrame, by: str, union: bool) -> nw.LazyFrame[Any]:
+def _checked(specs: SpecsLike, by: str, union: bool) -> SpecRows:
     check_choice(by, GROUP_AXES, "by")
-    frame = validated(specs, {by, "hash", "package"})
-    return without_union(frame) if by == "stack" and not union else frame
+    return spec_rows(specs, (by, "hash", "package"), union=union, every_snapshot=by == "snapshot")
 
 
-def _names(frame: nw.LazyFrame[Any], by: str) -> list[str | None]:
-    return ordered(collect_small(frame.select(by).unique()), by)[by].to_list()
-
-
-def _sets(frame: nw.LazyFrame[Any], by: str, names: list[str | None], item: str) -> dict[tuple[int, ...], int]:
+def _sets(rows: SpecRows, by: str, names: list[str | None], item: str) -> dict[tuple[int, ...], int]:
     """Count hashes or packages by the exact set of names that have them, given as positions in `names`."""
     if not names:
         return {}
-    parts = [names[start : start + _BITS] for start in range(0, len(names), _BITS)]
-    masks = [f"mask_{number}" for number in range(len(parts))]
-    # Each name is a bit. The sum of the bits of a hash encodes its names as a number that any engine can group by.
-    bits = (_bit(by, part).alias(mask) for mask, part in zip(masks, parts, strict=True))
-    marked = frame.select(by, item).unique().select(item, *bits)
-    found = collect_small(marked.group_by(item).agg(nw.col(*masks).sum()).group_by(*masks).agg(value=nw.len()))
+    united, masks, _ = rows.united([item], by, names)
+    found = rows.collect(united.group_by(*masks).agg(value=nw.len()))
     return {tuple(_positions(row[:-1])): row[-1] for row in found.select(*masks, "value").iter_rows()}
-
-
-def _bit(by: str, names: list[str | None]) -> nw.Expr:
-    bits = {name: 1 << number for number, name in enumerate(names)}
-    missing = bits.pop(None, 0)
-    bit = nw.lit(0, nw.Int64)
-    if bits:
-        bit = nw.col(by).replace_strict(list(bits), list(bits.values()), default=0, return_dtype=nw.Int64)
-    return nw.when(nw.col(by).is_null()).then(nw.lit(missing, nw.Int64)).otherwise(bit)
 
 
 def _positions(masks: tuple[int, ...]) -> Iterator[int]:
     for number, mask in enumerate(masks):
-        yield from (number * _BITS + bit for bit in range(_BITS) if mask >> bit & 1)
+        yield from (number * BITS + bit for bit in range(BITS) if mask >> bit & 1)
 
 
 def _matrix(sets: dict[tuple[int, ...], int], width: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
-import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import collect_small, validated
 from cachestats.analysis.reuse import distinct_libcs, judge_all, parse_requirement, reused_of, reused_requirements
+from cachestats.analysis.spec_rows import SpecRows, SpecsLike, spec_rows
 from cachestats.axes import MISSING, NATIVE, STATES, USABLE, State
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host, as_host, as_named, host_of
@@ -18,22 +17,18 @@ from cachestats.naming import natural_key, version_key
 from cachestats.spack_releases import RULES, Rules, checked_rules
 from cachestats.targets import runnable
 
-if TYPE_CHECKING:
-    from narwhals.typing import IntoFrame
-
-
 # The obstacles, the easiest to remove first. If none of several specs can be reused, the nearest one gives the reason.
 _NEAREST_FIRST = ("external", "incomplete", "libc", "os", "format", "target", "platform", "excluded")
 
 
-def reusable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> pl.DataFrame:
+def reusable(specs: SpecsLike, *, host: Host | str, spack: str | None = None) -> pl.DataFrame:
     """Decide for each spec whether a host can reuse it, and if not, why.
 
     Parameters
     ----------
     specs
-        Any frame that narwhals supports, with the columns `snapshot, package, version, hash, target, requirement` of
-        the table `specs`.
+        A dataset, a subset of one, or any frame that narwhals supports, with the columns `snapshot, package, version,
+        hash, target, requirement` of the table `specs`.
     host
         The machine: a `cachestats.Host`, or text such as `zen4:rhel9`, `zen4:glibc@2.34` or `host` (this machine).
     spack
@@ -62,26 +57,30 @@ def reusable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) ->
     [('platform', 14), ('target', 35), ('usable', 19)]
     """
     host = as_host(host)
-    frame = validated(specs, ("snapshot", "package", "version", "hash", "target", "requirement"))
-    rows = collect_small(frame.select("snapshot", "package", "version", "hash", "target", "requirement").unique())
-    found = rows.join(judged(frame, host, spack), on="requirement").with_columns(
-        status=pl.when(pl.col("status") == USABLE, pl.col("target") == host.target)
-        .then(pl.lit(NATIVE))
-        .otherwise("status")
+    columns = ("snapshot", "package", "version", "hash", "target", "requirement")
+    rows = spec_rows(specs, columns)
+    found = (
+        rows.distinct(*columns)
+        .join(judged(rows, host, spack), on="requirement")
+        .with_columns(
+            status=pl.when(pl.col("status") == USABLE, pl.col("target") == host.target)
+            .then(pl.lit(NATIVE))
+            .otherwise("status")
+        )
     )
     versions = sorted(found["version"].unique(), key=lambda version: (version_key(version), version))
     position = pl.col("version").replace_strict(versions, range(len(versions)), return_dtype=pl.Int64)
     return found.sort("package", position, "snapshot", "hash").drop("requirement")
 
 
-def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> pl.DataFrame:
+def usable(specs: SpecsLike, *, host: Host | str, spack: str | None = None) -> pl.DataFrame:
     """Find the versions of packages that a host can use, how well they fit, and why it cannot use the others.
 
     Parameters
     ----------
     specs
-        Any frame that narwhals supports, with the columns `package, version, snapshot, hash, target, requirement` of
-        the table `specs`. The frame's own engine does the counting.
+        A dataset, a subset of one, or any frame that narwhals supports, with the columns `package, version, snapshot,
+        hash, target, requirement` of the table `specs`. The frame's own engine does the counting.
     host, spack
         As in `reusable`.
 
@@ -107,18 +106,17 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> p
     [('py-filelock', '3.12.4', 'native', 'neoverse_v2', 29), ('py-propcache', '0.3.1', 'usable', 'aarch64', 19)]
     """
     host = as_host(host)
-    frame = validated(specs, ("package", "version", "snapshot", "hash", "target", "requirement"))
-    verdicts = judged(frame, host, spack)
+    rows = spec_rows(specs, ("package", "version", "snapshot", "hash", "target", "requirement"))
+    verdicts = judged(rows, host, spack)
     keys = ["package", "version"]
-    is_reused = nw.col("requirement").is_in(reused_of(verdicts))
-    built = frame.filter(is_reused).select(*keys, "target", "snapshot", "hash").unique()
-    counts = collect_small(built.group_by(*keys, "target").agg(num_specs=nw.len()))
+    is_reused = rows.is_in("requirement", reused_of(verdicts))
+    counts = rows.filter(is_reused).count(*keys, "target", of=["snapshot", "hash"]).rename({"value": "num_specs"})
     order = runnable(host.target)
     position = pl.col("target").replace_strict(order, range(len(order)), return_dtype=pl.Int64)
     best = counts.group_by(keys).agg(
         best_target=pl.col("target").sort_by(position).first(), num_specs=pl.col("num_specs").sum()
     )
-    left = collect_small(frame.filter(~is_reused).select(*keys, "requirement").unique())
+    left = rows.filter(~is_reused).distinct(*keys, "requirement")
     others = _nearest(left.join(best, on=keys, how="anti").join(verdicts, on="requirement"))
     answer = (
         pl.concat([best.select(keys), others.select(keys)])
@@ -138,8 +136,8 @@ def usable(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> p
             "by",
         )
     )
-    rows = sorted(answer.rows(), key=lambda row: (row[0], version_key(row[1]), row[1]))
-    return pl.DataFrame(rows, schema=answer.schema, orient="row")
+    in_order = sorted(answer.rows(), key=lambda row: (row[0], version_key(row[1]), row[1]))
+    return pl.DataFrame(in_order, schema=answer.schema, orient="row")
 
 
 def nearness() -> pl.Expr:
@@ -226,7 +224,7 @@ def _nearest(found: pl.DataFrame) -> pl.DataFrame:
     return nearest.select("package", "version", "status", "by")
 
 
-def usable_by_system(specs: IntoFrame, *, host: Host | str, spack: str | None = None) -> pl.DataFrame:
+def usable_by_system(specs: SpecsLike, *, host: Host | str, spack: str | None = None) -> pl.DataFrame:
     """Count the packages and specs that a target can use with each libc or operating system in the cache.
 
     If only the target of a host is known, there is no single answer: on Linux it depends on the libc and, under the
@@ -257,19 +255,18 @@ def usable_by_system(specs: IntoFrame, *, host: Host | str, spack: str | None = 
     [('glibc@2.27', 1), ('glibc@2.35', 2), ('glibc@2.39', 2)]
     """
     host, rules = as_host(host), checked_rules(spack)
-    frame = validated(specs, ("package", "snapshot", "hash", "requirement"))
-    by = ("package", "requirement")
-    counts = collect_small(frame.select(*by, "snapshot", "hash").unique().group_by(*by).agg(specs=nw.len()))
+    found = spec_rows(specs, ("package", "snapshot", "hash", "requirement"))
+    counts = found.count("package", "requirement", of=["snapshot", "hash"]).rename({"value": "specs"})
     rows = []
     for system, one in _systems(counts["requirement"].unique().to_list(), host, rules) or [("any", host)]:
-        found = counts.filter(pl.col("requirement").is_in(reused_requirements(counts["requirement"], one, rules)))
-        rows.append((system, found["package"].n_unique(), found["specs"].sum(), counts["package"].n_unique()))
+        reused = counts.filter(pl.col("requirement").is_in(reused_requirements(counts["requirement"], one, rules)))
+        rows.append((system, reused["package"].n_unique(), reused["specs"].sum(), counts["package"].n_unique()))
     schema = {"system": pl.String} | dict.fromkeys(("packages", "specs", "packages_of"), pl.Int64)
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def judged(frame: nw.LazyFrame[Any], host: Host, spack: str | None) -> pl.DataFrame:
-    """Return the verdict on each distinct requirement in a frame: `requirement`, `status` and `by`.
+def judged(specs: SpecRows, host: Host, spack: str | None) -> pl.DataFrame:
+    """Return the verdict on each distinct requirement of some specs: `requirement`, `status` and `by`.
 
     Raises
     ------
@@ -277,7 +274,7 @@ def judged(frame: nw.LazyFrame[Any], host: Host, spack: str | None) -> pl.DataFr
         If the host has neither an operating system nor a libc although one is compared.
     """
     rules = checked_rules(spack)
-    requirements = collect_small(frame.select("requirement").unique())["requirement"].to_list()
+    requirements = specs.distinct("requirement")["requirement"].to_list()
     if not host.is_complete or (host.os is None and "0.21" in _rules_of(requirements, rules)):
         what = "operating system" if host.is_complete else "operating system or libc"
         systems = [system for system, _ in _systems(requirements, host, rules)]

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import polars as pl
 
-from cachestats.analysis.frames import check_choice, collect_small, validated, without_union
+from cachestats.analysis.frames import check_choice
+from cachestats.analysis.spec_rows import SpecsLike, spec_rows
 from cachestats.axes import GROUP_AXES, GroupAxis
 from cachestats.naming import version_key
 
-if TYPE_CHECKING:
-    from narwhals.typing import IntoFrame
 
-
-def versions(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = False) -> pl.DataFrame:
+def versions(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = False) -> pl.DataFrame:
     """Find the newest version of each package in each stack, snapshot, ..., and which of them lag behind.
 
     Versions are ordered as Spack orders them (`cachestats.naming.version_key`): `1.10` after `1.9`, `develop` and
@@ -23,8 +19,8 @@ def versions(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = False) 
     Parameters
     ----------
     specs
-        Any frame that narwhals supports, with the columns `package` and `version` of the table `specs`, and the one
-        named by `by`.
+        A dataset, a subset of one, or any frame that narwhals supports, with the columns `package` and `version` of the
+        table `specs`, and the one named by `by`.
     by
         The axis to compare: stack, snapshot, platform, os, target, compiler or compiler_name.
     union
@@ -50,10 +46,8 @@ def versions(specs: IntoFrame, *, by: GroupAxis = "stack", union: bool = False) 
     [('hdf5', 'e4s', '1.14.5', '1.14.5', False, 1), ('hdf5', 'ml', '1.12', '1.14.5', True, 2)]
     """
     check_choice(by, GROUP_AXES, "by")
-    frame = validated(specs, ("package", "version", by))
-    if by == "stack" and not union:
-        frame = without_union(frame)
-    found = collect_small(frame.select("package", by, "version").unique())
+    rows = spec_rows(specs, ("package", "version", by), union=union, every_snapshot=by == "snapshot")
+    found = rows.distinct("package", by, "version")
     keys = {version: version_key(version) for version in found["version"].unique()}
     ages = {key: age for age, key in enumerate(sorted(set(keys.values())))}
     aged = pl.DataFrame(

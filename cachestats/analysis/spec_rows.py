@@ -1,0 +1,411 @@
+"""The one form in which analyses see specs, whatever they were given: rows with the stacks of a spec as bits.
+
+A dataset, or a subset of one, brings a row per spec, with codes for names, from its table `encoded_specs`. Any other
+frame has a row per spec and stack, with names as text, and stays in its own engine. Both are grouped, joined and
+counted by the same expressions: names become text again when a small result is collected, and stacks, one or many per
+row, are the bits of numbers, which are united where rows are. So each question is asked in one way, and several times
+as fast where there are codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import narwhals as nw
+import polars as pl
+
+from cachestats.analysis.frames import collect_small, sort_names, validated, validated_pair, without_union
+from cachestats.codes import code_of, code_of_hash
+from cachestats.dataset.dataset import Dataset
+from cachestats.dataset.subset import Subset, snapshot_names
+from cachestats.errors import ArgumentError
+from cachestats.naming import UNION_STACK
+from cachestats.schema import DEPENDENCIES, SPECS
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
+SpecsLike: TypeAlias = "Dataset | Subset | IntoFrame"
+"""A dataset, a subset of one, or any frame that narwhals supports with the columns of the table `specs`."""
+
+BITS = 62
+"""The number of names in one number: engines have signed integers of 64 bits, and sum them."""
+
+_CODED = frozenset(
+    column.name for table in (SPECS, DEPENDENCIES) for column in table.columns if column.dtype == "string"
+) - {"stack"}
+_ENCODED_AS = {"hash": "spec", "stack": "stacks", "dependency_hash": "dependency"}
+
+
+@dataclass(frozen=True)
+class SpecRows:
+    """Specs to ask about.
+
+    Attributes
+    ----------
+    frame : narwhals.LazyFrame
+        The rows, with the columns that the question needs; in place of `stack` there are `stacks`, if they are coded.
+    subset : Subset, optional
+        The subset of a dataset from which the rows come; None if they are any other frame.
+    union : bool
+        Whether `root`, the union of the stacks, counts as a stack.
+    others : tuple of Subset
+        Further subsets whose codes the rows are compared with, and have names, too.
+    """
+
+    frame: nw.LazyFrame[Any]
+    subset: Subset | None
+    union: bool
+    others: tuple[Subset, ...] = ()
+
+    def filter(self, *predicates: nw.Expr) -> SpecRows:
+        """Return only the rows for which all predicates hold."""
+        return replace(self, frame=self.frame.filter(*predicates))
+
+    def is_in(self, column: str, names: Iterable[str]) -> nw.Expr:
+        """Return whether a column has one of these names."""
+        return nw.col(column).is_in(self._keys(column, names))
+
+    def lookup(self, column: str, values: Mapping[str, Any], dtype: type[Any]) -> nw.Expr:
+        """Return the value of the name in a column, or null if there is none for it."""
+        keys = self._keys(column, values)
+        return nw.col(column).replace_strict(keys, list(values.values()), default=None, return_dtype=dtype)
+
+    def relabel(self, column: str, names: Mapping[str, str]) -> nw.Expr:
+        """Return a column with other names for some of its names, and null for the rest."""
+        if not self._is_coded(column):
+            return self.lookup(column, names, nw.String)
+        return self.lookup(column, {name: code_of(other) for name, other in names.items()}, nw.Int64)
+
+    def collect(self, frame: nw.LazyFrame[Any]) -> pl.DataFrame:
+        """Collect a small frame made from these rows; names are text, counts Int64. Rows come in no order."""
+        return self.named(self.collect_codes(frame))
+
+    def collect_codes(self, frame: nw.LazyFrame[Any]) -> pl.DataFrame:
+        """Collect a frame without names for its codes, to work on it further before `named`."""
+        if self.subset is None:
+            return collect_small(frame)
+        # The streaming engine needs a fraction of the memory, and is faster on numbers.
+        found: pl.DataFrame = frame.to_native().collect(engine="streaming")
+        return found.with_columns(
+            pl.col(name).cast(pl.Int64) for name, dtype in found.schema.items() if dtype.is_integer()
+        )
+
+    def named(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return a collected frame with the names of its codes."""
+        if self.subset is None:
+            return frame
+        coded = [name for name in frame.columns if self._is_coded(name) and frame.schema[name] == pl.Int64]
+        for column in coded:
+            names = self._names_of(column, frame[column])
+            text = pl.col(column).replace_strict(names["code"], names["name"], default=None, return_dtype=pl.String)
+            frame = frame.with_columns(text)
+        return frame
+
+    def coded(self, frame: pl.DataFrame, **columns: str) -> pl.DataFrame:
+        """Return a frame with text as these rows have it; `columns` are its columns, and those that they stand for."""
+        for column, of in columns.items():
+            if self._is_coded(of):
+                texts = frame[column].drop_nulls().unique()
+                codes = pl.Series(self._keys(of, texts), dtype=pl.Int64)
+                text = pl.col(column).replace_strict(texts, codes, default=None, return_dtype=pl.Int64)
+                frame = frame.with_columns(text)
+        return frame
+
+    def _names_of(self, column: str, codes: pl.Series) -> pl.DataFrame:
+        subsets = [one for one in (self.subset, *self.others) if one is not None]
+        is_hash = column in {"hash", "dependency_hash"}
+        found = [
+            one.dataset.names.of_hashes(codes, one.snapshots)
+            if is_hash
+            else one.dataset.names.of_codes(column, codes, one.snapshots)
+            for one in subsets
+        ]
+        return pl.concat(found).unique("code") if len(found) > 1 else found[0]
+
+    def names(self, axis: str) -> list[str | None]:
+        """Return the names on an axis, in natural order; None if a spec has none."""
+        if axis == "stack" and self.subset is not None:
+            return self._stacks
+        return sort_names(self.collect(self.frame.select(axis).unique())[axis], axis)
+
+    def count(self, *by: str, of: Sequence[str]) -> pl.DataFrame:
+        """Count the distinct combinations of the columns `of` for each combination of `by`; the column is `value`."""
+        if "stack" not in by:
+            distinct = self.frame.select(*dict.fromkeys([*by, *of])).unique()
+            if self._is_row_per_spec(of):
+                distinct = self.frame  # a row per spec already
+            counted = distinct.group_by(*by).agg(value=nw.len()) if by else distinct.select(value=nw.len())
+            return self.collect(counted)
+        others = [name for name in by if name != "stack"]
+        united, masks, names = self.united([*dict.fromkeys([*others, *of])], "stack")
+        counts = self.collect(united.group_by(*others, *masks).agg(value=nw.len()))
+        return unfolded(counts, masks, names, "stack").group_by(*by).agg(pl.col("value").sum())
+
+    def distinct(self, *columns: str) -> pl.DataFrame:
+        """Collect the distinct combinations of some columns."""
+        if "stack" not in columns:
+            return self.collect(self.frame.select(*columns).unique())
+        others = [name for name in columns if name != "stack"]
+        united, masks, names = self.united(others, "stack")
+        return unfolded(self.collect(united), masks, names, "stack").select(*columns)
+
+    def united(
+        self, by: Sequence[str], axis: str, names: Sequence[str | None] | None = None
+    ) -> tuple[nw.LazyFrame[Any], list[str], list[str | None]]:
+        """Return a row for each combination of `by`, with the names on an axis that it has as bits of numbers.
+
+        Returns
+        -------
+        The frame, with the columns `by` and those of the numbers; the columns of the numbers; and the names, of which
+        each number holds `BITS` in turn, the first as its lowest bit.
+        """
+        known = self.names(axis) if names is None else list(names)
+        masks = masks_of(known)
+        rows = self.marked(by, axis, known, masks)
+        return rows if axis == "stack" and self._is_row_per_spec(by) else unite(rows, by, masks), masks, known
+
+    def marked(
+        self, columns: Sequence[str], axis: str | None, names: Sequence[str | None], masks: Sequence[str]
+    ) -> nw.LazyFrame[Any]:
+        """Return the rows with some columns and, as bits of the numbers `masks`, the names that each has on an axis.
+
+        Without an axis, each row has the first bit. Rows are not united.
+        """
+        if axis is None:
+            return self.frame.select(*columns, nw.lit(1, nw.Int64).alias(masks[0]))
+        if axis == "stack" and self.subset is not None:
+            return self._with_stacks(masks, names).select(*columns, *masks)
+        parts = [names[start : start + BITS] for start in range(0, len(names) or 1, BITS)]
+        bits = (self._bit(axis, part).alias(mask) for mask, part in zip(masks, parts, strict=True))
+        return self.frame.select(*dict.fromkeys([*columns, axis])).with_columns(*bits).select(*columns, *masks)
+
+    def _is_coded(self, column: str) -> bool:
+        return self.subset is not None and column in _CODED
+
+    @property
+    def has_row_per_spec(self) -> bool:
+        """Whether no spec of a snapshot has two rows, whatever the number of its stacks."""
+        return self.subset is not None
+
+    def _is_row_per_spec(self, columns: Sequence[str]) -> bool:
+        """Whether no two rows are equal in these columns, because each is another spec of a snapshot."""
+        if self.subset is None or "hash" not in columns:
+            return False
+        return "snapshot" in columns or len(self.subset.snapshots or ()) == 1
+
+    def _keys(self, column: str, names: Iterable[str]) -> list[Any]:
+        """Return names as a column has them."""
+        if not self._is_coded(column):
+            return list(names)
+        code = code_of_hash if column in {"hash", "dependency_hash"} else code_of
+        return [code(name) for name in names]
+
+    def _bit(self, axis: str, names: Sequence[str | None]) -> nw.Expr:
+        """Return the bit of the name on an axis, 0 if it is not among the names."""
+        bits = {name: 1 << place for place, name in enumerate(names) if name is not None}
+        missing = 1 << names.index(None) if None in names else 0
+        bit: nw.Expr = nw.lit(0, nw.Int64)
+        if bits:
+            keys = self._keys(axis, bits)
+            bit = nw.col(axis).replace_strict(keys, list(bits.values()), default=0, return_dtype=nw.Int64)
+        return nw.when(nw.col(axis).is_null()).then(nw.lit(missing, nw.Int64)).otherwise(bit)
+
+    @cached_property
+    def _sets(self) -> pl.DataFrame:
+        """The sets of stacks: their codes, and the stacks in them that count."""
+        subset: Any = self.subset
+        wanted = subset.filters.get("stack")
+        rows = []
+        for code, in_set in subset.dataset.names.stacks(subset.snapshots):
+            stacks = [
+                stack
+                for stack in in_set
+                if (wanted is None or stack in wanted) and (self.union or stack != UNION_STACK)
+            ]
+            rows.append((code, stacks))
+        return pl.DataFrame(rows, schema={"stacks": pl.Int64, "names": pl.List(pl.String)}, orient="row")
+
+    @cached_property
+    def _stacks(self) -> list[str | None]:
+        """The stacks of these rows, in natural order."""
+        sets, filters = self._sets, self.subset.filters if self.subset else {}
+        if not filters.keys() <= {"stack"}:
+            sets = sets.join(self.frame.select("stacks").unique().to_native().collect(engine="streaming"), on="stacks")
+        return sort_names(sets["names"].explode().unique(), "stack")
+
+    def _with_stacks(self, masks: Sequence[str], names: Sequence[str | None]) -> nw.LazyFrame[Any]:
+        """Return the rows that have a stack, with their stacks as bits."""
+        place = {name: position for position, name in enumerate(names)}
+        rows = []
+        for code, stacks in self._sets.iter_rows():
+            numbers = [0] * len(masks)
+            for stack in stacks:
+                if stack in place:
+                    numbers[place[stack] // BITS] |= 1 << place[stack] % BITS
+            if any(numbers):
+                rows.append((code, *numbers))
+        sets = pl.LazyFrame(rows, schema=dict.fromkeys(["stacks", *masks], pl.Int64), orient="row")
+        return self.frame.join(nw.from_native(sets), on="stacks")
+
+
+def spec_rows(
+    specs: SpecsLike, columns: Iterable[str], *, union: bool = False, every_snapshot: bool = False
+) -> SpecRows:
+    """Return the specs of a question, with the columns of the table `specs` that it needs.
+
+    Parameters
+    ----------
+    specs
+        A dataset, a subset of one, or any frame that narwhals supports.
+    columns
+        Columns of the table `specs`.
+    union
+        Whether `root`, the union of the stacks, counts as a stack.
+    every_snapshot
+        Whether a dataset of which no snapshots were chosen means all of them, rather than the newest.
+
+    Raises
+    ------
+    ArgumentError
+        If the frame lacks a column.
+    """
+    needed = dict.fromkeys(columns)
+    if not isinstance(specs, Dataset | Subset):
+        frame = validated(specs, needed)
+        return SpecRows(without_union(frame) if "stack" in needed and not union else frame, None, union)
+    subset = chosen(specs, every_snapshot=every_snapshot)
+    coded = [_ENCODED_AS.get(name, name) for name in needed]
+    if subset.filters.get("stack") is not None and "stack" in needed and UNION_STACK in subset.filters["stack"]:
+        union = True  # a filter that names root asks for it
+    frame = nw.from_native(subset.encoded(*coded)).rename({"spec": "hash"} if "hash" in needed else {})
+    return SpecRows(frame, subset, union)
+
+
+def chosen(specs: Dataset | Subset, *, every_snapshot: bool) -> Subset:
+    """Return a subset whose snapshots are chosen: by default the newest, or all."""
+    subset = Subset(specs) if isinstance(specs, Dataset) else specs
+    if subset.snapshots is not None:
+        return subset
+    names = snapshot_names(subset.dataset)
+    return replace(subset, snapshots=names if every_snapshot else names[-1:])
+
+
+def spec_and_edge_rows(
+    specs: SpecsLike, columns: Iterable[str], dependencies: SpecsLike, edge_columns: Iterable[str]
+) -> tuple[SpecRows, nw.LazyFrame[Any]]:
+    """Return specs and the edges between them, in the same form.
+
+    Parameters
+    ----------
+    specs, columns
+        As in `spec_rows`.
+    dependencies
+        The dataset, or a frame of the same kind as `specs` with the columns of the table `dependencies`.
+    edge_columns
+        Columns of the table `dependencies`.
+
+    Raises
+    ------
+    ArgumentError
+        If a frame lacks a column, or the two are frames of different kinds.
+    """
+    wanted = list(dict.fromkeys(edge_columns))
+    if not (isinstance(specs, Dataset | Subset) and isinstance(dependencies, Dataset | Subset)):
+        edges: Any = dependencies
+        if isinstance(dependencies, Dataset | Subset):
+            edges = chosen(dependencies, every_snapshot=True).dependencies
+        frame, edge_frame = validated_pair(_as_frame(specs), columns, edges, wanted)
+        return SpecRows(frame, None, union=False), edge_frame.select(*wanted)
+    rows = spec_rows(specs, columns)
+    subset: Any = rows.subset
+    edges = subset.dataset.scan("encoded_dependencies", snapshots=subset.snapshots)
+    return rows, nw.from_native(edges.select(**{name: _ENCODED_AS.get(name, name) for name in wanted}))
+
+
+def has_columns(specs: SpecsLike, columns: Iterable[str]) -> bool:
+    """Whether specs have some columns of the table `specs`."""
+    return isinstance(specs, Dataset | Subset) or {*columns} <= set(validated(specs, ()).collect_schema().names())
+
+
+def spec_rows_of_two(
+    old: SpecsLike, new: SpecsLike, columns: Iterable[str], *, union: bool = False
+) -> tuple[SpecRows, SpecRows]:
+    """Return the specs of the two sides of a comparison, in the same form.
+
+    Raises
+    ------
+    ArgumentError
+        If they are frames of different kinds, or a frame lacks a column.
+    """
+    needed = list(columns)
+    if isinstance(old, Dataset | Subset) and isinstance(new, Dataset | Subset):
+        sides = [spec_rows(side, needed, union=union) for side in (old, new)]
+    else:
+        sides = [spec_rows(_as_frame(side), needed, union=union) for side in (old, new)]
+    kinds = [side.frame.implementation for side in sides]
+    if kinds[0] is not kinds[1]:
+        raise ArgumentError(
+            f"expected two frames of the same kind, found {' and '.join(kind.value for kind in kinds)}",
+            hint="pass both as Polars LazyFrames, or both as relations",
+        )
+    old_rows, new_rows = (
+        replace(one, others=(other.subset,) if other.subset else ())
+        for one, other in zip(sides, reversed(sides), strict=True)
+    )
+    return old_rows, new_rows
+
+
+def _as_frame(specs: SpecsLike) -> Any:
+    """Return the specs of a dataset as a frame, to compare them with another frame."""
+    return chosen(specs, every_snapshot=False).specs if isinstance(specs, Dataset | Subset) else specs
+
+
+def masks_of(names: Sequence[object], prefix: str = "") -> list[str]:
+    """Return the columns of the numbers that hold a bit for each name."""
+    return [f"{prefix}mask_{number}" for number in range(-(-len(names) // BITS) or 1)]
+
+
+def unite(
+    rows: nw.LazyFrame[Any], by: Sequence[str], masks: Sequence[str], details: Sequence[str] = ()
+) -> nw.LazyFrame[Any]:
+    """Return a row for each combination of `by`, with all the bits of its rows, and the least of other columns."""
+    if rows.implementation is nw.Implementation.POLARS:
+        united = rows.to_native().group_by(*by).agg(pl.col(list(details)).min(), pl.col(list(masks)).bitwise_or())
+        result: nw.LazyFrame[Any] = nw.from_native(united)
+        return result
+    # Elsewhere no row has two bits, so that the sum of the distinct ones is their union.
+    result = rows.select(*by, *masks).unique().group_by(*by).agg(nw.col(*masks).sum())
+    if details:
+        result = result.join(rows.group_by(*by).agg(nw.col(*details).min()), on=list(by))
+    return result
+
+
+def unfolded(
+    frame: pl.DataFrame,
+    masks: Sequence[str],
+    names: Sequence[str | None],
+    axis: str,
+    *,
+    and_in: Sequence[str] = (),
+) -> pl.DataFrame:
+    """Return a row for each name whose bit a row has; the column `axis` holds the name, in place of the numbers.
+
+    With `and_in`, the bit must be in these numbers, too.
+    """
+    kept = [name for name in frame.columns if name not in {*masks, *and_in}]
+    parts = [
+        frame.filter(*(has(each[place // BITS], place % BITS) for each in (masks, and_in) if each)).select(
+            pl.lit(name, pl.String).alias(axis), *kept
+        )
+        for place, name in enumerate(names)
+    ]
+    return pl.concat(parts) if parts else frame.select(pl.lit(None, pl.String).alias(axis), *kept).clear()
+
+
+def has(mask: str, bit: int) -> pl.Expr:
+    """Return whether a number has a bit."""
+    return (pl.col(mask) & (1 << bit)) != 0

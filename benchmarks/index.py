@@ -75,12 +75,12 @@ def main() -> None:
     )
 
 
-def make_index(folder: Path, corpus: Path, megabytes: float) -> Path:
-    """Return a mirror with an index of that size, made unless it is there."""
-    mirror = folder / f"index-{megabytes:g}" / "develop"
+def make_index(folder: Path, corpus: Path, megabytes: float, taken: str = "") -> Path:
+    """Return a mirror with an index of that size, made unless it is there; `taken` as in `write_index`."""
+    mirror = folder / f"index-{megabytes:g}{taken and '-without-'}{taken}" / "develop"
     done = mirror.parent / "counts.json"  # written last
     if not done.exists():
-        options = ["--corpus", str(corpus), "--megabytes", str(megabytes)]
+        options = ["--corpus", str(corpus), "--megabytes", str(megabytes), "--taken", taken]
         command = [sys.executable, str(HERE / "make_index.py"), str(mirror), *options]
         done.write_text(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     return mirror

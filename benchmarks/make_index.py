@@ -26,8 +26,11 @@ HASH = re.compile(r'"([a-z2-7]{32})"')
 Record = dict[str, Any]
 
 
-def write_index(mirror: Path, corpus: Path, *, megabytes: float) -> dict[str, int]:
-    """Write `build_cache/index.json`, and the checksum beside it, in layout 2; return counts of what was written."""
+def write_index(mirror: Path, corpus: Path, *, megabytes: float, taken: str = "") -> dict[str, int]:
+    """Write `build_cache/index.json`, and the checksum beside it, in layout 2; return counts of what was written.
+
+    Specs whose hash begins with `taken` are known but not cached, as if they were deleted.
+    """
     sources = sorted((corpus / "mirrors").glob("*/build_cache/index.json"))
     if not sources:
         raise SystemExit(f"expected <snapshot>/build_cache/index.json in {corpus / 'mirrors'}, found none")
@@ -52,6 +55,7 @@ def write_index(mirror: Path, corpus: Path, *, megabytes: float) -> dict[str, in
             counts["copies"] += 1
             for snapshot, installs in indices.items():
                 for key, record in _copy(installs, f"{copy}/{snapshot}", copy):
+                    record["in_buildcache"] &= not (taken and key.startswith(taken))
                     write(f'{"," if counts["records"] else ""}"{key}":{_json(record)}')
                     counts["records"] += 1
                     counts["specs"] += record["in_buildcache"] and "external" not in record["spec"]
@@ -95,8 +99,9 @@ def main() -> None:
     parser.add_argument("mirror", type=Path, help="its name is that of the snapshot")
     parser.add_argument("--corpus", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "corpus")
     parser.add_argument("--megabytes", type=float, default=150, help="size that the index has at least")
-    arguments = parser.parse_args()
-    print(json.dumps(write_index(arguments.mirror, arguments.corpus, megabytes=arguments.megabytes)))
+    parser.add_argument("--taken", default="", help="specs whose hash begins so are not cached")
+    arguments = vars(parser.parse_args())
+    print(json.dumps(write_index(arguments.pop("mirror"), arguments.pop("corpus"), **arguments)))
 
 
 if __name__ == "__main__":

@@ -28,51 +28,42 @@ START = "nothing"  # opens the dataset and reads its smallest table: what every 
 OF_INDEX = {"gaps_weighed", "holes", "duplicates_differs"}  # what dependencies answer
 OLD, NEW = "develop-2025-02-23", "develop-2025-03-02"
 ENVIRONMENT = 300  # specs of `OLD` that stand for an environment; of every second the hash is not in the cache
-TAKEN = "a"  # hashes that begin with it are taken from the cache, to make holes: one of 32
+TAKEN = "a"  # specs whose hash begins with it are not in the cache, which makes holes: one of 32
 
 
 def questions() -> dict[str, Callable[[Any, Any], pl.DataFrame]]:
     """Return how cachestats answers, from the dataset and the environment, by the names of the queries."""
-    import polars as pl
-
     import cachestats as cs
 
-    def one(ds: Any, name: str) -> Any:
-        return ds.specs.filter(pl.col("snapshot") == name)
-
-    def whole(ds: Any) -> Any:
-        return ds.specs.filter(pl.col("hash").str.slice(0, 1) != TAKEN)
+    def every(ds: Any) -> Any:
+        return ds.at(ds.manifest.snapshots)
 
     return {
         START: lambda ds, _: ds.snapshots.select("snapshot").collect(),
-        "coverage": lambda ds, _: cs.coverage(ds.specs, rows="stack", columns="target"),
-        "coverage_packages": lambda ds, _: cs.coverage(ds.specs, rows="stack", columns="snapshot", measure="packages"),
-        "usable": lambda ds, _: cs.usable(ds.specs, host="zen4:ubuntu22.04").select(
+        "coverage": lambda ds, _: cs.coverage(every(ds), rows="stack", columns="target"),
+        "coverage_packages": lambda ds, _: cs.coverage(every(ds), rows="stack", columns="snapshot", measure="packages"),
+        "usable": lambda ds, _: cs.usable(every(ds), host="zen4:ubuntu22.04").select(
             "package", "version", "cell", "num_specs"
         ),
-        "gaps": lambda ds, _: cs.gaps(ds.specs, columns="stack").select("stack", "package", "num_columns"),
-        "compare": lambda ds, _: cs.compare_counts(one(ds, OLD), one(ds, NEW)).drop("representation"),
-        "history": lambda ds, _: cs.history(ds.specs, by="stack").select(
+        "gaps": lambda ds, _: cs.gaps(every(ds), columns="stack").select("stack", "package", "num_columns"),
+        "compare": lambda ds, _: cs.compare_counts(ds.at(OLD), ds.at(NEW)).drop("representation"),
+        "history": lambda ds, _: cs.history(ds, by="stack").select(
             "stack", "snapshot", "packages", "specs", "kept", "new", "gone"
         ),
-        "lifespans": lambda ds, _: cs.lifespans(ds.specs).drop("first_date", "last_date", "is_current"),
-        "overlap": lambda ds, _: cs.overlap(ds.specs),
-        "overlap_sets": lambda ds, _: cs.overlap_sets(ds.specs).drop("combination"),
-        "duplicates": lambda ds, _: cs.duplicates(ds.specs),
-        "versions": lambda ds, _: cs.versions(ds.specs),
-        "match": lambda ds, environment: cs.match(environment, ds.specs).select(
+        "lifespans": lambda ds, _: cs.lifespans(ds).drop("first_date", "last_date", "is_current"),
+        "overlap": lambda ds, _: cs.overlap(every(ds)),
+        "overlap_sets": lambda ds, _: cs.overlap_sets(every(ds)).drop("combination"),
+        "duplicates": lambda ds, _: cs.duplicates(every(ds)),
+        "versions": lambda ds, _: cs.versions(every(ds)),
+        "match": lambda ds, environment: cs.match(environment, every(ds)).select(
             "package", "hash", "status", "near_hash"
         ),
-        "hit_rates": lambda ds, environment: cs.hit_rates(environment, ds.specs, by="stack").select(
+        "hit_rates": lambda ds, environment: cs.hit_rates(environment, ds, by="stack").select(
             "snapshot", "stack", "hits"
         ),
-        "gaps_weighed": lambda ds, _: cs.gaps(ds.specs, columns="target", dependencies=ds.dependencies),
-        "holes": lambda ds, _: cs.holes(whole(ds), ds.dependencies).select(
-            "package", "version", "hash", "missing", "missing_hash"
-        ),
-        "duplicates_differs": lambda ds, _: cs.duplicates(ds.specs, dependencies=ds.dependencies).drop(
-            "excess_bytes", "causes"
-        ),
+        "gaps_weighed": lambda ds, _: cs.gaps(ds, columns="target", dependencies=ds),
+        "holes": lambda ds, _: cs.holes(ds).select("package", "version", "hash", "missing", "missing_hash"),
+        "duplicates_differs": lambda ds, _: cs.duplicates(ds, dependencies=ds).drop("excess_bytes", "causes"),
     }
 
 
@@ -94,7 +85,8 @@ def main() -> None:
     datasets = [
         make_dataset(archive, arguments.folder / "questions-archive"),
         make_dataset(
-            make_index(arguments.folder, arguments.corpus, arguments.megabytes), arguments.folder / "questions-index"
+            make_index(arguments.folder, arguments.corpus, arguments.megabytes, TAKEN),
+            arguments.folder / "questions-index",
         ),
     ]
     out = arguments.folder / "out"
@@ -160,7 +152,7 @@ def _environment(ds: Any) -> Any:
 
     import cachestats as cs
 
-    specs = ds.specs.filter(pl.col("snapshot") == OLD).unique("hash").sort("hash").head(ENVIRONMENT)
+    specs = ds.at(OLD).specs.unique("hash").sort("hash").head(ENVIRONMENT)
     mangled = pl.concat_str(pl.lit("-"), pl.col("hash").str.slice(1))
     is_mangled = pl.int_range(pl.len()) % 2 == 1
     frame = specs.with_columns(hash=pl.when(is_mangled).then(mangled).otherwise("hash"), is_root=pl.lit(True)).collect()
@@ -172,7 +164,7 @@ def queries() -> dict[str, str]:
     text = (HERE / "peers" / "questions.sql").read_text()
     parts = text.split("\n-- question: ")[1:]
     named = {part.split("\n")[0].strip(): part.partition("\n")[2].strip().rstrip(";") for part in parts}
-    numbers = {"OLD": OLD, "NEW": NEW, "ENVIRONMENT": ENVIRONMENT, "TAKEN": TAKEN}
+    numbers = {"OLD": OLD, "NEW": NEW, "ENVIRONMENT": ENVIRONMENT}
     for key, value in numbers.items():
         named = {name: query.replace(f"${key}", str(value)) for name, query in named.items()}
     return named

@@ -1,5 +1,5 @@
 -- The questions of `benchmarks.questions` in DuckDB's SQL, over views of a dataset's Parquet files. A line
--- `-- question: NAME` begins each. $OLD, $NEW, $ENVIRONMENT and $TAKEN are filled in.
+-- `-- question: NAME` begins each. $OLD, $NEW and $ENVIRONMENT are filled in.
 
 -- question: nothing
 SELECT snapshot FROM snapshots;
@@ -226,7 +226,7 @@ FROM (
 LEFT JOIN direct_dependents d USING (package) LEFT JOIN all_dependents a USING (package);
 
 -- question: holes
-WITH RECURSIVE cached AS (SELECT DISTINCT package, version, hash FROM specs WHERE hash[1] <> '$TAKEN'),
+WITH RECURSIVE cached AS (SELECT DISTINCT package, version, hash FROM specs),
 needs AS (
     SELECT DISTINCT hash, dependency_hash FROM dependencies SEMI JOIN cached USING (hash)
     WHERE (is_link OR is_run) AND is_external IS NOT TRUE

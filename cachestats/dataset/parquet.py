@@ -21,6 +21,7 @@ from cachestats.schema import COMMONLY_NAMED, ENGINE_TABLES, SCHEMA_VERSION, STO
 # index, too.
 ROW_GROUP = 1 << 20
 
+_MANY_NAMES = frozenset({"hash", "dependency_hash", "variants"})
 _RANDOM = frozenset({"spec", "hash", "name", "code"})  # of the engine's tables: no dictionary makes them smaller
 
 
@@ -65,6 +66,22 @@ def read_whole(table: str, file: Path) -> pa.Table:
         found = pq.read_table(file, partitioning=None)
         check_columns(declared, found)
         return found.cast(declared.arrow())
+
+
+def read_coded(table: str, file: Path, columns: list[str] | None = None) -> pa.Table:
+    """Return a table, or one snapshot of it, its text dictionary-encoded, each column as a single chunk."""
+    declared = STORED_TABLES[table]
+    texts = {column.name for column in declared.columns if column.dtype == "string"}
+    with damage_told(table, file):
+        # Where names hardly repeat, each page has its own dictionary: making a new one is faster.
+        found = pq.read_table(file, read_dictionary=[*(texts - _MANY_NAMES)], partitioning=None, columns=columns)
+        check_columns(declared, found, columns)
+    return pa.table(
+        {
+            name: (column.dictionary_encode() if name in _MANY_NAMES else column.unify_dictionaries()).combine_chunks()
+            for name, column in zip(found.column_names, found.columns, strict=True)
+        }
+    )
 
 
 def read_common_names(file: Path) -> pa.Table:

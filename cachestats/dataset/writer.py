@@ -15,19 +15,16 @@ from typing import Self
 import filelock
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cachestats.atomic import acquire, refuse_foreign
 from cachestats.dataset.dataset import table_file
 from cachestats.dataset.manifest import MANIFEST, Manifest
-from cachestats.dataset.parquet import check_columns, damage_told, write_parquet
+from cachestats.dataset.parquet import read_coded, write_parquet
 from cachestats.dataset.publication import COMMIT, JOURNALS, LOCK, NEW, SCRATCH, STATE, move_published
 from cachestats.errors import DatasetError, reported
 from cachestats.schema import STORED_TABLES, Table
 
 logger = logging.getLogger(__name__)
-
-_MANY_NAMES = frozenset({"hash", "dependency_hash", "variants"})
 
 
 class Writer:
@@ -102,21 +99,11 @@ class Writer:
 
     def read_snapshot(self, table: str, snapshot: str, columns: list[str] | None = None) -> pa.Table:
         """Return one snapshot of an existing table, its text dictionary-encoded, each column as a single chunk."""
-        declared = STORED_TABLES[table]
-        file = table_file(self.path, declared, snapshot)
-        texts = {column.name for column in declared.columns if column.dtype == "string"}
-        with damage_told(table, file):
-            # Where names hardly repeat, each page has its own dictionary: making a new one is faster.
-            found = pq.read_table(file, read_dictionary=[*(texts - _MANY_NAMES)], partitioning=None, columns=columns)
-            check_columns(declared, found, columns)
-        return pa.table(
-            {
-                name: (
-                    column.dictionary_encode() if name in _MANY_NAMES else column.unify_dictionaries()
-                ).combine_chunks()
-                for name, column in zip(found.column_names, found.columns, strict=True)
-            }
-        )
+        return read_coded(table, self.file(table, snapshot), columns)
+
+    def read_staged(self, table: str, snapshot: str) -> pa.Table:
+        """Return one snapshot of a table as it was staged, in the same form."""
+        return read_coded(table, self.staged_file(table, snapshot))
 
     def remove(self, snapshot: str) -> None:
         """Remove a snapshot with the next publication."""

@@ -15,6 +15,7 @@ from cachestats.decode import decode
 from cachestats.errors import ArgumentError, require_extra
 from cachestats.findings import FAILURES, findings_in
 from cachestats.ingest.check import Limits, check
+from cachestats.ingest.encode import encode
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.inputs import Input
 from cachestats.ingest.make import StagedSnapshot, snapshot_row, summarize_specs
@@ -128,11 +129,16 @@ def _staged(name: str, planned: SnapshotPlan, facts: Mapping[tuple[str, str], Fa
         if table not in of_tables:  # it has no rows
             of_tables[table], content = make_file(table, TABLES[table].arrow().empty_table())
             writer.stage_file(table, content, name)
+    # Made here rather than by the workers: it is quick, and both tables of a snapshot are at hand.
+    encoded = encode(writer.read_staged("specs", name), writer.read_staged("dependencies", name))
+    for table, data in encoded.items():
+        writer.stage(table, data, name)
     summary = of_tables["specs"].specs or summarize_specs(TABLES["specs"].arrow().empty_table())
     copies = frozenset(one.origin for one in planned.read if one.is_copy)
     return StagedSnapshot(
         row=snapshot_row(name, planned, copies, summary),
-        rows={table: of_tables[table].rows for table in STORED},
+        rows={table: of_tables[table].rows for table in STORED}
+        | {table: data.num_rows for table, data in encoded.items()},
         targets=frozenset(of_tables["specs"].targets),
         copies=copies,
     )

@@ -34,7 +34,6 @@ from cachestats.sources.items import (
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Fingerprint, Storage
 from cachestats.sources.storage.compression import GZIP, ZSTD
-from cachestats.sources.storage.disk import DiskStorage
 from cachestats.text import printable
 
 ArchiveKind = Literal["tar", "tar.gz", "tar.zst", "zip"]
@@ -160,8 +159,8 @@ class ArchiveSource:
 
     @contextmanager
     def _seekable(self) -> Iterator[IO[bytes]]:
-        """Return a seekable file, since a .zip has its directory at the end; a remote archive is copied to disk."""
-        if isinstance(self._storage, DiskStorage):
+        """Return a seekable file, since a .zip has its directory at the end; one without a local path is copied."""
+        if self._storage.has_local_paths:
             with open_regular(self._path) as file:
                 yield file
             return

@@ -14,7 +14,6 @@ from cachestats.sources.items import source_name
 from cachestats.sources.request import Selection, SourceRequest
 from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.compression import GZIP, ZSTD, opened
-from cachestats.sources.storage.disk import DiskStorage
 from cachestats.sources.storage.pool import Storages
 from cachestats.sources.storage.transfer import ForbiddenError, MissingError
 from cachestats.sources.storage.urls import is_url, redact_url
@@ -44,14 +43,14 @@ class Candidate:
     """The error by which a server refused to send a folder as a file."""
 
     @property
-    def is_folder_on_disk(self) -> bool:
-        """Whether it is a folder on disk."""
-        return self.head is None and isinstance(self.storage, DiskStorage)
+    def is_local_folder(self) -> bool:
+        """Whether it is a folder that the operating system lists."""
+        return self.head is None and self.storage.has_local_paths
 
     @property
-    def is_folder_on_server(self) -> bool:
-        """Whether it is a folder of a server or a bucket, or at least not a file there."""
-        return self.head is None and not isinstance(self.storage, DiskStorage)
+    def is_folder_of_storage(self) -> bool:
+        """Whether it is a folder that only its storage can list, as of a server, or at least not a file there."""
+        return self.head is None and not self.storage.has_local_paths
 
     @property
     def catalogue(self) -> str:

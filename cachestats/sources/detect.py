@@ -75,7 +75,7 @@ def _catalogue_inside(candidate: Candidate) -> Source:
 def _is_listed_beside(candidate: Candidate) -> bool:
     """Whether a folder is a snapshot in the catalogue beside it, since few object stores list their folders."""
     if (
-        not candidate.is_folder_on_server
+        not candidate.is_folder_of_storage
         or candidate.snapshot is None
         or not candidate.storage.exists(candidate.catalogue_beside)
     ):
@@ -180,13 +180,13 @@ class _Kind(NamedTuple):
 # To read another kind of source, add a row. The first row that recognizes a source opens it, so the order decides:
 # folders come first, then what a file's path says, then JSON by its first key, and then the first bytes of other files.
 _KINDS = (
-    _Kind(lambda candidate: candidate.is_folder_on_disk, _folder),
+    _Kind(lambda candidate: candidate.is_local_folder, _folder),
     _Kind(
-        lambda candidate: candidate.is_folder_on_server and candidate.storage.exists(candidate.catalogue),
+        lambda candidate: candidate.is_folder_of_storage and candidate.storage.exists(candidate.catalogue),
         _catalogue_inside,
     ),
     _Kind(_is_listed_beside, _snapshot_listed_beside),
-    _Kind(lambda candidate: candidate.is_folder_on_server, _remote_folder),
+    _Kind(lambda candidate: candidate.is_folder_of_storage, _remote_folder),
     _Kind(lambda candidate: is_index(candidate.plain_path), _index_of_mirror),
     _Kind(lambda candidate: candidate.first_key == b"database", _single_index),
     _Kind(lambda candidate: candidate.first_key in {b"_meta", b"roots", b"concrete_specs"}, _lockfile),

@@ -27,7 +27,7 @@ from cachestats.sources.items import (
 from cachestats.sources.mirror import IndexLocation, index_tasks, is_index, locate_index
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Storage
-from cachestats.sources.storage.disk import DiskStorage, disk_fingerprint, fingerprint_of
+from cachestats.sources.storage.disk import disk_fingerprint, fingerprint_of
 from cachestats.sources.walk import Walk
 from cachestats.text import counted, printable
 
@@ -123,7 +123,7 @@ class FileSource:
 
     def batches(self, previous: Previous) -> Iterator[ReadTask]:
         """Yield the one page."""
-        if isinstance(self._storage, DiskStorage):
+        if self._storage.has_local_paths:
             yield lambda: iter([_read(self._path, self.name, folders="/_cache/" in self._path)])
             return
         data = bytes(self._storage.read(self._path, limit=MAX_PAGE_BYTES))

@@ -24,7 +24,6 @@ from cachestats.sources.request import Selection
 from cachestats.sources.signature import is_signed, signed_text
 from cachestats.sources.storage.base import Fingerprint, Storage
 from cachestats.sources.storage.compression import unpack
-from cachestats.sources.storage.disk import DiskStorage
 from cachestats.sources.storage.transfer import ForbiddenError, MissingError
 from cachestats.text import printable
 
@@ -90,10 +89,10 @@ class IndexLocation:
 
     def items(self, previous: Previous) -> Iterator[Item]:
         """Yield the index, or that it has not changed, or the reason why it cannot be read."""
-        # The URL of a blob changes with its contents: it contains the fingerprint, so looking costs nothing.
-        is_remote = not isinstance(self.storage, DiskStorage) and not _BLOB_PATH.fullmatch(self.path)
+        # The path of a blob changes with its contents: it contains the fingerprint, so looking costs nothing.
+        takes_request = self.storage.is_remote and not _BLOB_PATH.fullmatch(self.path)
         label = self.snapshot, self.stack
-        if is_remote and previous.is_settled(self.origin, label):
+        if takes_request and previous.is_settled(self.origin, label):
             yield Unchanged([self.origin])
             return
         try:
@@ -110,7 +109,7 @@ class IndexLocation:
             blob_ = _index_blob(mirror.storage, self.path)
             path = f"{mirror.path}/blobs/sha256/{blob_.checksum[:2]}/{blob_.checksum}"
             return blob_.checksum, partial(_read, self.storage, path, blob_.checksum, blob_.content_length)
-        if isinstance(self.storage, DiskStorage):  # reading its date costs less than reading its checksum
+        if self.storage.has_cheap_fingerprints:
             return self.storage.fingerprint(self.path), partial(_read_beside_checksum, self.storage, self.path)
         checksum = _checksum_beside(self.storage, self.path)
         return checksum or self.storage.fingerprint(self.path), partial(_read, self.storage, self.path, checksum)

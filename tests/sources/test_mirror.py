@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 import cachestats as cs
 from cachestats.errors import SourceError
+from cachestats.sources.items import Index, Previous, Unchanged
+from cachestats.sources.mirror import locate_index
+from cachestats.sources.storage.base import Storage
+from cachestats.sources.storage.network import Network
 from tests.support.datasets import bytes_of
 from tests.support.indices import index
 from tests.support.mirrors import DEFAULT, PACKAGE, A, build, layout_2, layout_3
@@ -91,3 +98,35 @@ def test_what_is_not_as_its_checksum_says_is_refused(tmp_path: Path) -> None:
         with pytest.raises(SourceError, match=message):
             build(tmp_path / name)
         assert not (tmp_path / name / "dataset/specs").exists(), "nothing is published"
+
+
+class Memory(Storage):
+    """A storage that says nothing about itself but what it must."""
+
+    @cached_property
+    def filesystem(self) -> Any:
+        return MemoryFileSystem()
+
+
+class Here(Memory):
+    is_remote = False
+
+
+class Afar(Memory):
+    is_remote = True
+
+
+@pytest.mark.parametrize(("storage", "expected"), [(Here, Index), (Afar, Unchanged)])
+def test_a_known_release_is_looked_at_again_where_that_is_no_request(storage: type[Storage], expected: type) -> None:
+    path = "/mirrors/v1.0/build_cache/index.json"
+    MemoryFileSystem().pipe(path, DEFAULT)
+    location = locate_index(storage(Network()), path, path)
+    known = Previous({path: None}, labels={path: ("v1.0", "root")})
+    (item,) = location.items(known)
+    assert isinstance(item, expected)
+
+
+def test_a_storage_that_does_not_say_whether_it_is_remote_fails() -> None:
+    location = locate_index(Memory(Network()), "/mirrors/v1.0/build_cache/index.json", "index")
+    with pytest.raises(AttributeError, match="is_remote"):
+        list(location.items(Previous()))

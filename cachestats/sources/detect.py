@@ -14,9 +14,9 @@ from cachestats.naming import UNION_STACK
 from cachestats.sources.archive import ArchiveSource, archive_kind
 from cachestats.sources.candidate import DATABASE, EXPECTED, Candidate, look
 from cachestats.sources.catalogue import CatalogueSource, read_catalogue
-from cachestats.sources.folder import FileSource, FolderSource, IndexSource
+from cachestats.sources.folder import FolderSource, PageSource
 from cachestats.sources.items import Source, is_page
-from cachestats.sources.mirror import IndexLocation, is_index, locate_index
+from cachestats.sources.mirror import IndexLocation, IndexSource, is_index, locate_index
 from cachestats.sources.remote import RemoteSource
 from cachestats.sources.request import Selection, SourceRequest
 from cachestats.sources.storage.network import Network
@@ -99,8 +99,8 @@ def _remote_folder(candidate: Candidate) -> Source:
 
 
 def _index_of_mirror(candidate: Candidate) -> Source:
-    found = locate_index(candidate.storage, candidate.plain_path, candidate.name)
-    return IndexSource(candidate.name, replace(found, path=candidate.path), candidate.selection)
+    found = locate_index(candidate.storage, candidate.path, candidate.name)
+    return IndexSource(candidate.name, found, candidate.selection)
 
 
 def _single_index(candidate: Candidate) -> Source:
@@ -156,7 +156,7 @@ def _is_page(candidate: Candidate) -> bool:
 
 
 def _page(candidate: Candidate) -> Source:
-    return FileSource(candidate.name, candidate.storage, candidate.path, candidate.selection)
+    return PageSource(candidate.name, candidate.storage, candidate.path, candidate.selection)
 
 
 def _other_compression(candidate: Candidate) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Pages and indices on disk: in a checkout of the site, any folder inside it, or mirrors; also single files."""
+"""Pages and indices on disk: in a checkout of the site, any folder inside it, or mirrors; also a single page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cachestats.sources.items import (
     too_large,
     unreadable,
 )
-from cachestats.sources.mirror import IndexLocation, index_tasks, is_index, locate_index
+from cachestats.sources.mirror import IndexLocation, index_tasks, is_index, locate_index, no_index
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.disk import disk_fingerprint, fingerprint_of
@@ -92,10 +92,7 @@ class FolderSource:
 
     def _nothing_found(self, spec_files: int) -> SourceError:
         if spec_files:
-            return SourceError(
-                f"expected the index of the mirror {self.name}, found {counted(spec_files, 'spec file')} without one",
-                hint=f"let Spack write it: spack buildcache update-index {self.name}",
-            )
+            return no_index(self.name, counted(spec_files, "spec file"))
         return SourceError(
             f"expected pages `_cache/<snapshot>/<package>/specs.md` or indices `build_cache/index.json` in "
             f"{self.name}, found {self.passed_over:,} other files",
@@ -110,7 +107,7 @@ class FolderSource:
         return f"{self.name.rstrip('/')}{printable(path[len(self._path.rstrip('/')) :])}"
 
 
-class FileSource:
+class PageSource:
     """A single page with any name."""
 
     kind = "page"
@@ -128,21 +125,6 @@ class FileSource:
             return
         data = bytes(self._storage.read(self._path, limit=MAX_PAGE_BYTES))
         yield lambda: iter([Page(self.name, data)])
-
-
-class IndexSource:
-    """A single index in any location."""
-
-    kind = "index"
-
-    def __init__(self, name: str, found: IndexLocation, selection: Selection) -> None:
-        self.name = name
-        self.passed_over = 0
-        self._found, self.selection = found, selection
-
-    def batches(self, previous: Previous) -> Iterator[ReadTask]:
-        """Yield the one index."""
-        yield from index_tasks(self.name, [self._found], previous, self.selection)
 
 
 def _folder_above(path: str) -> str:

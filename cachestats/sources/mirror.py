@@ -143,6 +143,29 @@ def index_tasks(name: str, found: list[IndexLocation], previous: Previous, selec
 
 def is_index(path: str) -> bool:
     """Whether a path is that of the index of a mirror."""
+class IndexSource:
+    """A single index in any location."""
+
+    kind = "index"
+
+    def __init__(self, name: str, found: IndexLocation, selection: Selection) -> None:
+        self.name = name
+        self.passed_over = 0
+        self._found, self.selection = found, selection
+
+    def batches(self, previous: Previous) -> Iterator[ReadTask]:
+        """Yield the one index."""
+        yield from index_tasks(self.name, [self._found], previous, self.selection)
+
+
+def no_index(mirror: str, found: str) -> SourceError:
+    """Return the error for a mirror without an index, in which something else was found."""
+    return SourceError(
+        f"expected the index of the mirror {mirror}, found {found} without one",
+        hint=f"let Spack write it: spack buildcache update-index {mirror}",
+    )
+
+
     return _INDEX_PATH.fullmatch(path) is not None
 
 

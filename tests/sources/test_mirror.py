@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from cachestats.sources.storage.network import Network
 from tests.support.datasets import bytes_of
 from tests.support.indices import index
 from tests.support.mirrors import DEFAULT, PACKAGE, A, build, layout_2, layout_3
+from tests.support.servers import HttpServer
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
@@ -38,7 +40,10 @@ def test_the_layouts_give_the_same(compression: str, tmp_path: Path) -> None:
     assert (row["num_pages"], row["num_specs"], row["num_stacks"], row["generation"]) == (2, 2, 1, "db8")
 
 
-def test_a_mirror_without_an_index_is_told_how_to_get_one(tmp_path: Path) -> None:
+def test_a_mirror_without_an_index_is_told_how_to_get_one(
+    tmp_path: Path, http_server: Callable[..., HttpServer]
+) -> None:
+    url = http_server(tmp_path, listings="apache").url
     for place in (
         "old/build_cache/linux-zlib-1.3.1-aaaa.spec.json.sig",
         "new/v3/manifests/spec/zlib/a.spec.manifest.json",
@@ -47,11 +52,10 @@ def test_a_mirror_without_an_index_is_told_how_to_get_one(tmp_path: Path) -> Non
         path.parent.mkdir(parents=True)
         path.write_text("{}")
         mirror = tmp_path / place.partition("/")[0]
-        with pytest.raises(
-            SourceError, match=r"expected the index of the mirror .*, found 1 spec file without one"
-        ) as caught:
-            cs.build_dataset(mirror, out=tmp_path / "dataset")
-        assert str(caught.value.hint).startswith("let Spack write it: spack buildcache update-index ")
+        for source, found in ((mirror, "1 spec file"), (f"{url}/{mirror.name}", "its folder (build_cache|v3)")):
+            with pytest.raises(SourceError, match=rf"the index of the mirror .*, found {found} without one") as caught:
+                cs.build_dataset(source, out=tmp_path / "dataset")
+            assert str(caught.value.hint).startswith("let Spack write it: spack buildcache update-index ")
 
 
 def test_of_several_databases_the_newest_known_is_taken(tmp_path: Path) -> None:

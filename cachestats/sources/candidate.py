@@ -16,7 +16,7 @@ from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.compression import GZIP, ZSTD, opened
 from cachestats.sources.storage.pool import Storages
 from cachestats.sources.storage.transfer import ForbiddenError, MissingError
-from cachestats.sources.storage.urls import is_url, redact_url
+from cachestats.sources.storage.urls import is_url
 
 EXPECTED = (
     "a checkout of the cache site or an archive of one, a build-cache mirror or a folder of mirrors, an index, or a "
@@ -66,11 +66,6 @@ class Candidate:
     def snapshot(self) -> str | None:
         """The last name in the path, or None for the root of a server."""
         return next(reversed(self.storage.parts(self.path)), None)
-
-    @property
-    def plain_path(self) -> str:
-        """The path without its query and the extension of a compressed file."""
-        return re.sub(r"\.(?:gz|zst)$", "", redact_url(self.path) if is_url(self.path) else self.path)
 
     @cached_property
     def first_key(self) -> bytes | None:

@@ -16,7 +16,7 @@ from cachestats.sources.candidate import DATABASE, EXPECTED, Candidate, look
 from cachestats.sources.catalogue import CatalogueSource, read_catalogue
 from cachestats.sources.folder import FolderSource, PageSource
 from cachestats.sources.items import Source, is_page
-from cachestats.sources.mirror import IndexLocation, IndexSource, is_index, locate_index
+from cachestats.sources.mirror import IndexLocation, IndexSource, is_index, locate_index, plain_path
 from cachestats.sources.remote import RemoteSource
 from cachestats.sources.request import Selection, SourceRequest
 from cachestats.sources.storage.network import Network
@@ -187,7 +187,7 @@ _KINDS = (
     ),
     _Kind(_is_listed_beside, _snapshot_listed_beside),
     _Kind(lambda candidate: candidate.is_folder_of_storage, _remote_folder),
-    _Kind(lambda candidate: is_index(candidate.plain_path), _index_of_mirror),
+    _Kind(lambda candidate: is_index(plain_path(candidate.path)), _index_of_mirror),
     _Kind(lambda candidate: candidate.first_key == b"database", _single_index),
     _Kind(lambda candidate: candidate.first_key in {b"_meta", b"roots", b"concrete_specs"}, _lockfile),
     _Kind(lambda candidate: candidate.first_key in {b"version", b"data", b"spec", b"name"}, _file_of_mirror),

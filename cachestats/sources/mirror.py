@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
+from urllib.parse import urlunsplit
 
 import msgspec
 
@@ -25,6 +26,7 @@ from cachestats.sources.signature import is_signed, signed_text
 from cachestats.sources.storage.base import Fingerprint, Storage
 from cachestats.sources.storage.compression import unpack
 from cachestats.sources.storage.transfer import ForbiddenError, MissingError
+from cachestats.sources.storage.urls import is_url, split_url
 from cachestats.text import printable
 
 MAX_INDEX_BYTES = 4 << 30
@@ -141,8 +143,6 @@ def index_tasks(name: str, found: list[IndexLocation], previous: Previous, selec
             yield IndexTask(one, previous)
 
 
-def is_index(path: str) -> bool:
-    """Whether a path is that of the index of a mirror."""
 class IndexSource:
     """A single index in any location."""
 
@@ -166,12 +166,20 @@ def no_index(mirror: str, found: str) -> SourceError:
     )
 
 
+def is_index(path: str) -> bool:
+    """Whether a path is that of the index of a mirror."""
     return _INDEX_PATH.fullmatch(path) is not None
 
 
+def plain_path(path: str) -> str:
+    """Return a path or URL without its query and the extension of a compressed file."""
+    path = urlunsplit(split_url(path)._replace(query="", fragment="")) if is_url(path) else path
+    return re.sub(r"\.(?:gz|zst)$", "", path)
+
+
 def locate_index(storage: Storage, path: str, origin: str) -> IndexLocation:
-    """Return the index at a path for which `is_index` holds, with the snapshot and stack that its folders name."""
-    match = _INDEX_PATH.fullmatch(path)
+    """Return the index at a path whose plain path `is_index`, with the snapshot and stack that its folders name."""
+    match = _INDEX_PATH.fullmatch(plain_path(path))
     assert match, "the caller has checked is_index"  # noqa: S101
     mirror, view = match["mirror"], match["view"]
     above = mirror.rpartition("/")[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 from cachestats.decode import BYTE_ORDER_MARK
 from cachestats.errors import SourceError
 from cachestats.sources.catalogue import FILE_NAME
-from cachestats.sources.items import source_name
+from cachestats.sources.items import EXPECTED, source_name
 from cachestats.sources.request import Selection, SourceRequest
 from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.compression import GZIP, ZSTD, opened
@@ -18,10 +18,6 @@ from cachestats.sources.storage.pool import Storages
 from cachestats.sources.storage.transfer import ForbiddenError, MissingError
 from cachestats.sources.storage.urls import is_url
 
-EXPECTED = (
-    "a checkout of the cache site or an archive of one, a build-cache mirror or a folder of mirrors, an index, or a "
-    "catalogue"
-)
 DATABASE = "/.spack-db/index.json"
 """Where an installation has its database."""
 

@@ -18,7 +18,7 @@ from cachestats.decode import JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.findings import Finding
 from cachestats.naming import snapshot_order
-from cachestats.sources.items import FailedIndex, Item, Previous, ReadTask
+from cachestats.sources.items import FailedIndex, Item, Previous, ReadTask, Source, SourceKind
 from cachestats.sources.mirror import IndexLocation
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Storage
@@ -39,10 +39,11 @@ class _Entry(msgspec.Struct):
 Catalogue = dict[str, list[_Entry]]
 
 
-class CatalogueSource:
+class CatalogueSource(Source):
     """The indices listed in a catalogue."""
 
-    kind = "catalogue"
+    kind: SourceKind = "catalogue"
+    may_have_pages = False
 
     def __init__(self, name: str, storage: Storage, path: str, storages: Storages, selection: Selection) -> None:
         self.name = name

@@ -12,10 +12,10 @@ from cachestats.decode import BYTE_ORDER_MARK
 from cachestats.errors import SourceError
 from cachestats.naming import UNION_STACK
 from cachestats.sources.archive import ArchiveSource, archive_kind
-from cachestats.sources.candidate import DATABASE, EXPECTED, Candidate, look
+from cachestats.sources.candidate import DATABASE, Candidate, look
 from cachestats.sources.catalogue import CatalogueSource, read_catalogue
 from cachestats.sources.folder import FolderSource, PageSource
-from cachestats.sources.items import Source, is_page
+from cachestats.sources.items import EXPECTED, Source, is_page
 from cachestats.sources.mirror import IndexLocation, IndexSource, is_index, locate_index, plain_path
 from cachestats.sources.remote import RemoteSource
 from cachestats.sources.request import Selection, SourceRequest

@@ -17,6 +17,8 @@ from cachestats.sources.items import (
     Page,
     Previous,
     ReadTask,
+    Source,
+    SourceKind,
     Unchanged,
     is_page,
     make_page,
@@ -37,10 +39,10 @@ _PAGES_A_BATCH = 2000
 _Kind = Literal["index", "page", "unchanged page", "unselected page", "spec file", "other"]
 
 
-class FolderSource:
+class FolderSource(Source):
     """All pages and indices at or below a folder; hidden files and folders are ignored."""
 
-    kind = "folder"
+    kind: SourceKind = "folder"
 
     def __init__(self, name: str, path: str, storage: Storage, selection: Selection) -> None:
         self.name = name
@@ -107,24 +109,26 @@ class FolderSource:
         return f"{self.name.rstrip('/')}{printable(path[len(self._path.rstrip('/')) :])}"
 
 
-class PageSource:
+class PageSource(Source):
     """A single page with any name."""
 
-    kind = "page"
+    kind: SourceKind = "page"
 
     def __init__(self, name: str, storage: Storage, path: str, selection: Selection) -> None:
-        selection.check_pages(name)
         self.name, self.selection = name, selection
         self.passed_over = 0
         self._storage, self._path = storage, path
 
     def batches(self, previous: Previous) -> Iterator[ReadTask]:
         """Yield the one page."""
+        self.selection.check_pages(self.name)
+        yield self._items
+
+    def _items(self) -> Iterator[Item]:
         if self._storage.has_local_paths:
-            yield lambda: iter([_read(self._path, self.name, folders="/_cache/" in self._path)])
-            return
-        data = bytes(self._storage.read(self._path, limit=MAX_PAGE_BYTES))
-        yield lambda: iter([Page(self.name, data)])
+            yield _read(self._path, self.name, folders="/_cache/" in self._path)
+        else:
+            yield Page(self.name, bytes(self._storage.read(self._path, limit=MAX_PAGE_BYTES)))
 
 
 def _folder_above(path: str) -> str:

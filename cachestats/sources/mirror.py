@@ -20,7 +20,18 @@ import msgspec
 from cachestats.decode import JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.naming import UNION_STACK, snapshot_kind
-from cachestats.sources.items import Content, FailedIndex, Index, Item, Mirror, Previous, ReadTask, Unchanged
+from cachestats.sources.items import (
+    Content,
+    FailedIndex,
+    Index,
+    Item,
+    Mirror,
+    Previous,
+    ReadTask,
+    Source,
+    SourceKind,
+    Unchanged,
+)
 from cachestats.sources.request import Selection
 from cachestats.sources.signature import is_signed, signed_text
 from cachestats.sources.storage.base import Fingerprint, Storage
@@ -143,10 +154,12 @@ def index_tasks(name: str, found: list[IndexLocation], previous: Previous, selec
             yield IndexTask(one, previous)
 
 
-class IndexSource:
+class IndexSource(Source):
     """A single index in any location."""
 
-    kind = "index"
+    kind: SourceKind = "index"
+    may_have_pages = False
+    is_named_by_selection = True
 
     def __init__(self, name: str, found: IndexLocation, selection: Selection) -> None:
         self.name = name

@@ -10,11 +10,14 @@ from urllib.parse import unquote
 from cachestats.errors import SourceError
 from cachestats.findings import Finding
 from cachestats.sources.items import (
+    EXPECTED,
     MAX_PAGE_BYTES,
     Item,
     Page,
     Previous,
     ReadTask,
+    Source,
+    SourceKind,
     Unchanged,
     is_page,
     make_page,
@@ -34,10 +37,10 @@ _OF_MIRROR = frozenset({"build_cache", "v3"})
 _NOT_ENTERED = _OF_MIRROR | {"blobs"}  # the locations of the indices in these are known
 
 
-class RemoteSource:
+class RemoteSource(Source):
     """All pages and indices at or below a URL."""
 
-    kind = "folder"
+    kind: SourceKind = "folder"
 
     def __init__(
         self, name: str, storage: Storage, path: str, selection: Selection, refusal: SourceError | None = None
@@ -96,7 +99,7 @@ class RemoteSource:
             return self._refusal
         return SourceError(
             f"expected a mirror, a catalogue, or a list of folders with pages or mirrors at {self.name}, found none",
-            hint="give the URL of a mirror, a catalogue or an archive of the cache site",
+            hint=f"give the URL of {EXPECTED}",
         )
 
     def _read(self, pages: list[Entry], previous: Previous) -> Iterator[Item]:

@@ -53,7 +53,7 @@ def update_dataset(
     wait: float = 600.0,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
-    """Bring a dataset up to date with its sources, and return what came, changed and went.
+    """Bring a dataset up to date with its sources in place, and return a table of what changed, not the dataset.
 
     Only changed files are read: a page if its size or date changed (its specs are replaced only if its contents
     changed, too), an index if its checksum or entity tag changed. Files that are gone from a source stay in the dataset

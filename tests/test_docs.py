@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 import click
 import matplotlib.pyplot as plt
@@ -23,6 +24,7 @@ from cachestats.axes import STATES
 from cachestats.cli import cli
 from cachestats.cli.sections import Verbs
 from cachestats.schema import TABLES
+from cachestats.sources.items import SOURCES, ArchiveKind, SourceKind
 from conftest import ROOT, SAMPLE
 
 README = (ROOT / "README.md").read_text()
@@ -179,6 +181,25 @@ def test_the_exit_codes_are_the_same_in_the_errors_the_help_and_the_readme() -> 
     )
     table = README.partition("| code | meaning |")[2].partition("\n\n")[0]
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)} == codes, "see the README's table"
+
+
+def test_what_can_be_read_is_the_same_in_the_errors_the_help_and_the_readme() -> None:
+    kinds = {kind for kinds in SOURCES.values() for kind in kinds}
+    assert kinds == {*get_args(SourceKind)}, "see SOURCES in cachestats/sources/items.py"
+    table = README.partition("| source | such as |")[2].partition("\n\n")[0]
+    missing = [what for what in SOURCES if what not in table]
+    assert not missing, f"README.md, From anywhere, and kept up to date: give these a row: {missing}"
+    texts = {
+        "README.md": table,
+        "build": str(cli.commands["build"].help),
+        "build_dataset": str(cs.build_dataset.__doc__),
+    }
+    for where, text in texts.items():
+        words = {*re.findall(r"[\w-]+", text)}
+        missing = [what for what in SOURCES if what.split()[1] not in words]
+        assert not missing, f"say in the words of {where} that it reads {missing}"
+        missing = [kind for kind in get_args(ArchiveKind) if f".{kind}" not in text]
+        assert not missing, f"say in the words of {where} that it reads archives of the kinds {missing}"
 
 
 QUESTIONS = re.findall(

@@ -30,3 +30,7 @@ def test_findings_are_stored_once_with_what_their_rules_say() -> None:
     ]
     assert rejected_table([]).num_rows == 0
     assert isinstance(table, pa.Table)
+
+
+def test_no_two_rules_have_the_same_meaning() -> None:
+    assert len({rule.meaning for rule in RULES.values()}) == len(RULES)

@@ -13,10 +13,10 @@ from cachestats.dataset.dataset import Dataset, open_dataset
 from cachestats.dataset.publication import finish_moves
 from cachestats.dataset.writer import Writer
 from cachestats.errors import reported
-from cachestats.ingest.check import Limits, check
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.make import make
 from cachestats.ingest.plan import plan_frame, plan_of_build
+from cachestats.ingest.plausible import Limits, check
 from cachestats.ingest.publish import publish
 from cachestats.ingest.read import read_sources
 from cachestats.ingest.remember import named_requests, source_records

@@ -27,6 +27,7 @@ class Input(NamedTuple):
     generation: str | None
     num_specs: int | None
     is_copy: bool
+    """Whether it is a copy of another page; False until `publish` sets it from what `assemble` found."""
     is_gone: bool
     fingerprint: str | None
     digest: str

@@ -12,12 +12,12 @@ from cachestats.dataset.manifest import Manifest, SnapshotRecord, SourceRecord
 from cachestats.dataset.parquet import read_common_names, read_whole
 from cachestats.dataset.writer import Writer
 from cachestats.findings import FAILURES, Finding, findings_in, rejected_table
-from cachestats.ingest.check import new_findings
 from cachestats.ingest.encode import count_names
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.inputs import inputs_table
 from cachestats.ingest.make import Staged, copies_in
 from cachestats.ingest.plan import Plan
+from cachestats.ingest.plausible import new_findings
 from cachestats.ingest.read import ReadResult
 from cachestats.ingest.remember import are_changed, made_by
 from cachestats.ingest.sizes import NO_SIZE

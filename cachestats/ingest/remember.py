@@ -138,7 +138,7 @@ def _record(
     if before is not None and keeps_selections:
         snapshots, stacks = before.snapshots, before.stacks
     else:
-        known = before if source.kind != "index" else None  # the selection of an index is its name
+        known = None if source.is_named_by_selection else before
         snapshots = _all_selected(known.snapshots if known else None, request.selection.snapshots)
         stacks = _all_selected(known.stacks if known else None, request.selection.stacks)
     return SourceRecord(

@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 from cachestats.dataset.dataset import open_dataset
 from cachestats.dataset.writer import Writer
 from cachestats.errors import ArgumentError
-from cachestats.ingest.check import Limits, check
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.make import Staged, StagedSnapshot, make
 from cachestats.ingest.plan import Plan, SnapshotPlan, plan_frame, plan_of_update, plan_with_whole
+from cachestats.ingest.plausible import Limits, check
 from cachestats.ingest.publish import is_changed, publish
 from cachestats.ingest.read import ReadResult, read_sources
 from cachestats.ingest.remember import made_by, remembered_requests, source_records
@@ -53,7 +53,7 @@ def update_dataset(
     wait: float = 600.0,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
-    """Bring a dataset up to date with its sources, and return what came, changed and went.
+    """Bring a dataset up to date with its sources in place, and return a table of what changed, not the dataset.
 
     Only changed files are read: a page if its size or date changed (its specs are replaced only if its contents
     changed, too), an index if its checksum or entity tag changed. Files that are gone from a source stay in the dataset

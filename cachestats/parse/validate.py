@@ -87,7 +87,7 @@ class _Reader:
                 "end",
                 "second-document" if has_specs else "trailing",
                 f"expected nothing after the front matter, found {show(rest.strip())}",
-                "write a page for each package and snapshot; the rest of this one was not read",
+                f"{'write a page for each package and snapshot' if has_specs else 'remove it'}; it was not read",
                 num_specs=None if has_specs else 0,
             )
 

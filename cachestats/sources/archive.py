@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import PurePosixPath
-from typing import IO, Literal, Self, cast
+from typing import IO, Self, cast
 
 import pyarrow as pa
 
@@ -22,22 +22,23 @@ from cachestats.findings import Finding
 from cachestats.regular import open_regular
 from cachestats.sources.items import (
     MAX_PAGE_BYTES,
+    ArchiveKind,
     Page,
     Previous,
     ReadTask,
+    Source,
+    SourceKind,
     Unchanged,
     is_page,
     make_page,
     too_large,
     unreadable,
 )
+from cachestats.sources.mirror import is_index
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Fingerprint, Storage
 from cachestats.sources.storage.compression import GZIP, ZSTD
-from cachestats.sources.storage.disk import DiskStorage
 from cachestats.text import printable
-
-ArchiveKind = Literal["tar", "tar.gz", "tar.zst", "zip"]
 
 _BATCH_BYTES = 8 << 20
 
@@ -59,33 +60,37 @@ def archive_kind(head: bytes) -> ArchiveKind | None:
     return "tar" if head[257:262] == b"ustar" else None
 
 
-class ArchiveSource:
+class ArchiveSource(Source):
     """All pages of one archive, in archive order."""
 
+    is_sequential = True
+
     def __init__(self, name: str, storage: Storage, path: str, kind: ArchiveKind, selection: Selection) -> None:
-        selection.check_pages(name)
         self.name = name
-        self.kind: str = kind
-        self.passed_over = 0
+        self.kind: SourceKind = kind
+        self.passed_over = self._num_indices = 0
         self._storage, self._path, self.selection = storage, path, selection
         self._fingerprint: Fingerprint = None
         self._times: Counter[str] = Counter()
 
     def batches(self, previous: Previous) -> Iterator[ReadTask]:
         """Yield tasks with pages that are already read, since an archive can only be read sequentially."""
-        self.passed_over = 0
+        self.passed_over = self._num_indices = 0
         self._times.clear()
         self._fingerprint = self._storage.fingerprint(self._path)
         members = [origin for origin in previous.fingerprints if origin.startswith(f"{self.name}!")]
         if members and all(previous.has(origin, self._fingerprint) for origin in members):
+            self.selection.check_pages(self.name)
             yield partial(iter, (Unchanged(members),))
             return
         batch: list[Page | Finding] = []
         size = 0
         folder: str | None = None
-        found = 0
+        has_pages = False
         for item in self._members():
-            found += 1
+            if not has_pages:
+                self.selection.check_pages(self.name)
+                has_pages = True
             data, snapshot = (item.data, item.folder_snapshot) if isinstance(item, Page) else (b"", folder)
             if not self.selection.takes(snapshot):
                 self.passed_over += 1
@@ -96,13 +101,19 @@ class ArchiveSource:
             batch.append(item)
             size += len(data)
             folder = snapshot
-        if not found:
-            raise SourceError(
-                f"expected pages `_cache/<snapshot>/<package>/specs.md` in {self.name}, "
-                f"found {self.passed_over:,} other members",
-                hint="give an archive of a checkout of the cache site",
-            )
+        if not has_pages:
+            raise self._nothing_found()
         yield partial(iter, batch)
+
+    def _nothing_found(self) -> SourceError:
+        expected = f"expected pages `_cache/<snapshot>/<package>/specs.md` in {self.name}"
+        if self._num_indices:
+            found = f"{self._num_indices:,} {'index' if self._num_indices == 1 else 'indices'} of mirrors"
+            return SourceError(f"{expected}, found {found}", hint="unpack it, and give its folder")
+        return SourceError(
+            f"{expected}, found {self.passed_over:,} other members",
+            hint="give an archive of a checkout of the cache site",
+        )
 
     def _members(self) -> Iterator[Page | Finding]:
         try:
@@ -160,8 +171,8 @@ class ArchiveSource:
 
     @contextmanager
     def _seekable(self) -> Iterator[IO[bytes]]:
-        """Return a seekable file, since a .zip has its directory at the end; a remote archive is copied to disk."""
-        if isinstance(self._storage, DiskStorage):
+        """Return a seekable file, since a .zip has its directory at the end; one without a local path is copied."""
+        if self._storage.has_local_paths:
             with open_regular(self._path) as file:
                 yield file
             return
@@ -188,6 +199,7 @@ class ArchiveSource:
         found = is_page(name)
         self._times[name] += found
         self.passed_over += not found
+        self._num_indices += is_index(f"/{name}")
         return found
 
     def _refused(self, name: str, size: int, kind: str | None) -> Finding | None:

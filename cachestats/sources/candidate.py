@@ -10,19 +10,14 @@ from pathlib import Path
 from cachestats.decode import BYTE_ORDER_MARK
 from cachestats.errors import SourceError
 from cachestats.sources.catalogue import FILE_NAME
-from cachestats.sources.items import source_name
+from cachestats.sources.items import EXPECTED, source_name
 from cachestats.sources.request import Selection, SourceRequest
 from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.compression import GZIP, ZSTD, opened
-from cachestats.sources.storage.disk import DiskStorage
 from cachestats.sources.storage.pool import Storages
 from cachestats.sources.storage.transfer import ForbiddenError, MissingError
-from cachestats.sources.storage.urls import is_url, redact_url
+from cachestats.sources.storage.urls import is_url
 
-EXPECTED = (
-    "a checkout of the cache site or an archive of one, a build-cache mirror or a folder of mirrors, an index, or a "
-    "catalogue"
-)
 DATABASE = "/.spack-db/index.json"
 """Where an installation has its database."""
 
@@ -44,14 +39,14 @@ class Candidate:
     """The error by which a server refused to send a folder as a file."""
 
     @property
-    def is_folder_on_disk(self) -> bool:
-        """Whether it is a folder on disk."""
-        return self.head is None and isinstance(self.storage, DiskStorage)
+    def is_local_folder(self) -> bool:
+        """Whether it is a folder that the operating system lists."""
+        return self.head is None and self.storage.has_local_paths
 
     @property
-    def is_folder_on_server(self) -> bool:
-        """Whether it is a folder of a server or a bucket, or at least not a file there."""
-        return self.head is None and not isinstance(self.storage, DiskStorage)
+    def is_folder_of_storage(self) -> bool:
+        """Whether it is a folder that only its storage can list, as of a server, or at least not a file there."""
+        return self.head is None and not self.storage.has_local_paths
 
     @property
     def catalogue(self) -> str:
@@ -67,11 +62,6 @@ class Candidate:
     def snapshot(self) -> str | None:
         """The last name in the path, or None for the root of a server."""
         return next(reversed(self.storage.parts(self.path)), None)
-
-    @property
-    def plain_path(self) -> str:
-        """The path without its query and the extension of a compressed file."""
-        return re.sub(r"\.(?:gz|zst)$", "", redact_url(self.path) if is_url(self.path) else self.path)
 
     @cached_property
     def first_key(self) -> bytes | None:

@@ -18,7 +18,7 @@ from cachestats.decode import JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.findings import Finding
 from cachestats.naming import snapshot_order
-from cachestats.sources.items import FailedIndex, Item, Previous, ReadTask
+from cachestats.sources.items import FailedIndex, Item, Previous, ReadTask, Source, SourceKind
 from cachestats.sources.mirror import IndexLocation
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Storage
@@ -39,10 +39,11 @@ class _Entry(msgspec.Struct):
 Catalogue = dict[str, list[_Entry]]
 
 
-class CatalogueSource:
+class CatalogueSource(Source):
     """The indices listed in a catalogue."""
 
-    kind = "catalogue"
+    kind: SourceKind = "catalogue"
+    may_have_pages = False
 
     def __init__(self, name: str, storage: Storage, path: str, storages: Storages, selection: Selection) -> None:
         self.name = name
@@ -62,7 +63,9 @@ class CatalogueSource:
                     f"expected names of snapshots and stacks in {self.name}, found an empty one", hint="fetch it again"
                 )
             if not entries:
-                yield partial(iter, (self._finding(snapshot, "empty-snapshot", "an index of each stack, found none"),))
+                what = "an index of each stack, found none"
+                hint = "nothing to do while the build cache is being filled; otherwise tell its maintainers"
+                yield partial(iter, (self._finding(snapshot, "empty-snapshot", what, hint),))
             seen: Counter[str] = Counter()
             for entry in entries:
                 if not self.selection.takes(snapshot, entry.label):
@@ -72,7 +75,8 @@ class CatalogueSource:
                 stack = entry.label
                 if seen[stack] > 1:
                     what = f"the stack {stack} once, found it again at {redact_urls(entry.url)}; both were read"
-                    yield partial(iter, (self._finding(snapshot, "same-stack", what),))
+                    hint = "tell the maintainers of the catalogue"
+                    yield partial(iter, (self._finding(snapshot, "same-stack", what, hint),))
                 # Names are quoted where they could be mistaken for another pair of names.
                 location = "/".join(quote(name, safe=_PLAIN) for name in (snapshot, stack))
                 origin = f"{self.name}!{location}{f'#{seen[stack]}' if seen[stack] > 1 else ''}"
@@ -99,13 +103,13 @@ class CatalogueSource:
             return self._storages.find(url)
         return self._storage, f"{self._path.rpartition('/')[0]}{parts.path}"
 
-    def _finding(self, snapshot: str, rule: str, expected: str) -> Finding:
+    def _finding(self, snapshot: str, rule: str, expected: str, hint: str) -> Finding:
         return Finding(
             self.name,
             printable(snapshot),
             rule,
             f"expected {expected}",
-            "nothing to do if the build cache is being filled; otherwise tell its maintainers",
+            hint,
             snapshot=printable(snapshot),
         )
 

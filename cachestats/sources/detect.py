@@ -12,11 +12,11 @@ from cachestats.decode import BYTE_ORDER_MARK
 from cachestats.errors import SourceError
 from cachestats.naming import UNION_STACK
 from cachestats.sources.archive import ArchiveSource, archive_kind
-from cachestats.sources.candidate import DATABASE, EXPECTED, Candidate, look
+from cachestats.sources.candidate import DATABASE, Candidate, look
 from cachestats.sources.catalogue import CatalogueSource, read_catalogue
-from cachestats.sources.folder import FileSource, FolderSource, IndexSource
-from cachestats.sources.items import Source, is_page
-from cachestats.sources.mirror import IndexLocation, is_index, locate_index
+from cachestats.sources.folder import FolderSource, PageSource
+from cachestats.sources.items import EXPECTED, Source, is_page
+from cachestats.sources.mirror import IndexLocation, IndexSource, is_index, locate_index, plain_path
 from cachestats.sources.remote import RemoteSource
 from cachestats.sources.request import Selection, SourceRequest
 from cachestats.sources.storage.network import Network
@@ -75,7 +75,7 @@ def _catalogue_inside(candidate: Candidate) -> Source:
 def _is_listed_beside(candidate: Candidate) -> bool:
     """Whether a folder is a snapshot in the catalogue beside it, since few object stores list their folders."""
     if (
-        not candidate.is_folder_on_server
+        not candidate.is_folder_of_storage
         or candidate.snapshot is None
         or not candidate.storage.exists(candidate.catalogue_beside)
     ):
@@ -99,8 +99,8 @@ def _remote_folder(candidate: Candidate) -> Source:
 
 
 def _index_of_mirror(candidate: Candidate) -> Source:
-    found = locate_index(candidate.storage, candidate.plain_path, candidate.name)
-    return IndexSource(candidate.name, replace(found, path=candidate.path), candidate.selection)
+    found = locate_index(candidate.storage, candidate.path, candidate.name)
+    return IndexSource(candidate.name, found, candidate.selection)
 
 
 def _single_index(candidate: Candidate) -> Source:
@@ -156,7 +156,7 @@ def _is_page(candidate: Candidate) -> bool:
 
 
 def _page(candidate: Candidate) -> Source:
-    return FileSource(candidate.name, candidate.storage, candidate.path, candidate.selection)
+    return PageSource(candidate.name, candidate.storage, candidate.path, candidate.selection)
 
 
 def _other_compression(candidate: Candidate) -> NoReturn:
@@ -180,14 +180,14 @@ class _Kind(NamedTuple):
 # To read another kind of source, add a row. The first row that recognizes a source opens it, so the order decides:
 # folders come first, then what a file's path says, then JSON by its first key, and then the first bytes of other files.
 _KINDS = (
-    _Kind(lambda candidate: candidate.is_folder_on_disk, _folder),
+    _Kind(lambda candidate: candidate.is_local_folder, _folder),
     _Kind(
-        lambda candidate: candidate.is_folder_on_server and candidate.storage.exists(candidate.catalogue),
+        lambda candidate: candidate.is_folder_of_storage and candidate.storage.exists(candidate.catalogue),
         _catalogue_inside,
     ),
     _Kind(_is_listed_beside, _snapshot_listed_beside),
-    _Kind(lambda candidate: candidate.is_folder_on_server, _remote_folder),
-    _Kind(lambda candidate: is_index(candidate.plain_path), _index_of_mirror),
+    _Kind(lambda candidate: candidate.is_folder_of_storage, _remote_folder),
+    _Kind(lambda candidate: is_index(plain_path(candidate.path)), _index_of_mirror),
     _Kind(lambda candidate: candidate.first_key == b"database", _single_index),
     _Kind(lambda candidate: candidate.first_key in {b"_meta", b"roots", b"concrete_specs"}, _lockfile),
     _Kind(lambda candidate: candidate.first_key in {b"version", b"data", b"spec", b"name"}, _file_of_mirror),

@@ -1,4 +1,4 @@
-"""Pages and indices on disk: in a checkout of the site, any folder inside it, or mirrors; also single files."""
+"""Pages and indices on disk: in a checkout of the site, any folder inside it, or mirrors; also a single page."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from cachestats.sources.items import (
     Page,
     Previous,
     ReadTask,
+    Source,
+    SourceKind,
     Unchanged,
     is_page,
     make_page,
@@ -24,10 +26,10 @@ from cachestats.sources.items import (
     too_large,
     unreadable,
 )
-from cachestats.sources.mirror import IndexLocation, index_tasks, is_index, locate_index
+from cachestats.sources.mirror import IndexLocation, index_tasks, is_index, locate_index, no_index
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Storage
-from cachestats.sources.storage.disk import DiskStorage, disk_fingerprint, fingerprint_of
+from cachestats.sources.storage.disk import disk_fingerprint, fingerprint_of
 from cachestats.sources.walk import Walk
 from cachestats.text import counted, printable
 
@@ -37,10 +39,10 @@ _PAGES_A_BATCH = 2000
 _Kind = Literal["index", "page", "unchanged page", "unselected page", "spec file", "other"]
 
 
-class FolderSource:
+class FolderSource(Source):
     """All pages and indices at or below a folder; hidden files and folders are ignored."""
 
-    kind = "folder"
+    kind: SourceKind = "folder"
 
     def __init__(self, name: str, path: str, storage: Storage, selection: Selection) -> None:
         self.name = name
@@ -92,10 +94,7 @@ class FolderSource:
 
     def _nothing_found(self, spec_files: int) -> SourceError:
         if spec_files:
-            return SourceError(
-                f"expected the index of the mirror {self.name}, found {counted(spec_files, 'spec file')} without one",
-                hint=f"let Spack write it: spack buildcache update-index {self.name}",
-            )
+            return no_index(self.name, counted(spec_files, "spec file"))
         return SourceError(
             f"expected pages `_cache/<snapshot>/<package>/specs.md` or indices `build_cache/index.json` in "
             f"{self.name}, found {self.passed_over:,} other files",
@@ -110,39 +109,26 @@ class FolderSource:
         return f"{self.name.rstrip('/')}{printable(path[len(self._path.rstrip('/')) :])}"
 
 
-class FileSource:
+class PageSource(Source):
     """A single page with any name."""
 
-    kind = "page"
+    kind: SourceKind = "page"
 
     def __init__(self, name: str, storage: Storage, path: str, selection: Selection) -> None:
-        selection.check_pages(name)
         self.name, self.selection = name, selection
         self.passed_over = 0
         self._storage, self._path = storage, path
 
     def batches(self, previous: Previous) -> Iterator[ReadTask]:
         """Yield the one page."""
-        if isinstance(self._storage, DiskStorage):
-            yield lambda: iter([_read(self._path, self.name, folders="/_cache/" in self._path)])
-            return
-        data = bytes(self._storage.read(self._path, limit=MAX_PAGE_BYTES))
-        yield lambda: iter([Page(self.name, data)])
+        self.selection.check_pages(self.name)
+        yield self._items
 
-
-class IndexSource:
-    """A single index in any location."""
-
-    kind = "index"
-
-    def __init__(self, name: str, found: IndexLocation, selection: Selection) -> None:
-        self.name = name
-        self.passed_over = 0
-        self._found, self.selection = found, selection
-
-    def batches(self, previous: Previous) -> Iterator[ReadTask]:
-        """Yield the one index."""
-        yield from index_tasks(self.name, [self._found], previous, self.selection)
+    def _items(self) -> Iterator[Item]:
+        if self._storage.has_local_paths:
+            yield _read(self._path, self.name, folders="/_cache/" in self._path)
+        else:
+            yield Page(self.name, bytes(self._storage.read(self._path, limit=MAX_PAGE_BYTES)))
 
 
 def _folder_above(path: str) -> str:

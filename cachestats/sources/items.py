@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from cachestats.errors import SourceError
 from cachestats.findings import Finding
@@ -15,6 +15,23 @@ from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Fingerprint, Storage
 from cachestats.sources.storage.transfer import MissingError
 from cachestats.text import printable
+
+ArchiveKind = Literal["tar", "tar.gz", "tar.zst", "zip"]
+SourceKind = Literal[ArchiveKind, "folder", "page", "catalogue", "index"]
+"""The kind of a source, as datasets remember it."""
+
+SOURCES: Mapping[str, Sequence[SourceKind]] = {
+    "a checkout of the cache site": ("folder", "page"),
+    "an archive of one": get_args(ArchiveKind),
+    "a build-cache mirror": ("folder",),
+    "a folder of mirrors": ("folder",),
+    "a catalogue": ("catalogue",),
+    "an index": ("index",),
+    "the database of an installation": ("index",),
+}
+"""What can be read, in the words of messages, with the kinds of source that it can be."""
+EXPECTED = " or ".join((", ".join([*SOURCES][:-1]), [*SOURCES][-1]))
+"""Everything that can be read, for messages."""
 
 MAX_PAGE_BYTES = 128 << 20
 """Larger files are rejected unread. The largest page of the public site has about 3 MB."""
@@ -111,13 +128,19 @@ class Previous:
 
 
 class Source(Protocol):
-    """A source of pages or indices."""
+    """A source of pages or indices; a class that inherits from this overrides the attributes that differ."""
 
     name: str
-    kind: str
+    kind: SourceKind
     selection: Selection
     passed_over: int
     """Files that are neither; final once `batches` is exhausted."""
+    may_have_pages: bool = True
+    """Whether some of its read tasks may be of pages; otherwise all are of indices."""
+    is_sequential: bool = False
+    """Whether it is read from start to end, so that its tasks cannot be carried out by other processes."""
+    is_named_by_selection: bool = False
+    """Whether the selection gives its snapshot and stack their names, so that a later selection replaces it."""
 
     def batches(self, previous: Previous) -> Iterator[ReadTask]:
         """Yield read tasks: some megabytes of pages, of one snapshot as far as the folders name it, or an index.

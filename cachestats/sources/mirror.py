@@ -13,19 +13,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
+from urllib.parse import urlunsplit
 
 import msgspec
 
 from cachestats.decode import JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.naming import UNION_STACK, snapshot_kind
-from cachestats.sources.items import Content, FailedIndex, Index, Item, Mirror, Previous, ReadTask, Unchanged
+from cachestats.sources.items import (
+    Content,
+    FailedIndex,
+    Index,
+    Item,
+    Mirror,
+    Previous,
+    ReadTask,
+    Source,
+    SourceKind,
+    Unchanged,
+)
 from cachestats.sources.request import Selection
 from cachestats.sources.signature import is_signed, signed_text
 from cachestats.sources.storage.base import Fingerprint, Storage
 from cachestats.sources.storage.compression import unpack
-from cachestats.sources.storage.disk import DiskStorage
 from cachestats.sources.storage.transfer import ForbiddenError, MissingError
+from cachestats.sources.storage.urls import is_url, split_url
 from cachestats.text import printable
 
 MAX_INDEX_BYTES = 4 << 30
@@ -90,10 +102,10 @@ class IndexLocation:
 
     def items(self, previous: Previous) -> Iterator[Item]:
         """Yield the index, or that it has not changed, or the reason why it cannot be read."""
-        # The URL of a blob changes with its contents: it contains the fingerprint, so looking costs nothing.
-        is_remote = not isinstance(self.storage, DiskStorage) and not _BLOB_PATH.fullmatch(self.path)
+        # The path of a blob changes with its contents: it contains the fingerprint, so looking costs nothing.
+        takes_request = self.storage.is_remote and not _BLOB_PATH.fullmatch(self.path)
         label = self.snapshot, self.stack
-        if is_remote and previous.is_settled(self.origin, label):
+        if takes_request and previous.is_settled(self.origin, label):
             yield Unchanged([self.origin])
             return
         try:
@@ -110,7 +122,7 @@ class IndexLocation:
             blob_ = _index_blob(mirror.storage, self.path)
             path = f"{mirror.path}/blobs/sha256/{blob_.checksum[:2]}/{blob_.checksum}"
             return blob_.checksum, partial(_read, self.storage, path, blob_.checksum, blob_.content_length)
-        if isinstance(self.storage, DiskStorage):  # reading its date costs less than reading its checksum
+        if self.storage.has_cheap_fingerprints:
             return self.storage.fingerprint(self.path), partial(_read_beside_checksum, self.storage, self.path)
         checksum = _checksum_beside(self.storage, self.path)
         return checksum or self.storage.fingerprint(self.path), partial(_read, self.storage, self.path, checksum)
@@ -142,14 +154,45 @@ def index_tasks(name: str, found: list[IndexLocation], previous: Previous, selec
             yield IndexTask(one, previous)
 
 
+class IndexSource(Source):
+    """A single index in any location."""
+
+    kind: SourceKind = "index"
+    may_have_pages = False
+    is_named_by_selection = True
+
+    def __init__(self, name: str, found: IndexLocation, selection: Selection) -> None:
+        self.name = name
+        self.passed_over = 0
+        self._found, self.selection = found, selection
+
+    def batches(self, previous: Previous) -> Iterator[ReadTask]:
+        """Yield the one index."""
+        yield from index_tasks(self.name, [self._found], previous, self.selection)
+
+
+def no_index(mirror: str, found: str) -> SourceError:
+    """Return the error for a mirror without an index, in which something else was found."""
+    return SourceError(
+        f"expected the index of the mirror {mirror}, found {found} without one",
+        hint=f"let Spack write it: spack buildcache update-index {mirror}",
+    )
+
+
 def is_index(path: str) -> bool:
     """Whether a path is that of the index of a mirror."""
     return _INDEX_PATH.fullmatch(path) is not None
 
 
+def plain_path(path: str) -> str:
+    """Return a path or URL without its query and the extension of a compressed file."""
+    path = urlunsplit(split_url(path)._replace(query="", fragment="")) if is_url(path) else path
+    return re.sub(r"\.(?:gz|zst)$", "", path)
+
+
 def locate_index(storage: Storage, path: str, origin: str) -> IndexLocation:
-    """Return the index at a path for which `is_index` holds, with the snapshot and stack that its folders name."""
-    match = _INDEX_PATH.fullmatch(path)
+    """Return the index at a path whose plain path `is_index`, with the snapshot and stack that its folders name."""
+    match = _INDEX_PATH.fullmatch(plain_path(path))
     assert match, "the caller has checked is_index"  # noqa: S101
     mirror, view = match["mirror"], match["view"]
     above = mirror.rpartition("/")[0]

@@ -10,18 +10,21 @@ from urllib.parse import unquote
 from cachestats.errors import SourceError
 from cachestats.findings import Finding
 from cachestats.sources.items import (
+    EXPECTED,
     MAX_PAGE_BYTES,
     Item,
     Page,
     Previous,
     ReadTask,
+    Source,
+    SourceKind,
     Unchanged,
     is_page,
     make_page,
     page_folders,
     unreadable,
 )
-from cachestats.sources.mirror import IndexLocation, index_tasks, indices_at, locate_index
+from cachestats.sources.mirror import IndexLocation, index_tasks, indices_at, locate_index, no_index
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Entry, Storage
 from cachestats.sources.storage.transfer import ForbiddenError, MissingError
@@ -30,13 +33,14 @@ _PAGES_A_BATCH = 200
 _AT_ONCE = 16
 _DEEPEST = 6
 _MOST_FOLDERS = 250_000  # twice what the public site has
-_NOT_ENTERED = frozenset({"build_cache", "v3", "blobs"})  # the locations of the indices in these are known
+_OF_MIRROR = frozenset({"build_cache", "v3"})
+_NOT_ENTERED = _OF_MIRROR | {"blobs"}  # the locations of the indices in these are known
 
 
-class RemoteSource:
+class RemoteSource(Source):
     """All pages and indices at or below a URL."""
 
-    kind = "folder"
+    kind: SourceKind = "folder"
 
     def __init__(
         self, name: str, storage: Storage, path: str, selection: Selection, refusal: SourceError | None = None
@@ -44,55 +48,59 @@ class RemoteSource:
         self.name = name
         self._refusal = refusal
         self.passed_over = 0
-        self._folders = 0
         self._storage, self._path, self.selection = storage, path.rstrip("/"), selection
 
     def batches(self, previous: Previous) -> Iterator[ReadTask]:
         """Yield tasks of some pages each, and then one task per index."""
-        self.passed_over = self._folders = 0
-        found: list[IndexLocation] = []
+        self.passed_over = 0
+        indices: list[IndexLocation] = []
         pages: list[Entry] = []
-        self._walk(self._path, 0, found, pages)
-        if not found and not pages:
-            if isinstance(self._refusal, ForbiddenError):
-                raise self._refusal
-            raise SourceError(
-                f"expected a mirror, a catalogue, or a list of folders with pages or mirrors at {self.name}, "
-                "found none",
-                hint="give the URL of a mirror, a catalogue or an archive of the cache site",
-            )
+        without_index: list[SourceError] = []
+        for number, (folder, entries) in enumerate(self._walk(self._path), 1):
+            if number > _MOST_FOLDERS:
+                raise SourceError(
+                    f"expected at most {_MOST_FOLDERS:,} folders, found more at {self.name}",
+                    hint="give the URL of one snapshot",
+                )
+            names = {_last_name(entry.path) for entry in entries}
+            if not entries or names & _NOT_ENTERED:
+                paths = [*indices_at(self._storage, folder)]
+                indices += [locate_index(self._storage, path, self._storage.name(path)) for path in paths]
+                if not paths and (of_mirror := names & _OF_MIRROR):
+                    without_index.append(no_index(self._storage.name(folder), f"its folder {min(of_mirror)}"))
+            for entry in entries:
+                if not entry.is_folder and is_page(entry.path):
+                    pages.append(entry)
+                else:
+                    self.passed_over += not entry.is_folder
+        if not indices and not pages:
+            raise without_index[0] if without_index else self._nothing_found()
         if pages:
             self.selection.check_pages(self.name)
             pages = [page for page in pages if self.selection.takes(page_folders(unquote(page.path))[0])]
         for first in range(0, len(pages), _PAGES_A_BATCH):
             yield partial(self._read, pages[first : first + _PAGES_A_BATCH], previous)
-        if found:
-            yield from index_tasks(self.name, found, previous, self.selection)
+        if indices:
+            yield from index_tasks(self.name, indices, previous, self.selection)
 
-    def _walk(self, folder: str, depth: int, found: list[IndexLocation], pages: list[Entry]) -> None:
+    def _walk(self, folder: str, depth: int = 0) -> Iterator[tuple[str, list[Entry]]]:
+        """Yield each folder with its entries; one that cannot be listed has none."""
         try:
-            self._folders += 1
-            if self._folders > _MOST_FOLDERS:
-                raise SourceError(
-                    f"expected at most {_MOST_FOLDERS:,} folders, found more at {self.name}",
-                    hint="give the URL of one snapshot",
-                )
             entries = self._storage.entries(folder)
         except (MissingError, ForbiddenError):
             entries = []
-        names = {entry.path.rpartition("/")[2] for entry in entries}
-        if not entries or names & _NOT_ENTERED:
-            found += [
-                locate_index(self._storage, path, self._storage.name(path))
-                for path in indices_at(self._storage, folder)
-            ]
+        yield folder, entries
         for entry in entries:
-            if entry.is_folder and depth < _DEEPEST and entry.path.rpartition("/")[2] not in _NOT_ENTERED:
-                self._walk(entry.path, depth + 1, found, pages)
-            elif not entry.is_folder and is_page(entry.path):
-                pages.append(entry)
-            else:
-                self.passed_over += not entry.is_folder
+            if entry.is_folder and depth < _DEEPEST and _last_name(entry.path) not in _NOT_ENTERED:
+                yield from self._walk(entry.path, depth + 1)
+
+    def _nothing_found(self) -> SourceError:
+        if isinstance(self._refusal, ForbiddenError):
+            return self._refusal
+        return SourceError(
+            f"expected a mirror, a catalogue, or a list of folders with pages or mirrors at {self.name}, found none",
+            hint=f"give the URL of {EXPECTED}",
+        )
 
     def _read(self, pages: list[Entry], previous: Previous) -> Iterator[Item]:
         names = {page.path: self._storage.name(page.path) for page in pages}
@@ -110,3 +118,7 @@ class RemoteSource:
             )
         except SourceError as error:
             return unreadable(name, error.message)
+
+
+def _last_name(path: str) -> str:
+    return path.rpartition("/")[2]

@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 from cachestats.errors import CachestatsError, SourceError, require_extra
 from cachestats.ingest.read import ReadResult, chunks, edges_beside, parse_chunk
 from cachestats.schema import TABLES
-from cachestats.sources.archive import ArchiveSource
 from cachestats.sources.detect import open_sources
 from cachestats.sources.items import Previous, ReadTask, Source
 from cachestats.sources.mirror import IndexTask
@@ -140,9 +139,9 @@ def _read(spark: SparkSession, path: str | os.PathLike[str], network: Network | 
     address = re.sub("^s3a://", "s3://", os.fspath(path))  # Hadoop's name for S3
     sources = open_sources([SourceRequest(address, network=network or Network())])
     (source,) = sources
-    if isinstance(source, ArchiveSource):
+    if source.is_sequential:
         raise SourceError(
-            f"expected a folder that workers can read in parts, found the archive {source.name}",
+            f"expected a source that workers can read in parts, found one read from start to end: {source.name}",
             hint="unpack it, or read it with cachestats.build_dataset",
         )
     tasks = [task for task in source.batches(Previous()) if _is_of_index(source, task) == indices]
@@ -170,7 +169,7 @@ def _read(spark: SparkSession, path: str | os.PathLike[str], network: Network | 
 
 
 def _is_of_index(source: Source, task: ReadTask) -> bool:
-    return source.kind == "catalogue" or isinstance(task, IndexTask)
+    return not source.may_have_pages or isinstance(task, IndexTask)
 
 
 def _read_tasks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

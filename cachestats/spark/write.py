@@ -14,12 +14,12 @@ from cachestats.dataset.writer import Writer
 from cachestats.decode import decode
 from cachestats.errors import ArgumentError, require_extra
 from cachestats.findings import FAILURES, findings_in
-from cachestats.ingest.check import Limits, check
 from cachestats.ingest.encode import encode
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.inputs import Input
 from cachestats.ingest.make import StagedSnapshot, snapshot_row, summarize_specs
 from cachestats.ingest.plan import SnapshotPlan, plan_of_build
+from cachestats.ingest.plausible import Limits, check
 from cachestats.ingest.publish import publish
 from cachestats.ingest.read import ReadResult
 from cachestats.ingest.remember import source_records

@@ -13,11 +13,11 @@ import cachestats as cs
 from cachestats.dataset.manifest import Manifest, SnapshotRecord
 from cachestats.errors import RejectedError, ShrinkError
 from cachestats.findings import Finding, rejected_table
-from cachestats.ingest.check import Limits, check
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.inputs import Input, Inputs, inputs_table
 from cachestats.ingest.make import StagedSnapshot
 from cachestats.ingest.plan import Plan, plan_frame, plan_of_build, plan_of_update, plan_with_whole
+from cachestats.ingest.plausible import Limits, check
 from cachestats.ingest.read import ReadResult
 from cachestats.sources.request import Selection
 from tests.support.cli import run

@@ -33,6 +33,25 @@ def test_an_archive_gives_the_same_bytes_in_any_order(
     assert (source.kind, source.files, source.passed_over) == (kind, 120, 2)
 
 
+def test_an_archive_of_mirrors_says_so(tmp_path: Path) -> None:
+    for number, found in ((1, "1 index of mirrors"), (2, "2 indices of mirrors")):
+        members = [(f"{n}/build_cache/index.json", b"{}", tarfile.REGTYPE) for n in range(number)]
+        (tmp_path / "mirrors.tar").write_bytes(tar_of(members))
+        for stacks in ([], ["e4s"]):
+            with pytest.raises(SourceError, match=rf"expected pages .*, found {found}"):
+                cs.build_dataset(tmp_path / "mirrors.tar", out=tmp_path / "dataset", stacks=stacks)
+
+
+def test_stacks_are_not_selected_from_pages(site: Path, tmp_path: Path) -> None:
+    archive, out = site_archive(site, tmp_path / "site.tar", seed=1), tmp_path / "dataset"
+    for source in (archive, site, next(site.rglob("specs.md"))):
+        with pytest.raises(SourceError, match="expected indices to select the stacks e4s from"):
+            cs.build_dataset(source, out=out, stacks=["e4s"])
+    cs.build_dataset(archive, out=out)
+    with pytest.raises(SourceError, match="expected indices to select the stacks e4s from"):
+        cs.update_dataset(out, stacks=["e4s"])
+
+
 Member = tuple[str, bytes, bytes]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import pickle
 import socket
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 
 import cachestats as cs
 from cachestats.errors import SourceError
+from cachestats.sources.detect import open_sources
+from cachestats.sources.items import Previous
+from cachestats.sources.request import SourceRequest
 from tests.support.mirrors import DEFAULT, layout_2
 from tests.support.site import page, spec
 
@@ -53,6 +57,20 @@ def test_one_index_may_be_given_alone(tmp_path: Path) -> None:
         cs.build_dataset(tmp_path / "index.json", out=tmp_path / "dataset")
     named = cs.build_dataset(tmp_path / "index.json", out=tmp_path / "named", snapshots=["v1.0"], stacks=["ours"])
     assert set(named.specs.select("snapshot", "stack").collect().rows()) == {("v1.0", "ours")}
+
+
+def test_tasks_can_be_sent_to_other_processes_unless_a_source_is_sequential(tmp_path: Path) -> None:
+    layout_2(tmp_path / "develop", DEFAULT)
+    (tmp_path / "saved.md").write_text(GOOD)
+    for kind, path in (
+        ("folder", tmp_path),
+        ("page", tmp_path / "saved.md"),
+        ("index", tmp_path / "develop/build_cache/index.json"),
+    ):
+        (source,) = open_sources([SourceRequest(str(path))])
+        assert (source.kind, source.is_sequential) == (kind, False)
+        for task in source.batches(Previous()):
+            assert len([*pickle.loads(pickle.dumps(task))()]) == 1
 
 
 def test_an_index_inside_another_source_is_read_once(tmp_path: Path) -> None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 import cachestats as cs
 from cachestats.errors import SourceError
+from cachestats.sources.items import Index, Previous, Unchanged
+from cachestats.sources.mirror import locate_index
+from cachestats.sources.storage.base import Storage
+from cachestats.sources.storage.network import Network
 from tests.support.datasets import bytes_of
 from tests.support.indices import index
 from tests.support.mirrors import DEFAULT, PACKAGE, A, build, layout_2, layout_3
+from tests.support.servers import HttpServer
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
@@ -31,7 +40,10 @@ def test_the_layouts_give_the_same(compression: str, tmp_path: Path) -> None:
     assert (row["num_pages"], row["num_specs"], row["num_stacks"], row["generation"]) == (2, 2, 1, "db8")
 
 
-def test_a_mirror_without_an_index_is_told_how_to_get_one(tmp_path: Path) -> None:
+def test_a_mirror_without_an_index_is_told_how_to_get_one(
+    tmp_path: Path, http_server: Callable[..., HttpServer]
+) -> None:
+    url = http_server(tmp_path, listings="apache").url
     for place in (
         "old/build_cache/linux-zlib-1.3.1-aaaa.spec.json.sig",
         "new/v3/manifests/spec/zlib/a.spec.manifest.json",
@@ -40,11 +52,10 @@ def test_a_mirror_without_an_index_is_told_how_to_get_one(tmp_path: Path) -> Non
         path.parent.mkdir(parents=True)
         path.write_text("{}")
         mirror = tmp_path / place.partition("/")[0]
-        with pytest.raises(
-            SourceError, match=r"expected the index of the mirror .*, found 1 spec file without one"
-        ) as caught:
-            cs.build_dataset(mirror, out=tmp_path / "dataset")
-        assert str(caught.value.hint).startswith("let Spack write it: spack buildcache update-index ")
+        for source, found in ((mirror, "1 spec file"), (f"{url}/{mirror.name}", "its folder (build_cache|v3)")):
+            with pytest.raises(SourceError, match=rf"the index of the mirror .*, found {found} without one") as caught:
+                cs.build_dataset(source, out=tmp_path / "dataset")
+            assert str(caught.value.hint).startswith("let Spack write it: spack buildcache update-index ")
 
 
 def test_of_several_databases_the_newest_known_is_taken(tmp_path: Path) -> None:
@@ -91,3 +102,35 @@ def test_what_is_not_as_its_checksum_says_is_refused(tmp_path: Path) -> None:
         with pytest.raises(SourceError, match=message):
             build(tmp_path / name)
         assert not (tmp_path / name / "dataset/specs").exists(), "nothing is published"
+
+
+class Memory(Storage):
+    """A storage that says nothing about itself but what it must."""
+
+    @cached_property
+    def filesystem(self) -> Any:
+        return MemoryFileSystem()
+
+
+class Here(Memory):
+    is_remote = False
+
+
+class Afar(Memory):
+    is_remote = True
+
+
+@pytest.mark.parametrize(("storage", "expected"), [(Here, Index), (Afar, Unchanged)])
+def test_a_known_release_is_looked_at_again_where_that_is_no_request(storage: type[Storage], expected: type) -> None:
+    path = "/mirrors/v1.0/build_cache/index.json"
+    MemoryFileSystem().pipe(path, DEFAULT)
+    location = locate_index(storage(Network()), path, path)
+    known = Previous({path: None}, labels={path: ("v1.0", "root")})
+    (item,) = location.items(known)
+    assert isinstance(item, expected)
+
+
+def test_a_storage_that_does_not_say_whether_it_is_remote_fails() -> None:
+    location = locate_index(Memory(Network()), "/mirrors/v1.0/build_cache/index.json", "index")
+    with pytest.raises(AttributeError, match="is_remote"):
+        list(location.items(Previous()))

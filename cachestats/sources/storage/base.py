@@ -30,7 +30,20 @@ class Entry(NamedTuple):
 
 
 class Storage:
-    """The files of one disk, server or object store, by path."""
+    """The files of one disk, server or object store, by path.
+
+    A subclass must override `filesystem` and say whether it `is_remote`; `Storages.find` names its URLs. It should
+    override `name` and `parts` if its paths are not as a user gives them (`s3://...`) or may contain secrets,
+    `fingerprint` and `entries` unless fsspec tells the entity tags (`ETag`) of its files, and `open_at`, `is_temporary`
+    and `requested_pause` if its connections can break. The other methods work with any filesystem of fsspec.
+    """
+
+    is_remote: bool  # no default: either answer would do silent harm to a storage for which it is wrong
+    """Whether each look at a file is a request; if so, known weekly snapshots and releases are not looked at again."""
+    has_local_paths = False
+    """Whether the operating system opens files and lists folders at these paths, without help from the storage."""
+    has_cheap_fingerprints = False
+    """Whether the fingerprint of an index costs less than reading the checksum beside it."""
 
     def __init__(self, network: Network) -> None:
         self.network = network

@@ -18,6 +18,10 @@ _TICK_NS = 1_000_000_000  # some file systems keep times in whole seconds
 class DiskStorage(Storage):
     """The disk; symbolic links are followed."""
 
+    is_remote = False
+    has_local_paths = True
+    has_cheap_fingerprints = True  # size and date
+
     @cached_property
     def filesystem(self) -> Any:
         """The local file system."""

@@ -27,6 +27,8 @@ _LINK = re.compile(r"""href\s{0,9}=\s{0,9}(?:"([^"]{1,4096})"|'([^']{1,4096})')"
 class HttpStorage(Storage):
     """One or more web servers, by URL; the entries of a folder are the links on its page."""
 
+    is_remote = True
+
     @cached_property
     def filesystem(self) -> Any:
         """The file system over HTTP, with a client of our own."""

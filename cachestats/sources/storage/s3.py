@@ -14,6 +14,8 @@ from cachestats.sources.storage.urls import redact_url
 class S3Storage(Storage):
     """Buckets, by bucket and key."""
 
+    is_remote = True
+
     @cached_property
     def filesystem(self) -> Any:
         """The file system of S3.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -57,9 +58,11 @@ class Inputs:
 
     def are(self, origins: Iterable[str]) -> Mask:
         """Return which rows have one of these origins."""
-        result = np.zeros(len(self.rows), np.bool_)
-        result[[row for origin in origins if (row := self.rows.get(origin)) is not None]] = True
-        return result
+        if isinstance(origins, Set) and self.rows.keys() <= origins:  # nothing changed, as most updates find
+            return np.ones(len(self.rows), np.bool_)
+        result = np.zeros(len(self.rows) + 1, np.bool_)  # one more, for what is not among the rows
+        result[[*map(self.rows.get, origins, repeat(len(self.rows)))]] = True
+        return result[:-1]
 
     def have(self, name: str, values: Iterable[str | None]) -> Mask:
         """Return which rows have one of these values in a text column."""

@@ -115,7 +115,8 @@ def plan_of_update(result: ReadResult, existing: Existing, sources: Sequence[Sou
     With `prune`, inputs that are gone from the sources are dropped.
     """
     inputs = existing.inputs
-    is_here = inputs.are(result.unchanged | result.inputs.keys() | result.refused)
+    is_unchanged = inputs.are(result.unchanged)
+    is_here = is_unchanged | inputs.are(result.inputs) | inputs.are(result.refused)
     looked_at = inputs.have("source", [source.name for source in sources])
     incomplete = inputs.have("snapshot", result.incomplete)
     selections = {source.name: source.selection for source in sources}
@@ -139,7 +140,7 @@ def plan_of_update(result: ReadResult, existing: Existing, sources: Sequence[Sou
         not_to_stay,
         was_gone,
         now_gone,
-        (was_gone & ~inputs.are(result.unchanged)) | now_gone,
+        (was_gone & ~is_unchanged) | now_gone,
         frozenset(name for name, one in snapshots.items() if one.is_tangled or _is_doubtful(name, one, existing)),
     )
 

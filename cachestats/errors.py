@@ -81,6 +81,12 @@ class BusyError(CachestatsError):
     exit_code = 14
 
 
+class WorkerError(CachestatsError):
+    """A worker process was killed; nothing was published."""
+
+    exit_code = 16
+
+
 class MissingExtraError(CachestatsError):
     """A package that only some uses of cachestats need is not installed."""
 

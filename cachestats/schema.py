@@ -59,6 +59,8 @@ class Table:
     warning: str | None = None
     by_snapshot: bool = False
     """Whether the table is stored as one file per snapshot instead of one file for the whole dataset."""
+    in_buckets: bool = False
+    """Whether a large snapshot has several files, each with the specs of some packages."""
     row_group_by: str | None = None
     """A column by which the rows of a file are looked up: each of its values has a row group of its own."""
     references: tuple[Reference, ...] = ()
@@ -129,6 +131,7 @@ SPECS = Table(
     key=("snapshot", "stack", "hash"),
     sort=("package", "hash", "stack"),
     by_snapshot=True,
+    in_buckets=True,
     warning=(
         "A spec has a row for each stack that lists it, and `root` is the union of the stacks, not one of them: "
         "count distinct (snapshot, hash), and do not sum `size_bytes` across stacks."
@@ -213,6 +216,7 @@ VARIANTS = Table(
     key=("snapshot", "hash", "variant", "value"),
     sort=("hash", "variant", "value"),
     by_snapshot=True,
+    in_buckets=True,
     references=(_OF_SNAPSHOT, _OF_SPEC),
     columns=(
         _SNAPSHOT,
@@ -236,6 +240,7 @@ DEPENDENCIES = Table(
     key=("snapshot", "hash", "dependency_hash"),
     sort=("hash", "dependency_hash"),
     by_snapshot=True,
+    in_buckets=True,
     references=(_OF_SNAPSHOT, _OF_SPEC),
     warning="Only indices record dependencies: snapshots read from pages have none in this table.",
     columns=(
@@ -450,6 +455,7 @@ ENCODED_SPECS = Table(
     key=("snapshot", "spec"),
     sort=(),
     by_snapshot=True,
+    in_buckets=True,
     columns=(
         Column("spec", "int64", "Code of `hash`: its first 64 bits."),
         Column("hash", "string", _HASH.description),
@@ -464,6 +470,7 @@ ENCODED_DEPENDENCIES = Table(
     key=("snapshot", "spec", "dependency"),
     sort=(),
     by_snapshot=True,
+    in_buckets=True,
     columns=(
         Column("spec", "int64", "Code of `hash`."),
         Column("dependency", "int64", "Code of `dependency_hash`, named by the table `names` unless it is in `specs`."),
@@ -477,6 +484,7 @@ NAMES = Table(
     key=("column", "code"),
     sort=(),
     by_snapshot=True,
+    in_buckets=True,
     row_group_by="column",
     columns=(
         Column("column", "string", "Column that holds the code."),

@@ -64,6 +64,7 @@ def cli() -> None:
        13  a snapshot would lose more than half of its specs
        14  dataset busy
        15  a package that an extra brings is not installed
+       16  a worker process was killed; nothing was published
        70  internal error
       130  interrupted
     """  # noqa: D301 (a real backspace, which tells Click not to wrap the paragraph)

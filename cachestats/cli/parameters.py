@@ -351,7 +351,7 @@ def source_options(function: Callable[..., None]) -> Callable[..., None]:
             help="Seconds to wait for another process that is writing the dataset.",
         ),
         click.option(
-            "--threads", type=click.IntRange(1), help="Number of worker threads.  [default: one for each CPU]"
+            "--workers", type=click.IntRange(1), help="Number of worker processes.  [default: one for each CPU]"
         ),
         click.option(
             "--retries",

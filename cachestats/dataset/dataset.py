@@ -2,7 +2,8 @@
 
     DATASET/
       manifest.json                  schema version, sources, snapshots and counts
-      specs/<snapshot>.parquet       tables with many rows: one file per snapshot
+      specs/<snapshot>.parquet       tables with many rows: one file per snapshot, or several of a large one:
+      specs/<snapshot>~000.parquet   each with the specs of some packages
       variants/<snapshot>.parquet
       dependencies/<snapshot>.parquet
       requirements/<snapshot>.parquet
@@ -10,6 +11,8 @@
       targets.parquet
       rejected.parquet
       inputs.parquet
+      encoded_specs/, encoded_dependencies/, names/, common_names.parquet
+                                     the tables of the engine: the same in numbers, for analyses
 
 Every file has all columns of its table, including `snapshot`, so that tools need no partition keys from folder names:
 `read_parquet('DATASET/specs/*.parquet')` works anywhere, and the statistics allow it to skip other snapshots.
@@ -31,13 +34,14 @@ from typing import TYPE_CHECKING
 
 from cachestats.dataset.manifest import MANIFEST, Manifest, read_manifest
 from cachestats.dataset.names import Names
+from cachestats.dataset.paths import snapshot_files, table_file
 from cachestats.dataset.publication import COMMIT, finish_moves
 from cachestats.dataset.sql import check_query, query_error
 from cachestats.dataset.subset import Subset, snapshot_names
 from cachestats.errors import ArgumentError, DatasetError, reported
 from cachestats.naming import snapshot_order
 from cachestats.schema import STORED_TABLES, TABLES, Table
-from cachestats.text import counted, file_stem
+from cachestats.text import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -183,8 +187,11 @@ class Dataset:
     def files(self, table: str, *, snapshots: Iterable[str] | None = None) -> list[Path]:
         """Return the Parquet files of a table, or of some of its snapshots, sorted by the names of the snapshots."""
         declared = find_table(table)
-        names = sorted(self.manifest.snapshots if snapshots is None else snapshots)
-        files = [table_file(self.path, declared, name) for name in (names if declared.by_snapshot else [None])]
+        known = self.manifest.snapshots
+        files = [table_file(self.path, declared)]
+        if declared.by_snapshot:
+            names = sorted(known if snapshots is None else snapshots)
+            files = [file for name in names for file in snapshot_files(self.path, declared, name, known[name])]
         if missing := [file for file in files if not file.is_file()]:
             found = "something else" if missing[0].exists() else "nothing"
             raise DatasetError(
@@ -303,10 +310,3 @@ def reuse_rules(dataset: Dataset, names: Iterable[str]) -> list[str]:
     """Return the distinct reuse rules of some snapshots, sorted."""
     rules = dict(dataset.snapshots.select("snapshot", "reuse_rules").collect().iter_rows())
     return sorted({rules[name] for name in names})
-
-
-def table_file(folder: Path, table: Table, snapshot: str | None) -> Path:
-    """Return the path of a table, or of one snapshot of it, in the folder of a dataset."""
-    if snapshot is None:
-        return folder / f"{table.name}.parquet"
-    return folder / table.name / f"{file_stem(snapshot)}.parquet"

@@ -9,7 +9,7 @@ import msgspec
 from cachestats.decode import JsonError, decode
 from cachestats.errors import DatasetError
 from cachestats.regular import read_regular
-from cachestats.schema import SCHEMA_VERSION, STORED_TABLES
+from cachestats.schema import SCHEMA_VERSION, TABLES
 
 MANIFEST = "manifest.json"
 
@@ -33,11 +33,21 @@ class SourceRecord(msgspec.Struct, frozen=True):
     """Other files found in it."""
 
 
+class BucketRecord(msgspec.Struct, frozen=True):
+    """A bucket of a snapshot: the numbers of its specs and packages, and of the rows of its tables."""
+
+    num_specs: int
+    num_packages: int
+    rows: dict[str, int]
+
+
 class SnapshotRecord(msgspec.Struct, frozen=True):
-    """A snapshot of a dataset: the number of its specs, and the numbers of rows of its tables."""
+    """A snapshot of a dataset: the number of its specs, the numbers of rows of its tables, and its buckets."""
 
     num_specs: int
     rows: dict[str, int]
+    buckets: list[BucketRecord]
+    """One for each file of the tables that large snapshots have several files of; a small one has one bucket."""
 
 
 class _Version(msgspec.Struct, frozen=True):
@@ -69,7 +79,7 @@ def read_manifest(folder: Path) -> Manifest | None:
         version = decode(data, _Version).schema_version
         if version == SCHEMA_VERSION:
             manifest = decode(data, Manifest)
-            tables = {table.name for table in STORED_TABLES.values() if table.by_snapshot}
+            tables = {table.name for table in TABLES.values() if table.by_snapshot}
             if any(snapshot.rows.keys() != tables for snapshot in manifest.snapshots.values()):
                 raise JsonError(f"expected the rows of {', '.join(sorted(tables))} of each snapshot")
             return manifest

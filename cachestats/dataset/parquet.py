@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -59,11 +61,21 @@ def damage_told(table: str, file: Path) -> Iterator[None]:
         ) from error
 
 
+def read_file(file: Path, columns: list[str] | None = None, as_dictionaries: list[str] | None = None) -> pa.Table:
+    """Return the rows of a Parquet file. (`pq.read_table` imports all of pandas, where it is installed.)"""
+    try:
+        opened = pq.ParquetFile(file, read_dictionary=as_dictionaries)
+    except KeyError as error:
+        raise ValueError(f"expected the column {error.args[0].decode()}, found none") from None
+    with opened:
+        return opened.read(columns)
+
+
 def read_whole(table: str, file: Path) -> pa.Table:
     """Return a table, or one snapshot of it, with its declared schema."""
     declared = STORED_TABLES[table]
     with damage_told(table, file):
-        found = pq.read_table(file, partitioning=None)
+        found = read_file(file)
         check_columns(declared, found)
         return found.cast(declared.arrow())
 
@@ -74,7 +86,7 @@ def read_coded(table: str, file: Path, columns: list[str] | None = None) -> pa.T
     texts = {column.name for column in declared.columns if column.dtype == "string"}
     with damage_told(table, file):
         # Where names hardly repeat, each page has its own dictionary: making a new one is faster.
-        found = pq.read_table(file, read_dictionary=[*(texts - _MANY_NAMES)], partitioning=None, columns=columns)
+        found = read_file(file, columns, [*(texts - _MANY_NAMES)])
         check_columns(declared, found, columns)
     return pa.table(
         {
@@ -91,6 +103,13 @@ def read_common_names(file: Path) -> pa.Table:
         first = [groups.row_group(number).column(0).statistics for number in range(groups.num_row_groups)]
         wanted = [number for number, found in enumerate(first) if found and found.min in COMMONLY_NAMED]
         return opened.read_row_groups(wanted).cast(STORED_TABLES["names"].arrow())
+
+
+def read_codes(file: Path) -> npt.NDArray[np.int64]:
+    """Return the codes of the specs in a file of the table `encoded_specs`."""
+    with damage_told("encoded_specs", file):
+        codes: npt.NDArray[np.int64] = read_file(file, ["spec"]).column("spec").to_numpy()
+        return codes
 
 
 def check_columns(declared: Table, found: pa.Table, columns: Iterable[str] | None = None) -> None:

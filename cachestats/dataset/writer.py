@@ -17,12 +17,12 @@ import msgspec
 import pyarrow as pa
 
 from cachestats.atomic import acquire, refuse_foreign
-from cachestats.dataset.dataset import table_file
 from cachestats.dataset.manifest import MANIFEST, Manifest
-from cachestats.dataset.parquet import read_coded, write_parquet
+from cachestats.dataset.parquet import write_parquet
+from cachestats.dataset.paths import files_by_snapshot, table_file
 from cachestats.dataset.publication import COMMIT, JOURNALS, LOCK, NEW, SCRATCH, STATE, move_published
 from cachestats.errors import DatasetError, reported
-from cachestats.schema import STORED_TABLES, Table
+from cachestats.schema import STORED_TABLES
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +44,6 @@ class Writer:
         self.path = Path(path)
         self._lock = filelock.FileLock(self.path / LOCK)
         self._wait = wait
-        self._staged: list[str] = []
-        self._removed: list[str] = []
 
     def __enter__(self) -> Self:
         with reported(self.path):
@@ -55,7 +53,7 @@ class Writer:
             try:
                 move_published(self.path)
                 self._clean()
-                (self.path / NEW).mkdir()
+                self.staging.mkdir()
                 (self.path / SCRATCH).mkdir()
             except BaseException:
                 self._lock.release()
@@ -79,56 +77,49 @@ class Writer:
         """A folder for intermediate files, removed when the writer is done."""
         return self.path / SCRATCH
 
+    @property
+    def staging(self) -> Path:
+        """The folder beside the dataset in which its new files wait, each at its place."""
+        return self.path / NEW
+
     def stage(self, table: str, data: pa.Table, snapshot: str | None = None) -> None:
         """Write a table, or one snapshot of it, beside the dataset. `data` is sorted as the table declares."""
-        with self._staging(STORED_TABLES[table], snapshot) as file:
+        with self._staging(table, snapshot) as file:
             write_parquet(file, table, data)
 
     def stage_file(self, table: str, content: bytes, snapshot: str) -> None:
         """Stage a file that `write_parquet` made for one snapshot of a table."""
-        with self._staging(STORED_TABLES[table], snapshot) as file:
+        with self._staging(table, snapshot) as file:
             file.write_bytes(content)
 
-    def file(self, table: str, snapshot: str | None = None) -> Path:
-        """Return the path of the existing file of a table, or of one snapshot of it."""
-        return table_file(self.path, STORED_TABLES[table], snapshot)
+    def file(self, table: str, snapshot: str | None = None, bucket: int | None = None) -> Path:
+        """Return the path of an existing file."""
+        return table_file(self.path, STORED_TABLES[table], snapshot, bucket)
 
-    def staged_file(self, table: str, snapshot: str | None = None) -> Path:
-        """Return the path of the file that was staged for a table, or for one snapshot of it."""
-        return table_file(self.path / NEW, STORED_TABLES[table], snapshot)
+    def staged_file(self, table: str, snapshot: str | None = None, bucket: int | None = None) -> Path:
+        """Return the path of a file that was staged."""
+        return table_file(self.staging, STORED_TABLES[table], snapshot, bucket)
 
-    def read_snapshot(self, table: str, snapshot: str, columns: list[str] | None = None) -> pa.Table:
-        """Return one snapshot of an existing table, its text dictionary-encoded, each column as a single chunk."""
-        return read_coded(table, self.file(table, snapshot), columns)
-
-    def read_staged(self, table: str, snapshot: str) -> pa.Table:
-        """Return one snapshot of a table as it was staged, in the same form."""
-        return read_coded(table, self.staged_file(table, snapshot))
-
-    def remove(self, snapshot: str) -> None:
-        """Remove a snapshot with the next publication."""
-        files = (table_file(self.path, table, snapshot) for table in STORED_TABLES.values() if table.by_snapshot)
-        self._removed += [str(file.relative_to(self.path)) for file in files]
-
-    def publish(self, manifest: Manifest) -> None:
-        """Publish everything that was staged, moving the manifest last."""
+    def publish(self, manifest: Manifest, before: Manifest) -> None:
+        """Publish everything that was staged, moving the manifest last, and remove the files that only `before` has."""
         with reported(self.path):
+            moved = sorted(str(file.relative_to(self.staging)) for file in self.staging.rglob("*") if file.is_file())
             text = json.dumps(msgspec.to_builtins(manifest), indent=1)
-            (self.path / NEW / MANIFEST).write_text(text + "\n", encoding="utf-8")
+            (self.staging / MANIFEST).write_text(text + "\n", encoding="utf-8")
+            old, new = ({*files_by_snapshot(self.path, one)} for one in (before, manifest))
+            removed = sorted(str(file.relative_to(self.path)) for file in old - new)
             draft = self.path / STATE / "draft.json"
-            commit = {"move": [*sorted(self._staged), MANIFEST], "remove": self._removed}
-            draft.write_text(json.dumps(commit), encoding="utf-8")
+            draft.write_text(json.dumps({"move": [*moved, MANIFEST], "remove": removed}), encoding="utf-8")
             os.replace(draft, self.path / COMMIT)
             move_published(self.path)
         shutil.rmtree(self.journals, ignore_errors=True)
 
     @contextmanager
-    def _staging(self, table: Table, snapshot: str | None) -> Iterator[Path]:
-        file = table_file(self.path / NEW, table, snapshot)
+    def _staging(self, table: str, snapshot: str | None) -> Iterator[Path]:
+        file = self.staged_file(table, snapshot)
         with reported(self.path):
             file.parent.mkdir(exist_ok=True)
             yield file
-        self._staged.append(str(file.relative_to(self.path / NEW)))
 
     def _refuse_foreign(self) -> None:
         """Refuse a folder that contains anything but a dataset, or the remains of a first build that was killed."""

@@ -155,7 +155,12 @@ def sort_rows(table: pa.Table, declared: Table) -> pa.Table:
     order = np.argsort(key * 2 + unknown, kind="stable")
     kept = order[np.append(True, key[order][1:] != key[order][:-1])] if len(order) else order
     rows = pa.array(kept)
-    sorted_columns = {name: column.take(rows) for name, column in columns.items()}
+    return compact(pa.table({name: column.take(rows) for name, column in columns.items()}), declared)
+
+
+def compact(table: pa.Table, declared: Table) -> pa.Table:
+    """Return a table without unused names, its dictionaries in the same order as `assemble`'s."""
+    columns = dict(zip(table.column_names, map(as_array, table.columns), strict=True))
     return _table(
         declared,
         {
@@ -164,7 +169,7 @@ def sort_rows(table: pa.Table, declared: Table) -> pa.Table:
             else _by_appearance(column)
             if name in {"hash", "variants"}
             else _encoded(column)
-            for name, column in sorted_columns.items()
+            for name, column in columns.items()
         },
     )
 

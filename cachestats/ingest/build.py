@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from cachestats.ingest.plausible import Limits, check
 from cachestats.ingest.publish import publish
 from cachestats.ingest.read import read_sources
 from cachestats.ingest.remember import named_requests, source_records
-from cachestats.ingest.workers import Progress, Workers, checked_threads
+from cachestats.ingest.workers import Progress, Workers, checked_workers
 from cachestats.sources.detect import open_sources
 from cachestats.sources.items import Previous
 from cachestats.sources.request import SourceRequest
@@ -39,7 +38,7 @@ def build_dataset(
     max_rejected: float = 0.01,
     sizes: bool = False,
     network: Network | None = None,
-    threads: int | None = None,
+    workers: int | None = None,
     wait: float = 600.0,
     progress: Progress | None = None,
 ) -> Dataset:
@@ -71,8 +70,9 @@ def build_dataset(
         continues where it stopped.
     network
         Settings for servers and object stores; a `cachestats.Network`.
-    threads
-        Number of worker threads; by default one for each CPU this process may use. Does not change the result.
+    workers
+        Number of workers, threads and (for large sources) processes; by default one for each CPU that this process may
+        use. Does not change the result.
     wait
         Seconds to wait for another process that is writing the same dataset.
     progress
@@ -87,7 +87,7 @@ def build_dataset(
     ShrinkError
         If a snapshot would lose more than half of its specs.
     ArgumentError
-        If `max_rejected` is not between 0 and 1, or `threads` is below one.
+        If `max_rejected` is not between 0 and 1, or `workers` is below one.
     DatasetError
         If `out` is not a dataset, or cannot be written.
     BusyError
@@ -100,15 +100,14 @@ def build_dataset(
     >>> ds.manifest.tables["specs"]
     524
     """
-    limits, threads = Limits(max_rejected, allow_shrink).checked(), checked_threads(threads)
+    limits, count = Limits(max_rejected, allow_shrink).checked(), checked_workers(workers)
     requests = SourceRequest.for_any(snapshots, stacks, network, sizes=sizes).at(sources)
-    with Writer(out, wait=wait) as writer, ThreadPoolExecutor(threads) as pool:
-        workers = Workers(pool, threads, progress)
+    with Writer(out, wait=wait) as writer, Workers(count, progress) as pool:
         existing = Existing.read(writer.path)
         opened = open_sources(named_requests(requests, existing))
-        result = read_sources([*opened], Previous(), workers, writer.scratch / "new")
+        result = read_sources([*opened], Previous(), pool, writer.scratch / "new")
         plan = plan_of_build(result, existing.inputs, [source.name for source in opened])
-        staged = make(plan, result, existing.manifest, writer, workers, sizes=sizes)
+        staged = make(plan, result, existing.manifest, writer, pool, sizes=sizes)
         check(result, staged, existing, limits)
         publish(plan, result, staged, existing, source_records(opened, existing, result.files), writer)
     return open_dataset(out)
@@ -120,7 +119,7 @@ def plan_build(
     snapshots: Iterable[str] = (),
     stacks: Iterable[str] = (),
     network: Network | None = None,
-    threads: int | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
     """Read sources and return what `build_dataset` would do with them. Nothing is written.
@@ -130,7 +129,7 @@ def plan_build(
 
     Parameters
     ----------
-    *sources, out, snapshots, stacks, network, threads, progress
+    *sources, out, snapshots, stacks, network, workers, progress
         As in `build_dataset`.
 
     Returns
@@ -150,13 +149,13 @@ def plan_build(
     >>> cs.plan_build("data/_cache", out=tmp / "dataset").row(0)
     ('develop-2025-03-09', 'read', 'new', 1)
     """
-    threads = checked_threads(threads)
+    count = checked_workers(workers)
     requests = SourceRequest.for_any(snapshots, stacks, network).at(sources)
     with reported(Path(out)):
         finish_moves(Path(out))
     existing = Existing.read(Path(out))
-    with TemporaryDirectory(prefix="cachestats-") as scratch, ThreadPoolExecutor(threads) as pool:
+    with TemporaryDirectory(prefix="cachestats-") as scratch, Workers(count, progress) as pool:
         opened = open_sources(named_requests(requests, existing))
-        result = read_sources([*opened], Previous(), Workers(pool, threads, progress), Path(scratch) / "new")
+        result = read_sources([*opened], Previous(), pool, Path(scratch) / "new")
     plan = plan_of_build(result, existing.inputs, [source.name for source in opened])
     return plan_frame(plan, result, existing.inputs)

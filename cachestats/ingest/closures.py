@@ -7,6 +7,7 @@ is computed once, level by level, starting from the specs without dependencies. 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -42,17 +43,9 @@ def add_requirements(specs: pa.Table, dependencies: pa.Table, rules: Rules) -> p
     return specs.append_column("requirement", pa.DictionaryArray.from_arrays(codes, texts.take(pa.array(order))))
 
 
-def requirements_table(snapshot: str, specs: pa.Table) -> pa.Table:
-    """Return the table `requirements` of a snapshot, given its finished table `specs`."""
-    texts, hashes = (as_array(specs.column(name)) for name in ("requirement", "hash"))
-    codes, owners = (column.indices.to_numpy().astype(np.int64) for column in (texts, hashes))
-    _, of_specs = distinct_pairs(owners, codes, len(texts.dictionary))
-    counts = np.bincount(of_specs, minlength=len(texts.dictionary)).tolist()
-    rows = [
-        _row(snapshot, text, Requirement.parse(text), count)
-        for text, count in sorted(zip(texts.dictionary.to_pylist(), counts, strict=True))
-        if count
-    ]
+def requirements_table(snapshot: str, counts: Mapping[str, int]) -> pa.Table:
+    """Return the table `requirements` of a snapshot, given the number of specs with each requirement."""
+    rows = [_row(snapshot, text, Requirement.parse(text), count) for text, count in sorted(counts.items())]
     return sort_rows(with_dictionaries(pa.Table.from_pylist(rows, schema=REQUIREMENTS.arrow())), REQUIREMENTS)
 
 

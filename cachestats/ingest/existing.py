@@ -8,9 +8,9 @@ from typing import Self
 
 import pyarrow as pa
 
-from cachestats.dataset.dataset import table_file
 from cachestats.dataset.manifest import Manifest, read_manifest
 from cachestats.dataset.parquet import read_whole
+from cachestats.dataset.paths import table_file
 from cachestats.ingest.inputs import Inputs
 from cachestats.schema import TABLES
 
@@ -39,7 +39,7 @@ class Existing:
         if manifest is None:
             return cls(path)
         tables = {
-            name: read_whole(name, table_file(path, TABLES[name], None))
+            name: read_whole(name, table_file(path, TABLES[name]))
             for name in ("inputs", "rejected", "snapshots", "targets")
         }
         inputs = Inputs(tables.pop("inputs"))

@@ -1,46 +1,46 @@
-"""Make the tables of each snapshot of a plan and stage them beside the dataset: the only step that holds tables."""
+"""Make the tables of each snapshot of a plan and stage them beside the dataset: the only step that holds tables.
+
+A snapshot is made in parts, which workers make independently: as a whole, or some buckets at a time if it has many and
+comes from pages only. Of an existing snapshot, only the buckets of changed packages are made again.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import numpy as np
 
-from cachestats.dataset.manifest import Manifest
+from cachestats.codes import stacks_of_set
+from cachestats.dataset.manifest import BucketRecord, Manifest, SnapshotRecord
+from cachestats.dataset.parquet import read_codes, read_common_names, read_whole
+from cachestats.dataset.paths import buckets_in
 from cachestats.dataset.writer import Writer
 from cachestats.findings import Finding
-from cachestats.ingest.assemble import SnapshotTables, assemble, merge_rows, merge_specs
-from cachestats.ingest.closures import add_requirements, requirements_table
-from cachestats.ingest.encode import encode
+from cachestats.ingest.buckets import bucket_count, bucket_of
+from cachestats.ingest.closures import requirements_table
 from cachestats.ingest.inputs import with_sources
+from cachestats.ingest.part import FillSizes, MadePart, Part, SpecsSummary, make_part
 from cachestats.ingest.plan import Plan, SnapshotPlan
-from cachestats.ingest.read import ReadResult, load_fragment
+from cachestats.ingest.read import ReadResult
 from cachestats.ingest.sizes import Sizes
 from cachestats.ingest.workers import Workers
 from cachestats.naming import UNION_STACK, snapshot_kind, snapshot_order
+from cachestats.parse.arrays import distinct
+from cachestats.schema import TABLES
 from cachestats.spack_releases import rules_of_sources
 from cachestats.text import counted, file_stem
 
 logger = logging.getLogger(__name__)
 
-_NO_HASHES = pa.nulls(0, pa.string())  # no `pa.array`, the first of which imports pandas where it is installed
+BY_SNAPSHOT = tuple(table.name for table in TABLES.values() if table.by_snapshot)
 
-
-class SpecsSummary(NamedTuple):
-    """The facts about its specs in the row of a snapshot."""
-
-    num_packages: int
-    num_specs: int
-    num_stacks: int
-    are_of_indices: bool
-    """Whether every spec is listed in an index, so that its dependencies are known."""
-    name_libc: bool
-    """Whether any spec names the libc it needs, as specs do since Spack 0.22."""
+_BUCKETS_A_PART = 4  # a part holds its buckets in memory, and each looks through all that was read of the snapshot
 
 
 class StagedSnapshot(NamedTuple):
@@ -48,8 +48,9 @@ class StagedSnapshot(NamedTuple):
 
     row: dict[str, Any] | None = None
     """Its row in the table `snapshots`, without `num_rejected`; None if nothing is left of the snapshot."""
-    rows: Mapping[str, int] = {}
-    """The number of rows of each of its tables."""
+    record: SnapshotRecord | None = None
+    written: tuple[int | None, ...] = ()
+    """The buckets whose files were written; None is the only file of a snapshot without buckets."""
     targets: frozenset[str] = frozenset()
     findings: tuple[Finding, ...] = ()
     copies: frozenset[str] = frozenset()
@@ -66,7 +67,7 @@ Staged = Mapping[str, StagedSnapshot]
 def make(
     plan: Plan, result: ReadResult, existing: Manifest, writer: Writer, workers: Workers, *, sizes: bool
 ) -> Staged:
-    """Make the tables of the snapshots of a plan, one snapshot per worker at a time, and stage them.
+    """Make the tables of the snapshots of a plan, and stage them.
 
     A snapshot whose new rows cannot be separated from the kept ones is left out: the whole snapshot must be read.
 
@@ -75,141 +76,189 @@ def make(
     SourceError
         If `sizes` are requested and an existing manifest cannot be read.
     """
-    names = sorted(plan.snapshots, key=snapshot_order)
-    maker = _Maker(plan, result, existing, writer, workers, sizes)
+    makers = {
+        name: _SnapshotMaker(name, plan.snapshots[name], result, existing.snapshots.get(name), writer, workers, sizes)
+        for name in sorted(plan.snapshots, key=snapshot_order)
+    }
+    parts = [(name, part) for name, maker in makers.items() for part in maker.parts()]
+    made: dict[str, list[MadePart | None]] = {name: [] for name in makers}
+    left = Counter(name for name, _ in parts)
     staged: dict[str, StagedSnapshot] = {}
-    if not names:
-        return staged
-    made = workers.map(maker.make, names)
-    for name, one in workers.progress(made, desc="writing snapshots", total=len(names), unit="snapshot"):
-        if one is None:
-            continue
-        staged[name] = one
-        if one.row is not None:
-            specs, packages = counted(one.row["num_specs"], "spec"), counted(one.row["num_packages"], "package")
-            before = existing.snapshots.get(name)
-            replacing = "" if before is None else f", where there were {before.num_specs:,}"
-            logger.info("%s: %s of %s%s", name, specs, packages, replacing)
+    jobs = ((name, partial(make_part, part, makers[name].fill_sizes())) for name, part in parts)
+    finished = workers.map(_call, jobs, may_leave=lambda job: job[1].args[1] is None)
+    for name, one in workers.progress(finished, desc="writing snapshots", total=len(parts), unit="part"):
+        made[name].append(one)
+        left[name] -= 1
+        if not left[name] and (found := makers[name].joined(made.pop(name))):
+            staged[name] = found
+            _log(name, found, existing)
     return staged
 
 
+def _call(job: tuple[str, partial[MadePart | None]]) -> tuple[str, MadePart | None]:
+    name, work = job
+    return name, work()
+
+
+def _log(name: str, staged: StagedSnapshot, existing: Manifest) -> None:
+    if staged.row is not None:
+        specs, packages = counted(staged.row["num_specs"], "spec"), counted(staged.row["num_packages"], "package")
+        before = existing.snapshots.get(name)
+        replacing = "" if before is None else f", where there were {before.num_specs:,}"
+        logger.info("%s: %s of %s%s", name, specs, packages, replacing)
+
+
 @dataclass(frozen=True)
-class _Maker:
-    plan: Plan
+class _SnapshotMaker:
+    """Divides a snapshot into parts, and puts the parts together once they were made."""
+
+    name: str
+    planned: SnapshotPlan
     result: ReadResult
-    existing: Manifest
+    before: SnapshotRecord | None
+    """The snapshot as it is in the dataset."""
     writer: Writer
     workers: Workers
     wants_sizes: bool
 
-    def make(self, name: str) -> tuple[str, StagedSnapshot | None]:
-        """Make the tables of a snapshot; None if the whole snapshot must be read for that."""
-        planned = self.plan.snapshots[name]
-        fragments = [load_fragment(path, name) for path in self.result.fragments.get(name, ())]
-        new = assemble(fragments) if fragments else None
-        specs, kept, before = new.specs if new else None, None, _NO_HASHES
-        if planned.kept:
-            old = self.writer.read_snapshot("specs", name)
-            before = hashes(old)
-            merged = merge_specs(old, new, packages=planned.packages, stacks=planned.stacks)
-            if merged is None:
-                return name, None
-            del old
-            specs, kept = merged
-        elif name in self.existing.snapshots:
-            before = hashes(self.writer.read_snapshot("specs", name, ["hash"]))
-        staged = StagedSnapshot()
-        if new:
-            findings = with_sources(new.findings, planned.read)
-            staged = staged._replace(findings=tuple(findings), copies=frozenset(new.copies))
-        if specs is not None:
-            staged = self._stage(name, planned, staged, specs, new, kept)
-        after = hashes(specs) if specs is not None else _NO_HASHES
-        common = pc.sum(pc.is_in(after, before)).as_py() or 0
-        return name, staged._replace(specs_added=len(after) - common, specs_removed=len(before) - common)
+    @property
+    def count(self) -> int:
+        """The number of buckets that the snapshot will have."""
+        return bucket_count(sum(one.num_specs or 0 for one in (*self.planned.read, *self.planned.kept)))
 
-    def _stage(
-        self,
-        name: str,
-        planned: SnapshotPlan,
-        staged: StagedSnapshot,
-        specs: pa.Table,
-        new: SnapshotTables | None,
-        kept: pa.Array | None,
-    ) -> StagedSnapshot:
-        """Make and write the tables one by one; each is released before the next is made."""
-        targets = frozenset(names_in(specs, "target"))
-        if mirrors := self._mirrors_with_sizes(name, planned):
-            specs, findings = self._fill_sizes(name, planned, specs, mirrors)
-            findings = with_sources(findings, planned.read)
-            staged = staged._replace(findings=(*staged.findings, *findings), has_sizes=True)
-        row = snapshot_row(name, planned, staged.copies, summarize_specs(specs))
-        rows = {}
-        for table, data in self._tables(name, specs, new, kept, row["reuse_rules"]):
-            self.writer.stage(table, data, name)
-            rows[table] = data.num_rows
-            pa.default_memory_pool().release_unused()  # else the memory of one table is not available to the next
-        return staged._replace(row=row, rows=rows, targets=targets)
+    @property
+    def old(self) -> tuple[int | None, ...]:
+        """The buckets in which the snapshot is stored now."""
+        return buckets_in(self.before) if self.before else ()
 
-    def _tables(
-        self, name: str, specs: pa.Table, new: SnapshotTables | None, kept: pa.Array | None, rules: Any
-    ) -> Iterator[tuple[str, pa.Table]]:
-        def beside(table: str) -> pa.Table:
-            if kept is None and new is not None:
-                return new.tables[table]
-            return merge_rows(table, self.writer.read_snapshot(table, name), new, kept)
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the snapshot has as many buckets as it will have, so that a bucket replaces a bucket."""
+        return self.before is not None and len(self.before.buckets) == self.count
 
-        # The closure of a spec may include any spec of the snapshot, kept ones too.
-        dependencies = beside("dependencies")
-        specs = add_requirements(specs, dependencies, rules)
-        yield "dependencies", dependencies
-        yield from encode(specs, dependencies).items()
-        del dependencies
-        yield "specs", specs
-        yield "requirements", requirements_table(name, specs)
-        yield "variants", beside("variants")
+    @property
+    def is_separable(self) -> bool:
+        """Whether buckets can be made without each other: those of an index cannot, as their specs need each other."""
+        inputs = (*self.planned.read, *self.planned.kept, *self.planned.dropped)
+        has_indices = any(one.stack is not None for one in inputs)
+        return self.count > 1 and (self.is_in_place or self.before is None) and not has_indices
 
-    def _mirrors_with_sizes(self, name: str, planned: SnapshotPlan) -> Mapping[str, Any]:
-        if not self.wants_sizes:
-            return {}
-        mirrors = self.result.mirrors.get(name, {})
-        if not mirrors and planned.read:
-            logger.warning("%s: no sizes, because only mirrors of layout 3 have them", name)
-        return mirrors
+    def parts(self) -> Iterator[Part]:
+        """Yield the parts to make."""
+        if not self.is_separable:
+            yield self.part(range(self.count))
+            return
+        buckets = sorted({bucket_of(package, self.count) for package in self.planned.packages})
+        if not self.planned.kept:
+            buckets = [*range(self.count)]
+        for start in range(0, len(buckets), _BUCKETS_A_PART):
+            yield self.part(buckets[start : start + _BUCKETS_A_PART])
 
-    def _fill_sizes(
-        self, name: str, planned: SnapshotPlan, specs: pa.Table, mirrors: Mapping[str, Any]
-    ) -> tuple[pa.Table, list[Finding]]:
-        known: dict[str, int] = {}
-        if name in self.existing.snapshots:
-            before = self.writer.read_snapshot("specs", name, ["hash", "size_bytes"])
-            before = before.filter(pc.is_valid(before.column("size_bytes")))
-            known = dict(zip(*(column.to_pylist() for column in before.columns), strict=True))
-        origin = min(one.origin for one in planned.read if one.stack in mirrors)
-        sizes = Sizes(name, origin, mirrors, self.writer.journals / file_stem(name), self.workers)
-        return sizes.fill(specs, known)
+    def part(self, buckets: Sequence[int]) -> Part:
+        """Return the part with some buckets."""
+        inputs = (*self.planned.read, *self.planned.kept)
+        return Part(
+            snapshot=self.name,
+            folder=self.writer.path,
+            staging=self.writer.staging,
+            count=self.count,
+            buckets=frozenset(buckets),
+            fragments=tuple(self.result.fragments.get(self.name, ())),
+            generations=frozenset(one.generation for one in inputs if one.generation),
+            old=tuple(buckets) if self.is_in_place and self.count > 1 else self.old,
+            keeps=bool(self.planned.kept),
+            packages=frozenset(self.planned.packages),
+            stacks=frozenset(self.planned.stacks),
+        )
+
+    def fill_sizes(self) -> FillSizes | None:
+        """Return how to fill in sizes, if they are wanted and the snapshot has mirrors with sizes."""
+        mirrors = self.result.mirrors.get(self.name, {}) if self.wants_sizes else {}
+        if not mirrors:
+            if self.wants_sizes and self.planned.read:
+                logger.warning("%s: no sizes, because only mirrors of layout 3 have them", self.name)
+            return None
+        origin = min(one.origin for one in self.planned.read if one.stack in mirrors)
+        return Sizes(self.name, origin, mirrors, self.writer.journals / file_stem(self.name), self.workers).fill
+
+    def joined(self, made: Sequence[MadePart | None]) -> StagedSnapshot | None:
+        """Return the snapshot, given its parts; None if the whole snapshot must be read."""
+        parts = [one for one in made if one is not None]
+        if len(parts) < len(made):
+            return None
+        if self.is_separable and self._has_hash_twice(parts):
+            if self.planned.kept:
+                return None
+            if (whole := make_part(self.part(range(self.count)))) is None:
+                return None
+            parts = [whole]
+        buckets = {number: record for one in parts for number, record in one.buckets.items()}
+        kept = dict(enumerate(self.before.buckets)) if self.before and self.is_separable and self.planned.kept else {}
+        staged = StagedSnapshot(
+            findings=tuple(with_sources((row for one in parts for row in one.findings), self.planned.read)),
+            copies=frozenset[str]().union(*(one.copies for one in parts)),
+            targets=frozenset[str]().union(*(one.targets for one in parts)),
+            has_sizes=self.wants_sizes and bool(self.result.mirrors.get(self.name)),
+            specs_added=sum(one.specs_added for one in parts),
+            specs_removed=sum(one.specs_removed for one in parts),
+            written=tuple(sorted(buckets)) if self.count > 1 else (None,),
+        )
+        every = [bucket for _, bucket in sorted((kept | buckets).items())]
+        if not every:
+            return staged._replace(written=())
+        requirements = requirements_table(self.name, self._requirements(parts))
+        self.writer.stage("requirements", requirements, self.name)
+        rows = Counter({"requirements": len(requirements)})
+        for bucket in every:
+            rows.update(bucket.rows)
+        summary = self._summary(parts, every, kept.keys() - buckets.keys())
+        record = SnapshotRecord(summary.num_specs, {name: rows[name] for name in BY_SNAPSHOT}, every)
+        return staged._replace(row=snapshot_row(self.name, self.planned, staged.copies, summary), record=record)
+
+    def _summary(self, parts: Sequence[MadePart], every: Sequence[BucketRecord], kept: Iterable[int]) -> SpecsSummary:
+        """Return the summary of all buckets, of which those in `kept` were not made again."""
+        summaries = [one.summary for one in parts if one.summary]
+        stacks = frozenset[str]().union(*(one.stacks for one in summaries), *map(self._stacks_of, kept))
+        return SpecsSummary(
+            num_packages=sum(record.num_packages for record in every),
+            num_specs=sum(record.num_specs for record in every),
+            stacks=stacks,
+            are_of_indices=not self.is_separable and all(one.are_of_indices for one in summaries),
+            name_libc=any(one.name_libc for one in summaries),
+        )
+
+    def _stacks_of(self, bucket: int) -> set[str]:
+        """Return the stacks in a bucket that was not made again, without `root`."""
+        names = read_common_names(self.writer.file("names", self.name, bucket)).to_pylist()
+        sets = (stacks_of_set(row["name"]) for row in names if row["column"] == "stacks")
+        return {stack for stacks in sets for stack in stacks if stack is not None} - {UNION_STACK}
+
+    def _requirements(self, parts: Sequence[MadePart]) -> dict[str, int]:
+        """Return the number of specs with each requirement: that of before, less what was replaced, and what came."""
+        counts: Counter[str] = Counter()
+        if self.is_separable and self.planned.kept:
+            before = read_whole("requirements", self.writer.file("requirements", self.name))
+            texts, numbers = (before.column(name).to_pylist() for name in ("requirement", "num_specs"))
+            counts.update(dict(zip(texts, numbers, strict=True)))
+        for one in parts:
+            counts.update(one.requirements)
+            if self.is_separable and self.planned.kept:
+                counts.subtract(one.old_requirements)
+        return {text: count for text, count in counts.items() if count > 0}
+
+    def _has_hash_twice(self, parts: Sequence[MadePart]) -> bool:
+        """Whether two buckets have the same hash, which only reading both can sort out."""
+        made = {number for one in parts for number in one.buckets}
+        files = [self.writer.staged_file("encoded_specs", self.name, number) for number in sorted(made)]
+        if self.planned.kept:
+            files += [self.writer.file("encoded_specs", self.name, number) for number in set(range(self.count)) - made]
+        codes = np.concatenate([read_codes(file) for file in files]) if files else np.empty(0, np.int64)
+        return len(distinct(codes)) < len(codes)
 
 
 def copies_in(staged: Staged) -> frozenset[str]:
     """Return the origins of all pages that are copies of other pages."""
     return frozenset[str]().union(*(one.copies for one in staged.values()))
-
-
-def hashes(specs: pa.Table) -> pa.Array:
-    """Return the distinct hashes of a snapshot, which share one dictionary."""
-    chunks = specs.column("hash").chunks
-    return chunks[0].dictionary if chunks else _NO_HASHES
-
-
-def summarize_specs(specs: pa.Table) -> SpecsSummary:
-    """Return the summary of a table `specs` for the row of its snapshot."""
-    return SpecsSummary(
-        num_packages=len(names_in(specs, "package")),
-        num_specs=len(hashes(specs)),
-        num_stacks=len(names_in(specs, "stack") - {UNION_STACK}),
-        are_of_indices=specs.column("spec_format").null_count == 0,
-        name_libc=specs.column("libc").null_count < len(specs),
-    )
 
 
 def snapshot_row(name: str, planned: SnapshotPlan, copies: frozenset[str], specs: SpecsSummary) -> dict[str, Any]:
@@ -228,11 +277,6 @@ def snapshot_row(name: str, planned: SnapshotPlan, copies: frozenset[str], specs
         "num_pages": len(inputs),
         "num_packages": specs.num_packages,
         "num_specs": specs.num_specs,
-        "num_stacks": specs.num_stacks,
+        "num_stacks": len(specs.stacks),
         "read_at": datetime.now(UTC),
     }
-
-
-def names_in(specs: pa.Table, column: str) -> set[str]:
-    """Return the distinct names in a column, whose dictionary has no others."""
-    return {name for chunk in specs.column(column).chunks for name in chunk.dictionary.to_pylist()}

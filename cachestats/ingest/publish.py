@@ -8,8 +8,9 @@ from collections.abc import Collection, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachestats.dataset.manifest import Manifest, SnapshotRecord, SourceRecord
+from cachestats.dataset.manifest import Manifest, SourceRecord
 from cachestats.dataset.parquet import read_common_names, read_whole
+from cachestats.dataset.paths import buckets_in
 from cachestats.dataset.writer import Writer
 from cachestats.findings import FAILURES, Finding, findings_in, rejected_table
 from cachestats.ingest.encode import count_names
@@ -49,14 +50,12 @@ def publish(
         "targets": targets_table(set(targets).union(*(one.targets for one in made.values()))),
         "rejected": rejected_table(findings),
         "inputs": _inputs_after(plan, result, staged, existing),
-        "common_names": _common_names(made, removed, existing, writer),
+        "common_names": _common_names(staged, existing, writer),
     }
     for name, table in small.items():
         writer.stage(name, table)
-    for name in removed:
-        writer.remove(name)
     snapshots = {name: one for name, one in existing.manifest.snapshots.items() if name not in removed}
-    snapshots |= {name: SnapshotRecord(one.row["num_specs"], dict(one.rows)) for name, one in made.items() if one.row}
+    snapshots |= {name: one.record for name, one in made.items() if one.record}
     # A source without remaining inputs, because other sources replaced it, is forgotten.
     with_inputs = set(pc.unique(small["inputs"].column("source")).to_pylist())
     before = {name: source for name, source in existing.manifest.sources.items() if name in with_inputs}
@@ -69,7 +68,8 @@ def publish(
                 name: small[name].num_rows if name in small else sum(one.rows[name] for one in snapshots.values())
                 for name in TABLES
             },
-        )
+        ),
+        existing.manifest,
     )
 
 
@@ -106,13 +106,19 @@ def all_findings(
     return [*kept, *new_findings(result, staged)]
 
 
-def _common_names(made: Collection[str], removed: Collection[str], existing: Existing, writer: Writer) -> pa.Table:
+def _common_names(staged: Staged, existing: Existing, writer: Writer) -> pa.Table:
     """Return the new table `common_names`: new files add their names to it, and replaced ones take theirs away."""
-    replaced = sorted({*made, *removed} & existing.manifest.snapshots.keys())
+    came, went = [], []
+    for name, one in sorted(staged.items()):
+        came += [writer.staged_file("names", name, bucket) for bucket in one.written]
+        before = existing.manifest.snapshots.get(name)
+        old = set(buckets_in(before) if before else ())
+        is_in_place = before and one.record and len(before.buckets) == len(one.record.buckets)
+        went += [writer.file("names", name, bucket) for bucket in (old & {*one.written} if is_in_place else old)]
     return count_names(
         read_whole("common_names", writer.file("common_names")) if existing.manifest.snapshots else None,
-        (read_common_names(writer.staged_file("names", name)) for name in sorted(made)),
-        (read_common_names(writer.file("names", name)) for name in replaced),
+        map(read_common_names, came),
+        map(read_common_names, went),
     )
 
 

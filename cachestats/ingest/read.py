@@ -1,8 +1,7 @@
-"""Read sources: parse their pages and indices in a few threads, and write the specs as fragments of one snapshot each.
+"""Read sources: parse their pages and indices in a few workers, and write the specs as fragments of one snapshot each.
 
-Read tasks are parsed by a few threads (the parsers release the interpreter lock), and their fragments are written as
-Arrow files. So the order of pages does not matter, a page may be in any folder, and only facts about the inputs are
-kept in memory.
+Read tasks are parsed by a few workers, and their fragments are written as Arrow files. So the order of pages does not
+matter, a page may be in any folder, and only facts about the inputs are kept in memory.
 """
 
 from __future__ import annotations
@@ -13,7 +12,9 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -27,6 +28,7 @@ from cachestats.parse.index import read_index
 from cachestats.parse.pages import read_pages
 from cachestats.parse.records import Fragment, PageInfo
 from cachestats.sources.items import FailedIndex, Index, Item, Mirror, Page, Previous, ReadTask, Source, Unchanged
+from cachestats.sources.mirror import IndexTask
 from cachestats.text import counted
 
 logger = logging.getLogger(__name__)
@@ -89,17 +91,16 @@ def read_sources(sources: list[Source], previous: Previous, workers: Workers, sc
         If a source cannot be read, or if nothing in any source could be read.
     """
     scratch.mkdir()
-    tasks = ((source, number, task) for source in sources for number, task in enumerate(source.batches(previous)))
-
-    def parse(job: tuple[Source, int, ReadTask]) -> ReadResult:
-        source, number, task = job
-        found = ReadResult()
-        for part, chunk in enumerate(chunks(task())):
-            found.add(parse_chunk(chunk, source, previous, f"{scratch / f'{sources.index(source)}-{number}'}-{part}"))
-        return found
-
+    jobs = (
+        _Job(source, task, f"{scratch}/{place}-{number}")
+        for place, source in enumerate(sources)
+        for number, task in enumerate(source.batches(previous))
+    )
+    # What is known of a hundred thousand inputs is not sent along: where there are any, most are unchanged.
+    may_leave = _may_leave if not previous.fingerprints else lambda _: False
+    parsed = workers.map(partial(_parse, previous=previous), jobs, may_leave=may_leave)
     result = ReadResult()
-    for part in workers.progress(workers.map(parse, tasks), desc="reading", total=None, unit="batch"):
+    for part in workers.progress(parsed, desc="reading", total=None, unit="batch"):
         result.add(part)
     if result.errors and not result.inputs and not result.unchanged:
         raise result.errors[0]
@@ -112,6 +113,26 @@ def read_sources(sources: list[Source], previous: Previous, workers: Workers, sc
     for name in sorted(result.incomplete):
         logger.warning("%s: left as it was, because it could not be read completely", name)
     return result
+
+
+class _Job(NamedTuple):
+    """A read task, its source, and what the paths of its fragments begin with."""
+
+    source: Source
+    task: ReadTask
+    prefix: str
+
+
+def _may_leave(job: _Job) -> bool:
+    """Whether another process can read: pages on disk; but one index at a time is read, and servers are asked here."""
+    return job.source.kind == "folder" and not isinstance(job.task, IndexTask)
+
+
+def _parse(job: _Job, previous: Previous) -> ReadResult:
+    found = ReadResult()
+    for part, chunk in enumerate(chunks(job.task())):
+        found.add(parse_chunk(chunk, job.source, previous, f"{job.prefix}-{part}"))
+    return found
 
 
 def load_fragment(path: Path, snapshot: str) -> Fragment:

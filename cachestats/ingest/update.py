@@ -6,7 +6,6 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,7 +24,7 @@ from cachestats.ingest.publish import is_changed, publish
 from cachestats.ingest.read import ReadResult, read_sources
 from cachestats.ingest.remember import made_by, remembered_requests, source_records
 from cachestats.ingest.sizes import NO_SIZE
-from cachestats.ingest.workers import Progress, Workers, checked_threads
+from cachestats.ingest.workers import Progress, Workers, checked_workers
 from cachestats.naming import snapshot_order
 from cachestats.sources.detect import open_sources
 from cachestats.sources.items import Previous, Source
@@ -49,7 +48,7 @@ def update_dataset(
     max_rejected: float = 0.01,
     sizes: bool = False,
     network: Network | None = None,
-    threads: int | None = None,
+    workers: int | None = None,
     wait: float = 600.0,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
@@ -73,7 +72,7 @@ def update_dataset(
         weekly snapshots and releases, which do not change once they are published.
     snapshots, stacks
         Look only at these; if no source is named, for this run only.
-    allow_shrink, max_rejected, network, threads, wait, progress
+    allow_shrink, max_rejected, network, workers, wait, progress
         As in `build_dataset`.
     sizes
         Read the sizes of binaries from now on; those that were not found before are requested again.
@@ -99,28 +98,27 @@ def update_dataset(
     >>> cs.update_dataset(ds.path).height
     0
     """
-    limits, threads = Limits(max_rejected, allow_shrink).checked(), checked_threads(threads)
+    limits, count = Limits(max_rejected, allow_shrink).checked(), checked_workers(workers)
     open_dataset(path)  # it must exist
-    with Writer(path, wait=wait) as writer, ThreadPoolExecutor(threads) as pool:
-        workers = Workers(pool, threads, progress)
+    with Writer(path, wait=wait) as writer, Workers(count, progress) as pool:
         existing = Existing.read(writer.path)
         request = SourceRequest.for_any(snapshots, stacks, network, sizes=sizes)
         opened = open_sources(remembered_requests(request, sources, existing))
         previous = _previous(existing, opened, recheck=recheck, sizes=sizes)
-        result = read_sources([*opened], previous, workers, writer.scratch / "new")
+        result = read_sources([*opened], previous, pool, writer.scratch / "new")
         plan = plan_of_update(result, existing, [*opened], prune=prune)
         wants_sizes = any(request.sizes for request in opened.values())
-        staged = make(plan.ready, result, existing.manifest, writer, workers, sizes=wants_sizes)
+        staged = make(plan.ready, result, existing.manifest, writer, pool, sizes=wants_sizes)
         if tangled := plan.snapshots.keys() - staged.keys():
             _check_sources(plan.only(tangled), [*opened])
             again = _forget(previous, result, plan.only(tangled))
-            whole = read_sources([*opened], again, workers, writer.scratch / "whole")
+            whole = read_sources([*opened], again, pool, writer.scratch / "whole")
             plan, result = plan_with_whole(plan, result, whole, existing.inputs, tangled)
             for name in tangled - plan.snapshots.keys():
                 logger.warning(
                     "%s: left as it was, because files that are gone contradict others; --prune drops them", name
                 )
-            rest = make(plan.only(tangled), result, existing.manifest, writer, workers, sizes=wants_sizes)
+            rest = make(plan.only(tangled), result, existing.manifest, writer, pool, sizes=wants_sizes)
             staged = {**staged, **rest}
         records = source_records(opened, existing, result.files, keeps_selections=not sources)
         check(result, staged, existing, limits)
@@ -138,7 +136,7 @@ def plan_update(
     stacks: Iterable[str] = (),
     sizes: bool = False,
     network: Network | None = None,
-    threads: int | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
     """Read the inputs that changed and return what `update_dataset` would do with them. Nothing is written.
@@ -147,7 +145,7 @@ def plan_update(
 
     Parameters
     ----------
-    path, *sources, prune, recheck, snapshots, stacks, sizes, network, threads, progress
+    path, *sources, prune, recheck, snapshots, stacks, sizes, network, workers, progress
         As in `update_dataset`.
 
     Returns
@@ -166,14 +164,14 @@ def plan_update(
     >>> cs.plan_update(ds.path)["action"].unique().to_list()
     ['keep']
     """
-    threads = checked_threads(threads)
+    count = checked_workers(workers)
     open_dataset(path)  # it must exist, and its last publication be finished
     existing = Existing.read(Path(path))
     request = SourceRequest.for_any(snapshots, stacks, network, sizes=sizes)
     opened = open_sources(remembered_requests(request, sources, existing))
     previous = _previous(existing, opened, recheck=recheck, sizes=sizes)
-    with TemporaryDirectory(prefix="cachestats-") as scratch, ThreadPoolExecutor(threads) as pool:
-        result = read_sources([*opened], previous, Workers(pool, threads, progress), Path(scratch) / "new")
+    with TemporaryDirectory(prefix="cachestats-") as scratch, Workers(count, progress) as pool:
+        result = read_sources([*opened], previous, pool, Path(scratch) / "new")
     return plan_frame(plan_of_update(result, existing, [*opened], prune=prune), result, existing.inputs)
 
 

@@ -13,11 +13,7 @@ from cachestats.findings import FAILURES, Finding, rejected_table
 from cachestats.ingest.assemble import assemble, sort_rows, with_dictionaries
 from cachestats.ingest.closures import add_requirements, requirements_table
 from cachestats.ingest.inputs import Input, inputs_table, with_sources
-from cachestats.ingest.make import (
-    SpecsSummary,
-    names_in,
-    summarize_specs,
-)
+from cachestats.ingest.part import SpecsSummary, count_requirements, names_in, summarize_specs
 from cachestats.ingest.read import read_fragment
 from cachestats.schema import TABLES
 from cachestats.spack_releases import rules_of_sources
@@ -61,7 +57,10 @@ def assemble_snapshot(group: pa.Table) -> pa.Table:
         generations = {input_.generation for input_ in inputs if input_.generation and not input_.is_copy}
         rules = rules_of_sources(snapshot, generations, names_libc=summarize_specs(made.specs).name_libc)
         specs = add_requirements(made.specs, made.dependencies, rules)
-        tables |= made.tables | {"specs": specs, "requirements": requirements_table(snapshot, specs)}
+        tables |= made.tables | {
+            "specs": specs,
+            "requirements": requirements_table(snapshot, count_requirements(specs)),
+        }
         findings = [row for row in findings if row.origin not in made.copies]
         findings += with_sources(made.findings, inputs)
     tables |= {"inputs": inputs_table(inputs), "rejected": rejected_table(findings)}

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from cachestats.dataset.dataset import Dataset, open_dataset
+from cachestats.dataset.manifest import BucketRecord, SnapshotRecord
+from cachestats.dataset.parquet import read_coded
 from cachestats.dataset.writer import Writer
 from cachestats.decode import decode
 from cachestats.errors import ArgumentError, require_extra
 from cachestats.findings import FAILURES, findings_in
-from cachestats.ingest.encode import encode
+from cachestats.ingest.assemble import as_array
+from cachestats.ingest.buckets import bucket_count, split
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.inputs import Input
-from cachestats.ingest.make import StagedSnapshot, snapshot_row, summarize_specs
+from cachestats.ingest.make import StagedSnapshot, snapshot_row
+from cachestats.ingest.part import Part, summarize_specs, write_bucket
 from cachestats.ingest.plan import SnapshotPlan, plan_of_build
 from cachestats.ingest.plausible import Limits, check
 from cachestats.ingest.publish import publish
@@ -81,9 +84,9 @@ def write_dataset(
     else:
         frames, sources, result = {"specs": tables}, {}, ReadResult()
     frames = {name: checked(frame, TABLES[name]) for name, frame in frames.items()}
-    with Writer(out, wait=wait) as writer, ThreadPoolExecutor(1) as pool:
+    with Writer(out, wait=wait) as writer, Workers(1, progress) as workers:
         existing = Existing.read(writer.path)
-        facts = _stage_files(frames, writer, Workers(pool, 1, progress))
+        facts = _stage_files(frames, writer, workers)
         names = [source.name for source in sources]
         plan = plan_of_build(result, existing.inputs, names, also=(snapshot for snapshot, _ in facts))
         staged = {name: _staged(name, planned, facts, writer) for name, planned in plan.snapshots.items()}
@@ -129,19 +132,28 @@ def _staged(name: str, planned: SnapshotPlan, facts: Mapping[tuple[str, str], Fa
         if table not in of_tables:  # it has no rows
             of_tables[table], content = make_file(table, TABLES[table].arrow().empty_table())
             writer.stage_file(table, content, name)
-    # Made here rather than by the workers: it is quick, and both tables of a snapshot are at hand.
-    encoded = encode(writer.read_staged("specs", name), writer.read_staged("dependencies", name))
-    for table, data in encoded.items():
-        writer.stage(table, data, name)
     summary = of_tables["specs"].specs or summarize_specs(TABLES["specs"].arrow().empty_table())
     copies = frozenset(one.origin for one in planned.read if one.is_copy)
+    entries = sum(one.num_specs or 0 for one in planned.read) or summary.num_specs
+    buckets = _divide(name, bucket_count(entries), writer)
     return StagedSnapshot(
         row=snapshot_row(name, planned, copies, summary),
-        rows={table: of_tables[table].rows for table in STORED}
-        | {table: data.num_rows for table, data in encoded.items()},
+        record=SnapshotRecord(summary.num_specs, {table: of_tables[table].rows for table in STORED}, buckets),
+        written=tuple(range(len(buckets))) if len(buckets) > 1 else (None,),
         targets=frozenset(of_tables["specs"].targets),
         copies=copies,
     )
+
+
+def _divide(name: str, count: int, writer: Writer) -> list[BucketRecord]:
+    """Divide the staged files of a snapshot into buckets, and encode them: the driver has all of a snapshot at hand."""
+    files = {table: writer.staged_file(table, name) for table in ("specs", "variants", "dependencies")}
+    tables = {table: read_coded(table, file) for table, file in files.items()}
+    for file in files.values():
+        file.unlink()
+    every = as_array(tables["specs"].column("hash")).dictionary
+    part = Part(name, writer.path, writer.staging, count, frozenset(range(count)), (), frozenset())
+    return [write_bucket(part, bucket, found, every) for bucket, found in split(tables, count, part.buckets)]
 
 
 def _files(frames: Mapping[str, DataFrame]) -> Iterator[Row]:

@@ -33,13 +33,13 @@ def expected(site: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return bytes_of(cs.build_dataset(site, out=tmp_path_factory.mktemp("expected") / "dataset"))
 
 
-@pytest.mark.parametrize("threads", [1, 4])
-def test_threads_and_chunks_do_not_change_a_byte(
-    threads: int, site: Path, expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("workers", [1, 4])
+def test_workers_and_chunks_do_not_change_a_byte(
+    workers: int, site: Path, expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "_CHUNK_BYTES", 5000)
     parts = [*sorted((site / "_cache").iterdir(), reverse=True), site / "_cache", site]
-    assert bytes_of(cs.build_dataset(*parts, out=tmp_path / "dataset", threads=threads)) == expected
+    assert bytes_of(cs.build_dataset(*parts, out=tmp_path / "dataset", workers=workers)) == expected
 
 
 def test_the_same_page_twice_is_one_page(site: Path, expected: dict[str, bytes], tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from cachestats.analysis.reuse import REUSED
 from cachestats.errors import ArgumentError
 from cachestats.ingest.assemble import assemble
 from cachestats.ingest.closures import add_requirements, requirements_table
+from cachestats.ingest.part import count_requirements
 from cachestats.parse.index import read_index
 from cachestats.parse.records import Fragment
 from cachestats.requirement import Requirement
@@ -175,7 +176,7 @@ def tables_of(index: dict[str, Any], rules: Any = "1.1") -> tuple[pl.DataFrame, 
     assert not piece.findings
     tables = assemble([piece])
     specs = add_requirements(tables.specs, tables.dependencies, rules)
-    table = requirements_table("develop", specs).cast(REQUIREMENTS.arrow())
+    table = requirements_table("develop", count_requirements(specs)).cast(REQUIREMENTS.arrow())
     frame = pl.DataFrame(specs)
     assert table.column("requirement").to_pylist() == sorted(frame["requirement"].unique())
     assert sum(table.column("num_specs").to_pylist()) == frame["hash"].n_unique()

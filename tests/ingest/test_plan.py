@@ -136,7 +136,7 @@ def test_too_many_rejections_or_losses_are_refused() -> None:
     of_spec = finding._replace(rule="field", num_specs=1)
     with pytest.raises(RejectedError, match="of the specs to be rejected, found 1 of 2"):
         check(result(A, B, findings=[of_spec]), {}, existing(), Limits(0.49))
-    manifest = Manifest(snapshots={"develop": SnapshotRecord(10, {})})
+    manifest = Manifest(snapshots={"develop": SnapshotRecord(10, {}, [])})
     before = Existing(Path("dataset"), manifest)
     staged = {"develop": StagedSnapshot(row={"num_specs": 4})}
     with pytest.raises(ShrinkError, match="at least half of the 10 specs of develop, found 4"):

@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachestats import naming
+from cachestats.dataset.rows import as_array, encoded, sort_rows, table_of
 from cachestats.findings import Finding
 from cachestats.parse.arrays import Codes, distinct_pairs, ranges
 from cachestats.parse.records import INDEX_ONLY, Fragment, PageInfo
-from cachestats.schema import DEPENDENCIES, SPECS, TABLES, VARIANTS, Table
+from cachestats.schema import DEPENDENCIES, SPECS, TABLES, VARIANTS
 from cachestats.spack_releases import canonical_compiler
 
 _SPECS_AT_ONCE = 1 << 16
@@ -131,69 +132,6 @@ def _says_one_thing(specs: pa.Table) -> bool:
     return bool(plain.group_by(facts).aggregate([]).num_rows == pc.count_distinct(plain.column("hash")).as_py())
 
 
-def with_dictionaries(table: pa.Table) -> pa.Table:
-    """Return a table with all text columns dictionary-encoded."""
-    columns = [column.dictionary_encode() if column.type == pa.string() else column for column in table.columns]
-    return pa.table(columns, names=table.column_names)
-
-
-def sort_rows(table: pa.Table, declared: Table) -> pa.Table:
-    """Return rows sorted as the table declares, one per key, with dictionaries in the same order as `assemble`'s.
-
-    All text must be dictionary-encoded.
-    """
-    columns = {
-        name: as_array(column)
-        for name, column in zip(table.column_names, table.unify_dictionaries().columns, strict=True)
-    }
-    key = np.zeros(len(table), np.int64)
-    for name in declared.sort:
-        rank = _rank(columns[name])
-        key = key * (len(columns[name].dictionary) + 1) + rank
-    # If an edge appears twice, the row with more information comes first.
-    unknown = columns["is_external"].is_null().to_numpy(zero_copy_only=False) if "is_external" in columns else 0
-    order = np.argsort(key * 2 + unknown, kind="stable")
-    kept = order[np.append(True, key[order][1:] != key[order][:-1])] if len(order) else order
-    rows = pa.array(kept)
-    return compact(pa.table({name: column.take(rows) for name, column in columns.items()}), declared)
-
-
-def compact(table: pa.Table, declared: Table) -> pa.Table:
-    """Return a table without unused names, its dictionaries in the same order as `assemble`'s."""
-    columns = dict(zip(table.column_names, map(as_array, table.columns), strict=True))
-    return _table(
-        declared,
-        {
-            name: column
-            if not pa.types.is_dictionary(column.type)
-            else _by_appearance(column)
-            if name in {"hash", "variants"}
-            else _encoded(column)
-            for name, column in columns.items()
-        },
-    )
-
-
-def _rank(column: pa.DictionaryArray) -> Codes:
-    """Return, for each row, the rank of its name among the sorted names; null comes last."""
-    names = column.dictionary
-    rank = np.empty(len(names) + 1, np.int64)
-    rank[pc.sort_indices(names).to_numpy()] = np.arange(len(names))
-    rank[len(names)] = len(names)
-    result: Codes = rank[column.indices.fill_null(len(names)).to_numpy()]
-    return result
-
-
-def _by_appearance(column: pa.DictionaryArray) -> pa.DictionaryArray:
-    """Return a dictionary column without nulls with its dictionary in order of first appearance."""
-    codes = column.indices.to_numpy()
-    used, first = np.unique(codes, return_index=True)
-    names = used[np.argsort(first)]
-    position = np.empty(len(column.dictionary), np.int32)
-    position[names] = np.arange(len(names), dtype=np.int32)
-    return pa.DictionaryArray.from_arrays(position[codes], column.dictionary.take(pa.array(names)))
-
-
 def _is_in(column: pa.ChunkedArray, names: Collection[str] | pa.Array) -> npt.NDArray[np.bool_]:
     """Return whether each row has one of the given names; each distinct name of the column is looked at once."""
     coded = as_array(column)
@@ -226,7 +164,7 @@ def _concatenate(fragments: Sequence[Fragment]) -> pa.Table:
 def _dependencies(snapshot: str, edges: pa.Table) -> pa.Table:
     """Return the table `dependencies`, in which an edge that appears in the indices of several stacks is one row."""
     columns = dict(zip(edges.column_names, map(as_array, edges.columns), strict=True))
-    texts = {name: _encoded(column) for name, column in columns.items() if pa.types.is_dictionary(column.type)}
+    texts = {name: encoded(column) for name, column in columns.items() if pa.types.is_dictionary(column.type)}
     hashes, others = (texts[name].indices.to_numpy().astype(np.int64) for name in ("hash", "dependency_hash"))
     # If only some indices know the end of an edge, a row from one that does comes first.
     unknown = columns["is_external"].is_null().to_numpy(zero_copy_only=False)
@@ -235,13 +173,7 @@ def _dependencies(snapshot: str, edges: pa.Table) -> pa.Table:
     pairs = pairs[order]
     rows = pa.array(order[np.append(True, pairs[1:] != pairs[:-1])] if len(order) else order)
     columns = {name: column.take(rows) for name, column in (columns | texts).items()}
-    return _table(DEPENDENCIES, columns | {"snapshot": _constant(snapshot, len(rows))})
-
-
-def as_array(column: pa.ChunkedArray) -> pa.Array:
-    """Return a column as a single array."""
-    combined = column.combine_chunks()
-    return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
+    return table_of(DEPENDENCIES, columns | {"snapshot": _constant(snapshot, len(rows))})
 
 
 def _joined_by_hash(records: pa.Table) -> pa.Table:
@@ -404,25 +336,23 @@ class _Snapshot:
         kind_date = naming.snapshot_kind(self.snapshot)[1]
         length = len(owners)
         columns = {
-            "package": _encoded(self.packages),
+            "package": encoded(self.packages),
             "hash": pa.DictionaryArray.from_arrays(np.arange(len(self.records), dtype=np.int32), self._column("hash")),
             # In order of first appearance, which is fixed, and cheaper than alphabetical order.
             "variants": variants.dictionary_encode(),
             "size_bytes": self._column("size_bytes"),
-            **{
-                name: _encoded(self._column(name)) for name in ("version", "platform", "os", "target", *_TEXTS_OF_INDEX)
-            },
+            **{name: encoded(self._column(name)) for name in ("version", "platform", "os", "target", *_TEXTS_OF_INDEX)},
             "spec_format": self._column("spec_format"),
-            "compiler": _encoded(self._column("compiler"), lambda text: canonical_compiler(text)[0]),
-            "compiler_name": _encoded(self._column("compiler"), lambda text: canonical_compiler(text)[1]),
-            "compiler_version": _encoded(self._column("compiler"), lambda text: canonical_compiler(text)[2]),
+            "compiler": encoded(self._column("compiler"), lambda text: canonical_compiler(text)[0]),
+            "compiler_name": encoded(self._column("compiler"), lambda text: canonical_compiler(text)[1]),
+            "compiler_version": encoded(self._column("compiler"), lambda text: canonical_compiler(text)[2]),
         }
         rows = pa.array(owners)
         columns = {name: column.take(rows) for name, column in columns.items()}
         columns["stack"] = pa.DictionaryArray.from_arrays(codes, pa.array(stacks, pa.string()))
         columns["snapshot"] = _constant(self.snapshot, length)
         columns["snapshot_date"] = pa.array([kind_date], pa.date32()).take(pa.array(np.zeros(length, np.int64)))
-        return _table(SPECS, columns)
+        return table_of(SPECS, columns)
 
     def _variants(self, owners: Codes, codes: Codes, variants: list[_Variant]) -> pa.Table:
         """Return a row for every value of every variant, sorted by hash."""
@@ -439,7 +369,7 @@ class _Snapshot:
             distinct = [one for one, used in zip(distinct, is_used.tolist(), strict=True) if used]
             setting = (np.cumsum(is_used) - 1)[setting]
         settings_of_rows = pa.array(setting)
-        return _table(
+        return table_of(
             VARIANTS,
             {
                 "snapshot": _constant(self.snapshot, len(owner)),
@@ -538,32 +468,10 @@ def _variant_order(variant: _Variant) -> tuple[str, str, str]:
     return naming.split_variant(variant.text)[0], variant.text, variant.sign
 
 
-def _encoded(column: pa.DictionaryArray, canonical: Callable[[str], str | None] | None = None) -> pa.DictionaryArray:
-    """Return a dictionary column with canonical names and a dictionary in a fixed order, without unused names."""
-    indices = column.indices.fill_null(-1).to_numpy()
-    used = np.flatnonzero(np.bincount(indices + 1, minlength=len(column.dictionary) + 1)[1:])
-    spelled = column.dictionary.take(used)
-    if canonical:
-        spelled = pa.array(map(canonical, spelled.to_pylist()), pa.string())
-    # A name's code is its rank; null comes last.
-    rank = pc.rank(spelled, tiebreaker="dense").to_numpy().astype(np.int32) - 1
-    names = spelled.take(np.unique(rank, return_index=True)[1]).drop_null()
-    # One extra element at the end, which the -1 of a null indexes.
-    codes = np.full(len(column.dictionary) + 1, -1, np.int32)
-    codes[used] = np.where(rank < len(names), rank, -1)
-    codes = codes[indices]
-    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), names)
-
-
 def _coded(texts: list[str]) -> pa.DictionaryArray:
     """Return texts as a dictionary column with a sorted dictionary."""
-    return _encoded(pa.array(texts, pa.string()).dictionary_encode())
+    return encoded(pa.array(texts, pa.string()).dictionary_encode())
 
 
 def _constant(text: str, length: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(np.zeros(length, np.int32), pa.array([text], pa.string()))
-
-
-def _table(table: Table, columns: dict[str, pa.Array]) -> pa.Table:
-    """Return the columns in their declared order; an unfinished table lacks some."""
-    return pa.table({column.name: columns[column.name] for column in table.columns if column.name in columns})

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachestats.ingest.assemble import as_array, compact
+from cachestats.dataset.rows import as_array, compact
 from cachestats.parse.arrays import Codes
 from cachestats.parse.records import RECORDS, Fragment
 from cachestats.schema import STORED_TABLES

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachestats.ingest.assemble import as_array, sort_rows, with_dictionaries
+from cachestats.dataset.rows import as_array, sort_rows, with_dictionaries
 from cachestats.naming import sortable_version, split_variant, split_variants
 from cachestats.parse.arrays import Codes, distinct_pairs, ranges
 from cachestats.requirement import LIBC_PREFIX, External, Requirement, join_requirements, usual_place_libc

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachestats.codes import BASE32, HASH_LENGTH, code_of, code_of_hash, name_of_set
+from cachestats.dataset.rows import as_array
 from cachestats.errors import DatasetError
-from cachestats.ingest.assemble import as_array
 from cachestats.parse.arrays import Codes, distinct
 from cachestats.schema import COMMON_NAMES, ENCODED_DEPENDENCIES, ENCODED_SPECS, NAMES, Table
 

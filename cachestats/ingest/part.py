@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 from cachestats.dataset.manifest import BucketRecord
 from cachestats.dataset.parquet import read_coded, write_parquet
 from cachestats.dataset.paths import table_file
+from cachestats.dataset.rows import as_array, with_dictionaries
 from cachestats.errors import reported
 from cachestats.findings import Finding
-from cachestats.ingest.assemble import SnapshotTables, as_array, assemble, merge_rows, merge_specs, with_dictionaries
+from cachestats.ingest.assemble import SnapshotTables, assemble, merge_rows, merge_specs
 from cachestats.ingest.buckets import only_buckets, split
 from cachestats.ingest.closures import add_requirements
 from cachestats.ingest.encode import encode

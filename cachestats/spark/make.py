@@ -8,9 +8,10 @@ import msgspec
 import pyarrow as pa
 
 from cachestats.dataset.parquet import check_columns
+from cachestats.dataset.rows import sort_rows, with_dictionaries
 from cachestats.decode import decode
 from cachestats.findings import FAILURES, Finding, rejected_table
-from cachestats.ingest.assemble import assemble, sort_rows, with_dictionaries
+from cachestats.ingest.assemble import assemble
 from cachestats.ingest.closures import add_requirements, requirements_table
 from cachestats.ingest.inputs import Input, inputs_table, with_sources
 from cachestats.ingest.part import SpecsSummary, count_requirements, names_in, summarize_specs

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from cachestats.dataset.dataset import Dataset, open_dataset
 from cachestats.dataset.manifest import BucketRecord, SnapshotRecord
 from cachestats.dataset.parquet import read_coded
+from cachestats.dataset.rows import as_array
 from cachestats.dataset.writer import Writer
 from cachestats.decode import decode
 from cachestats.errors import ArgumentError, require_extra
 from cachestats.findings import FAILURES, findings_in
-from cachestats.ingest.assemble import as_array
 from cachestats.ingest.buckets import bucket_count, split
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.inputs import Input

@@ -26,7 +26,7 @@ snapshot or the new one.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -124,7 +124,7 @@ class Dataset:
         """
         import polars as pl
 
-        declared = find_table(table)
+        declared = find_table(table, STORED_TABLES)
         files = self.files(table, snapshots=snapshots)
         if not files:
             return pl.LazyFrame(schema=declared.polars())
@@ -186,19 +186,25 @@ class Dataset:
 
     def files(self, table: str, *, snapshots: Iterable[str] | None = None) -> list[Path]:
         """Return the Parquet files of a table, or of some of its snapshots, sorted by the names of the snapshots."""
-        declared = find_table(table)
-        known = self.manifest.snapshots
-        files = [table_file(self.path, declared)]
+        return [file for files in self.files_by_snapshot(table, snapshots=snapshots).values() for file in files]
+
+    def files_by_snapshot(self, table: str, *, snapshots: Iterable[str] | None = None) -> dict[str | None, list[Path]]:
+        """Return the Parquet files of a table by snapshot, sorted; a large snapshot has several.
+
+        A table that is not stored by snapshot has one file, of None.
+        """
+        declared, known = find_table(table, STORED_TABLES), self.manifest.snapshots
+        found: dict[str | None, list[Path]] = {None: [table_file(self.path, declared)]}
         if declared.by_snapshot:
             names = sorted(known if snapshots is None else snapshots)
-            files = [file for name in names for file in snapshot_files(self.path, declared, name, known[name])]
-        if missing := [file for file in files if not file.is_file()]:
-            found = "something else" if missing[0].exists() else "nothing"
+            found = {name: snapshot_files(self.path, declared, name, known[name]) for name in names}
+        if missing := [file for files in found.values() for file in files if not file.is_file()]:
+            instead = "something else" if missing[0].exists() else "nothing"
             raise DatasetError(
-                f"expected the file {missing[0]}, which the manifest of the dataset names, found {found}",
+                f"expected the file {missing[0]}, which the manifest of the dataset names, found {instead}",
                 hint="build the dataset again",
             )
-        return files
+        return found
 
     def __repr__(self) -> str:
         counts = self.manifest.tables
@@ -262,7 +268,7 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     return Dataset(folder, manifest)
 
 
-def find_table(name: str) -> Table:
+def find_table(name: str, among: Mapping[str, Table] = TABLES) -> Table:
     """Return the declaration of a table.
 
     Raises
@@ -270,11 +276,11 @@ def find_table(name: str) -> Table:
     ArgumentError
         If there is no such table.
     """
-    if name not in STORED_TABLES:
+    if name not in among:
         near = get_close_matches(name, TABLES, 1)
         tables = f"the tables are {', '.join(TABLES)}"
         raise ArgumentError(f"expected a table, found {name!r}", hint=f"try {near[0]}; {tables}" if near else tables)
-    return STORED_TABLES[name]
+    return among[name]
 
 
 def find_snapshots(dataset: Dataset, names: Iterable[str]) -> list[str]:

@@ -117,8 +117,8 @@ class _Snapshot(NamedTuple):
     """A snapshot, its files, and whether its pages spell compilers as Spack did before 1.0."""
 
     name: str
-    specs: Path
-    variants: Path
+    specs: list[Path]
+    variants: list[Path]
     has_old_compilers: bool
 
 
@@ -221,11 +221,11 @@ def _spelling(variant: str) -> _Spelling:
 
 def _snapshots(dataset: Dataset) -> list[_Snapshot]:
     """Return the snapshots of a dataset."""
-    names = sorted(dataset.manifest.snapshots)
     generations = dict(dataset.snapshots.select("snapshot", "generation").collect().iter_rows())
+    specs, variants = dataset.files_by_snapshot("specs"), dataset.files_by_snapshot("variants")
     return [
-        _Snapshot(name, specs, variants, not _is_spelled_as_spack_1(generations[name]))
-        for name, specs, variants in zip(names, dataset.files("specs"), dataset.files("variants"), strict=True)
+        _Snapshot(name, specs[name], variants[name], not _is_spelled_as_spack_1(generations[name]))
+        for name in sorted(dataset.manifest.snapshots)
     ]
 
 
@@ -261,6 +261,7 @@ def _specs(snapshot: _Snapshot) -> pl.DataFrame:
     )
     specs = (
         pl.scan_parquet(snapshot.specs, glob=False)
+        .sort("package", "hash", "stack", nulls_last=True)
         .group_by("package", "hash", maintain_order=True)
         .agg(
             pl.first("os", "platform", "target", "version", "compiler", "size_bytes", "variants"),

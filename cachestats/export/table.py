@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 
 from cachestats.atomic import replaced_file
 from cachestats.dataset.dataset import Dataset, find_snapshots, find_table
-from cachestats.dataset.parquet import ROW_GROUP, parquet_writer
+from cachestats.dataset.parquet import ROW_GROUP, parquet_writer, read_coded
+from cachestats.dataset.rows import sort_rows
 from cachestats.errors import ArgumentError, DatasetError
+from cachestats.schema import Table
 
 
 def export_table(
@@ -73,8 +75,8 @@ def write_table(dataset: Dataset, table: str, path: Path, *, snapshots: list[str
     writer: Any = parquet_writer(path, declared, schema, sort) if is_parquet else pv.CSVWriter(path, schema)
     rows = 0
     with writer:
-        for file in dataset.files(table, snapshots=snapshots):
-            for batch in _batches(file, schema):
+        for files in dataset.files_by_snapshot(table, snapshots=snapshots).values():
+            for batch in _batches(files[0], schema) if len(files) == 1 else _merged(files, declared, schema):
                 part = batch if snapshots is None or declared.by_snapshot else _of_snapshots(batch, snapshots)
                 rows += part.num_rows
                 if part.num_rows:
@@ -90,6 +92,12 @@ def _of_snapshots(batch: pa.Table, names: list[str]) -> pa.Table:
         return batch
     column = batch.column("snapshot").cast(pa.string())
     return batch.filter(pc.or_(pc.is_in(column, pa.array(names, pa.string())), pc.is_null(column)))
+
+
+def _merged(files: list[Path], declared: Table, schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield the rows of a snapshot that is stored in several files, in the order of the table."""
+    rows = pa.concat_tables([read_coded(declared.name, file) for file in files])
+    yield sort_rows(rows, declared).cast(schema)
 
 
 def _batches(file: Path, schema: pa.Schema) -> Iterator[pa.Table]:

@@ -125,6 +125,26 @@ def test_updates_of_any_kind_equal_a_fresh_build(seed: int, tmp_path: Path) -> N
         assert files == {path.name for path in updated.files("specs")}, "files of earlier buckets are gone"
 
 
+def test_exports_do_not_tell_buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = site_of(tmp_path / "site")
+    exports = []
+    for name, smallest in (("plain", 1 << 16), ("divided", 8)):
+        monkeypatch.setattr(buckets, "_SMALLEST_SPLIT", smallest)
+        monkeypatch.setattr(buckets, "_ENTRIES", 2)
+        dataset = cs.build_dataset(site, out=tmp_path / name)
+        cs.export_site(dataset, tmp_path / f"{name}-site")
+        cs.export_package(dataset, tmp_path / f"{name}-csv", format="csv", tables=["specs", "variants", "dependencies"])
+        cs.export_package(dataset, tmp_path / f"{name}-parquet", tables=["specs", "variants", "dependencies"])
+        files = [path for path in tmp_path.glob(f"{name}-*/**/*") if path.suffix in {".md", ".csv", ".yaml"}]
+        texts = {str(path.relative_to(tmp_path)).removeprefix(name): path.read_bytes() for path in files}
+        frames = [
+            pl.read_parquet(tmp_path / f"{name}-parquet/{table}.parquet").to_dict() for table in ("specs", "variants")
+        ]
+        exports.append((texts, [{key: column.to_list() for key, column in frame.items()} for frame in frames]))
+    assert len(dataset.files("specs")) == 16
+    assert exports[0] == exports[1]
+
+
 @pytest.mark.usefixtures("small")
 def test_a_hash_in_two_buckets_is_found(tmp_path: Path) -> None:
     one, other = PACKAGES[0], next(name for name in PACKAGES if bucket_of(name, 8) != bucket_of(PACKAGES[0], 8))

@@ -551,8 +551,10 @@ def data_dictionary() -> pl.DataFrame:
     )
 
 
-def dictionary_markdown(tables: Iterable[str] = TABLES) -> str:
+def dictionary_markdown(tables: Iterable[str] = STORED_TABLES) -> str:
     """Return the data dictionary of some tables as a Markdown document, one section per table.
+
+    By default it has all tables, at the end those of the engine.
 
     Examples
     --------
@@ -567,7 +569,16 @@ def dictionary_markdown(tables: Iterable[str] = TABLES) -> str:
         "These are the columns of the tables. What an answer is about is described by `cachestats VERB --help`, and",
         "its columns by the docstring of the function, such as `help(cachestats.gaps)`.",
     ]
-    for table in map(TABLES.__getitem__, tables):
+    for table in map(STORED_TABLES.__getitem__, tables):
+        if table is ENCODED_SPECS:
+            lines += [
+                "",
+                "# The tables of the engine",
+                "",
+                "Analyses of a dataset read these in place of the flat tables, because numbers are grouped and joined in a",
+                "fraction of the time that text takes. They hold nothing that the others lack, exports leave them out, and",
+                "they may change between versions: other tools should read the tables above.",
+            ]
         lines += [
             "",
             f"## {table.name}",

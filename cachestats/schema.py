@@ -575,9 +575,9 @@ def dictionary_markdown(tables: Iterable[str] = STORED_TABLES) -> str:
                 "",
                 "# The tables of the engine",
                 "",
-                "Analyses of a dataset read these in place of the flat tables, because numbers are grouped and joined in a",
-                "fraction of the time that text takes. They hold nothing that the others lack, exports leave them out, and",
-                "they may change between versions: other tools should read the tables above.",
+                "Analyses of a dataset read these in place of the flat tables, because numbers are grouped and joined",
+                "in a fraction of the time that text takes. They hold nothing that the others lack, exports leave them",
+                "out, and they may change between versions: other tools should read the tables above.",
             ]
         lines += [
             "",

@@ -21,6 +21,7 @@ import pytest
 import cachestats as cs
 from benchmarks.make_corpus import write_corpus
 from cachestats.errors import ArgumentError, BusyError, DatasetError, RejectedError, ShrinkError
+from cachestats.ingest import buckets
 from cachestats.ingest import read as reading
 from cachestats.schema import TABLES
 from conftest import SEEDS
@@ -173,24 +174,30 @@ def deadly(function):
         return function(*arguments, **options)
     return call
 os.replace, os.unlink, os.mkdir, os.rmdir = map(deadly, (os.replace, os.unlink, os.mkdir, os.rmdir))
+from cachestats.ingest import buckets
 from cachestats.ingest.build import build_dataset
+buckets._SMALLEST_SPLIT, buckets._ENTRIES = int(sys.argv[4]), 4
 build_dataset(sys.argv[2], out=sys.argv[3])
 print("done")
 """
 
 
 @pytest.mark.slow
-def test_a_kill_at_any_step_leaves_the_old_or_the_new(two: tuple[Path, Path, Path], tmp_path: Path) -> None:
-    dataset, old, new = two
-    before = state(cs.open_dataset(dataset))
-    cs.build_dataset(old, out=tmp_path / "both")
+@pytest.mark.parametrize(("split", "every"), [(1 << 16, 2), (9, 5)], ids=["whole", "buckets"])
+def test_a_kill_at_any_step_leaves_the_old_or_the_new(
+    split: int, every: int, two: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "_SMALLEST_SPLIT", split)  # with 9, `develop` grows from one file into four buckets
+    monkeypatch.setattr(buckets, "_ENTRIES", 4)
+    _, old, new = two
+    before = state(cs.build_dataset(old, out=tmp_path / "both"))
     after = state(cs.build_dataset(new, out=tmp_path / "both"))
     other = write(tmp_path / "other", {("v3.0", "a"): page("a", "v3.0", [spec()])})
     seen = set()
-    for count in range(60):
+    for count in range(0, 250, every):
         cs.build_dataset(old, out=tmp_path / f"{count}")
         done = subprocess.run(
-            [sys.executable, "-c", KILLED, str(count), str(new), str(tmp_path / f"{count}")],
+            [sys.executable, "-c", KILLED, str(count), str(new), str(tmp_path / f"{count}"), str(split)],
             capture_output=True,
             text=True,
             timeout=60,

@@ -20,7 +20,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import polars as pl
 
 HERE = Path(__file__).resolve().parent
 TABLES = ("specs", "variants")
@@ -198,23 +201,39 @@ def run(build: Build) -> Cost:
 
 def equal_rows(expected: Path, others: list[Path], tables: tuple[str, ...] = TABLES) -> dict[str, int]:
     """Check that datasets hold equal tables, columns, types and order of rows included; return the numbers of rows."""
-    import polars as pl
-
     rows = dict.fromkeys(tables, 0)
     for table in tables:
-        names = sorted(file.name for file in (expected / table).iterdir())
+        names = snapshots_in(expected / table)
         for other in others:
-            found = sorted(file.name for file in (other / table).iterdir())
-            if found != names:
-                raise SystemExit(f"expected the files {names} in {other / table}, found {found}")
+            if (found := snapshots_in(other / table)).keys() != names.keys():
+                raise SystemExit(f"expected the snapshots {sorted(names)} in {other / table}, found {sorted(found)}")
         for name in names:
-            frame = pl.read_parquet(expected / table / name)
+            frame = snapshot_of(expected, table, name)
             rows[table] += frame.height
             for other in others:
-                frame_there = pl.read_parquet(other / table / name)
+                frame_there = snapshot_of(other, table, name)
                 if frame_there.schema != frame.schema or not frame_there.equals(frame):
                     raise SystemExit(f"expected the rows of {expected / table / name}, found others in {other}")
     return rows
+
+
+def snapshots_in(folder: Path) -> dict[str, list[Path]]:
+    """Return the files in the folder of a table by snapshot; cachestats divides large ones into buckets."""
+    found: dict[str, list[Path]] = {}
+    for file in sorted(folder.iterdir()):
+        found.setdefault(file.stem.partition("~")[0], []).append(file)
+    return found
+
+
+def snapshot_of(dataset: Path, table: str, name: str) -> pl.DataFrame:
+    """Return the rows of one snapshot of a table, in the order of the table if they are in several files."""
+    import polars as pl
+
+    from cachestats.schema import TABLES
+
+    files = snapshots_in(dataset / table)[name]
+    frame = pl.concat([pl.read_parquet(file) for file in files])
+    return frame if len(files) == 1 else frame.sort(TABLES[table].sort, nulls_last=True)
 
 
 def counts(rows: dict[str, int]) -> str:

@@ -108,7 +108,9 @@ def _gaps(found: _Cells, columns: str, specs: SpecsLike, dependencies: SpecsLike
         .with_columns(pl.col("num_columns").fill_null(0))
     )
     weights = ("num_direct_dependents", "num_dependents")
-    dependents = None if dependencies is None else _dependents(specs, dependencies)
+    dependents = (
+        None if dependencies is None else _dependents(specs, dependencies, every_snapshot=columns == "snapshot")
+    )
     if dependents is None:
         weighed = missing.with_columns(pl.lit(None, pl.Int64).alias(weight) for weight in weights)
     else:
@@ -213,10 +215,12 @@ def _cells(
     return _Cells(cells, pl.DataFrame({"package": asked}).unique(), names)
 
 
-def _dependents(specs: SpecsLike, dependencies: SpecsLike) -> pl.DataFrame | None:
+def _dependents(specs: SpecsLike, dependencies: SpecsLike, *, every_snapshot: bool) -> pl.DataFrame | None:
     """Count, for each package, the others that have a spec depending on it; None if no dependencies are known."""
     columns = ("snapshot", "hash", "dependency_hash", "dependency_package")
-    rows, edges = spec_and_edge_rows(specs, ("snapshot", "hash", "package"), dependencies, columns)
+    rows, edges = spec_and_edge_rows(
+        specs, ("snapshot", "hash", "package"), dependencies, columns, every_snapshot=every_snapshot
+    )
     frame = rows.frame
     # A hash determines a spec and all its dependencies, in any snapshot.
     edges = edges.join(frame.select("snapshot").unique(), on="snapshot", how="semi")

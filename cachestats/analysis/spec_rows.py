@@ -295,13 +295,18 @@ def chosen(specs: Dataset | Subset, *, every_snapshot: bool) -> Subset:
 
 
 def spec_and_edge_rows(
-    specs: SpecsLike, columns: Iterable[str], dependencies: SpecsLike, edge_columns: Iterable[str]
+    specs: SpecsLike,
+    columns: Iterable[str],
+    dependencies: SpecsLike,
+    edge_columns: Iterable[str],
+    *,
+    every_snapshot: bool = False,
 ) -> tuple[SpecRows, nw.LazyFrame[Any]]:
     """Return specs and the edges between them, in the same form.
 
     Parameters
     ----------
-    specs, columns
+    specs, columns, every_snapshot
         As in `spec_rows`.
     dependencies
         The dataset, or a frame of the same kind as `specs` with the columns of the table `dependencies`.
@@ -320,7 +325,7 @@ def spec_and_edge_rows(
             edges = chosen(dependencies, every_snapshot=True).dependencies
         frame, edge_frame = validated_pair(_as_frame(specs), columns, edges, wanted)
         return SpecRows(frame, None, union=False), edge_frame.select(*wanted)
-    rows = spec_rows(specs, columns)
+    rows = spec_rows(specs, columns, every_snapshot=every_snapshot)
     subset: Any = rows.subset
     edges = subset.dataset.scan("encoded_dependencies", snapshots=subset.snapshots)
     return rows, nw.from_native(edges.select(**{name: _ENCODED_AS.get(name, name) for name in wanted}))

@@ -72,8 +72,8 @@ def check(
         talk("nothing to compare: there are neither two weekly snapshots nor two releases")
         return
     old, new = sides(dataset, pair[0], dataset, pair[1], **question)
-    among = old.in_snapshots, new.in_snapshots
-    found = check_losses(old.specs, new.specs, max_drop=max_drop, by=by, union=old.union, among=among)
+    among = old.among, new.among
+    found = check_losses(old.subset, new.subset, max_drop=max_drop, by=by, union=old.union, among=among)
     if found.whole.is_empty():
         raise ArgumentError(
             f"expected specs to compare with, found none in {old.words}",

@@ -66,26 +66,26 @@ def compare(
     if changes and not listed:
         raise ArgumentError("expected --change with --list, found it alone", hint="add --list packages")
     asked = sides(dataset, old, other or dataset, new, **question)
-    frames = [side.specs for side in asked]
-    among = asked[0].in_snapshots, asked[1].in_snapshots
+    subsets = [side.subset for side in asked]
+    among = asked[0].among, asked[1].among
     options: dict[str, Any] = {"by": by, "union": asked[0].union, "among": among}
     wanted: Any = changes or CHANGES[:-1]
     key = [by] if by else []
     if listed is None:
-        rows = compare_counts(*frames, **options)
+        rows = compare_counts(*subsets, **options)
         rows = rows.sort("removed", "added", "updated", descending=True, maintain_order=True)
         packages = (pl.col(f"{side}_packages").alias(side) for side in ("old", "new"))
         # These columns fit a terminal; the summary has the totals of the others.
         for_eyes = rows.select(*key, *packages, "removed", "added", "updated", "rebuilt")
     elif listed == "packages":
-        rows = _by_change(compare_packages(*frames, **options).filter(pl.col("change").is_in(list(wanted))))
+        rows = _by_change(compare_packages(*subsets, **options).filter(pl.col("change").is_in(list(wanted))))
         for_eyes = rows.select("change", *key, "package", "old_versions", "new_versions")
     else:
-        rows = _by_change(compare_specs(*frames, changes=wanted, **options))
+        rows = _by_change(compare_specs(*subsets, changes=wanted, **options))
         columns = dict.fromkeys(("change", *key, "package", "side", "version", "os", "target"))
         for_eyes = rows.select(*columns, pl.col("hash").str.head(7))
     emit(for_eyes if form in {"table", "markdown"} else rows, form, out)
-    _sum_up(compare_packages(*frames, among=among), asked)
+    _sum_up(compare_packages(*subsets, among=among), asked)
 
 
 def _by_change(rows: pl.DataFrame) -> pl.DataFrame:

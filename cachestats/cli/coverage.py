@@ -68,7 +68,8 @@ def coverage(
         )
     asked = Question(dataset, **question)
     as_matrix = form in {"table", "markdown"}
-    answer = (coverage_matrix if as_matrix else count)(asked.specs, **asked.axes, usable=usable, host=host, spack=spack)
+    options: dict[str, Any] = {**asked.axes, "usable": usable, "host": host, "spack": spack}
+    answer = (coverage_matrix if as_matrix else count)(asked.subset, **options)
     emit(answer, form, out, percent=asked.axes["measure"] == "share")
     if answer.is_empty():
         asked.say_there_is_nothing()

@@ -11,7 +11,6 @@ from cachestats.axes import DUPLICATE_ROWS
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, output_options, snapshot_option, where_option
 from cachestats.cli.question import PAGES_TELL_NONE, Question
-from cachestats.dataset.dataset import with_dependencies
 from cachestats.text import counted
 
 if TYPE_CHECKING:
@@ -41,20 +40,19 @@ def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: A
     from cachestats.analysis.duplicates import duplicates as find
 
     asked = Question(dataset, **question)
-    known = with_dependencies(dataset, asked.chosen)
-    dependencies = dataset.dependencies if known or by == "cause" else None
-    answer = find(asked.specs, dependencies=dependencies, among=asked.in_snapshots, by=by)
+    dependencies = asked.among if by == "cause" else asked.dependencies
+    answer = find(asked.subset, dependencies=dependencies, among=asked.among, by=by)
     emit(_for_eyes(answer) if form in {"table", "markdown"} else answer, form, out)
-    groups = answer if by == "spec" else find(asked.specs)
-    total = asked.count_specs()
+    groups = answer if by == "spec" else find(asked.subset)
+    total = asked.subset.num_specs
     share = f", {groups['excess'].sum() / total:.1%}" if total else ""
     packages = counted(groups["package"].n_unique(), "package")
     talk(
         f"{asked.words}: {groups['excess'].sum():,} of {counted(total, 'spec')} in excess{share}; "
         f"{counted(groups.height, 'group')} of {packages}"
     )
-    if unknown := [name for name in asked.chosen if name not in known]:
-        talk(f"why hashes differ is unknown for {', '.join(unknown)}: {PAGES_TELL_NONE}")
+    if asked.unknown:
+        talk(f"why hashes differ is unknown for {', '.join(asked.unknown)}: {PAGES_TELL_NONE}")
     for hint in asked.hints():
         talk(f"hint: {hint}")
 

@@ -17,7 +17,7 @@ from cachestats.cli.parameters import (
     question_options,
     union_option,
 )
-from cachestats.cli.question import PAGES_TELL_NONE, Question, edges_of
+from cachestats.cli.question import PAGES_TELL_NONE, Question
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.regular import read_regular
 from cachestats.text import alternatives, counted
@@ -97,9 +97,9 @@ def gaps(
     if spack and host is None:
         raise ArgumentError("expected a host with --spack, found none", hint="add --host, such as zen4:rhel9")
     asked, asking, named = packages_in_question(package_list, dataset=dataset, **question)
-    known, edges = edges_of(dataset, asked)
-    answer, has = gaps_and_coverage(asked.specs, **asking, dependencies=edges, host=host, spack=spack)
-    unweighed = form in {"table", "markdown"} and not known
+    dependencies = asked.dependencies
+    answer, has = gaps_and_coverage(asked.subset, **asking, dependencies=dependencies, host=host, spack=spack)
+    unweighed = form in {"table", "markdown"} and dependencies is None
     emit(answer.drop("num_direct_dependents", "num_dependents") if unweighed else answer, form, out)
     if has.is_empty():
         asked.say_there_is_nothing()
@@ -112,8 +112,8 @@ def gaps(
             f"{answer.height / (has.height * every):.1%}; {name or 'none'} has the fewest, "
             f"{least:,} of {counted(every, 'package')}, {share:.1%}"
         )
-    if unknown := [name for name in asked.chosen if name not in known]:
-        talk(f"how many others need a package is unknown for {', '.join(unknown)}: {PAGES_TELL_NONE}")
+    if asked.unknown:
+        talk(f"how many others need a package is unknown for {', '.join(asked.unknown)}: {PAGES_TELL_NONE}")
     asked.say_what_is_unknown("package", named)
     if fail_under is not None:
         _check(has, asked.wanted.get(asking["columns"], []), fail_under)

@@ -38,14 +38,14 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
     from cachestats.analysis.history import history as series
 
     asked = Question(dataset, everything=True, **question)
-    rows = series(asked.specs, by=by, snapshots=asked.chosen, union=asked.union)
+    rows = series(asked.subset, by=by, union=asked.union)
     for_eyes = rows.drop("snapshot_date", "previous", *([] if by else ["share"]))
     emit(for_eyes if form in {"table", "markdown"} else rows, form, out, percent=True)
     if rows.is_empty():
         _nothing(asked)
         return
     # A spec in several stacks counts once here.
-    whole = series(asked.specs, snapshots=asked.chosen) if by else rows
+    whole = series(asked.subset) if by else rows
     compared = whole.drop_nulls("previous")
     specs, kept = int(compared["specs"].sum()), int(compared["kept"].sum())
     found = (
@@ -81,7 +81,7 @@ def lifespans(dataset: Any, by: Any, form: str, out: Path | None, **question: An
     from cachestats.analysis.history import lifespans as first_and_last
 
     asked = Question(dataset, everything=True, **question)
-    rows = first_and_last(asked.specs, by=by, snapshots=asked.chosen, union=asked.union)
+    rows = first_and_last(asked.subset, by=by, union=asked.union)
     ends = (
         pl.coalesce(pl.col(f"{end}_date").dt.to_string(), f"{end}_seen").alias(f"{end}_seen")
         for end in ("first", "last")

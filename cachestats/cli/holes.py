@@ -90,17 +90,15 @@ def holes(
             hint="whether a spec is broken depends on all specs of its snapshot, so only the rows can be filtered",
         )
     chosen = chosen_snapshots(dataset, [*snapshot])
-    known = known_snapshots(dataset, chosen)
+    known = known_snapshots(chosen)
     asked = Question(dataset, snapshot=tuple(known), where=where)
-    broken, missing = broken_and_missing(
-        asked.in_snapshots, dataset.dependencies, deptypes=deptypes, packages=asked.wanted.get("package")
-    )
+    broken, missing = broken_and_missing(asked.among, deptypes=deptypes, packages=asked.wanted.get("package"))
     answer = broken if by == "spec" else missing
     emit(_for_eyes(answer, known) if form in {"table", "markdown"} else answer, form, out)
-    total = asked.count_specs()
+    total = asked.subset.num_specs
     share = f", {broken.height / total:.1%}" if total else ""
     talk(f"{asked.words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
-    if unknown := [name for name in chosen if name not in known]:
+    if unknown := [name for name in chosen.snapshots or () if name not in known]:
         talk(f"left out {', '.join(unknown)}: {PAGES_TELL_NONE}")
     allowed = 0 if fail else fail_over
     if allowed is not None and broken.height > allowed:

@@ -21,7 +21,7 @@ from cachestats.cli.parameters import (
     union_option,
     where_option,
 )
-from cachestats.cli.question import Question, edges_of
+from cachestats.cli.question import Question
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.text import counted
 
@@ -100,7 +100,7 @@ def match(
     rate = (
         _emit_best(environment, asked, by or "snapshot", form, out)
         if best
-        else _emit_matches(environment, asked, dataset, by, target, form, out)
+        else _emit_matches(environment, asked, by, target, form, out)
     )
     for hint in asked.hints():
         talk(f"hint: {hint}")
@@ -152,7 +152,7 @@ def _emit_best(environment: Environment, asked: Question, by: Any, form: str, ou
     """Print how much of the environment each snapshot or stack has, and return the share of the best."""
     from cachestats.analysis.match import hit_rates
 
-    rates = hit_rates(environment, asked.specs, by=by, union=asked.union)
+    rates = hit_rates(environment, asked.subset, by=by, union=asked.union)
     words = counted(rates.height, by)
     top: dict[str, Any] = rates.row(0, named=True) if rates.height else {"hits": 0}
     if top["hits"]:
@@ -167,7 +167,6 @@ def _emit_best(environment: Environment, asked: Question, by: Any, form: str, ou
 def _emit_matches(
     environment: Environment,
     asked: Question,
-    dataset: Any,
     by: str | None,
     target: str | None,
     form: str,
@@ -177,8 +176,7 @@ def _emit_matches(
     from cachestats.analysis.causes import hits_if_target_changed
     from cachestats.analysis.match import match_and_causes, summary
 
-    _, edges = edges_of(dataset, asked)
-    matches, causes = match_and_causes(environment, asked.specs, dependencies=edges, among=asked.in_snapshots)
+    matches, causes = match_and_causes(environment, asked.subset, dependencies=asked.dependencies, among=asked.among)
     counts = summary(matches)
     talk(f"{asked.words}: {_words(counts._asdict())}")
     steps = f" in {counted(counts.build_steps, 'step')}" if counts.to_build else ""

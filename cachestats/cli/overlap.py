@@ -52,13 +52,13 @@ def overlap(dataset: Any, by: str, sets: bool, form: str, out: Path | None, **qu
     asked = Question(dataset, everything=by == "snapshot", **question)
     options: dict[str, Any] = {"by": by, "union": asked.union}
     if sets:
-        rows = overlap_sets(asked.specs, **options)
+        rows = overlap_sets(asked.subset, **options)
         for_eyes = rows.select("hashes", "packages", "members", "combination")
         many, total = int(rows.filter(rows["members"] > 1)["hashes"].sum()), int(rows["hashes"].sum())
         words = f"{counted(rows.height, 'combination')}; {many:,} of {total:,} hashes in more than one {by}"
         share = many / total if total else 0.0
     else:
-        rows = pairs(asked.specs, **options).sort(
+        rows = pairs(asked.subset, **options).sort(
             "common_hashes", "common_packages", descending=True, maintain_order=True
         )
         shared = (f"{what}_{things}" for things in ("hashes", "packages") for what in ("common", "jaccard"))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import click
 
 from cachestats.cli.output import talk
+from cachestats.dataset.subset import FILTER_COLUMNS
 from cachestats.errors import ArgumentError, CachestatsError
-from cachestats.schema import SPECS
 from cachestats.text import alternatives, nearest
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ class Where(click.ParamType[tuple[str, str]]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         """Return column and value."""
         column, equals, wanted = str(value).partition("=")
-        columns = [column.name for column in SPECS.columns if column.dtype == "string" and column.name != "variants"]
-        if not equals or column not in columns:
-            near = nearest([column], columns, 1)
+        if not equals or column not in FILTER_COLUMNS:
+            near = nearest([column], FILTER_COLUMNS, 1)
             advice = f"; try {near[0]}={wanted or 'VALUE'}" if near else ""
-            self.fail(f"expected COLUMN=VALUE with one of {', '.join(columns)}, found {value!r}{advice}", param, ctx)
+            columns = ", ".join(FILTER_COLUMNS)
+            self.fail(f"expected COLUMN=VALUE with one of {columns}, found {value!r}{advice}", param, ctx)
         return column, NAME.convert(wanted, param, ctx)
 
 
@@ -309,13 +309,14 @@ def _described_host(
 
 def check_target(target: str, datasets: list[Dataset]) -> None:
     """Raise if archspec does not know a target and none of the datasets has it."""
+    from cachestats.dataset.subset import Subset
     from cachestats.targets import known_targets
 
     known = known_targets()
     if target in known:
         return
     for dataset in datasets:
-        known |= {*dataset.specs.select("target").unique().collect()["target"]}
+        known |= {*Subset(dataset).values("target")}
     if target not in known:
         near = nearest([target], sorted(known)) or ["zen4", "neoverse_v2", "m2"]
         raise ArgumentError(

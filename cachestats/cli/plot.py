@@ -22,10 +22,9 @@ from cachestats.cli.match import environment_argument, environment_in, match
 from cachestats.cli.output import talk
 from cachestats.cli.overlap import overlap
 from cachestats.cli.parameters import dataset_argument, host_options, snapshots_option, system_options
-from cachestats.cli.question import Question, chosen_snapshots, edges_of, known_snapshots, sides
+from cachestats.cli.question import Question, chosen_snapshots, known_snapshots, sides
 from cachestats.cli.sections import Verbs
 from cachestats.cli.versions import versions
-from cachestats.dataset.dataset import with_dependencies
 from cachestats.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def plot_coverage(dataset: Any, out: Path, usable: bool, host: Any, spack: Any, 
     from cachestats.plots.coverage import plot_coverage as draw
 
     asked = Question(dataset, **question)
-    matrix = coverage_matrix(asked.specs, **asked.axes, usable=usable, host=host, spack=spack)
+    matrix = coverage_matrix(asked.subset, **asked.axes, usable=usable, host=host, spack=spack)
     system = f"hosts with {host.system}" if host else ""
     matrix.only = ", ".join(filter(None, (asked.filters, system))) or None
     _save(draw, matrix, out, asked, "specs")
@@ -108,7 +107,7 @@ def plot_history(dataset: Any, by: Any, measure: Any, out: Path, **question: Any
     from cachestats.plots.history import plot_history as draw
 
     asked = Question(dataset, everything=True, **question)
-    rows = series(asked.specs, by=by, snapshots=asked.chosen, union=asked.union)
+    rows = series(asked.subset, by=by, union=asked.union)
     _save(draw, rows, out, asked, "specs", measure=measure, subtitle=asked.filters)
 
 
@@ -121,7 +120,7 @@ def plot_churn(dataset: Any, out: Path, **question: Any) -> None:
     from cachestats.plots.churn import plot_churn as draw
 
     asked = Question(dataset, everything=True, **question)
-    _save(draw, series(asked.specs, snapshots=asked.chosen), out, asked, "specs", subtitle=asked.filters)
+    _save(draw, series(asked.subset), out, asked, "specs", subtitle=asked.filters)
 
 
 @plot.command("changes", params=_options_of(compare, "other", "by", "where", "union"))
@@ -154,7 +153,7 @@ def _draw_compared(
     count: Callable[..., pl.DataFrame], draw: Callable[..., Axes], asked: tuple[Question, Question], by: Any, out: Path
 ) -> None:
     old, new = asked
-    rows = count(old.specs, new.specs, by=by, union=old.union, among=(old.in_snapshots, new.in_snapshots))
+    rows = count(old.subset, new.subset, by=by, union=old.union, among=(old.among, new.among))
     _save(draw, rows, out, old, "specs", subtitle=f"{old.names} to {new.words}")
 
 
@@ -168,7 +167,7 @@ def plot_overlap(dataset: Any, by: Any, measure: Any, out: Path, **question: Any
     from cachestats.plots.overlap import plot_overlap as draw
 
     asked = Question(dataset, everything=by == "snapshot", **question)
-    rows = pairs(asked.specs, by=by, union=asked.union)
+    rows = pairs(asked.subset, by=by, union=asked.union)
     _save(draw, rows, out, asked, f"two {by}s", measure=measure, subtitle=asked.words)
 
 
@@ -182,7 +181,7 @@ def plot_overlap_sets(dataset: Any, by: Any, measure: Any, out: Path, **question
     from cachestats.plots.overlap_sets import plot_overlap_sets as draw
 
     asked = Question(dataset, everything=by == "snapshot", **question)
-    rows = overlap_sets(asked.specs, by=by, union=asked.union)
+    rows = overlap_sets(asked.subset, by=by, union=asked.union)
     _save(draw, rows, out, asked, "specs", measure=measure, subtitle=asked.words)
 
 
@@ -196,7 +195,7 @@ def plot_gaps(dataset: Any, package_list: list[str] | None, host: Any, spack: An
     from cachestats.plots.gaps import plot_gaps as draw
 
     asked, asking, named = packages_in_question(package_list, dataset=dataset, **question)
-    rows = find(asked.specs, **asking, dependencies=edges_of(dataset, asked)[1], host=host, spack=spack)
+    rows = find(asked.subset, **asking, dependencies=asked.dependencies, host=host, spack=spack)
     _save(draw, rows, out, asked, "gaps", subtitle=f"{words_of(asked, named)}{f' for {host}' if host else ''}")
 
 
@@ -210,7 +209,7 @@ def plot_versions(dataset: Any, packages: tuple[str, ...], where: tuple[Any, ...
 
     where = (*where, *(("package", name) for name in packages))
     asked = Question(dataset, **question, where=where)
-    rows = newest(asked.specs, by=asked.axes["by"], union=asked.axes["union"])
+    rows = newest(asked.subset, by=asked.axes["by"], union=asked.axes["union"])
     _save(draw, rows, out, asked, "specs", subtitle=asked.words)
 
 
@@ -224,8 +223,8 @@ def plot_duplicates(dataset: Any, by: Any, out: Path, **question: Any) -> None:
 
     asked = Question(dataset, **question)
     # Causes take long to find, and only the chart by cause shows them.
-    known = by == "cause" and with_dependencies(dataset, asked.chosen)
-    rows = find(asked.specs, dependencies=dataset.dependencies if known else None, among=asked.in_snapshots, by=by)
+    dependencies = asked.dependencies if by == "cause" else None
+    rows = find(asked.subset, dependencies=dependencies, among=asked.among, by=by)
     _save(draw, rows, out, asked, "duplicates", subtitle=asked.words)
 
 
@@ -237,9 +236,9 @@ def plot_holes(dataset: Any, out: Path, snapshot: tuple[str, ...]) -> None:
     from cachestats.analysis.holes import holes as find
     from cachestats.plots.holes import plot_holes as draw
 
-    known = known_snapshots(dataset, chosen_snapshots(dataset, [*snapshot]))
+    known = known_snapshots(chosen_snapshots(dataset, [*snapshot]))
     asked = Question(dataset, snapshot=tuple(known), where=())
-    rows = find(asked.specs, dataset.dependencies, by="missing")
+    rows = find(asked.subset, by="missing")
     _save(draw, rows, out, asked, "holes", subtitle=asked.words)
 
 
@@ -260,5 +259,5 @@ def plot_hit_rates(dataset: Any, environments: tuple[Path, ...], by: Any, out: P
 
     environment = environment_in(environments)
     asked = Question(dataset, everything=True, **question)
-    rows = hit_rates(environment, asked.specs, by=by, union=asked.union)
+    rows = hit_rates(environment, asked.subset, by=by, union=asked.union)
     _save(draw, rows, out, asked, "hits", subtitle=asked.words)

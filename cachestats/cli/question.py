@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
 
 from cachestats.cli.output import talk
 from cachestats.dataset.dataset import reuse_rules, with_dependencies
+from cachestats.dataset.subset import Subset, snapshot_names
 from cachestats.errors import ArgumentError
-from cachestats.naming import UNION_STACK, snapshot_order
+from cachestats.naming import UNION_STACK
 from cachestats.text import alternatives, counted, nearest
-
-if TYPE_CHECKING:
-    import polars as pl
-
 
 PAGES_TELL_NONE = "pages do not list dependencies, only indices do"
 
 
 class Question:
-    """What a verb was asked: the specs, the arguments for the analysis, and a description for messages."""
+    """What a verb was asked.
+
+    Attributes
+    ----------
+    subset : Subset
+        The specs that it looks at.
+    among : Subset
+        All specs of the chosen snapshots.
+    axes : dict
+        Further arguments for the analysis.
+    chosen : tuple of str
+        Names of the chosen snapshots, oldest first.
+    names, words, filters : str
+        The snapshots, all of the subset, and only its filters, for messages.
+    """
 
     def __init__(
         self,
@@ -41,11 +54,10 @@ class Question:
         for column, value in where:
             self.wanted.setdefault(column, []).append(value)
         snapshots = [*snapshot, *self.wanted.pop("snapshot", ())]
-        self.chosen = chosen_snapshots(dataset, snapshots, everything=everything or "snapshot" in axes.values())
-        self.in_snapshots = matching(dataset.specs, "snapshot", self.chosen)
-        self.specs = self.in_snapshots
-        for column, values in self.wanted.items():
-            self.specs = matching(self.specs, column, values)
+        self.among = chosen_snapshots(dataset, snapshots, everything=everything or "snapshot" in axes.values())
+        self.chosen = self.among.snapshots or ()
+        # Not `where`, which refuses a name that matches nothing: here the answer is then empty, and `hints` says why.
+        self.subset = Subset(dataset, self.chosen, {name: _or_none(values) for name, values in self.wanted.items()})
         # A filter that names root asks for it.
         self.union = union or UNION_STACK in self.wanted.get("stack", ())
         self.axes: dict[str, Any] = axes | {
@@ -60,30 +72,31 @@ class Question:
             self.names = f"{dataset.path}, which has no snapshots"
         self.words = f"{self.names}{', ' * bool(self.filters)}{self.filters}"
 
-    def names_of(self, column: str) -> list[str]:
-        """Return the values of a column in the chosen snapshots."""
-        return sorted(self.in_snapshots.select(column).unique().collect()[column].drop_nulls())
+    @cached_property
+    def unknown(self) -> list[str]:
+        """The chosen snapshots whose dependencies are not known."""
+        known = with_dependencies(self.among.dataset, self.chosen)
+        return [name for name in self.chosen if name not in known]
 
-    def count_specs(self) -> int:
-        """Return the number of distinct specs of each snapshot, summed."""
-        import polars as pl
-
-        return int(self.specs.select("snapshot", "hash").unique().select(pl.len()).collect().item())
+    @property
+    def dependencies(self) -> Subset | None:
+        """The chosen snapshots, to take dependencies from; None if none of theirs are known."""
+        return self.among if len(self.unknown) < len(self.chosen) else None
 
     def hints(self) -> list[str]:
         """Return, for each filter that matches nothing, what would match."""
         hints = [
-            _no_such(column, values, self.names_of(column)) + self._by_name(column, values)
+            _no_such(column, values, self.among.values(column)) + self._by_name(column, values)
             for column, values in self.wanted.items()
-            if matching(self.in_snapshots, column, values).select(column).head(1).collect().is_empty()
+            if not replace(self.among, filters={column: _or_none(values)}).num_specs
         ]
-        if "stack" in self.axes.values() and self.names_of("stack") == [UNION_STACK]:
+        if "stack" in self.axes.values() and self.among.values("stack") == [UNION_STACK]:
             hints.append("the only stack is root, the union of the stacks; --union shows it")
         return hints
 
     def _by_name(self, column: str, values: list[str]) -> str:
         """Return how to ask for any version of a compiler, if a filter names one without a version."""
-        named = [value for value in values if column == "compiler" and value in self.names_of("compiler_name")]
+        named = [value for value in values if column == "compiler" and value in self.among.values("compiler_name")]
         return f"; for any version, use --where compiler_name={named[0]}" if named else ""
 
     def say_there_is_nothing(self) -> None:
@@ -94,7 +107,7 @@ class Question:
 
     def say_what_is_unknown(self, column: str, names: Iterable[str]) -> None:
         """Say which names are not in the chosen snapshots, and which similar ones are."""
-        there = self.names_of(column)
+        there = self.among.values(column)
         if unknown := sorted({*names}.difference(there)):
             talk(f"hint: {_no_such(column, unknown, there)}")
 
@@ -125,22 +138,20 @@ def sides(
     )
 
 
-def chosen_snapshots(dataset: Any, asked: list[str], *, everything: bool = False) -> list[str]:
-    """Return the snapshots asked for, oldest first; by default `develop`, or the newest if there is no `develop`."""
-    names = sorted(dataset.manifest.snapshots, key=snapshot_order)
+def chosen_snapshots(dataset: Any, asked: list[str], *, everything: bool = False) -> Subset:
+    """Return the snapshots asked for; by default `develop`, or the newest if there is no `develop`."""
+    names = snapshot_names(dataset)
     if "all" in asked or (everything and not asked):
-        return names
-    for name in asked:
-        if name not in names:
-            near = nearest([name], names) or names[-3:]
-            raise ArgumentError(
-                f"expected one of the {counted(len(names), 'snapshot')} of {dataset.path}, found {name!r}",
-                hint=f"try {', '.join([*near, 'all'])}",
-            )
-    return [name for name in names if name in asked] if asked else names[-1:]
+        return Subset(dataset, names)
+    if not asked:
+        return Subset(dataset, names[-1:])
+    try:
+        return Subset(dataset, names).at(asked)
+    except ArgumentError as error:
+        raise ArgumentError(error.message, hint=f"{error.hint}, all" if names else "try all") from None
 
 
-def known_snapshots(dataset: Any, chosen: list[str]) -> list[str]:
+def known_snapshots(chosen: Subset) -> list[str]:
     """Return those of the chosen snapshots whose dependencies are known.
 
     Raises
@@ -148,19 +159,14 @@ def known_snapshots(dataset: Any, chosen: list[str]) -> list[str]:
     ArgumentError
         If there is none.
     """
-    if known := with_dependencies(dataset, chosen):
+    dataset, names = chosen.dataset, chosen.snapshots or ()
+    if known := with_dependencies(dataset, names):
         return known
-    others = with_dependencies(dataset, sorted(dataset.manifest.snapshots, key=snapshot_order))
+    others = with_dependencies(dataset, snapshot_names(dataset))
     raise ArgumentError(
-        f"expected dependencies, found none for {' and '.join(chosen) or dataset.path}: {PAGES_TELL_NONE}",
+        f"expected dependencies, found none for {' and '.join(names) or dataset.path}: {PAGES_TELL_NONE}",
         hint=f"try --snapshot {others[-1]}" if others else "build the dataset from the indices of the build cache",
     )
-
-
-def edges_of(dataset: Any, asked: Question) -> tuple[list[str], pl.LazyFrame | None]:
-    """Return the chosen snapshots whose dependencies are known, and these dependencies, if any."""
-    known = with_dependencies(dataset, asked.chosen)
-    return known, matching(dataset.dependencies, "snapshot", known) if known else None
 
 
 def rules_in_words(dataset: Any, asked: Question, spack: str | None) -> str:
@@ -171,9 +177,6 @@ def rules_in_words(dataset: Any, asked: Question, spack: str | None) -> str:
     return f"by the rules of Spack {' and '.join(rules)}{', each for its own snapshots' * (len(rules) > 1)}"
 
 
-def matching(specs: pl.LazyFrame, column: str, values: list[str]) -> pl.LazyFrame:
-    """Return the specs that have one of the values; `none` stands for no compiler or no stack."""
-    import polars as pl
-
-    matches = pl.col(column).is_in(values)
-    return specs.filter(matches | pl.col(column).is_null() if "none" in values else matches)
+def _or_none(values: list[str]) -> tuple[str | None, ...]:
+    """Return the values of a filter; in the shell, `none` stands for no compiler, no stack, and so on."""
+    return (*values, None) if "none" in values else tuple(values)

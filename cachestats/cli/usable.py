@@ -59,19 +59,19 @@ def usable(
             hint="give one, such as --host zen4:rhel9, --target zen4 --os rhel9, or --host host",
         )
     asked = Question(dataset, **question, measure="specs", denominator=None, union=False)
-    if asked.specs.head(1).collect().is_empty():
+    if not asked.subset.num_specs:
         asked.say_there_is_nothing()
         return
     rules = rules_in_words(dataset, asked, spack)
     if host.is_complete:
-        answer = look(asked.specs, host=host, spack=spack)
-        emit(reusable(asked.specs, host=host, spack=spack) if listed == "specs" else answer, form, out)
+        answer = look(asked.subset, host=host, spack=spack)
+        emit(reusable(asked.subset, host=host, spack=spack) if listed == "specs" else answer, form, out)
         counts = summary(answer)
         _say_how_much(counts, host, asked, rules)
         _say_obstacles(obstacles(answer), host)
         is_anything_usable = counts.num_usable > 0
     else:
-        answer = usable_by_system(asked.specs, host=host, spack=spack)
+        answer = usable_by_system(asked.subset, host=host, spack=spack)
         emit(answer, form, out)
         talk(
             f"what {host.target} can use in {asked.words}, for each libc or operating system that the cache was built "
@@ -112,6 +112,6 @@ def _obstacle(status: str, by: str) -> str:
 
 def _hint_at_other_platforms(asked: Question, host: Host) -> None:
     """Say for which other platforms there are specs, since nothing can be used on this one."""
-    if others := [name for name in asked.names_of("platform") if name != host.platform]:
+    if others := [name for name in asked.among.values("platform") if name != host.platform]:
         examples = [_EXAMPLES.get(name, f"--platform {name}") for name in others]
         talk(f"hint: nothing fits on {host.platform}; for {' and '.join(others)}, try {' or '.join(examples)}")

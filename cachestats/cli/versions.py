@@ -42,7 +42,7 @@ def versions(
     where = (*where, *(("package", name) for name in packages))
     asked = Question(dataset, **question, where=where, measure="specs", denominator=None)
     by = asked.axes["by"]
-    answer = newest(asked.specs, by=by, union=asked.axes["union"])
+    answer = newest(asked.subset, by=by, union=asked.axes["union"])
     shown = answer.sort("is_behind", descending=True, maintain_order=True) if form in {"table", "markdown"} else answer
     emit(shown, form, out)
     if answer.is_empty():

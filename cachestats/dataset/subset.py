@@ -173,6 +173,13 @@ class Subset:
                 frame = frame.filter(pl.col(column).is_in(codes, nulls_equal=True))
         return frame.select(*columns)
 
+    @property
+    def num_specs(self) -> int:
+        """The number of specs; one that is in several snapshots counts in each."""
+        import polars as pl
+
+        return int(self.encoded("spec").select(pl.len()).collect(engine="streaming").item())
+
     def values(self, column: str) -> list[str]:
         """Return the values of a column of `specs` in the snapshots, sorted; the filters do not count."""
         if column == "hash":

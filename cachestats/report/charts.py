@@ -35,9 +35,8 @@ class Chart(NamedTuple):
 
 def draw_overview(dataset: Dataset, facts: Facts, folder: Path) -> dict[str, Chart]:
     """Draw the charts of the overview and return them by name; charts without data are left out."""
-    here = dataset.scan("specs", snapshots=[facts.current])
     rows: Axis = "os" if facts.stacks.is_empty() else "stack"
-    matrix = coverage_matrix(here, rows=rows, columns="target", measure="packages")
+    matrix = coverage_matrix(dataset.at(facts.current), rows=rows, columns="target", measure="packages")
     missing = facts.gaps.join(most_needed(facts.gaps).head(_MOST_GAPS).select("package"), on="package")
     # A private mirror may have no stacks.
     series = facts.history if facts.stack_history.is_empty() else facts.stack_history

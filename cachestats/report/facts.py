@@ -14,10 +14,12 @@ from cachestats.analysis.gaps import gaps
 from cachestats.analysis.history import history, snapshots_before
 from cachestats.analysis.holes import holes
 from cachestats.analysis.overlap import overlap
+from cachestats.analysis.spec_rows import spec_rows
 from cachestats.analysis.versions import versions
 from cachestats.dataset.dataset import Dataset, with_dependencies
+from cachestats.dataset.subset import Subset
 from cachestats.errors import ArgumentError
-from cachestats.naming import UNION_STACK, snapshot_kind, snapshot_order
+from cachestats.naming import snapshot_kind, snapshot_order
 
 
 class Facts(NamedTuple):
@@ -69,18 +71,15 @@ def gather(dataset: Dataset) -> Facts:
             hint="build it from a source that has pages or indices",
         )
     current, before = names[-1], _before(names)
-    specs = dataset.specs
-    by_snapshot = {name: dataset.scan("specs", snapshots=[name]) for name in names}
-    here = by_snapshot[current]
-    edges = dataset.scan("dependencies", snapshots=[current])
+    every, here = dataset.at(names), dataset.at(current)
     knows_dependencies = bool(with_dependencies(dataset, [current]))
-    changes = {new: compare(by_snapshot[old], by_snapshot[new]) for new, old in before.items()}
-    there = by_snapshot[before[current]] if current in before else here
+    changes = {new: compare(dataset.at(old), dataset.at(new)) for new, old in before.items()}
+    there = dataset.at(before[current]) if current in before else here
     stack_changes = compare(there, here, by="stack")
     lag = versions(here, by="stack")
-    series, by_stack = history(specs), history(specs, by="stack", snapshots=names)
+    series, by_stack = history(every), history(every, by="stack")
     table = dataset.snapshots.collect()
-    newest = versions(specs, by="snapshot")
+    newest = versions(every, by="snapshot")
     return Facts(
         current=current,
         before=before,
@@ -92,12 +91,12 @@ def gather(dataset: Dataset) -> Facts:
         changes=changes,
         stack_changes=stack_changes,
         newest=newest,
-        presence=coverage(specs, rows="package", columns="snapshot"),
+        presence=coverage(every, rows="package", columns="snapshot"),
         versions=lag,
-        gaps=gaps(here, columns="stack", dependencies=edges if knows_dependencies else None),
+        gaps=gaps(here, columns="stack", dependencies=here if knows_dependencies else None),
         overlap=overlap(here),
         duplicates=duplicates(here, by="package"),
-        holes=holes(here, edges, by="missing") if knows_dependencies else None,
+        holes=holes(here, by="missing") if knows_dependencies else None,
     )
 
 
@@ -109,20 +108,13 @@ def _before(names: list[str]) -> dict[str, str]:
     return before | rolling
 
 
-def _packages(here: pl.LazyFrame, newest: pl.DataFrame) -> pl.DataFrame:
-    is_stack = pl.col("stack").ne_missing(UNION_STACK)
-    return (
-        here.group_by("package")
-        .agg(
-            versions=pl.col("version").n_unique(),
-            specs=pl.col("hash").n_unique(),
-            stacks=pl.col("stack").filter(is_stack).drop_nulls().n_unique(),
-            targets=pl.col("target").n_unique(),
-        )
-        .collect()
-        .join(newest.select("package", "version"), on="package")
-        .sort("package")
-    )
+def _packages(here: Subset, newest: pl.DataFrame) -> pl.DataFrame:
+    rows = spec_rows(here, ("package", "version", "hash", "stack", "target"))
+    found = newest.select("package", "version")
+    for name, of in (("versions", "version"), ("specs", "hash"), ("targets", "target")):
+        found = found.join(rows.count("package", of=[of]).rename({"value": name}), on="package")
+    stacks = rows.distinct("package", "stack").drop_nulls().group_by("package").agg(stacks=pl.len().cast(pl.Int64))
+    return found.join(stacks, on="package", how="left").with_columns(pl.col("stacks").fill_null(0)).sort("package")
 
 
 def _stacks(by_stack: pl.DataFrame, current: str, lag: pl.DataFrame, changes: pl.DataFrame | None) -> pl.DataFrame:

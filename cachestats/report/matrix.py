@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
-import polars as pl
-
 from cachestats.analysis.reuse import REUSED, reused_requirements
+from cachestats.analysis.spec_rows import SpecsLike, spec_rows
 from cachestats.analysis.usable import possible_hosts
 from cachestats.axes import MISSING, NATIVE, STATES, USABLE, State
-from cachestats.dataset.dataset import Dataset
 from cachestats.naming import natural_key
 from cachestats.targets import target_order
 
@@ -40,14 +38,14 @@ class Matrix(NamedTuple):
 
 
 class Matrices:
-    """The matrices of all packages of a snapshot, under the rules of the Spack that wrote it."""
+    """The matrices of all packages in the specs of a snapshot, under the rules of the Spack that wrote it."""
 
-    def __init__(self, dataset: Dataset, snapshot: str) -> None:
+    def __init__(self, specs: SpecsLike) -> None:
         by = ("package", "platform", "os", "target", "requirement")
-        counts = dataset.scan("specs", snapshots=[snapshot]).group_by(by).agg(pl.col("hash").n_unique()).collect()
+        counts = spec_rows(specs, (*by, "hash")).count(*by, of=["hash"])
         self._specs: dict[str, list[tuple[str, str, str, int]]] = {}
-        for package, _, os, target, requirement, specs in counts.sort(by).iter_rows():
-            self._specs.setdefault(package, []).append((os, target, requirement, specs))
+        for package, _, os, target, requirement, number in counts.sort(by).iter_rows():
+            self._specs.setdefault(package, []).append((os, target, requirement, number))
         pairs = counts.select("platform", "os", "target").unique()
         self._pairs = set(pairs.select("os", "target").rows())
         self._oses = sorted(pairs["os"].unique(), key=natural_key)

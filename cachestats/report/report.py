@@ -24,7 +24,7 @@ from cachestats.report.charts import draw_overview, draw_stack
 from cachestats.report.datatables import write_widget
 from cachestats.report.facts import Facts, gather, most_needed
 from cachestats.report.matrix import Matrices
-from cachestats.report.packages import SPEC_COLUMNS, Specs, write_specs
+from cachestats.report.packages import Row, write_specs
 from cachestats.report.pages import Pages
 from cachestats.report.paths import path_of
 from cachestats.report.summary import stack_counts, summary_markdown
@@ -39,8 +39,6 @@ _SHOWN_SPECS = 50
 """The number of specs in the page of a package itself, for readers without scripts."""
 _MOST_GAPS = 30
 _MOST = 10
-
-Row = dict[str, Any]
 
 
 def write_report(dataset: Dataset, out: str | os.PathLike[str], *, title: str = "Spack build cache") -> int:
@@ -98,11 +96,13 @@ class _Report:
     def write(self) -> int:
         """Write everything and return the number of pages."""
         self._assets()
-        # Write the Parquet files in parallel: everything else is Python code, which does not use a second core.
+        specs = write_specs(self.dataset, self.names, self.folder, shown=_SHOWN_SPECS)
+        # Write the Parquet files in parallel: everything else is Python code, which does not use a second core. The
+        # specs took both cores, and as much memory.
         with ThreadPoolExecutor(1) as pool:
             tables = pool.submit(self._tables)
             self._overview()
-            self._packages(write_specs(self.dataset, self.names, self.folder))
+            self._packages(specs)
             self._stacks()
             self._snapshots()
             self._data(tables.result())
@@ -162,7 +162,7 @@ class _Report:
     def _before(self) -> str | None:
         return self.facts.before.get(self.facts.current)
 
-    def _packages(self, specs: dict[str, Specs]) -> None:
+    def _packages(self, specs: dict[str, list[Row]]) -> None:
         facts = self.facts
         current = {row["package"]: row for row in facts.packages.to_dicts()}
         presence = facts.presence.join(facts.newest, on=["package", "snapshot"], how="left")
@@ -171,7 +171,7 @@ class _Report:
         versions, gaps = _by(facts.versions, "package"), _by(facts.gaps, "package")
         excess = _by(facts.duplicates, "package")
         positions = {name: number for number, name in enumerate(self.names)}
-        matrices = Matrices(self.dataset, facts.current)
+        matrices = Matrices(self.dataset.at(facts.current))
         for package, found in by_snapshot.items():
             series = sorted(found, key=lambda row: positions[row["snapshot"]], reverse=True)
             about = current.get(package)
@@ -192,7 +192,7 @@ class _Report:
                 bars=_bars({row["snapshot"]: row["value"] for row in series}, self.names),
                 num_snapshots=len(self.names),
                 events=events.get(package, [])[::-1],
-                specs=_decoded(specs[package], _SHOWN_SPECS) if package in specs else [],
+                specs=specs.get(package, []),
             )
             self._write(path_of("api", package), _json(self._package_json(package, last, about, targets, versions)))
 
@@ -307,15 +307,6 @@ def newest_of_each_kind(names: list[str]) -> list[str]:
     for name in names:
         found.setdefault(snapshot_kind(name)[0], name)
     return list(found.values())
-
-
-def _decoded(specs: Specs, count: int) -> list[Row]:
-    """Return the first specs with their codes replaced by values."""
-    return [
-        {"hash": row[0]}
-        | {column: values[code] for column, values, code in zip(SPEC_COLUMNS[1:], specs.values, row[1:], strict=True)}
-        for row in specs.rows[:count]
-    ]
 
 
 def _bars(values: dict[str, int], names: list[str]) -> str:

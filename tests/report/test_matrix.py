@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 from hypothesis import given
@@ -20,20 +20,10 @@ from tests.support.judging import SNAPSHOTS, Frames, ask, needs
 STATES = ("native", "usable", "missing", "none")
 
 
-class Specs(NamedTuple):
-    """What `Matrices` needs of a dataset."""
-
-    specs: pl.DataFrame
-
-    def scan(self, table: str, *, snapshots: list[str]) -> pl.LazyFrame:
-        assert table == "specs"
-        return self.specs.lazy().filter(pl.col("snapshot").is_in(snapshots))
-
-
 @given(needs, st.sampled_from([*SNAPSHOTS]))
 def test_any_matrix_is_as_in_sql(frames: Frames, snapshot: str) -> None:
     specs = frames[0].filter(snapshot=snapshot)
-    matrices: Any = Matrices(Specs(frames[0]), snapshot)  # type: ignore[arg-type]
+    matrices: Any = Matrices(specs)
     platforms = specs.select("platform", "os").unique().join(specs.select("platform", "target").unique(), on="platform")
     hosts = [host_of(*row) for row in platforms.select("target", "platform", "os").rows()]
     query = f"""
@@ -76,5 +66,5 @@ def test_a_system_on_two_platforms_has_the_best_of_both() -> None:
             for name, platform in (("a", "cray"), ("b", "linux"))
         ]
     )
-    matrices = Matrices(Specs(specs), "develop")  # type: ignore[arg-type]
+    matrices = Matrices(specs)
     assert [matrices.of(name) for name in "ab"] == [(["zen4"], {"sles15": [("native", 1)]})] * 2

@@ -94,15 +94,23 @@ def test_the_scripts_hold_every_spec(report: Path) -> None:
     for path in (report / "specs").iterdir():
         call = re.fullmatch(r"cachestats\.specs\((.*)\);\n", path.read_text(), re.DOTALL)
         assert call
-        for snapshot, values, rows in json.loads(call[1]):
-            for hash_, *codes in rows:
+        specs = json.loads(call[1])
+        values = [
+            [one["between"].join(one["words"][place] for place in places) for places in one["texts"]]
+            if isinstance(one, dict)
+            else one
+            for one in specs["values"]
+        ]
+        for snapshot, positions in specs["snapshots"]:
+            for position in positions:
+                codes = [one if isinstance(one, int) else one[position] for one in specs["codes"]]
                 fields = [column[code] for column, code in zip(values, codes, strict=True)]
-                found.append((unquote(path.stem), snapshot, hash_, *fields))
-    specs = pl.read_parquet(SAMPLE / "specs" / "*.parquet")
+                found.append((unquote(path.stem), snapshot, specs["hashes"][position], *fields))
+    table = pl.read_parquet(SAMPLE / "specs" / "*.parquet")
     stacks = pl.col("stack").filter(pl.col("stack") != UNION_STACK).sort().str.join(", ").alias("stacks")
     key = ["package", "snapshot", "hash"]
     others = [pl.col(name).first() for name in SPEC_COLUMNS if name not in {"hash", "stacks"}]
-    expected = specs.group_by(key).agg(stacks, *others).select(*key, *SPEC_COLUMNS[1:])
+    expected = table.group_by(key).agg(stacks, *others).select(*key, *SPEC_COLUMNS[1:])
     assert sorted(found, key=lambda row: row[:3]) == expected.sort(key).rows()
     assert len(found) == 8216
 

@@ -64,27 +64,33 @@ const cachestats = (() => {
 
   function rows(data) {
     const wanted = Object.fromEntries(columns.map((column) => [column, filters.elements[column].value]));
-    const [packages, versions, targets, systems, compilers, stacks, specs] = data.cells;
+    const [lengths, versions, targets, systems, compilers, stacks, specs] = data.cells; // the cells of a package follow one another
     const totals = new Map();
+    let number = 0;
+    let end = lengths[0];
     for (let row = 0; row < specs.length; row += 1) {
+      while (row === end) {
+        number += 1;
+        end += lengths[number];
+      }
       const set = data.sets[stacks[row]];
       if (wanted.target !== ANY && data.values.target[targets[row]] !== wanted.target) continue;
       if (wanted.os !== ANY && data.values.os[systems[row]] !== wanted.os) continue;
       if (wanted.compiler !== ANY && data.values.compiler[compilers[row]] !== wanted.compiler) continue;
       if (wanted.stacks !== ANY && !set.includes(wanted.stacks)) continue;
-      let total = totals.get(packages[row]);
+      let total = totals.get(number);
       if (!total) {
         total = { versions: new Set(), specs: 0, stacks: new Set(), targets: new Set() };
-        totals.set(packages[row], total);
+        totals.set(number, total);
       }
       total.versions.add(versions[row]);
       total.specs += specs[row];
       set.forEach((name) => name !== ROOT && name !== NO_STACK && total.stacks.add(name));
       total.targets.add(targets[row]);
     }
-    return [...totals].map(([number, total]) => ({
-      package: data.values.package[number],
-      link: data.links[number],
+    return [...totals].map(([place, total]) => ({
+      package: data.values.package[place],
+      link: link(data, data.values.package[place]),
       version: data.values.version[Math.max(...total.versions)],
       order: Math.max(...total.versions),
       versions: total.versions.size,
@@ -92,6 +98,10 @@ const cachestats = (() => {
       stacks: total.stacks.size,
       targets: total.targets.size,
     }));
+  }
+
+  function link(data, name) {
+    return Object.hasOwn(data.links, name) ? data.links[name] : `packages/${name}.html`;
   }
 
   async function packageTable() {
@@ -163,14 +173,19 @@ const cachestats = (() => {
   // The specs of one package.
 
   const target = document.getElementById("specs");
-  let series = [];
+  let known = null; // the values of each column, and for each spec its hash and the codes of its values
 
   function specs(data) {
-    series = data;
+    known = data;
+    // Stacks and variants are texts that share words.
+    const joined = ({ words, between, texts }) => texts.map((places) => places.map((place) => words[place]).join(between));
+    known.values = known.values.map((values) => (Array.isArray(values) ? values : joined(values)));
   }
 
-  function decoded([, values, coded]) {
-    return coded.map(([hash, ...codes]) => [hash, ...codes.map((code, column) => values[column][code])]);
+  function decoded(position) {
+    // If all specs have the same value, there is a single code.
+    const code = (codes) => (Array.isArray(codes) ? codes[position] : codes);
+    return [known.hashes[position], ...known.codes.map((codes, column) => known.values[column][code(codes)])];
   }
 
   async function specTable() {
@@ -180,8 +195,10 @@ const cachestats = (() => {
     const show = (kind) => (value, how) => (how === "display" ? kind(value) : value);
     const hash = (value) => `<code class="hash">${text(value)}</code>`;
     const size = (value) => (value === null ? "–" : `${number(Math.round(value / 1000))} kB`);
-    const hasSizes = series.some(([, values]) => values[6].some((value) => value !== null));
-    let newest = new Map(); // the rank of each version in Spack's order, which differs from text order, with the newest first
+    const { values, snapshots: series } = known;
+    const hasSizes = values[6].some((value) => value !== null);
+    // The rank of each version in Spack's order, which differs from text order, with the newest first.
+    const newest = new Map(values[0].map((name, position) => [name, position]));
     const version = (value, how) => (how === "sort" || how === "type" ? -newest.get(value) : show(shown)(value, how));
     const widget = await table("#specs", [
       { render: show(hash) },
@@ -194,10 +211,9 @@ const cachestats = (() => {
     ]);
     const choose = () => {
       const chosen = series[select.selectedIndex];
-      newest = new Map(chosen[1][0].map((name, position) => [name, position]));
-      widget.clear().rows.add(decoded(chosen)).draw();
+      widget.clear().rows.add(chosen[1].map(decoded)).draw();
       if (select.selectedIndex || location.hash) history.replaceState(null, "", `#${new URLSearchParams({ snapshot: chosen[0] })}`);
-      found.textContent = `${number(chosen[2].length)} ${chosen[2].length === 1 ? "spec" : "specs"} of ${chosen[0]}`;
+      found.textContent = `${number(chosen[1].length)} ${chosen[1].length === 1 ? "spec" : "specs"} of ${chosen[0]}`;
     };
     const asked = new URLSearchParams(location.hash.slice(1)).get("snapshot");
     const there = series.some(([name]) => name === asked);

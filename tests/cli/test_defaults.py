@@ -1,0 +1,70 @@
+"""A question to a dataset: in the shell and in Python it is about the same snapshots, unless some are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+import cachestats as cs
+from cachestats.cli import cli
+from conftest import ROOT
+from tests.support.cli import run
+
+LOCKFILE = ROOT / "data" / "developer-tools.spack.lock.gz"
+HOST = "zen4:rhel9"
+
+Ask = Callable[[cs.Dataset, cs.Environment], pl.DataFrame]
+
+QUESTIONS: dict[str, Ask] = {
+    "coverage --rows stack --columns target": lambda ds, _: cs.coverage(ds, rows="stack", columns="target"),
+    "coverage --rows package --columns snapshot": lambda ds, _: cs.coverage(ds, rows="package", columns="snapshot"),
+    "coverage --rows os --columns target --usable": lambda ds, _: cs.coverage(
+        ds, rows="os", columns="target", usable=True
+    ),
+    f"usable --host {HOST}": lambda ds, _: cs.usable(ds, host=HOST),
+    f"usable --host {HOST} --list specs": lambda ds, _: cs.reusable(ds, host=HOST),
+    "usable --target zen4": lambda ds, _: cs.usable_by_system(ds, host="zen4"),
+    f"match {LOCKFILE}": lambda ds, environment: cs.match(environment, ds, dependencies=ds),
+    f"match {LOCKFILE} --by cause": lambda ds, environment: cs.causes(environment, ds, dependencies=ds),
+    f"match {LOCKFILE} --best": lambda ds, environment: cs.hit_rates(environment, ds),
+    f"match {LOCKFILE} --best --by stack": lambda ds, environment: cs.hit_rates(environment, ds, by="stack"),
+    "gaps --columns stack": lambda ds, _: cs.gaps(ds, columns="stack", dependencies=ds),
+    "gaps --columns snapshot": lambda ds, _: cs.gaps(ds, columns="snapshot", dependencies=ds),
+    "versions --by stack": lambda ds, _: cs.versions(ds, by="stack"),
+    "versions --by snapshot": lambda ds, _: cs.versions(ds, by="snapshot"),
+    "history --by stack": lambda ds, _: cs.history(ds, by="stack"),
+    "lifespans": lambda ds, _: cs.lifespans(ds),
+    "overlap": lambda ds, _: cs.overlap(ds),
+    "overlap --by snapshot": lambda ds, _: cs.overlap(ds, by="snapshot"),
+    "overlap --by snapshot --sets": lambda ds, _: cs.overlap_sets(ds, by="snapshot"),
+    "duplicates": lambda ds, _: cs.duplicates(ds, dependencies=ds),
+    "duplicates --by cause": lambda ds, _: cs.duplicates(ds, dependencies=ds, by="cause"),
+    "holes": lambda ds, _: cs.holes(ds),
+    "holes --by missing": lambda ds, _: cs.holes(ds, by="missing"),
+}
+OTHERS = {"build", "update", "check", "export"}  # whose --snapshot chooses something else
+
+
+def test_every_verb_that_chooses_snapshots_is_asked() -> None:
+    choosing = {
+        name
+        for name, verb in cli.commands.items()
+        if any(isinstance(one, click.Option) and "--snapshot" in one.opts for one in verb.params)
+    }
+    assert choosing - OTHERS == {words.partition(" ")[0] for words in QUESTIONS}
+
+
+@pytest.mark.parametrize("words", QUESTIONS)
+def test_the_default_of_a_verb_is_that_of_its_function(words: str, sample: cs.Dataset, tmp_path: Path) -> None:
+    verb, *options = words.split()
+    run(verb, sample.path, *options, "--out", tmp_path / "answer.parquet")
+    in_shell = pl.read_parquet(tmp_path / "answer.parquet")
+    in_python: Any = QUESTIONS[words](sample, cs.read_environment(LOCKFILE))
+    assert_frame_equal(in_shell, in_python, check_row_order=False)
+    assert in_shell.height or verb == "holes"

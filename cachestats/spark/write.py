@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cachestats.dataset.dataset import Dataset, open_dataset
 from cachestats.dataset.manifest import BucketRecord, SnapshotRecord
 from cachestats.dataset.parquet import read_coded
-from cachestats.dataset.rows import as_array
+from cachestats.dataset.rows import as_array, compact
 from cachestats.dataset.writer import Writer
 from cachestats.decode import decode
 from cachestats.errors import ArgumentError, require_extra
@@ -148,7 +148,7 @@ def _staged(name: str, planned: SnapshotPlan, facts: Mapping[tuple[str, str], Fa
 def _divide(name: str, count: int, writer: Writer) -> list[BucketRecord]:
     """Divide the staged files of a snapshot into buckets, and encode them: the driver has all of a snapshot at hand."""
     files = {table: writer.staged_file(table, name) for table in ("specs", "variants", "dependencies")}
-    tables = {table: read_coded(table, file) for table, file in files.items()}
+    tables = {table: compact(read_coded(table, file), TABLES[table]) for table, file in files.items()}
     for file in files.values():
         file.unlink()
     every = as_array(tables["specs"].column("hash")).dictionary

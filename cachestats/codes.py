@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
@@ -23,6 +24,7 @@ _TO_DIGITS = str.maketrans(BASE32, "0123456789abcdefghijklmnopqrstuv")
 _BYTES = 8
 
 
+@lru_cache(1 << 17)  # a build meets most names in every snapshot
 def code_of(name: str) -> int:
     """Return the code of a name: the first 64 bits of its BLAKE2b checksum, as a signed integer.
 

@@ -86,7 +86,12 @@ class Inputs:
 
 def inputs_table(inputs: Iterable[Input]) -> pa.Table:
     """Return the table `inputs`, not yet sorted."""
-    return pa.Table.from_pylist([input_._asdict() for input_ in inputs], schema=INPUTS.arrow())
+    schema = INPUTS.arrow()
+    rows = list(inputs)
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    return pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema=schema
+    )
 
 
 def with_sources(findings: Iterable[Finding], inputs: Iterable[Input]) -> list[Finding]:

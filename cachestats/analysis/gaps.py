@@ -239,9 +239,11 @@ def _dependents(specs: SpecsLike, dependencies: SpecsLike, *, every_snapshot: bo
 
     direct = rows.collect_codes(pairs.group_by("needed").agg(num_direct_dependents=nw.len()))
     below = rows.collect_codes(edges.select("hash", "dependency_hash", "needed"))
-    every = count_dependents(rows.collect_codes(specs_of), below, rows)
-    return (
-        rows.named(every)
-        .join(rows.named(direct.rename({"needed": "package"})), on="package", how="left")
-        .select("package", pl.col("num_direct_dependents").fill_null(0), "num_dependents")
+    every = count_dependents(rows.collect_codes(specs_of), below, rows).join(
+        direct.rename({"needed": "package"}), on="package", how="left"
+    )
+    # A package that has no cached spec is named by the edges that lead to it, one that nobody needs by its specs.
+    counts = rows.named(every.with_columns(dependency_package="package"))
+    return counts.select(
+        pl.coalesce("package", "dependency_package"), pl.col("num_direct_dependents").fill_null(0), "num_dependents"
     )

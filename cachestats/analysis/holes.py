@@ -186,12 +186,14 @@ def _follow(rows: SpecRows, missing: pl.DataFrame, needs: pl.DataFrame) -> _Sear
     links = needs.join(nodes, on=["snapshot", "hash"]).join(below, on=["snapshot", "dependency_hash"])
     absent = (
         missing.group_by("snapshot", "dependency_hash")
-        .agg(package=pl.col("dependency_package").min(), direct=pl.col("hash").n_unique().cast(pl.Int64))
+        .agg(pl.col("dependency_package").min(), direct=pl.col("hash").n_unique().cast(pl.Int64))
         .rename({"dependency_hash": "hash"})
         .join(nodes, on=["snapshot", "hash"])
     )
     names = links.unique("node").select("node", "snapshot", "package", "version", "hash")
-    return _Search(rows.named(names), rows.named(absent), _pairs(links.select("node", "below"), absent["node"]))
+    # A missing package may have no cached spec at all, so that only the edges to it name it.
+    lost = rows.named(absent).rename({"dependency_package": "package"})
+    return _Search(rows.named(names), lost, _pairs(links.select("node", "below"), absent["node"]))
 
 
 def _answer(search: _Search | None, by: HoleRow) -> pl.DataFrame:

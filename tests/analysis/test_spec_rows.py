@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -23,6 +24,7 @@ from cachestats.axes import (
 )
 from cachestats.dataset.subset import Subset, snapshot_names
 from conftest import ROOT
+from tests.support.indices import build_index, edge_to, node_record
 
 Ask = Callable[[Any, Any], pl.DataFrame]
 """A question about specs and their dependencies."""
@@ -125,3 +127,23 @@ def test_a_whole_dataset_stands_for_what_the_shell_looks_at(sample: cs.Dataset) 
     assert cs.history(sample).equals(cs.history(sample.specs))
     stack = cs.coverage(sample.where(stack="e4s"), rows="stack", columns="os")
     assert stack.equals(cs.coverage(sample.newest.specs.filter(stack="e4s"), rows="stack", columns="os"))
+
+
+def test_packages_that_only_edges_name_keep_their_names(tmp_path: Path) -> None:
+    lost = node_record("libfabric", cached=False)
+    middle = node_record("mpich", "mpich", edge_to(lost))
+    dataset = build_index(tmp_path, lost, middle, node_record("hdf5", "hdf5", edge_to(middle, "link", "run")))
+    for by in HOLE_ROWS:
+        expected = cs.holes(dataset.specs, dataset.dependencies, by=by)
+        assert cs.holes(dataset, by=by).equals(expected)
+    assert cs.holes(dataset, by="missing")["package"].to_list() == ["libfabric"]
+    weighed = cs.gaps(dataset, columns="stack", packages=["libfabric", "hdf5"], dependencies=dataset, union=True)
+    assert weighed.equals(
+        cs.gaps(
+            dataset.specs,
+            columns="stack",
+            packages=["libfabric", "hdf5"],
+            dependencies=dataset.dependencies,
+            union=True,
+        )
+    )

@@ -386,7 +386,7 @@ def test_any_name_is_data_and_what_is_built_on_a_system_runs_on_it(
     dataset = cs.build_dataset(write(folder / "site", {(snapshot, "a"): text}), out=folder / "dataset")
     cells = cs.coverage(dataset.specs, rows="package", columns="target", usable=True)
     assert cells.rows() == [("a", target, "native")]
-    assert Matrices(dataset, snapshot).of("a") == ([target], {os: [Cell("native", 1)]})
+    assert Matrices(dataset.at(snapshot)).of("a") == ([target], {os: [Cell("native", 1)]})
     cs.usable_by_system(dataset.specs, host="zen4")
     cs.coverage(dataset.specs, rows="os", columns="target", usable=True, host=HOSTS[0])
     assert cs.usable(dataset.specs, host=HOSTS[1])["cell"].item() in ("usable", "missing")

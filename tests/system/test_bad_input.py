@@ -278,7 +278,9 @@ def test_targets_that_are_no_datasets_are_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["snapshots", "rejected", "targets", "specs/develop"])
+@pytest.mark.parametrize(
+    "name", ["snapshots", "rejected", "targets", "common_names", "specs/develop", "encoded_specs/develop"]
+)
 @pytest.mark.parametrize("damage", [b"", b"PAR1 not", None, "folder"])
 def test_a_damaged_file_of_a_dataset_is_an_error(name: str, damage: bytes | str | None, tmp_path: Path) -> None:
     site = write(tmp_path / "site", {("develop", "zlib"): GOOD})
@@ -291,8 +293,8 @@ def test_a_damaged_file_of_a_dataset_is_an_error(name: str, damage: bytes | str 
         file.mkdir()
     question = ("coverage", dataset.path, "--rows", "os", "--columns", "target")
     verb = {"snapshots": ("info", dataset.path), "rejected": ("rejected", dataset.path)}.get(name, question)
-    if name == "targets":
-        verb = ("export", dataset.path, "--table", "targets", "--out", tmp_path / "t.csv")
+    if name in ("targets", "specs/develop"):
+        verb = ("export", dataset.path, "--table", name.partition("/")[0], "--out", tmp_path / "table.csv")
     done = subprocess.run([sys.executable, "-m", "cachestats", *map(str, verb)], capture_output=True, check=False)
     assert (done.returncode, b"Traceback" in done.stderr) == (12, False), done.stderr.decode()
     if "/" not in name:

@@ -212,7 +212,6 @@ class _Sides:
     """The rows of one side, which know the names of both."""
     hashes: nw.LazyFrame[Any]
     by: ChangeAxis | None
-    details: tuple[str, ...]
     old: list[str]
     new: list[str]
     """The columns with the bits of each side."""
@@ -245,7 +244,7 @@ class _Sides:
             marked.append(frame.select("package", "hash", *facts, *bits["old"], *bits["new"]))
         # A hash determines the whole spec. Should the two sides disagree nevertheless, it still counts as one spec.
         hashes = unite(nw.concat(marked), ["package", "hash"], [*bits["old"], *bits["new"]], facts)
-        return cls(sides[1], hashes, by, details, bits["old"], bits["new"], names)
+        return cls(sides[1], hashes, by, bits["old"], bits["new"], names)
 
     def counts(self) -> pl.DataFrame:
         """Count the specs of each package and version (and value of `by`) on each side, and on both."""

@@ -27,7 +27,7 @@ _Names = dict[str, tuple[pa.Array, Codes]]
 """Names and their codes, by column."""
 
 
-def encode(specs: pa.Table, dependencies: pa.Table, hashes: pa.Array | None = None) -> dict[str, pa.Table]:
+def encode(specs: pa.Table, dependencies: pa.Table, hashes: pa.Array) -> dict[str, pa.Table]:
     """Return the tables `encoded_specs`, `encoded_dependencies` and `names` of one file of a snapshot.
 
     Parameters
@@ -35,7 +35,7 @@ def encode(specs: pa.Table, dependencies: pa.Table, hashes: pa.Array | None = No
     specs, dependencies
         The finished tables, sorted as declared, all text dictionary-encoded.
     hashes
-        All hashes of the snapshot, if it has further files; a dependency that is not among them gets a name of its own.
+        All hashes of the snapshot, in this file or others; a dependency that is not among them gets a name of its own.
 
     Raises
     ------
@@ -46,9 +46,7 @@ def encode(specs: pa.Table, dependencies: pa.Table, hashes: pa.Array | None = No
     try:
         tables = {
             "encoded_specs": _encoded_specs(specs, names),
-            "encoded_dependencies": _encoded_dependencies(
-                dependencies, as_array(specs.column("hash")).dictionary if hashes is None else hashes, names
-            ),
+            "encoded_dependencies": _encoded_dependencies(dependencies, hashes, names),
         }
     except ValueError as error:
         raise DatasetError(str(error), hint="rename one of the two: a code of 64 bits cannot tell them apart") from None
@@ -76,9 +74,10 @@ def _encoded_specs(specs: pa.Table, names: _Names) -> pa.Table:
     # The rows of a spec, one per stack, follow each other.
     first = np.flatnonzero(np.append(True, owners[1:] != owners[:-1])) if len(owners) else owners.astype(np.int64)
     rows = pa.array(first)
+    each = hashes.dictionary.take(hashes.indices.take(rows))
     columns = {
-        "spec": _codes_of_hashes(hashes.dictionary.take(hashes.indices.take(rows))),
-        "hash": hashes.dictionary.take(hashes.indices.take(rows)),
+        "spec": _codes_of_hashes(each),
+        "hash": each,
         "stacks": _sets(as_array(specs.column("stack")), first, names),
     }
     for column in ENCODED_SPECS.columns:

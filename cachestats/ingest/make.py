@@ -143,6 +143,11 @@ class _SnapshotMaker:
         has_indices = any(one.stack is not None for one in inputs)
         return self.count > 1 and (self.is_in_place or self.before is None) and not has_indices
 
+    @property
+    def keeps_buckets(self) -> bool:
+        """Whether the buckets that no part makes stay as they are."""
+        return self.is_separable and bool(self.planned.kept)
+
     def parts(self) -> Iterator[Part]:
         """Yield the parts to make."""
         if not self.is_separable:
@@ -193,7 +198,7 @@ class _SnapshotMaker:
                 return None
             parts = [whole]
         buckets = {number: record for one in parts for number, record in one.buckets.items()}
-        kept = dict(enumerate(self.before.buckets)) if self.before and self.is_separable and self.planned.kept else {}
+        kept = dict(enumerate(self.before.buckets)) if self.before and self.keeps_buckets else {}
         staged = StagedSnapshot(
             findings=tuple(with_sources((row for one in parts for row in one.findings), self.planned.read)),
             copies=frozenset[str]().union(*(one.copies for one in parts)),
@@ -236,13 +241,13 @@ class _SnapshotMaker:
     def _requirements(self, parts: Sequence[MadePart]) -> dict[str, int]:
         """Return the number of specs with each requirement: that of before, less what was replaced, and what came."""
         counts: Counter[str] = Counter()
-        if self.is_separable and self.planned.kept:
+        if self.keeps_buckets:
             before = read_whole("requirements", self.writer.file("requirements", self.name))
             texts, numbers = (before.column(name).to_pylist() for name in ("requirement", "num_specs"))
             counts.update(dict(zip(texts, numbers, strict=True)))
         for one in parts:
             counts.update(one.requirements)
-            if self.is_separable and self.planned.kept:
+            if self.keeps_buckets:
                 counts.subtract(one.old_requirements)
         return {text: count for text, count in counts.items() if count > 0}
 

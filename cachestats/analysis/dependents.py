@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cachestats.analysis.frames import dependencies_first
+from cachestats.analysis.frames import refuse_cycle
 from cachestats.analysis.spec_rows import SpecRows
 
 Numbers = npt.NDArray[np.int64]
@@ -54,11 +54,7 @@ def _add_below(sets: npt.NDArray[np.uint8], sources: Numbers, ends: Numbers, spe
         waiting -= np.bincount(sources[is_new[ends]], minlength=specs.len())
     if not is_done.all():
         stuck = ~is_done[sources] & ~is_done[ends]
-        needs: dict[str, list[str]] = {}
-        pairs = pl.DataFrame({"hash": specs[sources[stuck]], "dependency_hash": specs[ends[stuck]]})
-        for owner, needed in rows.named(pairs).iter_rows():
-            needs.setdefault(owner, []).append(needed)
-        dependencies_first(needs)  # raises an error that names the cycle
+        refuse_cycle(rows.named(pl.DataFrame({"hash": specs[sources[stuck]], "dependency_hash": specs[ends[stuck]]})))
 
 
 def _any_of(sets: npt.NDArray[np.uint8], rows: Numbers, first: Numbers) -> npt.NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import check_choice, dependencies_first
+from cachestats.analysis.frames import check_choice, refuse_cycle
 from cachestats.analysis.spec_rows import SpecRows, SpecsLike, spec_and_edge_rows, spec_rows
 from cachestats.axes import DUPLICATE_ROWS, DuplicateRow
 from cachestats.errors import ArgumentError
@@ -17,8 +17,8 @@ VISIBLE = (
 )  # fmt: skip
 """The visible properties of a spec."""
 
-_Group = tuple[str, Any]  # the snapshot of a group, and the smallest hash in it, or its code
-_Below = tuple[str, Any]  # a package, and the smallest hash (or its code) of the group that its builds form, or None
+_GROUP = ("snapshot", "first")
+"""A group of duplicates: its snapshot, and the smallest hash in it, or its code."""
 
 
 def duplicates(
@@ -147,36 +147,38 @@ def _explained(
     """Return the groups with the causes of differing hashes, unless the dependencies of the snapshot are unknown."""
     groups = _groups(specs)
     direct = _differing(specs, members, all_members, edges)
-    deeper = _causes(
-        direct if members is all_members else _differing(specs, all_members, all_members, edges),
-        _recipes(specs, all_members),
-    )
-    differs: list[str | None] = []
-    causes: list[str | None] = []
-    for snapshot, first, package in groups.select("snapshot", "first", "package").iter_rows():
-        found = direct.get((snapshot, first), [])
-        differs.append(",".join(sorted(name for name, _ in found)) if snapshot not in unknown else None)
-        at_bottom = deeper.get((snapshot, first)) or {package}
-        causes.append(",".join(sorted(at_bottom)) if snapshot not in unknown else None)
+    everywhere = direct if members is all_members else _differing(specs, all_members, all_members, edges)
+    causes = _causes(specs, everywhere, _recipes(specs, all_members))
+    for name, found in (("differs", direct.rename({"needed": "differs"})), ("causes", causes)):
+        texts = found.group_by(_GROUP).agg(pl.col(name).unique().sort().str.join(","))
+        groups = groups.join(texts, on=_GROUP, how="left", maintain_order="left")
+    is_known = ~pl.col("snapshot").is_in(unknown)
     return groups.drop("first").with_columns(
-        differs=pl.Series(differs, dtype=pl.String), causes=pl.Series(causes, dtype=pl.String)
+        differs=pl.when(is_known).then(pl.col("differs").fill_null("")),
+        causes=pl.when(is_known).then(pl.col("causes").fill_null(pl.col("package"))),
     )
 
 
 def _differing(
     specs: SpecRows, members: nw.LazyFrame[Any], all_members: nw.LazyFrame[Any], edges: nw.LazyFrame[Any]
-) -> dict[_Group, list[_Below]]:
-    """Return, for each group, the packages of which its specs depend on different builds, and the group of these."""
-    group = ("snapshot", "first", "hashes")
+) -> pl.DataFrame:
+    """Return the groups, a package `needed` of which their specs depend on different builds, and the group of these.
+
+    The columns are `snapshot`, `first`, `needed` (a hash, if no source names the package) and `below`, null if the
+    builds are no group.
+    """
+    group = (*_GROUP, "hashes")
     below = nw.col("below")
-    targets = all_members.select("snapshot", dependency_hash=nw.col("hash"), below=nw.col("first"))
+    *others, _ = specs.spec_key
+    targets = all_members.select(*others, dependency_hash=nw.col("hash"), below=nw.col("first"))
+    owned = members.select(*group, "hash").join(
+        edges.select(*specs.spec_key, "dependency_hash", "dependency_package"), on=specs.spec_key, how="inner"
+    )
     counts = (
-        members.select(*group, "hash")
-        .join(edges, on=["snapshot", "hash"], how="inner")
-        .unique()
+        (owned if specs.has_row_per_spec else owned.unique())
         # A dependency whose package no source names stands for itself.
         .with_columns(unnamed=nw.when(nw.col("dependency_package").is_null()).then(nw.col("dependency_hash")))
-        .join(targets, on=["snapshot", "dependency_hash"], how="left")
+        .join(targets, on=[*others, "dependency_hash"], how="left")
         .group_by(*group, "dependency_package", "unnamed")
         .agg(
             edges=nw.len(),
@@ -195,34 +197,42 @@ def _differing(
         & (pl.col("grouped") == pl.col("edges"))
         & (pl.col("below") == pl.col("last"))
     )
-    found: dict[_Group, list[_Below]] = {}
-    for snapshot, first, *rest in differing.select(
-        "snapshot", "first", pl.coalesce("dependency_package", "dependency_hash"), pl.when(is_group).then("below")
-    ).rows():
-        found.setdefault((snapshot, first), []).append((rest[0], rest[1]))
-    return found
+    return differing.select(
+        *_GROUP, pl.coalesce("dependency_package", "dependency_hash").alias("needed"), pl.when(is_group).then("below")
+    )
 
 
-def _recipes(specs: SpecRows, members: nw.LazyFrame[Any]) -> dict[_Group, str]:
-    """Return the groups whose specs were built from several recipes, and their packages."""
+def _recipes(specs: SpecRows, members: nw.LazyFrame[Any]) -> pl.DataFrame:
+    """Return the groups whose specs were built from several recipes, and these as the `causes` of their packages."""
     told = members.filter(~nw.col("package_hash").is_null())
-    counts = told.group_by("snapshot", "first", "package").agg(recipes=nw.col("package_hash").n_unique())
-    found = specs.collect(counts.filter(nw.col("recipes") > 1)).select("snapshot", "first", "package")
-    return {(snapshot, first): package for snapshot, first, package in found.rows()}
+    counts = told.group_by(*_GROUP, "package").agg(recipes=nw.col("package_hash").n_unique())
+    found = specs.collect(counts.filter(nw.col("recipes") > 1))
+    return found.select(*_GROUP, causes=pl.concat_str(pl.lit("recipe of "), "package"))
 
 
-def _causes(differing: dict[_Group, list[_Below]], recipes: dict[_Group, str]) -> dict[_Group, set[str]]:
-    """Return the root causes of each group's differences: packages and recipes."""
-    causes = {group: {f"recipe of {package}"} for group, package in recipes.items()}
-    below = {group: {(group[0], first) for _, first in found if first} for group, found in differing.items()}
-    for group in dependencies_first(below, hash_of=lambda group: str(group[1])):
-        causes[group] = causes.get(group, set()) | _causes_of(group[0], differing.get(group, []), causes)
-    return causes
+def _causes(specs: SpecRows, differing: pl.DataFrame, recipes: pl.DataFrame) -> pl.DataFrame:
+    """Return the root causes of each group's differences, packages and recipes, in a row each.
 
-
-def _causes_of(snapshot: str, found: list[_Below], deeper: dict[_Group, set[str]]) -> set[str]:
+    Raises
+    ------
+    ArgumentError
+        If the groups form a cycle.
+    """
+    below = ["snapshot", "below"]
+    explained = pl.concat([differing.select(_GROUP), recipes.select(_GROUP)]).unique()
+    waiting = differing.join(explained, left_on=below, right_on=_GROUP, how="semi")
     # A group in which no dependency differs has no causes here, so its package is the cause.
-    return set().union(*(deeper.get((snapshot, first or "")) or {package} for package, first in found))
+    at_bottom = differing.join(explained, left_on=below, right_on=_GROUP, how="anti").rename({"needed": "causes"})
+    causes = pl.concat([recipes, at_bottom.select(recipes.columns)])
+    while not waiting.is_empty():
+        open_groups = waiting.select(_GROUP).unique()
+        through = waiting.join(open_groups, left_on=below, right_on=_GROUP, how="anti")
+        if through.is_empty():
+            refuse_cycle(specs.named(waiting.select(hash="first", dependency_hash="below")))
+        found = through.join(causes, left_on=below, right_on=_GROUP).select(causes.columns)
+        causes = pl.concat([causes, found.unique()])
+        waiting = waiting.join(open_groups, left_on=below, right_on=_GROUP, how="semi")
+    return causes
 
 
 def _summed(groups: pl.DataFrame, by: DuplicateRow) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import narwhals as nw
 import polars as pl
@@ -172,3 +172,12 @@ def dependencies_first(needs: Mapping[T, Iterable[T]], *, hash_of: Callable[[T],
             f"expected dependencies without a cycle, found {circle}",
             hint="no hash can depend on itself: the dependencies were edited",
         ) from None
+
+
+def refuse_cycle(edges: pl.DataFrame) -> NoReturn:
+    """Raise the error that names a cycle, given the edges among which it is: `hash` and `dependency_hash`."""
+    needs: dict[str, list[str]] = {}
+    for owner, needed in edges.select("hash", "dependency_hash").iter_rows():
+        needs.setdefault(owner, []).append(needed)
+    dependencies_first(needs)
+    raise AssertionError("expected a cycle among the edges, found none")

@@ -122,8 +122,11 @@ class _Search(NamedTuple):
     """What is missing, and the way up from it to every spec that it breaks. Specs are numbers, by snapshot and hash."""
 
     named: pl.DataFrame
+    """The broken specs: `node`, `snapshot`, `hash`, `package` and `version`."""
     absent: pl.DataFrame
+    """The missing specs: `node`, `snapshot`, `hash`, `package`, and `direct`, the number of specs that need it."""
     pairs: pl.DataFrame
+    """A broken spec `node`, one that is `missing` below it, its `distance`, and `below`, the next one on the path."""
 
 
 def _search(specs: SpecsLike, dependencies: SpecsLike | None, deptypes: Collection[DepType]) -> _Search | None:
@@ -140,18 +143,21 @@ def _search(specs: SpecsLike, dependencies: SpecsLike | None, deptypes: Collecti
     rows, edges = spec_and_edge_rows(specs, columns, _edges_of(specs, dependencies), edge_columns)
     _check_known(rows)
     cached = rows.frame.select("snapshot", "hash", "package", "version")
-    cached = cached if rows.has_row_per_spec else cached.unique()
-    keys = cached.select("snapshot", dependency_hash=nw.col("hash"))
-    needs = (
-        edges.filter(nw.any_horizontal(*needed, ignore_nulls=True), ~nw.col("is_external").fill_null(False))
-        .select("snapshot", "hash", "dependency_hash", "dependency_package")
-        .join(cached, on=["snapshot", "hash"], how="inner")
+    needs = edges.filter(nw.any_horizontal(*needed, ignore_nulls=True), ~nw.col("is_external").fill_null(False))
+    key, below = rows.spec_key, [*rows.spec_key[:-1], "dependency_hash"]
+    is_absent = needs.join(cached.rename({"hash": "dependency_hash"}).select(*below), on=below, how="anti")
+    missing = rows.collect_codes(
+        is_absent.select("snapshot", "hash", "dependency_hash", "dependency_package").join(
+            cached.select(*key), on=key, how="semi"
+        )
     )
-    missing = rows.collect_codes(needs.join(keys, on=["snapshot", "dependency_hash"], how="anti"))
     if missing.is_empty():
         return None
-    broken = missing["snapshot"].unique().to_list()
-    return _follow(rows, missing, rows.collect_codes(needs.filter(nw.col("snapshot").is_in(broken))))
+    broken = nw.col("snapshot").is_in(missing["snapshot"].unique().to_list())
+    needs = needs.select("snapshot", "hash", "dependency_hash").join(cached.select(*key), on=key, how="semi")
+    return _follow(
+        rows, missing, rows.collect_codes(needs.filter(broken)), rows.collect_codes(cached.filter(broken).unique())
+    )
 
 
 def _edges_of(specs: SpecsLike, dependencies: SpecsLike | None) -> SpecsLike:
@@ -176,24 +182,44 @@ def _check_known(rows: SpecRows) -> None:
         )
 
 
-def _follow(rows: SpecRows, missing: pl.DataFrame, needs: pl.DataFrame) -> _Search:
-    """Follow the edges upwards from the missing specs."""
-    # There may be millions of pairs of a spec and a missing dependency. Numbering specs in the order of their hashes
-    # reduces a pair to a few bytes.
-    ends = (needs.select("snapshot", "hash"), needs.select("snapshot", hash="dependency_hash"))
-    nodes = pl.concat(ends).unique().sort("snapshot", "hash").with_row_index("node")
-    below = nodes.rename({"hash": "dependency_hash", "node": "below"})
-    links = needs.join(nodes, on=["snapshot", "hash"]).join(below, on=["snapshot", "dependency_hash"])
+def _follow(rows: SpecRows, missing: pl.DataFrame, needs: pl.DataFrame, cached: pl.DataFrame) -> _Search:
+    """Follow the edges upwards from the missing specs, in each snapshot."""
     absent = (
         missing.group_by("snapshot", "dependency_hash")
         .agg(pl.col("dependency_package").min(), direct=pl.col("hash").n_unique().cast(pl.Int64))
         .rename({"dependency_hash": "hash"})
-        .join(nodes, on=["snapshot", "hash"])
     )
-    names = links.unique("node").select("node", "snapshot", "package", "version", "hash")
+    numbered, pairs, offset = [], [], 0
+    # One snapshot at a time, a spec is told by its hash alone, and joins by one column take half as long.
+    for (snapshot,), lost in absent.partition_by("snapshot", as_dict=True).items():
+        edges = _edges_above(lost["hash"], needs.filter(snapshot=snapshot).select("hash", "dependency_hash"))
+        # There may be millions of pairs of a spec and a missing dependency. Numbering specs in the order of their
+        # hashes reduces a pair to a few bytes.
+        ends = pl.concat([edges["hash"], lost["hash"]]).unique().sort()
+        nodes = pl.DataFrame({"hash": ends}).with_row_index("node", offset)
+        offset += nodes.height
+        below = nodes.rename({"hash": "dependency_hash", "node": "below"})
+        links = edges.join(nodes, on="hash").join(below, on="dependency_hash").select("node", "below")
+        numbered.append(nodes.with_columns(snapshot=pl.lit(snapshot, absent.schema["snapshot"])))
+        pairs.append(_pairs(links, lost.join(nodes, on="hash")["node"]))
+    nodes = pl.concat(numbered)
     # A missing package may have no cached spec at all, so that only the edges to it name it.
-    lost = rows.named(absent).rename({"dependency_package": "package"})
-    return _Search(rows.named(names), lost, _pairs(links.select("node", "below"), absent["node"]))
+    return _Search(
+        rows.named(nodes.join(cached, on=["snapshot", "hash"])),
+        rows.named(absent.join(nodes, on=["snapshot", "hash"])).rename({"dependency_package": "package"}),
+        pl.concat(pairs),
+    )
+
+
+def _edges_above(missing: pl.Series, edges: pl.DataFrame) -> pl.DataFrame:
+    """Return the edges of all paths up from what is missing."""
+    level = reached = pl.DataFrame({"dependency_hash": missing})
+    above = [edges.clear()]
+    while not level.is_empty():
+        above.append(edges.join(level, on="dependency_hash", how="semi"))
+        level = above[-1].select(dependency_hash="hash").unique().join(reached, on="dependency_hash", how="anti")
+        reached = pl.concat([reached, level])
+    return pl.concat(above)
 
 
 def _answer(search: _Search | None, by: HoleRow) -> pl.DataFrame:
@@ -207,22 +233,29 @@ def _answer(search: _Search | None, by: HoleRow) -> pl.DataFrame:
         order = {"breaks": True, "direct": True, "snapshot": False, "package": False, "hash": False}
         return found.select(_COLUMNS[by]).sort(*order, descending=[*order.values()])
     counts = pairs.group_by("node").agg(number=pl.len().cast(pl.Int64))
-    nearest = pairs.sort("node", "distance", "missing").unique("node", keep="first").sort("distance")
-    lost = absent.select(missing="node", missing_package="package", missing_hash="hash")
-    chains = {node: _label(*words) for node, *words in lost.iter_rows()}
-    labels = {node: _label(*words) for node, *words in named.select("node", "package", "hash").iter_rows()}
-    for node, next_node in nearest.select("node", "below").iter_rows():
-        chains[node] = f"{labels[node]} > {chains[next_node]}"
+    nearest = pairs.sort("node", "distance", "missing").unique("node", keep="first").join(named, on="node")
+    lost = absent.select("node", missing="node", missing_package="package", missing_hash="hash", chain=_label())
     return (
-        nearest.with_columns(chain=nearest["node"].replace_strict(chains, return_dtype=pl.String))
-        .join(lost, on="missing")
+        _with_chains(nearest, lost.select(below="node", chain="chain"))
+        .join(lost.drop("node", "chain"), on="missing")
         .drop("missing")
         .join(counts, on="node")
-        .join(named, on="node")
         .rename({"number": "missing"})
         .select(_COLUMNS[by])
         .sort("package", "version", "snapshot", "hash")
     )
+
+
+def _with_chains(nearest: pl.DataFrame, chains: pl.DataFrame) -> pl.DataFrame:
+    """Add to each spec the chain down to its nearest missing one, given those of the missing ones by `below`."""
+    parts = []
+    for level in nearest.sort("distance").partition_by("distance", maintain_order=True):
+        # The nearest one of the next spec on the path is the same, so that its chain was made just before.
+        parts.append(
+            level.join(chains, on="below").with_columns(chain=pl.concat_str(_label(), pl.lit(" > "), pl.col("chain")))
+        )
+        chains = parts[-1].select("chain", below="node")
+    return pl.concat(parts)
 
 
 def _pairs(links: pl.DataFrame, absent: pl.Series) -> pl.DataFrame:
@@ -245,5 +278,5 @@ def _pairs(links: pl.DataFrame, absent: pl.Series) -> pl.DataFrame:
     return pl.concat(pairs)
 
 
-def _label(package: str | None, digest: str) -> str:
-    return f"{package or ''}/{digest[:7]}"
+def _label() -> pl.Expr:
+    return pl.concat_str(pl.col("package").fill_null(""), pl.lit("/"), pl.col("hash").str.slice(0, 7))

@@ -191,11 +191,15 @@ class SpecRows:
         """Whether no spec of a snapshot has two rows, whatever the number of its stacks."""
         return self.subset is not None
 
+    @property
+    def spec_key(self) -> list[str]:
+        """The columns that tell specs apart, the hash last: with a single snapshot, there are no others."""
+        is_single = self.subset is not None and len(self.subset.snapshots or ()) == 1
+        return ["hash"] if is_single else ["snapshot", "hash"]
+
     def _is_row_per_spec(self, columns: Sequence[str]) -> bool:
         """Whether no two rows are equal in these columns, because each is another spec of a snapshot."""
-        if self.subset is None or "hash" not in columns:
-            return False
-        return "snapshot" in columns or len(self.subset.snapshots or ()) == 1
+        return self.subset is not None and {*self.spec_key} <= {*columns}
 
     def _keys(self, column: str, names: Iterable[str]) -> list[Any]:
         """Return names as a column has them."""

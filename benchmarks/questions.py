@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ENGINES = ("cachestats", "duckdb")
 START = "nothing"  # opens the dataset and reads its smallest table: what every question takes as well
 OF_INDEX = {"gaps_weighed", "holes", "duplicates_differs"}  # what dependencies answer
+OF_ENVIRONMENT = {"match", "hit_rates"}  # what an environment of the user answers
 OLD, NEW = "develop-2025-02-23", "develop-2025-03-02"
 ENVIRONMENT = 300  # specs of `OLD` that stand for an environment; of every second the hash is not in the cache
 TAKEN = "a"  # specs whose hash begins with it are not in the cache, which makes holes: one of 32
@@ -59,7 +60,7 @@ def questions() -> dict[str, Callable[[Any, Any], pl.DataFrame]]:
             "package", "hash", "status", "near_hash"
         ),
         "hit_rates": lambda ds, environment: cs.hit_rates(environment, ds, by="stack").select(
-            "snapshot", "stack", "hits"
+            "snapshot", "stack", "hits", "near"
         ),
         "gaps_weighed": lambda ds, _: cs.gaps(ds, columns="target", dependencies=ds),
         "holes": lambda ds, _: cs.holes(ds).select("package", "version", "hash", "missing", "missing_hash"),
@@ -89,6 +90,7 @@ def main() -> None:
             arguments.folder / "questions-index",
         ),
     ]
+    make_environment(datasets[0])
     out = arguments.folder / "out"
     costs = {
         name: alternate(
@@ -136,27 +138,43 @@ def give_answer(engine: str, name: str, dataset: Path, out: Path) -> None:
         import cachestats as cs
 
         ds = cs.open_dataset(dataset)
-        questions()[name](ds, _environment(ds) if name in {"match", "hit_rates"} else None).write_parquet(
-            out / "answer.parquet"
-        )
+        environment = read_environment(dataset) if name in OF_ENVIRONMENT else None
+        questions()[name](ds, environment).write_parquet(out / "answer.parquet")
         return
     import duckdb
 
     for table in ("specs/*", "dependencies/*", "requirements/*", "snapshots", "targets"):
         duckdb.execute(f"CREATE VIEW {table.removesuffix('/*')} AS FROM '{dataset}/{table}.parquet'")
+    if name in OF_ENVIRONMENT:
+        duckdb.execute(f"CREATE VIEW environment AS FROM '{environment_file(dataset)}'")
     duckdb.execute(f"COPY ({queries()[name]}) TO '{out}/answer.parquet'")
 
 
-def _environment(ds: Any) -> Any:
+def environment_file(dataset: Path) -> Path:
+    """Return where the environment that is looked up in a dataset is kept."""
+    return dataset.with_name(f"{dataset.name}-environment.parquet")
+
+
+def make_environment(dataset: Path) -> None:
+    """Write the specs of an environment, unless they are there: both engines read them from the same file."""
     import polars as pl
 
     import cachestats as cs
 
-    specs = ds.at(OLD).specs.unique("hash").sort("hash").head(ENVIRONMENT)
-    mangled = pl.concat_str(pl.lit("-"), pl.col("hash").str.slice(1))
-    is_mangled = pl.int_range(pl.len()) % 2 == 1
-    frame = specs.with_columns(hash=pl.when(is_mangled).then(mangled).otherwise("hash"), is_root=pl.lit(True)).collect()
-    return cs.Environment(frame, ds.dependencies.clear().collect())
+    if not environment_file(dataset).exists():
+        specs = cs.open_dataset(dataset).at(OLD).specs.unique("hash").sort("hash").head(ENVIRONMENT)
+        changed = pl.when(pl.int_range(pl.len()) % 2 == 1).then(pl.lit("-") + pl.col("hash").str.slice(1))
+        specs.with_columns(hash=changed.otherwise("hash"), is_root=pl.lit(True)).sink_parquet(environment_file(dataset))
+
+
+def read_environment(dataset: Path) -> Any:
+    """Return the environment as cachestats has it."""
+    import polars as pl
+
+    import cachestats as cs
+
+    edges = pl.DataFrame(schema=cs.open_dataset(dataset).dependencies.collect_schema())
+    return cs.Environment(pl.read_parquet(environment_file(dataset)), edges)
 
 
 def queries() -> dict[str, str]:
@@ -164,10 +182,7 @@ def queries() -> dict[str, str]:
     text = (HERE / "peers" / "questions.sql").read_text()
     parts = text.split("\n-- question: ")[1:]
     named = {part.split("\n")[0].strip(): part.partition("\n")[2].strip().rstrip(";") for part in parts}
-    numbers = {"OLD": OLD, "NEW": NEW, "ENVIRONMENT": ENVIRONMENT}
-    for key, value in numbers.items():
-        named = {name: query.replace(f"${key}", str(value)) for name, query in named.items()}
-    return named
+    return {name: query.replace("$OLD", OLD).replace("$NEW", NEW) for name, query in named.items()}
 
 
 def print_costs(costs: dict[str, dict[str, Cost]], out: Path, title: str) -> None:

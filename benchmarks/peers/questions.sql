@@ -1,5 +1,5 @@
 -- The questions of `benchmarks.questions` in DuckDB's SQL, over views of a dataset's Parquet files. A line
--- `-- question: NAME` begins each. $OLD, $NEW and $ENVIRONMENT are filled in.
+-- `-- question: NAME` begins each. $OLD and $NEW are filled in.
 
 -- question: nothing
 SELECT snapshot FROM snapshots;
@@ -153,15 +153,7 @@ SELECT package, stack, arg_max(version, parts) AS version, newest, max(parts) < 
 FROM mine JOIN newest USING (package) GROUP BY package, stack, newest, newest_parts;
 
 -- question: match
-WITH chosen AS (
-    SELECT DISTINCT hash AS own, package, version, compiler, platform, os, target, variants
-    FROM specs WHERE snapshot = '$OLD' ORDER BY own LIMIT $ENVIRONMENT
-),
-environment AS (
-    SELECT * EXCLUDE own, CASE WHEN row_number() OVER (ORDER BY own) % 2 = 0 THEN '-' || own[2:] ELSE own END AS hash
-    FROM chosen
-),
-hits AS (SELECT DISTINCT hash FROM specs SEMI JOIN environment USING (hash)),
+WITH hits AS (SELECT DISTINCT hash FROM specs SEMI JOIN environment USING (hash)),
 candidates AS (
     SELECT package, version, compiler, platform, os, target, variants, min(hash) AS near_hash
     FROM specs WHERE package IN (SELECT package FROM environment ANTI JOIN hits USING (hash)) GROUP BY ALL
@@ -188,12 +180,21 @@ SELECT package, environment.hash,
 FROM environment LEFT JOIN hits USING (hash) LEFT JOIN nearest USING (hash);
 
 -- question: hit_rates
-WITH chosen AS (SELECT DISTINCT hash AS own FROM specs WHERE snapshot = '$OLD' ORDER BY own LIMIT $ENVIRONMENT),
-environment AS (
-    SELECT CASE WHEN row_number() OVER (ORDER BY own) % 2 = 0 THEN '-' || own[2:] ELSE own END AS hash FROM chosen
+WITH listed AS (
+    SELECT DISTINCT snapshot, stack, hash, package FROM specs
+    WHERE stack IS DISTINCT FROM 'root'
+    AND (hash IN (SELECT hash FROM environment) OR package IN (SELECT package FROM environment))
+),
+hits AS (SELECT snapshot, stack, hash FROM listed SEMI JOIN environment USING (hash)),
+alike AS (
+    SELECT DISTINCT listed.snapshot, listed.stack, environment.hash FROM listed JOIN environment USING (package)
 )
-SELECT snapshot, stack, count(DISTINCT environment.hash) AS hits
-FROM specs LEFT JOIN environment USING (hash) WHERE stack IS DISTINCT FROM 'root' GROUP BY ALL;
+SELECT snapshot, stack, coalesce(num_hits, 0) AS hits, coalesce(num_near, 0) AS near
+FROM (SELECT DISTINCT snapshot, stack FROM specs WHERE stack IS DISTINCT FROM 'root')
+LEFT JOIN (SELECT snapshot, stack, count(*) AS num_hits FROM hits GROUP BY ALL) USING (snapshot, stack)
+LEFT JOIN (
+    SELECT snapshot, stack, count(*) AS num_near FROM alike ANTI JOIN hits USING (snapshot, stack, hash) GROUP BY ALL
+) USING (snapshot, stack);
 
 -- question: gaps_weighed
 WITH RECURSIVE named AS (

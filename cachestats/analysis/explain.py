@@ -102,8 +102,9 @@ def explain(
     """
     wanted = specs_of(environment)
     rows, edges = _cache_rows(specs, dependencies)
-    cached = rows.filter(rows.is_in("hash", wanted["asked"])).distinct("hash")["hash"]
-    is_hit = pl.col("asked").is_in(cached.implode())
+    asked = rows.coded(wanted.select("asked"), asked="hash")["asked"]
+    cached = rows.filter(nw.col("hash").is_in(asked.to_list())).distinct_codes("hash")["hash"]
+    is_hit = asked.is_in(cached.implode())
     hits = set(wanted.filter(is_hit)["hash"])
     ours, cache = (
         _EnvironmentSpecs(environment, wanted),

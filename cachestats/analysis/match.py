@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.causes import causes_in_words, causes_of, ranked
@@ -241,20 +242,20 @@ def hit_rates(
     [('develop', 107, 145, 38, 0, 38)]
     """
     check_choice(by, HIT_RATE_AXES, "by")
-    wanted = specs_of(environment).select("hash", "asked", "package", "is_root")
     keys = ["snapshot", *(["stack"] if by == "stack" else [])]
     found = spec_rows(specs, (*keys, "hash", "package"), union=union, every_snapshot=True)
+    wanted = found.coded(specs_of(environment).select("asked", "package", "is_root"), asked="hash", package="package")
     hits = _found(found, keys, hash=wanted["asked"]).join(wanted, left_on="hash", right_on="asked")
     packages = _found(found, keys, package=wanted["package"])
     # The package of a hit is there, unless the hit was spliced from a spec of another package.
     hits = hits.join(packages.with_columns(is_there=True), on=[*keys, "package"], how="left", nulls_equal=True)
-    rates = found.distinct(*keys)
+    rates = found.distinct_codes(*keys)
     for counted in (
         hits.group_by(keys).agg(hits=pl.len(), root_hits=pl.col("is_root").sum(), not_near=pl.col("is_there").sum()),
         packages.join(wanted["package"].value_counts(), on="package").group_by(keys).agg(near=pl.col("count").sum()),
     ):
         rates = rates.join(counted, on=keys, how="left", nulls_equal=True)
-    rates = rates.with_columns(pl.col("hits", "near", "root_hits", "not_near").fill_null(0).cast(pl.Int64))
+    rates = found.named(rates).with_columns(pl.col("hits", "near", "root_hits", "not_near").fill_null(0).cast(pl.Int64))
     rates = rates.with_columns(near=pl.col("near") - pl.col("not_near"))
     roots = int(wanted["is_root"].sum())
     rates = rates.with_columns(
@@ -272,9 +273,9 @@ def hit_rates(
 
 
 def _found(specs: SpecRows, keys: list[str], **wanted: pl.Series) -> pl.DataFrame:
-    """Return the distinct pairs of a snapshot, or a stack of it, and one of the wanted values of a column."""
+    """Return the distinct pairs of a snapshot, or a stack of it, and one of the wanted values of a column, as codes."""
     ((name, values),) = wanted.items()
-    return specs.filter(specs.is_in(name, values.unique().sort())).distinct(*keys, name)
+    return specs.filter(nw.col(name).is_in(values.unique().sort().to_list())).distinct_codes(*keys, name)
 
 
 def _shares(parts: pl.Series, whole: int) -> pl.Series:

@@ -9,7 +9,7 @@ as fast where there are codes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -147,11 +147,18 @@ class SpecRows:
 
     def distinct(self, *columns: str) -> pl.DataFrame:
         """Collect the distinct combinations of some columns."""
+        return self._distinct(columns, self.collect)
+
+    def distinct_codes(self, *columns: str) -> pl.DataFrame:
+        """Collect the distinct combinations of some columns without names for codes; stacks have their names."""
+        return self._distinct(columns, self.collect_codes)
+
+    def _distinct(self, columns: Sequence[str], collect: Callable[[nw.LazyFrame[Any]], pl.DataFrame]) -> pl.DataFrame:
         if "stack" not in columns:
-            return self.collect(self.frame.select(*columns).unique())
+            return collect(self.frame.select(*columns).unique())
         others = [name for name in columns if name != "stack"]
         united, masks, names = self.united(others, "stack")
-        return unfolded(self.collect(united), masks, names, "stack").select(*columns)
+        return unfolded(collect(united), masks, names, "stack").select(*columns)
 
     def united(
         self, by: Sequence[str], axis: str, names: Sequence[str | None] | None = None
@@ -220,18 +227,13 @@ class SpecRows:
 
     @cached_property
     def _sets(self) -> pl.DataFrame:
-        """The sets of stacks: their codes, and the stacks in them that count."""
+        """The stacks that count in each set of stacks: its code in `stacks`, and `stack`, a row each."""
         subset: Any = self.subset
-        wanted = subset.filters.get("stack")
-        rows = []
-        for code, in_set in subset.dataset.names.stacks(subset.snapshots):
-            stacks = [
-                stack
-                for stack in in_set
-                if (wanted is None or stack in wanted) and (self.union or stack != UNION_STACK)
-            ]
-            rows.append((code, stacks))
-        return pl.DataFrame(rows, schema={"stacks": pl.Int64, "names": pl.List(pl.String)}, orient="row")
+        sets = subset.dataset.names.stacks(subset.snapshots).rename({"code": "stacks"})
+        wanted, stack = subset.filters.get("stack"), pl.col("stack")
+        if wanted is not None:
+            sets = sets.filter(stack.is_in(list(wanted), nulls_equal=True))
+        return sets if self.union else sets.filter(stack.ne_missing(UNION_STACK))
 
     @cached_property
     def _stacks(self) -> list[str | None]:
@@ -239,21 +241,17 @@ class SpecRows:
         sets, filters = self._sets, self.subset.filters if self.subset else {}
         if not filters.keys() <= {"stack"}:
             sets = sets.join(self.frame.select("stacks").unique().to_native().collect(engine="streaming"), on="stacks")
-        return sort_names(sets["names"].explode().unique(), "stack")
+        return sort_names(sets["stack"].unique(), "stack")
 
     def _with_stacks(self, masks: Sequence[str], names: Sequence[str | None]) -> nw.LazyFrame[Any]:
         """Return the rows that have a stack, with their stacks as bits."""
-        place = {name: position for position, name in enumerate(names)}
-        rows = []
-        for code, stacks in self._sets.iter_rows():
-            numbers = [0] * len(masks)
-            for stack in stacks:
-                if stack in place:
-                    numbers[place[stack] // BITS] |= 1 << place[stack] % BITS
-            if any(numbers):
-                rows.append((code, *numbers))
-        sets = pl.LazyFrame(rows, schema=dict.fromkeys(["stacks", *masks], pl.Int64), orient="row")
-        return self.frame.join(nw.from_native(sets), on="stacks")
+        bits = {
+            mask: [1 << place % BITS if place // BITS == number else 0 for place in range(len(names))]
+            for number, mask in enumerate(masks)
+        }
+        places = pl.DataFrame({"stack": names, **bits}, schema_overrides={"stack": pl.String})
+        sets = self._sets.join(places, on="stack", nulls_equal=True).group_by("stacks").agg(pl.col(list(masks)).sum())
+        return self.frame.join(nw.from_native(sets.lazy()), on="stacks")
 
 
 def spec_rows(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cachestats.codes import stacks_of_set
 from cachestats.errors import DatasetError
 from cachestats.schema import COMMONLY_NAMED
 
@@ -39,8 +37,8 @@ class Names:
             snapshots = None
         if (column, snapshots) not in self._known:
             is_common = column in COMMONLY_NAMED and snapshots is None
-            frame = self._common if is_common else self._dataset.scan("names", snapshots=snapshots).lazy()
-            names = frame.lazy().filter(pl.col("column") == column).select("code", "name")
+            frame = self._common if is_common else self._dataset.scan("names", snapshots=snapshots)
+            names = frame.filter(pl.col("column") == column).select("code", "name")
             self._known[column, snapshots] = self._checked(column, names.unique().sort("name").collect())
         return self._known[column, snapshots]
 
@@ -65,18 +63,24 @@ class Names:
         wanted = codes.drop_nulls().unique()
         specs = self._dataset.scan("encoded_specs", snapshots=snapshots)
         found = specs.filter(pl.col("spec").is_in(wanted.implode())).select(code="spec", name="hash").unique()
-        known = found.collect(engine="streaming")
+        known = self._checked("hash", found.collect(engine="streaming"))
         if known.height < wanted.len():  # the others are dependencies that are not cached
             known = pl.concat([known, self.of("dependency", snapshots)]).unique("code")
         return known
 
-    def stacks(self, snapshots: Snapshots) -> Iterable[tuple[int, list[str | None]]]:
-        """Return the sets of stacks in some snapshots: the code of each, and its stacks."""
-        return [(code, stacks_of_set(name)) for code, name in self.of("stacks", snapshots).iter_rows()]
+    def stacks(self, snapshots: Snapshots) -> pl.DataFrame:
+        """Return the stacks in the sets of some snapshots, a row each: `code` of the set, and `stack`.
+
+        The stack is null in the set of the specs that no stack lists.
+        """
+        import polars as pl
+
+        stacks = pl.col("name").str.json_decode(pl.List(pl.String))
+        return self.of("stacks", snapshots).select("code", stack=stacks).explode("stack")
 
     @cached_property
-    def _common(self) -> pl.DataFrame:
-        return self._dataset.scan("common_names").select("column", "code", "name").collect()
+    def _common(self) -> pl.LazyFrame:
+        return self._dataset.scan("common_names").select("column", "code", "name").collect().lazy()
 
     def _checked(self, column: str, names: pl.DataFrame) -> pl.DataFrame:
         if names["code"].n_unique() < names.height:

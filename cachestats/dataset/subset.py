@@ -187,13 +187,13 @@ class Subset:
             return sorted(frame.collect()["hash"])
         names = self.dataset.names
         if column == "stack":
-            return sorted({stack for _, stacks in names.stacks(self.snapshots) for stack in stacks if stack})
+            return sorted(names.stacks(self.snapshots)["stack"].drop_nulls().unique())
         return names.of(column, self.snapshots)["name"].to_list()
 
     def _sets_with(self, wanted: Wanted) -> list[int]:
         """Return the codes of the sets that hold one of these stacks; the empty set stands for None."""
         sets = self.dataset.names.stacks(self.snapshots)
-        return [code for code, stacks in sets if not set(wanted).isdisjoint(stacks)]
+        return sets.filter(sets["stack"].is_in(list(wanted), nulls_equal=True))["code"].unique().to_list()
 
     def _words(self) -> str:
         names = self.snapshots if self.snapshots is not None else snapshot_names(self.dataset)

@@ -109,7 +109,8 @@ class _Ranks:
                 ordered = sorted(known, key=lambda name: (version_key(name), name), reverse=True)
             self.names[column] = [None, *ordered]
             positions[column] = {known[name]: position for position, name in enumerate(ordered, 1)}
-        sets = {code: _shown(stacks) for code, stacks in dataset.names.stacks(snapshots)}
+        in_sets = dataset.names.stacks(snapshots).group_by("code").agg("stack")
+        sets = {code: _shown(stacks) for code, stacks in in_sets.iter_rows()}
         self.names["stacks"] = sorted(set(sets.values()))
         places = {stacks: position for position, stacks in enumerate(self.names["stacks"])}
         positions["stacks"] = {code: places[stacks] for code, stacks in sets.items()}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cachestats.errors import ArgumentError, SourceError
 from cachestats.parse.lockfile import Parsed, parse_environments
 from cachestats.regular import open_regular
+from cachestats.schema import DEPENDENCIES, SPECS
 from cachestats.sources.signature import is_signed, signed_text
 from cachestats.text import counted, printable
 
@@ -135,9 +136,9 @@ def read_environment(*paths: str | os.PathLike[str]) -> Environment:
 def _environment(parsed: Parsed) -> Environment:
     import polars as pl
 
-    return Environment(
-        pl.DataFrame(parsed.specs), pl.DataFrame(parsed.dependencies), parsed.nodes, parsed.kind, parsed.spack
-    )
+    specs = pl.DataFrame(parsed.specs, schema={**SPECS.polars(), "is_root": pl.Boolean})
+    dependencies = pl.DataFrame(parsed.dependencies, schema=DEPENDENCIES.polars())
+    return Environment(specs, dependencies, parsed.nodes, parsed.kind, parsed.spack)
 
 
 def _joined(parts: list[Environment]) -> Environment:

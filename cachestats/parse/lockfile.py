@@ -14,13 +14,12 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-import pyarrow as pa
 
 from cachestats import naming
 from cachestats.decode import FAULTS, JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.parse.nodes import Dependency, Node, compiler, dependency, external, parameters, parse_node
-from cachestats.schema import DEPENDENCIES, DEPTYPES, SPECS
+from cachestats.schema import DEPTYPES
 from cachestats.spack_releases import FORMAT_OF_DATABASE, FORMAT_OF_LOCKFILE, SPACK_OF_FORMAT, canonical_compiler
 
 _ANOTHER = "give a spack.lock, a spec.json, what `spack spec --json` prints, or the .spack-db of an installation"
@@ -36,10 +35,10 @@ T = TypeVar("T")
 class Parsed(NamedTuple):
     """The environment in a file, or in one of several JSON documents in it."""
 
-    specs: pa.Table
-    """The columns of `specs` (those that environments lack are null) and `is_root`; sorted."""
-    dependencies: pa.Table
-    """The columns of `dependencies`, with `snapshot` null; sorted."""
+    specs: list[dict[str, Any]]
+    """Rows of `specs`, without the columns that environments lack, and with `is_root`; sorted."""
+    dependencies: list[dict[str, Any]]
+    """Rows of `dependencies`, without `snapshot`; sorted."""
     nodes: dict[str, bytes]
     """By DAG hash, the JSON of every node, including externals and build specs."""
     kind: str
@@ -137,18 +136,6 @@ def parse_environments(data: bytes, *, origin: str) -> list[Parsed]:
         cycle.
     """
     return [_Reader(graph, origin).parsed() for graph in _graphs(_utf_8(data, origin), origin)]
-
-
-def environment_schema() -> pa.Schema:
-    """Return the schema of an environment: the columns of `specs`, some of them always null, and `is_root`."""
-    columns = [field.with_nullable(True) for field in SPECS.arrow()]
-    return pa.schema([*columns, pa.field("is_root", pa.bool_(), nullable=False)])
-
-
-def environment_dependencies_schema() -> pa.Schema:
-    """Return the schema of an environment's dependencies: the columns of `dependencies`, with `snapshot` null."""
-    schema = DEPENDENCIES.arrow()
-    return schema.set(0, schema.field(0).with_nullable(True))
 
 
 def spec_row(node: Node, edges: Iterable[Dependency], nodes: Mapping[str, Node]) -> dict[str, Any]:
@@ -386,7 +373,7 @@ class _Reader:
         self.by_hash = {digest: self.nodes[key] for digest, key in self.key_of.items()}
 
     def parsed(self) -> Parsed:
-        """Return the tables."""
+        """Return what was parsed."""
         self._refuse_cycles_of_build_specs()
         roots = {self._hash(key) for key in self.roots}
         installed = sorted(
@@ -406,11 +393,8 @@ class _Reader:
                 pairs[pair] = pairs[pair].joined(edge) if pair in pairs else edge
         _refuse_cycle(pairs, self.origin)
         return Parsed(
-            specs=pa.Table.from_pylist(rows, schema=environment_schema()),
-            dependencies=pa.Table.from_pylist(
-                [self._dependency_row(owner, pairs[owner, needed]) for owner, needed in sorted(pairs)],
-                schema=environment_dependencies_schema(),
-            ),
+            specs=rows,
+            dependencies=[self._dependency_row(owner, pairs[owner, needed]) for owner, needed in sorted(pairs)],
             nodes={digest: bytes(self.graph.nodes[key]) for digest, key in self.key_of.items()},
             kind=self.graph.kind,
             spack=self.graph.spack,

@@ -142,8 +142,8 @@ class SpecRows:
             return self.collect(counted)
         others = [name for name in by if name != "stack"]
         united, masks, names = self.united([*dict.fromkeys([*others, *of])], "stack")
-        counts = self.collect(united.group_by(*others, *masks).agg(value=nw.len()))
-        return unfolded(counts, masks, names, "stack").group_by(*by).agg(pl.col("value").sum())
+        counts = self.collect_codes(united.group_by(*others, *masks).agg(value=nw.len()))
+        return self.named(unfolded(counts, masks, names, "stack").group_by(*by).agg(pl.col("value").sum()))
 
     def distinct(self, *columns: str) -> pl.DataFrame:
         """Collect the distinct combinations of some columns."""
@@ -229,7 +229,7 @@ class SpecRows:
     def _sets(self) -> pl.DataFrame:
         """The stacks that count in each set of stacks: its code in `stacks`, and `stack`, a row each."""
         subset: Any = self.subset
-        sets = subset.dataset.names.stacks(subset.snapshots).rename({"code": "stacks"})
+        sets: pl.DataFrame = subset.dataset.names.stacks(subset.snapshots).rename({"code": "stacks"})
         wanted, stack = subset.filters.get("stack"), pl.col("stack")
         if wanted is not None:
             sets = sets.filter(stack.is_in(list(wanted), nulls_equal=True))

@@ -6,7 +6,10 @@ Measured as in `build.py`: every answer is a process of its own, all of it count
 Both read the same Parquet files and write their answer as Parquet; the answers are compared. The queries stand in
 `peers/questions.sql`. What dependencies answer is asked of one big index, all else of pages of 92 snapshots.
 
-    python -m benchmarks.questions --answer cachestats|duckdb NAME DATASET OUT    one answer, in this process
+A third process, `bare`, gives no answer: it imports Polars and reads the columns that cachestats needs, once. That is
+the part that no cleverer analysis can save.
+
+    python -m benchmarks.questions --answer cachestats|duckdb|bare NAME DATASET OUT    one answer, in this process
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 ENGINES = ("cachestats", "duckdb")
+BARE = "bare"
 START = "nothing"  # opens the dataset and reads its smallest table: what every question takes as well
 OF_INDEX = {"gaps_weighed", "holes", "duplicates_differs"}  # what dependencies answer
 OF_ENVIRONMENT = {"match", "hit_rates"}  # what an environment of the user answers
@@ -68,6 +72,38 @@ def questions() -> dict[str, Callable[[Any, Any], pl.DataFrame]]:
     }
 
 
+def needed() -> dict[str, dict[str, str]]:
+    """Return the columns that a question needs, by question and table in numbers."""
+    visible = "package version platform os target compiler variants flags namespace"
+    whole = f"{visible} package_hash spec_format"
+    edges = "spec dependency dependency_package"
+    return {
+        START: {},
+        "coverage": {"encoded_specs": "stacks target"},
+        "coverage_packages": {"encoded_specs": "snapshot stacks package"},
+        "usable": {"encoded_specs": "snapshot spec package version requirement"},
+        "gaps": {"encoded_specs": "stacks package"},
+        "compare": {"encoded_specs": whole},
+        "history": {"encoded_specs": "snapshot spec package stacks"},
+        "lifespans": {"encoded_specs": "snapshot package version target"},
+        "overlap": {"encoded_specs": "spec package stacks"},
+        "overlap_sets": {"encoded_specs": "spec package stacks"},
+        "duplicates": {"encoded_specs": f"snapshot spec size_bytes {visible}"},
+        "versions": {"encoded_specs": "stacks package version"},
+        "match": {"encoded_specs": f"spec {whole}"},
+        "hit_rates": {"encoded_specs": "snapshot spec package stacks"},
+        "gaps_weighed": {"encoded_specs": "spec package target", "encoded_dependencies": edges},
+        "holes": {
+            "encoded_specs": "spec package version",
+            "encoded_dependencies": f"{edges} is_link is_run is_external",
+        },
+        "duplicates_differs": {
+            "encoded_specs": f"spec size_bytes package_hash {visible}",
+            "encoded_dependencies": edges,
+        },
+    }
+
+
 def main() -> None:
     """Compare the answers and print a table in Markdown, or give one answer."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -94,7 +130,8 @@ def main() -> None:
     out = arguments.folder / "out"
     costs = {
         name: alternate(
-            {engine: answer(engine, name, datasets[name in OF_INDEX], out) for engine in ENGINES}, arguments.runs
+            {engine: answer(engine, name, datasets[name in OF_INDEX], out) for engine in (*ENGINES, BARE)},
+            arguments.runs,
         )
         for name in asked(arguments.question or [])
     }
@@ -134,6 +171,9 @@ def shell(dataset: Path, out: Path) -> Build:
 def give_answer(engine: str, name: str, dataset: Path, out: Path) -> None:
     """Answer one question and write the answer."""
     out.mkdir()
+    if engine == BARE:
+        read_only(name, dataset)
+        return
     if engine == "cachestats":
         import cachestats as cs
 
@@ -148,6 +188,16 @@ def give_answer(engine: str, name: str, dataset: Path, out: Path) -> None:
     if name in OF_ENVIRONMENT:
         duckdb.execute(f"CREATE VIEW environment AS FROM '{environment_file(dataset)}'")
     duckdb.execute(f"COPY ({queries()[name]}) TO '{out}/answer.parquet'")
+
+
+def read_only(name: str, dataset: Path) -> None:
+    """Read what a question needs, and do nothing with it."""
+    import polars as pl
+
+    names = (OLD, NEW) if name == "compare" else ("*",)
+    for table, columns in needed()[name].items():
+        files = [dataset / table / f"{snapshot}.parquet" for snapshot in names]
+        pl.scan_parquet(files).select(columns.split()).max().collect(engine="streaming")
 
 
 def environment_file(dataset: Path) -> Path:
@@ -192,13 +242,15 @@ def print_costs(costs: dict[str, dict[str, Cost]], out: Path, title: str) -> Non
         for name in costs
     }
     print(f"{title}; cachestats takes ... times what DuckDB does:\n")
-    print("| question | rows | CPU s | DuckDB's | wall s | DuckDB's | MiB | DuckDB's | CPU | wall | memory | net CPU |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+    print(
+        "| question | rows | CPU s | DuckDB's | bare | wall s | DuckDB's | MiB | DuckDB's | CPU | wall | memory | net |"
+    )
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     starts = [costs[START][engine].cpu for engine in ENGINES] if START in costs else None
     for name, measured in costs.items():
         ours, theirs = (measured[engine] for engine in ENGINES)
-        figures = [f"{ours.cpu:.2f}", f"{theirs.cpu:.2f}", f"{ours.wall:.2f}", f"{theirs.wall:.2f}"]
-        figures += [f"{ours.memory:.0f}", f"{theirs.memory:.0f}"]
+        figures = [f"{ours.cpu:.2f}", f"{theirs.cpu:.2f}", f"{measured[BARE].cpu:.2f}"]
+        figures += [f"{ours.wall:.2f}", f"{theirs.wall:.2f}", f"{ours.memory:.0f}", f"{theirs.memory:.0f}"]
         figures += [f"{mine / other:.2f}" for mine, other in zip(ours, theirs, strict=True)]
         beyond = "" if name == START or not starts else f"{(ours.cpu - starts[0]) / (theirs.cpu - starts[1]):.2f}"
         print(f"| {name} | {rows[name]:,} | {' | '.join(figures)} | {beyond} |")

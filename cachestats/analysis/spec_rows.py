@@ -249,7 +249,8 @@ class SpecRows:
             mask: [1 << place % BITS if place // BITS == number else 0 for place in range(len(names))]
             for number, mask in enumerate(masks)
         }
-        places = pl.DataFrame({"stack": names, **bits}, schema_overrides={"stack": pl.String})
+        types = {"stack": pl.String, **dict.fromkeys(masks, pl.Int64)}
+        places = pl.DataFrame({"stack": names, **bits}, schema=types)
         sets = self._sets.join(places, on="stack", nulls_equal=True).group_by("stacks").agg(pl.col(list(masks)).sum())
         return self.frame.join(nw.from_native(sets.lazy()), on="stacks")
 

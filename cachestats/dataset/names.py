@@ -76,7 +76,7 @@ class Names:
         import polars as pl
 
         stacks = pl.col("name").str.json_decode(pl.List(pl.String))
-        return self.of("stacks", snapshots).select("code", stack=stacks).explode("stack")
+        return self.of("stacks", snapshots).select("code", stack=stacks).explode("stack", empty_as_null=True)
 
     @cached_property
     def _common(self) -> pl.LazyFrame:

@@ -73,10 +73,11 @@ def history(
     names = _names(found, snapshots)
     before = snapshots_before(names)
     key = ["snapshot", *([by] if by else [])]
+    packages, whole = _packages(found, by)
     rows = (
         _kept(found, by, before)
-        .join(found.count(*key, of=["package"]).rename({"value": "packages"}), on=key, how="left", nulls_equal=True)
-        .join(_whole(found, by), on="snapshot", how="left")
+        .join(packages, on=key, how="left", nulls_equal=True)
+        .join(whole, on="snapshot", how="left")
         .with_columns(pl.col("packages").fill_null(0), previous=_mapped("snapshot", before, pl.String))
         .with_columns(
             pl.when(pl.col("previous").is_not_null()).then(pl.col("kept", "new", "gone")),
@@ -252,12 +253,17 @@ def _kept(specs: SpecRows, by: HistoryAxis | None, before: dict[str, str]) -> pl
     )
 
 
-def _whole(specs: SpecRows, by: HistoryAxis | None) -> pl.DataFrame:
-    """Count the packages of each snapshot; with stacks as series, of the specs that have one that counts."""
+def _packages(specs: SpecRows, by: HistoryAxis | None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Count the `packages` of each cell, and the `whole` of each snapshot, in which a stack must have the packages."""
     if by != "stack":
-        return specs.count("snapshot", of=["package"]).rename({"value": "whole"})
-    united, _, _ = specs.united(["snapshot", "package"], "stack")
-    return specs.collect(united.group_by("snapshot").agg(whole=nw.len()))
+        key = ["snapshot", *([by] if by else [])]
+        packages, whole = (specs.count(*some, of=["package"]) for some in (key, ["snapshot"]))
+    else:
+        united, masks, names = specs.united(["snapshot", "package"], "stack")
+        sets = specs.collect(united.group_by("snapshot", *masks).agg(value=nw.len()))
+        packages = unfolded(sets, masks, names, "stack").group_by("snapshot", "stack").agg(pl.col("value").sum())
+        whole = sets.group_by("snapshot").agg(pl.col("value").sum())
+    return packages.rename({"value": "packages"}), whole.rename({"value": "whole"})
 
 
 def _first_and_last(specs: SpecRows, by: Sequence[str], names: Sequence[str]) -> pl.DataFrame:

@@ -33,6 +33,7 @@ _PACKAGES_AT_ONCE = 100  # to bound the memory
 _LEVEL = 3  # of compression: the highest makes the files 7% smaller, in several times the time
 
 Row = dict[str, Any]
+SpecValues = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -47,20 +48,22 @@ class Specs:
     snapshots: list[tuple[str, list[int]]]
     """The positions of the specs of each snapshot, the newest snapshot first; each as its distance from the last."""
 
-    def of(self, snapshot: str, count: int) -> list[Row]:
-        """Return the first specs of a snapshot."""
+    def of(self, snapshot: str, count: int) -> list[SpecValues]:
+        """Return the first specs of a snapshot: for each, its values in `SPEC_COLUMNS`."""
         positions = accumulate(dict(self.snapshots).get(snapshot, [])[:count])
         return [
-            {"hash": self.hashes[position]}
-            | {
-                column: values[codes if isinstance(codes, int) else codes[position]]
-                for column, values, codes in zip(_CODED, self.values, self.codes, strict=True)
-            }
+            (
+                self.hashes[position],
+                *(
+                    values[codes if isinstance(codes, int) else codes[position]]
+                    for values, codes in zip(self.values, self.codes, strict=True)
+                ),
+            )
             for position in positions
         ]
 
 
-def write_specs(dataset: Dataset, names: list[str], folder: Path, *, shown: int) -> dict[str, list[Row]]:
+def write_specs(dataset: Dataset, names: list[str], folder: Path, *, shown: int) -> dict[str, list[SpecValues]]:
     """Write the scripts of all snapshots, given oldest first, and return the first specs of the last one by package."""
     ranks = _Ranks(dataset, names)
     every = ranks.rows()

@@ -65,21 +65,21 @@ class Specs:
 
 def write_specs(dataset: Dataset, names: list[str], folder: Path, *, shown: int) -> dict[str, list[SpecValues]]:
     """Write the scripts of all snapshots, given oldest first, and return the first specs of the last one by package."""
-    ranks = _Ranks(dataset, names)
+    ranks = Ranks(dataset, names)
     every = ranks.rows()
     for name, cells in _cells(every, ranks):
         _write_data(folder / path_of("cells", name), cells)
     first = {}
     for start in range(0, len(ranks.names["package"]), _PACKAGES_AT_ONCE):
         part = every.filter(pl.col("package").is_between(start, start + _PACKAGES_AT_ONCE, closed="left"))
-        for package, specs in _by_package(part, ranks):
+        for package, specs in by_package(part, ranks):
             _write_data(folder / path_of("specs", package), specs)
             if found := specs.of(names[-1], shown):
                 first[package] = found
     return first
 
 
-class _Ranks:
+class Ranks:
     """The names in each column, in order, and the rows of all snapshots with their positions in place of codes."""
 
     def __init__(self, dataset: Dataset, names: list[str]) -> None:
@@ -127,12 +127,14 @@ def _shown(stacks: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(stack for stack in named if stack != UNION_STACK) or tuple(named)
 
 
-def _by_package(rows: pl.DataFrame, ranks: _Ranks) -> Iterator[tuple[str, Specs]]:
+def by_package(rows: pl.DataFrame, ranks: Ranks) -> Iterator[tuple[str, Specs]]:
+    """Yield the packages of some rows, and their specs; the order of the rows does not matter."""
     specs = (
         rows.lazy()
         .group_by("package", "spec", *_CODED)
         .agg(pl.col("hash").first(), pl.col("snapshot"))
-        .sort("package", "version", "spec")
+        # A spec has several rows if its stacks differ between snapshots.
+        .sort("package", "version", "spec", *_CODED)
         .with_columns(position=pl.int_range(pl.len(), dtype=pl.UInt32).over("package"))
         .collect()
     )
@@ -167,7 +169,7 @@ def _by_package(rows: pl.DataFrame, ranks: _Ranks) -> Iterator[tuple[str, Specs]
         )
 
 
-def _cells(rows: pl.DataFrame, ranks: _Ranks) -> Iterator[tuple[str, Row]]:
+def _cells(rows: pl.DataFrame, ranks: Ranks) -> Iterator[tuple[str, Row]]:
     """Count specs by package, version, target, os, compiler and set of stacks; filters add these counts up."""
     # The page of any other package is `packages/<package>.html`.
     links = {

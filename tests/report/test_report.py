@@ -23,11 +23,12 @@ import pytest
 
 import cachestats as cs
 from cachestats.axes import STATES
+from cachestats.dataset.subset import snapshot_names
 from cachestats.errors import ArgumentError, BusyError, DatasetError
 from cachestats.hosts import host_of
 from cachestats.naming import UNION_STACK
 from cachestats.report.badges import badge
-from cachestats.report.packages import SPEC_COLUMNS
+from cachestats.report.packages import SPEC_COLUMNS, Ranks, by_package
 from cachestats.report.paths import path_of
 from conftest import SAMPLE
 from tests.support.site import HOSTILE, page, spec, write
@@ -116,6 +117,20 @@ def test_the_scripts_hold_every_spec(report: Path) -> None:
     expected = table.group_by(key).agg(stacks, *others).select(*key, *SPEC_COLUMNS[1:])
     assert sorted(found, key=lambda row: row[:3]) == expected.sort(key).rows()
     assert len(found) == 8216
+
+
+def test_the_order_of_rows_does_not_decide_on_the_order_of_specs(tmp_path: Path) -> None:
+    hashes = [str(number) * 32 for number in range(2, 8)]
+    pages = {
+        (snapshot, "zlib"): page("zlib", snapshot, [spec(one, stacks=[stack]) for one in hashes])
+        for snapshot, stack in (("develop-2025-06-01", "e4s"), ("develop-2025-06-08", "hep"), ("develop", "ml"))
+    }
+    dataset = cs.build_dataset(write(tmp_path / "site", pages), out=tmp_path / "dataset")
+    ranks = Ranks(dataset, [*snapshot_names(dataset)])
+    rows = ranks.rows()
+    ((_, specs),) = by_package(rows, ranks)
+    assert len(specs.hashes) == 3 * len(hashes)
+    assert [("zlib", specs)] == [*by_package(rows.reverse(), ranks)]
 
 
 @pytest.mark.slow

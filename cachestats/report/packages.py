@@ -22,6 +22,7 @@ import polars as pl
 
 from cachestats.codes import code_of
 from cachestats.dataset.dataset import Dataset
+from cachestats.dataset.names import Names
 from cachestats.naming import UNION_STACK, version_key
 from cachestats.report.paths import NO_STACK, path_of
 
@@ -85,40 +86,37 @@ class Ranks:
     def __init__(self, dataset: Dataset, names: list[str]) -> None:
         self._subset = dataset.at(names)
         snapshots = self._subset.snapshots
-        self.names: dict[str, list[Any]] = {"snapshot": names}
-        positions = {"snapshot": {code_of(name): position for position, name in enumerate(names)}}
+        known = Names(dataset)  # not those of the dataset, which stay: the variants take more memory than all the rest
+        self.names = {"snapshot": pl.Series(names)}
+        self._codes = {"snapshot": pl.Series(map(code_of, names), dtype=pl.Int64)}
         for column in _NAMED:
-            known = {name: code for code, name in dataset.names.of(column, snapshots).iter_rows()}
-            ordered = sorted(known)
+            found = known.of(column, snapshots)
             if column == "version":
-                ordered = sorted(known, key=lambda name: (version_key(name), name), reverse=True)
-            self.names[column] = [None, *ordered]
-            positions[column] = {known[name]: position for position, name in enumerate(ordered, 1)}
-        sets = {code: _shown(stacks) for code, stacks in dataset.names.stacks(snapshots)}
-        self.names["stacks"] = sorted(set(sets.values()))
-        self.names["shown_stacks"] = [", ".join(stacks) for stacks in self.names["stacks"]]
-        places = {stacks: position for position, stacks in enumerate(self.names["stacks"])}
-        positions["stacks"] = {code: places[stacks] for code, stacks in sets.items()}
-        self._positions = {
-            column: (pl.Series(known.keys(), dtype=pl.Int64), pl.Series(known.values(), dtype=pl.UInt32))
-            for column, known in positions.items()
-        }
+                newest_first = sorted(found["name"], key=lambda name: (version_key(name), name), reverse=True)
+                found = pl.DataFrame({"name": newest_first}).join(found, on="name", maintain_order="left")
+            self.names[column] = pl.concat([pl.Series([None], dtype=pl.String), found["name"]])
+            self._codes[column] = pl.concat([pl.Series([None], dtype=pl.Int64), found["code"]])
+        sets = {code: _shown(stacks) for code, stacks in known.stacks(snapshots)}
+        shown = sorted(set(sets.values()))
+        places = {stacks: position for position, stacks in enumerate(shown)}
+        self.names["stacks"] = pl.Series(map(list, shown), dtype=pl.List(pl.String))
+        self._sets = {code: places[stacks] for code, stacks in sets.items()}
 
     def rows(self) -> pl.DataFrame:
         """Return a row for each spec of a snapshot."""
         columns = [
-            pl.col(column).replace_strict(codes, positions, default=0, return_dtype=pl.UInt32)
-            for column, (codes, positions) in self._positions.items()
+            pl.col(column).replace_strict(codes, range(len(codes)), default=0, return_dtype=pl.UInt32)
+            for column, codes in self._codes.items()
         ]
-        frame = self._subset.encoded("spec", "hash", "size_bytes", *self._positions)
-        return frame.with_columns(*columns, pl.col("size_bytes").fill_null(-1)).collect(engine="streaming")
+        sets = pl.col("stacks").replace_strict(self._sets, return_dtype=pl.UInt32)
+        frame = self._subset.encoded("spec", "hash", "size_bytes", *self._codes, "stacks")
+        return frame.with_columns(*columns, sets, pl.col("size_bytes").fill_null(-1)).collect(engine="streaming")
 
-    def values(self, column: str, positions: Iterable[int]) -> list[Any]:
-        """Return the values that positions stand for, as the specs of a package show them."""
+    def values(self, column: str, positions: list[int] | pl.Series) -> list[Any]:
+        """Return the values that positions stand for."""
         if column == "size_bytes":
             return [None if size < 0 else size for size in positions]
-        names = self.names["shown_stacks" if column == "stacks" else column]
-        return [names[position] for position in positions]
+        return self.names[column].gather(positions).to_list()
 
 
 def _shown(stacks: Iterable[str | None]) -> tuple[str, ...]:
@@ -158,10 +156,12 @@ def by_package(rows: pl.DataFrame, ranks: Ranks) -> Iterator[tuple[str, Specs]]:
         starts, lengths, values.iter_rows(named=True), listed.iter_rows(), strict=False
     ):
         part = codes.slice(start, length)
+        shown = {column: ranks.values(column, found[column]) for column in _CODED}
+        shown["stacks"] = [", ".join(stacks) for stacks in shown["stacks"]]
         yield (
             ranks.names["package"][found["package"]],
             Specs(
-                [ranks.values(column, found[column]) for column in _CODED],
+                [*shown.values()],
                 specs["hash"].slice(start, length).to_list(),
                 [part[column].to_list() if len(found[column]) > 1 else 0 for column in _CODED],
                 [(ranks.names["snapshot"][one], there) for one, there in zip(snapshots, positions, strict=True)],
@@ -182,10 +182,8 @@ def _cells(rows: pl.DataFrame, ranks: Ranks) -> Iterator[tuple[str, Row]]:
     for cells in every.partition_by("snapshot", maintain_order=True):
         name = ranks.names["snapshot"][cells["snapshot"][0]]
         packages = cells["package"].rle().struct.unnest()
-        names = [ranks.names["package"][one] for one in packages["value"]]
-        values = {
-            column: [ranks.names[column][one] for one in cells[column].unique().sort()] for column in _CELL_COLUMNS
-        }
+        names = ranks.values("package", packages["value"])
+        values = {column: ranks.values(column, cells[column].unique().sort()) for column in _CELL_COLUMNS}
         coded = {column: cells[column].rank("dense") - 1 for column in _CELL_COLUMNS}
         # The newest version has the largest code.
         values["version"].reverse()

@@ -127,7 +127,10 @@ def _merged(files: list[Path], declared: Table, schema: pa.Schema) -> Iterator[p
     The files are sorted, and no two have rows with the same value in the first column of the order: a package, or the
     hash of a spec, belongs to one bucket.
     """
-    rows = pa.concat_tables([read_coded(declared.name, file) for file in files]).unify_dictionaries().combine_chunks()
+    # Each thread that reads would keep memory of its own.
+    parts = [read_coded(declared.name, file, use_threads=False) for file in files]
+    rows = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+    del parts
     pa.default_memory_pool().release_unused()  # of reading and joining, as much as the rows take
     order = np.argsort(ranks_of(as_array(rows.column(declared.sort[0]))), kind="stable")
     for start in range(0, len(order), _at_once(schema)):

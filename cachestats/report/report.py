@@ -125,13 +125,14 @@ class _Report:
     def _tables(self) -> list[Row]:
         """Write the tables and their dictionary, and return a list of the downloads."""
         self._write("tables/DICTIONARY.md", dictionary_markdown())
-        found = []
-        for table in TABLES.values():
+        found = {}
+        # `specs`, the first, takes the most memory, and comes last: by then the memory of the scripts is free.
+        for table in reversed(TABLES.values()):
             path = f"tables/{table.name}.parquet"
             rows = export_table(self.dataset, table.name, self.folder / path)
             size = (self.folder / path).stat().st_size
-            found.append({"name": table.name, "path": path, "rows": rows, "size": size, "grain": table.grain})
-        return found
+            found[table.name] = {"name": table.name, "path": path, "rows": rows, "size": size, "grain": table.grain}
+        return [found[name] for name in TABLES]
 
     def _data(self, tables: list[Row]) -> None:
         snapshots = self.facts.snapshots.to_dicts()

@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from cachestats.report.paths import Kind, link_to
-from cachestats.text import counted
+from cachestats.text import byte_size, counted
 
 
 class Pages:
@@ -31,7 +31,7 @@ class Pages:
         self.templates.filters |= {
             "number": lambda value: "\u2013" if value is None else f"{value:,}",
             "percent": lambda value: "\u2013" if value is None else f"{value:.1%}",
-            "size": _size,
+            "size": lambda value: "\u2013" if value is None else byte_size(value),
             "day": lambda when: f"{when:%d %B %Y}".lstrip("0") if isinstance(when, datetime.date) else "",
             "counted": counted,
             "quoted": quote,
@@ -71,15 +71,3 @@ def _snapshot(context: jinja2.runtime.Context, name: str) -> Markup:
 @cache
 def _anchor(root: str, kind: Kind, name: str | None, label: str) -> Markup:
     return Markup('<a href="{}{}">{}</a>').format(root, link_to(kind, name), label)
-
-
-def _size(num_bytes: int | None) -> str:
-    # No humanize: it would be a dependency for a few lines, and writes `500 Bytes`.
-    if num_bytes is None:
-        return "\u2013"
-    size = float(num_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            break
-        size /= 1000
-    return f"{size:,.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"

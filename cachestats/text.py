@@ -50,6 +50,21 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def byte_size(num_bytes: int) -> str:
+    """Return a number of bytes in the largest unit of which there is at least one, with two digits at least.
+
+    Examples
+    --------
+    >>> [byte_size(number) for number in (0, 999, 1_000, 9_940_000, 38_910_047, 7 * 10**21)]
+    ['0 B', '999 B', '1.0 kB', '9.9 MB', '39 MB', '7,000 EB']
+    """
+    # No humanize: it would be a dependency for a few lines, and writes `500 Bytes`.
+    units = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+    power = min((len(str(num_bytes)) - 1) // 3, len(units) - 1)
+    size = num_bytes / 1000**power
+    return f"{size:,.{1 if power and size < 10 else 0}f} {units[power]}"
+
+
 def file_stem(snapshot: str) -> str:
     """Return a file name for a snapshot that is safe for every file system, glob and Hadoop reader.
 

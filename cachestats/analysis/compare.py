@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -22,9 +22,13 @@ from cachestats.analysis.spec_rows import (
     unite,
 )
 from cachestats.axes import CHANGE_AXES, CHANGES, Change, ChangeAxis
+from cachestats.dataset.dataset import Dataset
+from cachestats.dataset.subset import Subset
 from cachestats.errors import ArgumentError
 
 Sides = tuple[SpecsLike, SpecsLike]
+_Told = tuple[set[str], set[str | None]]
+"""The packages and the names of compilers on a side."""
 
 _WRAPPER = "compiler-wrapper"
 # Packages that Spack, since 0.22, adds as dependencies of everything it compiles, though nobody requests them. The
@@ -104,7 +108,50 @@ def compare(
     [('py-filelock', 'rebuilt', 18, 124, 18), ('py-propcache', 'added', 0, 68, 0)]
     """
     sides = _Sides.of(old, new, by, ("version",), union)
-    return _changes(sides.counts(), by, _represented(*(among or (old, new))))
+    return _changes(sides.counts(), by, _is_represented(*(among or (old, new))))
+
+
+def compare_snapshots(specs: Dataset | Subset, before: Mapping[str, str]) -> pl.DataFrame:
+    """Compare each snapshot with an earlier one, all of them at once.
+
+    Parameters
+    ----------
+    specs
+        A dataset or a subset of one.
+    before
+        For each snapshot the one with which it is compared.
+
+    Returns
+    -------
+    The rows that `compare` returns for each snapshot, whose name is in the first column, `snapshot`. They are sorted by
+    `snapshot` (releases by version, weekly snapshots by date, `develop`) and `package`.
+
+    Examples
+    --------
+    >>> compare_snapshots(demo, {"develop": "develop-2025-03-09"}).drop("old_versions", "new_versions").rows()
+    [('develop', 'py-filelock', 'rebuilt', 18, 124, 18), ('develop', 'py-propcache', 'added', 0, 68, 0)]
+    """
+    rows = spec_rows(specs, ("snapshot", "package", "version", "hash"), every_snapshot=True)
+    named = pl.DataFrame([*before.items()], {"new": pl.String, "old": pl.String}, orient="row")
+    pairs = rows.coded(named, new="snapshot", old="snapshot").lazy()
+    is_old, is_new = pl.col("is_old"), pl.col("is_new")
+    sides = [
+        rows.frame.to_native()
+        .join(pairs, left_on="snapshot", right_on=side, coalesce=False)
+        .select(
+            "package", "version", "hash", snapshot="new", is_old=pl.lit(side == "old"), is_new=pl.lit(side == "new")
+        )
+        for side in ("old", "new")
+    ]
+    # As in `compare`, a hash is one spec, even if the two sides disagree about its version.
+    counts = (
+        pl.concat(sides)
+        .group_by("snapshot", "package", "hash")
+        .agg(pl.col("version").min(), is_old.any(), is_new.any())
+        .group_by("snapshot", "package", "version")
+        .agg(old_specs=is_old.sum(), new_specs=is_new.sum(), common_specs=(is_old & is_new).sum())
+    )
+    return _changes(rows.collect(nw.from_native(counts)), "snapshot", _are_represented(specs, before))
 
 
 def compare_counts(
@@ -191,7 +238,7 @@ def compare_specs(
         raise ArgumentError(f"expected a list as changes, found {changes!r}", hint=f"try changes=[{changes!r}]")
     details = tuple(name for name in _DETAILS if name != by)
     sides = _Sides.of(old, new, by, details, union)
-    found = _changes(sides.counts(), by, _represented(*(among or (old, new))))
+    found = _changes(sides.counts(), by, _is_represented(*(among or (old, new))))
     found = found.filter(pl.col("change").is_in(list(changes)))
     key = [*([by] if by else []), "package"]
     specs = sides.specs(found["package"].unique())
@@ -281,21 +328,21 @@ class _Sides:
         return split.drop(*self.old, *self.new)
 
 
-def _changes(counts: pl.DataFrame, by: str | None, represented: Collection[str]) -> pl.DataFrame:
+def _changes(counts: pl.DataFrame, by: str | None, is_represented: pl.Expr) -> pl.DataFrame:
     key = [*([by] if by else []), "package"]
     old, new = pl.col("old_specs"), pl.col("new_specs")
     packages = (
         ordered(counts, "version")
         .group_by(key, maintain_order=True)
         .agg(
-            pl.col("version").filter(old > 0).str.join(", ").alias("old_versions"),
-            pl.col("version").filter(new > 0).str.join(", ").alias("new_versions"),
+            pl.col("version").filter(old > 0).alias("old_versions"),
+            pl.col("version").filter(new > 0).alias("new_versions"),
             pl.col("old_specs", "new_specs", "common_specs").sum(),
             ((old > 0) == (new > 0)).all().alias("has_same_versions"),
         )
     )
     change = (
-        pl.when(pl.col("package").is_in(list(represented)))
+        pl.when(is_represented)
         .then(pl.lit("representation"))
         .when(new == 0)
         .then(pl.lit("removed"))
@@ -308,7 +355,7 @@ def _changes(counts: pl.DataFrame, by: str | None, represented: Collection[str])
         .otherwise(pl.lit("rebuilt"))
     )
     versions = (
-        pl.when(specs > 0).then(pl.col(name)).alias(name)
+        pl.when(specs > 0).then(pl.col(name).list.join(", ")).alias(name)
         for specs, name in ((old, "old_versions"), (new, "new_versions"))
     )
     return ordered(
@@ -316,16 +363,34 @@ def _changes(counts: pl.DataFrame, by: str | None, represented: Collection[str])
     )
 
 
-def _represented(old: SpecsLike, new: SpecsLike) -> set[str]:
-    """Return the packages that only one side has because the other side's Spack did not treat them as packages yet."""
-    found = []
-    for side in (old, new):
-        if not has_columns(side, _TOLD_BY):
-            return set()
-        found.append(spec_rows(side, _TOLD_BY).distinct(*_TOLD_BY))
-    (old_packages, old_compilers), (new_packages, new_compilers) = (
-        [set(side[name]) for name in _TOLD_BY] for side in found
+def _is_represented(old: SpecsLike, new: SpecsLike) -> pl.Expr:
+    """Return whether only one side has a package because the other side's Spack did not treat it as one yet."""
+    if not all(has_columns(side, _TOLD_BY) for side in (old, new)):
+        return pl.lit(False)
+    sides = [spec_rows(side, _TOLD_BY).distinct(*_TOLD_BY) for side in (old, new)]
+    told = [(set(side["package"]), set(side["compiler_name"])) for side in sides]
+    return pl.col("package").is_in(list(_represented(*told)))
+
+
+def _are_represented(specs: Dataset | Subset, before: Mapping[str, str]) -> pl.Expr:
+    """Return the same for each snapshot and the one with which it is compared."""
+    rows = spec_rows(specs, ("snapshot", *_TOLD_BY), every_snapshot=True)
+    of_interest = rows.filter(rows.is_in("package", [_WRAPPER, *_RUNTIMES, *_COMPILERS]))
+    told: dict[str, _Told] = {name: (set(), set()) for pair in before.items() for name in pair}
+    for number, (part, column) in enumerate(zip((of_interest, rows), _TOLD_BY, strict=True)):
+        for snapshot, name in part.distinct("snapshot", column).iter_rows():
+            if snapshot in told:
+                told[snapshot][number].add(name)
+    found = {new: _represented(told[old], told[new]) for new, old in before.items()}
+    parts = (
+        (pl.col("snapshot") == new) & pl.col("package").is_in(list(names)) for new, names in found.items() if names
     )
+    return pl.any_horizontal(pl.lit(False), *parts)
+
+
+def _represented(old: _Told, new: _Told) -> set[str]:
+    """Return the packages that only one side has because the other side's Spack did not treat them as packages yet."""
+    (old_packages, old_compilers), (new_packages, new_compilers) = old, new
     return _not_made_yet(old_packages - new_packages, new_packages, new_compilers) | _not_made_yet(
         new_packages - old_packages, old_packages, old_compilers
     )
@@ -333,7 +398,7 @@ def _represented(old: SpecsLike, new: SpecsLike) -> set[str]:
 
 def _not_made_yet(lacking: set[str], there: set[str], compilers: set[str | None]) -> set[str]:
     """Return the packages that a side lacks because it records them as a property of other specs: their compiler."""
-    if not there or None in compilers:
+    if not compilers or None in compilers:  # no specs, or some without a compiler
         return set()
     found: set[str] = set()
     if not there & _RUNTIMES.keys():

@@ -61,14 +61,20 @@ def damage_told(table: str, file: Path) -> Iterator[None]:
         ) from error
 
 
-def read_file(file: Path, columns: list[str] | None = None, as_dictionaries: list[str] | None = None) -> pa.Table:
+def read_file(
+    file: Path,
+    columns: list[str] | None = None,
+    as_dictionaries: list[str] | None = None,
+    *,
+    use_threads: bool = True,
+) -> pa.Table:
     """Return the rows of a Parquet file. (`pq.read_table` imports all of pandas, where it is installed.)"""
     try:
         opened = pq.ParquetFile(file, read_dictionary=as_dictionaries)
     except KeyError as error:
         raise ValueError(f"expected the column {error.args[0].decode()}, found none") from None
     with opened:
-        return opened.read(columns)
+        return opened.read(columns, use_threads=use_threads)
 
 
 def read_whole(table: str, file: Path) -> pa.Table:
@@ -80,13 +86,13 @@ def read_whole(table: str, file: Path) -> pa.Table:
         return found.cast(declared.arrow())
 
 
-def read_coded(table: str, file: Path, columns: list[str] | None = None) -> pa.Table:
+def read_coded(table: str, file: Path, columns: list[str] | None = None, *, use_threads: bool = True) -> pa.Table:
     """Return a table, or one snapshot of it, its text dictionary-encoded, each column as a single chunk."""
     declared = STORED_TABLES[table]
     texts = {column.name for column in declared.columns if column.dtype == "string"}
     with damage_told(table, file):
         # Where names hardly repeat, each page has its own dictionary: making a new one is faster.
-        found = read_file(file, columns, [*(texts - _MANY_NAMES)])
+        found = read_file(file, columns, [*(texts - _MANY_NAMES)], use_threads=use_threads)
         check_columns(declared, found, columns)
     return pa.table(
         {

@@ -27,7 +27,7 @@ def sort_rows(table: pa.Table, declared: Table) -> pa.Table:
     }
     key = np.zeros(len(table), np.int64)
     for name in declared.sort:
-        rank = _rank(columns[name])
+        rank = ranks_of(columns[name])
         key = key * (len(columns[name].dictionary) + 1) + rank
     # If an edge appears twice, the row with more information comes first.
     unknown = columns["is_external"].is_null().to_numpy(zero_copy_only=False) if "is_external" in columns else 0
@@ -65,7 +65,7 @@ def as_array(column: pa.ChunkedArray) -> pa.Array:
     return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
 
 
-def _rank(column: pa.DictionaryArray) -> Codes:
+def ranks_of(column: pa.DictionaryArray) -> Codes:
     """Return, for each row, the rank of its name among the sorted names; null comes last."""
     names = column.dictionary
     rank = np.empty(len(names) + 1, np.int64)

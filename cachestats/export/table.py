@@ -7,16 +7,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cachestats.atomic import replaced_file
 from cachestats.dataset.dataset import Dataset, find_snapshots, find_table
-from cachestats.dataset.parquet import ROW_GROUP, parquet_writer, read_coded
-from cachestats.dataset.rows import sort_rows
+from cachestats.dataset.parquet import parquet_writer, read_coded
+from cachestats.dataset.rows import as_array, compact, ranks_of
 from cachestats.errors import ArgumentError, DatasetError
 from cachestats.schema import Table
+
+_ROW_GROUP = 1 << 19
+"""The most rows of a row group: readers skip groups by their snapshots, and read several at the same time."""
 
 
 def export_table(
@@ -75,15 +79,38 @@ def write_table(dataset: Dataset, table: str, path: Path, *, snapshots: list[str
     writer: Any = parquet_writer(path, declared, schema, sort) if is_parquet else pv.CSVWriter(path, schema)
     rows = 0
     with writer:
-        for files in dataset.files_by_snapshot(table, snapshots=snapshots).values():
-            for batch in _batches(files[0], schema) if len(files) == 1 else _merged(files, declared, schema):
-                part = batch if snapshots is None or declared.by_snapshot else _of_snapshots(batch, snapshots)
-                rows += part.num_rows
-                if part.num_rows:
-                    writer.write_table(part)
+        batches = _batches(dataset, declared, schema, snapshots)
+        for batch in _row_groups(batches) if is_parquet else batches:
+            rows += batch.num_rows
+            writer.write_table(batch)
         if not rows:  # some readers do not accept a file without row groups
             writer.write_table(schema.empty_table())
     return rows
+
+
+def _batches(dataset: Dataset, declared: Table, schema: pa.Schema, snapshots: list[str] | None) -> Iterator[pa.Table]:
+    """Yield the rows of a table, or those of some snapshots, in their order; no batch is empty."""
+    for files in dataset.files_by_snapshot(declared.name, snapshots=snapshots).values():
+        for batch in _of_file(files[0], schema) if len(files) == 1 else _merged(files, declared, schema):
+            part = batch if snapshots is None or declared.by_snapshot else _of_snapshots(batch, snapshots)
+            if part.num_rows:
+                yield part
+
+
+def _row_groups(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Join batches into tables that are row groups of a file.
+
+    Most specs of a snapshot are in the next one, too, and a row group contains a hash once: if each snapshot had a row
+    group of its own, the files would be half as large again.
+    """
+    waiting: list[pa.Table] = []
+    for batch in batches:
+        if waiting and sum(part.num_rows for part in waiting) + batch.num_rows > _ROW_GROUP:
+            yield pa.concat_tables(waiting).unify_dictionaries()
+            waiting = []
+        waiting.append(batch)
+    if waiting:
+        yield pa.concat_tables(waiting).unify_dictionaries()
 
 
 def _of_snapshots(batch: pa.Table, names: list[str]) -> pa.Table:
@@ -95,22 +122,35 @@ def _of_snapshots(batch: pa.Table, names: list[str]) -> pa.Table:
 
 
 def _merged(files: list[Path], declared: Table, schema: pa.Schema) -> Iterator[pa.Table]:
-    """Yield the rows of a snapshot that is stored in several files, in the order of the table."""
-    rows = pa.concat_tables([read_coded(declared.name, file) for file in files])
-    yield sort_rows(rows, declared).cast(schema)
+    """Yield the rows of a snapshot that is stored in several files, in the order of the table.
+
+    The files are sorted, and no two have rows with the same value in the first column of the order: a package, or the
+    hash of a spec, belongs to one bucket.
+    """
+    # Each thread that reads would keep memory of its own.
+    parts = [read_coded(declared.name, file, use_threads=False) for file in files]
+    rows = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+    del parts
+    pa.default_memory_pool().release_unused()  # of reading and joining, as much as the rows take
+    order = np.argsort(ranks_of(as_array(rows.column(declared.sort[0]))), kind="stable")
+    for start in range(0, len(order), _at_once(schema)):
+        part = rows.take(pa.array(order[start : start + _at_once(schema)]))
+        yield compact(part, declared).cast(schema)
 
 
-def _batches(file: Path, schema: pa.Schema) -> Iterator[pa.Table]:
+def _of_file(file: Path, schema: pa.Schema) -> Iterator[pa.Table]:
     """Yield the rows of a file in tables of this schema, whose text columns may be dictionaries."""
     coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
-    # Each table carries its complete dictionaries, so dictionary-encoded tables should be few and large. Plain text
-    # takes more memory, so its tables are smaller.
-    rows = ROW_GROUP if coded else ROW_GROUP // 8
     try:
-        for batch in pq.ParquetFile(file, read_dictionary=coded).iter_batches(rows):
+        for batch in pq.ParquetFile(file, read_dictionary=coded).iter_batches(_at_once(schema)):
             yield pa.Table.from_arrays(batch.columns, schema=schema)
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(
             f"expected a complete Parquet file, found one that cannot be read: {file}: {error}",
             hint="build the dataset again",
         ) from error
+
+
+def _at_once(schema: pa.Schema) -> int:
+    """Return the number of rows to hold at once: plain text takes more memory than dictionary codes."""
+    return _ROW_GROUP if any(pa.types.is_dictionary(field.type) for field in schema) else _ROW_GROUP // 8

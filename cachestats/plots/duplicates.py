@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from cachestats.plots.bars import MAX_BARS, Part, draw_bars
 from cachestats.plots.drawing import PURPLE, checked, column, in_words, short
-from cachestats.text import counted
+from cachestats.text import byte_size, counted
 
 
 def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
@@ -57,15 +57,9 @@ def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax
         [Part("excess", shown["excess"].to_list(), PURPLE)],
         unit="specs in excess",
         notes=[
-            f"{excess:,}" if size is None else f"{excess:,}, {_bytes(size)}"
+            f"{excess:,}" if size is None else f"{excess:,}, {byte_size(size)}"
             for excess, size in shown.select("excess", "excess_bytes").iter_rows()
         ],
         title=title,
         ax=ax,
     )
-
-
-def _bytes(size: int) -> str:
-    # No humanize: it would be a dependency for a few lines, and writes `500 Bytes`.
-    power = (len(str(size)) - 1) // 3
-    return f"{size / 1000**power:.{1 if power else 0}f} {('B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB')[power]}"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from cachestats.analysis.compare import compare
+from cachestats.analysis.compare import compare, compare_snapshots
 from cachestats.analysis.coverage import coverage
 from cachestats.analysis.duplicates import duplicates
 from cachestats.analysis.frames import ordered
@@ -73,7 +73,7 @@ def gather(dataset: Dataset) -> Facts:
     current, before = names[-1], _before(names)
     every, here = dataset.at(names), dataset.at(current)
     knows_dependencies = bool(with_dependencies(dataset, [current]))
-    changes = {new: compare(dataset.at(old), dataset.at(new)) for new, old in before.items()}
+    changes = compare_snapshots(every, before)
     there = dataset.at(before[current]) if current in before else here
     stack_changes = compare(there, here, by="stack")
     lag = versions(here, by="stack")
@@ -88,7 +88,10 @@ def gather(dataset: Dataset) -> Facts:
         stacks=_stacks(by_stack, current, lag, stack_changes if current in before else None),
         history=series,
         stack_history=by_stack,
-        changes=changes,
+        changes={
+            str(name): part
+            for (name,), part in changes.partition_by("snapshot", as_dict=True, include_key=False).items()
+        },
         stack_changes=stack_changes,
         newest=newest,
         presence=coverage(every, rows="package", columns="snapshot"),

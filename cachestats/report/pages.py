@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from cachestats.report.paths import Kind, link_to
-from cachestats.text import counted
+from cachestats.text import byte_size, counted
 
 
 class Pages:
@@ -30,7 +31,7 @@ class Pages:
         self.templates.filters |= {
             "number": lambda value: "\u2013" if value is None else f"{value:,}",
             "percent": lambda value: "\u2013" if value is None else f"{value:.1%}",
-            "size": _size,
+            "size": lambda value: "\u2013" if value is None else byte_size(value),
             "day": lambda when: f"{when:%d %B %Y}".lstrip("0") if isinstance(when, datetime.date) else "",
             "counted": counted,
             "quoted": quote,
@@ -43,6 +44,10 @@ class Pages:
         root = "../" * path.count("/")
         text = self.templates.get_template(template).render(root=root, path=path, **values)
         (self.folder / path).write_text(text, encoding="utf-8", newline="\n")
+
+    def snapshots(self, names: Iterable[str], root: str) -> dict[str, Markup]:
+        """Return links to snapshots, for pages with so many of them that each call of `snapshot` counts."""
+        return {name: _anchor(root, "snapshots", name, name) for name in names}
 
 
 # A report has hundreds of thousands of these links. As macros of a template they would take a fifth of its time.
@@ -66,15 +71,3 @@ def _snapshot(context: jinja2.runtime.Context, name: str) -> Markup:
 @cache
 def _anchor(root: str, kind: Kind, name: str | None, label: str) -> Markup:
     return Markup('<a href="{}{}">{}</a>').format(root, link_to(kind, name), label)
-
-
-def _size(num_bytes: int | None) -> str:
-    # No humanize: it would be a dependency for a few lines, and writes `500 Bytes`.
-    if num_bytes is None:
-        return "\u2013"
-    size = float(num_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            break
-        size /= 1000
-    return f"{size:,.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"

@@ -24,7 +24,7 @@ from cachestats.report.charts import draw_overview, draw_stack
 from cachestats.report.datatables import write_widget
 from cachestats.report.facts import Facts, gather, most_needed
 from cachestats.report.matrix import Matrices
-from cachestats.report.packages import Row, write_specs
+from cachestats.report.packages import Row, SpecValues, write_specs
 from cachestats.report.pages import Pages
 from cachestats.report.paths import path_of
 from cachestats.report.summary import stack_counts, summary_markdown
@@ -35,8 +35,8 @@ _MARK = "report.json"
 """The file that identifies a folder as a report."""
 _OWN_KEY = "dataset_schema_version"
 _FILES = ("index.html", "packages.html", "data.html", "summary.md", _MARK)
-_SHOWN_SPECS = 50
-"""The number of specs in the page of a package itself, for readers without scripts."""
+_SHOWN_SPECS = 25
+"""The number of specs in the page of a package itself, for readers without scripts: as many as scripts show first."""
 _MOST_GAPS = 30
 _MOST = 10
 
@@ -125,13 +125,14 @@ class _Report:
     def _tables(self) -> list[Row]:
         """Write the tables and their dictionary, and return a list of the downloads."""
         self._write("tables/DICTIONARY.md", dictionary_markdown())
-        found = []
-        for table in TABLES.values():
+        found = {}
+        # `specs`, the first, takes the most memory, and comes last: by then the memory of the scripts is free.
+        for table in reversed(TABLES.values()):
             path = f"tables/{table.name}.parquet"
             rows = export_table(self.dataset, table.name, self.folder / path)
             size = (self.folder / path).stat().st_size
-            found.append({"name": table.name, "path": path, "rows": rows, "size": size, "grain": table.grain})
-        return found
+            found[table.name] = {"name": table.name, "path": path, "rows": rows, "size": size, "grain": table.grain}
+        return [found[name] for name in TABLES]
 
     def _data(self, tables: list[Row]) -> None:
         snapshots = self.facts.snapshots.to_dicts()
@@ -162,22 +163,23 @@ class _Report:
     def _before(self) -> str | None:
         return self.facts.before.get(self.facts.current)
 
-    def _packages(self, specs: dict[str, list[Row]]) -> None:
+    def _packages(self, specs: dict[str, list[SpecValues]]) -> None:
         facts = self.facts
         current = {row["package"]: row for row in facts.packages.to_dicts()}
         presence = facts.presence.join(facts.newest, on=["package", "snapshot"], how="left")
-        by_snapshot = _by(presence.select("package", "snapshot", "value", "version"), "package")
-        events = _by(self._events(), "package")
+        by_snapshot = _tuples(presence.select("package", "snapshot", "value", "version"))
+        events = _tuples(self._events())
         versions, gaps = _by(facts.versions, "package"), _by(facts.gaps, "package")
         excess = _by(facts.duplicates, "package")
         positions = {name: number for number, name in enumerate(self.names)}
+        anchors = self.pages.snapshots(self.names, "../")
         matrices = Matrices(self.dataset.at(facts.current))
         for package, found in by_snapshot.items():
-            series = sorted(found, key=lambda row: positions[row["snapshot"]], reverse=True)
+            series = sorted(found, key=lambda row: positions[row[0]], reverse=True)
             about = current.get(package)
             matrix = matrices.of(package)
             targets = matrix.best() if matrix else {}
-            last = newest_of_each_kind([row["snapshot"] for row in series])
+            last = newest_of_each_kind([snapshot for snapshot, *_ in series])
             self._page(
                 path_of("packages", package),
                 "package.html",
@@ -189,7 +191,8 @@ class _Report:
                 lacking=gaps.get(package, []),
                 excess=next((row["excess"] for row in excess.get(package, ())), 0),
                 series=series,
-                bars=_bars({row["snapshot"]: row["value"] for row in series}, self.names),
+                anchors=anchors,
+                bars=_bars({snapshot: number for snapshot, number, _ in series}, self.names),
                 num_snapshots=len(self.names),
                 events=events.get(package, [])[::-1],
                 specs=specs.get(package, []),
@@ -218,7 +221,7 @@ class _Report:
         parts = [
             self.facts.changes[name]
             .filter(told)
-            .select("package", "change", "old_versions", "new_versions", snapshot=pl.lit(name))
+            .select("package", pl.lit(name).alias("snapshot"), "change", "old_versions", "new_versions")
             for name in self.names
             if name in self.facts.changes
         ]
@@ -292,6 +295,14 @@ def _grouped(rows: Iterable[Row], column: str) -> dict[Any, list[Row]]:
     found: dict[Any, list[Row]] = {}
     for row in rows:
         found.setdefault(row[column], []).append(row)
+    return found
+
+
+def _tuples(frame: pl.DataFrame) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the rows of each value in the first column, without it."""
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for first, *others in frame.iter_rows():
+        found.setdefault(first, []).append(tuple(others))
     return found
 
 

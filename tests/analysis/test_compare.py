@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -17,11 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cachestats as cs
+from cachestats.analysis.compare import compare_snapshots
 from cachestats.axes import CHANGE_AXES, CHANGES
+from cachestats.dataset.subset import snapshot_names
 from cachestats.errors import ArgumentError
 from cachestats.schema import SPECS
 from tests.support.cli import run
 from tests.support.frames import specs_of
+from tests.support.site import page, spec, write
 
 SIDES = ("develop-2025-03-09", "develop-2025-05-25")
 COMPILERS = ["gcc", "llvm", "llvm-amdgpu", "nvhpc", "intel-oneapi-compilers"]
@@ -226,6 +230,30 @@ def test_what_the_other_side_has_in_another_stack_is_no_change_of_representation
     found = {(row["stack"], row["package"]): row["change"] for row in cs.compare(before, after, by="stack").to_dicts()}
     assert found["ml", "llvm"] == "removed"
     assert found["e4s", WRAPPER] == found["ml", WRAPPER] == "representation"
+
+
+@pytest.mark.parametrize("name", ["sample", "mixed", "renamed"])
+def test_many_snapshots_at_once_are_compared_as_each_pair(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if name == "renamed":  # the snapshots disagree about a hash
+        pages = {
+            (snapshot, "zlib"): page("zlib", snapshot, [spec(versions=[version])])
+            for snapshot, version in (("v0.9", "2.0"), ("v1.0", "1.0"), ("develop", "1.1"))
+        }
+        dataset = cs.build_dataset(write(tmp_path / "site", pages), out=tmp_path / "dataset")
+    else:
+        dataset = request.getfixturevalue(name)
+    names = snapshot_names(dataset)
+    first, *others = names
+    for before in (dict.fromkeys(others, first), dict(pairwise(names)), {}):
+        found = compare_snapshots(dataset, before)
+        parts = [
+            cs.compare(dataset.at(old), dataset.at(new)).select(pl.lit(new).alias("snapshot"), pl.all())
+            for new, old in sorted(before.items(), key=lambda pair: names.index(pair[0]))
+        ]
+        assert found.equals(pl.concat(parts)) if parts else found.is_empty()
+        assert name != "sample" or not before or "representation" in found["change"]
 
 
 def test_versions_are_listed_in_their_order() -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import cachestats as cs
 from cachestats.errors import DatasetError
+from cachestats.export import table
 from cachestats.ingest import buckets
 from cachestats.ingest.buckets import bucket_count, bucket_of
 from cachestats.schema import STORED_TABLES, TABLES
@@ -126,7 +128,9 @@ def test_updates_of_any_kind_equal_a_fresh_build(seed: int, tmp_path: Path) -> N
 
 
 def test_exports_do_not_tell_buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "_ROW_GROUP", 20)
     site = site_of(tmp_path / "site")
+    site_of(site, "develop-2025-06-01", PACKAGES[:3])
     exports = []
     for name, smallest in (("plain", 1 << 16), ("divided", 8)):
         monkeypatch.setattr(buckets, "_SMALLEST_SPLIT", smallest)
@@ -141,8 +145,14 @@ def test_exports_do_not_tell_buckets(tmp_path: Path, monkeypatch: pytest.MonkeyP
             pl.read_parquet(tmp_path / f"{name}-parquet/{table}.parquet").to_dict() for table in ("specs", "variants")
         ]
         exports.append((texts, [{key: column.to_list() for key, column in frame.items()} for frame in frames]))
-    assert len(dataset.files("specs")) == 16
+    assert len(dataset.files("specs")) == 17
     assert exports[0] == exports[1]
+    # Row groups have as many rows as they may, of several snapshots if these are small.
+    file = pq.ParquetFile(tmp_path / "divided-parquet/specs.parquet")
+    sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    assert len(sizes) > 1
+    assert max(sizes) <= 20
+    assert file.read_row_group(len(sizes) - 1)["snapshot"].unique().to_pylist() == ["develop", "develop-2025-06-01"]
 
 
 @pytest.mark.usefixtures("small")

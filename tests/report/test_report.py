@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import re
 import shutil
 import subprocess
 import sys
+import zlib
 from html.parser import HTMLParser
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urldefrag
 
 import filelock
@@ -19,11 +23,12 @@ import pytest
 
 import cachestats as cs
 from cachestats.axes import STATES
+from cachestats.dataset.subset import snapshot_names
 from cachestats.errors import ArgumentError, BusyError, DatasetError
 from cachestats.hosts import host_of
 from cachestats.naming import UNION_STACK
 from cachestats.report.badges import badge
-from cachestats.report.packages import SPEC_COLUMNS
+from cachestats.report.packages import SPEC_COLUMNS, Ranks, by_package
 from cachestats.report.paths import path_of
 from conftest import SAMPLE
 from tests.support.site import HOSTILE, page, spec, write
@@ -44,6 +49,13 @@ class Links(HTMLParser):
                 self.addresses.append(value)
             if name == "id" and value:
                 self.anchors.add(value)
+
+
+def script_data(path: Path) -> Any:
+    """Return the data that a script passes to the page that loads it."""
+    call = re.fullmatch(r'cachestats\.data\("([\w+/=]*)"\);\n', path.read_text())
+    assert call
+    return json.loads(zlib.decompress(base64.b64decode(call[1])))
 
 
 @pytest.mark.slow
@@ -92,19 +104,11 @@ def test_the_same_dataset_gives_the_same_bytes(odd: Path, tmp_path: Path) -> Non
 def test_the_scripts_hold_every_spec(report: Path) -> None:
     found = []
     for path in (report / "specs").iterdir():
-        call = re.fullmatch(r"cachestats\.specs\((.*)\);\n", path.read_text(), re.DOTALL)
-        assert call
-        specs = json.loads(call[1])
-        values = [
-            [one["between"].join(one["words"][place] for place in places) for places in one["texts"]]
-            if isinstance(one, dict)
-            else one
-            for one in specs["values"]
-        ]
-        for snapshot, positions in specs["snapshots"]:
-            for position in positions:
+        specs = script_data(path)
+        for snapshot, distances in specs["snapshots"]:
+            for position in accumulate(distances):
                 codes = [one if isinstance(one, int) else one[position] for one in specs["codes"]]
-                fields = [column[code] for column, code in zip(values, codes, strict=True)]
+                fields = [column[code] for column, code in zip(specs["values"], codes, strict=True)]
                 found.append((unquote(path.stem), snapshot, specs["hashes"][position], *fields))
     table = pl.read_parquet(SAMPLE / "specs" / "*.parquet")
     stacks = pl.col("stack").filter(pl.col("stack") != UNION_STACK).sort().str.join(", ").alias("stacks")
@@ -113,6 +117,20 @@ def test_the_scripts_hold_every_spec(report: Path) -> None:
     expected = table.group_by(key).agg(stacks, *others).select(*key, *SPEC_COLUMNS[1:])
     assert sorted(found, key=lambda row: row[:3]) == expected.sort(key).rows()
     assert len(found) == 8216
+
+
+def test_the_order_of_rows_does_not_decide_on_the_order_of_specs(tmp_path: Path) -> None:
+    hashes = [str(number) * 32 for number in range(2, 8)]
+    pages = {
+        (snapshot, "zlib"): page("zlib", snapshot, [spec(one, stacks=[stack]) for one in hashes])
+        for snapshot, stack in (("develop-2025-06-01", "e4s"), ("develop-2025-06-08", "hep"), ("develop", "ml"))
+    }
+    dataset = cs.build_dataset(write(tmp_path / "site", pages), out=tmp_path / "dataset")
+    ranks = Ranks(dataset, [*snapshot_names(dataset)])
+    rows = ranks.rows()
+    ((_, specs),) = by_package(rows, ranks)
+    assert len(specs.hashes) == 3 * len(hashes)
+    assert [("zlib", specs)] == [*by_package(rows.reverse(), ranks)]
 
 
 @pytest.mark.slow
@@ -228,10 +246,9 @@ def test_versions_stand_in_spacks_order_newest_first(tmp_path: Path) -> None:
     specs = [spec(str(place) * 32, versions=[version]) for place, version in enumerate(versions)]
     site = write(tmp_path / "site", {("develop", "fmt"): page("fmt", "develop", specs)})
     cs.write_report(cs.build_dataset(site, out=tmp_path / "dataset"), tmp_path / "report")
-    script = (tmp_path / "report/specs/fmt.js").read_text()
-    assert '["develop","10.2.1","9.10","9.1.0"]' in script
-    cells = (tmp_path / "report/cells/develop.js").read_text()
-    assert '["9.1.0","9.10","10.2.1","develop"]' in cells
+    found = script_data(tmp_path / "report/specs/fmt.js")
+    assert found["values"][0] == ["develop", "10.2.1", "9.10", "9.1.0"]
+    assert script_data(tmp_path / "report/cells/develop.js")["values"]["version"] == found["values"][0][::-1]
     text = (tmp_path / "report/packages/fmt.html").read_text()
     assert [text.index(f"<td>{version}</td>") for version in ("develop", "10.2.1", "9.10", "9.1.0")] == sorted(
         text.index(f"<td>{version}</td>") for version in versions

@@ -1,4 +1,4 @@
-// Tables with search, sorting and filters. Scripts that call `cachestats.cells` or `cachestats.specs` provide the data,
+// Tables with search, sorting and filters. Scripts that call `cachestats.data` provide the data, as compressed JSON,
 // because a page opened from disk may load nothing else. All data is shown as text.
 "use strict";
 
@@ -15,11 +15,23 @@ const cachestats = (() => {
   const number = (value) => (value === null ? "–" : value.toLocaleString("en"));
   const found = document.getElementById("found");
 
+  let arrived = null; // what the script that has just run passed
+
+  function data(packed) {
+    arrived = packed;
+  }
+
+  async function unpacked(packed) {
+    const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return new Response(stream).json();
+  }
+
   function load(address) {
     return new Promise((resolve, reject) => {
       const script = document.createElement("script");
       script.src = address;
-      script.onload = resolve;
+      script.onload = () => resolve(unpacked(arrived));
       script.onerror = () => reject(new Error(`cannot load ${address}`));
       document.head.append(script);
     });
@@ -52,9 +64,10 @@ const cachestats = (() => {
   const loaded = new Map();
   const columns = ["target", "os", "compiler", "stacks"];
 
-  function cells(data) {
-    data.sets = data.sets.map((names) => (names.length ? names : [NO_STACK]));
-    loaded.set(data.snapshot, data);
+  async function cells(address) {
+    const counts = await load(address);
+    counts.sets = counts.sets.map((names) => (names.length ? names : [NO_STACK]));
+    loaded.set(counts.snapshot, counts);
   }
 
   function choices(data, column) {
@@ -119,7 +132,7 @@ const cachestats = (() => {
       const mine = turn;
       const name = select.value;
       try {
-        if (!loaded.has(name)) await load(option(name).dataset.script);
+        if (!loaded.has(name)) await cells(option(name).dataset.script);
       } catch (error) {
         found.textContent = `${name} cannot be shown: ${error.message}`;
         widget?.clear().draw();
@@ -173,29 +186,13 @@ const cachestats = (() => {
   // The specs of one package.
 
   const target = document.getElementById("specs");
-  let known = null; // the values of each column, and for each spec its hash and the codes of its values
-
-  function specs(data) {
-    known = data;
-    // Stacks and variants are texts that share words.
-    const joined = ({ words, between, texts }) => texts.map((places) => places.map((place) => words[place]).join(between));
-    known.values = known.values.map((values) => (Array.isArray(values) ? values : joined(values)));
-  }
-
-  function decoded(position) {
-    // If all specs have the same value, there is a single code.
-    const code = (codes) => (Array.isArray(codes) ? codes[position] : codes);
-    return [known.hashes[position], ...known.codes.map((codes, column) => known.values[column][code(codes)])];
-  }
-
   async function specTable() {
-    await load(target.dataset.script);
+    const { values, hashes, codes, snapshots: series } = await load(target.dataset.script);
     const form = document.getElementById("choose");
     const select = form.elements.snapshot;
     const show = (kind) => (value, how) => (how === "display" ? kind(value) : value);
     const hash = (value) => `<code class="hash">${text(value)}</code>`;
     const size = (value) => (value === null ? "–" : `${number(Math.round(value / 1000))} kB`);
-    const { values, snapshots: series } = known;
     const hasSizes = values[6].some((value) => value !== null);
     // The rank of each version in Spack's order, which differs from text order, with the newest first.
     const newest = new Map(values[0].map((name, position) => [name, position]));
@@ -209,9 +206,14 @@ const cachestats = (() => {
       { render: show(size), className: "n", visible: hasSizes },
       { render: show(shown) },
     ]);
+    // If all specs have the same value, there is a single code.
+    const code = (column, position) => (Array.isArray(codes[column]) ? codes[column][position] : codes[column]);
+    const decoded = (position) => [hashes[position], ...values.map((names, column) => names[code(column, position)])];
     const choose = () => {
       const chosen = series[select.selectedIndex];
-      widget.clear().rows.add(chosen[1].map(decoded)).draw();
+      let position = 0;
+      const positions = chosen[1].map((distance) => (position += distance));
+      widget.clear().rows.add(positions.map(decoded)).draw();
       if (select.selectedIndex || location.hash) history.replaceState(null, "", `#${new URLSearchParams({ snapshot: chosen[0] })}`);
       found.textContent = `${number(chosen[1].length)} ${chosen[1].length === 1 ? "spec" : "specs"} of ${chosen[0]}`;
     };
@@ -227,5 +229,5 @@ const cachestats = (() => {
     if (filters) packageTable();
     if (target) specTable();
   });
-  return { cells, specs };
+  return { data };
 })();

@@ -420,7 +420,7 @@ class _Columns:
         first: dict[int, int] = {}
         for before, row in zip(order[repeats].tolist(), order[repeats + 1].tolist(), strict=True):
             first[row] = first.get(before, before)
-            one, other = (edges[self.numbers[number]] for number in (first[row], row))
+            one, other = (_Edge(*edges[self.numbers[number]]) for number in (first[row], row))
             reasons.append(Reasons(*map(frozenset.union, reasons[one.reasons], reasons[other.reasons])))
             self.numbers[first[row]] = len(edges)
             edges.append(one._replace(package=(one if names[one.package] else other).package, reasons=len(reasons) - 1))
@@ -429,7 +429,7 @@ class _Columns:
         self.numbers, self.owners = self.numbers[kept], self.owners[kept]
 
 
-def _columns_of(edges: list[_Edge]) -> _Edge:
+def _columns_of(edges: list[tuple[int, ...]]) -> _Edge:
     """Return the numbers of edges, one array for each field."""
     flat = np.fromiter(chain.from_iterable(edges), np.int32, len(_Edge._fields) * len(edges))
     return _Edge(*np.ascontiguousarray(flat.reshape(-1, len(_Edge._fields)).T))
@@ -444,12 +444,12 @@ def _read_edges(
     names: _Distinct[str | None, str | None],
     reasons: _Distinct[tuple[frozenset[str], bytes], Reasons],
     pieces: list[bytes],
-) -> Iterable[_Edge]:
-    """Return the edges that pieces of JSON hold."""
+) -> Iterable[tuple[int, ...]]:
+    """Return the edges that pieces of JSON hold, as the numbers of an `_Edge`."""
     edges = edges_of_pieces(pieces)
     columns = (
         hashes.codes([edge.key for edge in edges]),
         names.codes([edge.name for edge in edges]),
         reasons.codes([(edge.type, bytes(edge.parameters)) for edge in edges]),
     )
-    return map(_Edge, *(column.tolist() for column in columns))
+    return zip(*(column.tolist() for column in columns), strict=True)

@@ -231,9 +231,9 @@ def rows_of(data: bytes) -> tuple[list[Any], ...]:
 def many_specs() -> dict[str, Any]:
     """Return nodes for several rounds of reading, by hash, some of them faulty."""
     libcs = {letter * 32: node("glibc", letter * 32, version=letter, external={"path": "/usr"}) for letter in "wxyz"}
-    compilers = {G: GCC, "h" * 32: node("llvm", "h" * 32), "i" * 32: node("aocc", "i" * 32, version="")}
-    specs = {A: PACKAGE, "u" * 32: node("stub", "u" * 32, dependencies=5), **compilers, **libcs}
-    for number in range(300):
+    specs = {A: PACKAGE, G: GCC, "h" * 32: node("llvm", "h" * 32), **libcs}
+    specs["u" * 32] = node("stub", "u" * 32, dependencies=5)
+    for number in range(600):
         key = f"{number:x}".rjust(32, "q")
         edges = [
             edge("glibc", "xyzw"[number % 4] * 32, ["link"], ["libc"]),
@@ -246,6 +246,7 @@ def many_specs() -> dict[str, Any]:
         edges += [edge("", "9" * 32, ["test"], ["},{", "\u00e9"])] if number == 290 else []
         edges += [edge("x", "8" * 32, ["run"], []), {"name": "y"}] if number == 200 else []
         specs[key] = node(f"p{number % 7}", key, dependencies=edges, **(NO_COMPILER if number % 11 == 0 else {}))
+    specs["i" * 32] = node("aocc", "i" * 32, version="")
     for key, fields in {"r" * 32: {"version": ""}, "s" * 32: {"annotations": None}, "t" * 32: {"arch": "x"}}.items():
         specs[key] = node("broken", key, **fields)
     return specs
@@ -255,7 +256,7 @@ def test_records_that_are_read_together_are_those_that_are_read_singly(monkeypat
     specs = many_specs()
     data = index(specs, cached={*specs} - {"w" * 32, "u" * 32})
     together = rows_of(compact(json.loads(data)))
-    assert len(together[1]) == 302
+    assert len(together[1]) == 602
     assert len(together[3]) == 5
     monkeypatch.setattr("cachestats.parse.index._Reader._read_together", _refuse)
     assert rows_of(data) == together

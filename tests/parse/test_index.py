@@ -247,8 +247,9 @@ def many_specs() -> dict[str, Any]:
         edges += [edge("x", "8" * 32, ["run"], []), {"name": "y"}] if number == 200 else []
         specs[key] = node(f"p{number % 7}", key, dependencies=edges, **(NO_COMPILER if number % 11 == 0 else {}))
     specs["i" * 32] = node("aocc", "i" * 32, version="")
-    for key, fields in {"r" * 32: {"version": ""}, "s" * 32: {"annotations": None}, "t" * 32: {"arch": "x"}}.items():
-        specs[key] = node("broken", key, **fields)
+    faults: dict[str, dict[str, Any]] = {"r": {"version": ""}, "s": {"annotations": None}, "t": {"arch": "x"}}
+    for letter, fields in faults.items():
+        specs[letter * 32] = node("broken", letter * 32, **fields)
     return specs
 
 

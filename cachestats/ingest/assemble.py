@@ -72,8 +72,9 @@ def assemble(fragments: Sequence[Fragment]) -> SnapshotTables:
     pages = [page for fragment in fragments for page in fragment.pages]
     records = _concatenate(fragments)
     joined = any(fragment.is_part_of_stacks for fragment in fragments)
-    doubts = _disagreements(records, pages, snapshot) if joined else []
-    if joined:
+    doubts: list[Finding] = []
+    if joined and pc.count_distinct(records.column("hash")).as_py() < len(records):
+        doubts = _disagreements(records, pages, snapshot)
         records = _joined_by_hash(records)
     kept, findings = _distinct(records, pages, snapshot)
     findings += doubts

@@ -27,15 +27,15 @@ _Names = dict[str, tuple[pa.Array, Codes]]
 """Names and their codes, by column."""
 
 
-def encode(specs: pa.Table, dependencies: pa.Table, hashes: pa.Array) -> dict[str, pa.Table]:
+def encode(specs: pa.Table, dependencies: pa.Table, missing: pa.Array) -> dict[str, pa.Table]:
     """Return the tables `encoded_specs`, `encoded_dependencies` and `names` of one file of a snapshot.
 
     Parameters
     ----------
     specs, dependencies
         The finished tables, sorted as declared, all text dictionary-encoded.
-    hashes
-        All hashes of the snapshot, in this file or others; a dependency that is not among them gets a name of its own.
+    missing
+        The hashes to which edges of the snapshot lead and that none of its specs has: they get names of their own.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def encode(specs: pa.Table, dependencies: pa.Table, hashes: pa.Array) -> dict[st
     try:
         tables = {
             "encoded_specs": _encoded_specs(specs, names),
-            "encoded_dependencies": _encoded_dependencies(dependencies, hashes, names),
+            "encoded_dependencies": _encoded_dependencies(dependencies, missing, names),
         }
     except ValueError as error:
         raise DatasetError(str(error), hint="rename one of the two: a code of 64 bits cannot tell them apart") from None
@@ -88,15 +88,15 @@ def _encoded_specs(specs: pa.Table, names: _Names) -> pa.Table:
     return _table(ENCODED_SPECS, columns)
 
 
-def _encoded_dependencies(dependencies: pa.Table, hashes: pa.Array, names: _Names) -> pa.Table:
+def _encoded_dependencies(dependencies: pa.Table, missing: pa.Array, names: _Names) -> pa.Table:
     columns = {}
     for name, encoded in (("hash", "spec"), ("dependency_hash", "dependency")):
         column = as_array(dependencies.column(name))
         columns[encoded] = _codes_of_hashes(column.dictionary).take(column.indices)
         if name == "dependency_hash":
             used = column.dictionary.take(pc.unique(column.indices))
-            missing = used.filter(pc.invert(pc.is_in(used, hashes)))
-            names[encoded] = missing, _codes_of_hashes(missing).to_numpy()
+            named = used.filter(pc.is_in(used, missing))
+            names[encoded] = named, _codes_of_hashes(named).to_numpy()
     for declared in ENCODED_DEPENDENCIES.columns:
         if declared.name not in columns:
             columns[declared.name] = _coded(declared.name, as_array(dependencies.column(declared.name)), names)

@@ -138,18 +138,18 @@ def _write(part: Part, made: MadePart, specs: pa.Table, new: SnapshotTables | No
     made = replace(
         made, summary=summary, requirements=count_requirements(specs), targets=frozenset(names_in(specs, "target"))
     )
-    every = as_array(specs.column("hash")).dictionary
+    missing = missing_hashes(specs, dependencies)
     records = {}
     tables = {"specs": specs, "dependencies": dependencies, "variants": beside("variants")}
     del specs, dependencies
     for bucket, of_bucket in split(tables, part.count, part.buckets):
-        records[bucket] = write_bucket(part, bucket, of_bucket, every)
+        records[bucket] = write_bucket(part, bucket, of_bucket, missing)
     return replace(made, buckets=records)
 
 
-def write_bucket(part: Part, bucket: int, tables: dict[str, pa.Table], every: pa.Array) -> BucketRecord:
-    """Write the files of a bucket; `every` are the hashes of the snapshot, as far as edges lead to them."""
-    encoded = encode(tables["specs"], tables["dependencies"], every)
+def write_bucket(part: Part, bucket: int, tables: dict[str, pa.Table], missing: pa.Array) -> BucketRecord:
+    """Write the files of a bucket; `missing` are hashes as in `encode`."""
+    encoded = encode(tables["specs"], tables["dependencies"], missing)
     summary = summarize_specs(tables["specs"])
     rows = {name: table.num_rows for name, table in tables.items()}
     number = None if part.count == 1 else bucket
@@ -160,6 +160,12 @@ def write_bucket(part: Part, bucket: int, tables: dict[str, pa.Table], every: pa
             write_parquet(file, name, table)
     pa.default_memory_pool().release_unused()  # else the memory of one bucket is not available to the next
     return BucketRecord(summary.num_specs, summary.num_packages, rows)
+
+
+def missing_hashes(specs: pa.Table, dependencies: pa.Table) -> pa.Array:
+    """Return the hashes to which edges of a snapshot lead and that none of its specs has."""
+    ends = as_array(dependencies.column("dependency_hash")).dictionary
+    return ends.filter(pc.invert(pc.is_in(ends, hashes(specs))))
 
 
 def hashes(specs: pa.Table) -> pa.Array:

@@ -1,36 +1,60 @@
 """Parse build-cache indices (`index.json`), database versions 5 to 9, into the records of one stack.
 
-An index has the cached specs, those with `in_buildcache`, and all specs that they refer to. Nodes stay bytes until they
-are needed: a node is parsed in its turn, or when another node has it as its compiler. Nearly all values of a node
-repeat those of earlier nodes, so they are kept as numbers, and the same bytes are not parsed twice.
+An index has the cached specs, those with `in_buildcache`, and all specs that they refer to. Its records are read some
+at a time, as columns of numbers: nearly all values of a node repeat those of earlier nodes, and the same bytes are
+parsed once. If anything about these records is unusual, each of them is read by itself: the faulty ones become
+findings, and the others are then read as columns, too, in the form in which Spack writes nodes now.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Hashable
-from functools import lru_cache, partial
-from typing import Any, Generic, TypeVar
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from functools import partial
+from itertools import chain, count, islice
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cachestats import naming
-from cachestats.decode import Decoder, JsonError
+from cachestats.decode import FAULTS, Decoder, JsonError
 from cachestats.findings import Finding
 from cachestats.parse.arrays import Codes
-from cachestats.parse.nodes import Dependency, Node, compiler, dependency, external, parameters, parse_node
+from cachestats.parse.nodes import (
+    LANGUAGES,
+    Parts,
+    Reasons,
+    decode_parts,
+    dependency,
+    edges_of_pieces,
+    external,
+    origin_of,
+    parameters,
+    parse_node,
+    piece_of_edge,
+    pieces_of,
+    platform_of,
+    reasons_of,
+    usual_parts,
+)
 from cachestats.parse.records import DEPENDENCY_RECORDS, NAME, RECORDS, Fragment, PageInfo
 from cachestats.schema import DEPTYPES
 from cachestats.spack_releases import is_spelled_as_spack_1, spec_format_of_database
 
 NEWEST_VERSION = 9
 _KNOWN_VERSIONS = frozenset(map(str, range(1, NEWEST_VERSION + 1)))
-_NODES_KEPT = 4096
+_RECORDS_AT_ONCE = 128  # their nodes stay in the processor's cache: with 1,024 it takes half as long again
+_UNKNOWN = -1
+_COLUMNS = 10
 _LIBC = "libc"
 _FIRST_FORMAT = 1  # the format in databases from before versions were whole numbers
 _NO_SPEC = msgspec.Raw()
+
+_Numbers = npt.NDArray[np.int32]
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -74,41 +98,83 @@ def read_index(data: bytes | bytearray, *, origin: str, snapshot: str, stack: st
     return _Reader(database, origin, snapshot, stack).fragment()
 
 
-class _Distinct(dict[K, int], Generic[K, T]):
-    """Numbers, from 0, for names or for values parsed from bytes; the same bytes are parsed once."""
+class _Distinct(defaultdict[K, int], Generic[K, T]):
+    """Numbers, from 0, for names or for bytes of JSON, and by number what is read from each of them, once."""
 
-    def __init__(self, read: Callable[[K], T]) -> None:
-        super().__init__()
+    def __init__(self, read: Callable[[list[K]], Iterable[T]]) -> None:
+        super().__init__(count().__next__)
         self.read = read
         self.found: list[T] = []
 
-    def __missing__(self, key: K) -> int:
-        self.found.append(self.read(key))
-        number = self[key] = len(self.found) - 1
-        return number
+    def codes(self, keys: Collection[K]) -> _Numbers:
+        """Return the number of each key; if one cannot be read, none of the new ones is stored."""
+        before = len(self)
+        codes = np.fromiter(map(self.__getitem__, keys), np.int32, len(keys))
+        if len(self) > before:
+            new = [*islice(reversed(self), len(self) - before)][::-1]
+            try:
+                found = [*self.read(new)]
+            except FAULTS:
+                for key in new:
+                    del self[key]
+                self.default_factory = count(before).__next__
+                raise
+            self.found += found
+        return codes
+
+
+class _Edge(NamedTuple):
+    """An edge, as the numbers of the hash that it leads to, of the package that the node names, and of its reasons."""
+
+    end: Any
+    package: Any
+    reasons: Any
+
+
+class _Row(NamedTuple):
+    """A cached spec, as numbers: its position in the index, and those of its values."""
+
+    position: Any
+    package: Any
+    version: Any
+    platform: Any
+    origin: Any
+    parameters: Any
+    namespace: Any
+    package_hash: Any
+    build_spec: Any
+    num_edges: Any
 
 
 class _Reader:
+    """Reads the records of an index into numbers."""
+
     def __init__(self, database: _Database, origin: str, snapshot: str, stack: str) -> None:
         self.database, self.origin, self.snapshot, self.stack = database, origin, snapshot, stack
         self.findings: list[Finding] = []
-        # Thousands of specs have the same few compilers. (Not a method: in a cycle the index would outlive its reader.)
-        self.look_up = lru_cache(_NODES_KEPT)(partial(_look_up, database.installs))
-        self.names = _Distinct[str | None, str | None](lambda name: name)
         self.generation = f"db{database.version}"
         list_sign: naming.ListSign = ":=" if is_spelled_as_spack_1(self.generation) else "="
-        self.spec_format = spec_format_of_database(str(database.version)) or _FIRST_FORMAT
-        self.parameters = _Distinct(partial(parameters, list_sign=list_sign))
-        self.edges = _Distinct(dependency)
-        # By hash, the facts about every node that specs depending on it need.
-        self.packages: dict[str, str] = {}
-        self.versions: dict[str, str] = {}
-        self.externals: dict[str, str] = {}
-        # For every cached spec: its hash, the numbers of its record, and the count and numbers of its edges.
-        self.hashes: list[str] = []
-        self.numbers = array("i")
-        self.num_edges = array("i")
-        self.edge_numbers = array("i")
+        self.names = _Distinct[str | None, str | None](_themselves)
+        (self.none,) = self.names.codes([None])
+        self.platforms = _Distinct(partial(map, platform_of))
+        self.origins = _Distinct(partial(map, origin_of))
+        self.parameters = _Distinct(partial(map, partial(parameters, list_sign=list_sign)))
+        # Hashes are numbered by the positions of their records; those that only edges have follow.
+        self.hashes = _Distinct[str, str](_themselves)
+        self.hashes.codes(database.installs)
+        self.reasons = _Distinct(partial(map, reasons_of))
+        # (Not a method: in a cycle the index would outlive its reader.)
+        self.edges = _Distinct(partial(_read_edges, self.hashes, self.names, self.reasons))
+        records = database.installs.values()
+        is_buildcache = any(record.in_buildcache is not None for record in records)
+        self.is_cached = [bool(record.in_buildcache if is_buildcache else record.installed) for record in records]
+        # What specs that depend on a record need of it: package and version of every node, and whether it is complete.
+        self.packages, self.versions = np.full((2, len(records)), _UNKNOWN, np.int32)
+        self.is_complete = np.zeros(len(records), bool)
+        self.externals: dict[int, str] = {}
+        # The cached specs and the numbers of their edges, those of some records at a time.
+        self.rows = [np.empty((len(_Row._fields), 0), np.int32)]
+        self.edges_of_rows = [np.empty(0, np.int32)]
 
     def fragment(self) -> Fragment:
         version = self.database.version
@@ -120,144 +186,270 @@ class _Reader:
                 "it was read as far as possible; "
                 + ("it is of Spack 0.12 or older" if str(version).startswith("0.") else "look for a newer cachestats"),
             )
-        is_buildcache = any(record.in_buildcache is not None for record in self.database.installs.values())
-        for position, (key, record) in enumerate(self.database.installs.items()):
-            is_there = bool(record.in_buildcache if is_buildcache else record.installed)
+        records = enumerate(self.database.installs.values())
+        while some := [*islice(records, _RECORDS_AT_ONCE)]:
             try:
-                self._read(position, key, record, is_there)
+                self._read_together(some)
+            except FAULTS:
+                self._read_singly(some)
+        return _Columns(self).fragment()
+
+    def _read_together(self, records: Sequence[tuple[int, _Record]]) -> None:
+        """Store some records, or none of them if anything about them is unusual."""
+        nodes = [decode_parts(record.spec) for _, record in records]
+        pieces = [pieces_of(bytes(node.dependencies)) for node in nodes]
+        self._store([position for position, _ in records], nodes, pieces)
+
+    def _read_singly(self, records: Iterable[tuple[int, _Record]]) -> None:
+        """Store some records, except those with a fault, which is reported if the spec should be in the cache."""
+        found: list[tuple[int, Parts, list[bytes]]] = []
+        for position, record in records:
+            try:
+                found += self._read(position, record)
             except (msgspec.DecodeError, RecursionError) as error:
-                if is_there:
+                if self.is_cached[position]:
                     self._find(
-                        f"database.installs[{key!r}]",
+                        f"database.installs[{self.hashes.found[position]!r}]",
                         "record",
                         f"expected a spec, found: {error}",
                         "rebuild the index with `spack buildcache update-index`",
                         num_specs=1,
                     )
-        pages, records = self._records()
-        return Fragment(
-            self.snapshot, pages, records, self.findings, dependencies=self._dependencies(), is_part_of_stacks=True
-        )
+        if found:
+            positions, nodes, pieces = zip(*found, strict=True)
+            self._store([*positions], nodes, pieces)
 
-    def _read(self, position: int, key: str, record: _Record, is_there: bool) -> None:
-        """Store the values of a record; for a spec that is not in the cache, only those that other specs need."""
+    def _read(self, position: int, record: _Record) -> list[tuple[int, Parts, list[bytes]]]:
+        """Return the parts and edges of a spec if it is cached; note what specs that depend on it need of it."""
         if record.spec is _NO_SPEC:
             raise msgspec.ValidationError("no spec")
         node = parse_node(record.spec)
-        if not (key and node.name and node.version and node.arch.platform and node.arch.platform_os and node.target):
+        self.packages[position], self.versions[position] = self.names.codes([node.name, node.version])
+        key, arch = self.hashes.found[position], node.arch
+        if not (key and node.name and node.version and arch.platform and arch.platform_os and node.target):
             raise msgspec.ValidationError("an empty name")
-        self.packages[key] = node.name
-        self.versions[key] = node.version
+        self.is_complete[position] = True
         if node.is_external:
-            self.externals[key] = str(external(node))
-            return
-        if not is_there:
-            return
-        names, edges = self.names, [self.edges[bytes(edge)] for edge in node.dependencies]
-        written_as = node.annotations.original_specfile_version
-        row = (
-            position,
-            names[node.name],
-            names[node.version],
-            names[node.arch.platform],
-            names[node.arch.platform_os],
-            names[node.target],
-            names[compiler(node, map(self.edges.found.__getitem__, edges), self.look_up)],
-            self.parameters[bytes(node.parameters)],
-            names[node.namespace],
-            names[node.package_hash],
-            names[node.build_spec.hash if node.build_spec else None],
-            self.spec_format if written_as is None else written_as,
+            self.externals[position] = str(external(node))
+            return []
+        if not self.is_cached[position]:
+            return []
+        pieces = [piece_of_edge(dependency(edge)) for edge in node.dependencies]
+        self.parameters.codes([bytes(node.parameters)])
+        return [(position, usual_parts(node), pieces)]
+
+    def _store(self, positions: Sequence[int], nodes: Sequence[Parts], pieces: Sequence[list[bytes]]) -> None:
+        """Store nodes, or none of them if one has a fault."""
+        keys = [self.hashes.found[position] for position in positions]
+        names, versions_ = [node.name for node in nodes], [node.version for node in nodes]
+        if not (all(keys) and all(names) and all(versions_)):
+            raise msgspec.ValidationError("an empty name")
+        packages, versions = self.names.codes(names), self.names.codes(versions_)
+        platforms = self.platforms.codes([bytes(node.arch) for node in nodes])
+        origins = self.origins.codes([(bytes(node.compiler), bytes(node.annotations)) for node in nodes])
+        pairs = zip(positions, nodes, strict=True)
+        externals = {position: str(external(node)) for position, node in pairs if node.is_external}
+        cached = [row for row, place in enumerate(positions) if self.is_cached[place] and place not in externals]
+        if not all(bytes(nodes[row].dependencies).startswith(b"[") for row in {*range(len(nodes))} - {*cached}):
+            raise msgspec.ValidationError("dependencies that are no list")
+        edges = [pieces[row] for row in cached]
+        nodes = [nodes[row] for row in cached]
+        rows = _Row(
+            position=np.array(positions, np.int32)[cached],
+            package=packages[cached],
+            version=versions[cached],
+            platform=platforms[cached],
+            origin=origins[cached],
+            parameters=self.parameters.codes([bytes(node.parameters) for node in nodes]),
+            namespace=self.names.codes([node.namespace for node in nodes]),
+            package_hash=self.names.codes([node.package_hash for node in nodes]),
+            build_spec=self.names.codes([node.build_spec.hash if node.build_spec else None for node in nodes]),
+            num_edges=np.fromiter(map(len, edges), np.int32, len(edges)),
         )
-        self.hashes.append(key)
-        self.numbers.extend(row)
-        self.num_edges.append(len(edges))
-        self.edge_numbers.extend(edges)
-
-    def _records(self) -> tuple[list[PageInfo], pa.Table]:
-        """Return the information about each package, and a record for each cached spec."""
-        numbers = np.array(self.numbers).reshape(-1, 12).T
-        position, package, version, platform, os, target, compiler, settings = numbers[:8]
-        namespace, recipe, build_spec, written_as = numbers[8:]
-        libcs = self._libcs()
-        packages, page, num_specs = np.unique(package, return_inverse=True, return_counts=True)
-        pages = [
-            PageInfo(self.origin, str(self.names.found[number]), self.generation, count)
-            for number, count in zip(packages.tolist(), num_specs.tolist(), strict=True)
-        ]
-        names = pa.array(self.names.found, NAME)
-        columns = {
-            "page": page,
-            "position": position,
-            "hash": self.hashes,
-            "os": names.take(os),
-            "platform": names.take(platform),
-            "target": names.take(target),
-            "version": names.take(version),
-            "compiler": names.take(compiler),
-            "size_bytes": pa.nulls(len(page)),
-            "flags": pa.array([found.flags for found in self.parameters.found], NAME).take(settings),
-            "namespace": names.take(namespace),
-            "package_hash": names.take(recipe),
-            "libc": pa.array(map(self.packages.get, libcs), NAME),
-            "libc_version": pa.array(map(self.versions.get, libcs), NAME),
-            "spec_format": written_as,
-            "build_spec_hash": names.take(build_spec),
-            "stacks": pa.array([[self.stack]], pa.list_(NAME)).take(np.zeros(len(page), np.int32)),
-            "variants": pa.array([found.variants for found in self.parameters.found], pa.list_(NAME)).take(settings),
-        }
-        return pages, pa.table(columns, schema=RECORDS)
-
-    def _libcs(self) -> list[str]:
-        """Return, for each cached spec, the hash of the libc that it is built against, or an empty string."""
-        is_libc = np.array([_LIBC in edge.virtuals for edge in self.edges.found], bool)
-        positions = np.flatnonzero(is_libc[np.array(self.edge_numbers, np.int64)])
-        owners = np.repeat(np.arange(len(self.hashes)), self.num_edges)
-        found = [""] * len(self.hashes)
-        for owner, position in zip(owners[positions].tolist(), positions.tolist(), strict=True):
-            # Spack writes one; if there are several, the first hash is used, whatever their order.
-            other = self.edges.found[self.edge_numbers[position]].hash
-            found[owner] = min(found[owner] or other, other)
-        return found
-
-    def _dependencies(self) -> pa.Table:
-        """Return a row for each spec that a cached spec depends on."""
-        owners, numbers, edges = self._edges()
-        packages = self.packages
-        columns = {
-            "dependency_hash": [edge.hash for edge in edges],
-            "dependency_package": [edge.package or packages.get(edge.hash) for edge in edges],
-            "dependency_version": [self.versions.get(edge.hash) for edge in edges],
-            **{f"is_{kind}": [kind in edge.types for edge in edges] for kind in DEPTYPES},
-            "virtuals": [",".join(sorted(edge.virtuals)) or None for edge in edges],
-            "is_external": [edge.hash in self.externals if edge.hash in packages else None for edge in edges],
-            "external": [self.externals.get(edge.hash) for edge in edges],
-        }
-        rows = pa.table(columns, schema=DEPENDENCY_RECORDS.remove(0)).take(numbers)
-        return rows.add_column(0, "hash", pa.array(self.hashes, NAME).take(owners))
-
-    def _edges(self) -> tuple[Codes, Codes, list[Dependency]]:
-        """Return the owner and the number of each edge, and the edges; two edges to the same spec are joined."""
-        owners = np.repeat(np.arange(len(self.hashes)), self.num_edges)
-        numbers = np.array(self.edge_numbers, np.int64)
-        others = pa.array([edge.hash for edge in self.edges.found], NAME).indices.to_numpy()
-        pairs = np.sort(owners * len(others) + others[numbers], kind="stable")  # fast if already sorted
-        if (pairs[1:] > pairs[:-1]).all():
-            return owners, numbers, self.edges.found
-        joined: dict[tuple[int, str], Dependency] = {}
-        for owner, number in zip(owners.tolist(), numbers.tolist(), strict=True):
-            edge = self.edges.found[number]
-            pair = owner, edge.hash
-            joined[pair] = joined[pair].joined(edge) if pair in joined else edge
-        return np.array([owner for owner, _ in joined]), np.arange(len(joined)), list(joined.values())
+        edges_of_rows = self.edges.codes([*chain.from_iterable(edges)])
+        self.packages[positions], self.versions[positions], self.is_complete[positions] = packages, versions, True
+        self.externals |= externals
+        self.rows.append(np.array(rows))
+        self.edges_of_rows.append(edges_of_rows)
 
     def _find(self, location: str, rule: str, message: str, hint: str, **fields: Any) -> None:
         self.findings.append(Finding(self.origin, location, rule, message, hint, snapshot=self.snapshot, **fields))
 
 
-def _look_up(installs: dict[str, _Record], key: str) -> Node | None:
-    record = installs.get(key)
-    try:
-        return parse_node(record.spec) if record else None
-    except (msgspec.DecodeError, RecursionError):
-        return None  # the fault is reported for its own record
+class _Columns:
+    """Makes the tables of a fragment from the numbers that were read."""
+
+    def __init__(self, read: _Reader) -> None:
+        self.read = read
+        self.rows = _Row(*np.concatenate(read.rows, axis=1))
+        self.owners = np.repeat(np.arange(len(self.rows.position)), self.rows.num_edges)
+        self.numbers = np.concatenate(read.edges_of_rows)
+        # Of each distinct edge.
+        self.edges = _columns_of(read.edges.found)
+        # Of each hash, which may have no record.
+        others = np.full(len(read.hashes) - len(read.packages), _UNKNOWN, np.int32)
+        self.packages, self.versions = np.append(read.packages, others), np.append(read.versions, others)
+        self.is_complete = np.append(read.is_complete, others >= 0)
+        self.names = pa.array(read.names.found, NAME)
+        self.hashes = pa.array(read.hashes.found, pa.string())
+
+    def fragment(self) -> Fragment:
+        read = self.read
+        packages, page, num_specs = np.unique(self.rows.package, return_inverse=True, return_counts=True)
+        pages = [
+            PageInfo(read.origin, str(read.names.found[number]), read.generation, num)
+            for number, num in zip(packages.tolist(), num_specs.tolist(), strict=True)
+        ]
+        return Fragment(
+            read.snapshot,
+            pages,
+            self._records(page),
+            read.findings,
+            dependencies=self._dependencies(),
+            is_part_of_stacks=True,
+        )
+
+    def _records(self, page: Codes) -> pa.Table:
+        """Return a record for each cached spec."""
+        read, rows, names = self.read, self.rows, self.names
+        platforms, oses, targets = (
+            pa.array([one[column] for one in read.platforms.found], NAME).take(rows.platform) for column in range(3)
+        )
+        default = spec_format_of_database(str(read.database.version)) or _FIRST_FORMAT
+        formats = [default if one.spec_format is None else one.spec_format for one in read.origins.found]
+        settings = read.parameters.found
+        libcs = self._libcs()
+        columns = {
+            "page": page,
+            "position": rows.position,
+            "hash": self.hashes.take(rows.position),
+            "os": oses,
+            "platform": platforms,
+            "target": targets,
+            "version": names.take(rows.version),
+            "compiler": self._compilers(),
+            "size_bytes": pa.nulls(len(page)),
+            "flags": pa.array([one.flags for one in settings], NAME).take(rows.parameters),
+            "namespace": names.take(rows.namespace),
+            "package_hash": names.take(rows.package_hash),
+            "libc": names.take(self._if_complete(self.packages, libcs)),
+            "libc_version": names.take(self._if_complete(self.versions, libcs)),
+            "spec_format": np.array(formats, np.int64)[rows.origin],
+            "build_spec_hash": names.take(rows.build_spec),
+            "stacks": pa.array([[read.stack]], pa.list_(NAME)).take(np.zeros(len(page), np.int32)),
+            "variants": pa.array([one.variants for one in settings], pa.list_(NAME)).take(rows.parameters),
+        }
+        return pa.table(columns, schema=RECORDS)
+
+    def _compilers(self) -> pa.Array:
+        """Return the compiler of each cached spec, as `nodes.compiler` does."""
+        origins = self.read.origins.found
+        texts = [one.compiler for one in origins]
+        provider = np.full(len(self.rows.position), _UNKNOWN)
+        for language in reversed(LANGUAGES):  # the first of them decides, so it comes last
+            edges = self._providing(language)
+            edges = edges[self.packages[self._ends(edges)] != _UNKNOWN][::-1]  # so does the first edge
+            provider[self.owners[edges]] = self._ends(edges)
+        codes = self.rows.origin.copy()
+        named_by_edge = np.flatnonzero(np.array([text is None for text in texts], bool)[codes] & (provider != _UNKNOWN))
+        ends, number = np.unique(provider[named_by_edge], return_inverse=True)
+        codes[named_by_edge] = len(texts) + number
+        names = self.read.names.found
+        texts += [f"{names[self.packages[end]]}@{names[self.versions[end]]}" for end in ends.tolist()]
+        return pa.array(texts, NAME).take(codes)
+
+    def _libcs(self) -> Codes:
+        """Return the number of the libc that each cached spec is built against, or that of no hash."""
+        edges = self._providing(_LIBC)
+        ends, number = np.unique(self._ends(edges), return_inverse=True)
+        # Spack writes one; if there are several, the first hash is used, whatever their order.
+        rank = pc.rank(self.hashes.take(ends)).to_numpy()[number]
+        edges = edges[np.argsort(rank)[::-1]]
+        libcs = np.full(len(self.rows.position), _UNKNOWN)
+        libcs[self.owners[edges]] = self._ends(edges)
+        return libcs
+
+    def _providing(self, virtual: str) -> Codes:
+        """Return which edges of cached specs provide a virtual package."""
+        provides = np.array([virtual in reasons.virtuals for reasons in self.read.reasons.found], bool)
+        return np.flatnonzero(provides[self.edges.reasons][self.numbers])
+
+    def _ends(self, edges: Codes) -> Codes:
+        """Return the numbers of the hashes to which some edges of cached specs lead."""
+        ends: Codes = self.edges.end[self.numbers[edges]]
+        return ends
+
+    def _if_complete(self, names: _Numbers, hashes: Codes) -> Codes:
+        """Return the package or version of each of some hashes, or the number of no name if that is not known."""
+        is_complete = (hashes != _UNKNOWN) & self.is_complete[hashes]
+        return np.where(is_complete, names[hashes], self.read.none)
+
+    def _dependencies(self) -> pa.Table:
+        """Return a row for each spec that a cached spec depends on."""
+        self._join_edges()
+        read, (end, package, reasons) = self.read, self.edges
+        found = read.reasons.found
+        is_named = np.array([*map(bool, read.names.found)], bool)[package]
+        texts = [*read.externals.values(), None]
+        external = np.full(len(self.hashes), len(texts) - 1)
+        external[[*read.externals]] = np.arange(len(texts) - 1)
+        of_reasons = {
+            **{f"is_{kind}": pa.array([kind in one.types for one in found], pa.bool_()) for kind in DEPTYPES},
+            "virtuals": pa.array([",".join(sorted(one.virtuals)) or None for one in found], NAME),
+        }
+        columns = {
+            "dependency_hash": pa.DictionaryArray.from_arrays(end, self.hashes),
+            "dependency_package": self.names.take(np.where(is_named, package, self._if_complete(self.packages, end))),
+            "dependency_version": self.names.take(self._if_complete(self.versions, end)),
+            **{name: column.take(reasons) for name, column in of_reasons.items()},
+            "is_external": pa.array(external[end] < len(texts) - 1, mask=~self.is_complete[end]),
+            "external": pa.array(texts, NAME).take(external[end]),
+        }
+        rows = pa.table(columns, schema=DEPENDENCY_RECORDS.remove(0)).take(self.numbers)
+        owners = pa.DictionaryArray.from_arrays(self.rows.position[self.owners], self.hashes)
+        return rows.add_column(0, DEPENDENCY_RECORDS.field(0), owners)
+
+    def _join_edges(self) -> None:
+        """Join the edges of a spec that lead to the same spec: the first gets the reasons of all."""
+        pairs = self.owners * len(self.hashes) + self.edges.end[self.numbers]
+        order = np.argsort(pairs, kind="stable")  # fast if they are sorted already
+        repeats = np.flatnonzero(np.diff(pairs[order]) == 0)
+        if not len(repeats):
+            return
+        edges, reasons, names = [*self.read.edges.found], self.read.reasons.found, self.read.names.found
+        first: dict[int, int] = {}
+        for before, row in zip(order[repeats].tolist(), order[repeats + 1].tolist(), strict=True):
+            first[row] = first.get(before, before)
+            one, other = (_Edge(*edges[self.numbers[number]]) for number in (first[row], row))
+            reasons.append(Reasons(*map(frozenset.union, reasons[one.reasons], reasons[other.reasons])))
+            self.numbers[first[row]] = len(edges)
+            edges.append(one._replace(package=(one if names[one.package] else other).package, reasons=len(reasons) - 1))
+        self.edges = _columns_of(edges)
+        kept = np.delete(np.arange(len(self.numbers)), [*first])
+        self.numbers, self.owners = self.numbers[kept], self.owners[kept]
+
+
+def _columns_of(edges: list[tuple[int, ...]]) -> _Edge:
+    """Return the numbers of edges, one array for each field."""
+    flat = np.fromiter(chain.from_iterable(edges), np.int32, len(_Edge._fields) * len(edges))
+    return _Edge(*np.ascontiguousarray(flat.reshape(-1, len(_Edge._fields)).T))
+
+
+def _themselves(names: list[T]) -> list[T]:
+    return names
+
+
+def _read_edges(
+    hashes: _Distinct[str, str],
+    names: _Distinct[str | None, str | None],
+    reasons: _Distinct[tuple[frozenset[str], bytes], Reasons],
+    pieces: list[bytes],
+) -> Iterable[tuple[int, ...]]:
+    """Return the edges that pieces of JSON hold, as the numbers of an `_Edge`."""
+    edges = edges_of_pieces(pieces)
+    columns = (
+        hashes.codes([edge.key for edge in edges]),
+        names.codes([edge.name for edge in edges]),
+        reasons.codes([(edge.type, bytes(edge.parameters)) for edge in edges]),
+    )
+    return zip(*(column.tolist() for column in columns), strict=True)

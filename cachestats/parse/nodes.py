@@ -3,8 +3,8 @@
 A node is one spec with its dependencies by hash. Over the years the form of dependencies changed, vendor
 microarchitectures became objects, and since version 5 the compiler is a dependency like any other.
 
-Dependencies and parameters make up most of a node, and repeat: thousands of specs need the same `gmake`, or differ only
-in the target. So they stay bytes in a `Node`, which allows readers of many nodes to parse equal ones only once.
+Nearly everything in a node repeats: thousands of specs need the same `gmake`, or differ only in the target. So its
+parts can stay bytes (`Parts`), which allows readers of many nodes to parse equal ones only once.
 """
 
 from __future__ import annotations
@@ -23,13 +23,23 @@ from cachestats.requirement import External
 # `tutorial` of develop-2024-06-02, is shown without.
 FLAGS = frozenset({"cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs"})
 
-_LANGUAGES = ("c", "cxx", "fortran")
+LANGUAGES = ("c", "cxx", "fortran")
+"""The virtual packages that a compiler provides; the first that a spec needs decides which one is its compiler."""
 PATCH_LENGTH = 7  # the number of characters of a patch's checksum that Spack shows
 COMPILERS_ARE_DEPENDENCIES = 5  # since this version of spec files
 _NEWEST_FORMAT = 999  # larger numbers are not versions
 _REASONS_KEPT = 1024  # a whole index has some dozens
 
+NOT_EXTERNAL = msgspec.Raw(b"null")
+
 T = TypeVar("T")
+
+
+class Reasons(NamedTuple):
+    """The reasons why a spec needs another: the types of the dependency, and the virtual packages that it provides."""
+
+    types: frozenset[str]
+    virtuals: frozenset[str]
 
 
 class Dependency(msgspec.Struct, gc=False, frozen=True):
@@ -55,6 +65,11 @@ class _Arch(msgspec.Struct, gc=False):
     platform_os: str
     target: str | _Target
 
+    @property
+    def name_of_target(self) -> str:
+        """The microarchitecture: a generic one is written as text, that of a vendor as an object."""
+        return self.target if isinstance(self.target, str) else self.target.name
+
 
 class _Compiler(msgspec.Struct, gc=False):
     name: str
@@ -73,6 +88,21 @@ class _External(msgspec.Struct, gc=False):
 
 class _BuildSpec(msgspec.Struct, gc=False):
     hash: str
+
+
+class Platform(NamedTuple):
+    """Where a spec runs."""
+
+    platform: str
+    os: str
+    target: str
+
+
+class Origin(NamedTuple):
+    """The compiler that a node names, and the format in which it was first written; None where it does not say."""
+
+    compiler: str | None
+    spec_format: int | None
 
 
 class Parameters(NamedTuple):
@@ -95,7 +125,7 @@ class Node(msgspec.Struct, gc=False):
     dependencies: list[msgspec.Raw] = []
     """Parsed by `dependency`."""
     annotations: _Annotations = _Annotations()
-    external: msgspec.Raw = msgspec.Raw(b"null")
+    external: msgspec.Raw = NOT_EXTERNAL
     """Parsed by `external`; databases of Spack 0.13 and lockfiles of that time have `false` if it is not external."""
     namespace: str | None = None
     package_hash: str | None = None
@@ -111,18 +141,53 @@ class Node(msgspec.Struct, gc=False):
 
     @property
     def target(self) -> str:
-        """The microarchitecture: a generic one is written as text, that of a vendor as an object."""
-        target = self.arch.target
-        return target if isinstance(target, str) else target.name
+        """The microarchitecture."""
+        return self.arch.name_of_target
 
 
-class _Edge(msgspec.Struct, gc=False):
+class Parts(msgspec.Struct, gc=False):
+    """A node of version 2 or later whose repeating parts stay bytes; it has the same fields as a `Node`."""
+
+    name: str
+    version: str
+    arch: msgspec.Raw
+    """Parsed by `platform_of`."""
+    hash: str | None = None
+    compiler: msgspec.Raw = msgspec.Raw(b"null")
+    """Parsed by `origin_of`, with the annotations."""
+    annotations: msgspec.Raw = msgspec.Raw(b"{}")
+    parameters: msgspec.Raw = msgspec.Raw(b"{}")
+    """Parsed by `parameters`."""
+    dependencies: msgspec.Raw = msgspec.Raw(b"[]")
+    """Cut apart by `pieces_of`."""
+    external: msgspec.Raw = NOT_EXTERNAL
+    """Parsed by `external`."""
+    namespace: str | None = None
+    package_hash: str | None = None
+    build_spec: _BuildSpec | None = None
+    build_hash: str | None = None
+    full_hash: str | None = None
+
+    @property
+    def is_external(self) -> bool:
+        """Whether it is an external, which is part of the system."""
+        return self.external is not NOT_EXTERNAL and bytes(self.external) not in _NO_EXTERNAL
+
+
+class Edge(msgspec.Struct, gc=False):
+    """An edge as a node has it, in one of two forms."""
+
     hash: str | None = None
     build_hash: str | None = None  # replaces `hash` in lockfiles of version 3 and some spec files of version 1
     full_hash: str | None = None
     name: str | None = None
     type: frozenset[str] = frozenset()
     parameters: msgspec.Raw = msgspec.Raw(b"{}")  # since version 4, including the types
+
+    @property
+    def key(self) -> str:
+        """The hash by which the other spec is named; empty if there is none."""
+        return self.hash or self.build_hash or self.full_hash or ""
 
 
 class _Reasons(msgspec.Struct):
@@ -133,7 +198,12 @@ class _Reasons(msgspec.Struct):
 _NO_EXTERNAL = (b"null", b"false", b"{}", b'""')
 
 _decode_node = msgspec.json.Decoder(Node).decode
-_decode_edge = msgspec.json.Decoder(_Edge).decode
+decode_parts = msgspec.json.Decoder(Parts).decode
+"""Returns a node as its parts, for code that turns `FAULTS` into a `JsonError` itself."""
+_decode_edge = msgspec.json.Decoder(Edge).decode
+_decode_arch = msgspec.json.Decoder(_Arch).decode
+_decode_compiler = msgspec.json.Decoder(_Compiler | None).decode
+_decode_annotations = msgspec.json.Decoder(_Annotations).decode
 _decode_reasons = msgspec.json.Decoder(_Reasons).decode
 _decode_parameters = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_external = msgspec.json.Decoder(_External).decode
@@ -168,6 +238,55 @@ def _as_version_2(value: Any) -> Any:
     return value
 
 
+def usual_parts(node: Node) -> Parts:
+    """Return a node that was read in any form as its parts, in the form of version 4, but without its dependencies."""
+    return Parts(
+        name=node.name,
+        version=node.version,
+        arch=_encoded(node.arch),
+        compiler=_encoded(node.compiler),
+        annotations=_encoded(node.annotations),
+        parameters=node.parameters,
+        external=node.external,
+        namespace=node.namespace,
+        package_hash=node.package_hash,
+        build_spec=node.build_spec,
+    )
+
+
+def _encoded(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+def pieces_of(dependencies: bytes) -> list[bytes]:
+    """Return the edges in the JSON of a node's dependencies, each a piece for `edges_of_pieces`, which checks it.
+
+    The text is cut wherever one object may end and the next begin. If every piece is an object by itself, then the text
+    is a list of just these objects; if any cut is inside an object or a text, the piece before it is not an object.
+    """
+    return [] if dependencies == b"[]" else dependencies.split(b"},{")
+
+
+def edges_of_pieces(pieces: Iterable[bytes]) -> list[Edge]:
+    """Return the edges that pieces from `pieces_of` hold, for code that turns `FAULTS` into a `JsonError` itself.
+
+    Raises
+    ------
+    ValidationError
+        If one of them does not hold an edge, or one without a hash.
+    """
+    edges = [_decode_edge(b"{%b}" % piece.removeprefix(b"[{").removesuffix(b"}]")) for piece in pieces]
+    if not all([edge.key for edge in edges]):  # noqa: C419 (a generator takes longer)
+        raise msgspec.ValidationError("no hash")
+    return edges
+
+
+def piece_of_edge(edge: Dependency) -> bytes:
+    """Return the piece from which `edges_of_pieces` makes this edge."""
+    parameters = {"deptypes": edge.types, "virtuals": edge.virtuals}
+    return msgspec.json.encode({"name": edge.package, "hash": edge.hash, "parameters": parameters})[1:-1]
+
+
 def dependency(data: bytes | msgspec.Raw) -> Dependency:
     """Return one of a node's dependencies from its JSON, which has one of two forms.
 
@@ -177,12 +296,22 @@ def dependency(data: bytes | msgspec.Raw) -> Dependency:
         If it has neither.
     """
     edge = _decoded(_decode_edge, data, "dependencies[...]")
-    key = edge.hash or edge.build_hash or edge.full_hash
-    if not key:
+    if not edge.key:
         raise msgspec.ValidationError("Object missing required field `hash` - at `$.dependencies[...]`")
-    reasons = _reasons(bytes(edge.parameters))
-    types = edge.type if isinstance(reasons.deptypes, msgspec.UnsetType) else reasons.deptypes
-    return Dependency(key, edge.name, types, reasons.virtuals)
+    return Dependency(edge.key, edge.name, *reasons_of((edge.type, bytes(edge.parameters))))
+
+
+def reasons_of(said: tuple[frozenset[str], bytes]) -> Reasons:
+    """Return the reasons for an edge, given its types and its parameters, of which the latter take precedence.
+
+    Raises
+    ------
+    JsonError
+        If the parameters are not those of an edge.
+    """
+    types, parameters = said
+    reasons = _reasons(parameters)
+    return Reasons(types if isinstance(reasons.deptypes, msgspec.UnsetType) else reasons.deptypes, reasons.virtuals)
 
 
 @lru_cache(_REASONS_KEPT)
@@ -199,6 +328,34 @@ def _decoded(decode: Callable[[bytes | msgspec.Raw], T], data: bytes | msgspec.R
         raise JsonError(f"{problem} - at `$.{location}{path or '`'}") from None
 
 
+def platform_of(data: bytes) -> Platform:
+    """Return where a spec runs, from the `arch` of its node, for code that turns `FAULTS` into a `JsonError` itself.
+
+    Raises
+    ------
+    ValidationError
+        If a name is empty.
+    """
+    arch = _decode_arch(data)
+    if not (arch.platform and arch.platform_os and arch.name_of_target):
+        raise msgspec.ValidationError("an empty name")
+    return Platform(arch.platform, arch.platform_os, arch.name_of_target)
+
+
+def origin_of(said: tuple[bytes, bytes]) -> Origin:
+    """Return what a node says in its `compiler` and in its annotations, for code that handles `FAULTS` itself."""
+    compiler, annotations = _decode_compiler(said[0]), _decode_annotations(said[1])
+    return Origin(_named_compiler(compiler, annotations), annotations.original_specfile_version)
+
+
+def _named_compiler(compiler: _Compiler | None, annotations: _Annotations) -> str | None:
+    """Return the compiler that a node names itself: up to version 4, or in its annotations if it is that old."""
+    if compiler:
+        return f"{compiler.name}@{compiler.version}"
+    is_old = (annotations.original_specfile_version or 0) < COMPILERS_ARE_DEPENDENCIES
+    return (annotations.compiler or None) if is_old else None
+
+
 def compiler(node: Node, edges: Iterable[Dependency], look_up: Callable[[str], Node | None]) -> str | None:
     """Return the compiler of a node, such as `gcc@13.2.0`, or None if it has none.
 
@@ -206,13 +363,10 @@ def compiler(node: Node, edges: Iterable[Dependency], look_up: Callable[[str], N
     it in its annotations; for any other node it is the dependency, among `edges`, that provides `c`, else `cxx`, else
     `fortran`, which `look_up` finds by its hash.
     """
-    if node.compiler:
-        return f"{node.compiler.name}@{node.compiler.version}"
-    written_as = node.annotations.original_specfile_version
-    if node.annotations.compiler and (written_as or 0) < COMPILERS_ARE_DEPENDENCIES:
-        return node.annotations.compiler
+    if named := _named_compiler(node.compiler, node.annotations):
+        return named
     providers = [edge for edge in edges if edge.virtuals]
-    for language in _LANGUAGES:
+    for language in LANGUAGES:
         for edge in providers:
             if language in edge.virtuals and (found := look_up(edge.hash)):
                 return f"{found.name}@{found.version}"
@@ -244,7 +398,7 @@ def parameters(data: bytes | msgspec.Raw, *, list_sign: naming.ListSign = "=") -
     return Parameters(variants, " ".join(flags))
 
 
-def external(node: Node) -> External:
+def external(node: Node | Parts) -> External:
     """Return the external described by a node.
 
     Raises

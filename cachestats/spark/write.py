@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cachestats.dataset.dataset import Dataset, open_dataset
 from cachestats.dataset.manifest import BucketRecord, SnapshotRecord
 from cachestats.dataset.parquet import read_coded
-from cachestats.dataset.rows import as_array, compact
+from cachestats.dataset.rows import compact
 from cachestats.dataset.writer import Writer
 from cachestats.decode import decode
 from cachestats.errors import ArgumentError, require_extra
@@ -20,7 +20,7 @@ from cachestats.ingest.buckets import bucket_count, split
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.inputs import Input
 from cachestats.ingest.make import StagedSnapshot, snapshot_row
-from cachestats.ingest.part import Part, summarize_specs, write_bucket
+from cachestats.ingest.part import Part, missing_hashes, summarize_specs, write_bucket
 from cachestats.ingest.plan import SnapshotPlan, plan_of_build
 from cachestats.ingest.plausible import Limits, check
 from cachestats.ingest.publish import publish
@@ -151,9 +151,9 @@ def _divide(name: str, count: int, writer: Writer) -> list[BucketRecord]:
     tables = {table: compact(read_coded(table, file), TABLES[table]) for table, file in files.items()}
     for file in files.values():
         file.unlink()
-    every = as_array(tables["specs"].column("hash")).dictionary
+    missing = missing_hashes(tables["specs"], tables["dependencies"])
     part = Part(name, writer.path, writer.staging, count, frozenset(range(count)), (), frozenset())
-    return [write_bucket(part, bucket, found, every) for bucket, found in split(tables, count, part.buckets)]
+    return [write_bucket(part, bucket, found, missing) for bucket, found in split(tables, count, part.buckets)]
 
 
 def _files(frames: Mapping[str, DataFrame]) -> Iterator[Row]:

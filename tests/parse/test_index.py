@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import cachestats as cs
 from benchmarks.make_index import write_index
+from cachestats.decode import FAULTS
+from cachestats.parse.index import read_index
+from cachestats.parse.nodes import Edge, compiler, dependency, edges_of_pieces, parse_node, pieces_of
+from cachestats.parse.records import Fragment
 from cachestats.schema import TABLES
 from conftest import CORPUS, in_corpus
 from tests.support.datasets import OF_INDICES, column_bytes
@@ -182,3 +190,93 @@ def test_damage_is_a_row_and_the_rest_is_kept(
     assert rejected.select("rule", "severity", "num_specs").rows() == rules
     assert all(rejected["snapshot"] == "develop")
     assert dataset.specs.collect().height == kept
+
+
+TEXTS = st.text('{}[],:"\\\\ a\u00e9', max_size=6)
+ANYTHING = st.recursive(TEXTS | st.none(), lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=6)
+EDGES = st.fixed_dictionaries(
+    {"name": TEXTS, "hash": TEXTS}, optional={"a": ANYTHING, "parameters": st.dictionaries(TEXTS, ANYTHING, max_size=2)}
+)
+
+
+def compact(value: object) -> bytes:
+    """Return JSON without spaces, as Spack writes indices."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@given(st.lists(EDGES, max_size=4))
+def test_what_can_be_cut_apart_is_what_a_parser_finds(edges: list[dict[str, Any]]) -> None:
+    text = compact(edges)
+    try:
+        found = edges_of_pieces(pieces_of(text))
+    except FAULTS:
+        # Spack's own edges have objects and lists of text in them, but no lists of objects and no braces in text.
+        inner = [compact(one)[1:-1] for one in edges]
+        assert any(not one["hash"] for one in edges) or any(b"{" in one or b"}" in one for one in inner)
+        return
+    expected = msgspec.json.decode(text, type=list[Edge])
+    assert [(one.name, one.key, bytes(one.parameters)) for one in found] == [
+        (one.name, one.key, bytes(one.parameters)) for one in expected
+    ]
+
+
+def rows_of(data: bytes) -> tuple[list[Any], ...]:
+    """Return what is read from an index."""
+    found = read_index(data, origin="index", snapshot="develop", stack="root")
+    assert isinstance(found, Fragment)
+    edges = sorted(found.dependencies.to_pylist(), key=lambda row: (row["hash"], row["dependency_hash"]))
+    return found.pages, found.records.to_pylist(), edges, found.findings
+
+
+def many_specs() -> dict[str, Any]:
+    """Return nodes for several rounds of reading, by hash, some of them faulty."""
+    libcs = {letter * 32: node("glibc", letter * 32, version=letter, external={"path": "/usr"}) for letter in "wxyz"}
+    specs = {A: PACKAGE, G: GCC, "h" * 32: node("llvm", "h" * 32), **libcs}
+    specs["u" * 32] = node("stub", "u" * 32, dependencies=5)
+    for number in range(600):
+        key = f"{number:x}".rjust(32, "q")
+        edges = [
+            edge("glibc", "xyzw"[number % 4] * 32, ["link"], ["libc"]),
+            edge("a", "gghi"[number % 4] * 32, ["build"], ["fortran", "cxx", "c"][: number % 3]),
+            edge("b", "hgih"[number // 4 % 4] * 32, ["build"], ["fortran", "c", "cxx"][: 1 + number // 4 % 3]),
+            edge("c", A, ["run"], []),
+            edge("d", "u" * 32, ["run"], []),
+        ]
+        edges += [edge("a", A, ["link"], ["mpi"]), edge("glibc", "w" * 32, ["link"], ["libc"])][: number % 5]
+        edges += [edge("", "9" * 32, ["test"], ["},{", "\u00e9"])] if number == 290 else []
+        edges += [edge("x", "8" * 32, ["run"], []), {"name": "y"}] if number == 200 else []
+        specs[key] = node(f"p{number % 7}", key, dependencies=edges, **(NO_COMPILER if number % 11 == 0 else {}))
+    specs["i" * 32] = node("aocc", "i" * 32, version="")
+    faults: dict[str, dict[str, Any]] = {"r": {"version": ""}, "s": {"annotations": None}, "t": {"arch": "x"}}
+    for letter, fields in faults.items():
+        specs[letter * 32] = node("broken", letter * 32, **fields)
+    return specs
+
+
+def test_records_that_are_read_together_are_those_that_are_read_singly(monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = many_specs()
+    data = index(specs, cached={*specs} - {"w" * 32, "u" * 32})
+    together = rows_of(compact(json.loads(data)))
+    assert len(together[1]) == 602
+    assert len(together[3]) == 5
+    monkeypatch.setattr("cachestats.parse.index._Reader._read_together", _refuse)
+    assert rows_of(data) == together
+
+
+def test_compilers_and_libcs_of_many_specs_are_those_of_one_after_the_other() -> None:
+    specs = many_specs()
+    _, records, _, _ = rows_of(compact(json.loads(index(specs, cached={*specs} - {"w" * 32, "u" * 32}))))
+    nodes = {}
+    for key, spec in specs.items():
+        with suppress(*FAULTS):
+            nodes[key] = parse_node(compact(spec))
+    for row in records:
+        edges = [dependency(edge) for edge in nodes[row["hash"]].dependencies]
+        assert row["compiler"] == compiler(nodes[row["hash"]], edges, nodes.get)
+        libcs = [nodes[edge.hash].version for edge in edges if "libc" in edge.virtuals]
+        assert row["libc_version"] == min(libcs, default=None)
+    assert {row["compiler"] for row in records} >= {None, "gcc@14.2.0", "llvm@1.0", "aocc@"}
+
+
+def _refuse(*_: object) -> None:
+    raise msgspec.ValidationError

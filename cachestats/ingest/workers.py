@@ -76,7 +76,7 @@ class Workers:
         try:
             for item in items:
                 leaving += self.count > 1 and may_leave(item)
-                is_elsewhere = leaving > _HERE and may_leave(item)
+                is_elsewhere = may_leave(item) and (leaving > _HERE or "_processes" in self.__dict__)
                 pool = self._processes if is_elsewhere else self._threads
                 waiting.append(pool.submit(function, item))
                 if len(waiting) > self.count:

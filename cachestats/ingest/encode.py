@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachestats.codes import BASE32, HASH_LENGTH, code_of, code_of_hash, name_of_set
+from cachestats.codes import BASE32, HASH_LENGTH, code_of_hash, digest_of, name_of_set
 from cachestats.dataset.rows import as_array
 from cachestats.errors import DatasetError
 from cachestats.parse.arrays import Codes, distinct, distinct_rows
@@ -166,7 +166,7 @@ def _codes_of(names: Sequence[str]) -> Codes:
     ValueError
         If two names have the same code.
     """
-    codes = np.fromiter(map(code_of, names), np.int64, len(names))
+    codes = np.frombuffer(b"".join(map(digest_of, names)), "<i8").astype(np.int64)
     if len(np.unique(codes)) < len(names):
         owner: dict[int, str] = {}
         for name, code in zip(names, codes.tolist(), strict=True):

@@ -24,7 +24,7 @@ _HERE = 24
 """Items that are processed in threads before processes are started, which takes each as long as some ten items."""
 
 _AHEAD = 16
-"""Items for each worker that are taken ahead of the next result: the pages of `develop` take as long as thirty others."""
+"""Items for each worker that are taken ahead of the next result: pages of `develop` take as long as ten other tasks."""
 
 
 class Progress(Protocol):

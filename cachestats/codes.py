@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 
 import msgspec
 
@@ -24,17 +23,21 @@ _TO_DIGITS = str.maketrans(BASE32, "0123456789abcdefghijklmnopqrstuv")
 _BYTES = 8
 
 
-@lru_cache(1 << 17)  # a build meets most names in every snapshot
+def digest_of(name: str) -> bytes:
+    """Return the first 64 bits of the BLAKE2b checksum of a name."""
+    # Looking the names of a build up in a cache takes as long as this, and a hundred thousand of them take memory.
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=_BYTES).digest()
+
+
 def code_of(name: str) -> int:
-    """Return the code of a name: the first 64 bits of its BLAKE2b checksum, as a signed integer.
+    """Return the code of a name: its digest as a signed integer.
 
     Examples
     --------
     >>> code_of("zlib-ng")
     2947722089989898414
     """
-    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=_BYTES).digest()
-    return int.from_bytes(digest, "little", signed=True)
+    return int.from_bytes(digest_of(name), "little", signed=True)
 
 
 def code_of_hash(dag_hash: str) -> int:

@@ -140,7 +140,10 @@ class Subset:
 
         frame = self.dataset.scan("specs", snapshots=self.snapshots)
         for column, wanted in self.filters.items():
-            frame = frame.filter(pl.col(column).is_in(list(wanted), nulls_equal=True))
+            names = [one for one in wanted if one is not None]
+            # Not `nulls_equal`: given a null, Polars panics on text that is stored without a dictionary.
+            is_wanted = pl.col(column).is_in(names)
+            frame = frame.filter(is_wanted if len(names) == len(wanted) else is_wanted | pl.col(column).is_null())
         return frame
 
     @property

@@ -78,7 +78,9 @@ def assemble(fragments: Sequence[Fragment]) -> SnapshotTables:
         records = _joined_by_hash(records)
     kept, findings = _distinct(records, pages, snapshot)
     findings += doubts
-    records = records.take(kept)
+    # Sources list pages by package, and pages list specs by hash: mostly there is nothing to do.
+    if not np.array_equal(kept.to_numpy(), np.arange(len(records))):
+        records = records.take(kept)
     copies = set() if joined else _copies(records, pages, findings)
     findings += [] if joined else _second_pages(records, pages, snapshot)
     packages = pa.array([page.package for page in pages], pa.string()).dictionary_encode()

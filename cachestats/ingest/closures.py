@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from cachestats.dataset.rows import as_array, sort_rows, with_dictionaries
 from cachestats.naming import sortable_version, split_variant, split_variants
-from cachestats.parse.arrays import Codes, distinct_pairs, ranges
+from cachestats.parse.arrays import Codes, distinct_pairs, distinct_rows, ranges
 from cachestats.requirement import LIBC_PREFIX, External, Requirement, join_requirements, usual_place_libc
 from cachestats.schema import REQUIREMENTS
 from cachestats.spack_releases import DECLARED_BY_SPACK, Rules, spec_format_of, usual_libc
@@ -123,10 +123,7 @@ class _Closures:
         texts = as_array(self.dependencies.column("external"))
         libc_codes = np.where(libcs < 0, -1, texts.indices.fill_null(-1).to_numpy()[libcs] if len(texts) else -1)
         keys = [*(column.indices.to_numpy() for column in columns.values()), libc_codes, formats, excluded]
-        codes = np.zeros(len(self.hashes), np.int64)
-        for key in keys:  # some ten times faster than looking for distinct rows of a matrix
-            _, codes = np.unique(codes * (np.max(key, initial=0) + 2) + key + 1, return_inverse=True)
-        _, first = np.unique(codes, return_index=True)
+        first, codes = distinct_rows([key + 1 for key in keys])
         numbers = []
         for platform, os, target, libc, spec_format, is_excluded in zip(
             *(key[first].tolist() for key in keys), strict=True

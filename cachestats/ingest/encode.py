@@ -13,10 +13,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachestats.codes import BASE32, HASH_LENGTH, code_of, code_of_hash, name_of_set
+from cachestats.codes import BASE32, HASH_LENGTH, code_of_hash, digest_of, name_of_set
 from cachestats.dataset.rows import as_array
 from cachestats.errors import DatasetError
-from cachestats.parse.arrays import Codes, distinct
+from cachestats.parse.arrays import Codes, distinct, distinct_rows
 from cachestats.schema import COMMON_NAMES, ENCODED_DEPENDENCIES, ENCODED_SPECS, NAMES, Table
 
 _STACKS_AT_ONCE = 62  # as bits of a number
@@ -119,14 +119,14 @@ def _coded(name: str, column: pa.Array, names: _Names) -> pa.Array:
 def _sets(stacks: pa.DictionaryArray, first: Codes, names: _Names) -> pa.Array:
     """Return the code of each spec's set of stacks; `first` are the first rows of the specs."""
     codes = stacks.indices.fill_null(-1).to_numpy()
-    sets = np.zeros(len(first), np.int64)
+    masks = [np.zeros(len(first), np.int64)]
     for start in range(0, len(stacks.dictionary), _STACKS_AT_ONCE):
-        here = (codes >= start) & (codes < start + _STACKS_AT_ONCE)
-        bits = np.where(here, np.int64(1) << np.where(here, codes - start, 0).astype(np.int64), 0)
-        masks = np.bitwise_or.reduceat(bits, first) if len(first) else sets
-        _, masks = np.unique(masks, return_inverse=True)
-        _, sets = np.unique(sets * (np.max(masks, initial=0) + 1) + masks, return_inverse=True)
-    _, examples = np.unique(sets, return_index=True)
+        bits = np.zeros(len(stacks.dictionary) + 1, np.int64)  # one more, which the -1 of a null indexes
+        here = bits[start:-1][:_STACKS_AT_ONCE]
+        here[:] = np.int64(1) << np.arange(len(here))
+        if len(first):
+            masks.append(np.bitwise_or.reduceat(bits[codes], first))
+    examples, sets = distinct_rows(masks)
     ends = np.append(first[1:], len(codes))
     texts = []
     for spec in examples.tolist():
@@ -166,7 +166,7 @@ def _codes_of(names: Sequence[str]) -> Codes:
     ValueError
         If two names have the same code.
     """
-    codes = np.fromiter(map(code_of, names), np.int64, len(names))
+    codes = np.frombuffer(b"".join(map(digest_of, names)), "<i8").astype(np.int64)
     if len(np.unique(codes)) < len(names):
         owner: dict[int, str] = {}
         for name, code in zip(names, codes.tolist(), strict=True):

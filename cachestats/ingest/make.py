@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,7 +121,7 @@ class _SnapshotMaker:
     workers: Workers
     wants_sizes: bool
 
-    @property
+    @cached_property
     def count(self) -> int:
         """The number of buckets that the snapshot will have."""
         return bucket_count(sum(one.num_specs or 0 for one in (*self.planned.read, *self.planned.kept)))
@@ -136,7 +136,7 @@ class _SnapshotMaker:
         """Whether the snapshot has as many buckets as it will have, so that a bucket replaces a bucket."""
         return self.before is not None and len(self.before.buckets) == self.count
 
-    @property
+    @cached_property
     def is_separable(self) -> bool:
         """Whether buckets can be made without each other: those of an index cannot, as their specs need each other."""
         inputs = (*self.planned.read, *self.planned.kept, *self.planned.dropped)

@@ -135,7 +135,7 @@ def _snapshots_table(staged: Staged, existing: Existing, findings: list[Finding]
 def _inputs_after(plan: Plan, result: ReadResult, staged: Staged, existing: Existing) -> pa.Table:
     """Return the new table `inputs`."""
     copies = copies_in(staged)
-    new = [one._replace(is_copy=one.origin in copies) for one in result.new_inputs()]
+    new = [one._replace(is_copy=True) if one.origin in copies else one for one in result.new_inputs()]
     kept = existing.inputs.table.filter(pa.array(~plan.dropped))
     if found := result.new_fingerprints:
         pairs = zip(kept.column("origin").to_pylist(), kept.column("fingerprint").to_pylist(), strict=True)

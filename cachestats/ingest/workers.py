@@ -23,6 +23,9 @@ R = TypeVar("R")
 _HERE = 24
 """Items that are processed in threads before processes are started, which takes each as long as some ten items."""
 
+_AHEAD = 16
+"""Items for each worker that are taken ahead of the next result: pages of `develop` take as long as ten other tasks."""
+
 
 class Progress(Protocol):
     """Anything that wraps an iterable and shows its progress, such as `tqdm.tqdm`."""
@@ -57,7 +60,7 @@ class Workers:
         *,
         may_leave: Callable[[T], bool] = lambda _: False,
     ) -> Iterator[R]:
-        """Apply a function to items, in order, taking items only as fast as they are processed.
+        """Apply a function to items, in order, taking items only a little ahead of the next result.
 
         Parameters
         ----------
@@ -76,10 +79,10 @@ class Workers:
         try:
             for item in items:
                 leaving += self.count > 1 and may_leave(item)
-                is_elsewhere = leaving > _HERE and may_leave(item)
+                is_elsewhere = may_leave(item) and (leaving > _HERE or "_processes" in self.__dict__)
                 pool = self._processes if is_elsewhere else self._threads
                 waiting.append(pool.submit(function, item))
-                if len(waiting) > self.count:
+                if len(waiting) > _AHEAD * self.count:
                     yield _result(waiting.popleft())
             while waiting:
                 yield _result(waiting.popleft())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 Codes = npt.NDArray[np.int64]
 
 _SPARSE = 8  # with up to this many possible values per number, counting in an array of them is faster than sorting
+
+_MAX = np.iinfo(np.int64).max
 
 
 def distinct(numbers: Codes) -> Codes:
@@ -31,6 +35,24 @@ def distinct_pairs(owners: Codes, codes: Codes, count: int) -> tuple[Codes, Code
     if not (np.diff(keys) > 0).all():  # pages are written in this order, so there is rarely anything to do
         keys = distinct(keys)
     return keys // max(count, 1), keys % max(count, 1)
+
+
+def distinct_rows(columns: Sequence[Codes]) -> tuple[Codes, Codes]:
+    """Return the first row with each distinct combination of values, in their order, and its number for every row.
+
+    No number is negative. Some ten times faster than looking for distinct rows of a matrix.
+    """
+    keys = np.zeros(len(columns[0]), np.int64)
+    bound = 1
+    for column in columns:
+        count = int(np.max(column, initial=0)) + 1
+        if bound * count > _MAX:  # the numbers of the distinct values take their place
+            keys, column = (np.unique(values, return_inverse=True)[1] for values in (keys, column))
+            bound, count = (int(np.max(values, initial=0)) + 1 for values in (keys, column))
+        keys = keys * count + column
+        bound *= count
+    _, first, numbers = np.unique(keys, return_index=True, return_inverse=True)
+    return first, numbers
 
 
 def ranges(starts: Codes, lengths: Codes) -> Codes:

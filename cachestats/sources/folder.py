@@ -86,7 +86,7 @@ class FolderSource(Source):
     def _kind(self, path: str, previous: Previous) -> _Kind:
         if not is_page(path):
             return "index" if is_index(path) else "spec file" if path.endswith(_OF_MIRRORS) else "other"
-        if not self.selection.takes(page_folders(path)[0]):
+        if self.selection.snapshots and not self.selection.takes(page_folders(path)[0]):
             return "unselected page"
         if previous.fingerprints and previous.has(self._origin(path), disk_fingerprint(path)):
             return "unchanged page"

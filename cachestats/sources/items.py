@@ -37,8 +37,7 @@ MAX_PAGE_BYTES = 128 << 20
 """Larger files are rejected unread. The largest page of the public site has about 3 MB."""
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """The bytes of one page, their origin, and the snapshot and package that its folders name."""
 
     origin: str
@@ -163,7 +162,7 @@ def make_page(origin: str, path: str, data: bytes, fingerprint: Fingerprint) -> 
 
 def page_folders(path: str) -> tuple[str | None, str | None]:
     """Return the snapshot and the package that the folders above a page name."""
-    _, snapshot, package, _ = ("", "", "", *path.split("/"))[-4:]
+    _, snapshot, package, _ = ("", "", "", *path.rsplit("/", 3))[-4:]
     if package == "_cache":
         snapshot = package = ""
     if snapshot == "_cache":

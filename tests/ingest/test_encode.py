@@ -106,7 +106,7 @@ def test_more_stacks_than_bits(tmp_path: Path) -> None:
 def test_two_names_with_one_code_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pages = {("develop", name): page(name, specs=[spec(letter * 32)]) for name, letter in (("one", "a"), ("two", "b"))}
     site = write(tmp_path / "site", pages)
-    monkeypatch.setattr(encode, "code_of", lambda name: len(name))
+    monkeypatch.setattr(encode, "digest_of", lambda name: len(name).to_bytes(8, "little"))
     with pytest.raises(DatasetError, match="found 3 for 'one' and 'two'"):
         cs.build_dataset(site, out=tmp_path / "dataset")
     assert not (tmp_path / "dataset" / "manifest.json").exists()

@@ -22,6 +22,11 @@ from cachestats.text import counted
     is_flag=True,
     help="Read everything again: trust neither dates nor tags, nor that weekly snapshots and releases never change.",
 )
+@click.option(
+    "--git",
+    is_flag=True,
+    help="For folders in a git checkout: do not read again what only has new dates, as after a fresh clone.",
+)
 @dry_run_option
 @source_options
 @output_options

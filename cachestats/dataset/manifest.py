@@ -35,6 +35,10 @@ class SourceRecord(msgspec.Struct, frozen=True):
     """Folders of pages inside it, each with the checksum by which an update sees that none of its pages changed."""
     is_whole: bool = False
     """Whether these folders have all inputs of it."""
+    by_git: dict[str, str] = {}
+    """The checksum by which `update --git` sees that a folder is as it was, whatever its dates are."""
+    commit: str | None = None
+    """The commit that these are of."""
 
 
 class BucketRecord(msgspec.Struct, frozen=True):

@@ -10,12 +10,17 @@ import pyarrow.compute as pc
 
 from cachestats.dataset.manifest import SourceRecord
 from cachestats.findings import FAILURES, Finding
+from cachestats.ingest.by_git import ByGit
 from cachestats.ingest.existing import Existing
 from cachestats.sources.look import checksum, folders_above
 
 
 def with_folders(
-    sources: Mapping[str, SourceRecord], inputs: pa.Table, existing: Existing, findings: Collection[Finding]
+    sources: Mapping[str, SourceRecord],
+    inputs: pa.Table,
+    existing: Existing,
+    findings: Collection[Finding],
+    by_git: ByGit | None,
 ) -> dict[str, SourceRecord]:
     """Return records of sources with the checksums of their folders of pages.
 
@@ -29,6 +34,8 @@ def with_folders(
         The dataset before.
     findings
         The findings as they will be published. A source with one that the next update may drop is not whole.
+    by_git
+        Answers of git, if it is to be asked about folders that it was not asked about before.
     """
     origins = pa.array([row.origin for row in findings], pa.string())
     known = {
@@ -40,16 +47,29 @@ def with_folders(
     result = {}
     for name, record in sources.items():
         checksums: dict[str, str] = {}
+        trees: dict[str, str] = {}
+        commit = None
         is_whole = False
         if record.kind == "folder" and not record.snapshots and not record.stacks:
             top, settled = name.rstrip("/"), existing.settled.get(name, {})
             rows = inputs.filter(pc.equal(inputs.column("source"), name)).select(["origin", "fingerprint", "is_gone"])
             columns = (column.to_pylist() for column in rows.columns)
             checksums, is_whole = _checksums(top, zip(*columns, strict=True), settled)
-            insides = (folder[len(top) + 1 :] for folder in settled)
-            checksums |= {inside: existing.manifest.sources[name].folders[inside] for inside in insides}
+            before = existing.manifest.sources.get(name, record)
+            insides = [folder[len(top) + 1 :] for folder in settled]
+            checksums |= {inside: before.folders[inside] for inside in insides}
+            trees = {inside: before.by_git[inside] for inside in insides if inside in before.by_git}
+            commit = before.commit if trees else None
+            if by_git:
+                asked = {inside: value for inside, value in checksums.items() if inside not in trees}
+                found_commit, found = by_git.clean(name, asked)
+                trees, commit = trees | found, found_commit or commit
         result[name] = msgspec.structs.replace(
-            record, folders=dict(sorted(checksums.items())), is_whole=is_whole and not {name, None} & passing
+            record,
+            folders=dict(sorted(checksums.items())),
+            is_whole=is_whole and not {name, None} & passing,
+            by_git=dict(sorted(trees.items())),
+            commit=commit if trees else None,
         )
     return result
 

@@ -95,8 +95,8 @@ def merge(
             staged = {**staged, **rest}
         records = source_records(opened, existing, result.files, keeps_selections=keeps_selections)
         check(result, staged, existing, limits)
-        if is_changed(plan, result, staged, existing, records):
-            publish(plan, result, staged, existing, records, writer)
+        if is_changed(plan, result, staged, existing, records, found.by_git):
+            publish(plan, result, staged, existing, records, writer, found.by_git)
     return _changes(plan, result, staged, existing)
 
 

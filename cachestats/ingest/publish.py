@@ -13,6 +13,7 @@ from cachestats.dataset.parquet import read_common_names, read_whole
 from cachestats.dataset.paths import buckets_in
 from cachestats.dataset.writer import Writer
 from cachestats.findings import FAILURES, Finding, findings_in, rejected_table
+from cachestats.ingest.by_git import ByGit
 from cachestats.ingest.encode import count_names
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.folders import with_folders
@@ -34,6 +35,7 @@ def publish(
     existing: Existing,
     sources: Mapping[str, SourceRecord],
     writer: Writer,
+    by_git: ByGit | None = None,
 ) -> None:
     """Stage the small tables beside the snapshots, and publish everything.
 
@@ -64,7 +66,7 @@ def publish(
     writer.publish(
         Manifest(
             made_by=made_by(),
-            sources=with_folders(dict(sorted((before | dict(sources)).items())), inputs, existing, findings),
+            sources=with_folders(dict(sorted((before | dict(sources)).items())), inputs, existing, findings, by_git),
             snapshots=dict(sorted(snapshots.items())),
             tables={
                 name: small[name].num_rows if name in small else sum(one.rows[name] for one in snapshots.values())
@@ -77,7 +79,12 @@ def publish(
 
 
 def is_changed(
-    plan: Plan, result: ReadResult, staged: Staged, existing: Existing, sources: Mapping[str, SourceRecord]
+    plan: Plan,
+    result: ReadResult,
+    staged: Staged,
+    existing: Existing,
+    sources: Mapping[str, SourceRecord],
+    by_git: ByGit | None,
 ) -> bool:
     """Whether there is anything to publish."""
     if (
@@ -94,7 +101,7 @@ def is_changed(
     if not existing.rejected.equals(rejected_table(findings)):
         return True
     before = existing.manifest.sources
-    return with_folders(before, existing.inputs.table, existing, findings) != before
+    return with_folders(before, existing.inputs.table, existing, findings, by_git) != before
 
 
 def all_findings(

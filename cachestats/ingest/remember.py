@@ -117,7 +117,7 @@ def are_changed(records: Mapping[str, SourceRecord], manifest: Manifest) -> bool
 
 def _as_asked(record: SourceRecord) -> SourceRecord:
     """Return the record of a source without what was found in it."""
-    return msgspec.structs.replace(record, files=0, passed_over=0, folders={}, is_whole=False)
+    return msgspec.structs.replace(record, files=0, passed_over=0, folders={}, is_whole=False, by_git={}, commit=None)
 
 
 def _with_options(request: SourceRequest, source: SourceRecord | None) -> SourceRequest:

@@ -30,6 +30,7 @@ def update_dataset(
     *sources: str | os.PathLike[str],
     prune: bool = False,
     recheck: bool = False,
+    git: bool = False,
     snapshots: Iterable[str] = (),
     stacks: Iterable[str] = (),
     allow_shrink: bool = False,
@@ -58,6 +59,10 @@ def update_dataset(
     recheck
         Trust neither dates nor tags, and read everything again. By default servers are also not asked again about
         weekly snapshots and releases, which do not change once they are published.
+    git
+        For folders in a checkout: do not read pages again that only have new dates, as after a fresh clone, if git says
+        that their folder is as it was when an update with `git` last read it. What git cannot vouch for is looked at
+        as usual, and the log says why.
     snapshots, stacks
         Look only at these; if no source is named, for this run only.
     allow_shrink, max_rejected, network, workers, wait, progress
@@ -92,6 +97,7 @@ def update_dataset(
             *sources,
             prune=prune,
             recheck=recheck,
+            git=git,
             snapshots=snapshots,
             stacks=stacks,
             allow_shrink=allow_shrink,
@@ -110,6 +116,7 @@ def changes_of_update(
     *sources: str | os.PathLike[str],
     prune: bool = False,
     recheck: bool = False,
+    git: bool = False,
     snapshots: Iterable[str] = (),
     stacks: Iterable[str] = (),
     allow_shrink: bool = False,
@@ -124,7 +131,7 @@ def changes_of_update(
     limits, count = Limits(max_rejected, allow_shrink).checked(), checked_workers(workers)
     existing = _existing(path)
     request = SourceRequest.for_any(snapshots, stacks, network, sizes=sizes)
-    look = partial(first_look, request=request, sources=sources, recheck=recheck)
+    look = partial(first_look, request=request, sources=sources, recheck=recheck, git=git)
     found = look(existing)
     is_to_prune = prune and existing.manifest.num_gone
     if found.is_all and not is_to_prune and not sizes and not is_being_written(existing.path):
@@ -152,6 +159,7 @@ def plan_update(
     *sources: str | os.PathLike[str],
     prune: bool = False,
     recheck: bool = False,
+    git: bool = False,
     snapshots: Iterable[str] = (),
     stacks: Iterable[str] = (),
     sizes: bool = False,
@@ -165,7 +173,7 @@ def plan_update(
 
     Parameters
     ----------
-    path, *sources, prune, recheck, snapshots, stacks, sizes, network, workers, progress
+    path, *sources, prune, recheck, git, snapshots, stacks, sizes, network, workers, progress
         As in `update_dataset`.
 
     Returns
@@ -188,7 +196,7 @@ def plan_update(
 
     count = checked_workers(workers)
     request = SourceRequest.for_any(snapshots, stacks, network, sizes=sizes)
-    found = first_look(_existing(path), request, sources, recheck=recheck)
+    found = first_look(_existing(path), request, sources, recheck=recheck, git=git)
     with Workers(count, progress) as pool:
         return plan_merge(found, prune=prune, recheck=recheck, sizes=sizes, workers=pool)
 

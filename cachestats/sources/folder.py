@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Literal
 
 from cachestats.errors import SourceError
 from cachestats.findings import Finding
 from cachestats.regular import open_descriptor
+from cachestats.sources.git import Checkout, checkout
 from cachestats.sources.items import (
     MAX_PAGE_BYTES,
     Item,
@@ -86,9 +87,21 @@ class FolderSource(Source):
         if indices:
             yield from index_tasks(self.name, indices, previous, self.selection)
 
-    def look(self, checksums: Mapping[str, str], *, is_whole: bool) -> Look:
-        """Look at the folders of pages in it; the paths of folders are completed to their origins."""
-        found = look_at(self._path, checksums, lambda path: is_page(path) or is_index(path), is_whole=is_whole)
+    def checkout(self, folders: Collection[str]) -> Checkout:
+        """Ask git which folders of pages in it are as in the commit that is checked out; see `sources.git`."""
+        return checkout(self._path, folders)
+
+    def look(
+        self,
+        checksums: Mapping[str, str],
+        *,
+        is_whole: bool,
+        settle: Callable[[Collection[str]], Mapping[str, int]] | None = None,
+    ) -> Look:
+        """Look at the folders of pages in it, as `look_at`; the paths of folders are completed to their origins."""
+        found = look_at(
+            self._path, checksums, lambda path: is_page(path) or is_index(path), is_whole=is_whole, settle=settle
+        )
         top = self._origin(self._path)
         settled = {f"{top}/{inside}" if inside else top: count for inside, count in found.settled.items()}
         self.passed_over = found.passed_over

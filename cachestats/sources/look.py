@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 
@@ -28,7 +28,22 @@ class Look(NamedTuple):
     """Whether the source has no other pages or indices, so that nothing in it changed."""
 
 
-def look_at(top: str, checksums: Mapping[str, str], is_input: Callable[[str], bool], *, is_whole: bool) -> Look:
+class Page(NamedTuple):
+    """A page in a folder of pages: the name of its own folder, its size and its date."""
+
+    name: str
+    size: int
+    mtime_ns: int
+
+
+def look_at(
+    top: str,
+    checksums: Mapping[str, str],
+    is_input: Callable[[str], bool],
+    *,
+    is_whole: bool,
+    settle: Callable[[Collection[str]], Mapping[str, int]] | None = None,
+) -> Look:
     """Look at the folders of pages in a folder, and for other pages if all of these are settled.
 
     Parameters
@@ -41,10 +56,13 @@ def look_at(top: str, checksums: Mapping[str, str], is_input: Callable[[str], bo
         Whether a path is that of a page or an index.
     is_whole
         Whether everything that was read is in these folders.
+    settle
+        Another way to settle folders that have another checksum; it returns the numbers of pages of those it settles.
     """
     settled: dict[str, int] = {}
     others = _Others(is_input)
     above = {inside[:end] for inside in checksums for end in _ends(inside)}
+    doubtful: list[str] = []
     waiting = [(top, "")]
     try:
         while waiting:
@@ -52,6 +70,8 @@ def look_at(top: str, checksums: Mapping[str, str], is_input: Callable[[str], bo
             if inside in checksums:
                 if (count := _count_as_read(path, checksums[inside])) is not None:
                     settled[inside] = count
+                else:
+                    doubtful.append(inside)
                 continue
             for entry in _entries(path):
                 name = f"{inside}/{entry.name}" if inside else entry.name
@@ -60,6 +80,8 @@ def look_at(top: str, checksums: Mapping[str, str], is_input: Callable[[str], bo
                     waiting.append((entry.path, name))
                 else:
                     others.add(entry)
+        if doubtful and settle:
+            settled |= settle(doubtful)
         if is_whole and len(settled) == len(checksums) and others.are_no_inputs():
             return Look(settled, others.passed_over, is_all=True)
     except OSError:  # the walk says which folder cannot be listed
@@ -90,6 +112,16 @@ class _Others:
             for entry in _entries(self._folders.pop()):
                 self.add(entry)
         return self._is_clear
+
+
+def pages_in(path: str) -> list[Page] | None:
+    """Return the pages of a folder, or None if it has anything else."""
+    try:
+        names = [entry.name for entry in _entries(path)]
+        found = [(name, os.stat(f"{path}/{name}/specs.md")) for name in names]
+    except OSError:
+        return None
+    return [Page(name, status.st_size, status.st_mtime_ns) for name, status in found]
 
 
 def checksum(pages: Iterable[tuple[str, str]]) -> str:

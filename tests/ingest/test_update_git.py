@@ -9,26 +9,29 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import cachestats as cs
 from cachestats.ingest import read as reading
+from cachestats.sources import folder
+from cachestats.sources.git import checkout
 from tests.support.datasets import bytes_of, state
 from tests.support.site import page, spec, write
 
 ODD = 'a "page"\nof\tä b'
 
 
-def git(folder: Path, *words: str) -> str:
+def git(place: Path, *words: str) -> str:
     command = ["git", "-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgSign=false", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(command, cwd=place, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def commit(folder: Path, *words: str) -> str:
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "--allow-empty", "-m", "pages", *words)
-    return git(folder, "rev-parse", "HEAD")
+def commit(place: Path, *words: str) -> str:
+    git(place, "add", "-A")
+    git(place, "commit", "-q", "--allow-empty", "-m", "pages", *words)
+    return git(place, "rev-parse", "HEAD")
 
 
 def said(text: str) -> str:
@@ -74,7 +77,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     chunked = reading.parse_chunk
 
-    def parse_chunk(chunk: list, *rest: object) -> object:
+    def parse_chunk(chunk: list[Any], *rest: Any) -> Any:
         found.extend("/".join(one.origin.split("/")[-3:-1]) for one in chunk if hasattr(one, "data"))
         return chunked(chunk, *rest)
 
@@ -125,10 +128,7 @@ def test_what_is_not_in_the_commit_is_looked_at(
         a_page(site, "v1.0", package, "v1.0c")
     if change == "added":
         git(site, "add", "-A")
-    then = time.time() - 5000
-    for path in site.rglob("specs.md"):
-        os.utime(path, (then, then))
-    git(site, "update-index", "-q", "--refresh", "--really-refresh") if change == "untracked" else None
+    make_old(site, 200)
     changes = cs.update_dataset(dataset, git=True)
     assert changes.select("snapshot", "specs_added").rows() == [("v1.0", 1)]
     assert "looked at _cache/v1.0 without git: " in caplog.text
@@ -190,10 +190,29 @@ def test_a_repository_cannot_make_git_run_programs(site: Path, dataset: Path, tm
     (site / ".git/hooks").mkdir(exist_ok=True)
     for hook in ("post-index-change", "fsmonitor-watchman"):
         shutil.copy(program, site / ".git/hooks" / hook)
-    for path in site.rglob("specs.md"):  # newer than the index, so that git must compare contents
-        os.utime(path)
+    make_old(site, 200)
+    os.utime(site / ".git/index", (1, 1))  # older than the pages, so that git must compare contents
+    git(site, "-c", "core.fsmonitor=false", "diff-index", "HEAD")
+    (tmp_path / "ran").unlink()
     assert cs.update_dataset(dataset, git=True).is_empty()
     assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_committed_after_it_was_read_is_not_taken_for_read(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = cs.build_dataset(site, out=tmp_path / "dataset").path
+
+    def later(*arguments: Any) -> Any:
+        a_page(site, "v1.0", "a", "v1.0c")
+        commit(site)
+        make_old(site, 200)
+        return checkout(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "checkout", later)
+        assert cs.update_dataset(path, git=True).is_empty()
+    assert cs.update_dataset(path, git=True)["snapshot"].to_list() == ["v1.0"]
 
 
 def test_contents_that_a_filter_writes_otherwise_are_read(site: Path, dataset: Path, read: list[str]) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from cachestats.dataset.manifest import SourceRecord
 from cachestats.sources.folder import FolderSource
-from cachestats.sources.git import Checkout, GitError
 from cachestats.sources.items import Source
 from cachestats.text import counted
+
+if TYPE_CHECKING:
+    from cachestats.sources.git import Checkout
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +69,8 @@ class ByGit:
         """Ask git about some folders of a source; None if it cannot say."""
         if name not in self._sources or name in self._failed:
             return None
+        from cachestats.sources.git import GitError
+
         try:
             return self._sources[name].checkout(folders)
         except GitError as error:

@@ -6,12 +6,11 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cachestats.errors import SourceError
 from cachestats.findings import Finding
 from cachestats.regular import open_descriptor
-from cachestats.sources.git import Checkout, checkout
 from cachestats.sources.items import (
     MAX_PAGE_BYTES,
     Item,
@@ -34,6 +33,9 @@ from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.disk import disk_fingerprint, fingerprint_of
 from cachestats.sources.walk import Walk
 from cachestats.text import counted, printable
+
+if TYPE_CHECKING:
+    from cachestats.sources.git import Checkout
 
 _OF_MIRRORS = (".spec.json", ".spec.json.sig", ".spec.manifest.json")
 _PAGES_A_BATCH = 2000
@@ -89,6 +91,8 @@ class FolderSource(Source):
 
     def checkout(self, folders: Collection[str]) -> Checkout:
         """Ask git which folders of pages in it are as in the commit that is checked out; see `sources.git`."""
+        from cachestats.sources.git import checkout
+
         return checkout(self._path, folders)
 
     def look(

@@ -15,7 +15,7 @@ import pytest
 
 import cachestats as cs
 from cachestats.ingest import read as reading
-from cachestats.sources import folder
+from cachestats.sources import git as asking
 from cachestats.sources.git import checkout
 from tests.support.datasets import bytes_of, state
 from tests.support.site import page, spec, write
@@ -210,7 +210,7 @@ def test_what_is_committed_after_it_was_read_is_not_taken_for_read(
         return checkout(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(folder, "checkout", later)
+        patch.setattr(asking, "checkout", later)
         assert cs.update_dataset(path, git=True).is_empty()
     assert cs.update_dataset(path, git=True)["snapshot"].to_list() == ["v1.0"]
 

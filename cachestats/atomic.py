@@ -15,12 +15,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
-
-import filelock
+from typing import IO, TYPE_CHECKING, Self
 
 from cachestats.errors import BusyError, DatasetError, reported
 from cachestats.regular import open_regular, read_regular
+
+if TYPE_CHECKING:
+    import filelock
 
 
 @contextmanager
@@ -79,6 +80,8 @@ class ExportFolder:
         self.path, self.names, self.listing = path, names, listing
         self.own, self.always, self.holds = own, set(always), holds
         self.state = path / listing.partition("/")[0]
+        import filelock  # on first use: it imports asyncio, and most verbs need no lock
+
         self._lock = filelock.FileLock(self.state / "lock")
 
     def __enter__(self) -> Self:
@@ -217,6 +220,8 @@ def replaced_folder(out: Path, *, holds: str, foreign: Callable[[Path], Iterable
     new, old, lock = (out.with_name(f".{out.name}.{what}") for what in ("new", "old", "lock"))
     with reported(out):
         out.parent.mkdir(parents=True, exist_ok=True)
+        import filelock
+
         held = filelock.FileLock(lock)
         acquire(held, f"another process is writing to {out}")
         try:
@@ -242,6 +247,8 @@ def acquire(lock: filelock.BaseFileLock, busy: str, *, wait: float = 0) -> None:
     BusyError
         If another process still holds it after `wait` seconds; `busy` says what that process is doing.
     """
+    import filelock
+
     try:
         lock.acquire(timeout=wait)
     except filelock.Timeout:

@@ -6,11 +6,12 @@ All rules stand in one table, `RULES`, from which the documentation lists them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from cachestats.schema import REJECTED, Severity
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Scope = Literal["source", "file", "spec"]
 
@@ -194,6 +195,8 @@ class Finding(NamedTuple):
 
 def rejected_table(findings: Iterable[Finding]) -> pa.Table:
     """Return findings as the table `rejected`, without repeats, sorted as it is stored."""
+    import pyarrow as pa
+
     distinct = sorted(set(findings), key=lambda row: [(value is not None, value) for value in row])
     rows = [one._asdict() | {"severity": one.severity, "scope": one.scope} for one in distinct]
     return pa.Table.from_pylist(rows, schema=REJECTED.arrow())

@@ -73,15 +73,17 @@ def without(options: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def say_what_is_wrong(dataset: Dataset) -> None:
     """Say what was rejected and what is gone from the sources; raise if a snapshot could not be read completely."""
+    rows = dataset.manifest.tables["rejected"]
+    if rows:
+        talk(f"{counted(rows, 'rejected row')}; see them with: cachestats rejected {dataset.path}")
+    if gone := dataset.manifest.num_gone:
+        talk(f"kept although gone from the sources: {counted(gone, 'file')}; --prune drops them")
+    if not rows or all(source.is_whole for source in dataset.manifest.sources.values()):
+        return  # none that could not be read
     import polars as pl
 
     from cachestats.findings import FAILURES
 
-    rows = dataset.manifest.tables["rejected"]
-    if rows:
-        talk(f"{counted(rows, 'rejected row')}; see them with: cachestats rejected {dataset.path}")
-    if gone := dataset.inputs.filter("is_gone").select(pl.len()).collect().item():
-        talk(f"kept although gone from the sources: {counted(gone, 'file')}; --prune drops them")
     failed = dataset.rejected.filter(pl.col("rule").is_in(FAILURES), pl.col("severity") == "error")
     names = sorted(failed.select("snapshot").collect()["snapshot"].drop_nulls().unique())
     if names:

@@ -22,6 +22,11 @@ from cachestats.text import counted
     is_flag=True,
     help="Read everything again: trust neither dates nor tags, nor that weekly snapshots and releases never change.",
 )
+@click.option(
+    "--git",
+    is_flag=True,
+    help="For folders in a git checkout: do not read again what only has new dates, as after a fresh clone.",
+)
 @dry_run_option
 @source_options
 @output_options
@@ -33,7 +38,8 @@ def update(dataset: Path, sources: tuple[str, ...], dry_run: bool, form: str, ou
     --prune is given.
     """
     from cachestats.dataset.dataset import open_dataset
-    from cachestats.ingest.update import plan_update, update_dataset
+    from cachestats.ingest.changes import changes_frame
+    from cachestats.ingest.update import changes_of_update, plan_update
 
     log()
     with progress_bar() as (progress, on_bytes):
@@ -41,15 +47,20 @@ def update(dataset: Path, sources: tuple[str, ...], dry_run: bool, form: str, ou
             asked = without(with_network(options, on_bytes), "wait", "max_rejected", "allow_shrink")
             say_plan(plan_update(dataset, *sources, progress=progress, **asked), dataset, form, out)
             return
-        changes = update_dataset(dataset, *sources, progress=progress, **with_network(options, on_bytes))
-    if not changes.is_empty() or form != "table":
-        emit(changes, form, out)
+        changes = changes_of_update(dataset, *sources, progress=progress, **with_network(options, on_bytes))
+    if changes or form != "table":
+        emit(changes_frame(changes), form, out)
     after = open_dataset(dataset)
-    if changes.is_empty():
+    if not changes:
         talk(f"{dataset}: up to date")
         say_what_is_wrong(after)
         return
-    files = ", ".join(f"{changes[f'files_{what}'].sum():,} {what}" for what in ("came", "changed", "gone"))
-    specs = f"{changes['specs_added'].sum():,} specs added, {changes['specs_removed'].sum():,} removed"
-    talk(f"{dataset}: {counted(changes.height, 'snapshot')}; files: {files}; {specs}")
+    came, changed, gone, added, removed = (
+        f"{sum(numbers):,}"
+        for numbers in zip(*((*one[2:5], one.specs_added, one.specs_removed) for one in changes), strict=True)
+    )
+    talk(
+        f"{dataset}: {counted(len(changes), 'snapshot')}; files: {came} came, {changed} changed, {gone} gone; "
+        f"{added} specs added, {removed} removed"
+    )
     say_what_is_wrong(after)

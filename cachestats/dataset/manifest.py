@@ -31,6 +31,14 @@ class SourceRecord(msgspec.Struct, frozen=True):
     """Pages and indices found in it."""
     passed_over: int = 0
     """Other files found in it."""
+    folders: dict[str, str] = {}
+    """Folders of pages inside it, each with the checksum by which an update sees that none of its pages changed."""
+    is_whole: bool = False
+    """Whether these folders have all inputs of it."""
+    by_git: dict[str, str] = {}
+    """The checksum by which `update --git` sees that a folder is as it was, whatever its dates are."""
+    commit: str | None = None
+    """The commit that these are of."""
 
 
 class BucketRecord(msgspec.Struct, frozen=True):
@@ -64,6 +72,8 @@ class Manifest(msgspec.Struct, frozen=True):
     snapshots: dict[str, SnapshotRecord] = {}
     tables: dict[str, int] = {}
     """The number of rows of each table."""
+    num_gone: int = 0
+    """The number of inputs that are gone from their sources and kept."""
 
 
 def read_manifest(folder: Path) -> Manifest | None:

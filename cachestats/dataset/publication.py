@@ -51,6 +51,11 @@ def move_published(folder: Path) -> None:
     commit.unlink()
 
 
+def is_being_written(folder: Path) -> bool:
+    """Whether a process is writing to a dataset, or was killed while it did, so that the next one must clean up."""
+    return (folder / NEW).exists() or (folder / SCRATCH).exists()
+
+
 def _is_inside(path: str) -> bool:
     """Whether a path names a file below the folder that it is relative to."""
     return not path.startswith("/") and ".." not in path.split("/") and "\0" not in path

@@ -13,9 +13,10 @@ from cachestats.dataset.publication import finish_moves
 from cachestats.dataset.writer import Writer
 from cachestats.errors import reported
 from cachestats.ingest.existing import Existing
+from cachestats.ingest.limits import Limits
 from cachestats.ingest.make import make
 from cachestats.ingest.plan import plan_frame, plan_of_build
-from cachestats.ingest.plausible import Limits, check
+from cachestats.ingest.plausible import check
 from cachestats.ingest.publish import publish
 from cachestats.ingest.read import read_sources
 from cachestats.ingest.remember import named_requests, source_records
@@ -158,4 +159,4 @@ def plan_build(
         opened = open_sources(named_requests(requests, existing))
         result = read_sources([*opened], Previous(), pool, Path(scratch) / "new")
     plan = plan_of_build(result, existing.inputs, [source.name for source in opened])
-    return plan_frame(plan, result, existing.inputs)
+    return plan_frame(plan, result, existing)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Set
 from itertools import repeat
 from typing import NamedTuple
 
@@ -11,8 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cachestats.errors import DatasetError
 from cachestats.findings import Finding
 from cachestats.schema import INPUTS
+from cachestats.text import counted
 
 Mask = npt.NDArray[np.bool_]
 
@@ -82,6 +85,48 @@ class Inputs:
     def of_snapshot(self, name: str) -> list[Input]:
         """Return the rows of a snapshot."""
         return self.take(self.have("snapshot", [name]))
+
+
+def divided(table: pa.Table, folders: Mapping[str, Mapping[str, int]]) -> tuple[Inputs, pa.Table]:
+    """Return the inputs outside some folders, and the rows of the pages in these folders that are not gone.
+
+    Parameters
+    ----------
+    table
+        The table `inputs`, sorted as it is stored: the rows of a folder follow each other.
+    folders
+        The folders of each source with the numbers of their pages.
+
+    Raises
+    ------
+    DatasetError
+        If a folder has another number of pages.
+    """
+    if not folders:
+        return Inputs(table), table.slice(0, 0)
+    is_there = ~table.column("is_gone").to_numpy()
+    is_in_folder = np.zeros(len(table), np.bool_)
+    origins = table.column("origin").combine_chunks()
+    sources = table.column("source").combine_chunks()
+    for source, counts in folders.items():
+        first, last = _bounds(sources, source, f"{source}\0")
+        for folder, count in counts.items():
+            start, end = _bounds(origins, f"{folder}/", f"{folder}0", first, last)  # "0" is what follows "/"
+            is_in_folder[start:end] = is_there[start:end]
+            if np.count_nonzero(is_there[start:end]) == count:
+                continue
+            raise DatasetError(
+                f"expected {counted(count, 'page')} of {folder} in the table inputs, found others",
+                hint="build the dataset again, into a new folder",
+            )
+    return Inputs(table.filter(pa.array(~is_in_folder))), table.filter(pa.array(is_in_folder))
+
+
+def _bounds(column: pa.Array, low: str, high: str, first: int = 0, last: int | None = None) -> tuple[int, int]:
+    """Return where the values from `low` up to `high` begin and end in the sorted rows from `first` up to `last`."""
+    last = len(column) if last is None else last
+    start, end = (bisect_left(column, value, first, last, key=lambda scalar: scalar.as_py()) for value in (low, high))
+    return start, end
 
 
 def inputs_table(inputs: Iterable[Input]) -> pa.Table:

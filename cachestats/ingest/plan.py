@@ -176,7 +176,7 @@ def plan_with_whole(
     return replace(plan, snapshots=snapshots, dropped=dropped, to_read_whole=frozenset()), merged
 
 
-def plan_frame(plan: Plan, result: ReadResult, inputs: Inputs) -> pl.DataFrame:
+def plan_frame(plan: Plan, result: ReadResult, existing: Existing) -> pl.DataFrame:
     """Return a plan for people: the files read, kept and dropped of each snapshot, and why.
 
     The columns are `snapshot` (null for files that could not be read), `action` (`read`, `keep`, `drop`, `read whole`
@@ -189,6 +189,9 @@ def plan_frame(plan: Plan, result: ReadResult, inputs: Inputs) -> pl.DataFrame:
     def count(snapshot: str | None, action: str, reason: str, files: int = 1) -> None:
         rows[snapshot, action, reason] = rows.get((snapshot, action, reason), 0) + files
 
+    inputs = existing.inputs
+    for one in pc.value_counts(existing.set_aside.column("snapshot")).to_pylist():
+        count(one["values"], "keep", "unchanged", one["counts"])
     for one in result.new_inputs():
         count(one.snapshot, "read", "changed" if one.origin in inputs.rows else "new")
     is_read = inputs.are(result.inputs)

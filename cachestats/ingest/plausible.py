@@ -4,40 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachestats.errors import ArgumentError, RejectedError, ShrinkError
+from cachestats.errors import RejectedError, ShrinkError
 from cachestats.findings import FAILURES, RULES, Finding
 from cachestats.ingest.existing import Existing
+from cachestats.ingest.limits import Limits
 from cachestats.ingest.make import Staged, copies_in
 from cachestats.ingest.read import ReadResult
 from cachestats.text import counted
-
-
-class Limits(NamedTuple):
-    """Losses that are accepted."""
-
-    max_rejected: float = 0.01
-    """Share (0 to 1) of the files, and of the specs, that may be rejected."""
-    allow_shrink: bool = False
-    """Whether a snapshot may lose more than half of its specs."""
-
-    def checked(self) -> Limits:
-        """Return the limits if they are valid.
-
-        Raises
-        ------
-        ArgumentError
-            If `max_rejected` is not between 0 and 1.
-        """
-        if not 0 <= self.max_rejected <= 1:
-            raise ArgumentError(
-                f"expected max_rejected from 0 to 1, found {self.max_rejected}", hint="0.01 is one percent"
-            )
-        return self
 
 
 def check(result: ReadResult, staged: Staged, existing: Existing, limits: Limits) -> None:
@@ -74,8 +51,8 @@ def _check_rejected(result: ReadResult, staged: Staged, existing: Existing, max_
     # A rejected entry of a page is counted in the specs of the page; rejected pages and index records are not.
     specs = sum(row.num_specs or 0 for row in findings if not RULES[row.rule].is_of_page_entry)
     specs += sum(one.num_specs or 0 for one in result.inputs.values())
-    unchanged = pa.array(existing.inputs.are(result.unchanged))
-    specs += pc.sum(existing.inputs.table.column("num_specs").filter(unchanged)).as_py() or 0
+    unchanged = existing.inputs.table.filter(pa.array(existing.inputs.are(result.unchanged)))
+    specs += sum(pc.sum(table.column("num_specs")).as_py() or 0 for table in (unchanged, existing.set_aside))
     for lost, total, what in ((lost_files, files, "files"), (lost_specs, specs, "specs")):
         if lost > max_rejected * total:
             raise RejectedError(

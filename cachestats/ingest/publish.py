@@ -13,8 +13,10 @@ from cachestats.dataset.parquet import read_common_names, read_whole
 from cachestats.dataset.paths import buckets_in
 from cachestats.dataset.writer import Writer
 from cachestats.findings import FAILURES, Finding, findings_in, rejected_table
+from cachestats.ingest.by_git import ByGit
 from cachestats.ingest.encode import count_names
 from cachestats.ingest.existing import Existing
+from cachestats.ingest.folders import with_folders
 from cachestats.ingest.inputs import inputs_table
 from cachestats.ingest.make import Staged, copies_in
 from cachestats.ingest.plan import Plan
@@ -33,6 +35,7 @@ def publish(
     existing: Existing,
     sources: Mapping[str, SourceRecord],
     writer: Writer,
+    by_git: ByGit | None = None,
 ) -> None:
     """Stage the small tables beside the snapshots, and publish everything.
 
@@ -44,12 +47,13 @@ def publish(
     findings = all_findings(plan, result, staged, existing, sources)
     made = {name: one for name, one in staged.items() if one.row is not None}
     removed = staged.keys() - made.keys()
+    inputs = _inputs_after(plan, result, staged, existing)
     targets = existing.targets.column("target").to_pylist()
     small = {
         "snapshots": _snapshots_table(staged, existing, findings),
         "targets": targets_table(set(targets).union(*(one.targets for one in made.values()))),
         "rejected": rejected_table(findings),
-        "inputs": _inputs_after(plan, result, staged, existing),
+        "inputs": pa.concat_tables([existing.set_aside, inputs]).sort_by([(name, "ascending") for name in INPUTS.sort]),
         "common_names": _common_names(staged, existing, writer),
     }
     for name, table in small.items():
@@ -62,22 +66,28 @@ def publish(
     writer.publish(
         Manifest(
             made_by=made_by(),
-            sources=dict(sorted((before | dict(sources)).items())),
+            sources=with_folders(dict(sorted((before | dict(sources)).items())), inputs, existing, findings, by_git),
             snapshots=dict(sorted(snapshots.items())),
             tables={
                 name: small[name].num_rows if name in small else sum(one.rows[name] for one in snapshots.values())
                 for name in TABLES
             },
+            num_gone=pc.sum(inputs.column("is_gone")).as_py() or 0,
         ),
         existing.manifest,
     )
 
 
 def is_changed(
-    plan: Plan, result: ReadResult, staged: Staged, existing: Existing, sources: Mapping[str, SourceRecord]
+    plan: Plan,
+    result: ReadResult,
+    staged: Staged,
+    existing: Existing,
+    sources: Mapping[str, SourceRecord],
+    by_git: ByGit | None,
 ) -> bool:
     """Whether there is anything to publish."""
-    return bool(
+    if (
         staged
         or plan.dropped.any()
         or any(True for _ in result.new_inputs())
@@ -85,22 +95,36 @@ def is_changed(
         or (plan.is_gone != plan.was_gone).any()
         or are_changed(sources, existing.manifest)
         or existing.manifest.made_by != made_by()
-        or not existing.rejected.equals(rejected_table(all_findings(plan, result, staged, existing, sources)))
-    )
+    ):
+        return True
+    findings = all_findings(plan, result, staged, existing, sources)
+    if not existing.rejected.equals(rejected_table(findings)):
+        return True
+    before = existing.manifest.sources
+    return with_folders(before, existing.inputs.table, existing, findings, by_git) != before
 
 
 def all_findings(
     plan: Plan, result: ReadResult, staged: Staged, existing: Existing, sources: Collection[str]
 ) -> list[Finding]:
     """Return the findings of this run and the earlier findings about inputs that are kept without being read."""
-    staying = set(existing.inputs.table.column("origin").filter(pa.array(~plan.dropped)).to_pylist())
+    findings = findings_in(existing.rejected)
+    origins = pa.array([row.origin for row in findings], pa.string())
+    aside, known, staying = (
+        set(column.filter(pc.is_in(column, origins)).to_pylist())
+        for column in (
+            existing.set_aside.column("origin"),
+            existing.inputs.table.column("origin"),
+            existing.inputs.table.column("origin").filter(pa.array(~plan.dropped)),
+        )
+    )
     with_sizes = {name for name, one in staged.items() if one.has_sizes}
     kept = []
-    for row in findings_in(existing.rejected):
-        if row.rule in FAILURES or row.origin not in existing.inputs.rows:
+    for row in findings:
+        if row.rule in FAILURES or row.origin not in aside | known:
             stays = row.source not in sources and row.snapshot not in staged
         else:
-            stays = row.origin in staying
+            stays = row.origin in aside | staying
         if stays and not (row.rule == NO_SIZE and row.snapshot in with_sizes):
             kept.append(row)
     return [*kept, *new_findings(result, staged)]
@@ -133,7 +157,7 @@ def _snapshots_table(staged: Staged, existing: Existing, findings: list[Finding]
 
 
 def _inputs_after(plan: Plan, result: ReadResult, staged: Staged, existing: Existing) -> pa.Table:
-    """Return the new table `inputs`."""
+    """Return the new rows of `inputs` but for those that were set aside, not sorted."""
     copies = copies_in(staged)
     new = [one._replace(is_copy=True) if one.origin in copies else one for one in result.new_inputs()]
     kept = existing.inputs.table.filter(pa.array(~plan.dropped))
@@ -143,5 +167,4 @@ def _inputs_after(plan: Plan, result: ReadResult, staged: Staged, existing: Exis
         kept = kept.set_column(kept.column_names.index("fingerprint"), kept.schema.field("fingerprint"), values)
     gone = pa.array(plan.is_gone[~plan.dropped])
     kept = kept.set_column(kept.column_names.index("is_gone"), kept.schema.field("is_gone"), gone)
-    table = pa.concat_tables([kept, inputs_table(new)])
-    return table.sort_by([(name, "ascending") for name in INPUTS.sort])
+    return pa.concat_tables([kept, inputs_table(new)])

@@ -23,13 +23,13 @@ from cachestats.decode import decode
 from cachestats.errors import SourceError, reported
 from cachestats.findings import Finding
 from cachestats.ingest.inputs import Input
+from cachestats.ingest.look import log_files
 from cachestats.ingest.workers import Workers
 from cachestats.parse.index import read_index
 from cachestats.parse.pages import read_pages
 from cachestats.parse.records import Fragment, PageInfo
 from cachestats.sources.items import FailedIndex, Index, Item, Mirror, Page, Previous, ReadTask, Source, Unchanged
 from cachestats.sources.mirror import IndexTask
-from cachestats.text import counted
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,8 @@ class ReadResult:
     """Origins of files that exist and were not read, or could not be."""
     incomplete: set[str] = field(default_factory=set)
     """Snapshots with an index that could not be fetched or read."""
+    num_settled: int = 0
+    """The number of pages that a look had already found unchanged; they are not in `unchanged`."""
     files: Counter[str] = field(default_factory=Counter)
     """Pages and indices of each source, read or not."""
 
@@ -79,6 +81,7 @@ class ReadResult:
         self.errors += other.errors
         self.refused |= other.refused
         self.incomplete |= other.incomplete
+        self.num_settled += other.num_settled
         self.files += other.files
 
 
@@ -102,14 +105,13 @@ def read_sources(sources: list[Source], previous: Previous, workers: Workers, sc
     result = ReadResult()
     for part in workers.progress(parsed, desc="reading", total=None, unit="batch"):
         result.add(part)
-    if result.errors and not result.inputs and not result.unchanged:
+    if result.errors and not result.inputs and not result.unchanged and not result.num_settled:
         raise result.errors[0]
     for source in sources:
         if source.selection.snapshots and not result.files[source.name]:
             wanted = ", ".join(source.selection.snapshots)
             raise SourceError(f"expected {wanted} in {source.name}, found no files of it", hint="check --snapshot")
-        files = counted(result.files[source.name], "file")
-        logger.info("%s: found %s, passed over %s others", source.name, files, f"{source.passed_over:,}")
+        log_files(source, result.files[source.name])
     for name in sorted(result.incomplete):
         logger.warning("%s: left as it was, because it could not be read completely", name)
     return result
@@ -173,7 +175,8 @@ def parse_chunk(chunk: list[Item], reader: Source, previous: Previous, prefix: s
     number = 0
     for item in chunk:
         if isinstance(item, Unchanged):
-            found.files[source] += len(item.origins)
+            found.files[source] += len(item.origins) + item.num_settled
+            found.num_settled += item.num_settled
             found.unchanged.update(item.origins)
             continue
         if isinstance(item, FailedIndex):

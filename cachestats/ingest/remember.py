@@ -106,14 +106,18 @@ def location_of(address: str, dataset: Path) -> str:
 def are_changed(records: Mapping[str, SourceRecord], manifest: Manifest) -> bool:
     """Whether the records of sources differ from those in the manifest.
 
-    The numbers of files do not count: which folders are searched depends on the inputs already known.
+    The numbers of files do not count: which folders are searched depends on the inputs already known. The checksums of
+    folders follow from the inputs.
     """
     return any(
-        name not in manifest.sources
-        or msgspec.structs.replace(record, files=0, passed_over=0)
-        != msgspec.structs.replace(manifest.sources[name], files=0, passed_over=0)
+        name not in manifest.sources or _as_asked(record) != _as_asked(manifest.sources[name])
         for name, record in records.items()
     )
+
+
+def _as_asked(record: SourceRecord) -> SourceRecord:
+    """Return the record of a source without what was found in it."""
+    return msgspec.structs.replace(record, files=0, passed_over=0, folders={}, is_whole=False, by_git={}, commit=None)
 
 
 def _with_options(request: SourceRequest, source: SourceRecord | None) -> SourceRequest:

@@ -15,8 +15,6 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import IO, Self, cast
 
-import pyarrow as pa
-
 from cachestats.errors import SourceError
 from cachestats.findings import Finding
 from cachestats.regular import open_regular
@@ -236,6 +234,8 @@ class ArchiveSource(Source):
         if self.kind == "tar.gz":
             return _Bounded(cast("IO[bytes]", gzip.GzipFile(fileobj=raw)), raw, self.name)
         if self.kind == "tar.zst":
+            import pyarrow as pa
+
             stream = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
             return _Bounded(cast("IO[bytes]", stream), raw, self.name)
         return raw

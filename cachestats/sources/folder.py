@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cachestats.errors import SourceError
 from cachestats.findings import Finding
@@ -26,12 +26,16 @@ from cachestats.sources.items import (
     too_large,
     unreadable,
 )
+from cachestats.sources.look import Look, look_at
 from cachestats.sources.mirror import IndexLocation, index_tasks, is_index, locate_index, no_index
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.disk import disk_fingerprint, fingerprint_of
 from cachestats.sources.walk import Walk
 from cachestats.text import counted, printable
+
+if TYPE_CHECKING:
+    from cachestats.sources.git import Checkout
 
 _OF_MIRRORS = (".spec.json", ".spec.json.sig", ".spec.manifest.json")
 _PAGES_A_BATCH = 2000
@@ -55,9 +59,11 @@ class FolderSource(Source):
         counts: Counter[_Kind] = Counter()
         pages: list[str] = []
         unchanged: list[str] = []
+        num_settled = 0
         indices: list[IndexLocation] = []
         for folder in Walk(self._path, self._origin, previous, self.selection).folders():
             unchanged += folder.unchanged
+            num_settled += folder.num_settled
             for path in folder.files:
                 kind = self._kind(path, previous)
                 counts[kind] += 1
@@ -71,17 +77,39 @@ class FolderSource(Source):
                         pages = []
                     pages.append(path)
         self.passed_over = counts["unselected page"] + counts["spec file"] + counts["other"]
-        has_pages = bool(unchanged or pages or counts["unselected page"])
+        has_pages = bool(unchanged or num_settled or pages or counts["unselected page"])
         if not has_pages and not indices:
             raise self._nothing_found(counts["spec file"])
         if has_pages:
             self.selection.check_pages(self.name)
-        if unchanged:
-            yield partial(iter, (Unchanged(unchanged),))
+        if unchanged or num_settled:
+            yield partial(iter, (Unchanged(unchanged, num_settled),))
         if pages:
             yield partial(self._read, pages)
         if indices:
             yield from index_tasks(self.name, indices, previous, self.selection)
+
+    def checkout(self, folders: Collection[str]) -> Checkout:
+        """Ask git which folders of pages in it are as in the commit that is checked out; see `sources.git`."""
+        from cachestats.sources.git import checkout
+
+        return checkout(self._path, folders)
+
+    def look(
+        self,
+        checksums: Mapping[str, str],
+        *,
+        is_whole: bool,
+        settle: Callable[[Collection[str]], Mapping[str, int]] | None = None,
+    ) -> Look:
+        """Look at the folders of pages in it, as `look_at`; the paths of folders are completed to their origins."""
+        found = look_at(
+            self._path, checksums, lambda path: is_page(path) or is_index(path), is_whole=is_whole, settle=settle
+        )
+        top = self._origin(self._path)
+        settled = {f"{top}/{inside}" if inside else top: count for inside, count in found.settled.items()}
+        self.passed_over = found.passed_over
+        return found._replace(settled=settled)
 
     def _kind(self, path: str, previous: Previous) -> _Kind:
         if not is_page(path):

@@ -72,6 +72,8 @@ class Unchanged:
     """Pages and indices that have not changed since they were read, according to their fingerprints."""
 
     origins: Sequence[str]
+    num_settled: int = 0
+    """The number of further pages, in settled folders."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,9 @@ class Previous:
     """Origins of known inputs that must be read and parsed again."""
     recheck: bool = False
     """Whether to ignore fingerprints, and also look at inputs that do not change once they are published."""
+    settled: Mapping[str, int] = field(default_factory=dict)
+    """Folders whose pages a look has already found unchanged, with the numbers of their pages; the other fields may
+    lack these."""
 
     def has(self, origin: str, fingerprint: Fingerprint, label: tuple[str, str] | None = None) -> bool:
         """Whether a file has not changed since it was read, according to its fingerprint."""

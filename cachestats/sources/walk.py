@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from cachestats.errors import SourceError
 from cachestats.sources.items import Previous, page_folders
+from cachestats.sources.look import folders_above
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.disk import is_as_read
 
@@ -22,6 +23,8 @@ class Folder(NamedTuple):
     """Origins of pages that need not be read; the folders that they are in are not entered."""
     inside: Sequence[os.DirEntry[str]] = ()
     """The folders that are to be entered, sorted by name."""
+    num_settled: int = 0
+    """The number of pages in it that a look has already found unchanged."""
 
 
 class Walk:
@@ -30,7 +33,9 @@ class Walk:
     def __init__(self, top: str, origin: Callable[[str], str], previous: Previous, selection: Selection) -> None:
         self._top, self._origin, self._previous, self._selection = top, origin, previous, selection
         # Folders with pages further down than in the next folder: these are entered even if that one is unchanged.
-        self._above_pages = _folders_above({page.rsplit("/", 2)[0] for page in previous.fingerprints})
+        self._settled = previous.settled
+        folders = {page.rsplit("/", 2)[0] for page in previous.fingerprints}
+        self._above_pages = folders_above(folders | previous.settled.keys())
 
     def folders(self) -> Iterator[Folder]:
         """Yield the folders, sorted by path; the target of several links is listed once.
@@ -60,6 +65,8 @@ class Walk:
             waiting += reversed(inside)
 
     def _list(self, path: str) -> Folder:
+        if self._settled and (num_settled := self._settled.get(self._origin(path))):
+            return Folder([], num_settled=num_settled)
         names = os.listdir(path)
         if names == ["specs.md"]:  # nearly every folder: no need for a closer look, as reading the page takes one
             return Folder([f"{path}/specs.md"])
@@ -102,19 +109,6 @@ class Walk:
         finally:
             os.close(descriptor)
         return unchanged
-
-
-def _folders_above(folders: set[str]) -> set[str]:
-    """Return folders and all folders above them."""
-    result = set()
-    while folders:
-        result |= folders
-        folders = {_above(folder) for folder in folders} - result - {""}
-    return result
-
-
-def _above(path: str) -> str:
-    return path.rpartition("/")[0]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

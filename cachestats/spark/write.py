@@ -19,10 +19,11 @@ from cachestats.findings import FAILURES, findings_in
 from cachestats.ingest.buckets import bucket_count, split
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.inputs import Input
+from cachestats.ingest.limits import Limits
 from cachestats.ingest.make import StagedSnapshot, snapshot_row
 from cachestats.ingest.part import Part, missing_hashes, summarize_specs, write_bucket
 from cachestats.ingest.plan import SnapshotPlan, plan_of_build
-from cachestats.ingest.plausible import Limits, check
+from cachestats.ingest.plausible import check
 from cachestats.ingest.publish import publish
 from cachestats.ingest.read import ReadResult
 from cachestats.ingest.remember import source_records

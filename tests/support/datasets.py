@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Collection
 from pathlib import Path
 
+import msgspec
 import pyarrow.parquet as pq
 
 import cachestats as cs
@@ -79,4 +80,8 @@ def site_archive(site: Path, path: Path, seed: int) -> Path:
 def state(dataset: cs.Dataset) -> list[object]:
     """Return everything in a dataset but when it was read, and the dates of what was read."""
     tables = [dataset.scan(table).drop("read_at", "fingerprint", strict=False).collect().rows() for table in TABLES]
-    return [tables, dataset.manifest]
+    sources = {
+        name: msgspec.structs.replace(source, folders={}, is_whole=False)
+        for name, source in dataset.manifest.sources.items()
+    }
+    return [tables, msgspec.structs.replace(dataset.manifest, sources=sources)]

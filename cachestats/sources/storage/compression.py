@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from cachestats.errors import SourceError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
@@ -29,6 +31,8 @@ def unpack(data: bytes | bytearray, name: str) -> bytes | bytearray:
     """
     if not data.startswith((GZIP, ZSTD)):
         return data
+    import pyarrow as pa
+
     limit = min(max(_MAX_GROWTH * len(data), _GROWTH_COUNTS_FROM), _MAX_BYTES)
     unpacked = bytearray()
     try:
@@ -51,4 +55,6 @@ def opened(data: bytes | bytearray) -> io.BufferedIOBase | pa.CompressedInputStr
     """Return the contents of a gzip or zstd file as a stream."""
     if data.startswith(GZIP):
         return gzip.GzipFile(fileobj=io.BytesIO(data))
+    import pyarrow as pa
+
     return pa.CompressedInputStream(pa.BufferReader(pa.py_buffer(data)), "zstd")

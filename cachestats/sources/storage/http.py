@@ -6,7 +6,6 @@ head of an answer takes (https://github.com/encode/httpx/issues/1450), and fsspe
 
 from __future__ import annotations
 
-import asyncio
 import html
 import re
 from contextlib import closing
@@ -128,6 +127,8 @@ class HttpStorage(Storage):
 
     async def _in_time(self, request: Any, handler: Any) -> Any:
         """Fail if a server does not complete the head of its answer in time, whatever it has sent by then."""
+        import asyncio
+
         return await asyncio.wait_for(handler(request), 2 * self.network.timeout)
 
     async def _check_redirect(self, session: Any, context: Any, params: Any) -> None:

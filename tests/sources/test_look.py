@@ -134,9 +134,7 @@ def _nothing() -> object:
 @pytest.mark.parametrize(
     "why", ["recheck", "selected", "built selected", "just written", "other version", "unreadable"]
 )
-def test_if_in_doubt_nothing_is_settled(
-    why: str, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_if_in_doubt_nothing_is_settled(why: str, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if why == "just written":
         for path in site.rglob("specs.md"):
             os.utime(path)

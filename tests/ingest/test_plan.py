@@ -15,9 +15,10 @@ from cachestats.errors import RejectedError, ShrinkError
 from cachestats.findings import Finding, rejected_table
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.inputs import Input, Inputs, inputs_table
+from cachestats.ingest.limits import Limits
 from cachestats.ingest.make import StagedSnapshot
 from cachestats.ingest.plan import Plan, plan_frame, plan_of_build, plan_of_update, plan_with_whole
-from cachestats.ingest.plausible import Limits, check
+from cachestats.ingest.plausible import check
 from cachestats.ingest.read import ReadResult
 from cachestats.sources.request import Selection
 from tests.support.cli import run
@@ -35,7 +36,10 @@ def input_(package: str, snapshot: str | None = "develop", **fields: Any) -> Inp
 
 
 def existing(*inputs: Input, findings: tuple[Finding, ...] = ()) -> Existing:
-    return Existing(Path("dataset"), inputs=Inputs(inputs_table(inputs)), rejected=rejected_table(findings))
+    table = inputs_table(inputs)
+    found = Existing(Path("dataset"))
+    vars(found).update(_inputs=(Inputs(table), table.slice(0, 0)), rejected=rejected_table(findings))  # as if read
+    return found
 
 
 def result(*inputs: Input, unchanged: tuple[Input, ...] = (), **fields: Any) -> ReadResult:
@@ -43,7 +47,7 @@ def result(*inputs: Input, unchanged: tuple[Input, ...] = (), **fields: Any) -> 
 
 
 def actions(plan: Plan, found: ReadResult, before: Existing) -> list[tuple[Any, ...]]:
-    return plan_frame(plan, found, before.inputs).rows()
+    return plan_frame(plan, found, before).rows()
 
 
 A, B, C = (input_(name) for name in "abc")

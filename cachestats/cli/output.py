@@ -8,10 +8,10 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TextIO, TypeVar
 
 import click
 
@@ -49,18 +49,8 @@ def emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = Fa
     """Write a frame to a file or to stdout; with `percent`, floats are shown as percentages."""
     import polars as pl
 
-    is_terminal = out is None and sys.stdout.isatty()
     if form == "table":
-        table, left_out = _table(
-            frame, percent=percent, width=shutil.get_terminal_size().columns if is_terminal else None
-        )
-        write(table.encode(), out)
-        if left_out:
-            more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
-            talk(
-                f"{counted(len(left_out), 'column')} {'does' if len(left_out) == 1 else 'do'} not fit the terminal: "
-                f"{', '.join(left_out[:_MOST_NAMED])}{more}; make it wider, or use --format or --out"
-            )
+        _emit_table(_columns(frame, percent=percent), out)
     elif form == "markdown":
         write(_markdown(frame, percent=percent).encode(), out)
     elif form == "csv":
@@ -75,11 +65,36 @@ def emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = Fa
         numbers = [pl.when(pl.col(name).is_finite()).then(pl.col(name)) for name in _floats(frame)]
         write(f"{frame.with_columns(numbers).write_json()}\n".encode(), out)
     else:
-        if is_terminal:
+        if _is_terminal(out):
             raise ArgumentError("expected a file for parquet, found a terminal", hint="add --out FILE.parquet")
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
         write(buffer.getvalue(), out)
+
+
+def emit_rows(rows: Sequence[NamedTuple], out: Path | None) -> None:
+    """Write rows of text and whole numbers as a table, as `emit` does, but without Polars, which takes time to import.
+
+    There must be a row: its values tell which columns are numbers.
+    """
+    fields = zip(rows[0]._fields, zip(*rows, strict=True), strict=True)
+    columns = [_Column.of(name, isinstance(values[0], int), [*map(_cell, values)]) for name, values in fields]
+    _emit_table(columns, out)
+
+
+def _emit_table(columns: list[_Column], out: Path | None) -> None:
+    table, left_out = _table(columns, width=shutil.get_terminal_size().columns if _is_terminal(out) else None)
+    write(table.encode(), out)
+    if left_out:
+        more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
+        talk(
+            f"{counted(len(left_out), 'column')} {'does' if len(left_out) == 1 else 'do'} not fit the terminal: "
+            f"{', '.join(left_out[:_MOST_NAMED])}{more}; make it wider, or use --format or --out"
+        )
+
+
+def _is_terminal(out: Path | None) -> bool:
+    return out is None and sys.stdout.isatty()
 
 
 def _floats(frame: pl.DataFrame) -> list[str]:
@@ -139,6 +154,12 @@ class _Column(NamedTuple):
     widest: int
     """The length of the longest cell."""
 
+    @classmethod
+    def of(cls, name: str, is_number: bool, cells: list[str]) -> Self:
+        from rich.cells import cell_len
+
+        return cls(printable(name), is_number, cells, max(map(cell_len, cells), default=0))
+
     @property
     def width(self) -> int:
         """Width without wrapping."""
@@ -151,18 +172,13 @@ class _Column(NamedTuple):
         return max(part, self.widest if self.is_number else min(self.widest, _LEAST_TEXT))
 
 
-def _table(frame: pl.DataFrame, *, percent: bool, width: int | None) -> tuple[str, list[str]]:
-    """Return a frame as a table of at most this width, if one is given, and the columns that do not fit."""
+def _table(columns: list[_Column], *, width: int | None) -> tuple[str, list[str]]:
+    """Return columns as a table of at most this width, if one is given, and those that do not fit."""
     from rich import box
-    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    columns = []
-    for name, dtype in frame.schema.items():
-        cells = _cells(frame[name], percent=percent)
-        columns.append(_Column(printable(name), dtype.is_numeric(), cells, max(map(cell_len, cells), default=0)))
     gap, widths = (_GAP, [column.width for column in columns]) if width is None else _fit(columns, width)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, gap - _TIGHT_GAP))
     shown = [(column, wide) for column, wide in zip(columns, widths, strict=True) if wide]
@@ -208,6 +224,13 @@ def _broken(name: str, width: int) -> str:
     return "\n".join(lines)
 
 
+def _columns(frame: pl.DataFrame, *, percent: bool) -> list[_Column]:
+    return [
+        _Column.of(name, dtype.is_numeric(), _cells(frame[name], percent=percent))
+        for name, dtype in frame.schema.items()
+    ]
+
+
 def _cells(column: pl.Series, *, percent: bool) -> list[str]:
     """Return the values of a column as text for people."""
     null = "none" if column.name.removeprefix("other_") in _MAY_BE_NONE else "-"
@@ -215,7 +238,7 @@ def _cells(column: pl.Series, *, percent: bool) -> list[str]:
     return [null if value is None else _cell(value, percent=as_share) for value in column.to_list()]
 
 
-def _cell(value: object, *, percent: bool) -> str:
+def _cell(value: object, *, percent: bool = False) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if percent:

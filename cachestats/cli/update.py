@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cachestats.cli.build import say_plan, say_what_is_wrong, without
-from cachestats.cli.output import emit, log, progress_bar, talk, with_network
+from cachestats.cli.output import emit, emit_rows, log, progress_bar, talk, with_network
 from cachestats.cli.parameters import dry_run_option, output_options, source_options
 from cachestats.text import counted
 
@@ -48,8 +48,10 @@ def update(dataset: Path, sources: tuple[str, ...], dry_run: bool, form: str, ou
             say_plan(plan_update(dataset, *sources, progress=progress, **asked), dataset, form, out)
             return
         changes = changes_of_update(dataset, *sources, progress=progress, **with_network(options, on_bytes))
-    if changes or form != "table":
+    if form != "table":
         emit(changes_frame(changes), form, out)
+    elif changes:
+        emit_rows(changes, out)
     after = open_dataset(dataset)
     if not changes:
         talk(f"{dataset}: up to date")

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 import cachestats as cs
 from cachestats.axes import AXES, CHANGE_AXES, GAP_AXES, GROUP_AXES, HISTORY_AXES
 from cachestats.cli import cli, main
-from cachestats.cli.output import _table
+from cachestats.cli.output import _columns, _table
 from cachestats.cli.sections import Verbs
 from conftest import SEEDS
 from tests.support.cli import run
@@ -330,14 +330,14 @@ def test_on_a_terminal_there_is_a_progress_bar_and_the_table_fits(demo: cs.Datas
 )
 def test_a_table_fits_its_width(width: int, lines: str, left_out: list[str]) -> None:
     frame = pl.DataFrame({"package": "zlib-ng", "package_count": 1000, "share": 0.5, "target": "x86_64_v3"})
-    table, dropped = _table(frame, percent=True, width=width)
+    table, dropped = _table(_columns(frame, percent=True), width=width)
     assert table.splitlines() == lines.split("|")
     assert dropped == left_out
 
 
 def test_long_text_shares_what_numbers_leave_and_is_folded() -> None:
     frame = pl.DataFrame({"chain": "abcdefgh" * 5, "n": 1, "other": "x" * 30})
-    table, dropped = _table(frame, percent=False, width=40)
+    table, dropped = _table(_columns(frame, percent=False), width=40)
     assert not dropped
     assert table.splitlines()[2:] == [
         "abcdefghabcdefghab  1  xxxxxxxxxxxxxxxxx",

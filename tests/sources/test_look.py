@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import cachestats as cs
+from cachestats.cli.output import emit
 from cachestats.ingest import merge as merging
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.look import first_look
@@ -70,6 +71,21 @@ print(sorted({"asyncio", "numpy", "polars", "pyarrow", "subprocess"} & sys.modul
 
 def edit(site: Path) -> Path:
     return write(site, {("develop", "a"): page("a", "develop", [spec("n" * 32)])})
+
+
+def test_an_update_of_a_page_prints_its_table_without_polars(site: Path, dataset: Path) -> None:
+    code = """
+import sys
+from click.testing import CliRunner
+from cachestats.cli import cli
+print(CliRunner().invoke(cli, ["update", sys.argv[1]]).stdout, "polars" in sys.modules)
+"""
+    edit(site)
+    copy = dataset.with_name("copy")
+    shutil.copytree(dataset, copy)
+    done = subprocess.run([sys.executable, "-c", code, dataset], capture_output=True, text=True, check=True)
+    emit(cs.update_dataset(copy), "table", dataset.with_name("table"))
+    assert done.stdout == f"{dataset.with_name('table').read_text()} False\n"
 
 
 def set_back(site: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,8 +24,8 @@ from cachestats.schema import COMMONLY_NAMED, ENCODED_SPECS, ENGINE_TABLES, SCHE
 ROW_GROUP = 1 << 20
 
 _MANY_NAMES = frozenset({"hash", "dependency_hash", "variants"})
-# No dictionary makes these smaller. The rows of a hash follow each other, which zstd sees in plain text, but not in the
-# bits of codes: without a dictionary, hashes take a fifth less.
+# No dictionary makes these smaller within a snapshot. The rows of a hash follow each other, which zstd sees in plain
+# text, but not in the bits of codes: without a dictionary, hashes take a fifth less.
 _PLAIN = frozenset({"hash", "spec", "name", "code", "digest", "fingerprint", "origin"})
 
 
@@ -137,7 +137,12 @@ def check_columns(declared: Table, found: pa.Table, columns: Iterable[str] | Non
 
 
 def parquet_writer(
-    file: Path | pa.NativeFile, table: Table, schema: pa.Schema, sort: Iterable[str]
+    file: Path | pa.NativeFile,
+    table: Table,
+    schema: pa.Schema,
+    sort: Iterable[str],
+    *,
+    plain: Collection[str] = _PLAIN,
 ) -> pq.ParquetWriter:
     """Return a writer for rows of this schema that stores the table's declared schema and descriptions in the file.
 
@@ -146,6 +151,8 @@ def parquet_writer(
 
     Statistics are kept only of columns by which rows are skipped: of all, they are a third of the time it takes to
     write. The tables of the engine have no descriptions, which take as long to read as their rows.
+
+    Columns in `plain` have no dictionary.
     """
     declared = table.arrow()
     skipped_by = {"snapshot", *list(sort)[:1], *([table.row_group_by] if table.row_group_by else [])} & {
@@ -159,7 +166,7 @@ def parquet_writer(
         store_schema=False,
         write_page_index=True,
         write_statistics=sorted(skipped_by),
-        use_dictionary=[name for name in declared.names if name not in _PLAIN],
+        use_dictionary=[name for name in declared.names if name not in plain],
         # In the tables that other tools read, only what every reader of Parquet knows.
         column_encoding={"hash": "DELTA_LENGTH_BYTE_ARRAY"} if table is ENCODED_SPECS else None,
         sorting_columns=pq.SortingColumn.from_ordering(

@@ -76,7 +76,8 @@ def write_table(dataset: Dataset, table: str, path: Path, *, snapshots: list[str
     fields = [field.remove_metadata() for field in declared.arrow()]
     schema = pa.schema([field.with_type(text) if field.type == pa.string() else field for field in fields])
     sort = ("snapshot", *declared.sort) if declared.by_snapshot else declared.sort
-    writer: Any = parquet_writer(path, declared, schema, sort) if is_parquet else pv.CSVWriter(path, schema)
+    # A hash repeats in the snapshots of a row group, so that each column has a dictionary.
+    writer: Any = parquet_writer(path, declared, schema, sort, plain=()) if is_parquet else pv.CSVWriter(path, schema)
     rows = 0
     with writer:
         batches = _batches(dataset, declared, schema, snapshots)

@@ -37,6 +37,8 @@ _OWN_KEY = "dataset_schema_version"
 _FILES = ("index.html", "packages.html", "data.html", "summary.md", _MARK)
 _SHOWN_SPECS = 25
 """The number of specs in the page of a package itself, for readers without scripts: as many as scripts show first."""
+_TABLES = {name: table for name, table in TABLES.items() if name != "variants"}
+"""The tables to download. `variants` has what `specs.variants` has, in other rows, and is as large as all of these."""
 _MOST_GAPS = 30
 _MOST = 10
 
@@ -127,12 +129,12 @@ class _Report:
         self._write("tables/DICTIONARY.md", dictionary_markdown())
         found = {}
         # `specs`, the first, takes the most memory, and comes last: by then the memory of the scripts is free.
-        for table in reversed(TABLES.values()):
+        for table in reversed(_TABLES.values()):
             path = f"tables/{table.name}.parquet"
             rows = export_table(self.dataset, table.name, self.folder / path)
             size = (self.folder / path).stat().st_size
             found[table.name] = {"name": table.name, "path": path, "rows": rows, "size": size, "grain": table.grain}
-        return [found[name] for name in TABLES]
+        return [found[name] for name in _TABLES]
 
     def _data(self, tables: list[Row]) -> None:
         snapshots = self.facts.snapshots.to_dicts()

@@ -14,6 +14,7 @@ import pytest
 
 import cachestats as cs
 from cachestats.naming import UNION_STACK
+from cachestats.schema import TABLES
 from conftest import SAMPLE
 from tests.support.site import HOSTILE
 
@@ -181,6 +182,11 @@ def test_versions_are_sorted_as_spack_sorts_them(open_page: Open, report: Path) 
 
 def test_a_table_is_downloaded_and_read(open_page: Open, report: Path, tmp_path: Path) -> None:
     page = open_page(report / "data.html")
+    offered = {
+        name.removesuffix(".parquet") for name in page.get_by_role("link").all_inner_texts() if "parquet" in name
+    }
+    assert offered == {*TABLES} - {"variants"}
+    assert "export DATASET --table variants" in page.inner_text("main")
     with page.expect_download() as download:
         page.get_by_role("link", name="specs.parquet").click()
     download.value.save_as(tmp_path / "specs.parquet")

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from cachestats.dataset.dataset import Dataset
 from cachestats.errors import DatasetError
 from cachestats.regular import open_regular
-from cachestats.schema import COMMONLY_NAMED, ENCODED_SPECS, ENGINE_TABLES, SCHEMA_VERSION, STORED_TABLES, Table
+from cachestats.schema import ENCODED_SPECS, ENGINE_TABLES, SCHEMA_VERSION, STORED_TABLES, Table
 
 # Hashes repeat over a whole snapshot: with a million rows per group their dictionary is written once. Pages have an
 # index, too.
@@ -104,12 +104,12 @@ def read_coded(table: str, file: Path, columns: list[str] | None = None, *, use_
     )
 
 
-def read_common_names(file: Path) -> pa.Table:
-    """Return the rows of a file of the table `names` that `common_names` has, too."""
+def read_names(file: Path, columns: Collection[str]) -> pa.Table:
+    """Return the rows of a file of the table `names` that name the codes in some columns."""
     with damage_told("names", file), pq.ParquetFile(file) as opened:
         groups = opened.metadata
         first = [groups.row_group(number).column(0).statistics for number in range(groups.num_row_groups)]
-        wanted = [number for number, found in enumerate(first) if found and found.min in COMMONLY_NAMED]
+        wanted = [number for number, found in enumerate(first) if found and found.min in columns]
         return opened.read_row_groups(wanted).cast(STORED_TABLES["names"].arrow())
 
 

@@ -19,7 +19,7 @@ from cachestats.dataset.rows import as_array, compact, ranks_of
 from cachestats.errors import ArgumentError, DatasetError
 from cachestats.schema import Table
 
-_ROW_GROUP = 1 << 19
+_ROW_GROUP = 1 << 18
 """The most rows of a row group: readers skip groups by their snapshots, and read several at the same time."""
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from cachestats.codes import stacks_of_set
 from cachestats.dataset.manifest import BucketRecord, Manifest, SnapshotRecord
-from cachestats.dataset.parquet import read_codes, read_common_names, read_whole
+from cachestats.dataset.parquet import read_codes, read_names, read_whole
 from cachestats.dataset.paths import buckets_in
 from cachestats.dataset.writer import Writer
 from cachestats.findings import Finding
@@ -223,7 +223,7 @@ class _SnapshotMaker:
     def _summary(self, parts: Sequence[MadePart], every: Sequence[BucketRecord], kept: Iterable[int]) -> SpecsSummary:
         """Return the summary of all buckets, of which those in `kept` were not made again."""
         summaries = [one.summary for one in parts if one.summary]
-        stacks = frozenset[str]().union(*(one.stacks for one in summaries), *map(self._stacks_of, kept))
+        stacks = self._stacks_in(kept).union(*(one.stacks for one in summaries))
         return SpecsSummary(
             num_packages=sum(record.num_packages for record in every),
             num_specs=sum(record.num_specs for record in every),
@@ -232,11 +232,11 @@ class _SnapshotMaker:
             name_libc=any(one.name_libc for one in summaries),
         )
 
-    def _stacks_of(self, bucket: int) -> set[str]:
-        """Return the stacks in a bucket that was not made again, without `root`."""
-        names = read_common_names(self.writer.file("names", self.name, bucket)).to_pylist()
-        sets = (stacks_of_set(row["name"]) for row in names if row["column"] == "stacks")
-        return {stack for stacks in sets for stack in stacks if stack is not None} - {UNION_STACK}
+    def _stacks_in(self, buckets: Iterable[int]) -> frozenset[str]:
+        """Return the stacks in buckets that were not made again, without `root`."""
+        files = (self.writer.file("names", self.name, bucket) for bucket in buckets)
+        sets = {name for file in files for name in read_names(file, {"stacks"}).column("name").to_pylist()}
+        return frozenset(stack for name in sets for stack in stacks_of_set(name) if stack is not None) - {UNION_STACK}
 
     def _requirements(self, parts: Sequence[MadePart]) -> dict[str, int]:
         """Return the number of specs with each requirement: that of before, less what was replaced, and what came."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachestats.dataset.manifest import Manifest, SourceRecord
-from cachestats.dataset.parquet import read_common_names, read_whole
+from cachestats.dataset.parquet import read_names, read_whole
 from cachestats.dataset.paths import buckets_in
 from cachestats.dataset.writer import Writer
 from cachestats.findings import FAILURES, Finding, findings_in, rejected_table
@@ -24,7 +24,7 @@ from cachestats.ingest.plausible import new_findings
 from cachestats.ingest.read import ReadResult
 from cachestats.ingest.remember import are_changed, made_by
 from cachestats.ingest.sizes import NO_SIZE
-from cachestats.schema import INPUTS, SNAPSHOTS, TABLES
+from cachestats.schema import COMMONLY_NAMED, INPUTS, SNAPSHOTS, TABLES
 from cachestats.targets import targets_table
 
 
@@ -141,8 +141,8 @@ def _common_names(staged: Staged, existing: Existing, writer: Writer) -> pa.Tabl
         went += [writer.file("names", name, bucket) for bucket in (old & {*one.written} if is_in_place else old)]
     return count_names(
         read_whole("common_names", writer.file("common_names")) if existing.manifest.snapshots else None,
-        map(read_common_names, came),
-        map(read_common_names, went),
+        (read_names(file, COMMONLY_NAMED) for file in came),
+        (read_names(file, COMMONLY_NAMED) for file in went),
     )
 
 

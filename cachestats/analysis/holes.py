@@ -155,9 +155,8 @@ def _search(specs: SpecsLike, dependencies: SpecsLike | None, deptypes: Collecti
         return None
     broken = nw.col("snapshot").is_in(missing["snapshot"].unique().to_list())
     needs = needs.select("snapshot", "hash", "dependency_hash").join(cached.select(*key), on=key, how="semi")
-    return _follow(
-        rows, missing, rows.collect_codes(needs.filter(broken)), rows.collect_codes(cached.filter(broken).unique())
-    )
+    cached = cached if rows.has_row_per_spec else cached.unique()
+    return _follow(rows, missing, rows.collect_codes(needs.filter(broken)), rows.collect_codes(cached.filter(broken)))
 
 
 def _edges_of(specs: SpecsLike, dependencies: SpecsLike | None) -> SpecsLike:
@@ -213,11 +212,12 @@ def _follow(rows: SpecRows, missing: pl.DataFrame, needs: pl.DataFrame, cached: 
 
 def _edges_above(missing: pl.Series, edges: pl.DataFrame) -> pl.DataFrame:
     """Return the edges of all paths up from what is missing."""
-    level = reached = pl.DataFrame({"dependency_hash": missing})
+    level = reached = missing
     above = [edges.clear()]
     while not level.is_empty():
-        above.append(edges.join(level, on="dependency_hash", how="semi"))
-        level = above[-1].select(dependency_hash="hash").unique().join(reached, on="dependency_hash", how="anti")
+        above.append(edges.filter(pl.col("dependency_hash").is_in(level.implode())))
+        owners = above[-1]["hash"].unique()
+        level = owners.filter(~owners.is_in(reached.implode()))
         reached = pl.concat([reached, level])
     return pl.concat(above)
 

@@ -38,11 +38,11 @@ class ByGit:
         clean = found.clean
         same = {folder: clean[folder].num_pages for folder in clean if clean[folder].by_git == record.by_git[folder]}
         logger.info(
-            "%s: by git, %s with new dates not read, as the same in commit %s as in %s",
+            "%s: by git, %s with new dates not read again: unchanged from commit %s to %s",
             name,
             counted(len(same), "folder"),
-            found.commit[:_SHORT],
             str(record.commit)[:_SHORT],
+            found.commit[:_SHORT],
         )
         for folder, reason in found.unclean.items():
             logger.warning("%s: looked at %s without git: %s", name, folder or "it", reason)

@@ -95,7 +95,7 @@ def test_pages_with_new_dates_are_not_read(
     caplog.set_level(logging.INFO)
     assert cs.update_dataset(dataset, git=True)["snapshot"].to_list() == ["v1.0"]
     assert sorted(read) == ["v1.0/a", "v1.0/b"]
-    told = f"by git, 2 folders with new dates not read, as the same in commit {after[:12]} as in {before[:12]}"
+    told = f"by git, 2 folders with new dates not read again: unchanged from commit {before[:12]} to {after[:12]}"
     assert told in caplog.text
     read.clear()
     make_old(site, 300)

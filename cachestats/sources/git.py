@@ -18,7 +18,8 @@ import subprocess
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from cachestats.sources.look import Page, checksum, pages_in
+from cachestats.sources.look import checksum, pages_in
+from cachestats.sources.storage.disk import size_and_date
 
 _TIMEOUT = 120.0
 _MOST_ARGUMENTS = 1 << 16
@@ -89,16 +90,16 @@ def checkout(top: str, folders: Collection[str]) -> Checkout:
             unclean[folder] = "it is not in the commit"
         elif folder in dirty:
             unclean[folder] = "its files differ from the commit"
-        elif {page.name for page in pages} != tracked.get(folder):
+        elif pages.keys() != tracked.get(folder):
             unclean[folder] = "git does not track all of its pages"
         else:
-            dates = checksum((page.name, f"{page.size} {page.mtime_ns}") for page in pages)
+            dates = checksum((name, size_and_date(status)) for name, status in pages.items())
             clean[folder] = CleanFolder(_with_tree(tree, pages), dates, len(pages))
     return Checkout(commit, clean, unclean)
 
 
-def _with_tree(tree: str, pages: Iterable[Page]) -> str:
-    names = checksum((page.name, str(page.size)) for page in pages)
+def _with_tree(tree: str, pages: Mapping[str, os.stat_result]) -> str:
+    names = checksum((name, str(status.st_size)) for name, status in pages.items())
     return hashlib.sha256(f"{tree} {names}".encode()).hexdigest()[:32]
 
 

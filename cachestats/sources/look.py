@@ -16,6 +16,8 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from cachestats.sources.storage.disk import size_and_date
+
 
 class Look(NamedTuple):
     """What a look at a source found."""
@@ -26,14 +28,6 @@ class Look(NamedTuple):
     """Files that are neither pages nor indices."""
     is_all: bool = False
     """Whether the source has no other pages or indices, so that nothing in it changed."""
-
-
-class Page(NamedTuple):
-    """A page in a folder of pages: the name of its own folder, its size and its date."""
-
-    name: str
-    size: int
-    mtime_ns: int
 
 
 def look_at(
@@ -114,14 +108,12 @@ class _Others:
         return self._is_clear
 
 
-def pages_in(path: str) -> list[Page] | None:
-    """Return the pages of a folder, or None if it has anything else."""
+def pages_in(path: str) -> dict[str, os.stat_result] | None:
+    """Return the pages of a folder by the names of their own folders, or None if it has anything else."""
     try:
-        names = [entry.name for entry in _entries(path)]
-        found = [(name, os.stat(f"{path}/{name}/specs.md")) for name in names]
+        return {entry.name: os.stat(f"{path}/{entry.name}/specs.md") for entry in _entries(path)}
     except OSError:
         return None
-    return [Page(name, status.st_size, status.st_mtime_ns) for name, status in found]
 
 
 def checksum(pages: Iterable[tuple[str, str]]) -> str:
@@ -139,11 +131,8 @@ def folders_above(folders: set[str]) -> set[str]:
 
 
 def _count_as_read(path: str, expected: str) -> int | None:
-    """Return the number of pages in a folder, or None if it has another checksum. Nothing here is done in vain:
-
-    of an update of a hundred thousand pages that finds nothing, this loop is two thirds.
-    """
-    stat = os.stat
+    """Return the number of pages in a folder, or None if it has another checksum."""
+    stat = os.stat  # this loop is two thirds of an update of a hundred thousand pages that finds nothing
     # Relative to the open folder: looking up each whole path again takes half as long as everything else here.
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -151,7 +140,7 @@ def _count_as_read(path: str, expected: str) -> int | None:
         for name in os.listdir(descriptor):
             if name[0] != ".":
                 status = stat(f"{name}/specs.md", dir_fd=descriptor)
-                lines.append(f"{name}/{status.st_size} {status.st_mtime_ns}")
+                lines.append(f"{name}/{size_and_date(status)}")
     except OSError:  # not a page, or it is gone
         return None
     finally:

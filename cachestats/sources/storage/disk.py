@@ -60,9 +60,14 @@ def fingerprint_of(status: os.stat_result) -> Fingerprint:
     None if the file was only just written: it may be written again within the same tick of the clock.
     """
     fresh = time.time_ns() - status.st_mtime_ns < _TICK_NS
-    return None if fresh else f"{status.st_size} {status.st_mtime_ns}"
+    return None if fresh else size_and_date(status)
 
 
 def is_as_read(status: os.stat_result, fingerprint: str) -> bool:
     """Whether a file on disk still has the fingerprint that it was read with."""
-    return f"{status.st_size} {status.st_mtime_ns}" == fingerprint
+    return size_and_date(status) == fingerprint
+
+
+def size_and_date(status: os.stat_result) -> str:
+    """Return what tells whether a file on disk was written again, as the text of a fingerprint."""
+    return f"{status.st_size} {status.st_mtime_ns}"

@@ -46,6 +46,8 @@ from cachestats.text import counted
 if TYPE_CHECKING:
     import polars as pl
 
+    from cachestats.dataset.expressions import Alternatives
+
 
 class Dataset:
     """A dataset on disk: its path, its manifest and its tables as Polars LazyFrames.
@@ -73,6 +75,7 @@ class Dataset:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
+        self._satisfying: dict[tuple[tuple[str, ...], Alternatives], pl.DataFrame] = {}
 
     @property
     def specs(self) -> pl.LazyFrame:
@@ -134,6 +137,23 @@ class Dataset:
     def names(self) -> Names:
         """The names of the codes in the encoded tables."""
         return Names(self)
+
+    def satisfying(self, wanted: Alternatives, snapshots: tuple[str, ...]) -> pl.DataFrame:
+        """Return the specs of some snapshots that spec expressions ask for: `snapshot` and `hash`, as codes.
+
+        What was found is kept, as a question may ask for the same specs again.
+
+        Raises
+        ------
+        ArgumentError
+            If an expression names something that no spec of the snapshots has, or is about dependencies and those of
+            all the snapshots are unknown.
+        """
+        from cachestats.dataset.expressions import EncodedSource, specs_satisfying
+
+        if (snapshots, wanted) not in self._satisfying:
+            self._satisfying[snapshots, wanted] = specs_satisfying(EncodedSource(self, snapshots), wanted)
+        return self._satisfying[snapshots, wanted]
 
     def at(self, *names: str | Iterable[str]) -> Subset:
         """Return some of the snapshots; see `Subset.at`."""

@@ -7,6 +7,7 @@ from .analysis.compare import compare_specs as compare_specs
 from .analysis.coverage import coverage as coverage
 from .analysis.coverage import coverage_matrix as coverage_matrix
 from .analysis.duplicates import duplicates as duplicates
+from .analysis.find import find as find
 from .analysis.gaps import column_coverage as column_coverage
 from .analysis.gaps import gaps as gaps
 from .analysis.history import history as history

@@ -20,6 +20,7 @@ from cachestats.cli.coverage import coverage
 from cachestats.cli.dictionary import dictionary
 from cachestats.cli.duplicates import duplicates
 from cachestats.cli.export import export
+from cachestats.cli.find import find
 from cachestats.cli.gaps import gaps
 from cachestats.cli.history import history, lifespans
 from cachestats.cli.holes import holes
@@ -114,6 +115,7 @@ cli.add_section("Make a dataset", build, update)
 cli.add_section(
     "Ask",
     info,
+    find,
     coverage,
     usable,
     host,

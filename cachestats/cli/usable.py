@@ -99,13 +99,13 @@ def _say_obstacles(obstacles: pl.DataFrame, host: Host) -> None:
         talk(f"{counted(packages, 'more package')} if the host declares {by}{where}")
     if left := sum(packages for *_, packages in declared[_MOST_OBSTACLES:]):
         talk(f"{counted(left, 'more package')} if it declares others: see the column `by`")
-    ways = [f"{_obstacle(status, by)} ({packages:,})" for status, by, packages in others[:_MOST_OBSTACLES]]
+    ways = [f"{obstacle(status, by)} ({packages:,})" for status, by, packages in others[:_MOST_OBSTACLES]]
     if ways:
         more = f" and {len(others) - _MOST_OBSTACLES} more" if len(others) > _MOST_OBSTACLES else ""
         talk(f"obstacles for the others: {', '.join(ways)}{more}")
 
 
-def _obstacle(status: str, by: str) -> str:
+def obstacle(status: str, by: str) -> str:
     """Return an obstacle in words, without saying anything twice."""
     return by if by.startswith((status, "names ", "libc ")) or status in by else f"{status} {by}"
 

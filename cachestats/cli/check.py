@@ -20,6 +20,7 @@ from cachestats.cli.parameters import (
     where_option,
 )
 from cachestats.cli.question import sides
+from cachestats.dataset.subset import find_snapshot
 from cachestats.errors import ArgumentError, CheckError
 
 
@@ -34,9 +35,7 @@ from cachestats.errors import ArgumentError, CheckError
 )
 @click.option(
     "--snapshot",
-    "snapshots",
     type=NAME,
-    multiple=True,
     metavar="NAME",
     help="Snapshot to check.  [default: the newest weekly one, or else the newest release, that has a previous one]",
 )
@@ -47,7 +46,7 @@ from cachestats.errors import ArgumentError, CheckError
 def check(
     dataset: Any,
     max_drop: float,
-    snapshots: tuple[str, ...],
+    snapshot: str | None,
     by: Any,
     form: str,
     out: Path | None,
@@ -62,12 +61,8 @@ def check(
     from cachestats.analysis.history import pair_to_compare
     from cachestats.analysis.losses import check_losses
 
-    if len(snapshots) > 1:
-        raise ArgumentError(
-            f"expected one --snapshot, found {' and '.join(snapshots)}",
-            hint="`cachestats compare` takes any two snapshots",
-        )
-    pair = pair_to_compare(dataset.manifest.snapshots, *snapshots)
+    chosen = None if snapshot is None else find_snapshot(dataset, snapshot)
+    pair = pair_to_compare(dataset.manifest.snapshots, chosen)
     if pair is None:
         talk("nothing to compare: there are neither two weekly snapshots nor two releases")
         return

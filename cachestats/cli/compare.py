@@ -53,7 +53,8 @@ def compare(
 ) -> None:
     """Show which packages changed between two snapshots.
 
-    OLD and NEW are compared package by package and stack by stack. A package is removed, added, updated (its set of
+    OLD and NEW, of which newest and previous are possible, too, are compared package by package and stack by stack. A
+    package is removed, added, updated (its set of
     versions changed), rebuilt (only its hashes changed) or unchanged. Spack made packages of runtimes in 0.22, and of
     compilers and their wrapper in 1.0. Where such a package is in only one of the snapshots for this reason, its change
     is one of representation, not of coverage.

@@ -29,7 +29,13 @@ _FILE_ENDING = re.compile(r"\.[A-Za-z]\w*")
     multiple=True,
     help=f"Export only this table; may be repeated. One of {alternatives(TABLES)}.",
 )
-@click.option("--snapshot", "snapshots", type=NAME, multiple=True, help="Export only this snapshot; may be repeated.")
+@click.option(
+    "--snapshot",
+    "snapshots",
+    type=NAME,
+    multiple=True,
+    help="Export only this snapshot, or those of a pattern such as 'develop-2025-*'; may be repeated.",
+)
 @click.option(
     "--format",
     "form",

@@ -157,8 +157,9 @@ def snapshots_option(default: str) -> Callable[[Callable[..., None]], Callable[.
         "--snapshot",
         type=NAME,
         multiple=True,
-        metavar="NAME|all",
-        help=f"Snapshot to look at; may be repeated.  [default: {default}]",
+        metavar="NAME",
+        help="Snapshot to look at: a name, a pattern such as 'develop-2025-*', newest, previous or all; may be "
+        f"repeated. With a leading `!` it is left out.  [default: {default}]",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cachestats.cli.output import talk
 from cachestats.dataset.dataset import reuse_rules, with_dependencies
-from cachestats.dataset.subset import Subset, snapshot_names
+from cachestats.dataset.subset import Subset, find_snapshot, snapshot_names
 from cachestats.errors import ArgumentError
 from cachestats.naming import UNION_STACK
 from cachestats.text import alternatives, counted, nearest
@@ -133,22 +133,17 @@ def sides(
             "expected other columns in --where, found snapshot", hint="a filter cannot choose the snapshots to compare"
         )
     return (
-        Question(old_dataset, snapshot=(old,), where=where, union=union),
-        Question(new_dataset, snapshot=(new,), where=where, union=union),
+        Question(old_dataset, snapshot=(find_snapshot(old_dataset, old),), where=where, union=union),
+        Question(new_dataset, snapshot=(find_snapshot(new_dataset, new),), where=where, union=union),
     )
 
 
 def chosen_snapshots(dataset: Any, asked: list[str], *, everything: bool = False) -> Subset:
     """Return the snapshots asked for; by default `develop`, or the newest if there is no `develop`."""
     names = snapshot_names(dataset)
-    if "all" in asked or (everything and not asked):
-        return Subset(dataset, names)
     if not asked:
-        return Subset(dataset, names[-1:])
-    try:
-        return Subset(dataset, names).at(asked)
-    except ArgumentError as error:
-        raise ArgumentError(error.message, hint=f"{error.hint}, all" if names else "try all") from None
+        return Subset(dataset, names if everything else names[-1:])
+    return Subset(dataset, names).at(asked)
 
 
 def known_snapshots(chosen: Subset) -> list[str]:

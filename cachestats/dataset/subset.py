@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cachestats.codes import code_of
+from cachestats.dataset.patterns import matching
 from cachestats.errors import ArgumentError
 from cachestats.naming import snapshot_order
 from cachestats.schema import SPECS
@@ -63,30 +64,42 @@ class Subset:
         Parameters
         ----------
         *names
-            Names of snapshots, or lists of them.
+            Names of snapshots, or lists of them. `newest` is `develop`, or the newest if there is no `develop`;
+            `previous` is the one before it; `all` are all; `develop-2025-*` is a pattern; and a leading `!` leaves out
+            what it stands before. A snapshot that has such a name wins.
 
         Raises
         ------
         ArgumentError
-            If there is no such snapshot.
+            If a name or pattern stands for no snapshot, or none is left.
 
         Examples
         --------
         >>> demo.at("develop", "develop-2025-03-09").snapshots
         ('develop-2025-03-09', 'develop')
+        >>> demo.at("!newest").snapshots
+        ('develop-2025-03-09',)
         """
         given = [name for one in names for name in ([one] if isinstance(one, str) else one)]
         if not given:
-            raise ArgumentError("expected a snapshot, found none", hint="name one, or leave out `at` to take all")
+            raise ArgumentError("expected a snapshot, found none", hint="name one, or leave them out to take all")
         there = snapshot_names(self.dataset) if self.snapshots is None else self.snapshots
-        for name in given:
-            if name not in there:
-                near = nearest([name], there) or there[-3:]
-                raise ArgumentError(
-                    f"expected one of the {counted(len(there), 'snapshot')} of {self.dataset.path}, found {name!r}",
-                    hint=f"try {', '.join(near) or 'another dataset'}",
-                )
-        return replace(self, snapshots=tuple(name for name in there if name in given))
+        words = {"newest": there[-1:], "previous": there[-2:-1], "all": there}
+        found = matching(given, there, words=words, whole=there, refuse=self._no_such_snapshot)
+        if not found:
+            raise ArgumentError(
+                f"expected a snapshot, found all {len(there):,} of {self.dataset.path} left out",
+                hint=f"leave out fewer of {', '.join(there[-3:])}",
+            )
+        return replace(self, snapshots=tuple(name for name in there if name in found))
+
+    def _no_such_snapshot(self, name: str) -> ArgumentError:
+        there = snapshot_names(self.dataset) if self.snapshots is None else self.snapshots
+        near = nearest([name], there) or there[-3:]
+        return ArgumentError(
+            f"expected one of the {counted(len(there), 'snapshot')} of {self.dataset.path}, found {name!r}",
+            hint=f"try {', '.join(near) or 'another dataset'}",
+        )
 
     def where(self, **columns: str | Iterable[str | None] | None) -> Subset:
         """Return only the specs with these values.
@@ -201,6 +214,24 @@ class Subset:
     def _words(self) -> str:
         names = self.snapshots if self.snapshots is not None else snapshot_names(self.dataset)
         return names[0] if len(names) == 1 else counted(len(names), "snapshot")
+
+
+def find_snapshot(dataset: Dataset, name: str) -> str:
+    """Return the one snapshot that a name, a word or a pattern stands for, as in `Subset.at`.
+
+    Raises
+    ------
+    ArgumentError
+        If it stands for none, or for several.
+    """
+    found = Subset(dataset).at(name).snapshots or ()
+    if len(found) > 1:
+        more = f" and {len(found) - 3} others" if len(found) > 3 else ""
+        raise ArgumentError(
+            f"expected one snapshot, found {len(found)} that {name!r} stands for: {', '.join(found[:3])}{more}",
+            hint=f"name one, such as {found[-1]}",
+        )
+    return found[0]
 
 
 def snapshot_names(dataset: Dataset) -> tuple[str, ...]:

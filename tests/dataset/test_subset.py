@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 
 import cachestats as cs
-from cachestats.dataset.subset import FILTER_COLUMNS, Subset
+from cachestats.dataset.manifest import Manifest, SnapshotRecord
+from cachestats.dataset.subset import FILTER_COLUMNS, Subset, find_snapshot
 from cachestats.errors import ArgumentError
 
 
@@ -23,6 +26,42 @@ def test_snapshots_are_in_their_order_and_must_exist(sample: cs.Dataset) -> None
         sample.newest.at(names[0])
     with pytest.raises(ArgumentError, match="found none"):
         sample.at([])
+
+
+@pytest.mark.parametrize(
+    ("asked", "places"),
+    [
+        (["newest"], [4]),
+        (["previous"], [3]),
+        (["all"], [0, 1, 2, 3, 4]),
+        (["develop-2024-*"], [0, 1, 2]),
+        (["develop-202?-0[3]-*"], []),
+        (["develop-202?-03-??"], [0, 3]),
+        (["develop-*", "!develop-2025-*"], [0, 1, 2]),
+        (["!develop-2025-*", "!develop-2024-03-17"], [1, 2]),
+        (["newest", "!all"], []),
+        (["*-24"], []),
+        (["!develop-2025-03-10"], []),
+    ],
+)
+def test_snapshots_are_named_by_words_and_patterns(sample: cs.Dataset, asked: list[str], places: list[int]) -> None:
+    names = list(sample.manifest.snapshots)
+    if places:
+        assert sample.at(asked).snapshots == tuple(names[place] for place in places)
+        return
+    with pytest.raises(ArgumentError, match="snapshot"):
+        sample.at(asked)
+
+
+def test_the_name_of_a_snapshot_wins_over_what_it_could_mean() -> None:
+    record = SnapshotRecord(num_specs=0, rows={}, buckets=[])
+    for name in ("newest", "all", "x*"):
+        dataset = cs.Dataset(Path("d"), Manifest(snapshots=dict.fromkeys([name, "!x", "x", "xy"], record)))
+        assert find_snapshot(dataset, name) == name
+        assert find_snapshot(dataset, "!x") == "!x"
+        assert set(dataset.at("!!x").snapshots or ()) == {name, "x", "xy"}
+        with pytest.raises(ArgumentError, match=r"expected one snapshot, found \d that '\?\?' stands for: "):
+            find_snapshot(dataset, "??")
 
 
 @pytest.mark.parametrize("column", FILTER_COLUMNS)

@@ -40,6 +40,7 @@ from .ingest.page import ParsedPage as ParsedPage
 from .ingest.page import parse_page as parse_page
 from .ingest.update import plan_update as plan_update
 from .ingest.update import update_dataset as update_dataset
+from .naming import version_sort_key as version_sort_key
 from .packages_yaml import read_packages as read_packages
 from .plots.changes import plot_changes as plot_changes
 from .plots.churn import plot_churn as plot_churn

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from cachestats.dataset.dataset import Dataset
 
 FILTER_COLUMNS = tuple(
-    column.name for column in SPECS.columns if column.dtype == "string" and column.name != "variants"
+    column.name
+    for column in SPECS.columns
+    if column.dtype == "string" and column.name not in {"variants", "version_key"}
 )
-"""Columns of `specs` by which a subset can be chosen; variants are compared by value, not as one text."""
+"""Columns of `specs` by which a subset can be chosen; variants are compared by value, not as one text, and a
+`version_key` follows from the version."""
 
 Wanted = tuple[str | None, ...]
 """Values of a column that a subset has; None stands for no compiler, no stack, and so on."""

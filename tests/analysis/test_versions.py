@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import cachestats as cs
 from cachestats.axes import GROUP_AXES
 from cachestats.errors import ArgumentError
-from cachestats.naming import version_key
+from cachestats.naming import version_key, version_sort_key
 from cachestats.schema import SPECS
 from tests.support.cli import run
 
@@ -34,6 +34,7 @@ commits = st.tuples(
     st.sampled_from(["git.abc", "git.v1.0", "f" * 40, "ref"]), st.sampled_from(["=1.0", "=1_0", "=2rc1", "=1:2", ""])
 ).map("".join)
 versions = names | commits
+odd_versions = versions | st.text(max_size=6) | st.text(max_size=3).map("git.{}=1.0".format)
 
 
 def sign(left: Any, right: Any) -> int:
@@ -176,11 +177,13 @@ def test_neither_row_order_nor_repeats_matter_and_someone_has_the_newest(
 def test_versions_stand_in_spacks_order(oldest_first: list[str]) -> None:
     for older, newer in itertools.pairwise(oldest_first):
         assert version_key(older) < version_key(newer)
+        assert version_sort_key(older) < version_sort_key(newer)
 
 
 @pytest.mark.parametrize("equal", [["2_0", "2.0", "2-0"], ["10.0001", "10.1"], ["1.0rc1", "1.0-rc.01"], ["1b", "1.b"]])
 def test_separators_and_leading_zeros_do_not_count(equal: list[str]) -> None:
     assert len(set(map(version_key, equal))) == 1
+    assert len(set(map(version_sort_key, equal))) == 1
 
 
 @given(versions | st.text(max_size=6), versions | st.text(max_size=6))
@@ -201,6 +204,30 @@ def test_a_version_is_older_than_its_patches_and_newer_than_its_prereleases(
 
 def test_numbers_may_be_longer_than_python_takes() -> None:
     assert version_key("9" * 5000) < version_key("1" + "0" * 5000)
+    assert version_sort_key("9" * 5000) < version_sort_key("1" + "0" * 5000)
+
+
+@given(odd_versions, odd_versions)
+def test_the_text_of_a_version_sorts_as_the_version(left: str, right: str) -> None:
+    texts = [version_sort_key(version).encode() for version in (left, right)]
+    assert sign(*texts) == sign(version_key(left), version_key(right))
+    for text in texts:
+        assert re.fullmatch(rb"v([!-~](?<![\"',]))*", text)
+
+
+@given(st.integers(0, 10**14), st.integers(0, 10**14))
+def test_numbers_of_every_length_sort(left: int, right: int) -> None:
+    assert sign(*(version_sort_key(f"1.{number}") for number in (left, right))) == sign(left, right)
+
+
+@given(names, names)
+def test_a_text_without_its_last_dot_comes_before_all_that_begins_like_it(high: str, version: str) -> None:
+    assume(not {"alpha", "beta", "rc", "final"} & {*re.findall("[a-z]+", high)})
+    bound = version_sort_key(high).removesuffix(".")
+    for longer in (high, f"{high}-rc1", f"{high}.a", f"{high}.0"):
+        assert bound < version_sort_key(longer)
+        assert version_sort_key(longer).startswith(bound)
+    assert (bound < version_sort_key(version)) == (version_key(f"{high}-alpha") <= version_key(version))
 
 
 def test_a_wrong_question_says_what_there_is(demo: cs.Dataset) -> None:

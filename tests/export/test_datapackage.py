@@ -212,8 +212,7 @@ def test_what_the_view_gives_a_host_is_what_it_can_reuse(frames: Frames, host: c
     with with_views(*frames) as database:
         for snapshot, rules in SNAPSHOTS.items():
             name, _, version = (host.libc or "").partition("@")
-            key = ".".join(part.rjust(4, "0") for part in version.split("."))
-            has_libc = f"(libc IS NULL OR libc = '{name}' AND libc_version_key <= '{key}')"
+            has_libc = f"(libc IS NULL OR libc = '{name}' AND libc_version_key <= '{cs.version_sort_key(version)}')"
             compares_os = rules == "0.21" or host.platform != "linux"
             found = database.sql(
                 f"""SELECT DISTINCT snapshot, package, version, hash, target, is_native, externals IS NOT NULL

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from cachestats.analysis.frame_source import FrameSource
 from cachestats.analysis.frames import collect_small, ordered, sort_names, validated
 from cachestats.analysis.reuse import REUSED
 from cachestats.analysis.spec_rows import SpecsLike, chosen
 from cachestats.analysis.usable import judged_requirements
 from cachestats.axes import NATIVE, USABLE
 from cachestats.dataset.dataset import Dataset
-from cachestats.dataset.expressions import Alternatives, SnapshotFacts, specs_satisfying
+from cachestats.dataset.expressions import Alternatives, specs_satisfying
 from cachestats.dataset.subset import Subset
 from cachestats.hosts import Host, as_host
 from cachestats.naming import UNION_STACK, version_key
 from cachestats.schema import DEPENDENCIES, SPECS
-from cachestats.spack_releases import FORMAT_OF_SPACK_1, rules_of_snapshot
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -177,7 +176,7 @@ def _rows_of_frames(specs: IntoFrame, dependencies: IntoFrame | None, wanted: Al
         edges = collect_small(validated(dependencies, edge_columns, table="dependencies").select(*edge_columns))
     if wanted == Alternatives():
         return rows
-    return rows.join(specs_satisfying(_Frames(rows, edges), wanted), on=_KEY, how="semi")
+    return rows.join(specs_satisfying(FrameSource(rows, edges), wanted), on=_KEY, how="semi")
 
 
 def _united(rows: pl.DataFrame) -> pl.DataFrame:
@@ -199,56 +198,3 @@ def _sorted(found: pl.DataFrame) -> pl.DataFrame:
 
 def _rank(column: str, names: Sequence[str | None]) -> pl.Expr:
     return pl.col(column).replace_strict(names, range(len(names)), return_dtype=pl.Int64)
-
-
-class _Frames:
-    """Specs and dependencies in frames, as a source and tables of `specs_satisfying`: names are text."""
-
-    def __init__(self, specs: pl.DataFrame, edges: pl.DataFrame) -> None:
-        self._specs = specs
-        self._edges = edges
-
-    @cached_property
-    def snapshots(self) -> list[SnapshotFacts]:
-        with_edges = {*self._edges["snapshot"].unique()}
-        newest = self._specs.group_by("snapshot").agg(pl.col("spec_format").max())
-        return [
-            SnapshotFacts(
-                name,
-                is_spack_1=rules_of_snapshot(name) == "1.1" if form is None else form >= FORMAT_OF_SPACK_1,
-                has_dependencies=name in with_edges,
-            )
-            for name, form in newest.iter_rows()
-        ]
-
-    def tables(self, snapshots: tuple[str, ...]) -> _Frames:
-        is_wanted = pl.col("snapshot").is_in(snapshots)
-        return _Frames(self._specs.filter(is_wanted), self._edges.filter(is_wanted))
-
-    @property
-    def specs(self) -> pl.LazyFrame:
-        return self._specs.lazy()
-
-    @property
-    def edges(self) -> pl.LazyFrame:
-        return self._edges.lazy()
-
-    def key(self, name: str) -> Any:
-        return name
-
-    def begins(self, column: str, prefix: str) -> pl.Expr:
-        return pl.col(column).str.starts_with(prefix)
-
-    def named(self, column: str, keys: pl.Series) -> pl.DataFrame:
-        return pl.DataFrame({"code": keys, "name": keys})
-
-    def values(self, column: str) -> list[str]:
-        return self._specs[column].drop_nulls().unique().sort().to_list()
-
-    @cached_property
-    def packages(self) -> set[str]:
-        return {*self._specs["package"], *self._edges["dependency_package"].drop_nulls()}
-
-    @cached_property
-    def virtuals(self) -> set[str]:
-        return {one for text in self._edges["virtuals"].drop_nulls().unique() for one in text.split(",")}

@@ -16,7 +16,7 @@ from cachestats.errors import ArgumentError
 from cachestats.expressions.parse import parse_expressions
 from cachestats.expressions.syntax import ANY_VALUE, Expression
 from cachestats.naming import split_variant, split_variants
-from cachestats.spack_releases import canonical_compiler
+from cachestats.spack_releases import RULES, canonical_compiler
 from cachestats.targets import known_targets
 from cachestats.text import counted, nearest
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from cachestats.dataset.dataset import Dataset
 
 _NOT = "not "
-_RULES_OF_SPACK_1 = "1.1"
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ class EncodedSource:
         """The snapshots to look at."""
         facts = self._dataset.snapshots.select("snapshot", "reuse_rules", "has_dependencies").collect()
         return [
-            SnapshotFacts(name, rules == _RULES_OF_SPACK_1, has_dependencies)
+            SnapshotFacts(name, rules == RULES[-1], has_dependencies)
             for name, rules, has_dependencies in facts.iter_rows()
             if name in self._names
         ]

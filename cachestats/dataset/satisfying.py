@@ -28,6 +28,7 @@ from cachestats.targets import is_in_range
 
 _LANGUAGES = frozenset({"c", "cxx", "fortran"})
 _QUOTED = r"['\"\\]"
+_VALUE_OF_SIGN = {"+": "true", "~": "false"}
 _Test = Callable[[pl.Series], pl.Series]
 """Which of some names will do."""
 _Condition = tuple[str, _Test]
@@ -283,25 +284,39 @@ def _provides(virtuals: set[str]) -> _Test:
     return _each(lambda text: virtuals.issubset(text.split(",")))
 
 
-def _have_variants(texts: pl.Series, wanted: Sequence[Variant]) -> pl.Series:
-    """Return which values of the column `variants` fulfil all of some conditions.
+def variant_values(texts: pl.Series, name: str) -> pl.Series:
+    """Return the value of a variant in some values of the column `variants`; null where it is missing.
 
     A cache may have hundreds of thousands of them, so that they are not split one by one unless they are quoted.
+
+    Examples
+    --------
+    >>> variant_values(pl.Series(["~mpi api=v18", "+shared"]), "mpi").to_list()
+    ['false', None]
     """
-    plain = ~texts.str.contains(_QUOTED)
-    fulfils = plain
+    pattern = rf"(?:^| )(?:(?<sign>[+~]){re.escape(name)}|{re.escape(name)}=(?<value>[^ ]*))(?: |$)"
+    parts = texts.str.extract_groups(pattern).struct.unnest()
+    sign = parts["sign"].replace_strict(_VALUE_OF_SIGN, default=None, return_dtype=pl.String)
+    values = sign.zip_with(sign.is_not_null(), parts["value"])
+    is_quoted = texts.str.contains(_QUOTED)
+    if not is_quoted.any():
+        return values
+    split = [
+        dict(map(split_variant, split_variants(text))) if quoted else {}
+        for text, quoted in zip(texts, is_quoted, strict=True)
+    ]
+    others = pl.Series([",".join(found[name]) if name in found else None for found in split], dtype=pl.String)
+    return others.zip_with(is_quoted, values)
+
+
+def _have_variants(texts: pl.Series, wanted: Sequence[Variant]) -> pl.Series:
+    """Return which values of the column `variants` fulfil all of some conditions."""
+    fulfils = pl.repeat(True, len(texts), eager=True)
     for variant in wanted:
-        name = re.escape(variant.name)
-        parts = texts.str.extract_groups(
-            rf"(?:^| )(?:(?<sign>[+~]){name}|{name}=(?<value>[^ ]*))(?: |$)"
-        ).struct.unnest()
-        sign = parts["sign"].replace_strict({"+": "true", "~": "false"}, default=None)
-        values = sign.zip_with(sign.is_not_null(), parts["value"])
+        values = variant_values(texts, variant.name)
         kept = [text for text in values.drop_nulls().unique() if variant.includes(frozenset(text.split(",")))]
         fulfils &= values.is_in(kept)
-    quoted = texts.filter(~plain)
-    others = quoted.filter(pl.Series([_has(split_variants(text), wanted) for text in quoted], dtype=pl.Boolean))
-    return fulfils.fill_null(False) | texts.is_in(others.implode())
+    return fulfils
 
 
 def _has(variants: Iterable[str], wanted: Iterable[Variant]) -> bool:

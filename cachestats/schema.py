@@ -147,9 +147,10 @@ SPECS = Table(
         Column(
             "version_key",
             "string",
-            "`version` as text that sorts, byte by byte, as Spack orders versions: each number padded to four digits, "
-            "with a dot after it, so `v0001.0014.0003.` for 1.14.3. `version_key >= 'v0001.0014.'` selects 1.14 and "
-            "newer, `develop` among them.",
+            "`version` as text that sorts, byte by byte, as Spack orders versions: `v0001.0014.0003.` for 1.14.3. "
+            "Numbers are padded to four digits, longer ones to eight after a colon; words begin with `+`, prereleases "
+            "with `-`, `develop` and the like with `~`, commits with `#`. `version_key >= 'v0001.0014.'` selects 1.14 "
+            "and newer, `develop` included.",
         ),
         _SNAPSHOT,
         Column("snapshot_date", "date", "Date of a weekly snapshot; null for `develop` and for releases.", True),

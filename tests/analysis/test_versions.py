@@ -171,6 +171,8 @@ def test_neither_row_order_nor_repeats_matter_and_someone_has_the_newest(
         ["1.4.12.3", "2.1.12.5"],
         ["1.2", "1.2.0rc1", "1.2.0"],
         ["1.0", "git.abc=1.0", "git.abd=1.0", "1.0.1", "develop", "git.abc", "f" * 40],
+        ["1.0", "git.z=1.0", "1.0final2", "1.0final10", "1.0.Z", "1.0.a", "1.0.0"],
+        [f"git.v{end}=1.0" for end in ("", "\n", " ", "'", ",", "-", "/", "0", "A", "z", "~", "\u00e9", "\U0001f600")],
     ],
     ids=lambda order: order[0],
 )
@@ -213,6 +215,13 @@ def test_the_text_of_a_version_sorts_as_the_version(left: str, right: str) -> No
     assert sign(*texts) == sign(version_key(left), version_key(right))
     for text in texts:
         assert re.fullmatch(rb"v([!-~](?<![\"',]))*", text)
+
+
+@pytest.mark.parametrize("name", ["demo", "mixed", "sample"])
+def test_every_spec_has_the_text_of_its_version(name: str, request: pytest.FixtureRequest) -> None:
+    dataset: cs.Dataset = request.getfixturevalue(name)
+    found = dataset.specs.select("version", "version_key").unique().collect()
+    assert found["version_key"].to_list() == [version_sort_key(version) for version in found["version"]]
 
 
 @given(st.integers(0, 10**14), st.integers(0, 10**14))

@@ -6,6 +6,7 @@ from .analysis.compare import compare_counts as compare_counts
 from .analysis.compare import compare_specs as compare_specs
 from .analysis.coverage import coverage as coverage
 from .analysis.coverage import coverage_matrix as coverage_matrix
+from .analysis.dependents import dependents as dependents
 from .analysis.duplicates import duplicates as duplicates
 from .analysis.find import find as find
 from .analysis.gaps import column_coverage as column_coverage
@@ -22,6 +23,7 @@ from .analysis.usable import reusable as reusable
 from .analysis.usable import usable as usable
 from .analysis.usable import usable_by_system as usable_by_system
 from .analysis.versions import versions as versions
+from .analysis.why import why as why
 from .dataset.dataset import Dataset as Dataset
 from .dataset.dataset import open_dataset as open_dataset
 from .dataset.subset import Subset as Subset

@@ -235,7 +235,8 @@ def _dependents(specs: SpecsLike, dependencies: SpecsLike, *, every_snapshot: bo
     edges = edges.select("hash", "dependency_hash").unique().join(named, on="dependency_hash", how="left")
     pairs = specs_of.join(edges, on="hash").select("package", "needed").unique()
     pairs = pairs.filter(nw.col("package") != nw.col("needed"))
-    from cachestats.analysis.dependents import count_dependents  # NumPy takes as long to import as small questions do
+    # Imported here, because NumPy takes as long to import as small questions take to answer.
+    from cachestats.analysis.dependent_packages import count_dependents
 
     direct = rows.collect_codes(pairs.group_by("needed").agg(num_direct_dependents=nw.len()))
     below = rows.collect_codes(edges.select("hash", "dependency_hash", "needed"))

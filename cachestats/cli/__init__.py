@@ -17,6 +17,7 @@ from cachestats.cli.build import build
 from cachestats.cli.check import check
 from cachestats.cli.compare import compare
 from cachestats.cli.coverage import coverage
+from cachestats.cli.dependents import dependents
 from cachestats.cli.dictionary import dictionary
 from cachestats.cli.duplicates import duplicates
 from cachestats.cli.export import export
@@ -37,6 +38,7 @@ from cachestats.cli.sql import sql
 from cachestats.cli.update import update
 from cachestats.cli.usable import usable
 from cachestats.cli.versions import versions
+from cachestats.cli.why import why
 from cachestats.errors import CachestatsError
 
 # From `sysexits.h`. Python itself exits with 1 after an uncaught exception, but here 1 means that a check failed.
@@ -129,6 +131,8 @@ cli.add_section(
     overlap,
     duplicates,
     holes,
+    dependents,
+    why,
     rejected,
     dictionary,
     sql,

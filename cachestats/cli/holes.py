@@ -8,28 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cachestats.axes import HOLE_ROWS
+from cachestats.cli.dependencies import deptype_option, question_of_known
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import Where, dataset_argument, output_options, snapshot_option
-from cachestats.cli.question import PAGES_TELL_NONE, Question, chosen_snapshots, known_snapshots
 from cachestats.errors import ArgumentError, CheckError
-from cachestats.schema import DEPTYPES
 from cachestats.text import counted
 
 if TYPE_CHECKING:
     import polars as pl
-
-
-class DepTypes(click.ParamType[list[str]]):
-    """Types of dependencies, separated by commas."""
-
-    name = "types"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
-        """Return the types."""
-        types = str(value).split(",")
-        if unknown := [name for name in types if name not in DEPTYPES]:
-            self.fail(f"expected some of {', '.join(DEPTYPES)}, found {unknown[0]!r}", param, ctx)
-        return types
 
 
 @click.command()
@@ -41,15 +27,7 @@ class DepTypes(click.ParamType[list[str]]):
     show_default=True,
     help="A row for each broken spec, or for each missing one.",
 )
-@click.option(
-    "--deptype",
-    "deptypes",
-    type=DepTypes(),
-    default="link,run",
-    show_default=True,
-    metavar="TYPE[,TYPE]",
-    help=f"Types of dependencies that count, out of {', '.join(DEPTYPES)}.",
-)
+@deptype_option(("link", "run"))
 @click.option("--fail", is_flag=True, help="Exit with 1 if any spec is broken.")
 @click.option("--fail-over", type=click.IntRange(0), metavar="N", help="Exit with 1 if more than N specs are broken.")
 @snapshot_option
@@ -89,17 +67,14 @@ def holes(
             f"expected package as the column of --where, found {' and '.join(others)}",
             hint="whether a spec is broken depends on all specs of its snapshot, so only the rows can be filtered",
         )
-    chosen = chosen_snapshots(dataset, [*snapshot])
-    known = known_snapshots(chosen)
-    asked = Question(dataset, snapshot=tuple(known), where=where)
+    asked, say_what_is_left_out = question_of_known(dataset, snapshot=snapshot, where=where)
     broken, missing = broken_and_missing(asked.among, deptypes=deptypes, packages=asked.wanted.get("package"))
     answer = broken if by == "spec" else missing
-    emit(_for_eyes(answer, known) if form in {"table", "markdown"} else answer, form, out)
+    emit(_for_eyes(answer, asked.chosen) if form in {"table", "markdown"} else answer, form, out)
     total = asked.subset.num_specs
     share = f", {broken.height / total:.1%}" if total else ""
     talk(f"{asked.words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
-    if unknown := [name for name in chosen.snapshots or () if name not in known]:
-        talk(f"left out {', '.join(unknown)}: {PAGES_TELL_NONE}")
+    say_what_is_left_out()
     allowed = 0 if fail else fail_over
     if allowed is not None and broken.height > allowed:
         raise CheckError(
@@ -108,7 +83,7 @@ def holes(
         )
 
 
-def _for_eyes(answer: pl.DataFrame, snapshots: list[str]) -> pl.DataFrame:
+def _for_eyes(answer: pl.DataFrame, snapshots: tuple[str, ...]) -> pl.DataFrame:
     """Shorten hashes, and drop what the chain says, too, and the snapshot if there is only one."""
     import polars as pl
 

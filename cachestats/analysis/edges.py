@@ -91,9 +91,9 @@ def _check_known(rows: SpecRows) -> None:
 
 def whole(rows: SpecRows, *columns: str) -> SpecRows:
     """Return all specs of the snapshots, if filters left some out: a dependency may be any of them."""
-    if rows.subset is None or not rows.subset.filters:
+    if rows.subset is None or rows.subset.is_whole:
         return rows
-    return spec_rows(replace(rows.subset, filters={}), columns)
+    return spec_rows(replace(rows.subset, filters={}, expressions=()), columns)
 
 
 def of_stacks(rows: SpecRows, union: bool) -> SpecRows:

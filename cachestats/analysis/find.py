@@ -14,7 +14,7 @@ from cachestats.analysis.spec_rows import SpecsLike, chosen
 from cachestats.analysis.usable import judged_requirements
 from cachestats.axes import NATIVE, USABLE
 from cachestats.dataset.dataset import Dataset
-from cachestats.dataset.expressions import Alternatives, specs_satisfying
+from cachestats.dataset.expressions import Alternatives, check_names, specs_satisfying
 from cachestats.dataset.subset import Subset
 from cachestats.hosts import Host, as_host
 from cachestats.naming import UNION_STACK, version_key
@@ -81,7 +81,7 @@ def find(
     >>> import cachestats as cs
     >>> found = cs.find(demo, "py-propcache@0.3: target=aarch64")
     >>> found.select("version", "os", "stacks").row(0)
-    ('0.3.1', 'ubuntu24.04', 'ml-linux-aarch64-cpu')
+    ('0.3.1', 'sequoia', 'ml-darwin-aarch64-mps')
     """
     found = find_for(specs, spec, dependencies=dependencies, host=host, spack=spack).specs
     if host is not None:
@@ -98,11 +98,10 @@ def find_for(
     spack: str | None = None,
 ) -> Found:
     """Find specs as `find` does, and return also those that the host cannot reuse; without a host there are none."""
-    wanted = Alternatives.parse(spec)
     rows = (
-        _rows_of_dataset(chosen(specs, every_snapshot=False), wanted)
+        _rows_of_dataset(chosen(specs, every_snapshot=False).where(spec=spec))
         if isinstance(specs, Dataset | Subset)
-        else _rows_of_frames(specs, dependencies, wanted)
+        else _rows_of_frames(specs, dependencies, Alternatives.parse(spec))
     )
     found = _sorted(_united(rows))
     if host is None:
@@ -150,21 +149,24 @@ def count_by(found: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     return ordered(counts.with_columns(share=pl.col("specs") / total), *columns)
 
 
-def _rows_of_dataset(subset: Subset, wanted: Alternatives) -> pl.DataFrame:
-    """Return the rows of `specs` with the specs of a subset that are wanted."""
-    encoded = subset.encoded("snapshot", "spec", "hash", "package")
-    if wanted != Alternatives():
-        keys = subset.dataset.satisfying(wanted, subset.snapshots or ())
-        encoded = encoded.join(keys.lazy().rename({"hash": "spec"}), on=["snapshot", "spec"], how="semi")
-    found: pl.DataFrame = encoded.select("hash", "package").unique().collect(engine="streaming")
-    names = subset.dataset.names.of_codes("package", found["package"], subset.snapshots)
-    packages = names.filter(pl.col("code").is_in(found["package"].implode()))["name"]
-    # All stacks of a spec are listed, so the filters of the subset do not apply to rows.
-    rows = subset.dataset.scan("specs", snapshots=subset.snapshots).filter(
-        pl.col("package").is_in(packages.implode()), pl.col("hash").is_in(found["hash"].implode())
+def _rows_of_dataset(subset: Subset) -> pl.DataFrame:
+    """Return the rows of `specs` with the specs of a subset, in all their stacks."""
+    frame = subset.encoded("snapshot", "hash", "package").unique()
+    found: pl.DataFrame = frame.collect(engine="streaming")
+    names, snapshots = subset.dataset.names, subset.snapshots
+    packages = names.of_codes("package", found["package"], snapshots)
+    is_found = pl.col("code").is_in(found["package"].implode())
+    # The filters of the subset do not apply to rows: they would leave out stacks of the specs.
+    rows = subset.dataset.scan("specs", snapshots=snapshots).filter(
+        pl.col("package").is_in(packages.filter(is_found)["name"].implode()),
+        pl.col("hash").is_in(found["hash"].implode()),
     )
     result: pl.DataFrame = rows.collect(engine="streaming")
-    return result
+    if len(snapshots or ()) == 1:
+        return result
+    of_codes = names.of_codes("snapshot", found["snapshot"], snapshots)
+    snapshot = pl.col("snapshot").replace_strict(of_codes["code"], of_codes["name"], return_dtype=pl.String)
+    return result.join(found.with_columns(snapshot), on=_KEY, how="semi")
 
 
 def _rows_of_frames(specs: IntoFrame, dependencies: IntoFrame | None, wanted: Alternatives) -> pl.DataFrame:
@@ -176,7 +178,9 @@ def _rows_of_frames(specs: IntoFrame, dependencies: IntoFrame | None, wanted: Al
         edges = collect_small(validated(dependencies, edge_columns, table="dependencies").select(*edge_columns))
     if wanted == Alternatives():
         return rows
-    return rows.join(specs_satisfying(FrameSource(rows, edges), wanted), on=_KEY, how="semi")
+    source = FrameSource(rows, edges)
+    check_names(source, wanted)
+    return rows.join(specs_satisfying(source, wanted), on=_KEY, how="semi")
 
 
 def _united(rows: pl.DataFrame) -> pl.DataFrame:

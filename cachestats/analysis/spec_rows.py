@@ -22,7 +22,7 @@ from cachestats.analysis.frame_source import FrameSource
 from cachestats.analysis.frames import collect_small, sort_names, validated, validated_pair, without_union
 from cachestats.codes import code_of, code_of_hash
 from cachestats.dataset.dataset import Dataset
-from cachestats.dataset.expressions import Alternatives, specs_satisfying
+from cachestats.dataset.expressions import Alternatives, EncodedSource, check_names, specs_satisfying
 from cachestats.dataset.subset import Subset, snapshot_names
 from cachestats.errors import ArgumentError
 from cachestats.naming import UNION_STACK
@@ -241,8 +241,8 @@ class SpecRows:
     @cached_property
     def _stacks(self) -> list[str | None]:
         """The stacks of these rows, in natural order."""
-        sets, filters = self._sets, self.subset.filters if self.subset else {}
-        if not filters.keys() <= {"stack"}:
+        sets = self._sets
+        if self.subset and (self.subset.expressions or not self.subset.filters.keys() <= {"stack"}):
             sets = sets.join(self.frame.select("stacks").unique().to_native().collect(engine="streaming"), on="stacks")
         return sort_names(sets["stack"].unique(), "stack")
 
@@ -310,12 +310,12 @@ def _with_derived(rows: SpecRows, subset: Subset, axes: Sequence[VariantAxis | E
             labels = pl.DataFrame({"variants": names["code"], axis.column: axis.labels(names["name"])})
             frame = frame.join(labels.lazy(), on="variants", how="left")
         else:
-            asked = (
-                subset.dataset.satisfying(Alternatives.parse(text), subset.snapshots or ()).with_columns(
-                    pl.lit(text).alias(axis.column)
-                )
-                for text in axis.texts
-            )
+            asked = []
+            for text in axis.texts:
+                wanted, snapshots = Alternatives.parse(text), subset.snapshots or ()
+                check_names(EncodedSource(subset.dataset, snapshots), wanted)
+                found = subset.dataset.satisfying(wanted, snapshots)
+                asked.append(found.with_columns(pl.lit(text).alias(axis.column)))
             frame = frame.join(pl.concat(asked).lazy(), on=["snapshot", "hash"])
         rows = replace(rows, frame=nw.from_native(frame))
     return rows

@@ -145,8 +145,7 @@ class Dataset:
         Raises
         ------
         ArgumentError
-            If an expression names something that no spec of the snapshots has, or is about dependencies and those of
-            all the snapshots are unknown.
+            If an expression is about dependencies, and those of all the snapshots are unknown.
         """
         from cachestats.dataset.expressions import EncodedSource, specs_satisfying
 
@@ -158,9 +157,9 @@ class Dataset:
         """Return some of the snapshots; see `Subset.at`."""
         return Subset(self).at(*names)
 
-    def where(self, **columns: str | Iterable[str | None] | None) -> Subset:
-        """Return the specs with some values; see `Subset.where`."""
-        return Subset(self).where(**columns)
+    def where(self, *, spec: str | Iterable[str] | None = None, **columns: str | Iterable[str | None] | None) -> Subset:
+        """Return the specs with some values, or that satisfy spec expressions; see `Subset.where`."""
+        return Subset(self).where(spec=spec, **columns)
 
     @property
     def newest(self) -> Subset:

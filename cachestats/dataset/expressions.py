@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import polars as pl
 
 from cachestats.codes import BASE32, HASH_LENGTH, code_of, code_of_hash
-from cachestats.dataset.satisfying import SpecTables, is_compiler, needs_dependencies, satisfying
+from cachestats.dataset.satisfying import LANGUAGES, SpecTables, is_compiler, needs_dependencies, satisfying
 from cachestats.errors import ArgumentError
 from cachestats.expressions.parse import parse_expressions
-from cachestats.expressions.syntax import ANY_VALUE, Expression
+from cachestats.expressions.syntax import ANY_VALUE, Expression, Variant
 from cachestats.naming import split_variant, split_variants
 from cachestats.spack_releases import RULES, canonical_compiler
 from cachestats.targets import known_targets
@@ -168,8 +168,7 @@ def specs_satisfying(source: SpecSource, wanted: Alternatives) -> pl.DataFrame:
     Raises
     ------
     ArgumentError
-        If an expression names something that no spec of the snapshots has, or is about dependencies and those of all
-        the snapshots are unknown.
+        If an expression is about dependencies, and those of all the snapshots are unknown.
     """
     if wanted.included:
         found = pl.concat([_satisfying(source, expression) for expression in wanted.included]).unique()
@@ -202,11 +201,7 @@ def _satisfying(source: SpecSource, expression: Expression) -> pl.DataFrame:
             f"expected dependencies for {expression}, found none in {named}: pages do not list them, only indices do",
             hint="build the dataset from the indices of the build cache, or leave the condition out",
         )
-    found = pl.concat(parts)
-    if found.is_empty():
-        among = source.snapshots[0].name if len(source.snapshots) == 1 else counted(len(source.snapshots), "snapshot")
-        check_names(every, expression, among=among)
-    return found
+    return pl.concat(parts)
 
 
 def _is_told_by_pages(expression: Expression) -> bool:
@@ -215,7 +210,7 @@ def _is_told_by_pages(expression: Expression) -> bool:
     return not is_propagated and all(map(is_compiler, expression.dependencies))
 
 
-def check_names(tables: SpecTables, expression: Expression, *, among: str) -> None:
+def check_names(source: SpecSource, wanted: Alternatives) -> None:
     """Raise if an expression names something that no spec has.
 
     Raises
@@ -223,29 +218,47 @@ def check_names(tables: SpecTables, expression: Expression, *, among: str) -> No
     ArgumentError
         If it does; the hint has the nearest names.
     """
+    tables = source.tables(tuple(one.name for one in source.snapshots))
+    among = source.snapshots[0].name if len(source.snapshots) == 1 else counted(len(source.snapshots), "snapshot")
+    knows_dependencies = any(one.has_dependencies for one in source.snapshots)
+    for expression in (*wanted.included, *wanted.excluded):
+        if not knows_dependencies:  # what is below the specs has no names to compare with
+            compilers = tuple(filter(is_compiler, expression.dependencies))
+            expression = replace(expression, dependencies=compilers)
+        _check_expression(tables, expression, among)
+
+
+def _check_expression(tables: SpecTables, expression: Expression, among: str) -> None:
     for dependency in expression.dependencies:
         inner = dependency.expression
         if is_compiler(dependency) and inner.name is not None:
-            there = [*tables.values("compiler_name"), *tables.packages]
-            _check(canonical_compiler(inner.name)[1], there, f"a compiler or direct dependency of the specs in {among}")
+            compiler = canonical_compiler(inner.name)[1]
+            if compiler not in tables.values("compiler_name"):
+                there = {*tables.values("compiler_name"), *tables.packages}
+                _check(compiler, there, f"a compiler or direct dependency of the specs in {among}")
             inner = replace(inner, name=None)
-        for virtual in dependency.virtuals:
+        for virtual in sorted({*dependency.virtuals} - LANGUAGES):  # before Spack 1.0, languages were no virtuals
             _check(virtual, tables.virtuals, f"a virtual package that a spec in {among} depends on")
-        check_names(tables, inner, among=among)
-    _check(expression.name, tables.packages | tables.virtuals, f"a package or virtual package of the specs in {among}")
+        _check_expression(tables, inner, among)
+    if expression.name is not None and expression.name not in tables.values("package"):
+        there = tables.packages | tables.virtuals
+        _check(expression.name, there, f"a package or virtual package of the specs in {among}")
     for column, name in (("namespace", expression.namespace), ("platform", expression.platform), ("os", expression.os)):
-        _check(name, tables.values(column), f"a value of {column} of the specs in {among}")
-    ends = {end for one in expression.targets for end in one.split(":") if end}
-    for target in sorted(ends):
+        if name is not None:
+            _check(name, tables.values(column), f"a value of {column} of the specs in {among}")
+    for target in sorted({end for one in expression.targets for end in one.split(":") if end}):
         _check(target, known_targets() | {*tables.values("target")}, "a target that archspec or the dataset knows")
-    if expression.name is None or not expression.variants:
-        return
-    is_named = pl.col("package") == tables.key(expression.name)
+    if expression.name is not None and expression.variants:
+        _check_variants(tables, expression.name, expression.variants, among)
+
+
+def _check_variants(tables: SpecTables, package: str, variants: Iterable[Variant], among: str) -> None:
+    is_named = pl.col("package").eq(tables.key(package))
     codes = tables.specs.filter(is_named).select("variants").unique().collect()["variants"]
     texts = tables.named("variants", codes)["name"]
-    variants = {split_variant(variant)[0] for text in texts for variant in split_variants(text)}
-    for variant in expression.variants if len(codes) else ():
-        _check(variant.name, variants, f"a variant of {expression.name} in {among}")
+    there = {split_variant(variant)[0] for text in texts for variant in split_variants(text)}
+    for variant in variants if len(codes) else ():
+        _check(variant.name, there, f"a variant of {package} in {among}")
 
 
 def _check(name: str | None, there: Iterable[str], what: str) -> None:

@@ -26,7 +26,7 @@ from cachestats.requirement import External
 from cachestats.spack_releases import FORMAT_OF_SPACK_1, canonical_compiler
 from cachestats.targets import is_in_range
 
-_LANGUAGES = frozenset({"c", "cxx", "fortran"})
+LANGUAGES = frozenset({"c", "cxx", "fortran"})
 _QUOTED = r"['\"\\]"
 _VALUE_OF_SIGN = {"+": "true", "~": "false"}
 _Test = Callable[[pl.Series], pl.Series]
@@ -90,7 +90,7 @@ def needs_dependencies(expression: Expression, *, is_spack_1: bool) -> bool:
 
 def is_compiler(dependency: Dependency) -> bool:
     """Return whether a condition can mean the compiler, which Spack before 1.0 did not count among the dependencies."""
-    return dependency.is_direct and not dependency.deptypes and _LANGUAGES.issuperset(dependency.virtuals)
+    return dependency.is_direct and not dependency.deptypes and LANGUAGES.issuperset(dependency.virtuals)
 
 
 class _Evaluation:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from cachestats.dataset.dataset import Dataset
+    from cachestats.dataset.expressions import Alternatives
 
 FILTER_COLUMNS = tuple(
     column.name
@@ -46,6 +47,8 @@ class Subset:
         newest in analyses of a single one.
     filters : mapping
         For each filtered column the values that it may have.
+    expressions : tuple of Alternatives
+        What the specs must satisfy, besides.
 
     Examples
     --------
@@ -57,9 +60,10 @@ class Subset:
     dataset: Dataset
     snapshots: tuple[str, ...] | None = None
     filters: Mapping[str, Wanted] = field(default_factory=dict)
+    expressions: tuple[Alternatives, ...] = ()
 
     def __hash__(self) -> int:
-        return hash((self.dataset.path, self.snapshots, tuple(self.filters.items())))
+        return hash((self.dataset.path, self.snapshots, tuple(self.filters.items()), self.expressions))
 
     def at(self, *names: str | Iterable[str]) -> Subset:
         """Return only these snapshots.
@@ -86,7 +90,7 @@ class Subset:
         given = [name for one in names for name in ([one] if isinstance(one, str) else one)]
         if not given:
             raise ArgumentError("expected a snapshot, found none", hint="name one, or leave them out to take all")
-        there = snapshot_names(self.dataset) if self.snapshots is None else self.snapshots
+        there = self._names
         words = {"newest": there[-1:], "previous": there[-2:-1], "all": there}
         found = matching(given, there, words=words, whole=there, refuse=self._no_such_snapshot)
         if not found:
@@ -97,35 +101,43 @@ class Subset:
         return replace(self, snapshots=tuple(name for name in there if name in found))
 
     def _no_such_snapshot(self, name: str) -> ArgumentError:
-        there = snapshot_names(self.dataset) if self.snapshots is None else self.snapshots
+        there = self._names
         near = nearest([name], there) or there[-3:]
         return ArgumentError(
             f"expected one of the {counted(len(there), 'snapshot')} of {self.dataset.path}, found {name!r}",
             hint=f"try {', '.join(near) or 'another dataset'}",
         )
 
-    def where(self, **columns: str | Iterable[str | None] | None) -> Subset:
-        """Return only the specs with these values.
+    def where(self, *, spec: str | Iterable[str] | None = None, **columns: str | Iterable[str | None] | None) -> Subset:
+        """Return only the specs with these values, and those that satisfy spec expressions.
 
         Parameters
         ----------
+        spec
+            Spec expressions, such as `hdf5@1.14:+mpi %gcc`: several are alternatives, and those that begin with `not `
+            leave specs out.
         **columns
             Columns of the table `specs` and the values that they may have: text, None for no value, or a list of these.
 
         Raises
         ------
+        ExpressionError
+            If a text is not a spec expression.
         ArgumentError
-            If there is no such column, or no spec of the snapshots has one of the values.
+            If there is no such column, or no spec of the snapshots has one of the values, or a package, variant, ... of
+            an expression.
 
         Examples
         --------
+        >>> demo.where(spec="py-filelock@3.12: target=aarch64:").num_specs
+        59
         >>> demo.where(target="zen4")
         Traceback (most recent call last):
             ...
         cachestats.errors.ArgumentError: expected a target of the specs in 2 snapshots, found 'zen4'
         hint: there is aarch64, neoverse_v1, neoverse_v2 and 2 others
         """
-        subset = self
+        subset = self if spec is None else self._satisfying(spec)
         for column, given in columns.items():
             wanted = (given,) if given is None or isinstance(given, str) else tuple(given)
             if column == "snapshot":
@@ -149,6 +161,24 @@ class Subset:
             subset = replace(subset, filters={**subset.filters, column: wanted})
         return subset
 
+    def _satisfying(self, spec: str | Iterable[str]) -> Subset:
+        from cachestats.dataset.expressions import Alternatives, EncodedSource, check_names
+
+        wanted = Alternatives.parse(spec)
+        if wanted == Alternatives():
+            return self
+        check_names(EncodedSource(self.dataset, self._names), wanted)
+        return replace(self, expressions=(*self.expressions, wanted))
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return snapshot_names(self.dataset) if self.snapshots is None else self.snapshots
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has all specs of its snapshots."""
+        return not self.filters and not self.expressions
+
     @property
     def specs(self) -> pl.LazyFrame:
         """The table `specs`: one row per (snapshot, stack, hash)."""
@@ -160,6 +190,11 @@ class Subset:
             # Not `nulls_equal`: given a null, Polars panics on text that is stored without a dictionary.
             is_wanted = pl.col(column).is_in(names)
             frame = frame.filter(is_wanted if len(names) == len(wanted) else is_wanted | pl.col(column).is_null())
+        if self.expressions:
+            keys = replace(self, filters={}).encoded("snapshot", "hash").collect(engine="streaming")
+            of_codes = self.dataset.names.of_codes("snapshot", keys["snapshot"], self.snapshots)
+            snapshot = pl.col("snapshot").replace_strict(of_codes["code"], of_codes["name"], return_dtype=pl.String)
+            frame = frame.join(keys.lazy().with_columns(snapshot), on=["snapshot", "hash"], how="semi")
         return frame
 
     @property
@@ -190,6 +225,9 @@ class Subset:
             else:
                 codes = [None if value is None else code_of(value) for value in wanted]
                 frame = frame.filter(pl.col(column).is_in(codes, nulls_equal=True))
+        for wanted_specs in self.expressions:
+            found = self.dataset.satisfying(wanted_specs, self._names).lazy().rename({"hash": "spec"})
+            frame = frame.join(found, on=["snapshot", "spec"], how="semi")
         return frame.select(*columns)
 
     @property
@@ -215,7 +253,7 @@ class Subset:
         return sets.filter(sets["stack"].is_in(list(wanted), nulls_equal=True))["code"].unique().to_list()
 
     def _words(self) -> str:
-        names = self.snapshots if self.snapshots is not None else snapshot_names(self.dataset)
+        names = self._names
         return names[0] if len(names) == 1 else counted(len(names), "snapshot")
 
 

@@ -102,3 +102,36 @@ def test_names_that_do_not_exist_are_told_with_the_nearest(sample: cs.Dataset) -
     assert found.value.hint == "try target"
     with pytest.raises(ArgumentError, match="expected a stack of the specs in develop-2024-03-17"):
         sample.at("develop-2024-03-17").where(stack="ml-linux-x86_64-cpu")
+
+
+@pytest.mark.parametrize("names", [["develop-2024-06-02"], ["develop-2024-06-02", "develop-2025-05-25"]])
+def test_expressions_choose_the_same_specs_in_every_form(sample: cs.Dataset, names: list[str]) -> None:
+    subset = sample.at(names)
+    mpi, not_mpi = subset.where(spec="+mpi ^mpich"), subset.where(spec="not +mpi ^mpich")
+    found = cs.find(subset, "+mpi ^mpich").select("snapshot", "hash")
+    rows = subset.specs.collect()
+    chosen = rows.join(found, on=["snapshot", "hash"], how="semi")
+    assert 0 < chosen.height < rows.height
+    for one, expected in ((mpi, chosen), (not_mpi, rows.join(found, on=["snapshot", "hash"], how="anti"))):
+        key = ["snapshot", "hash", "stack"]
+        assert one.specs.collect().sort(key).equals(expected.sort(key))
+        assert one.num_specs == expected.select("snapshot", "hash").n_unique()
+        for question in (
+            lambda specs: cs.coverage(specs, rows="package", columns="stack"),
+            lambda specs: cs.history(specs, by="target"),
+            lambda specs: cs.overlap_sets(specs, by="stack"),
+        ):
+            assert question(one).equals(question(expected))
+
+
+def test_expressions_add_up(sample: cs.Dataset) -> None:
+    subset = sample.at("develop-2024-06-02")
+    either, both = subset.where(spec=["hdf5+mpi", "os=ubuntu22.04"]), subset.where(spec="hdf5+mpi")
+    hashes = {name: {*cs.find(subset, name)["hash"]} for name in ("hdf5+mpi", "os=ubuntu22.04")}
+    assert {*either.specs.collect()["hash"]} == hashes["hdf5+mpi"] | hashes["os=ubuntu22.04"]
+    both = both.where(spec="os=ubuntu22.04")
+    assert {*both.specs.collect()["hash"]} == hashes["hdf5+mpi"] & hashes["os=ubuntu22.04"]
+    assert both.where(spec="not hdf5").num_specs == 0
+    assert subset.where(spec="hdf5+mpi", os="ubuntu22.04").num_specs == both.num_specs
+    with pytest.raises(ArgumentError, match="found 'hdf6'"):
+        subset.where(spec="not hdf6")

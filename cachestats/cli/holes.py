@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ import click
 from cachestats.axes import HOLE_ROWS
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import Where, dataset_argument, output_options, snapshot_option
-from cachestats.cli.question import PAGES_TELL_NONE, Question, chosen_snapshots, known_snapshots
+from cachestats.cli.question import PAGES_TELL_NONE, Question, chosen_snapshots, filter_in_words, known_snapshots
+from cachestats.dataset.subset import find_values
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.schema import DEPTYPES
 from cachestats.text import counted
@@ -91,13 +93,21 @@ def holes(
         )
     chosen = chosen_snapshots(dataset, [*snapshot])
     known = known_snapshots(chosen)
-    asked = Question(dataset, snapshot=tuple(known), where=where)
-    broken, missing = broken_and_missing(asked.among, deptypes=deptypes, packages=asked.wanted.get("package"))
+    asked = Question(dataset, snapshot=tuple(known), where=())
+    broken, missing = broken_and_missing(asked.among, deptypes=deptypes)
+    subset, words = asked.subset, asked.words
+    if where:
+        texts = [value for _, value in where]
+        # A missing package need not have any spec.
+        there = {*subset.values("package"), *missing["package"].drop_nulls()}
+        packages = find_values("package", texts, there, scope=asked.names)
+        broken, missing = (rows.filter(rows["package"].is_in(packages)) for rows in (broken, missing))
+        subset, words = replace(subset, filters={"package": packages}), f"{words}, {filter_in_words('package', texts)}"
     answer = broken if by == "spec" else missing
     emit(_for_eyes(answer, known) if form in {"table", "markdown"} else answer, form, out)
-    total = asked.subset.num_specs
+    total = subset.num_specs
     share = f", {broken.height / total:.1%}" if total else ""
-    talk(f"{asked.words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
+    talk(f"{words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
     if unknown := [name for name in chosen.snapshots or () if name not in known]:
         talk(f"left out {', '.join(unknown)}: {PAGES_TELL_NONE}")
     allowed = 0 if fail else fail_over

@@ -179,7 +179,7 @@ def _rows_of_frames(specs: IntoFrame, dependencies: IntoFrame | None, wanted: Al
     if wanted == Alternatives():
         return rows
     source = FrameSource(rows, edges)
-    check_names(source, wanted)
+    check_names([source], wanted)
     return rows.join(specs_satisfying(source, wanted), on=_KEY, how="semi")
 
 

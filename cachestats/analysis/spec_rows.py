@@ -313,7 +313,7 @@ def _with_derived(rows: SpecRows, subset: Subset, axes: Sequence[VariantAxis | E
             asked = []
             for text in axis.texts:
                 wanted, snapshots = Alternatives.parse(text), subset.snapshots or ()
-                check_names(EncodedSource(subset.dataset, snapshots), wanted)
+                check_names([EncodedSource(subset.dataset, snapshots)], wanted)
                 found = subset.dataset.satisfying(wanted, snapshots)
                 asked.append(found.with_columns(pl.lit(text).alias(axis.column)))
             frame = frame.join(pl.concat(asked).lazy(), on=["snapshot", "hash"])

@@ -72,7 +72,7 @@ def check(
     if found.whole.is_empty():
         raise ArgumentError(
             f"expected specs to compare with, found none in {old.words}",
-            hint="; ".join(old.hints()) or "leave out --where",
+            hint="leave out --where",
         )
     short = {"old_packages": "old", "new_packages": "new"} if form in {"table", "markdown"} else {}
     emit(found.lost.rename(short), form, out, percent=True)

@@ -109,6 +109,3 @@ def _sum_up(packages: pl.DataFrame, asked: tuple[Question, Question]) -> None:
     represented = packages.filter(change="representation")["package"]
     if len(represented):
         talk(f"not a change of coverage, since only one side's Spack makes packages of them: {', '.join(represented)}")
-    for side in asked:
-        for hint in side.hints():
-            talk(f"hint: {side.names}: {hint}")

@@ -55,7 +55,4 @@ def dependents(
         )
     else:
         asked.say_there_is_nothing()
-    if totals.num_all and answer.is_empty():
-        for hint in asked.hints():
-            talk(f"hint: {hint}")
     say_what_is_left_out()

@@ -53,8 +53,6 @@ def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: A
     )
     if asked.unknown:
         talk(f"why hashes differ is unknown for {', '.join(asked.unknown)}: {PAGES_TELL_NONE}")
-    for hint in asked.hints():
-        talk(f"hint: {hint}")
 
 
 def _for_eyes(answer: pl.DataFrame) -> pl.DataFrame:

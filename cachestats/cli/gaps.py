@@ -17,7 +17,7 @@ from cachestats.cli.parameters import (
     question_options,
     union_option,
 )
-from cachestats.cli.question import PAGES_TELL_NONE, Question
+from cachestats.cli.question import PAGES_TELL_NONE, Question, filter_in_words
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.regular import read_regular
 from cachestats.text import alternatives, counted
@@ -114,9 +114,8 @@ def gaps(
         )
     if asked.unknown:
         talk(f"how many others need a package is unknown for {', '.join(asked.unknown)}: {PAGES_TELL_NONE}")
-    asked.say_what_is_unknown("package", named)
     if fail_under is not None:
-        _check(has, asked.wanted.get(asking["columns"], []), fail_under)
+        _check(has, asked.named(asking["columns"]), fail_under)
 
 
 def packages_in_question(
@@ -133,16 +132,17 @@ def packages_in_question(
         )
     others = tuple(pair for pair in where if pair[0] != "package")
     asked = Question(dataset, **question, where=others)
-    asking = {name: asked.axes[name] for name in ("columns", "union")} | {"packages": packages or named or None}
-    return asked, asking, named
+    if named:
+        packages = [*filter(None, asked.among.where(package=named).filters["package"])]
+    return asked, {name: asked.axes[name] for name in ("columns", "union")} | {"packages": packages}, named
 
 
 def words_of(asked: Question, named: list[str]) -> str:
     """Return the description of a question with the packages that `--where` names."""
-    return f"{asked.words}{', package=' * bool(named)}{' or '.join(named)}"
+    return ", ".join([asked.words, *([filter_in_words("package", named)] if named else [])])
 
 
-def _check(has: pl.DataFrame, wanted: list[str], fail_under: float) -> None:
+def _check(has: pl.DataFrame, wanted: list[str | None], fail_under: float) -> None:
     """Raise if a column has too small a share of the packages, or a column named by a filter has none."""
     low = [
         f"{name or 'none'} {packages:,} ({share:.1%})"
@@ -150,7 +150,7 @@ def _check(has: pl.DataFrame, wanted: list[str], fail_under: float) -> None:
         if share < fail_under
     ]
     names = [name or "none" for name in has[:, 0]]
-    low += [f"{name} 0 (0.0%)" for name in wanted if name not in names]
+    low += [f"{name} 0 (0.0%)" for name in (name or "none" for name in wanted) if name not in names]
     if low or has.is_empty():
         raise CheckError(
             f"expected at least {fail_under:.1%} of the packages in every {has.columns[0]}, "

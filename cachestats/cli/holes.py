@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from cachestats.axes import HOLE_ROWS
 from cachestats.cli.dependencies import deptype_option, question_of_known
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import Where, dataset_argument, output_options, snapshot_option
+from cachestats.cli.question import filter_in_words
+from cachestats.dataset.subset import find_values
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.text import counted
 
@@ -67,13 +70,21 @@ def holes(
             f"expected package as the column of --where, found {' and '.join(others)}",
             hint="whether a spec is broken depends on all specs of its snapshot, so only the rows can be filtered",
         )
-    asked, say_what_is_left_out = question_of_known(dataset, snapshot=snapshot, where=where)
-    broken, missing = broken_and_missing(asked.among, deptypes=deptypes, packages=asked.wanted.get("package"))
+    asked, say_what_is_left_out = question_of_known(dataset, snapshot=snapshot, where=())
+    broken, missing = broken_and_missing(asked.among, deptypes=deptypes)
+    subset, words = asked.subset, asked.words
+    if where:
+        texts = [value for _, value in where]
+        # A missing package need not have any spec.
+        there = {*subset.values("package"), *missing["package"].drop_nulls()}
+        packages = find_values("package", texts, there, scope=asked.names)
+        broken, missing = (rows.filter(rows["package"].is_in(packages)) for rows in (broken, missing))
+        subset, words = replace(subset, filters={"package": packages}), f"{words}, {filter_in_words('package', texts)}"
     answer = broken if by == "spec" else missing
     emit(_for_eyes(answer, asked.chosen) if form in {"table", "markdown"} else answer, form, out)
-    total = asked.subset.num_specs
+    total = subset.num_specs
     share = f", {broken.height / total:.1%}" if total else ""
-    talk(f"{asked.words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
+    talk(f"{words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
     say_what_is_left_out()
     allowed = 0 if fail else fail_over
     if allowed is not None and broken.height > allowed:

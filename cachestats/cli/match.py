@@ -102,8 +102,6 @@ def match(
         if best
         else _emit_matches(environment, asked, by, target, form, out)
     )
-    for hint in asked.hints():
-        talk(f"hint: {hint}")
     if fail_under is not None and rate < fail_under:
         raise CheckError(
             f"expected at least {fail_under:.1%} of the specs to hit, found {rate:.1%}",

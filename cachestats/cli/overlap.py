@@ -73,5 +73,3 @@ def overlap(dataset: Any, by: str, sets: bool, form: str, out: Path | None, **qu
         talk(f"{asked.words}: {words}, {share:.1%}")
     if apart := 0 if sets else rows.height - for_eyes.height:
         talk(f"not in the table: {counted(apart, 'pair')} with nothing in common")
-    for hint in asked.hints():
-        talk(f"hint: {hint}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import click
 
 from cachestats.cli.output import talk
+from cachestats.dataset.patterns import LEAVES_OUT
 from cachestats.dataset.subset import FILTER_COLUMNS
 from cachestats.errors import ArgumentError, CachestatsError
 from cachestats.text import alternatives, nearest
@@ -41,19 +42,21 @@ class Share(click.ParamType[float]):
 
 
 class Where(click.ParamType[tuple[str, str]]):
-    """A filter such as `target=x86_64_v3`."""
+    """A filter such as `target=x86_64_v3`, `os!=rhel9` or `package=py-*`."""
 
     name = "column=value"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Return column and value."""
+        """Return column and value, which has a leading `!` if it is left out."""
         column, equals, wanted = str(value).partition("=")
+        leaves_out = LEAVES_OUT if column.endswith(LEAVES_OUT) else ""
+        column = column.removesuffix(LEAVES_OUT)
         if not equals or column not in FILTER_COLUMNS:
             near = nearest([column], FILTER_COLUMNS, 1)
-            advice = f"; try {near[0]}={wanted or 'VALUE'}" if near else ""
+            advice = f"; try {near[0]}{leaves_out}={wanted or 'VALUE'}" if near else ""
             columns = ", ".join(FILTER_COLUMNS)
             self.fail(f"expected COLUMN=VALUE with one of {columns}, found {value!r}{advice}", param, ctx)
-        return column, NAME.convert(wanted, param, ctx)
+        return column, leaves_out + NAME.convert(wanted, param, ctx)
 
 
 class Name(click.ParamType[str]):
@@ -145,8 +148,8 @@ where_option = click.option(
     type=Where(),
     multiple=True,
     metavar="COLUMN=VALUE",
-    help="Only specs with this value; may be repeated. Values of the same column are alternatives; all columns must "
-    "match.",
+    help="Only specs with this value, which may be a pattern such as 'py-*', or `none`; COLUMN!=VALUE leaves out. May "
+    "be repeated: values of the same column are alternatives, and all columns must match.",
 )
 _NO_AXIS = "none"
 

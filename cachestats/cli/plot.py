@@ -72,7 +72,7 @@ def _save(
     if frame.is_empty():
         raise ArgumentError(
             f"expected something to draw, found no {what} in {asked.words}",
-            hint="; ".join(asked.hints()) or "ask for another snapshot",
+            hint="ask for another snapshot",
         )
     save_plot(draw(frame, **options), out)
     talk(f"wrote {out}")

@@ -48,7 +48,6 @@ def versions(
     if answer.is_empty():
         asked.say_there_is_nothing()
         return
-    asked.say_what_is_unknown("package", packages)
     behind = answer.filter("is_behind")
     late, every = behind["package"].n_unique(), answer["package"].n_unique()
     most = behind.group_by(by).len().sort("len", by, descending=[True, False], nulls_last=True).head(1).rows()

@@ -37,7 +37,7 @@ from cachestats.dataset.names import Names
 from cachestats.dataset.paths import snapshot_files, table_file
 from cachestats.dataset.publication import COMMIT, finish_moves
 from cachestats.dataset.sql import check_query, query_error
-from cachestats.dataset.subset import Subset, snapshot_names
+from cachestats.dataset.subset import Asked, Subset, snapshot_names
 from cachestats.errors import ArgumentError, DatasetError, reported
 from cachestats.schema import STORED_TABLES, TABLES, Table
 from cachestats.text import counted
@@ -157,7 +157,7 @@ class Dataset:
         """Return some of the snapshots; see `Subset.at`."""
         return Subset(self).at(*names)
 
-    def where(self, *, spec: str | Iterable[str] | None = None, **columns: str | Iterable[str | None] | None) -> Subset:
+    def where(self, *, spec: str | Iterable[str] = (), **columns: Asked) -> Subset:
         """Return the specs with some values, or that satisfy spec expressions; see `Subset.where`."""
         return Subset(self).where(spec=spec, **columns)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -210,22 +210,32 @@ def _is_told_by_pages(expression: Expression) -> bool:
     return not is_propagated and all(map(is_compiler, expression.dependencies))
 
 
-def check_names(source: SpecSource, wanted: Alternatives) -> None:
-    """Raise if an expression names something that no spec has.
+def check_names(sources: Sequence[SpecSource], wanted: Alternatives) -> None:
+    """Raise if an expression names something that no spec of any source has.
 
     Raises
     ------
     ArgumentError
         If it does; the hint has the nearest names.
     """
-    tables = source.tables(tuple(one.name for one in source.snapshots))
-    among = source.snapshots[0].name if len(source.snapshots) == 1 else counted(len(source.snapshots), "snapshot")
-    knows_dependencies = any(one.has_dependencies for one in source.snapshots)
     for expression in (*wanted.included, *wanted.excluded):
-        if not knows_dependencies:  # what is below the specs has no names to compare with
-            compilers = tuple(filter(is_compiler, expression.dependencies))
-            expression = replace(expression, dependencies=compilers)
-        _check_expression(tables, expression, among)
+        faults = [fault for fault in (_fault(source, expression) for source in sources) if fault is not None]
+        if faults and len(faults) == len(sources):
+            raise faults[0]
+
+
+def _fault(source: SpecSource, expression: Expression) -> ArgumentError | None:
+    """Return the error that an expression names something that no spec of a source has, if it does."""
+    if not any(one.has_dependencies for one in source.snapshots):
+        # What is below the specs has no names to compare with.
+        compilers = tuple(filter(is_compiler, expression.dependencies))
+        expression = replace(expression, dependencies=compilers)
+    try:
+        among = source.snapshots[0].name if len(source.snapshots) == 1 else counted(len(source.snapshots), "snapshot")
+        _check_expression(source.tables(tuple(one.name for one in source.snapshots)), expression, among)
+    except ArgumentError as error:
+        return error
+    return None
 
 
 def _check_expression(tables: SpecTables, expression: Expression, among: str) -> None:

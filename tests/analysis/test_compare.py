@@ -360,6 +360,11 @@ def test_a_wrong_command_is_told(arguments: tuple[str, ...], message: str, demo:
 
 
 def test_a_filter_that_nothing_passes_is_told(demo: cs.Dataset) -> None:
-    done = run("compare", demo.path, "develop-2025-03-09", "develop", "--where", "stack=zz")
+    snapshots = "develop-2025-03-09", "develop"
+    done = run("compare", demo.path, *snapshots, "--where", "os=ubuntu18.04", "--where", "package=py-propcache")
     assert "0 of 0 packages removed; 0 added" in done.stderr.decode()
-    assert "hint: develop: there is no stack zz; try" in done.stderr.decode()
+    for order in (snapshots, snapshots[::-1]):
+        # This stack is on one side only.
+        run("compare", demo.path, *order, "--where", "stack=e4s-power")
+        failed = run("compare", demo.path, *order, "--where", "stack=zz", code=2).stderr.decode()
+        assert f"expected a stack of the specs in {' and '.join(order)}, found 'zz'" in failed

@@ -439,8 +439,6 @@ def test_the_verb_ranks_snapshots_and_stacks(sample: cs.Dataset) -> None:
     assert with_root.splitlines()[3].split()[:2] == ["develop-2025-05-25", "root"]
     nothing = invoke(sample.path, path, "--best", "--where", "package=zlib").stderr
     assert "none of the 282 specs is in any of " in nothing
-    for ranked in ((), ("--best",)):
-        assert "hint: there is no os plan9" in invoke(sample.path, path, *ranked, "--where", "os=plan9").stderr
 
 
 def lockfile(folder: Path, specs: dict[str, list[str]], version: int = 6) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,20 @@ QUESTIONS: dict[str, Ask] = {
     "holes": lambda ds, _: cs.holes(ds),
     "holes --by missing": lambda ds, _: cs.holes(ds, by="missing"),
 }
+FILTERED = "--snapshot develop-2025-* --snapshot !newest --where package=py-* --where package!=py-n* --where stack=!e4s"
+
+
+def filtered(ds: cs.Dataset) -> cs.Subset:
+    """Return what `FILTERED` chooses."""
+    return ds.at(["develop-2025-*", "!newest"]).where(package=["py-*", "!py-n*"], stack="!e4s")
+
+
+QUESTIONS |= {
+    f"coverage --rows stack --columns target {FILTERED}": lambda ds, _: cs.coverage(
+        filtered(ds), rows="stack", columns="target"
+    ),
+    f"overlap {FILTERED}": lambda ds, _: cs.overlap(filtered(ds)),
+}
 OTHERS = {"build", "update", "check", "export"}  # whose --snapshot chooses something else
 
 
@@ -68,3 +83,5 @@ def test_the_default_of_a_verb_is_that_of_its_function(words: str, sample: cs.Da
     in_python: Any = QUESTIONS[words](sample, cs.read_environment(LOCKFILE))
     assert_frame_equal(in_shell, in_python, check_row_order=False)
     assert in_shell.height or verb == "holes"
+    failed = run(verb, sample.path, *options, "--where", "package=cmak", code=2).stderr.decode()
+    assert re.search("expected a package of the specs in .*, found 'cmak'\nhint: try cmake", failed)

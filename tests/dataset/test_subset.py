@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import polars as pl
@@ -81,6 +82,30 @@ def test_filters_are_those_of_polars(column: str, name: str, request: pytest.Fix
     assert Subset(dataset).values(column) == specs[column].drop_nulls().unique().sort().to_list()
 
 
+@pytest.mark.parametrize(
+    ("column", "asked", "expected"),
+    [
+        ("compiler_name", ["g*"], pl.col("compiler_name").str.starts_with("g")),
+        ("compiler_name", ["!g*"], ~pl.col("compiler_name").str.starts_with("g").fill_null(value=False)),
+        ("compiler_name", ["!none", "!gcc"], pl.col("compiler_name") != "gcc"),
+        ("compiler_name", ["none", "g?c", "!gcc"], pl.col("compiler_name").is_null()),
+        ("package", ["py-*", "zlib", "!py-s*"], pl.col("package").str.contains("^(py-[^s].*|zlib)$")),
+        ("package", [], pl.lit(value=False)),
+        # The union of the stacks is only meant by its name.
+        ("stack", ["r*ss"], pl.col("stack") == "radiuss"),
+        ("stack", ["!e4s"], ~pl.col("stack").is_in(["e4s", "root"])),
+        ("stack", ["root", "!e4s"], pl.col("stack") == "root"),
+    ],
+)
+def test_values_are_patterns_and_exclusions(
+    sample: cs.Dataset, column: str, asked: list[str], expected: pl.Expr
+) -> None:
+    subset = sample.where(**{column: asked})
+    specs = subset.specs.collect()
+    assert specs.equals(sample.specs.filter(expected).collect())
+    assert subset.encoded("hash").collect()["hash"].n_unique() == specs["hash"].n_unique()
+
+
 def test_filters_are_chained(sample: cs.Dataset) -> None:
     subset = sample.at("develop-2025-05-25").where(stack=["e4s", "radiuss"], target="x86_64_v3").where(stack="e4s")
     specs = subset.specs.collect()
@@ -102,6 +127,9 @@ def test_names_that_do_not_exist_are_told_with_the_nearest(sample: cs.Dataset) -
     assert found.value.hint == "try target"
     with pytest.raises(ArgumentError, match="expected a stack of the specs in develop-2024-03-17"):
         sample.at("develop-2024-03-17").where(stack="ml-linux-x86_64-cpu")
+    for absent in ("py-nothing*", "!py-nothing", "none"):
+        with pytest.raises(ArgumentError, match=f"expected a package .*, found '{re.escape(absent.strip('!'))}'"):
+            sample.where(package=absent)
 
 
 @pytest.mark.parametrize("names", [["develop-2024-06-02"], ["develop-2024-06-02", "develop-2025-05-25"]])

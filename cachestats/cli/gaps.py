@@ -18,6 +18,7 @@ from cachestats.cli.parameters import (
     union_option,
 )
 from cachestats.cli.question import PAGES_TELL_NONE, Question, filter_in_words
+from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.regular import read_regular
 from cachestats.text import alternatives, counted
@@ -48,7 +49,7 @@ class Packages(click.ParamType[list[str]]):
         return [name for name in names if name]
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option(
     "--columns",

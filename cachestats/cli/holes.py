@@ -12,6 +12,7 @@ from cachestats.axes import HOLE_ROWS
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import Where, dataset_argument, output_options, snapshot_option
 from cachestats.cli.question import PAGES_TELL_NONE, Question, chosen_snapshots, filter_in_words, known_snapshots
+from cachestats.cli.sections import Verb
 from cachestats.dataset.subset import find_values
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.schema import DEPTYPES
@@ -34,7 +35,7 @@ class DepTypes(click.ParamType[list[str]]):
         return types
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option(
     "--by",

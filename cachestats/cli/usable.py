@@ -10,6 +10,7 @@ import click
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, host_options, output_options, snapshot_option, where_option
 from cachestats.cli.question import Question, rules_in_words
+from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError
 from cachestats.text import counted
 
@@ -23,7 +24,7 @@ _MOST_OBSTACLES = 4  # that are named
 _EXAMPLES = {"darwin": "--os sonoma", "linux": "--os ubuntu22.04", "windows": "--platform windows"}
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @host_options
 @click.option(

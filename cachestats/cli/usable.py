@@ -95,7 +95,7 @@ def _say_obstacles(obstacles: pl.DataFrame, host: Host) -> None:
     """Say why some packages cannot be used; those that only need the host to declare an external come first."""
     declared = obstacles.filter(status="external").rows()
     others = obstacles.rows()[len(declared) :]
-    where = "" if host.externals is not None else "; list what it declares with --packages packages.yaml"
+    where = "" if host.externals is not None else "; list what it declares with --externals packages.yaml"
     for _, by, packages in declared[:_MOST_OBSTACLES]:
         talk(f"{counted(packages, 'more package')} if the host declares {by}{where}")
     if left := sum(packages for *_, packages in declared[_MOST_OBSTACLES:]):

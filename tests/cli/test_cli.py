@@ -425,7 +425,7 @@ print(sorted({"matplotlib", "numpy", "polars", "pyarrow"} & sys.modules.keys()))
 def test_help_names_the_axes_that_the_analyses_take() -> None:
     for words, axes in (
         ("coverage --rows", AXES),
-        ("gaps --columns", GAP_AXES),
+        ("gaps --by", GAP_AXES),
         ("versions --by", GROUP_AXES),
         ("overlap --by", GROUP_AXES),
         ("compare --by", CHANGE_AXES),

@@ -66,7 +66,7 @@ def questions() -> dict[str, Callable[[Any, Any], pl.DataFrame]]:
         "hit_rates": lambda ds, environment: cs.hit_rates(environment, ds, by="stack").select(
             "snapshot", "stack", "hits", "near"
         ),
-        "gaps_weighed": lambda ds, _: cs.gaps(ds, columns="target", dependencies=ds),
+        "gaps_weighed": lambda ds, _: cs.gaps(ds, by="target", dependencies=ds),
         "holes": lambda ds, _: cs.holes(ds).select("package", "version", "hash", "missing", "missing_hash"),
         "duplicates_differs": lambda ds, _: cs.duplicates(ds, dependencies=ds).drop("excess_bytes", "causes"),
     }

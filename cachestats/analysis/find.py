@@ -32,7 +32,7 @@ class Found(NamedTuple):
 
     specs: pl.DataFrame
     others: pl.DataFrame
-    """The columns of `specs`; in `status` and `by` there is what prevents the reuse of each."""
+    """The columns of `specs` and `by`: with `status`, it tells what prevents the reuse of each."""
 
 
 def find(
@@ -84,8 +84,6 @@ def find(
     ('0.3.1', 'sequoia', 'ml-darwin-aarch64-mps')
     """
     found = find_for(specs, spec, dependencies=dependencies, host=host, spack=spack).specs
-    if host is not None:
-        found = found.drop("by")
     return add_dependencies(found, specs, dependencies) if with_dependencies else found
 
 
@@ -113,7 +111,7 @@ def find_for(
     # A left join keeps the order of its left side only if asked to.
     found = found.join(verdicts, on="requirement", how="left", maintain_order="left").with_columns(status=status)
     is_reused = pl.col("status").is_in(REUSED)
-    return Found(found.filter(is_reused), found.filter(~is_reused))
+    return Found(found.filter(is_reused).drop("by"), found.filter(~is_reused))
 
 
 def add_dependencies(found: pl.DataFrame, specs: SpecsLike, dependencies: IntoFrame | None = None) -> pl.DataFrame:

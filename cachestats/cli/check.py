@@ -20,11 +20,12 @@ from cachestats.cli.parameters import (
     where_option,
 )
 from cachestats.cli.question import sides
+from cachestats.cli.sections import Verb
 from cachestats.dataset.subset import find_snapshot
 from cachestats.errors import ArgumentError, CheckError
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option(
     "--max-drop",

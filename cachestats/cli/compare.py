@@ -11,13 +11,14 @@ from cachestats.axes import CHANGE_AXES, CHANGES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import Opened, by_option, dataset_argument, output_options, union_option, where_option
 from cachestats.cli.question import Question, sides
+from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.argument("old")
 @click.argument("new")

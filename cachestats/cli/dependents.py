@@ -18,11 +18,12 @@ from cachestats.cli.parameters import (
     question_options,
     union_option,
 )
+from cachestats.cli.sections import Verb
 from cachestats.schema import DEPTYPES
 from cachestats.text import counted
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.argument("package", type=NAME)
 @by_option(GROUP_AXES, default="stack")

@@ -19,6 +19,7 @@ from cachestats.cli.parameters import (
     where_option,
 )
 from cachestats.cli.question import PAGES_TELL_NONE, Question
+from cachestats.cli.sections import Verb
 from cachestats.cli.usable import obstacle
 from cachestats.text import counted
 
@@ -34,9 +35,9 @@ _GROUPS = ("snapshot", "package", "version", "platform", "os", "target", "compil
 _PAIR = re.compile(r"(?P<key>[A-Za-z0-9_][A-Za-z0-9_.-]*:?==?)(?P<value>[^'\"].*)", re.DOTALL)
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
-@click.argument("spec", nargs=-1)
+@click.argument("specs", metavar="SPEC...", nargs=-1)
 @click.option("-l", "--long", "is_long", is_flag=True, help="Show the first seven characters of each hash.")
 @click.option("-L", "--very-long", "is_very_long", is_flag=True, help="Show whole hashes.")
 @click.option("-v", "--variants", "shows_variants", is_flag=True, help="Show variants and compiler flags.")
@@ -53,7 +54,7 @@ _PAIR = re.compile(r"(?P<key>[A-Za-z0-9_][A-Za-z0-9_.-]*:?==?)(?P<value>[^'\"].*
 @output_options
 def find(
     dataset: Any,
-    spec: tuple[str, ...],
+    specs: tuple[str, ...],
     is_long: bool,
     is_very_long: bool,
     shows_variants: bool,
@@ -65,10 +66,11 @@ def find(
     out: Path | None,
     **question: Any,
 ) -> None:
-    """List the specs that satisfy spec expressions, newest versions first.
+    """List the specs that satisfy spec expressions.
 
     SPEC is written as for `spack find`: a name, versions, variants, flags, a compiler, an operating system, a target
-    or a range of targets, a hash, dependencies. Several specs are alternatives. Quote what the shell would change.
+    or a range of targets, a hash, dependencies. Several specs are alternatives. Quote what the shell would change. The
+    newest versions come first.
 
     \b
     Examples:
@@ -85,7 +87,7 @@ def find(
     from cachestats.analysis.find import add_dependencies, count_by, find_for
 
     asked = Question(dataset, **question)
-    text = joined(spec)
+    text = joined(specs)
     answer = find_for(asked.subset, [text] if text else [], host=host, spack=spack)
     found = answer.specs
     if shows_dependencies:

@@ -18,10 +18,11 @@ from cachestats.cli.parameters import (
     where_option,
 )
 from cachestats.cli.question import Question
+from cachestats.cli.sections import Verb
 from cachestats.text import counted
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @by_option(HISTORY_AXES, default="none")
 @snapshots_option("all")
@@ -56,7 +57,7 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
     talk(f"{asked.words}: {found or 'no snapshot has a previous one'}")
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option(
     "--by",

@@ -11,8 +11,9 @@ import click
 from cachestats.axes import HOLE_ROWS
 from cachestats.cli.dependencies import deptype_option, question_of_known
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import Where, dataset_argument, output_options, snapshot_option
+from cachestats.cli.parameters import SPEC, Where, dataset_argument, output_options, snapshot_option, spec_option
 from cachestats.cli.question import filter_in_words
+from cachestats.cli.sections import Verb
 from cachestats.dataset.subset import find_values
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.text import counted
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option(
     "--by",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     metavar="package=NAME",
     help="Show only the rows of this package; may be repeated.",
 )
+@spec_option
 @output_options
 def holes(
     dataset: Any,
@@ -52,6 +54,7 @@ def holes(
     out: Path | None,
     snapshot: tuple[str, ...],
     where: tuple[tuple[str, str], ...],
+    expressions: tuple[str, ...],
 ) -> None:
     """Find cached specs whose dependencies are not in the cache.
 
@@ -61,6 +64,7 @@ def holes(
 
     The exit code is 0 even if specs are broken, unless --fail or --fail-over is given.
     """
+    from cachestats.analysis.find import find
     from cachestats.analysis.holes import broken_and_missing
 
     if fail and fail_over is not None:
@@ -70,16 +74,25 @@ def holes(
             f"expected package as the column of --where, found {' and '.join(others)}",
             hint="whether a spec is broken depends on all specs of its snapshot, so only the rows can be filtered",
         )
-    asked, say_what_is_left_out = question_of_known(dataset, snapshot=snapshot, where=())
+    if expressions and by == "missing":
+        raise ArgumentError(
+            "expected --spec with --by spec, found it with --by missing",
+            hint="what is missing has nothing but a name: use --where package=NAME",
+        )
+    pairs = tuple((SPEC, text) for text in expressions)
+    asked, say_what_is_left_out = question_of_known(dataset, snapshot=snapshot, where=pairs)
     broken, missing = broken_and_missing(asked.among, deptypes=deptypes)
     subset, words = asked.subset, asked.words
+    if expressions:
+        broken = broken.join(find(subset).select("snapshot", "hash"), on=["snapshot", "hash"], how="semi")
     if where:
         texts = [value for _, value in where]
         # A missing package need not have any spec.
         there = {*subset.values("package"), *missing["package"].drop_nulls()}
         packages = find_values("package", texts, there, scope=asked.names)
         broken, missing = (rows.filter(rows["package"].is_in(packages)) for rows in (broken, missing))
-        subset, words = replace(subset, filters={"package": packages}), f"{words}, {filter_in_words('package', texts)}"
+        subset = replace(subset, filters={"package": packages})
+        words = f"{words}, {filter_in_words('package', texts)}"
     answer = broken if by == "spec" else missing
     emit(_for_eyes(answer, asked.chosen) if form in {"table", "markdown"} else answer, form, out)
     total = subset.num_specs

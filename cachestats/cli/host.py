@@ -9,12 +9,13 @@ import click
 
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import output_options
+from cachestats.cli.sections import Verb
 
 if TYPE_CHECKING:
     from cachestats.hosts import Host
 
 
-@click.command()
+@click.command(cls=Verb)
 @output_options
 def host(form: str, out: Path | None) -> None:
     """Show this machine's target, operating system, libc and platform.

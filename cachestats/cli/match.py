@@ -22,6 +22,7 @@ from cachestats.cli.parameters import (
     where_option,
 )
 from cachestats.cli.question import Question
+from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.text import counted
 
@@ -37,7 +38,7 @@ environment_argument = click.argument(
 )
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @environment_argument
 @click.option("--best", is_flag=True, help="Rank snapshots by how much of the environment they have.")

@@ -18,10 +18,11 @@ from cachestats.cli.parameters import (
     where_option,
 )
 from cachestats.cli.question import Question
+from cachestats.cli.sections import Verb
 from cachestats.text import alternatives, counted
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option(
     "--by",

@@ -143,7 +143,7 @@ def output_options(function: Callable[..., None]) -> Callable[..., None]:
     return chosen
 
 
-where_option = click.option(
+_WHERE = click.option(
     "--where",
     type=Where(),
     multiple=True,
@@ -151,6 +151,29 @@ where_option = click.option(
     help="Only specs with this value, which may be a pattern such as 'py-*', or `none`; COLUMN!=VALUE leaves out. May "
     "be repeated: values of the same column are alternatives, and all columns must match.",
 )
+SPEC = "spec"
+"""What stands for a column in the pairs that `where_option` makes of `--spec`."""
+
+spec_option = click.option(
+    "--spec",
+    "expressions",
+    multiple=True,
+    metavar="EXPR",
+    help="Only specs that satisfy this expression, such as 'hdf5@1.14:+mpi %gcc'; 'not EXPR' leaves out. May be "
+    "repeated: several are alternatives.",
+)
+
+
+def where_option(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb `--where` and `--spec`: pairs of a column, or `spec`, and a text."""
+
+    @wraps(function)
+    def merged(*, where: tuple[tuple[str, str], ...], expressions: tuple[str, ...], **options: Any) -> None:
+        function(where=(*where, *((SPEC, text) for text in expressions)), **options)
+
+    return _WHERE(spec_option(merged))
+
+
 _NO_AXIS = "none"
 
 
@@ -192,7 +215,7 @@ union_option = click.option("--union", is_flag=True, help="Include `root`, the u
 
 _SYSTEM_OPTIONS = (
     click.option(
-        "--packages",
+        "--externals",
         type=click.Path(path_type=Path),
         multiple=True,
         metavar="FILE",
@@ -247,10 +270,10 @@ def host_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def resolved(
-        *, host: str | None, platform: str | None, spack: str | None, packages: tuple[Path, ...], **options: Any
+        *, host: str | None, platform: str | None, spack: str | None, externals: tuple[Path, ...], **options: Any
     ) -> None:
         parts = {name: options.pop(name) for name in ("target", "os", "libc")}
-        found = _described_host(host, parts, platform, packages)
+        found = _described_host(host, parts, platform, externals)
         if found is not None:
             check_target(found.target, [value for value in options.values() if _is_dataset(value)])
         function(host=found, spack=_rules(spack), **options)
@@ -265,12 +288,12 @@ def system_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def resolved(
-        *, os: str | None, libc: str | None, platform: str | None, spack: str | None, packages: tuple[Path, ...],
+        *, os: str | None, libc: str | None, platform: str | None, spack: str | None, externals: tuple[Path, ...],
         **options: Any,
     ) -> None:  # fmt: skip
-        is_described = any((os, libc, platform, packages))
+        is_described = any((os, libc, platform, externals))
         parts = {"target": _ANY_TARGET if is_described else None, "os": os, "libc": libc}
-        found = _described_host(None, parts, platform, packages)
+        found = _described_host(None, parts, platform, externals)
         function(host=found, spack=_rules(spack), **options)
 
     for option in _SYSTEM_OPTIONS:
@@ -279,7 +302,7 @@ def system_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _described_host(
-    text: str | None, parts: dict[str, str | None], platform: str | None, packages: tuple[Path, ...]
+    text: str | None, parts: dict[str, str | None], platform: str | None, files: tuple[Path, ...]
 ) -> Host | None:
     """Return the host that the options describe, or None if there are no such options."""
     from cachestats.hosts import Host, resolve_host
@@ -292,14 +315,14 @@ def _described_host(
             hint=f"leave out {' and '.join(given)}, or --host",
         )
     if text is None and parts["target"] is None:
-        given += ["--platform"] * (platform is not None) + ["--packages"] * bool(packages)
+        given += ["--platform"] * (platform is not None) + ["--externals"] * bool(files)
         if given:
             raise ArgumentError(
                 f"expected --target with {' and '.join(given)}, found none",
                 hint="add --target NAME, such as --target zen4, or --target host for this machine",
             )
         return None
-    externals = read_packages(*packages) if packages else None
+    externals = read_packages(*files) if files else None
     unchecked = [f"{' '.join(entry.unchecked)} of {entry.name}" for entry in externals or () if entry.unchecked]
     if unchecked:
         more = f" and {len(unchecked) - _MOST_NAMED:,} more" if len(unchecked) > _MOST_NAMED else ""

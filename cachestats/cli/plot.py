@@ -185,16 +185,16 @@ def plot_overlap_sets(dataset: Any, by: Any, measure: Any, out: Path, **question
     _save(draw, rows, out, asked, "specs", measure=measure, subtitle=asked.words)
 
 
-@plot.command("gaps", params=_options_of(gaps, "columns", "package_list", "union", "snapshot", "where"))
+@plot.command("gaps", params=_options_of(gaps, "by", "packages", "union", "snapshot", "where"))
 @dataset_argument
 @host_options
 @_out_option
-def plot_gaps(dataset: Any, package_list: list[str] | None, host: Any, spack: Any, out: Path, **question: Any) -> None:
+def plot_gaps(dataset: Any, packages: list[str] | None, host: Any, spack: Any, out: Path, **question: Any) -> None:
     """Draw missing packages, ranked by how many others need them."""
     from cachestats.analysis.gaps import gaps as find
     from cachestats.plots.gaps import plot_gaps as draw
 
-    asked, asking, named = packages_in_question(package_list, dataset=dataset, **question)
+    asked, asking, named = packages_in_question(packages, dataset=dataset, **question)
     rows = find(asked.subset, **asking, dependencies=asked.dependencies, host=host, spack=spack)
     _save(draw, rows, out, asked, "gaps", subtitle=f"{words_of(asked, named)}{f' for {host}' if host else ''}")
 

@@ -1,4 +1,4 @@
-"""Which specs of a dataset a verb looks at: `--snapshot` and `--where`."""
+"""Which specs of a dataset a verb looks at: `--snapshot`, `--where` and `--spec`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from cachestats.cli.output import talk
+from cachestats.cli.parameters import SPEC
 from cachestats.dataset.dataset import reuse_rules, with_dependencies
 from cachestats.dataset.patterns import LEAVES_OUT
 from cachestats.dataset.subset import Subset, filtered, find_snapshot, snapshot_names
@@ -13,6 +14,7 @@ from cachestats.errors import ArgumentError
 from cachestats.naming import UNION_STACK
 from cachestats.text import counted
 
+_NOT = "not "
 PAGES_TELL_NONE = "pages do not list dependencies, only indices do"
 
 
@@ -27,6 +29,8 @@ class Question:
         All specs of the chosen snapshots.
     wanted : dict
         For each filtered column the texts that were given.
+    expressions : list of str
+        The spec expressions that were given.
     axes : dict
         Further arguments for the analysis.
     chosen : tuple of str
@@ -56,9 +60,11 @@ class Question:
         for column, value in where:
             self.wanted.setdefault(column, []).append(value)
         snapshots = [*snapshot, *self.wanted.pop("snapshot", ())]
+        self.expressions = self.wanted.pop(SPEC, [])
         self.among = chosen_snapshots(dataset, snapshots, everything=everything or "snapshot" in axes.values())
         self.chosen = self.among.snapshots or ()
-        self.subset = filtered((self.among, *beside), self.wanted)[0] if self.chosen else self.among
+        both = (self.among, *beside)
+        self.subset = filtered(both, self.wanted, spec=self.expressions)[0] if self.chosen else self.among
         # A filter that names root asks for it.
         self.union = union or UNION_STACK in self.subset.filters.get("stack", ())
         self.axes: dict[str, Any] = axes | {
@@ -66,7 +72,8 @@ class Question:
             "denominator": denominator or "row",
             "union": self.union,
         }
-        self.filters = ", ".join(filter_in_words(column, values) for column, values in self.wanted.items())
+        words = [filter_in_words(column, values) for column, values in self.wanted.items()]
+        self.filters = ", ".join([*words, *expressions_in_words(self.expressions)])
         few = len(self.chosen) < 4
         self.names = " and ".join(self.chosen) if few else counted(len(self.chosen), "snapshot")
         if not self.chosen:
@@ -94,6 +101,12 @@ class Question:
         talk(f"no specs in {self.words}")
         if "stack" in self.axes.values() and self.among.values("stack") == [UNION_STACK]:
             talk("hint: the only stack is root, the union of the stacks; --union shows it")
+
+
+def expressions_in_words(texts: list[str]) -> list[str]:
+    """Return spec expressions as `hdf5+mpi or zlib` and `not cmake`."""
+    included = [text for text in texts if not text.startswith(_NOT)]
+    return [" or ".join(included)] * bool(included) + [text for text in texts if text.startswith(_NOT)]
 
 
 def filter_in_words(column: str, values: list[str]) -> str:

@@ -10,6 +10,7 @@ import click
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, host_options, output_options, snapshot_option, where_option
 from cachestats.cli.question import Question, rules_in_words
+from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError
 from cachestats.text import counted
 
@@ -23,7 +24,7 @@ _MOST_OBSTACLES = 4  # that are named
 _EXAMPLES = {"darwin": "--os sonoma", "linux": "--os ubuntu22.04", "windows": "--platform windows"}
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @host_options
 @click.option(
@@ -94,7 +95,7 @@ def _say_obstacles(obstacles: pl.DataFrame, host: Host) -> None:
     """Say why some packages cannot be used; those that only need the host to declare an external come first."""
     declared = obstacles.filter(status="external").rows()
     others = obstacles.rows()[len(declared) :]
-    where = "" if host.externals is not None else "; list what it declares with --packages packages.yaml"
+    where = "" if host.externals is not None else "; list what it declares with --externals packages.yaml"
     for _, by, packages in declared[:_MOST_OBSTACLES]:
         talk(f"{counted(packages, 'more package')} if the host declares {by}{where}")
     if left := sum(packages for *_, packages in declared[_MOST_OBSTACLES:]):

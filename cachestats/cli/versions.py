@@ -11,10 +11,11 @@ from cachestats.axes import GROUP_AXES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import NAME, dataset_argument, output_options, question_options, union_option
 from cachestats.cli.question import Question
+from cachestats.cli.sections import Verb
 from cachestats.text import alternatives
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option(
     "--by",

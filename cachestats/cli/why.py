@@ -11,6 +11,7 @@ import click
 from cachestats.cli.dependencies import deptype_option, of_types, question_of_known
 from cachestats.cli.output import emit, printable, talk, write
 from cachestats.cli.parameters import NAME, dataset_argument, output_options, question_options, union_option
+from cachestats.cli.sections import Verb
 from cachestats.schema import DEPTYPES
 from cachestats.text import counted
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _ARROW = " > "
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.argument("package", type=NAME, metavar="FROM")
 @click.argument("dependency", type=NAME, metavar="TO")
@@ -40,11 +41,11 @@ def why(
     out: Path | None,
     **question: Any,
 ) -> None:
-    """Show why package FROM depends on package TO: the shortest chains of dependencies.
+    """Show the shortest chains of dependencies from FROM to TO.
 
-    For each path of packages, the answer has an example, which begins at the newest version, with the types of its
-    dependencies, and the number of specs of FROM whose shortest chains to TO include one along this path. In a table,
-    an example is a tree; the other formats have a row for each path.
+    FROM and TO are packages. For each path of packages, the answer has an example, which begins at the newest version,
+    with the types of its dependencies, and the number of specs of FROM whose shortest chains to TO include one along
+    this path. In a table, an example is a tree; the other formats have a row for each path.
 
     Filters choose the specs of FROM; what these depend on may be any spec of the snapshot. Only snapshots that were
     read from indices can be asked, because pages do not list dependencies. That FROM does not depend on TO is an

@@ -210,7 +210,7 @@ def test_an_index_without_edges_has_no_holes(tmp_path: Path) -> None:
         assert cs.holes(dataset.specs, dataset.dependencies, by=by).shape == (0, width)
     done = run("holes", dataset.path, "--fail")
     assert done.stderr.decode() == "develop: 0 of 1 spec broken, 0.0%; 0 missing\n"
-    gaps = run("gaps", dataset.path, "--columns", "target", "--format", "json")
+    gaps = run("gaps", dataset.path, "--by", "target", "--format", "json")
     assert "is unknown" not in gaps.stderr.decode()
 
 

@@ -325,7 +325,7 @@ def test_no_host_is_an_error(host: Any, message: str, demo: cs.Dataset) -> None:
         with pytest.raises(ArgumentError, match=message):
             question(demo.specs, host=host)
     with pytest.raises(ArgumentError, match=message):
-        cs.gaps(demo.specs, columns="target", host=host)
+        cs.gaps(demo.specs, by="target", host=host)
 
 
 def test_where_operating_systems_are_compared_a_libc_is_not_enough(demo: cs.Dataset) -> None:
@@ -482,11 +482,11 @@ def test_what_needs_externals_is_counted_apart(declared: cs.Dataset, tmp_path: P
         "zen4 with rhel10 (glibc 2.39) can use 2 of the 4 packages in develop, 50.0%, by the rules of Spack 1.1; "
         "4 versions: 0 native, 2 usable, 2 missing"
     )
-    more = "1 more package if the host declares {}; list what it declares with --packages packages.yaml"
+    more = "1 more package if the host declares {}; list what it declares with --externals packages.yaml"
     assert sorted(talk[1:]) == sorted([more.format(cuda), more.format(f"{mpich}; {cuda}")])
     packages = tmp_path / "packages.yaml"
     packages.write_text("packages: {cuda: {externals: [{spec: cuda@12.4 %gcc, prefix: /usr/local/cuda}]}}")
-    done = run(*ask, "--packages", packages)
+    done = run(*ask, "--externals", packages)
     rows = [(row["package"], row["cell"], row["by"]) for row in json.loads(done.stdout)]
     assert rows[1:3] == [("hdf5", "missing", mpich), ("hypre", "usable", None)]
     assert done.stderr.decode().splitlines() == [
@@ -497,9 +497,9 @@ def test_what_needs_externals_is_counted_apart(declared: cs.Dataset, tmp_path: P
     ]
     other = tmp_path / "other.yaml"
     other.write_text("packages: {cray-mpich: {externals: [{spec: cray-mpich, prefix: /opt/cray}]}}")
-    done = run(*ask, "--packages", packages, "--packages", other)
+    done = run(*ask, "--externals", packages, "--externals", other)
     assert "can use 4 of the 4 packages" in done.stderr.decode()
-    elsewhere = run(*ask, "--packages", other).stderr.decode()
+    elsewhere = run(*ask, "--externals", other).stderr.decode()
     assert f"2 more packages if the host declares {cuda}" in elsewhere
     wide = json.loads(
         run(
@@ -512,7 +512,7 @@ def test_what_needs_externals_is_counted_apart(declared: cs.Dataset, tmp_path: P
             "--usable",
             "--os",
             "rhel10",
-            "--packages",
+            "--externals",
             packages,
             "--format",
             "json",

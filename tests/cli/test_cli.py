@@ -164,6 +164,9 @@ def test_exit_codes_tell_what_went_wrong(demo: cs.Dataset, tmp_path: Path) -> No
         (2, ("coverage", demo.path, *QUESTION, "--snapshot", "develp"), "hint: try develop"),
         (2, ("coverage", demo.path, *QUESTION, "--where", "tarket=x"), "try target=x"),
         (2, ("coverage", demo.path, *QUESTION, "--where", "tarket!=x"), "try target!=x"),
+        (2, ("coverage", demo.path, *QUESTION, "--columns", "os"), "expected --columns once, found it twice"),
+        (2, ("coverage", demo.path, *QUESTION, *["--union"] * 3), "expected --union once, found it 3 times"),
+        (2, ("plot", "holes", demo.path, "--out", "x.svg", "--out", "y.svg"), "expected --out once, found it twice"),
         (2, ("coverage", demo.path, *QUESTION, "--denominator", "row"), "expected --denominator with --measure share"),
         (2, ("build", SEEDS, "--out", tmp_path / "x", "--max-rejected", "lots"), "such as 1% or 0.01, found 'lots'"),
         (2, ("plot", "coverage", demo.path, *QUESTION, "--out", tmp_path / "x.bmp"), "ends in .svg, .pdf, .png"),
@@ -402,6 +405,8 @@ def test_a_verb_takes_no_other_verbs_name(name: str) -> None:
     assert isinstance(group, Verbs)
     with pytest.raises(ValueError, match=f"expected a new name for a verb of {group.name}, found gaps, which is one"):
         group.command("gaps")(lambda: None)
+    with pytest.raises(TypeError, match=f"expected a Verb or Verbs as x of {group.name}, found Command"):
+        group.add_command(click.Command("x"))
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -420,7 +425,7 @@ print(sorted({"matplotlib", "numpy", "polars", "pyarrow"} & sys.modules.keys()))
 def test_help_names_the_axes_that_the_analyses_take() -> None:
     for words, axes in (
         ("coverage --rows", AXES),
-        ("gaps --columns", GAP_AXES),
+        ("gaps --by", GAP_AXES),
         ("versions --by", GROUP_AXES),
         ("overlap --by", GROUP_AXES),
         ("compare --by", CHANGE_AXES),

@@ -59,9 +59,9 @@ def test_each_verb_draws_what_the_functions_do(weeks: cs.Dataset, tmp_path: Path
             cs.compare_counts(*(side.filter(stack="e4s") for side in (old, new)), among=(old, new)),
             subtitle=f"{both}, stack=e4s",
         ),
-        "gaps --columns stack": lambda: cs.plot_gaps(cs.gaps(new, columns="stack"), subtitle=words),
-        "gaps --columns stack --where package=z": lambda: cs.plot_gaps(
-            cs.gaps(new, columns="stack", packages=["z"]), subtitle=f"{words}, package=z"
+        "gaps --by stack": lambda: cs.plot_gaps(cs.gaps(new, by="stack"), subtitle=words),
+        "gaps --by stack --where package=z": lambda: cs.plot_gaps(
+            cs.gaps(new, by="stack", packages=["z"]), subtitle=f"{words}, package=z"
         ),
         "versions --by os": lambda: cs.plot_versions(cs.versions(new, by="os"), subtitle=words),
         "duplicates --snapshot develop-2025-03-02": lambda: cs.plot_duplicates(
@@ -88,9 +88,7 @@ def test_pictures_of_dependencies_and_lockfiles(sample: cs.Dataset, tmp_path: Pa
         f"hit-rates {lockfile} --by stack": cs.plot_hit_rates(
             cs.hit_rates(cs.read_environment(lockfile), sample.specs, by="stack"), subtitle="5 snapshots"
         ),
-        "gaps --columns stack": cs.plot_gaps(
-            cs.gaps(specs, columns="stack", dependencies=sample.dependencies), subtitle=words
-        ),
+        "gaps --by stack": cs.plot_gaps(cs.gaps(specs, by="stack", dependencies=sample.dependencies), subtitle=words),
         "duplicates --by cause": cs.plot_duplicates(
             cs.duplicates(specs, dependencies=sample.dependencies, by="cause"), subtitle=words
         ),

@@ -89,9 +89,17 @@ def check(
 
 
 def _list_command(
-    dataset: Any, old: str, new: str, by: str | None, *, where: tuple[tuple[str, str], ...], union: bool
+    dataset: Any,
+    old: str,
+    new: str,
+    by: str | None,
+    *,
+    where: tuple[tuple[str, str], ...],
+    expressions: tuple[str, ...],
+    union: bool,
 ) -> str:
     """Return the command that lists what was lost."""
-    filters = (word for column, value in where for word in ("--where", f"{column}={value}"))
+    filters = [word for column, value in where for word in ("--where", f"{column}={value}")]
+    filters += [word for text in expressions for word in ("--spec", text)]
     options = ["--by", by or "none", *filters, *["--union"] * union, "--list", "packages", "--change", "removed"]
     return shlex.join(["cachestats", "compare", str(dataset.path), old, new, *options])

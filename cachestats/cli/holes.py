@@ -11,7 +11,7 @@ import click
 from cachestats.axes import HOLE_ROWS
 from cachestats.cli.dependencies import deptype_option, question_of_known
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import SPEC, Where, dataset_argument, output_options, snapshot_option, spec_option
+from cachestats.cli.parameters import Where, dataset_argument, output_options, snapshot_option, spec_option
 from cachestats.cli.question import filter_in_words
 from cachestats.cli.sections import Verb
 from cachestats.dataset.subset import find_values
@@ -79,8 +79,7 @@ def holes(
             "expected --spec with --by spec, found it with --by missing",
             hint="what is missing has nothing but a name: use --where package=NAME",
         )
-    pairs = tuple((SPEC, text) for text in expressions)
-    asked, say_what_is_left_out = question_of_known(dataset, snapshot=snapshot, where=pairs)
+    asked, say_what_is_left_out = question_of_known(dataset, snapshot=snapshot, where=(), expressions=expressions)
     broken, missing = broken_and_missing(asked.among, deptypes=deptypes)
     subset, words = asked.subset, asked.words
     if expressions:

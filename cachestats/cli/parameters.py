@@ -151,9 +151,6 @@ _WHERE = click.option(
     help="Only specs with this value, which may be a pattern such as 'py-*', or `none`; COLUMN!=VALUE leaves out. May "
     "be repeated: values of the same column are alternatives, and all columns must match.",
 )
-SPEC = "spec"
-"""What stands for a column in the pairs that `where_option` makes of `--spec`."""
-
 spec_option = click.option(
     "--spec",
     "expressions",
@@ -165,13 +162,8 @@ spec_option = click.option(
 
 
 def where_option(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb `--where` and `--spec`: pairs of a column, or `spec`, and a text."""
-
-    @wraps(function)
-    def merged(*, where: tuple[tuple[str, str], ...], expressions: tuple[str, ...], **options: Any) -> None:
-        function(where=(*where, *((SPEC, text) for text in expressions)), **options)
-
-    return _WHERE(spec_option(merged))
+    """Give a verb the filters on specs, `--where` and `--spec`, as `where` and `expressions`."""
+    return _WHERE(spec_option(function))
 
 
 _NO_AXIS = "none"

@@ -80,7 +80,9 @@ def _save(
 
 @plot.command(
     "coverage",
-    params=_options_of(coverage, "rows", "columns", "measure", "denominator", "snapshot", "where", "union", "usable"),
+    params=_options_of(
+        coverage, "rows", "columns", "measure", "denominator", "snapshot", "where", "expressions", "union", "usable"
+    ),
 )
 @dataset_argument
 @system_options
@@ -97,7 +99,7 @@ def plot_coverage(dataset: Any, out: Path, usable: bool, host: Any, spack: Any, 
     _save(draw, matrix, out, asked, "specs")
 
 
-@plot.command("history", params=_options_of(history, "by", "snapshot", "where", "union"))
+@plot.command("history", params=_options_of(history, "by", "snapshot", "where", "expressions", "union"))
 @dataset_argument
 @_measure_option(HISTORY_MEASURES)
 @_out_option
@@ -111,7 +113,7 @@ def plot_history(dataset: Any, by: Any, measure: Any, out: Path, **question: Any
     _save(draw, rows, out, asked, "specs", measure=measure, subtitle=asked.filters)
 
 
-@plot.command("churn", params=_options_of(history, "snapshot", "where"))
+@plot.command("churn", params=_options_of(history, "snapshot", "where", "expressions"))
 @dataset_argument
 @_out_option
 def plot_churn(dataset: Any, out: Path, **question: Any) -> None:
@@ -123,7 +125,7 @@ def plot_churn(dataset: Any, out: Path, **question: Any) -> None:
     _save(draw, series(asked.subset), out, asked, "specs", subtitle=asked.filters)
 
 
-@plot.command("changes", params=_options_of(compare, "other", "by", "where", "union"))
+@plot.command("changes", params=_options_of(compare, "other", "by", "where", "expressions", "union"))
 @dataset_argument
 @click.argument("old")
 @click.argument("new")
@@ -136,7 +138,7 @@ def plot_changes(dataset: Any, old: str, new: str, other: Any, by: Any, out: Pat
     _draw_compared(compare_counts, draw, sides(dataset, old, other or dataset, new, **question), by, out)
 
 
-@plot.command("losses", params=_options_of(compare, "other", "by", "where", "union"))
+@plot.command("losses", params=_options_of(compare, "other", "by", "where", "expressions", "union"))
 @dataset_argument
 @click.argument("old")
 @click.argument("new")
@@ -157,7 +159,7 @@ def _draw_compared(
     _save(draw, rows, out, old, "specs", subtitle=f"{old.names} to {new.words}")
 
 
-@plot.command("overlap", params=_options_of(overlap, "by", "snapshot", "where", "union"))
+@plot.command("overlap", params=_options_of(overlap, "by", "snapshot", "where", "expressions", "union"))
 @dataset_argument
 @_measure_option(OVERLAP_MEASURES)
 @_out_option
@@ -171,7 +173,7 @@ def plot_overlap(dataset: Any, by: Any, measure: Any, out: Path, **question: Any
     _save(draw, rows, out, asked, f"two {by}s", measure=measure, subtitle=asked.words)
 
 
-@plot.command("overlap-sets", params=_options_of(overlap, "by", "snapshot", "where", "union"))
+@plot.command("overlap-sets", params=_options_of(overlap, "by", "snapshot", "where", "expressions", "union"))
 @dataset_argument
 @_measure_option(SET_MEASURES)
 @_out_option
@@ -185,7 +187,7 @@ def plot_overlap_sets(dataset: Any, by: Any, measure: Any, out: Path, **question
     _save(draw, rows, out, asked, "specs", measure=measure, subtitle=asked.words)
 
 
-@plot.command("gaps", params=_options_of(gaps, "by", "packages", "union", "snapshot", "where"))
+@plot.command("gaps", params=_options_of(gaps, "by", "packages", "union", "snapshot", "where", "expressions"))
 @dataset_argument
 @host_options
 @_out_option
@@ -199,7 +201,7 @@ def plot_gaps(dataset: Any, packages: list[str] | None, host: Any, spack: Any, o
     _save(draw, rows, out, asked, "gaps", subtitle=f"{words_of(asked, named)}{f' for {host}' if host else ''}")
 
 
-@plot.command("versions", params=_options_of(versions, "by", "packages", "union", "snapshot", "where"))
+@plot.command("versions", params=_options_of(versions, "by", "packages", "union", "snapshot", "where", "expressions"))
 @dataset_argument
 @_out_option
 def plot_versions(dataset: Any, packages: tuple[str, ...], where: tuple[Any, ...], out: Path, **question: Any) -> None:
@@ -213,7 +215,7 @@ def plot_versions(dataset: Any, packages: tuple[str, ...], where: tuple[Any, ...
     _save(draw, rows, out, asked, "specs", subtitle=asked.words)
 
 
-@plot.command("duplicates", params=_options_of(duplicates, "by", "snapshot", "where"))
+@plot.command("duplicates", params=_options_of(duplicates, "by", "snapshot", "where", "expressions"))
 @dataset_argument
 @_out_option
 def plot_duplicates(dataset: Any, by: Any, out: Path, **question: Any) -> None:
@@ -242,7 +244,7 @@ def plot_holes(dataset: Any, out: Path, snapshot: tuple[str, ...]) -> None:
     _save(draw, rows, out, asked, "holes", subtitle=asked.words)
 
 
-@plot.command("hit-rates", params=_options_of(match, "where", "union"))
+@plot.command("hit-rates", params=_options_of(match, "where", "expressions", "union"))
 @dataset_argument
 @environment_argument
 @click.option("--by", type=click.Choice(HIT_RATE_AXES), default="snapshot", show_default=True, help="What to rank.")

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any
 
 from cachestats.cli.output import talk
-from cachestats.cli.parameters import SPEC
 from cachestats.dataset.dataset import reuse_rules, with_dependencies
 from cachestats.dataset.patterns import LEAVES_OUT
 from cachestats.dataset.subset import Subset, filtered, find_snapshot, snapshot_names
@@ -29,8 +28,6 @@ class Question:
         All specs of the chosen snapshots.
     wanted : dict
         For each filtered column the texts that were given.
-    expressions : list of str
-        The spec expressions that were given.
     axes : dict
         Further arguments for the analysis.
     chosen : tuple of str
@@ -45,6 +42,7 @@ class Question:
         *,
         snapshot: tuple[str, ...],
         where: tuple[tuple[str, str], ...],
+        expressions: tuple[str, ...] = (),
         measure: str = "specs",
         denominator: str | None = None,
         union: bool = False,
@@ -60,11 +58,10 @@ class Question:
         for column, value in where:
             self.wanted.setdefault(column, []).append(value)
         snapshots = [*snapshot, *self.wanted.pop("snapshot", ())]
-        self.expressions = self.wanted.pop(SPEC, [])
         self.among = chosen_snapshots(dataset, snapshots, everything=everything or "snapshot" in axes.values())
         self.chosen = self.among.snapshots or ()
         both = (self.among, *beside)
-        self.subset = filtered(both, self.wanted, spec=self.expressions)[0] if self.chosen else self.among
+        self.subset = filtered(both, self.wanted, spec=expressions)[0] if self.chosen else self.among
         # A filter that names root asks for it.
         self.union = union or UNION_STACK in self.subset.filters.get("stack", ())
         self.axes: dict[str, Any] = axes | {
@@ -73,7 +70,7 @@ class Question:
             "union": self.union,
         }
         words = [filter_in_words(column, values) for column, values in self.wanted.items()]
-        self.filters = ", ".join([*words, *expressions_in_words(self.expressions)])
+        self.filters = ", ".join([*words, *expressions_in_words(expressions)])
         few = len(self.chosen) < 4
         self.names = " and ".join(self.chosen) if few else counted(len(self.chosen), "snapshot")
         if not self.chosen:
@@ -103,7 +100,7 @@ class Question:
             talk("hint: the only stack is root, the union of the stacks; --union shows it")
 
 
-def expressions_in_words(texts: list[str]) -> list[str]:
+def expressions_in_words(texts: tuple[str, ...]) -> list[str]:
     """Return spec expressions as `hdf5+mpi or zlib` and `not cmake`."""
     included = [text for text in texts if not text.startswith(_NOT)]
     return [" or ".join(included)] * bool(included) + [text for text in texts if text.startswith(_NOT)]
@@ -117,7 +114,7 @@ def filter_in_words(column: str, values: list[str]) -> str:
 
 
 def sides(
-    old_dataset: Any, old: str, new_dataset: Any, new: str, *, where: tuple[tuple[str, str], ...], union: bool
+    old_dataset: Any, old: str, new_dataset: Any, new: str, *, where: tuple[tuple[str, str], ...], **options: Any
 ) -> tuple[Question, Question]:
     """Return the two sides of a comparison: two snapshots with the same filters."""
     if any(column == "snapshot" for column, _ in where):
@@ -128,8 +125,8 @@ def sides(
         Subset(dataset).at(find_snapshot(dataset, name)) for dataset, name in ((old_dataset, old), (new_dataset, new))
     )
     return (
-        Question(old_dataset, snapshot=before.snapshots or (), where=where, union=union, beside=(after,)),
-        Question(new_dataset, snapshot=after.snapshots or (), where=where, union=union, beside=(before,)),
+        Question(old_dataset, snapshot=before.snapshots or (), where=where, beside=(after,), **options),
+        Question(new_dataset, snapshot=after.snapshots or (), where=where, beside=(before,), **options),
     )
 
 

@@ -48,6 +48,12 @@ QUESTIONS: dict[str, Ask] = {
     "duplicates --by cause": lambda ds, _: cs.duplicates(ds, dependencies=ds, by="cause"),
     "holes": lambda ds, _: cs.holes(ds),
     "holes --by missing": lambda ds, _: cs.holes(ds, by="missing"),
+    "find hdf5@1.14: +mpi ^mpich": lambda ds, _: cs.find(ds, "hdf5@1.14: +mpi ^mpich"),
+    f"find cmake zlib-ng --host {HOST} --deps": lambda ds, _: cs.find(
+        ds, ["cmake", "zlib-ng"], host=HOST, with_dependencies=True
+    ),
+    "dependents zlib-ng": lambda ds, _: cs.dependents(ds, "zlib-ng"),
+    "why hdf5 zlib-ng": lambda ds, _: cs.why(ds, "hdf5", "zlib-ng"),
 }
 FILTERED = "--snapshot develop-2025-* --snapshot !newest --where package=py-* --where package!=py-n* --where stack=!e4s"
 
@@ -62,6 +68,10 @@ QUESTIONS |= {
         filtered(ds), rows="stack", columns="target"
     ),
     f"overlap {FILTERED}": lambda ds, _: cs.overlap(filtered(ds)),
+    "history --by stack --spec +mpi --spec cmake": lambda ds, _: cs.history(
+        ds.where(spec=["+mpi", "cmake"]), by="stack"
+    ),
+    "versions --by stack --spec %gcc@11:": lambda ds, _: cs.versions(ds.newest.where(spec="%gcc@11:"), by="stack"),
 }
 OTHERS = {"build", "update", "check", "export"}  # whose --snapshot chooses something else
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import polars as pl
 
 from cachestats.analysis.frames import check_choice
+from cachestats.axes import VARIANT
 from cachestats.dataset.expressions import Alternatives
 from cachestats.dataset.satisfying import variant_values
 from cachestats.errors import ArgumentError
 
-_VARIANT = re.compile(r"variant:(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)")
+_VARIANT = re.compile(rf"{VARIANT}(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class VariantAxis:
     @property
     def column(self) -> str:
         """The name of the axis, and of its column."""
-        return f"variant:{self.name}"
+        return f"{VARIANT}{self.name}"
 
     def labels(self, texts: pl.Series) -> pl.Series:
         """Return the labels for some values of the column `variants`."""

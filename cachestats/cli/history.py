@@ -10,7 +10,7 @@ import click
 from cachestats.axes import HISTORY_AXES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
-    by_option,
+    axis_option,
     dataset_argument,
     output_options,
     snapshots_option,
@@ -24,7 +24,7 @@ from cachestats.text import counted
 
 @click.command(cls=Verb)
 @dataset_argument
-@by_option(HISTORY_AXES, default="none")
+@axis_option("--by", HISTORY_AXES, "Axis by which to split the answer")
 @snapshots_option("all")
 @where_option
 @union_option

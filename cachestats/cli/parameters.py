@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
 
+from cachestats.axes import VARIANT
 from cachestats.cli.output import talk
 from cachestats.dataset.patterns import LEAVES_OUT
 from cachestats.dataset.subset import FILTER_COLUMNS
@@ -167,6 +168,8 @@ def where_option(function: Callable[..., None]) -> Callable[..., None]:
 
 
 _NO_AXIS = "none"
+_OF_EXPRESSIONS = frozenset("@+~%^=/* ")
+"""Characters that no axis has, and that nearly every spec expression has."""
 
 
 def snapshots_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -188,6 +191,31 @@ snapshot_option = snapshots_option(NEWEST)
 def question_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options that choose the specs to look at."""
     return where_option(snapshots_option(f"{NEWEST}; all if snapshots are an axis")(function))
+
+
+def axis_option(name: str, axes: Sequence[str], words: str, **options: Any) -> Callable[..., Callable[..., None]]:
+    """Give a verb an option that names an axis: a column, `variant:NAME`, or spec expressions if it is repeated."""
+
+    def axis_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str | list[str] | None:
+        if not values or values == (_NO_AXIS,):
+            return None
+        is_axis = [value in axes or value.startswith(VARIANT) for value in values]
+        if len(values) == 1 and (is_axis[0] or not _OF_EXPRESSIONS & {*values[0]}):
+            return values[0]
+        if any(is_axis):
+            found = " and ".join(values)
+            raise click.BadParameter(f"expected one axis, or several spec expressions, found {found}", ctx, param)
+        return [*values]
+
+    return click.option(
+        name,
+        multiple=True,
+        metavar="AXIS|EXPR",
+        callback=axis_of,
+        help=f"{words}: {alternatives(axes)}, variant:NAME, or a spec expression such as 'hdf5+mpi' for each name on "
+        "it; expressions may be repeated.",
+        **options,
+    )
 
 
 def by_option(axes: Iterable[str], *, default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -237,9 +237,9 @@ def version_sort_key(version: str) -> str:
     >>> demo.sql(query.format(cs.version_sort_key("3.9"))).collect().rows()
     [('py-filelock', '3.12.4')]
     """
-    # What may follow the same parts begins, in ascending order, with `-`, nothing, `#`, `*`, `+`, a digit, `:` or `~`
-    # (and what follows a part without its dot, with `-` or `.`). Because of the `v`, spreadsheets and readers of CSV
-    # take no text for a number, a date or a formula.
+    # After equal parts the bytes ascend as the versions do: `-` in place of the last dot; after the dot nothing, `#`,
+    # `*`, `+`, a digit, `:`, `~`. Because of the `v`, spreadsheets and readers of CSV take no text for a number, a date
+    # or a formula.
     is_unknown, release, stage, reference = version_key(version)
     if is_unknown:
         return f"{_COMMITS}#{_escaped(reference)}"

@@ -47,6 +47,9 @@ QUESTIONS: dict[str, Ask] = {
     "duplicates --by cause": lambda ds, _: cs.duplicates(ds, dependencies=ds, by="cause"),
     "holes": lambda ds, _: cs.holes(ds),
     "holes --by missing": lambda ds, _: cs.holes(ds, by="missing"),
+    "dependents hdf5": lambda ds, _: cs.dependents(ds, "hdf5"),
+    "dependents hdf5 --by snapshot": lambda ds, _: cs.dependents(ds, "hdf5", by="snapshot"),
+    "why hdf5 zlib-ng": lambda ds, _: cs.why(ds, "hdf5", "zlib-ng"),
 }
 OTHERS = {"build", "update", "check", "export"}  # whose --snapshot chooses something else
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import polars as pl
 
 from cachestats.analysis.edges import levels_above, of_stacks, specs_and_edges, specs_named, whole
-from cachestats.analysis.frames import check_choice, ordered
+from cachestats.analysis.frames import check_choice
 from cachestats.analysis.spec_rows import SpecRows, SpecsLike, unfolded
 from cachestats.axes import GROUP_AXES, GroupAxis
 from cachestats.schema import DEPTYPES, DepType
@@ -137,9 +137,9 @@ def _counted(rows: SpecRows, by: str | None, status: dict[str, pl.Expr]) -> pl.D
     )
     if by:
         counts = unfolded(counts, masks, names, by).group_by("package", by).sum()
-    needing = rows.named(counts.filter(pl.col("num_specs") > 0))
+    order = {"num_specs": True, "num_direct": True, "package": False, **dict.fromkeys(axes, False)}
     return (
-        ordered(needing, "package", *axes)
-        .sort("num_specs", "num_direct", descending=True, maintain_order=True)
+        rows.named(counts.filter(pl.col("num_specs") > 0))
+        .sort(*order, descending=[*order.values()], nulls_last=True)
         .select("package", *axes, *status, "num_all")
     )

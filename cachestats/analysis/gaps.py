@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import (
-    check_choice,
-)
+from cachestats.analysis.frames import check_choice
 from cachestats.analysis.reuse import reused_of
-from cachestats.analysis.spec_rows import SpecsLike, spec_and_edge_rows, spec_rows
+from cachestats.analysis.spec_rows import SpecsLike, spec_rows
 from cachestats.analysis.usable import judged
 from cachestats.axes import GAP_AXES, GapAxis
 from cachestats.errors import ArgumentError
@@ -74,7 +71,8 @@ def gaps(
     >>> cs.gaps(demo.specs, by="target").select("target", "package", "num_columns").rows()
     [('neoverse_v1', 'py-propcache', 2), ('neoverse_v2', 'py-propcache', 2), ('ppc64le', 'py-propcache', 2)]
     """
-    return _gaps(_cells(specs, by, packages, union, host, spack), by, specs, dependencies)
+    cells = _cells(specs, by, packages, union, host, spack)
+    return _gaps(cells, by, _weights(specs, by, dependencies))
 
 
 def gaps_and_coverage(
@@ -95,10 +93,31 @@ def gaps_and_coverage(
         As `gaps`.
     """
     cells = _cells(specs, by, packages, union, host, spack)
-    return _gaps(cells, by, specs, dependencies), _column_coverage(cells, by)
+    return _gaps(cells, by, _weights(specs, by, dependencies)), _column_coverage(cells, by)
 
 
-def _gaps(found: _Cells, by: str, specs: SpecsLike, dependencies: SpecsLike | None) -> pl.DataFrame:
+def gaps_by_weight(specs: SpecsLike, *, by: GapAxis, weights: pl.DataFrame | None) -> pl.DataFrame:
+    """Return the result of `gaps` for dependents that were counted before; None if no dependencies are known.
+
+    Raises
+    ------
+    ArgumentError
+        As `gaps`.
+    """
+    return _gaps(_cells(specs, by, None, False, None, None), by, weights)
+
+
+def _weights(specs: SpecsLike, by: str, dependencies: SpecsLike | None) -> pl.DataFrame | None:
+    """Count the dependents of each package; None if no dependencies are known."""
+    if dependencies is None:
+        return None
+    # Imported here, because NumPy takes as long to import as small questions take to answer.
+    from cachestats.analysis.dependent_packages import count_dependents
+
+    return count_dependents(specs, dependencies, every_snapshot=by == "snapshot")
+
+
+def _gaps(found: _Cells, by: str, dependents: pl.DataFrame | None) -> pl.DataFrame:
     cells, packages, names = found
     wide = cells.group_by("package").agg(num_columns=pl.len().cast(pl.Int64))
     missing = (
@@ -108,11 +127,12 @@ def _gaps(found: _Cells, by: str, specs: SpecsLike, dependencies: SpecsLike | No
         .with_columns(pl.col("num_columns").fill_null(0))
     )
     weights = ("num_direct_dependents", "num_dependents")
-    dependents = None if dependencies is None else _dependents(specs, dependencies, every_snapshot=by == "snapshot")
     if dependents is None:
         weighed = missing.with_columns(pl.lit(None, pl.Int64).alias(weight) for weight in weights)
     else:
-        weighed = missing.join(dependents, on="package", how="left").with_columns(pl.col(weights).fill_null(0))
+        weighed = missing.join(dependents.select("package", *weights), on="package", how="left").with_columns(
+            pl.col(weights).fill_null(0)
+        )
     return weighed.sort(
         by,
         *(-pl.col(weight) for weight in ("num_dependents", "num_direct_dependents", "num_columns")),
@@ -211,38 +231,3 @@ def _cells(
             hint="pass names such as ['zlib-ng', 'hdf5']",
         )
     return _Cells(cells, pl.DataFrame({"package": asked}).unique(), names)
-
-
-def _dependents(specs: SpecsLike, dependencies: SpecsLike, *, every_snapshot: bool) -> pl.DataFrame | None:
-    """Count, for each package, the others that have a spec depending on it; None if no dependencies are known."""
-    columns = ("snapshot", "hash", "dependency_hash", "dependency_package")
-    rows, edges = spec_and_edge_rows(
-        specs, ("snapshot", "hash", "package"), dependencies, columns, every_snapshot=every_snapshot
-    )
-    frame = rows.frame
-    # A hash determines a spec and all its dependencies, in any snapshot.
-    edges = edges.join(frame.select("snapshot").unique(), on="snapshot", how="semi")
-    if rows.collect_codes(edges.select("snapshot").head(1)).is_empty():
-        return None
-    edges = edges.select("hash", "dependency_hash", "dependency_package").unique()
-    specs_of = frame.select("hash", "package").unique()
-    # An index may omit the package of a dependency that another index, or the specs themselves, provide.
-    named = edges.select("dependency_hash", needed="dependency_package")
-    named = nw.concat([named, specs_of.select(dependency_hash="hash", needed="package")])
-    named = named.filter(~nw.col("needed").is_null()).unique()
-    edges = edges.select("hash", "dependency_hash").unique().join(named, on="dependency_hash", how="left")
-    pairs = specs_of.join(edges, on="hash").select("package", "needed").unique()
-    pairs = pairs.filter(nw.col("package") != nw.col("needed"))
-    # Imported here, because NumPy takes as long to import as small questions take to answer.
-    from cachestats.analysis.dependent_packages import count_dependents
-
-    direct = rows.collect_codes(pairs.group_by("needed").agg(num_direct_dependents=nw.len()))
-    below = rows.collect_codes(edges.select("hash", "dependency_hash", "needed"))
-    every = count_dependents(rows.collect_codes(specs_of), below, rows).join(
-        direct.rename({"needed": "package"}), on="package", how="left"
-    )
-    # A package that has no cached spec is named by the edges that lead to it, one that nobody needs by its specs.
-    counts = rows.named(every.with_columns(dependency_package="package"))
-    return counts.select(
-        pl.coalesce("package", "dependency_package"), pl.col("num_direct_dependents").fill_null(0), "num_dependents"
-    )

@@ -16,6 +16,7 @@ ARROW = " > "
 _SHORT = 7
 """The number of characters to which Spack shortens hashes."""
 _TYPES = {deptype: f"is_{deptype}" for deptype in DEPTYPES}
+_NAMES = ("dependency_package", "dependency_version")
 _SCHEMA = {
     "path": pl.String, "length": pl.Int64, "num_specs": pl.Int64, "stacks": pl.String, "example": pl.String,
     "deptypes": pl.String,
@@ -112,7 +113,7 @@ def chains_and_totals(
         As `why`.
     """
     pair = ("hash", "dependency_hash")
-    edge_columns = (*pair, "dependency_package", "dependency_version", *_TYPES.values())
+    edge_columns = (*pair, *_NAMES, *_TYPES.values())
     rows, needs = specs_and_edges(specs, ("hash", "package", "version", "stack"), dependencies, edge_columns, deptypes)
     # A hash determines a spec and all its dependencies, in any snapshot.
     edges = rows.collect_codes(needs.select(*edge_columns))
@@ -123,11 +124,11 @@ def chains_and_totals(
     on_way = _shortest(starts, specs_named(dependency, every, edges), edges.select(pair))
     if on_way.is_empty():
         return pl.DataFrame(schema=_SCHEMA), ChainTotals(0, 0, starts.len())
-    steps = edges.filter(pl.col("hash").is_in(on_way["hash"].unique().implode())).join(on_way, on=pair)
+    of_chains = pl.concat([on_way["hash"], on_way["dependency_hash"]]).unique().implode()
+    steps = rows.named(edges.filter(pl.col("hash").is_in(of_chains)).join(on_way, on=pair).drop(*_NAMES))
     cached = rows.collect_codes(every.frame.select("hash", "package", "version").unique())
-    of_chains = pl.concat([on_way["hash"], on_way["dependency_hash"]]).unique()
-    steps, cached = rows.named(steps), rows.named(cached.filter(pl.col("hash").is_in(of_chains.implode())))
-    nodes = _nodes(cached, steps)
+    named = edges.filter(pl.col("dependency_hash").is_in(of_chains)).select("dependency_hash", *_NAMES).unique()
+    nodes = _nodes(rows.named(cached.filter(pl.col("hash").is_in(of_chains))), rows.named(named))
     chains = _chains(steps, nodes).join(rows.named(starts.to_frame()), on="hash", how="semi")
     of_start = of_stacks(mine, union).distinct("hash", "stack").drop_nulls()
     num_direct = chains.filter(length=1)["hash"].n_unique()
@@ -150,10 +151,10 @@ def _shortest(starts: pl.Series, ends: pl.Series, edges: pl.DataFrame) -> pl.Dat
     return pl.concat(kept)
 
 
-def _nodes(cached: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
+def _nodes(cached: pl.DataFrame, needed: pl.DataFrame) -> pl.DataFrame:
     """Return `hash`, `package` and `version` of the specs in the chains, and `label`, which has all of them."""
-    # A dependency that is not cached is named by the edges to it.
-    named = steps.select(hash="dependency_hash", package="dependency_package", version="dependency_version")
+    # What is not cached is named by the edges to it, though not by all of them.
+    named = needed.select(hash="dependency_hash", package="dependency_package", version="dependency_version")
     short = pl.concat_str(pl.lit("/"), pl.col("hash").str.head(_SHORT))
     version = pl.concat_str(pl.lit("@"), "version")
     return (

@@ -63,6 +63,11 @@ def questions(subset: Subset) -> Iterator[tuple[str, Ask]]:
     yield from (ask_with_edges(cs.duplicates, by=by) for by in DUPLICATE_ROWS)
     if not subset.filters:
         yield from (ask_with_edges(cs.holes, by=by) for by in HOLE_ROWS)
+    for package in ("zlib-ng", "hdf5", "nothing-has-it"):
+        yield from (ask_with_edges(cs.dependents, package=package, by=by) for by in (None, *GROUP_AXES))
+        yield ask_with_edges(cs.dependents, package=package, union=True, deptypes=("link", "run"))
+        yield ask_with_edges(cs.why, package="hdf5", dependency=package)
+        yield ask_with_edges(cs.why, package=package, dependency="glibc", union=True, deptypes=("link",))
     environment = cs.read_environment(ROOT / "data" / "developer-tools.spack.lock.gz")
     yield "match", lambda specs, edges: cs.match(environment, specs, dependencies=edges)
     for rate in HIT_RATE_AXES:

@@ -52,7 +52,8 @@ QUESTIONS: dict[str, Ask] = {
     f"find cmake zlib-ng --host {HOST} --deps": lambda ds, _: cs.find(
         ds, ["cmake", "zlib-ng"], host=HOST, with_dependencies=True
     ),
-    "dependents zlib-ng": lambda ds, _: cs.dependents(ds, "zlib-ng"),
+    "dependents hdf5": lambda ds, _: cs.dependents(ds, "hdf5"),
+    "dependents hdf5 --by snapshot": lambda ds, _: cs.dependents(ds, "hdf5", by="snapshot"),
     "why hdf5 zlib-ng": lambda ds, _: cs.why(ds, "hdf5", "zlib-ng"),
 }
 FILTERED = "--snapshot develop-2025-* --snapshot !newest --where package=py-* --where package!=py-n* --where stack=!e4s"

@@ -11,7 +11,16 @@ import click
 from cachestats.axes import HOLE_ROWS
 from cachestats.cli.dependencies import deptype_option, question_of_known
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import Where, dataset_argument, output_options, snapshot_option, spec_option
+from cachestats.cli.parameters import (
+    Limit,
+    Where,
+    dataset_argument,
+    limit_in_words,
+    output_options,
+    over,
+    snapshot_option,
+    spec_option,
+)
 from cachestats.cli.question import filter_in_words
 from cachestats.cli.sections import Verb
 from cachestats.dataset.subset import find_values
@@ -32,8 +41,12 @@ if TYPE_CHECKING:
     help="A row for each broken spec, or for each missing one.",
 )
 @deptype_option(("link", "run"))
-@click.option("--fail", is_flag=True, help="Exit with 1 if any spec is broken.")
-@click.option("--fail-over", type=click.IntRange(0), metavar="N", help="Exit with 1 if more than N specs are broken.")
+@click.option(
+    "--fail-over",
+    type=Limit(),
+    metavar="N|SHARE",
+    help="Exit with 1 if more than this number or share of the specs are broken, such as 0 or 1%.",
+)
 @snapshot_option
 @click.option(
     "--where",
@@ -48,8 +61,7 @@ def holes(
     dataset: Any,
     by: Any,
     deptypes: Any,
-    fail: bool,
-    fail_over: int | None,
+    fail_over: float | None,
     form: str,
     out: Path | None,
     snapshot: tuple[str, ...],
@@ -62,13 +74,11 @@ def holes(
     built first. Link and run dependencies count, directly or indirectly, except externals; --deptype changes that.
     Only snapshots that were read from indices can be checked, because pages do not list dependencies.
 
-    The exit code is 0 even if specs are broken, unless --fail or --fail-over is given.
+    The exit code is 0 even if specs are broken, unless --fail-over is given.
     """
     from cachestats.analysis.find import find
     from cachestats.analysis.holes import broken_and_missing
 
-    if fail and fail_over is not None:
-        raise ArgumentError("expected --fail or --fail-over, found both", hint="--fail is the same as --fail-over 0")
     if others := sorted({column for column, _ in where} - {"package"}):
         raise ArgumentError(
             f"expected package as the column of --where, found {' and '.join(others)}",
@@ -98,10 +108,10 @@ def holes(
     share = f", {broken.height / total:.1%}" if total else ""
     talk(f"{words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
     say_what_is_left_out()
-    allowed = 0 if fail else fail_over
-    if allowed is not None and broken.height > allowed:
+    if fail_over is not None and over(fail_over, broken.height, total):
+        most = limit_in_words(fail_over, "spec", of="the specs")
         raise CheckError(
-            f"expected at most {counted(allowed, 'broken spec')}, found {broken.height:,}",
+            f"expected at most {most} to be broken, found {broken.height:,}{share}",
             hint="list what is missing with --by missing" if by == "spec" else None,
         )
 

@@ -14,7 +14,7 @@ from cachestats.cli.output import talk
 from cachestats.dataset.patterns import LEAVES_OUT
 from cachestats.dataset.subset import FILTER_COLUMNS
 from cachestats.errors import ArgumentError, CachestatsError
-from cachestats.text import alternatives, nearest
+from cachestats.text import alternatives, counted, nearest
 
 if TYPE_CHECKING:
     from cachestats.dataset.dataset import Dataset
@@ -40,6 +40,29 @@ class Share(click.ParamType[float]):
         if not 0 <= share <= 1:
             self.fail(f"expected a share such as 1% or 0.01, found {text!r}", param, ctx)
         return share
+
+
+class Limit(Share):
+    """A whole number such as 10, or a share such as `1%` or `0.01`."""
+
+    name = "n|share"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number as an integer, or the share from 0 to 1 as a float."""
+        text = str(value)
+        if text.isascii() and text.isdecimal():
+            return int(text)
+        return super().convert(text, param, ctx)
+
+
+def over(limit: float, count: int, whole: int) -> bool:
+    """Whether a count is over a limit: a number, or a share of the whole."""
+    return count > limit if isinstance(limit, int) else count > limit * whole
+
+
+def limit_in_words(limit: float, noun: str, *, of: str) -> str:
+    """Return a limit such as `2 packages`, or `5.0% of its packages`."""
+    return counted(limit, noun) if isinstance(limit, int) else f"{limit:.1%} of {of}"
 
 
 class Where(click.ParamType[tuple[str, str]]):

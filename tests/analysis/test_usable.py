@@ -550,12 +550,14 @@ def test_the_command_says_by_whose_rules(demo: cs.Dataset) -> None:
     ask = ("usable", demo.path, "--host", "zen4:ubuntu24.04", "--snapshot", "all")
     assert "by the rules of Spack 0.23 and 1.1, each for its own snapshots; 2 versions: " in run(*ask).stderr.decode()
     for version, rules in (("0.16", "0.21"), ("0.22.1", "0.23"), ("v1.0.2", "1.1"), ("newest", "1.1")):
-        done = run(*ask, "--spack", version, "--list", "specs", "--format", "json")
+        done = run(*ask, "--spack", version)
         assert f"by the rules of Spack {rules}; 2 versions: " in done.stderr.decode()
+        done = run("reusable", *ask[1:], "--spack", version, "--format", "json")
+        assert done.stderr.decode().endswith(f"by the rules of Spack {rules}\n")
         expected = cs.reusable(demo.specs, host="zen4:ubuntu24.04", spack=rules)
         assert json.loads(done.stdout) == expected.to_dicts()
     assert (
-        json.loads(run(*ask, "--list", "specs", "--format", "json").stdout)
+        json.loads(run("reusable", *ask[1:], "--format", "json").stdout)
         == cs.reusable(demo.specs, host="zen4:ubuntu24.04").to_dicts()
     )
     for version, near in (("0.9", "0.13"), ("3.0", "1.3")):

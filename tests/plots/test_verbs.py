@@ -55,9 +55,11 @@ def test_each_verb_draws_what_the_functions_do(weeks: cs.Dataset, tmp_path: Path
             cs.overlap(new), measure="common_packages", subtitle=words
         ),
         "overlap-sets": lambda: cs.plot_overlap_sets(cs.overlap_sets(new), subtitle=words),
-        f"changes develop-2025-03-02 develop-2025-03-09 --with {weeks.path} --where stack=e4s": lambda: cs.plot_changes(
-            cs.compare_counts(*(side.filter(stack="e4s") for side in (old, new)), among=(old, new)),
-            subtitle=f"{both}, stack=e4s",
+        f"changes develop-2025-03-02 develop-2025-03-09 --against {weeks.path} --where stack=e4s": lambda: (
+            cs.plot_changes(
+                cs.compare_counts(*(side.filter(stack="e4s") for side in (old, new)), among=(old, new)),
+                subtitle=f"{both}, stack=e4s",
+            )
         ),
         "gaps --by stack": lambda: cs.plot_gaps(cs.gaps(new, by="stack"), subtitle=words),
         "gaps --by stack --where package=z": lambda: cs.plot_gaps(

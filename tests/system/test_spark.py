@@ -147,7 +147,7 @@ QUESTIONS: dict[str, Callable[[Any, Any, Callable[[Any, str], Any], cs.Environme
     "usable_by_system": lambda specs, *_: cs.usable_by_system(specs, host="zen4"),
     "reusable": lambda specs, *_: cs.reusable(specs, host="zen4:ubuntu22.04"),
     "gaps": lambda specs, *_: cs.gaps(specs, by="stack"),
-    "gaps, weighed": lambda specs, edges, of, _: cs.gaps(of(specs, NEW), columns="target", dependencies=of(edges, NEW)),
+    "gaps, weighed": lambda specs, edges, of, _: cs.gaps(of(specs, NEW), by="target", dependencies=of(edges, NEW)),
     "column_coverage": lambda specs, *_: cs.column_coverage(specs, by="target"),
     "compare": lambda specs, _, of, __: cs.compare(of(specs, OLD), of(specs, NEW), by="stack"),
     "compare_counts": lambda specs, _, of, __: cs.compare_counts(of(specs, OLD), of(specs, NEW)),

@@ -106,7 +106,8 @@ def holes(
     emit(_for_eyes(answer, asked.chosen) if form in {"table", "markdown"} else answer, form, out)
     total = subset.num_specs
     share = f", {broken.height / total:.1%}" if total else ""
-    talk(f"{words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
+    good_news = "no holes in " if total and broken.is_empty() and missing.is_empty() else ""
+    talk(f"{good_news}{words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
     say_what_is_left_out()
     if fail_over is not None and over(fail_over, broken.height, total):
         most = limit_in_words(fail_over, "spec", of="the specs")

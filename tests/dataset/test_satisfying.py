@@ -145,3 +145,44 @@ def test_the_corpus_satisfies_what_spack_says(indexed: cs.Dataset) -> None:
         hashes = sorted(names[code] for code in codes)
         digest = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
         assert (text, len(hashes), digest) == (text, expected["specs"], expected["sha256"])
+
+
+@pytest.mark.parametrize(("database", "number"), [("7", 2), ("8", 1)])
+def test_a_dependency_below_is_reached_by_link_and_run_since_spack_1(
+    database: str, number: int, tmp_path: Path
+) -> None:
+    zlib = node_record("zlib", "a" * 32)
+    mpich = node_record("mpich", "b" * 32, edge_to(zlib))
+    hdf5 = node_record("hdf5", "c" * 32, edge_to(mpich, "build", virtuals=("mpi",)))
+    dataset = build_index(tmp_path, zlib, mpich, hdf5, database=database)
+    assert len(found(dataset, "^zlib")) == number
+    assert found(dataset, "not ^zlib") == {"a" * 32, "b" * 32, "c" * 32} - found(dataset, "^zlib")
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("hdf", "a package or virtual package of the specs in develop, found 'hdf'", "try hdf5"),
+        ("hdf5 ^zlibb", "a package or virtual package of the specs in develop, found 'zlibb'", "try zlib"),
+        ("hdf5+sharde", "a variant of hdf5 in develop, found 'sharde'", "try shared"),
+        ("%[virtuals=mpii] mpich", "a virtual package that a spec in develop depends on, found 'mpii'", "try mpi"),
+        ("os=rhel99", "a value of os of the specs in develop, found 'rhel99'", "try rhel9"),
+        ("namespace=builtn", "a value of namespace of the specs in develop, found 'builtn'", "try builtin"),
+        ("target=zen44", "a target that archspec or the dataset knows, found 'zen44'", "try zen4"),
+        ("hdf5 ^mpi@3", "the virtual package mpi without versions, found @3", "caches do not record"),
+        ("mpi@3", "the virtual package mpi without versions, found @3", "caches do not record"),
+    ],
+)
+def test_names_that_no_spec_has_are_refused(text: str, message: str, hint: str, tmp_path: Path) -> None:
+    mpich = node_record("mpich", "b" * 32, os="rhel9")
+    zlib = node_record("zlib", "a" * 32, os="rhel9")
+    edges = [edge_to(mpich, virtuals=("mpi",)), edge_to(zlib)]
+    hdf5 = node_record("hdf5", "c" * 32, *edges, os="rhel9", parameters={"shared": True})
+    dataset = build_index(tmp_path, mpich, zlib, hdf5)
+    with pytest.raises(ArgumentError) as raised:
+        found(dataset, text)
+    assert raised.value.exit_code == 2
+    assert raised.value.message == f"expected {message}"
+    assert str(raised.value.hint).startswith(hint)
+    assert found(dataset, "/c") == {"c" * 32}
+    assert not found(dataset, "/d")

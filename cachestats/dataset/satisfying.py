@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from cachestats.errors import ArgumentError
-from cachestats.expressions.syntax import ANY_VALUE, Dependency, Expression, Variant
+from cachestats.expressions.syntax import ANY_VALUE, Dependency, Expression, Variant, split_flags
 from cachestats.naming import split_variant, split_variants
 from cachestats.requirement import External
 from cachestats.spack_releases import FORMAT_OF_SPACK_1, canonical_compiler
@@ -83,7 +83,8 @@ def satisfying(tables: SpecTables, expression: Expression, *, is_spack_1: bool) 
 
 def needs_dependencies(expression: Expression, *, is_spack_1: bool) -> bool:
     """Return whether the dependencies of a spec decide whether it satisfies an expression."""
-    return any(variant.is_propagated for variant in expression.variants) or any(
+    parts = _about_package(expression, is_spack_1=is_spack_1)
+    return any(variant.is_propagated for part in parts for variant in part.variants) or any(
         is_spack_1 or not is_compiler(dependency) for dependency in expression.dependencies
     )
 
@@ -91,6 +92,12 @@ def needs_dependencies(expression: Expression, *, is_spack_1: bool) -> bool:
 def is_compiler(dependency: Dependency) -> bool:
     """Return whether a condition can mean the compiler, which Spack before 1.0 did not count among the dependencies."""
     return dependency.is_direct and not dependency.deptypes and LANGUAGES.issuperset(dependency.virtuals)
+
+
+def _about_package(expression: Expression, *, is_spack_1: bool) -> list[Expression]:
+    """Return an expression and, before Spack 1.0, what follows its compiler and describes the package."""
+    compilers = [] if is_spack_1 else filter(is_compiler, expression.dependencies)
+    return [expression, *(replace(compiler.expression, versions=None) for compiler in compilers)]
 
 
 class _Evaluation:
@@ -112,24 +119,22 @@ class _Evaluation:
                 applies = self.specs(dependency.when, among=found["hash"])
                 has_it |= ~pl.col("hash").is_in(applies["hash"].implode())
             found = found.filter(has_it)
-        for variant in expression.variants:
+        parts = _about_package(expression, is_spack_1=self._is_spack_1)
+        for variant in (variant for part in parts for variant in part.variants):
             if variant.is_propagated:
                 found = found.filter(~pl.col("hash").is_in(self._contradicting(variant).implode()))
         return found
 
     def _nodes(self, expression: Expression, among: pl.Series | None) -> pl.DataFrame:
         """Return the specs that fulfil the conditions on the node itself."""
-        parts = [expression]
-        if not self._is_spack_1:  # what follows a compiler describes the package
-            compilers = filter(is_compiler, expression.dependencies)
-            parts += [replace(compiler.expression, versions=None) for compiler in compilers]
+        parts = _about_package(expression, is_spack_1=self._is_spack_1)
         conditions = [condition for part in parts for condition in _conditions(part)]
         prefixes = [part.hash_prefix for part in parts if part.hash_prefix is not None]
         specs = self._tables.specs
         if among is not None:
             specs = specs.filter(pl.col("hash").is_in(among.implode()))
         if expression.name is not None:
-            specs = specs.filter(self._is_named(expression.name))
+            specs = specs.filter(self._is_named(expression))
         specs = specs.filter(*(self._tables.begins("hash", prefix) for prefix in prefixes))
         conditions += [("hash", _begins_with(prefix)) for prefix in prefixes]
         columns = dict.fromkeys(["snapshot", "hash", "compiler", "spec_format", *(column for column, _ in conditions)])
@@ -143,9 +148,11 @@ class _Evaluation:
             found = found.filter(self._fulfils(found, column, test))
         return found
 
-    def _is_named(self, name: str) -> pl.Expr:
+    def _is_named(self, expression: Expression) -> pl.Expr:
+        name = str(expression.name)
         if not self._is_virtual(name):
             return pl.col("package").eq(self._tables.key(name))
+        _check_virtual(expression)
         edges = self._tables.edges.select("dependency_package", "virtuals").unique().collect()
         providing = edges.filter(self._fulfils(edges, "virtuals", _provides({name})))
         return pl.col("package").is_in(providing["dependency_package"].unique().implode())
@@ -179,11 +186,7 @@ class _Evaluation:
         expression, virtuals = dependency.expression, {*dependency.virtuals}
         edges = self._tables.edges
         if expression.name is not None and self._is_virtual(expression.name):
-            if expression.versions is not None:
-                raise ArgumentError(
-                    f"expected the virtual package {expression.name} without versions, found @{expression.versions}",
-                    hint="caches do not record versions of virtual packages; name a package that provides it instead",
-                )
+            _check_virtual(expression)
             virtuals.add(expression.name)
         elif expression.name is not None and not dependency.is_direct:
             edges = edges.filter(pl.col("dependency_package") == self._tables.key(expression.name))
@@ -223,7 +226,10 @@ class _Evaluation:
         """Return the specs in whose graph something has a variant with other values."""
         specs = self._tables.specs.select("hash", "variants").collect(engine="streaming")
         wrong = specs.filter(self._fulfils(specs, "variants", _each(lambda text: _contradicts(text, variant))))
-        return self._above(wrong["hash"].unique(), self._links)
+        edges = self._tables.edges.select("hash", "external").drop_nulls().collect(engine="streaming")
+        is_wrong = _each(lambda text: not _has(External.parse(text).variants, [variant]))
+        to_wrong = edges.filter(self._fulfils(edges, "external", is_wrong))
+        return self._above(pl.concat([wrong["hash"], to_wrong["hash"]]).unique(), self._links)
 
     def _above(self, start: pl.Series, links: pl.DataFrame) -> pl.Series:
         """Return some specs and all that lead to them by some links."""
@@ -248,12 +254,23 @@ class _Evaluation:
         return links.collect(engine="streaming")
 
 
+def _check_virtual(expression: Expression) -> None:
+    """Raise if versions of a virtual package are asked for."""
+    if expression.versions is not None:
+        raise ArgumentError(
+            f"expected the virtual package {expression.name} without versions, found @{expression.versions}",
+            hint="caches do not record versions of virtual packages; name a package that provides it instead",
+        )
+
+
 def _conditions(expression: Expression) -> list[_Condition]:
     """Return the conditions on columns of `specs`, but for the package and the hash."""
     conditions: list[_Condition] = []
     if expression.versions is not None:
         conditions.append(("version", _each(expression.versions.includes)))
-    keys = {"namespace": expression.namespace, "platform": expression.platform, "os": expression.os}
+    if expression.namespace is not None:
+        conditions.append(("namespace", _each(expression.namespace.__eq__)))
+    keys = {"platform": expression.platform, "os": expression.os}
     conditions += [(column, _each(_is_value(wanted))) for column, wanted in keys.items() if wanted is not None]
     if expression.targets:
         is_wanted = _each(lambda target: any(is_in_range(target, one) for one in expression.targets))
@@ -320,9 +337,12 @@ def _have_variants(texts: pl.Series, wanted: Sequence[Variant]) -> pl.Series:
 
 
 def _has(variants: Iterable[str], wanted: Iterable[Variant]) -> bool:
-    """Return whether canonical variants fulfil all of some conditions."""
+    """Return whether canonical variants fulfil all of some conditions; what is propagated need not be there."""
     values = {name: frozenset(found) for name, found in map(split_variant, variants)}
-    return all(variant.name in values and variant.includes(values[variant.name]) for variant in wanted)
+    return all(
+        variant.includes(values[variant.name]) if variant.name in values else variant.is_propagated
+        for variant in wanted
+    )
 
 
 def _contradicts(text: str, variant: Variant) -> bool:
@@ -333,7 +353,7 @@ def _contradicts(text: str, variant: Variant) -> bool:
 
 def _has_flags(text: str, wanted: dict[str, set[str]]) -> bool:
     """Return whether a value of the column `flags` has certain flags."""
-    found = {name: {*value.split()} for name, _, value in (part.partition("=") for part in shlex.split(text))}
+    found = {name: {*split_flags(value)} for name, _, value in (part.partition("=") for part in shlex.split(text))}
     return all(flags <= found.get(name, set()) for name, flags in wanted.items())
 
 

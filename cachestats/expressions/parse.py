@@ -3,6 +3,14 @@
 The grammar is that of Spack since 1.1: its documentation ("Spec Syntax") and the tokens and parsers of
 lib/spack/spack/spec_parser.py. Older versions of Spack differ in one point: what follows a `%compiler` describes the
 package rather than the compiler; whoever evaluates an expression for them takes care of that.
+
+It differs from Spack where Spack would drop a condition without a word, or asks something of its own installation:
+
+- A second `namespace` is refused, where Spack takes the last one, and so is a dependency without any condition.
+- `when` keeps its commas, where Spack cuts it at the first one.
+- Spaces around the commas between values of a variant do not count, as in Spack before 1.0.
+- Names of files and toolchains are not known. Conditions that contradict each other, such as `%gcc@12 %gcc@13`, are
+  no fault; nothing satisfies them.
 """
 
 from __future__ import annotations
@@ -14,7 +22,16 @@ from enum import StrEnum
 from typing import Any
 
 from cachestats.errors import ArgumentError, ExpressionError
-from cachestats.expressions.syntax import ANONYMOUS, BARE_CHARACTERS, Dependency, Expression, Flags, Variant
+from cachestats.expressions.syntax import (
+    ANONYMOUS,
+    ANY_VALUE,
+    BARE_CHARACTERS,
+    Dependency,
+    Expression,
+    Flags,
+    Variant,
+    split_flags,
+)  # fmt: skip
 from cachestats.schema import DEPTYPES
 from cachestats.text import alternatives, nearest
 from cachestats.version_ranges import VersionList
@@ -29,8 +46,10 @@ _ARCHITECTURE = {
     "target": "target",
 }  # fmt: skip
 _NOT_PROPAGATED = {*_ARCHITECTURE, "branch", "commit", "dev_path", "namespace", "patches", "tag"}
+_WITH_VALUE = {*_ARCHITECTURE, *FLAGS, "namespace"}
 _EDGE_PROPERTIES = ("virtuals", "deptypes", "when")
 _COMMA = re.compile(r"\s*,\s*")
+_SHOWN = 60  # characters of a token in a message
 
 
 class _Kind(StrEnum):
@@ -64,7 +83,8 @@ _PATTERNS = {
     _Kind.VERSION: rf"@(?:{_GIT}(?:={_SINGLE})?|\s*(?:{_RANGE}|{_SINGLE})(?:\s*,\s*(?:{_RANGE}|{_SINGLE}))*)",
     _Kind.SWITCH: rf"(?P<sign>\+\+|~~|--|[+~-])\s*(?P<switch_name>{_KEY})",
     _Kind.PAIR: rf"(?P<key>{_KEY})(?P<equals>:?==?)(?P<value>{_VALUE})",
-    _Kind.FILE: r"(?:\.|/|[A-Za-z0-9_-]*/)[A-Za-z0-9_./-]*(?:\.json|\.yaml)",
+    # Possessive, so that a text of slashes is not read again from each of them.
+    _Kind.FILE: r"(?:\.|/|[A-Za-z0-9_-]*/)[A-Za-z0-9_./-]*+(?<=\.json|\.yaml)",
     _Kind.FULL_NAME: _DOTTED,
     _Kind.NAME: rf"{_WORD}|\*",
     _Kind.HASH: r"/(?P<prefix>[A-Za-z0-9_]+)",
@@ -122,7 +142,12 @@ def parse_expressions(text: str, *, most: int | None = None) -> list[Expression]
     while tokens.next is not None:
         if most is not None and len(found) == most:
             raise tokens.error_after_the_end(tokens.next)
-        found.append(_spec(tokens))
+        start = tokens.next
+        expression = _spec(tokens)
+        if tokens.next is start:
+            hint = "such as 'hdf5@1.14:+mpi target=x86_64_v3 %gcc ^mpich'"
+            raise tokens.error("expected a spec", _shown(start.match[0]), at=start, hint=hint)
+        found.append(expression)
     return found
 
 
@@ -171,7 +196,7 @@ class _Tokens:
             return self.error("expected the end", "a second spec", at=token, hint="give each spec on its own")
         found = repr(self.text[end + 1]) if end + 1 < len(self.text) else "nothing"
         hint = "such as build_type=Release or cflags='-O3 -g': close quotes, and leave no spaces around '='"
-        return self.error(f"expected a value after '{token.match[0]}='", found, at=token, hint=hint)
+        return self.error(f"expected a value after {_shown(f'{token.match[0]}=')}", found, at=token, hint=hint)
 
     def _unexpected(self, match: re.Match[str]) -> ExpressionError:
         character = match[0]
@@ -219,8 +244,8 @@ def _edge(token: _Token, tokens: _Tokens) -> Dependency:
     names = {*properties.pop("virtuals", ()), *(virtuals.split(",") if virtuals else ())}
     node = _node(tokens, name=provider)
     if tokens.last is end and not provider:
-        found = "nothing" if tokens.next is None else repr(tokens.next.match[0])
-        expected = f"expected a spec after '{end.match[0].strip()}'"
+        found = "nothing" if tokens.next is None else _shown(tokens.next.match[0])
+        expected = f"expected a spec after {_shown(end.match[0].strip())}"
         raise tokens.error(expected, found, at=end, hint="such as ^mpich or %gcc@12")
     return Dependency(node, sigil != "^", sigil == "%%", tuple(sorted(names)), **properties)
 
@@ -230,13 +255,15 @@ def _edge_properties(start: _Token, tokens: _Tokens) -> tuple[dict[str, Any], _T
     found: dict[str, Any] = {}
     while token := tokens.take(_Kind.PAIR):
         key, value = token.match["key"], _unquoted(token.match["value"])
+        if token.match["equals"].endswith("=="):
+            raise tokens.error(f"expected '=' after {key}", "'=='", at=token, hint="edges are not propagated")
         if key not in _EDGE_PROPERTIES:
             near = nearest([key], _EDGE_PROPERTIES, 1) or [*_EDGE_PROPERTIES]
             expected = f"expected {alternatives(_EDGE_PROPERTIES)}"
-            raise tokens.error(expected, repr(key), at=token, hint=f"try {near[0]}=...")
+            raise tokens.error(expected, _shown(key), at=token, hint=f"try {near[0]}=...")
         found[key] = _edge_property(key, value, token, tokens)
     if (end := tokens.take(_Kind.EDGE_END)) is None:
-        there = "the end" if tokens.next is None else repr(tokens.next.match[0])
+        there = "the end" if tokens.next is None else _shown(tokens.next.match[0])
         raise tokens.error("expected ']'", there, at=tokens.next or start, hint="such as ^[virtuals=mpi] mpich")
     return found, end
 
@@ -246,11 +273,11 @@ def _edge_property(key: str, value: str, token: _Token, tokens: _Tokens) -> Any:
         try:
             return parse_expression(value)
         except ExpressionError as error:
-            raise tokens.error("expected a spec as 'when'", repr(value), at=token, hint=error.hint or "") from None
+            raise tokens.error("expected a spec as 'when'", _shown(value), at=token, hint=error.hint or "") from None
     parts = tuple(part for part in _COMMA.split(value.strip()) if part)
     if key == "deptypes" and (unknown := [part for part in parts if part not in DEPTYPES]):
         expected = f"expected {alternatives(DEPTYPES)} as deptypes"
-        raise tokens.error(expected, repr(unknown[0]), at=token, hint="separate several by commas")
+        raise tokens.error(expected, _shown(unknown[0]), at=token, hint="separate several by commas")
     return parts
 
 
@@ -286,7 +313,10 @@ def _node(tokens: _Tokens, *, name: str | None = None) -> Expression:
     token = None if name else tokens.take(_Kind.NAME, _Kind.FULL_NAME, _Kind.FILE)
     if token is not None and token.kind is _Kind.FILE:
         raise tokens.error(
-            "expected a spec", f"the file {token.match[0]!r}", at=token, hint="give files to `match`: it reads them"
+            "expected a spec",
+            f"the file {_shown(token.match[0])}",
+            at=token,
+            hint="give files to `match`: it reads them",
         )
     if token is not None:
         name = token.match[0]
@@ -300,6 +330,9 @@ def _node(tokens: _Tokens, *, name: str | None = None) -> Expression:
             node.hash_prefix = token.match["prefix"]
         elif token.kind is _Kind.SWITCH:
             sign, key = token.match["sign"], token.match["switch_name"]
+            if key in _WITH_VALUE:
+                expected = f"expected a value for {key}"
+                raise tokens.error(expected, _shown(token.match[0]), at=token, hint=f"such as {key}=...")
             value = "true" if sign[0] == "+" else "false"
             _add_key(node, key, value, token, tokens, is_exact=False, is_propagated=len(sign) > 1)
         else:
@@ -315,8 +348,8 @@ def _add_versions(node: _Node, token: _Token, tokens: _Tokens) -> None:
     text = token.match[0][1:]
     if node.versions is not None:
         raise tokens.error(
-            "expected one list of versions", f"a second one, '{token.match[0]}'", at=token,
-            hint=f"separate alternatives by commas: @{node.versions},{text.strip()}",
+            "expected one list of versions", f"a second one, {_shown(token.match[0])}", at=token,
+            hint="separate alternatives by commas, such as @1.12,1.14:",
         )  # fmt: skip
     try:
         node.versions = VersionList.parse(text)
@@ -348,15 +381,28 @@ def _add_key(
             raise tokens.error("expected namespace once", "it twice", at=token, hint="leave out one namespace")
         node.namespace = value
     elif key in FLAGS:
-        before = node.flags[key].flags if key in node.flags else ()
-        node.flags[key] = Flags(key, tuple(dict.fromkeys([*before, *value.split()])), is_propagated)
+        before = node.flags.get(key, Flags(key, ()))
+        flags = tuple(dict.fromkeys([*before.flags, *split_flags(value)]))
+        if flags:
+            node.flags[key] = Flags(key, flags, before.is_propagated or is_propagated)
     elif key in node.variants:
         raise tokens.error(f"expected the variant {key} once", "it twice", at=token, hint=f"leave out one {key}")
     else:
         if value.upper() in {"TRUE", "FALSE"}:
             value = value.lower()
         values = tuple(sorted({*_COMMA.split(value)}))
-        node.variants[key] = Variant(key, values, is_exact and values not in {("true",), ("false",)}, is_propagated)
+        if ANY_VALUE in values and len(values) > 1:
+            raise tokens.error(
+                f"expected '{ANY_VALUE}' alone, for any value of {key}", _shown(value), at=token,
+                hint=f"leave out '{ANY_VALUE}'",
+            )  # fmt: skip
+        is_exact = is_exact and values not in {("true",), ("false",), (ANY_VALUE,)}
+        node.variants[key] = Variant(key, values, is_exact, is_propagated)
+
+
+def _shown(text: str) -> str:
+    """Return part of an expression for a message, cut if it is long."""
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 def _unquoted(value: str) -> str:

@@ -52,8 +52,10 @@ class Variant:
         """Return whether a variant with these values fulfils the condition."""
         if ANY_VALUE in self.values:
             return True
-        if self.name == "patches":  # checksums may be shortened
-            return all(any(value.startswith(wanted) for value in values) for wanted in self.values)
+        if self.name == "patches":  # of the checksums, tables have the first characters; an expression may have fewer
+            return all(any(one.startswith(wanted[: len(one)]) for one in values) for wanted in self.values) and (
+                not self.is_exact or len(values) == len(self.values)
+            )
         return values == {*self.values} if self.is_exact else values >= {*self.values}
 
 
@@ -169,8 +171,28 @@ class Expression:
         return " ".join([*filter(None, parts), *map(str, self.dependencies)]) or ANONYMOUS
 
 
+def split_flags(text: str) -> tuple[str, ...]:
+    """Return single compiler flags, each with its value; `tokenize_flags` of Spack's compilers/flags.py does the same.
+
+    Examples
+    --------
+    >>> split_flags("-O3 -isystem /opt/include")
+    ('-O3', '-isystem /opt/include')
+    """
+    flags: list[str] = []
+    for word in text.split():
+        if flags and not word.startswith("-"):
+            flags[-1] += f" {word}"
+        else:
+            flags.append(word)
+    return tuple(flags)
+
+
 def quoted(value: str) -> str:
-    """Return a value of a key as it can be written in an expression, in quotes if it needs them."""
+    """Return a value of a key as it can be written in an expression, in quotes if it needs them.
+
+    Spack's syntax has no way to write a value that needs quotes and ends with a backslash.
+    """
     if _BARE.fullmatch(value):
         return value
     quote = '"' if "'" in value else "'"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cachestats.axes import GAP_AXES
-from cachestats.cli.output import emit, talk
+from cachestats.cli.output import detail, emit, talk
 from cachestats.cli.parameters import (
     Share,
     dataset_argument,
@@ -17,7 +17,7 @@ from cachestats.cli.parameters import (
     question_options,
     union_option,
 )
-from cachestats.cli.question import PAGES_TELL_NONE, Question, filter_in_words
+from cachestats.cli.question import PAGES_TELL_NONE, Question, filter_in_words, some
 from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.regular import read_regular
@@ -137,6 +137,7 @@ def packages_in_question(
     asked = Question(dataset, **question, where=others)
     if named:
         packages = [*filter(None, asked.among.where(package=named).filters["package"])]
+        detail(f"package: {some(packages)}")
     return asked, {name: asked.axes[name] for name in ("by", "union")} | {"packages": packages}, named
 
 

@@ -290,9 +290,10 @@ def find_values(column: str, asked: Sequence[str | None], there: Iterable[str], 
     names = sorted(there)
     # Not by a pattern: with the union, no other stack would be left out.
     others = [name for name in names if column != "stack" or name != UNION_STACK]
-    words = {name: [name] for name in names if name not in others} | (
-        {_NOTHING: [None]} if column in _NULLABLE and _NOTHING not in names else {}
-    )
+    words: dict[str, list[str | None]] = {name: [name] for name in names if name not in others}
+    nothing: list[str | None] = [None] if column in _NULLABLE else []
+    if nothing and _NOTHING not in names:
+        words[_NOTHING] = nothing
 
     def refuse(value: str) -> ArgumentError:
         return ArgumentError(
@@ -302,7 +303,7 @@ def find_values(column: str, asked: Sequence[str | None], there: Iterable[str], 
 
     if not asked:
         return ()
-    found = matching(asked, others, words=words, whole=[*others, None], refuse=refuse)
+    found = matching(asked, others, words=words, whole=[*others, *nothing], refuse=refuse)
     return (*(name for name in names if name in found), *([None] if None in found else []))
 
 

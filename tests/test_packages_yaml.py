@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import cachestats as cs
 from cachestats.errors import ArgumentError, SourceError
-from cachestats.packages_yaml import MAX_BYTES, DeclaredExternal
+from cachestats.packages_yaml import DeclaredExternal
+from cachestats.yaml_file import MAX_BYTES
 from cachestats.requirement import External
 from cachestats.version_ranges import VersionList
 

@@ -53,8 +53,8 @@ from .plots.overlap import plot_overlap as plot_overlap
 from .plots.overlap_sets import plot_overlap_sets as plot_overlap_sets
 from .plots.saving import save_plot as save_plot
 from .plots.versions import plot_versions as plot_versions
-from .roots import read_roots as read_roots
 from .report.report import write_report as write_report
+from .roots import read_roots as read_roots
 from .schema import data_dictionary as data_dictionary
 from .sources.storage.network import Network as Network
 from .targets import host_target as host_target

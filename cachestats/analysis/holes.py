@@ -98,12 +98,8 @@ def broken_and_missing(
     dependencies: SpecsLike | None = None,
     *,
     deptypes: Collection[DepType] = ("link", "run"),
-    packages: Collection[str] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return both answers of `holes` from one search: the broken specs, and those that are missing.
-
-    With `packages`, they have only the rows of these. They are chosen from the answer, not from `specs`, because a spec
-    of any package may break another.
 
     Raises
     ------
@@ -111,11 +107,7 @@ def broken_and_missing(
         As `holes`.
     """
     found = _search(specs, dependencies, deptypes)
-    broken, missing = _answer(found, "spec"), _answer(found, "missing")
-    if packages is None:
-        return broken, missing
-    is_chosen = pl.col("package").is_in([*packages])
-    return broken.filter(is_chosen), missing.filter(is_chosen)
+    return _answer(found, "spec"), _answer(found, "missing")
 
 
 class _Search(NamedTuple):

@@ -17,6 +17,7 @@ from cachestats.cli.parameters import (
     union_option,
 )
 from cachestats.cli.question import Question, rules_in_words
+from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError
 from cachestats.text import alternatives, counted
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from cachestats.hosts import Host
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option("--rows", required=True, metavar="AXIS", help=f"Axis of the rows: {alternatives(AXES)}.")
 @click.option("--columns", required=True, metavar="AXIS", help="Axis of the columns: another of these.")

@@ -11,13 +11,14 @@ from cachestats.axes import DUPLICATE_ROWS
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, output_options, snapshot_option, where_option
 from cachestats.cli.question import PAGES_TELL_NONE, Question
+from cachestats.cli.sections import Verb
 from cachestats.text import counted
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option(
     "--by",
@@ -53,8 +54,6 @@ def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: A
     )
     if asked.unknown:
         talk(f"why hashes differ is unknown for {', '.join(asked.unknown)}: {PAGES_TELL_NONE}")
-    for hint in asked.hints():
-        talk(f"hint: {hint}")
 
 
 def _for_eyes(answer: pl.DataFrame) -> pl.DataFrame:

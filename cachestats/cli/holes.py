@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,18 @@ import click
 
 from cachestats.axes import HOLE_ROWS
 from cachestats.cli.output import emit, talk
-from cachestats.cli.parameters import Where, dataset_argument, output_options, snapshot_option
-from cachestats.cli.question import PAGES_TELL_NONE, Question, chosen_snapshots, known_snapshots
+from cachestats.cli.parameters import (
+    Limit,
+    Where,
+    dataset_argument,
+    limit_in_words,
+    output_options,
+    over,
+    snapshot_option,
+)
+from cachestats.cli.question import PAGES_TELL_NONE, Question, chosen_snapshots, filter_in_words, known_snapshots
+from cachestats.cli.sections import Verb
+from cachestats.dataset.subset import find_values
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.schema import DEPTYPES
 from cachestats.text import counted
@@ -32,7 +43,7 @@ class DepTypes(click.ParamType[list[str]]):
         return types
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option(
     "--by",
@@ -50,8 +61,12 @@ class DepTypes(click.ParamType[list[str]]):
     metavar="TYPE[,TYPE]",
     help=f"Types of dependencies that count, out of {', '.join(DEPTYPES)}.",
 )
-@click.option("--fail", is_flag=True, help="Exit with 1 if any spec is broken.")
-@click.option("--fail-over", type=click.IntRange(0), metavar="N", help="Exit with 1 if more than N specs are broken.")
+@click.option(
+    "--fail-over",
+    type=Limit(),
+    metavar="N|SHARE",
+    help="Exit with 1 if more than this number or share of the specs are broken, such as 0 or 1%.",
+)
 @snapshot_option
 @click.option(
     "--where",
@@ -65,8 +80,7 @@ def holes(
     dataset: Any,
     by: Any,
     deptypes: Any,
-    fail: bool,
-    fail_over: int | None,
+    fail_over: float | None,
     form: str,
     out: Path | None,
     snapshot: tuple[str, ...],
@@ -78,12 +92,10 @@ def holes(
     built first. Link and run dependencies count, directly or indirectly, except externals; --deptype changes that.
     Only snapshots that were read from indices can be checked, because pages do not list dependencies.
 
-    The exit code is 0 even if specs are broken, unless --fail or --fail-over is given.
+    The exit code is 0 even if specs are broken, unless --fail-over is given.
     """
     from cachestats.analysis.holes import broken_and_missing
 
-    if fail and fail_over is not None:
-        raise ArgumentError("expected --fail or --fail-over, found both", hint="--fail is the same as --fail-over 0")
     if others := sorted({column for column, _ in where} - {"package"}):
         raise ArgumentError(
             f"expected package as the column of --where, found {' and '.join(others)}",
@@ -91,19 +103,27 @@ def holes(
         )
     chosen = chosen_snapshots(dataset, [*snapshot])
     known = known_snapshots(chosen)
-    asked = Question(dataset, snapshot=tuple(known), where=where)
-    broken, missing = broken_and_missing(asked.among, deptypes=deptypes, packages=asked.wanted.get("package"))
+    asked = Question(dataset, snapshot=tuple(known), where=())
+    broken, missing = broken_and_missing(asked.among, deptypes=deptypes)
+    subset, words = asked.subset, asked.words
+    if where:
+        texts = [value for _, value in where]
+        # A missing package need not have any spec.
+        there = {*subset.values("package"), *missing["package"].drop_nulls()}
+        packages = find_values("package", texts, there, scope=asked.names)
+        broken, missing = (rows.filter(rows["package"].is_in(packages)) for rows in (broken, missing))
+        subset, words = replace(subset, filters={"package": packages}), f"{words}, {filter_in_words('package', texts)}"
     answer = broken if by == "spec" else missing
     emit(_for_eyes(answer, known) if form in {"table", "markdown"} else answer, form, out)
-    total = asked.subset.num_specs
+    total = subset.num_specs
     share = f", {broken.height / total:.1%}" if total else ""
-    talk(f"{asked.words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
+    talk(f"{words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
     if unknown := [name for name in chosen.snapshots or () if name not in known]:
         talk(f"left out {', '.join(unknown)}: {PAGES_TELL_NONE}")
-    allowed = 0 if fail else fail_over
-    if allowed is not None and broken.height > allowed:
+    if fail_over is not None and over(fail_over, broken.height, total):
+        most = limit_in_words(fail_over, "spec", of="the specs")
         raise CheckError(
-            f"expected at most {counted(allowed, 'broken spec')}, found {broken.height:,}",
+            f"expected at most {most} to be broken, found {broken.height:,}{share}",
             hint="list what is missing with --by missing" if by == "spec" else None,
         )
 

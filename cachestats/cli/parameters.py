@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import click
 
 from cachestats.cli.output import talk
+from cachestats.dataset.patterns import LEAVES_OUT
 from cachestats.dataset.subset import FILTER_COLUMNS
 from cachestats.errors import ArgumentError, CachestatsError
-from cachestats.text import alternatives, nearest
+from cachestats.text import alternatives, counted, nearest
 
 if TYPE_CHECKING:
     from cachestats.dataset.dataset import Dataset
@@ -40,20 +41,45 @@ class Share(click.ParamType[float]):
         return share
 
 
+class Limit(Share):
+    """A whole number such as 10, or a share such as `1%` or `0.01`."""
+
+    name = "n|share"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number as an integer, or the share from 0 to 1 as a float."""
+        text = str(value)
+        if text.isascii() and text.isdecimal():
+            return int(text)
+        return super().convert(text, param, ctx)
+
+
+def over(limit: float, count: int, whole: int) -> bool:
+    """Whether a count is over a limit: a number, or a share of the whole."""
+    return count > limit if isinstance(limit, int) else count > limit * whole
+
+
+def limit_in_words(limit: float, noun: str, *, of: str) -> str:
+    """Return a limit such as `2 packages`, or `5.0% of its packages`."""
+    return counted(limit, noun) if isinstance(limit, int) else f"{limit:.1%} of {of}"
+
+
 class Where(click.ParamType[tuple[str, str]]):
-    """A filter such as `target=x86_64_v3`."""
+    """A filter such as `target=x86_64_v3`, `os!=rhel9` or `package=py-*`."""
 
     name = "column=value"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Return column and value."""
+        """Return column and value, which has a leading `!` if it is left out."""
         column, equals, wanted = str(value).partition("=")
+        leaves_out = LEAVES_OUT if column.endswith(LEAVES_OUT) else ""
+        column = column.removesuffix(LEAVES_OUT)
         if not equals or column not in FILTER_COLUMNS:
             near = nearest([column], FILTER_COLUMNS, 1)
-            advice = f"; try {near[0]}={wanted or 'VALUE'}" if near else ""
+            advice = f"; try {near[0]}{leaves_out}={wanted or 'VALUE'}" if near else ""
             columns = ", ".join(FILTER_COLUMNS)
             self.fail(f"expected COLUMN=VALUE with one of {columns}, found {value!r}{advice}", param, ctx)
-        return column, NAME.convert(wanted, param, ctx)
+        return column, leaves_out + NAME.convert(wanted, param, ctx)
 
 
 class Name(click.ParamType[str]):
@@ -145,8 +171,8 @@ where_option = click.option(
     type=Where(),
     multiple=True,
     metavar="COLUMN=VALUE",
-    help="Only specs with this value; may be repeated. Values of the same column are alternatives; all columns must "
-    "match.",
+    help="Only specs with this value, which may be a pattern such as 'py-*', or `none`; COLUMN!=VALUE leaves out. May "
+    "be repeated: values of the same column are alternatives, and all columns must match.",
 )
 _NO_AXIS = "none"
 
@@ -157,8 +183,9 @@ def snapshots_option(default: str) -> Callable[[Callable[..., None]], Callable[.
         "--snapshot",
         type=NAME,
         multiple=True,
-        metavar="NAME|all",
-        help=f"Snapshot to look at; may be repeated.  [default: {default}]",
+        metavar="NAME",
+        help="Snapshot to look at: a name, a pattern such as 'develop-2025-*', newest, previous or all; may be "
+        f"repeated. With a leading `!` it is left out.  [default: {default}]",
     )
 
 
@@ -188,7 +215,7 @@ union_option = click.option("--union", is_flag=True, help="Include `root`, the u
 
 _SYSTEM_OPTIONS = (
     click.option(
-        "--packages",
+        "--externals",
         type=click.Path(path_type=Path),
         multiple=True,
         metavar="FILE",
@@ -243,10 +270,10 @@ def host_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def resolved(
-        *, host: str | None, platform: str | None, spack: str | None, packages: tuple[Path, ...], **options: Any
+        *, host: str | None, platform: str | None, spack: str | None, externals: tuple[Path, ...], **options: Any
     ) -> None:
         parts = {name: options.pop(name) for name in ("target", "os", "libc")}
-        found = _described_host(host, parts, platform, packages)
+        found = _described_host(host, parts, platform, externals)
         if found is not None:
             check_target(found.target, [value for value in options.values() if _is_dataset(value)])
         function(host=found, spack=_rules(spack), **options)
@@ -261,12 +288,12 @@ def system_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def resolved(
-        *, os: str | None, libc: str | None, platform: str | None, spack: str | None, packages: tuple[Path, ...],
+        *, os: str | None, libc: str | None, platform: str | None, spack: str | None, externals: tuple[Path, ...],
         **options: Any,
     ) -> None:  # fmt: skip
-        is_described = any((os, libc, platform, packages))
+        is_described = any((os, libc, platform, externals))
         parts = {"target": _ANY_TARGET if is_described else None, "os": os, "libc": libc}
-        found = _described_host(None, parts, platform, packages)
+        found = _described_host(None, parts, platform, externals)
         function(host=found, spack=_rules(spack), **options)
 
     for option in _SYSTEM_OPTIONS:
@@ -275,7 +302,7 @@ def system_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _described_host(
-    text: str | None, parts: dict[str, str | None], platform: str | None, packages: tuple[Path, ...]
+    text: str | None, parts: dict[str, str | None], platform: str | None, files: tuple[Path, ...]
 ) -> Host | None:
     """Return the host that the options describe, or None if there are no such options."""
     from cachestats.hosts import Host, resolve_host
@@ -288,14 +315,14 @@ def _described_host(
             hint=f"leave out {' and '.join(given)}, or --host",
         )
     if text is None and parts["target"] is None:
-        given += ["--platform"] * (platform is not None) + ["--packages"] * bool(packages)
+        given += ["--platform"] * (platform is not None) + ["--externals"] * bool(files)
         if given:
             raise ArgumentError(
                 f"expected --target with {' and '.join(given)}, found none",
                 hint="add --target NAME, such as --target zen4, or --target host for this machine",
             )
         return None
-    externals = read_packages(*packages) if packages else None
+    externals = read_packages(*files) if files else None
     unchecked = [f"{' '.join(entry.unchecked)} of {entry.name}" for entry in externals or () if entry.unchecked]
     if unchecked:
         more = f" and {len(unchecked) - _MOST_NAMED:,} more" if len(unchecked) > _MOST_NAMED else ""

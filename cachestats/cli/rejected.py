@@ -9,11 +9,12 @@ import click
 
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import NAME, dataset_argument, output_options
+from cachestats.cli.sections import Verb
 from cachestats.schema import SEVERITIES
 from cachestats.text import counted
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option("--severity", type=click.Choice(SEVERITIES), help="Only rows of this severity.")
 @click.option("--rule", type=NAME, help="Only rows that broke this rule.")

@@ -37,9 +37,8 @@ from cachestats.dataset.names import Names
 from cachestats.dataset.paths import snapshot_files, table_file
 from cachestats.dataset.publication import COMMIT, finish_moves
 from cachestats.dataset.sql import check_query, query_error
-from cachestats.dataset.subset import Subset, snapshot_names
+from cachestats.dataset.subset import Asked, Subset, snapshot_names
 from cachestats.errors import ArgumentError, DatasetError, reported
-from cachestats.naming import snapshot_order
 from cachestats.schema import STORED_TABLES, TABLES, Table
 from cachestats.text import counted
 
@@ -159,7 +158,7 @@ class Dataset:
         """Return some of the snapshots; see `Subset.at`."""
         return Subset(self).at(*names)
 
-    def where(self, **columns: str | Iterable[str | None] | None) -> Subset:
+    def where(self, **columns: Asked) -> Subset:
         """Return the specs with some values; see `Subset.where`."""
         return Subset(self).where(**columns)
 
@@ -304,25 +303,16 @@ def find_table(name: str, among: Mapping[str, Table] = TABLES) -> Table:
 
 
 def find_snapshots(dataset: Dataset, names: Iterable[str]) -> list[str]:
-    """Return distinct names of snapshots, sorted, after checking that the dataset has them all.
+    """Return the snapshots that names, words and patterns stand for, as in `Subset.at`, sorted by name.
 
     Raises
     ------
     ArgumentError
-        If it lacks one, or none is named.
+        If one of them stands for no snapshot, or there are none.
     """
     if isinstance(names, str):
         raise ArgumentError(f"expected a list of snapshots, found the text {names!r}", hint=f"give [{names!r}]")
-    found, there = sorted(set(names)), sorted(dataset.manifest.snapshots, key=snapshot_order)
-    if not found:
-        raise ArgumentError("expected a snapshot, found none", hint="name one, or leave them out to take all")
-    for name in found:
-        if name not in there:
-            near = get_close_matches(name, there, 3) or there[-3:]
-            raise ArgumentError(
-                f"expected a snapshot of {dataset.path}, found {name!r}", hint=f"there is {', '.join(near) or 'none'}"
-            )
-    return found
+    return sorted(Subset(dataset).at(names).snapshots or ())
 
 
 def with_dependencies(dataset: Dataset, names: Iterable[str]) -> list[str]:

@@ -35,7 +35,7 @@ def plot_gaps(gaps: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | Non
     Examples
     --------
     >>> import cachestats as cs
-    >>> ax = cs.plot_gaps(cs.gaps(demo.specs, columns="target"), subtitle="all snapshots")
+    >>> ax = cs.plot_gaps(cs.gaps(demo.specs, by="target"), subtitle="all snapshots")
     >>> [text.get_text() for text in ax.texts]
     ['2, not in neoverse_v1, neoverse_v2, ppc64le']
     """

@@ -96,7 +96,7 @@ def gather(dataset: Dataset) -> Facts:
         newest=newest,
         presence=coverage(every, rows="package", columns="snapshot"),
         versions=lag,
-        gaps=gaps(here, columns="stack", dependencies=here if knows_dependencies else None),
+        gaps=gaps(here, by="stack", dependencies=here if knows_dependencies else None),
         overlap=overlap(here),
         duplicates=duplicates(here, by="package"),
         holes=holes(here, by="missing") if knows_dependencies else None,

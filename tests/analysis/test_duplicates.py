@@ -284,6 +284,5 @@ def test_the_verb_shows_what_is_built_twice(sample: cs.Dataset, demo: cs.Dataset
     assert pages.stdout.decode().splitlines()[2].split() == ["py-filelock", "8", "123", "115"]
     assert "why hashes differ is unknown for develop: pages do not list" in pages.stderr.decode()
     assert b"pages do not contain them" in run("duplicates", demo.path, "--by", "cause", code=2).stderr
-    nothing = run("duplicates", demo.path, "--where", "os=plan9")
+    nothing = run("duplicates", demo.path, "--where", "os=ubuntu18.04", "--where", "package=py-propcache")
     assert "0 of 0 specs in excess; 0 groups" in nothing.stderr.decode()
-    assert "hint: there is no os plan9" in nothing.stderr.decode()

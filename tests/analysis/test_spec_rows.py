@@ -137,11 +137,11 @@ def test_packages_that_only_edges_name_keep_their_names(tmp_path: Path) -> None:
         expected = cs.holes(dataset.specs, dataset.dependencies, by=by)
         assert cs.holes(dataset, by=by).equals(expected)
     assert cs.holes(dataset, by="missing")["package"].to_list() == ["libfabric"]
-    weighed = cs.gaps(dataset, columns="stack", packages=["libfabric", "hdf5"], dependencies=dataset, union=True)
+    weighed = cs.gaps(dataset, by="stack", packages=["libfabric", "hdf5"], dependencies=dataset, union=True)
     assert weighed.equals(
         cs.gaps(
             dataset.specs,
-            columns="stack",
+            by="stack",
             packages=["libfabric", "hdf5"],
             dependencies=dataset.dependencies,
             union=True,

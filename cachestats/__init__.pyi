@@ -17,6 +17,8 @@ from .analysis.match import hit_rates as hit_rates
 from .analysis.match import match as match
 from .analysis.overlap import overlap as overlap
 from .analysis.overlap import overlap_sets as overlap_sets
+from .analysis.roots import match_roots as match_roots
+from .analysis.roots import root_rates as root_rates
 from .analysis.usable import reusable as reusable
 from .analysis.usable import usable as usable
 from .analysis.usable import usable_by_system as usable_by_system

@@ -87,7 +87,7 @@ def match_roots(
     - `cause`, null if it is available: what no spec fulfils, when the conditions are applied one by one, in the order
       `package`, `namespace`, `version`, `variant`, `flags`, `compiler`, `platform`, `os`, `target`, `dependency`,
       `hash`; for cached ones, the host's obstacle, as in `reusable`; `by`: the condition, and what is there instead.
-    - the best of the specs, of the reusable ones if there are any: `snapshot`, `package`, `version`, `hash`,
+    - the best of the reusable specs, else of those with this obstacle: `snapshot`, `package`, `version`, `hash`,
       `variants`, `compiler`, `platform`, `os`, `target` and `stacks` (joined by commas). It has the newest version;
       then the fewest variants with another value than most cached specs of its package; then the target closest to the
       host's; then it is in the newest snapshot, and has the smallest hash.
@@ -412,7 +412,7 @@ def _steps(expression: Expression) -> Iterator[tuple[str, str, Expression]]:
     compilers = [dependency for dependency in expression.dependencies if is_compiler(dependency)]
     others = [dependency for dependency in expression.dependencies if dependency not in compilers]
     own, propagated = ([one for one in expression.variants if one.is_propagated is kind] for kind in (False, True))
-    one_by_one = [
+    one_by_one: list[tuple[str, str, str, Iterable[Any]]] = [
         ("package", "name", "{}", [expression.name]),
         ("namespace", "namespace", "namespace={}", [expression.namespace]),
         ("version", "versions", "@{}", [expression.versions]),
@@ -431,8 +431,9 @@ def _steps(expression: Expression) -> Iterator[tuple[str, str, Expression]]:
         for condition in conditions:
             if condition is not None:
                 before = getattr(so_far, field)
-                value: Any = (*before, condition) if isinstance(before, tuple) else condition
-                so_far = replace(so_far, **{field: expression.targets if field == "targets" else value})
+                value = (*before, condition) if isinstance(before, tuple) else condition
+                change: dict[str, Any] = {field: expression.targets if field == "targets" else value}
+                so_far = replace(so_far, **change)
                 yield cause, text.format(condition), so_far
 
 
@@ -487,10 +488,20 @@ def _row(root: Root, parts: Sequence[_OneSnapshot], host: Host | None) -> dict[s
         row["cause"], row["by"] = found[0][0].why(root.expression)
         return row
     row["status"] = REUSABLE if host is not None and num_available else CACHED
-    if not num_available:
-        obstacles = pl.concat([specs.select("status", "by") for _, specs in found])
-        row["cause"], row["by"] = obstacles.sort(nearness(), "by", nulls_last=True).row(0)
+    if not num_available and host is not None:
+        row["cause"], row["by"] = obstacle = _nearest_obstacle([specs for _, specs in found], host)
+        found = [(part, specs.filter(status=obstacle[0], by=obstacle[1])) for part, specs in found]
     return row | _best(available if num_available else found, host) | {"is_available": num_available > 0}
+
+
+def _nearest_obstacle(found: Iterable[pl.DataFrame], host: Host) -> tuple[str, str]:
+    """Return the obstacle of the specs that are closest to being reusable; of targets, one of the host's family."""
+    obstacles = pl.concat([specs.select("status", "by") for specs in found]).unique()
+    family = target_order(host.target)[1]
+    words = sorted(obstacles["by"].unique(), key=lambda by: (target_order(by)[1] != family, natural_key(by)))
+    position = pl.col("by").replace_strict(words, range(len(words)), return_dtype=pl.Int64)
+    status, by = obstacles.sort(nearness(), position).row(0)
+    return status, by
 
 
 def _best(found: Sequence[tuple[_OneSnapshot, pl.DataFrame]], host: Host | None) -> dict[str, Any]:

@@ -80,7 +80,8 @@ def check(
     short = {"old_packages": "old", "new_packages": "new"} if form in {"table", "markdown"} else {}
     emit(found.lost.rename(short), form, out, percent=True)
     had, _, lost, drop = found.whole.row(0)
-    talk(f"{old.words} to {new.names}: {lost:,} of {had:,} packages lost, {drop:.1%}")
+    good_news = "nothing was lost from " * found.lost.is_empty()
+    talk(f"{good_news}{old.words} to {new.names}: {lost:,} of {had:,} packages lost, {drop:.1%}")
     if not found.excessive.is_empty():
         rows = found.excessive.to_dicts()
         drops = ", ".join(

@@ -154,7 +154,8 @@ def _sum_up(asked: tuple[Question, Question], options: dict[str, Any], packages:
     share = f", {removed / before:.1%}" if before else ""
     rest = ", ".join(f"{counts[change]:,} {change}" for change in ("added", "updated", "rebuilt", "unchanged"))
     filters = f", {asked[0].filters}" if asked[0].filters else ""
-    words = f"{asked[0].names} to {asked[1].names}{filters}"
+    is_same = 0 < len(packages) == counts["unchanged"]
+    words = f"{'no changes from ' * is_same}{asked[0].names} to {asked[1].names}{filters}"
     talk(f"{words}: {removed:,} of {before:,} packages removed{share}; {rest}")
     represented = packages.filter(change="representation")["package"]
     if len(represented):

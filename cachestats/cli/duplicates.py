@@ -48,8 +48,9 @@ def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: A
     total = asked.subset.num_specs
     share = f", {groups['excess'].sum() / total:.1%}" if total else ""
     packages = counted(groups["package"].n_unique(), "package")
+    good_news = "nothing is built twice in " if total and groups.is_empty() else ""
     talk(
-        f"{asked.words}: {groups['excess'].sum():,} of {counted(total, 'spec')} in excess{share}; "
+        f"{good_news}{asked.words}: {groups['excess'].sum():,} of {counted(total, 'spec')} in excess{share}; "
         f"{counted(groups.height, 'group')} of {packages}"
     )
     if asked.unknown:

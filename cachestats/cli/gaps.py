@@ -108,9 +108,10 @@ def gaps(
     else:
         name, least, lacking, share = has.row(0)
         every = least + lacking
+        words = f"{words_of(asked, named)}{f' for {host}' if host else ''}"
         talk(
-            f"gaps in {words_of(asked, named)}{f' for {host}' if host else ''}: {answer.height:,} of "
-            f"{has.height * every:,} pairs of {has.columns[0]} and package are missing, "
+            f"{'no ' * answer.is_empty()}gaps in {words}: {answer.height:,} of {has.height * every:,} "
+            f"pairs of {has.columns[0]} and package are missing, "
             f"{answer.height / (has.height * every):.1%}; {name or 'none'} has the fewest, "
             f"{least:,} of {counted(every, 'package')}, {share:.1%}"
         )

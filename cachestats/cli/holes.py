@@ -117,7 +117,8 @@ def holes(
     emit(_for_eyes(answer, known) if form in {"table", "markdown"} else answer, form, out)
     total = subset.num_specs
     share = f", {broken.height / total:.1%}" if total else ""
-    talk(f"{words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
+    good_news = "no holes in " if total and broken.is_empty() and missing.is_empty() else ""
+    talk(f"{good_news}{words}: {broken.height:,} of {counted(total, 'spec')} broken{share}; {missing.height:,} missing")
     if unknown := [name for name in chosen.snapshots or () if name not in known]:
         talk(f"left out {', '.join(unknown)}: {PAGES_TELL_NONE}")
     if fail_over is not None and over(fail_over, broken.height, total):

@@ -108,9 +108,11 @@ def causes(dataset: Any, environments: tuple[Path, ...], form: str, out: Path | 
     takes.
     """
     environment = environment_in(environments)
-    _, found = _matched(environment, environments, Question(dataset, **question))
+    matches, found = _matched(environment, environments, Question(dataset, **question))
     for_eyes = found.select("cures", "misses", "words", "proof").rename({"words": "cause"})
     emit(for_eyes if form in {"table", "markdown"} else found, form, out)
+    if found.is_empty():
+        talk(f"no causes: {'no spec is near' if (matches['status'] == 'miss').any() else 'every spec hits'}")
 
 
 @click.command("hit-rates", cls=Verb)
@@ -190,8 +192,9 @@ def _matched(environment: Environment, paths: tuple[Path, ...], asked: Question)
     matches, found = match_and_causes(environment, asked.subset, dependencies=asked.dependencies, among=asked.among)
     counts = summary(matches)
     talk(f"{asked.words}: {_words(counts._asdict())}")
-    steps = f" in {counted(counts.build_steps, 'step')}" if counts.to_build else ""
-    talk(f"{counts.near:,} near, {counts.missing:,} missing; {counts.to_build:,} left to build{steps}")
+    steps = f" in {counted(counts.build_steps, 'step')}"
+    left = f"{counts.to_build:,} left to build{steps}" if counts.to_build else "nothing is left to build"
+    talk(f"{counts.near:,} near, {counts.missing:,} missing; {left}")
     if found.height and found["cures"][0]:
         talk(f"{found['words'][0]} alone keeps {counted(found['cures'][0], 'spec')} from hitting")
     if counts.represented:

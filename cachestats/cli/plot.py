@@ -25,7 +25,6 @@ from cachestats.cli.parameters import dataset_argument, host_options, system_opt
 from cachestats.cli.question import Question, chosen_snapshots, known_snapshots, sides
 from cachestats.cli.sections import Verbs
 from cachestats.cli.versions import versions
-from cachestats.errors import ArgumentError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,6 +38,9 @@ def plot() -> None:
     Each chart takes the options of the verb whose answer it draws.
     """
 
+
+_GOOD_NEWS = frozenset({"gaps", "duplicates", "holes"})
+"""What charts say that there are none of: their functions draw empty answers, too."""
 
 _out_option = click.option(
     "--out",
@@ -63,18 +65,21 @@ def _measure_option(choices: tuple[str, ...]) -> Callable[[Callable[..., None]],
 def _save(
     draw: Callable[..., Axes], frame: pl.DataFrame, out: Path, asked: Question, what: str, **options: Any
 ) -> None:
-    """Draw a frame, write the file, and say so."""
+    """Draw a frame, write the file, and say so; if the frame is empty, the picture says that there are none of what."""
     import matplotlib
 
+    from cachestats.plots.drawing import draw_nothing, in_words
     from cachestats.plots.saving import save_plot
 
     matplotlib.use("agg")
+    if frame.is_empty() and not asked.subset.num_specs:
+        what = "specs"
+    if frame.is_empty() and what not in _GOOD_NEWS:
+        save_plot(draw_nothing(f"no {what}", title=in_words(asked.words)), out)
+    else:
+        save_plot(draw(frame, **options), out)
     if frame.is_empty():
-        raise ArgumentError(
-            f"expected something to draw, found no {what} in {asked.words}",
-            hint="ask for another snapshot",
-        )
-    save_plot(draw(frame, **options), out)
+        talk(f"no {what} in {asked.words}")
     talk(f"wrote {out}")
 
 

@@ -46,20 +46,18 @@ def usable(dataset: Any, host: Host | None, spack: Any, form: str, out: Path | N
 
     host = _given(host)
     asked = Question(dataset, **question)
+    rules = rules_in_words(dataset, asked, spack)
+    answer = (look if host.is_complete else usable_by_system)(asked.subset, host=host, spack=spack)
+    emit(answer, form, out)
     if not asked.subset.num_specs:
         asked.say_there_is_nothing()
         return
-    rules = rules_in_words(dataset, asked, spack)
     if host.is_complete:
-        answer = look(asked.subset, host=host, spack=spack)
-        emit(answer, form, out)
         counts = summary(answer)
         _say_how_much(counts, host, asked, rules)
         _say_obstacles(obstacles(answer), host)
         is_anything_usable = counts.num_usable > 0
     else:
-        answer = usable_by_system(asked.subset, host=host, spack=spack)
-        emit(answer, form, out)
         talk(
             f"what {host.target} can use in {asked.words}, for each libc or operating system that the cache was built "
             f"for, {rules}; choose one with --os or --libc"
@@ -87,7 +85,9 @@ def reusable(dataset: Any, host: Host | None, spack: Any, form: str, out: Path |
     host = _given(host)
     asked = Question(dataset, **question)
     answer = look(asked.subset, host=host, spack=spack)
-    emit(answer, form, out)
+    same = ["snapshot"] if len(asked.chosen) == 1 else []
+    for_eyes = answer.drop(same).with_columns(answer["hash"].str.head(7))
+    emit(for_eyes if form in {"table", "markdown"} else answer, form, out)
     if answer.is_empty():
         asked.say_there_is_nothing()
         return

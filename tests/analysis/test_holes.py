@@ -209,7 +209,7 @@ def test_an_index_without_edges_has_no_holes(tmp_path: Path) -> None:
     for by, width in (("spec", 8), ("missing", 5)):
         assert cs.holes(dataset.specs, dataset.dependencies, by=by).shape == (0, width)
     done = run("holes", dataset.path, "--fail-over", 0)
-    assert done.stderr.decode() == "develop: 0 of 1 spec broken, 0.0%; 0 missing\n"
+    assert done.stderr.decode() == "no holes in develop: 0 of 1 spec broken, 0.0%; 0 missing\n"
     gaps = run("gaps", dataset.path, "--by", "target", "--format", "json")
     assert "is unknown" not in gaps.stderr.decode()
 
@@ -305,7 +305,7 @@ def test_the_verb_shows_what_is_broken_and_fails_if_asked_to(damaged: cs.Dataset
     unheard = run("holes", damaged.path, "--deptype", "link,runs", code=2).stderr.decode()
     assert "expected some of build, link, run, test, found 'runs'" in unheard
     whole = run("holes", sample.path, "--snapshot", "all", "--fail-over", 0)
-    assert whole.stderr.decode() == "5 snapshots: 0 of 8,216 specs broken, 0.0%; 0 missing\n"
+    assert whole.stderr.decode() == "no holes in 5 snapshots: 0 of 8,216 specs broken, 0.0%; 0 missing\n"
 
 
 def test_the_verb_says_of_which_snapshots_nothing_can_be_said(demo: cs.Dataset, tmp_path: Path) -> None:

@@ -362,7 +362,7 @@ def test_the_verb_says_what_hits_and_what_is_left(sample: cs.Dataset) -> None:
     assert whole.stderr.splitlines() == [
         "spack.lock: 282 specs, 24 roots, written by Spack 1.0.0.dev0",
         "develop-2025-05-25: 282 of 282 specs hit, 100.0%; 24 of 24 roots, 100.0%",
-        "0 near, 0 missing; 0 left to build",
+        "0 near, 0 missing; nothing is left to build",
     ]
     assert len(whole.stdout.splitlines()) == 2, "hits are left out of the table"
     part = ("--where", "stack=build_systems")

@@ -10,7 +10,6 @@ from click.testing import CliRunner, Result
 
 import cachestats as cs
 from cachestats.cli import cli
-from cachestats.errors import ArgumentError
 from conftest import in_corpus
 from tests.support.site import page, spec, write
 
@@ -101,8 +100,10 @@ def test_pictures_of_dependencies_and_lockfiles(sample: cs.Dataset, tmp_path: Pa
         assert done.exit_code == 0, (command, done.output, done.exception)
         cs.save_plot(ax, tmp_path / "expected.svg")
         assert (tmp_path / "drawn.svg").read_text() == (tmp_path / "expected.svg").read_text(), command
-    done = plot("holes", sample.path, "--out", tmp_path / "x.svg")
-    assert "found no holes in develop-2025-05-25" in str(done.exception)
+    done = plot("holes", sample.path, "--out", tmp_path / "drawn.svg")
+    assert "no holes in develop-2025-05-25\n" in done.stderr
+    cs.save_plot(cs.plot_holes(cs.holes(sample, by="missing"), subtitle="develop-2025-05-25"), tmp_path / "none.svg")
+    assert (tmp_path / "drawn.svg").read_text() == (tmp_path / "none.svg").read_text()
 
 
 def test_holes_are_those_of_the_snapshots_that_the_chart_names(mixed: cs.Dataset, tmp_path: Path) -> None:
@@ -113,20 +114,15 @@ def test_holes_are_those_of_the_snapshots_that_the_chart_names(mixed: cs.Dataset
     assert (tmp_path / "drawn.svg").read_text() == (tmp_path / "expected.svg").read_text()
 
 
-def test_nothing_to_draw_is_an_error(weeks: cs.Dataset, tmp_path: Path) -> None:
-    for verb, what in (("history", "specs"), ("versions --by stack", "specs"), ("duplicates", "duplicates")):
-        name, *options = verb.split()
-        done = plot(
-            name,
-            weeks.path,
-            *options,
-            "--where",
-            "package=z",
-            "--where",
-            "stack=e4s",
-            "--out",
-            tmp_path / "x.svg",
-        )
-        assert isinstance(done.exception, ArgumentError)
-        assert f"found no {what} in " in str(done.exception)
-        assert not (tmp_path / "x.svg").exists()
+@pytest.mark.parametrize("question", ["history", "versions --by stack", "duplicates", "gaps --by stack", "overlap"])
+def test_where_there_is_nothing_the_picture_says_so(question: str, weeks: cs.Dataset, tmp_path: Path) -> None:
+    verb, *options = question.split()
+    filters = ("--where", "package=a", "--where", "stack=ml", "--snapshot", "develop-2025-03-09")
+    if verb == "gaps":  # its packages are no filter: here the stack has all in question
+        filters = filters[2:]
+    done = plot(verb, weeks.path, *options, *filters, "--out", tmp_path / "x.svg")
+    assert done.exit_code == 0, done.exception
+    what = "gaps" if verb == "gaps" else "specs"
+    assert f"no {what} in develop-2025-03-09, " in done.stderr
+    shown = (tmp_path / "x.svg").read_text()
+    assert ("none: nothing is missing" if what == "gaps" else f"no {what}") in shown

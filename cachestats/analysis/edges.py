@@ -93,7 +93,7 @@ def whole(rows: SpecRows, *columns: str) -> SpecRows:
     """Return all specs of the snapshots, if filters left some out: a dependency may be any of them."""
     if rows.subset is None or rows.subset.is_whole:
         return rows
-    return spec_rows(replace(rows.subset, filters={}, expressions=()), columns)
+    return spec_rows(rows.subset.whole, columns)
 
 
 def of_stacks(rows: SpecRows, union: bool) -> SpecRows:

@@ -154,6 +154,11 @@ class Subset:
         return snapshot_names(self.dataset) if self.snapshots is None else self.snapshots
 
     @property
+    def whole(self) -> Subset:
+        """All specs of its snapshots."""
+        return replace(self, filters={}, expressions=())
+
+    @property
     def is_whole(self) -> bool:
         """Whether it has all specs of its snapshots."""
         return not self.filters and not self.expressions
@@ -335,6 +340,11 @@ def find_snapshot(dataset: Dataset, name: str) -> str:
             hint=f"name one, such as {found[-1]}",
         )
     return found[0]
+
+
+def as_subset(specs: Dataset | Subset) -> Subset:
+    """Return a dataset as the subset of all its specs, and a subset as it is."""
+    return specs if isinstance(specs, Subset) else Subset(specs)
 
 
 def snapshot_names(dataset: Dataset) -> tuple[str, ...]:

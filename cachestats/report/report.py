@@ -15,9 +15,10 @@ import polars as pl
 from cachestats.atomic import replaced_folder
 from cachestats.axes import STATES
 from cachestats.dataset.dataset import Dataset
+from cachestats.dataset.subset import Subset, as_subset
 from cachestats.decode import JsonError, decode
 from cachestats.export.table import export_table
-from cachestats.naming import snapshot_kind, snapshot_order
+from cachestats.naming import snapshot_kind
 from cachestats.regular import read_regular
 from cachestats.report.badges import badge
 from cachestats.report.charts import draw_overview, draw_stack
@@ -43,7 +44,7 @@ _MOST_GAPS = 30
 _MOST = 10
 
 
-def write_report(dataset: Dataset, out: str | os.PathLike[str], *, title: str = "Spack build cache") -> int:
+def write_report(specs: Dataset | Subset, out: str | os.PathLike[str], *, title: str = "Spack build cache") -> int:
     """Write a dataset and its analyses as a folder of pages that opens in a browser, and return the number of pages.
 
     The folder needs no server and no network: `index.html` opens from disk, and the folder can be published unchanged.
@@ -54,8 +55,9 @@ def write_report(dataset: Dataset, out: str | os.PathLike[str], *, title: str = 
 
     Parameters
     ----------
-    dataset
-        The dataset. Coverage is reported for `develop` if it exists, otherwise for the newest snapshot.
+    specs
+        The dataset, or a subset of it: the report is about its snapshots and specs. Coverage is reported for `develop`
+        if it exists, otherwise for the newest snapshot.
     out
         The folder: a new one, an empty one, or an earlier report, which is replaced once the new one is complete.
     title
@@ -76,19 +78,20 @@ def write_report(dataset: Dataset, out: str | os.PathLike[str], *, title: str = 
     >>> sorted(path.name for path in (tmp / "report" / "packages").iterdir())
     ['py-filelock.html', 'py-propcache.html']
     """
-    facts = gather(dataset)
+    subset = as_subset(specs)
+    facts = gather(subset)
     with replaced_folder(Path(out), holds="an earlier report", foreign=_foreign) as folder:
         for name in _FOLDERS:
             (folder / name).mkdir()
-        return _Report(dataset, facts, folder, title).write()
+        return _Report(subset, facts, folder, title).write()
 
 
 class _Report:
     """A report that is being written."""
 
-    def __init__(self, dataset: Dataset, facts: Facts, folder: Path, title: str) -> None:
-        self.dataset, self.facts, self.folder = dataset, facts, folder
-        self.names = sorted(dataset.manifest.snapshots, key=snapshot_order)
+    def __init__(self, subset: Subset, facts: Facts, folder: Path, title: str) -> None:
+        self.subset, self.facts, self.folder = subset, facts, folder
+        self.names = [*subset.names]
         self.about = facts.snapshots.row(by_predicate=pl.col("snapshot") == facts.current, named=True)
         self.pages = Pages(
             folder, site=title, current=facts.current, about=self.about, before=facts.before, states=STATES
@@ -98,7 +101,7 @@ class _Report:
     def write(self) -> int:
         """Write everything and return the number of pages."""
         self._assets()
-        specs = write_specs(self.dataset, self.names, self.folder, shown=_SHOWN_SPECS)
+        specs = write_specs(self.subset, self.folder, shown=_SHOWN_SPECS)
         # Write the Parquet files in parallel: everything else is Python code, which does not use a second core. The
         # specs took both cores, and as much memory.
         with ThreadPoolExecutor(1) as pool:
@@ -131,7 +134,7 @@ class _Report:
         # `specs`, the first, takes the most memory, and comes last: by then the memory of the scripts is free.
         for table in reversed(_TABLES.values()):
             path = f"tables/{table.name}.parquet"
-            rows = export_table(self.dataset, table.name, self.folder / path)
+            rows = export_table(self.subset, table.name, self.folder / path)
             size = (self.folder / path).stat().st_size
             found[table.name] = {"name": table.name, "path": path, "rows": rows, "size": size, "grain": table.grain}
         return [found[name] for name in _TABLES]
@@ -147,7 +150,7 @@ class _Report:
         self._page(
             "index.html",
             "index.html",
-            charts=draw_overview(self.dataset, facts, self.folder),
+            charts=draw_overview(self.subset, facts, self.folder),
             changes=_by(facts.changes.get(facts.current), "change"),
             fell=fell,
             stacks=facts.stacks.to_dicts(),
@@ -175,7 +178,7 @@ class _Report:
         excess = _by(facts.duplicates, "package")
         positions = {name: number for number, name in enumerate(self.names)}
         anchors = self.pages.snapshots(self.names, "../")
-        matrices = Matrices(self.dataset.at(facts.current))
+        matrices = Matrices(self.subset.at(facts.current))
         dependencies = _Dependencies(facts)
         for package, found in by_snapshot.items():
             series = sorted(found, key=lambda row: positions[row[0]], reverse=True)

@@ -145,7 +145,7 @@ def test_the_order_of_rows_does_not_decide_on_the_order_of_specs(tmp_path: Path)
         for snapshot, stack in (("develop-2025-06-01", "e4s"), ("develop-2025-06-08", "hep"), ("develop", "ml"))
     }
     dataset = cs.build_dataset(write(tmp_path / "site", pages), out=tmp_path / "dataset")
-    ranks = Ranks(dataset, [*snapshot_names(dataset)])
+    ranks = Ranks(cs.Subset(dataset))
     rows = ranks.rows()
     ((_, specs),) = by_package(rows, ranks)
     assert len(specs.hashes) == 3 * len(hashes)

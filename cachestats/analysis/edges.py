@@ -125,12 +125,13 @@ def specs_named(package: str, rows: SpecRows, edges: pl.DataFrame) -> pl.Series:
     found = pl.concat([cached["hash"], is_named["dependency_hash"]]).unique()
     if found.is_empty():
         needed = rows.named(edges.select("dependency_package").unique())["dependency_package"].drop_nulls()
-        there = sorted({*filter(None, rows.names("package")), *needed})
-        near = nearest([package], there)
-        raise ArgumentError(
-            f"expected a package of the specs or of their dependencies, found {package!r}",
-            hint=f"try {', '.join(near)}" if near else f"there are {counted(len(there), 'other package')}",
-        )
+        # Without specs there is nothing to compare a name with.
+        if there := sorted({*filter(None, rows.names("package")), *needed}):
+            near = nearest([package], there)
+            raise ArgumentError(
+                f"expected a package of the specs or of their dependencies, found {package!r}",
+                hint=f"try {', '.join(near)}" if near else f"there are {counted(len(there), 'other package')}",
+            )
     return found
 
 

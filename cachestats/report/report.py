@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from markupsafe import Markup
 
 from cachestats.atomic import replaced_folder
 from cachestats.axes import STATES
@@ -30,6 +31,7 @@ from cachestats.report.pages import Pages
 from cachestats.report.paths import path_of
 from cachestats.report.summary import stack_counts, summary_markdown
 from cachestats.schema import SCHEMA_VERSION, TABLES, dictionary_markdown
+from cachestats.text import counted
 
 _FOLDERS = ("assets", "charts", "packages", "stacks", "snapshots", "tables", "badges", "api", "specs", "cells")
 _MARK = "report.json"
@@ -41,6 +43,7 @@ _SHOWN_SPECS = 25
 _TABLES = {name: table for name, table in TABLES.items() if name != "variants"}
 """The tables to download. `variants` has what `specs.variants` has, in other rows, and is as large as all of these."""
 _MOST_GAPS = 30
+_MOST_NEEDING = 24
 _MOST = 10
 
 
@@ -177,9 +180,9 @@ class _Report:
         versions, gaps = _by(facts.versions, "package"), _by(facts.gaps, "package")
         excess = _by(facts.duplicates, "package")
         positions = {name: number for number, name in enumerate(self.names)}
-        anchors = self.pages.snapshots(self.names, "../")
+        anchors = self.pages.links("snapshots", self.names, "../")
         matrices = Matrices(self.subset.at(facts.current))
-        dependencies = _Dependencies(facts)
+        dependencies = _Dependencies(facts, self.pages.links("packages", by_snapshot, "../"))
         for package, found in by_snapshot.items():
             series = sorted(found, key=lambda row: positions[row[0]], reverse=True)
             about = current.get(package)
@@ -197,7 +200,6 @@ class _Report:
                 lacking=gaps.get(package, []),
                 excess=next((row["excess"] for row in excess.get(package, ())), 0),
                 dependencies=dependencies.of(package),
-                described=by_snapshot.keys(),
                 series=series,
                 anchors=anchors,
                 bars=_bars({snapshot: number for snapshot, number, _ in series}, self.names),
@@ -297,7 +299,8 @@ class _Report:
 class _Dependencies:
     """What each package of the current snapshot needs, and what needs it."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, links: dict[str, Markup]) -> None:
+        self._links = links
         self._every = dict(facts.packages.select("package", "specs").iter_rows())
         self._total = sum(self._every.values())
         self._counts: dict[str, Row] = {}
@@ -312,17 +315,22 @@ class _Dependencies:
     def of(self, package: str) -> Row | None:
         """Return the counts of what depends on a package, and what does directly; None if there is nothing to say.
 
-        `needing` and `needed` are other packages, each with the number of specs that need the other one directly, and
-        the number of all specs of the same package.
+        `needing` and `needed` are links to other packages, those first of which most specs need the other directly, and
+        how many of all specs of the same package do.
         """
         if package not in self._counts:
             return None
         total = self._every.get(package, 0)
+        needing, needed = self._needing.get(package, []), self._needed.get(package, [])
         return self._counts[package] | {
             "num_other_specs": self._total - total,
-            "needing": [(name, specs, self._every[name]) for name, specs in self._needing.get(package, ())],
-            "needed": [(name, specs, total) for name, specs in self._needed.get(package, ())],
+            "needing": [self._part(name, specs, self._every[name]) for name, specs in needing[:_MOST_NEEDING]],
+            # What is not cached has no page.
+            "needed": [self._part(name, specs, total) for name, specs in needed],
         }
+
+    def _part(self, name: str, num_specs: int, total: int) -> tuple[str, str]:
+        return self._links.get(name, name), f"{num_specs:,} of {counted(total, 'spec')}"
 
 
 def _by(frame: pl.DataFrame | None, column: str) -> dict[Any, list[Row]]:

@@ -187,7 +187,7 @@ def _cells(rows: pl.DataFrame, ranks: Ranks) -> Iterator[tuple[str, Row]]:
         packages = cells["package"].rle().struct.unnest()
         names = ranks.values("package", packages["value"])
         values = {column: ranks.values(column, cells[column].unique().sort()) for column in _CELL_COLUMNS}
-        coded = {column: cells[column].rank("dense") - 1 for column in _CELL_COLUMNS}
+        coded = {column: cells[column].rank("dense").cast(pl.Int64) - 1 for column in _CELL_COLUMNS}
         # The newest version has the largest code.
         values["version"].reverse()
         coded["version"] = len(values["version"]) - 1 - coded["version"]

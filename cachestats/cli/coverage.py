@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cachestats.axes import AXES, DENOMINATORS, MEASURES, STATES
+from cachestats.cli.completion import complete_words
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
     dataset_argument,
@@ -27,8 +28,20 @@ if TYPE_CHECKING:
 
 @click.command(cls=Verb)
 @dataset_argument
-@click.option("--rows", required=True, metavar="AXIS", help=f"Axis of the rows: {alternatives(AXES)}.")
-@click.option("--columns", required=True, metavar="AXIS", help="Axis of the columns: another of these.")
+@click.option(
+    "--rows",
+    required=True,
+    shell_complete=complete_words(AXES),
+    metavar="AXIS",
+    help=f"Axis of the rows: {alternatives(AXES)}.",
+)
+@click.option(
+    "--columns",
+    required=True,
+    shell_complete=complete_words(AXES),
+    metavar="AXIS",
+    help="Axis of the columns: another of these.",
+)
 @click.option(
     "--measure",
     type=click.Choice(MEASURES),

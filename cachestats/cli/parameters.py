@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
+from click.shell_completion import CompletionItem
 
+from cachestats.cli.completion import complete_filters, complete_snapshots, complete_words
 from cachestats.cli.output import talk
 from cachestats.dataset.patterns import LEAVES_OUT
 from cachestats.dataset.subset import FILTER_COLUMNS
@@ -109,6 +111,10 @@ class Opened(click.ParamType["Dataset"]):
 
         return open_dataset(str(value))
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return that a folder is wanted."""
+        return [CompletionItem(incomplete, type="dir")]
+
 
 def dataset_argument(function: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the argument DATASET, an open dataset."""
@@ -170,6 +176,7 @@ where_option = click.option(
     "--where",
     type=Where(),
     multiple=True,
+    shell_complete=complete_filters,
     metavar="COLUMN=VALUE",
     help="Only specs with this value, which may be a pattern such as 'py-*', or `none`; COLUMN!=VALUE leaves out. May "
     "be repeated: values of the same column are alternatives, and all columns must match.",
@@ -183,6 +190,7 @@ def snapshots_option(default: str) -> Callable[[Callable[..., None]], Callable[.
         "--snapshot",
         type=NAME,
         multiple=True,
+        shell_complete=complete_snapshots,
         metavar="NAME",
         help="Snapshot to look at: a name, a pattern such as 'develop-2025-*', newest, previous or all; may be "
         f"repeated. With a leading `!` it is left out.  [default: {default}]",
@@ -198,13 +206,14 @@ def question_options(function: Callable[..., None]) -> Callable[..., None]:
     return where_option(snapshots_option(f"{NEWEST}; all if snapshots are an axis")(function))
 
 
-def by_option(axes: Iterable[str], *, default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def by_option(axes: Sequence[str], *, default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a verb `--by`: the axis by which to split the answer, or None for no split."""
     return click.option(
         "--by",
         default=default,
         show_default=True,
         metavar=f"AXIS|{_NO_AXIS}",
+        shell_complete=complete_words((*axes, _NO_AXIS)),
         callback=lambda ctx, param, value: None if value == _NO_AXIS else value,
         help=f"Axis by which to split the answer: {alternatives(axes)}; with {_NO_AXIS} it is not split.",
     )

@@ -28,6 +28,8 @@ Wanted = tuple[str | None, ...]
 Asked: TypeAlias = "str | Iterable[str | None] | None"
 """Values of a column as a user writes them, with patterns and exclusions."""
 
+SNAPSHOT_WORDS = ("newest", "previous", "all")
+"""Words that stand for snapshots."""
 _NOTHING = "none"
 _NULLABLE = frozenset(column.name for column in SPECS.columns if column.nullable)
 
@@ -89,7 +91,7 @@ class Subset:
         if not given:
             raise ArgumentError("expected a snapshot, found none", hint="name one, or leave them out to take all")
         there = snapshot_names(self.dataset) if self.snapshots is None else self.snapshots
-        words = {"newest": there[-1:], "previous": there[-2:-1], "all": there}
+        words = dict(zip(SNAPSHOT_WORDS, (there[-1:], there[-2:-1], there), strict=True))
         found = matching(given, there, words=words, whole=there, refuse=self._no_such_snapshot)
         if not found:
             raise ArgumentError(

@@ -30,6 +30,7 @@ class Share(click.ParamType[float]):
     """A share such as `1%` or `0.01`."""
 
     name = "share"
+    wanted = "a share such as 1% or 0.01"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the share from 0 to 1."""
@@ -39,7 +40,7 @@ class Share(click.ParamType[float]):
         except ValueError:
             share = -1.0
         if not 0 <= share <= 1:
-            self.fail(f"expected a share such as 1% or 0.01, found {text!r}", param, ctx)
+            self.fail(f"expected {self.wanted}, found {text!r}", param, ctx)
         return share
 
 
@@ -47,6 +48,7 @@ class Limit(Share):
     """A whole number such as 10, or a share such as `1%` or `0.01`."""
 
     name = "n|share"
+    wanted = "a number such as 10, or a share such as 1%"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number as an integer, or the share from 0 to 1 as a float."""

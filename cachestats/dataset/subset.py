@@ -95,8 +95,8 @@ class Subset:
         found = matching(given, there, words=words, whole=there, refuse=self._no_such_snapshot)
         if not found:
             raise ArgumentError(
-                f"expected a snapshot, found all {len(there):,} of {self.dataset.path} left out",
-                hint=f"leave out fewer of {', '.join(there[-3:])}",
+                f"expected a snapshot of {self.dataset.path}, found that what is named is left out, too",
+                hint=f"leave out fewer; there is {', '.join(there[-3:])}",
             )
         return replace(self, snapshots=tuple(name for name in there if name in found))
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cachestats.axes import PACKAGE_FORMATS, PackageFormat
+from cachestats.cli.completion import complete_snapshots, complete_words
 from cachestats.cli.output import talk
 from cachestats.cli.parameters import NAME, dataset_argument, where_option
 from cachestats.cli.question import Question
@@ -29,11 +30,13 @@ _FILE_ENDING = re.compile(r"\.[A-Za-z]\w*")
     "tables",
     type=NAME,
     multiple=True,
+    shell_complete=complete_words(TABLES),
     help=f"Export only this table; may be repeated. One of {alternatives(TABLES)}.",
 )
 @click.option(
     "--snapshot",
     "snapshots",
+    shell_complete=complete_snapshots,
     type=NAME,
     multiple=True,
     help="Export only this snapshot, or those of a pattern such as 'develop-2025-*'; may be repeated.",

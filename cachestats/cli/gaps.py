@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cachestats.axes import GAP_AXES
+from cachestats.cli.completion import complete_words
 from cachestats.cli.output import detail, emit, talk
 from cachestats.cli.parameters import (
     Share,
@@ -55,6 +56,7 @@ class Packages(click.ParamType[list[str]]):
     "--by",
     required=True,
     metavar="AXIS",
+    shell_complete=complete_words(GAP_AXES),
     help=f"Axis to compare: {alternatives(GAP_AXES)}.",
 )
 @click.option(

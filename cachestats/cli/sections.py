@@ -38,8 +38,12 @@ class Verb(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments, after a look at how often each option is given."""
+        if ctx.resilient_parsing:
+            # Completion needs the dataset, but Click reads no argument if the last option lacks its value.
+            is_unfinished = args[-1:] and args[-1].startswith("-")
+            return super().parse_args(ctx, args[:-1] if is_unfinished else args)
         _, _, given = self.make_parser(ctx).parse_args(list(args))
-        for option, times in Counter([] if ctx.resilient_parsing else given).items():
+        for option, times in Counter(given).items():
             if times > 1 and isinstance(option, click.Option) and not (option.multiple or option.is_eager):
                 often = "twice" if times == 2 else f"{times} times"
                 raise ArgumentError(

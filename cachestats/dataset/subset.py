@@ -32,6 +32,8 @@ Wanted = tuple[str | None, ...]
 Asked: TypeAlias = "str | Iterable[str | None] | None"
 """Values of a column as a user writes them, with patterns and exclusions."""
 
+SNAPSHOT_WORDS = ("newest", "previous", "all")
+"""Words that stand for snapshots."""
 _NOTHING = "none"
 _NULLABLE = frozenset(column.name for column in SPECS.columns if column.nullable)
 
@@ -96,12 +98,12 @@ class Subset:
         if not given:
             raise ArgumentError("expected a snapshot, found none", hint="name one, or leave them out to take all")
         there = self.names
-        words = {"newest": there[-1:], "previous": there[-2:-1], "all": there}
+        words = dict(zip(SNAPSHOT_WORDS, (there[-1:], there[-2:-1], there), strict=True))
         found = matching(given, there, words=words, whole=there, refuse=self._no_such_snapshot)
         if not found:
             raise ArgumentError(
-                f"expected a snapshot, found all {len(there):,} of {self.dataset.path} left out",
-                hint=f"leave out fewer of {', '.join(there[-3:])}",
+                f"expected a snapshot of {self.dataset.path}, found that what is named is left out, too",
+                hint=f"leave out fewer; there is {', '.join(there[-3:])}",
             )
         return replace(self, snapshots=tuple(name for name in there if name in found))
 

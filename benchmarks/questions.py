@@ -72,7 +72,7 @@ def questions() -> dict[str, Callable[[Any, Any], pl.DataFrame]]:
         "holes": lambda ds, _: cs.holes(ds).select("package", "version", "hash", "missing", "missing_hash"),
         "duplicates_differs": lambda ds, _: cs.duplicates(ds, dependencies=ds).drop("excess_bytes", "causes"),
         "find": lambda ds, _: cs.find(every(ds), f"{PACKAGE}@3: target=x86_64_v3:").select(FOUND),
-        "find_anywhere": lambda ds, _: cs.find(every(ds), "@9: build_system=cmake target=x86_64_v3: %gcc@12:").select(
+        "find_anywhere": lambda ds, _: cs.find(every(ds), "@6: build_system=cmake target=x86_64_v3: %gcc@12:").select(
             FOUND
         ),
         "find_below": lambda ds, _: cs.find(ds, "^mpich").select(FOUND),

@@ -274,7 +274,7 @@ WHERE package = 'libpackage-0004' AND version_key >= 'v0003.'
 -- question: find_anywhere
 SELECT DISTINCT snapshot, package, version, hash
 FROM specs
-WHERE version_key >= 'v0009.' AND contains(' ' || variants || ' ', ' build_system=cmake ')
+WHERE version_key >= 'v0006.' AND contains(' ' || variants || ' ', ' build_system=cmake ')
     AND compiler_name = 'gcc' AND CAST(string_split(compiler_version, '.') AS INTEGER[]) >= [12]
     AND target IN (SELECT runs_on FROM targets WHERE targets.target = 'x86_64_v3');
 

@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cachestats.errors import ArgumentError, SourceError
-from cachestats.naming import canonical_variant, split_variant
+from cachestats.expressions.parse import parse_expression
+from cachestats.expressions.syntax import Expression, Variant
+from cachestats.naming import split_variant
 from cachestats.requirement import External
 from cachestats.version_ranges import VersionList
 from cachestats.yaml_file import MAX_SHOWN, file_name, mapping, read_yaml, shown
 
 _MOST_FAULTS = 20
-_NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]*+"
-_VERSION = r"[A-Za-z0-9_][A-Za-z0-9_.-]*+"
-_RANGE = rf"(?:{_VERSION})?+:(?:{_VERSION}(?!\s*=))?"  # a name followed by `=` is the next key
-_ONE = rf"=?(?:git\.[A-Za-z0-9_./-]++|{_VERSION})(?:={_VERSION})?"
-_VERSIONS = rf"(?:{_RANGE}|{_ONE})(?:\s*,\s*(?:{_RANGE}|{_ONE}))*"
-_VALUE = r"'[^']*'|\"[^\"]*\"|[^\s%^~+@'\"]+"
-# The parts of a spec except its dependencies, as in Spack's lib/spack/spack/spec_parser.py.
-_PART = re.compile(
-    rf"\s+|@\s*(?P<versions>{_VERSIONS})"
-    rf"|(?P<inherited>(?:\+\+|~~|--)\s*{_NAME}|{_NAME}:?==(?:{_VALUE}))"
-    rf"|(?P<sign>[+~-])\s*(?P<flag>{_NAME})"
-    rf"|(?P<key>{_NAME})(?P<equals>:?=)(?P<value>{_VALUE})"
-    r"|(?P<hash>/[a-z0-9]+)"
-)
-_FULL_NAME = re.compile(rf"\s*(?:(?P<namespace>{_NAME}(?:\.{_NAME})*)\.)?(?P<name>{_NAME})(?!:?=)")
-_DEPENDENCY_OR_QUOTED = re.compile(r"(?P<sign>[%^])|'[^']*'|\"[^\"]*\"")
-_SIGNS = {"true": "+", "false": "~"}  # `debug=True` is another spelling of `+debug`
-# Keys that are not recorded for the externals of a cache.
-_NOT_IN_EXTERNALS = frozenset(
-    {"arch", "platform", "os", "operating_system", "target", "namespace", "patches", "dev_path"}
-    | {"cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs"}
-)
+_NOT_IN_EXTERNALS = frozenset({"patches", "dev_path"})
+"""Variants that are not recorded for the externals of a cache."""
+_UNCHECKED = ("namespace", "flags", "platform", "os", "targets", "hash_prefix")
+"""Parts of an expression that are not recorded for them either, or not in a form that tells."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +39,8 @@ class DeclaredExternal:
     name: str
     versions: VersionList | None = None
     """The versions; None for any."""
-    variants: tuple[str, ...] = ()
-    """The variants that it has, as in the column `variants`."""
+    variants: tuple[Variant, ...] = ()
+    """Conditions on its variants."""
     prefix: str | None = None
     modules: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
@@ -68,63 +50,49 @@ class DeclaredExternal:
     def parse(cls, spec: str, *, prefix: str | None = None, modules: tuple[str, ...] = ()) -> DeclaredExternal:
         """Return the declaration of an entry, from its `spec`.
 
-        Everything after a `%` or `^` describes a dependency, as in Spack since 1.0.
+        It is read as in Spack since 1.0, so that everything after a `%` or `^` describes a dependency.
 
         Raises
         ------
+        ExpressionError
+            If the text is not a spec expression.
         ArgumentError
-            If the text is not a spec that names a package.
+            If it does not name a package.
 
         Examples
         --------
         >>> declared = DeclaredExternal.parse("openmpi@4.1 fabrics=ofi %gcc@12 ^hwloc", prefix="/opt/openmpi")
-        >>> declared.name, str(declared.versions), declared.variants, declared.unchecked
-        ('openmpi', '4.1', ('fabrics=ofi',), ('%gcc@12', '^hwloc'))
+        >>> declared.name, str(declared.versions), str(declared.variants[0]), declared.unchecked
+        ('openmpi', '4.1', 'fabrics=ofi', ('%gcc@12', '^hwloc'))
         """
-        head, *dependencies = _nodes(spec)
-        found = _FULL_NAME.match(head)
-        if found is None:
+        found = parse_expression(spec)
+        if found.name is None:
             raise ArgumentError(
                 f"expected a spec such as cuda@12.4, found {shown(spec)}",
                 hint="the spec of an external begins with its name",
             )
-        versions: VersionList | None = None
-        variants: list[str] = []
-        unchecked = [f"namespace={found['namespace']}"] if found["namespace"] else []
-        position = found.end()
-        while position < len(head):
-            part = _PART.match(head, position)
-            if part is None or (part["versions"] and versions is not None):
-                raise ArgumentError(
-                    f"expected versions, variants or keys after {shown(head[:position].strip())}, "
-                    f"found {shown(head[position:].strip())}",
-                    hint="write it as `spack spec` accepts it, such as 'cuda@12.4 ~dev'",
-                )
-            if part["versions"]:
-                versions = VersionList.parse(part["versions"])
-            elif part["flag"]:
-                variants.append(("+" if part["sign"] == "+" else "~") + part["flag"])
-            elif part["key"] and part["value"].lower() in _SIGNS:
-                variants.append(_SIGNS[part["value"].lower()] + part["key"])
-            elif part["key"] and part["key"] not in _NOT_IN_EXTERNALS and part["value"] != "*":
-                variants.append(canonical_variant(f"{part['key']}{part['equals']}{part['value']}"))
-            elif not part[0].isspace():
-                unchecked.append(part[0])
-            position = part.end()
-        return cls(found["name"], versions, tuple(variants), prefix, modules, (*unchecked, *dependencies))
+        others = [one for one in found.variants if one.is_propagated or one.name in _NOT_IN_EXTERNALS]
+        parts = {name: part for name in _UNCHECKED if (part := getattr(found, name))}
+        unchecked = [
+            *map(str, others),
+            *(str(replace(Expression(), **{name: part})) for name, part in parts.items()),
+            *map(str, found.dependencies),
+        ]
+        variants = tuple(one for one in found.variants if one not in others)
+        return cls(found.name, found.versions, variants, prefix, modules, tuple(unchecked))
 
     def fits(self, external: External) -> bool:
         """Return whether an external of a cache satisfies the spec and has the same location.
 
         The rule is that of `_is_reusable` in Spack's solver/reuse.py. A variant with several values must have all
-        values that the spec names, and may have more.
+        values that the spec names, and may have more unless they are written with `:=`.
         """
         if (self.name, self.prefix, self.modules) != (external.name, external.prefix, external.modules):
             return False
         if self.versions is not None and not self.versions.includes(external.version):
             return False
-        values = dict(map(split_variant, external.variants))
-        return all(set(wanted) <= set(values.get(variant, ())) for variant, wanted in map(split_variant, self.variants))
+        values = {name: frozenset(found) for name, found in map(split_variant, external.variants)}
+        return all(one.name in values and one.includes(values[one.name]) for one in self.variants)
 
 
 def read_packages(*paths: str | os.PathLike[str]) -> tuple[DeclaredExternal, ...]:
@@ -172,7 +140,8 @@ def _read(path: Path) -> list[DeclaredExternal]:
         try:
             declared.append(_declared(entry))
         except ArgumentError as error:
-            faults.append(SourceError(f"{error.message}: {location} in {name}", hint=error.hint))
+            what, *pointer = error.message.split(":\n", 1)
+            faults.append(SourceError(":\n".join([f"{what}: {location} in {name}", *pointer]), hint=error.hint))
     if faults:
         first = [fault.message for fault in faults[:_MOST_FAULTS]]
         more = [f"and {len(faults) - _MOST_FAULTS:,} more"] if len(faults) > _MOST_FAULTS else []
@@ -244,10 +213,3 @@ def _declared(entry: Any) -> DeclaredExternal:
             hint="add the location where it is installed",
         )
     return DeclaredExternal.parse(spec, prefix=prefix, modules=tuple(modules or ()))
-
-
-def _nodes(spec: str) -> list[str]:
-    """Split a spec into parts about one package each: first its own, then those of its dependencies."""
-    starts = [found.start() for found in _DEPENDENCY_OR_QUOTED.finditer(spec) if found["sign"]]
-    own, *dependencies = (spec[start:end] for start, end in pairwise([0, *starts, len(spec)]))
-    return [own, *map(str.strip, dependencies)]

@@ -57,6 +57,7 @@ def read(folder: Path, text: str) -> tuple[DeclaredExternal, ...]:
         ("cuda build_system:=generic", True),
         ("cuda build_system=makefile", False),
         ("cuda build_system=*", True),
+        ("cuda unheard=*", False),
         ("builtin.cuda@12.4", True),
         ("cuda@12.4 %gcc@4 +dev", True),
         ("cuda target=zen4 os=rhel9", True),
@@ -69,7 +70,13 @@ def test_an_entry_fits_what_satisfies_its_spec(spec: str, fits: bool) -> None:
 
 @pytest.mark.parametrize(
     ("spec", "fits"),
-    [("openmpi fabrics=ofi", True), ("openmpi fabrics=ucx,ofi", True), ("openmpi fabrics=ofi,psm2", False)],
+    [
+        ("openmpi fabrics=ofi", True),
+        ("openmpi fabrics=ucx,ofi", True),
+        ("openmpi fabrics=ofi,psm2", False),
+        ("openmpi fabrics:=ucx,ofi", True),
+        ("openmpi fabrics:=ofi", False),
+    ],
 )
 def test_a_variant_of_several_values_has_at_least_those_asked_for(spec: str, fits: bool) -> None:
     assert DeclaredExternal.parse(spec, modules=("openmpi/4.1", "ucx")).fits(MPI) == fits
@@ -96,43 +103,47 @@ def test_modules_are_compared_whole_and_in_order(modules: tuple[str, ...]) -> No
 def test_what_cannot_be_checked_is_named() -> None:
     spec = "ns.openmpi@4.1 ++debug opt==3 cflags='-O2 %x' fabrics=ofi arch=linux-rhel9-zen4 v=* /abc %gcc@12 ^hwloc@2+x"
     entry = DeclaredExternal.parse(spec, prefix="/usr")
-    assert (entry.name, str(entry.versions), entry.variants) == ("openmpi", "4.1", ("fabrics=ofi",))
+    assert (entry.name, str(entry.versions)) == ("openmpi", "4.1")
+    assert [*map(str, entry.variants)] == ["fabrics=ofi", "v=*"]
     assert entry.unchecked == (
-        "namespace=ns",
         "++debug",
         "opt==3",
+        "namespace=ns",
         "cflags='-O2 %x'",
-        "arch=linux-rhel9-zen4",
-        "v=*",
+        "platform=linux",
+        "os=rhel9",
+        "target=zen4",
         "/abc",
         "%gcc@12",
         "^hwloc@2+x",
     )
+    assert DeclaredExternal.parse("openmpi patches=abc dev_path=/src").unchecked == ("dev_path=/src", "patches=abc")
 
 
 def test_a_key_after_an_open_range_is_no_version() -> None:
     entry = DeclaredExternal.parse("cuda@12: build_system=generic", prefix="/usr/local/cuda")
-    assert (str(entry.versions), entry.variants) == ("12:", ("build_system=generic",))
-    assert DeclaredExternal.parse("x@1:b=c").variants == ("b=c",)
+    assert (str(entry.versions), *map(str, entry.variants)) == ("12:", "build_system=generic")
+    assert [*map(str, DeclaredExternal.parse("x@1:b=c").variants)] == ["b=c"]
 
 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("", "expected a spec such as cuda@12.4, found ''"),
         ("@12.4", "expected a spec such as cuda@12.4, found '@12.4'"),
         ("dev=true", "expected a spec such as cuda@12.4, found 'dev=true'"),
-        ("cuda@12 @13", "expected versions, variants or keys after 'cuda@12', found '@13'"),
-        ("cuda@", "expected versions, variants or keys after 'cuda', found '@'"),
-        ("cuda +", "expected versions, variants or keys after 'cuda', found '+'"),
-        ("cuda openmpi", "expected versions, variants or keys after 'cuda', found 'openmpi'"),
-        ("cuda@12:11", "expected a range from a lower to a higher version, found '12:11'"),
+        ("", "expected a spec, found nothing at character 1:\n  \n  ^"),
+        ("cuda@12 @13", "expected one list of versions, found a second one, '@13' at character 9:\n  cuda@12 @13\n"),
+        ("cuda@", "expected a version after '@', found '@' at character 5:\n"),
+        ("cuda +", "expected the name of a variant after '+', found '+' at character 6:\n"),
+        ("cuda openmpi", "expected the end, found a second spec at character 6:\n"),
+        ("cuda@12:11", "expected a range from a lower to a higher version, found '12:11' at character 5:\n"),
     ],
 )
 def test_what_is_no_spec_is_refused(spec: str, message: str) -> None:
     with pytest.raises(ArgumentError) as caught:
         DeclaredExternal.parse(spec)
-    assert caught.value.message == message
+    assert caught.value.message.startswith(message)
+    assert caught.value.hint
 
 
 @given(st.text(max_size=30), st.text("cuda@12.:,=+~-%^ '\"/*", max_size=20))
@@ -209,13 +220,22 @@ def test_a_bomb_of_aliases_is_shown_short(tmp_path: Path) -> None:
         ("{spec: cuda, prefix: $spack/cuda}", "expected 'prefix' to be a plain path, found '$spack/cuda'"),
         ("{spec: cuda, modules: cuda/12}", "expected 'modules' to be a list of names, found 'cuda/12'"),
         ("{spec: cuda, modules: [12]}", "expected 'modules' to be a list of names, found [12]"),
-        ("{spec: 'cuda@12 @13', prefix: /usr}", "expected versions, variants or keys after 'cuda@12', found '@13'"),
     ],
 )
 def test_a_wrong_entry_is_named(entry: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         read(tmp_path, f"packages:\n  cuda:\n    externals:\n    - {{spec: cuda, prefix: /usr}}\n    - {entry}\n")
     assert caught.value.message == f"{message}: packages.cuda.externals[1] in {tmp_path / 'packages.yaml'}"
+    assert caught.value.hint
+
+
+def test_a_wrong_spec_is_named_with_its_place_in_the_file_and_the_character(tmp_path: Path) -> None:
+    with pytest.raises(SourceError) as caught:
+        read(tmp_path, "packages: {cuda: {externals: [{spec: cuda@12 @13, prefix: /usr}]}}")
+    place = f"packages.cuda.externals[0] in {tmp_path / 'packages.yaml'}"
+    assert caught.value.message == (
+        f"expected one list of versions, found a second one, '@13' at character 9: {place}:\n  cuda@12 @13\n          ^"
+    )
     assert caught.value.hint
 
 

@@ -223,7 +223,7 @@ def _conflict(one: Expression, other: Expression, what: str) -> ArgumentError:
 def _single(one: Expression, other: Expression, field: str) -> str | None:
     first: str | None = getattr(one, field)
     second: str | None = getattr(other, field)
-    if None not in (first, second) and first != second:
+    if first is not None and second is not None and first != second:
         raise _conflict(one, other, f"{first} and {second}")
     return first if second is None else second
 

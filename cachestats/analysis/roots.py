@@ -32,6 +32,7 @@ from cachestats.expressions.syntax import Expression, Variant
 from cachestats.hosts import Host, as_host
 from cachestats.naming import natural_key, snapshot_order, split_variant, split_variants, version_key
 from cachestats.roots import Root, RootsLike, as_roots
+from cachestats.spec_lists import constrain
 from cachestats.targets import runnable, target_order
 from cachestats.text import nearest
 
@@ -342,7 +343,7 @@ class _OneSnapshot:
     def stacks(self, specs: pl.DataFrame, *, union: bool) -> list[str | None]:
         """Return the stacks that list some specs."""
         rows = SpecRows(nw.from_native(specs.lazy()), self._subset, union)
-        return rows.distinct_codes("stack")["stack"].to_list()
+        return rows.distinct_codes("hash", "stack")["stack"].unique().to_list()
 
     def names(self, column: str, codes: pl.Series) -> dict[int, str]:
         """Return the names of some codes."""
@@ -368,6 +369,8 @@ class _OneSnapshot:
     def why(self, expression: Expression) -> tuple[str, str | None]:
         """Return the first condition of a root that no spec fulfils, and what there is instead."""
         before = self.specs
+        if not self._is_spack_1:
+            expression = _with_what_follows_compilers(expression)
         for cause, wanted, part in _steps(expression):
             found = self.found(part)
             if isinstance(found, ArgumentError):
@@ -405,6 +408,22 @@ def _usual(variants: Iterable[tuple[dict[str, tuple[str, ...]], int]]) -> dict[s
         for name, value in own.items():
             counts.setdefault(name, Counter())[value] += number
     return {name: min(values, key=lambda value: (-values[value], value)) for name, values in counts.items()}
+
+
+def _with_what_follows_compilers(expression: Expression) -> Expression:
+    """Return an expression with what follows a compiler among its own conditions, as Spack before 1.0 reads it."""
+    dependencies = []
+    try:
+        for dependency in expression.dependencies:
+            if is_compiler(dependency):
+                own = replace(dependency.expression, name=None, versions=None)
+                expression = constrain(expression, own)
+                compiler = Expression(name=dependency.expression.name, versions=dependency.expression.versions)
+                dependency = replace(dependency, expression=compiler)
+            dependencies.append(dependency)
+    except ArgumentError:  # nothing fulfils both, which the compiler is blamed for
+        return expression
+    return replace(expression, dependencies=tuple(dependencies))
 
 
 def _steps(expression: Expression) -> Iterator[tuple[str, str, Expression]]:
@@ -526,7 +545,7 @@ def _best(found: Sequence[tuple[_OneSnapshot, pl.DataFrame]], host: Host | None)
         column: None if spec[column] is None else part.names(column, pl.Series([spec[column]]))[spec[column]]
         for column in _NAMED
     }
-    one = pl.DataFrame([spec], schema={"stacks": pl.Int64}, strict=False)
+    one = pl.DataFrame([spec], schema={"hash": pl.Int64, "stacks": pl.Int64}, strict=False)
     stacks = sorted(filter(None, part.stacks(one, union=False)), key=natural_key)
     return named | {
         "hash": digest,

@@ -69,7 +69,7 @@ def is_file(text: str) -> bool:
 
     Examples
     --------
-    >>> [is_file(text) for text in ("no/spack.lock", "my/environment", "hdf5/abc", "hdf5+mpi prefix='/opt'")]
+    >>> [is_file(text) for text in ("no/spack.lock", "my/env-1", "hdf5/abc", "hdf5+mpi prefix='/opt'")]
     [True, True, False, False]
     """
     if len(text) < 4096 and "\0" not in text and Path(text).exists():
@@ -135,9 +135,9 @@ def say_what_reuse_gives(environment: Environment, asked: Question, host: Host |
     if not environment.roots or host is None:
         return
     counts = summary(match_roots(environment, asked.subset, host=host, spack=spack))
-    available = f"up to {counts.available:,} of {counted(counts.roots, 'root')} from {asked.names}"
-    added = "" if counts.added_specs is None else f", {counted(counts.added_specs, 'spec')} with what they need"
-    talk(f"concretized again with reuse: {available}{added} (on {host}, {_rules(asked, spack)})")
+    added = "" if counts.added_specs is None else f", {counted(counts.added_specs, 'spec')} in all"
+    available = f"{counts.available:,} of {counted(counts.roots, 'root')}"
+    talk(f"concretized with reuse: up to {available}{added}, on {host.target}:{host.os or host.libc}")
 
 
 def _host_of(environment: Environment, given: Host | None) -> Host | None:

@@ -98,8 +98,10 @@ def match(
         return
     environments = tuple(map(Path, asked_for))
     environment = environment_in(environments)
-    say_what_reuse_gives(environment, asked, host, spack)
-    matches, _ = _matched(environment, environments, asked)
+    matches, found = _matched(environment, asked)
+    if not matches.filter("is_root")["status"].eq("hit").all():
+        say_what_reuse_gives(environment, asked, host, spack)
+    _say_how_much(matches, found, environment, environments, asked)
     if host is not None:
         for other, hits in hits_if_target_changed(matches, machine=host.target).head(1).iter_rows():
             talk(f"concretized for {other}, which {host.target} runs, {hits:,} more would hit")
@@ -121,7 +123,9 @@ def causes(dataset: Any, environments: tuple[Path, ...], form: str, out: Path | 
     takes.
     """
     environment = environment_in(environments)
-    matches, found = _matched(environment, environments, Question(dataset, **question))
+    asked = Question(dataset, **question)
+    matches, found = _matched(environment, asked)
+    _say_how_much(matches, found, environment, environments, asked)
     for_eyes = found.select("cures", "misses", "words", "proof").rename({"words": "cause"})
     emit(for_eyes if form in {"table", "markdown"} else found, form, out)
     if found.is_empty():
@@ -210,12 +214,20 @@ def _say_what_it_is(environment: Environment, paths: tuple[Path, ...]) -> None:
     talk(f"{names}: {counted(environment.specs.height, 'spec')}, {counted(roots, 'root')}{written}")
 
 
-def _matched(environment: Environment, paths: tuple[Path, ...], asked: Question) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the matches and the causes, after saying how much hits."""
-    from cachestats.analysis.match import match_and_causes, summary
+def _matched(environment: Environment, asked: Question) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the matches and the causes."""
+    from cachestats.analysis.match import match_and_causes
+
+    return match_and_causes(environment, asked.subset, dependencies=asked.dependencies, among=asked.among)
+
+
+def _say_how_much(
+    matches: pl.DataFrame, found: pl.DataFrame, environment: Environment, paths: tuple[Path, ...], asked: Question
+) -> None:
+    """Say how much hits, and the first of the causes."""
+    from cachestats.analysis.match import summary
 
     _say_what_it_is(environment, paths)
-    matches, found = match_and_causes(environment, asked.subset, dependencies=asked.dependencies, among=asked.among)
     counts = summary(matches)
     talk(f"{asked.words}: {_words(counts._asdict())}")
     steps = f" in {counted(counts.build_steps, 'step')}"
@@ -227,7 +239,6 @@ def _matched(environment: Environment, paths: tuple[Path, ...], asked: Question)
         talk(
             f"{counts.represented:,} of the near ones are written in another format, so their hashes differ in any case"
         )
-    return matches, found
 
 
 def _words(counts: dict[str, Any]) -> str:

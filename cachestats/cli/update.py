@@ -36,6 +36,9 @@ def update(dataset: Path, sources: tuple[str, ...], dry_run: bool, form: str, ou
     Without SOURCE, the sources and options are those that the dataset was built with. The answer has a row for each
     snapshot in which files were added, changed or removed. What has gone from a source stays in the dataset, unless
     --prune is given.
+
+    NAME=SOURCE reads the one snapshot of SOURCE into the snapshot NAME. What was read from SOURCE under an earlier name
+    stays as it is, and later updates without SOURCE read it into NAME.
     """
     from cachestats.dataset.dataset import open_dataset
     from cachestats.ingest.changes import changes_frame

@@ -55,7 +55,9 @@ def build_dataset(
         (the root, `_cache`, one snapshot's folder, one page) or an archive of one (.tar, .tar.gz, .tar.zst, .zip); a
         build-cache mirror of layout 1, 2 or 3, or a folder of mirrors, as `<snapshot>/` with its stacks in
         `<snapshot>/<stack>/`; a catalogue of mirrors (`cache_spack_io_index.json`); one index; the database of an
-        installation (`.spack-db/index.json`, or its folder). Only the indices of mirrors are read.
+        installation (`.spack-db/index.json`, or its folder). Only the indices of mirrors are read. `NAME=SOURCE` gives
+        the snapshot of a source with indices of one snapshot (or of which `snapshots` selects one) another name. An
+        existing path, and a URL, is no name even if it has a `=`.
     out
         Folder of the dataset; created if it does not exist.
     snapshots, stacks

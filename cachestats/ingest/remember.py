@@ -27,7 +27,10 @@ def made_by() -> dict[str, str]:
 
 def named_requests(requests: Iterable[SourceRequest], existing: Existing) -> list[SourceRequest]:
     """Give each source that is a path the name that the dataset has for it, or a new, unused one."""
-    known = {name: source.location for name, source in existing.manifest.sources.items()}
+    known = {
+        name if source.name is None else name.removeprefix(f"{source.name}="): source.location
+        for name, source in existing.manifest.sources.items()
+    }
     by_location = {location: name for name, location in known.items()}
     result = []
     for one in requests:
@@ -50,6 +53,7 @@ def remembered_requests(
         If there is no address and the dataset remembers no source.
     """
     remembered = existing.manifest.sources.values()
+    requests = request.at(addresses)
     if not addresses:
         if not remembered:
             raise DatasetError(
@@ -58,10 +62,11 @@ def remembered_requests(
             )
         locations = [source.location for source in remembered]
         addresses = [one if is_url(one) else os.path.normpath(existing.path / one) for one in locations]
+        requests = [replace(request, address=one) for one in addresses]  # whose `=` is part of them
     by_location = {source.location: source for source in remembered}
     return [
         _with_options(one, by_location.get(location_of(one.address, existing.path)))
-        for one in named_requests(request.at(addresses), existing)
+        for one in named_requests(requests, existing)
     ]
 
 
@@ -123,8 +128,11 @@ def _as_asked(record: SourceRecord) -> SourceRecord:
 def _with_options(request: SourceRequest, source: SourceRecord | None) -> SourceRequest:
     if source is None:
         return request
+    asked = request.selection
+    name = source.name if asked.name is None else asked.name
+    named_before = source.kind == "index" and name != source.name  # its selection was its earlier name
     selection = Selection(
-        request.selection.snapshots or tuple(source.snapshots), request.selection.stacks or tuple(source.stacks)
+        asked.snapshots or (() if named_before else tuple(source.snapshots)), asked.stacks or tuple(source.stacks), name
     )
     hosts = tuple(sorted({*request.network.allow_hosts, *source.allow_hosts}))
     network = replace(request.network, allow_hosts=hosts, signed=request.network.signed or source.signed)
@@ -153,6 +161,7 @@ def _record(
         allow_hosts=sorted(set(request.network.allow_hosts)),
         signed=request.network.signed,
         sizes=request.sizes,
+        name=request.selection.name,
         files=files,
         passed_over=source.passed_over,
     )

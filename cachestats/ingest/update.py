@@ -53,7 +53,8 @@ def update_dataset(
         The dataset's folder.
     *sources
         Sources to look at, which the dataset remembers from then on; by default those that it remembers, with the
-        `snapshots`, `stacks`, `sizes`, hosts and signing that they were given with.
+        `snapshots`, `stacks`, `sizes`, hosts and signing that they were given with. With `NAME=SOURCE`, as in
+        `build_dataset`, what was read from the source under an earlier name is kept as it was.
     prune
         Drop files that are gone from the sources.
     recheck

@@ -137,7 +137,7 @@ def _read(spark: SparkSession, path: str | os.PathLike[str], network: Network | 
     """Return the tables of a source, of its indices or of its pages."""
     require_extra("spark", "pyspark", "pandas", purpose="Spark")
     address = re.sub("^s3a://", "s3://", os.fspath(path))  # Hadoop's name for S3
-    sources = open_sources([SourceRequest(address, network=network or Network())])
+    sources = open_sources(SourceRequest("", network=network or Network()).at([address]))
     (source,) = sources
     if source.is_sequential:
         raise SourceError(

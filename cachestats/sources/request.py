@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from cachestats.errors import SourceError
-from cachestats.sources.storage.network import Network
 from cachestats.naming import MAX_NAME
+from cachestats.sources.storage.network import Network
 from cachestats.text import counted, nearest, printable
 
 _MOST_NAMED = 30

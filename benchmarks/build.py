@@ -202,7 +202,7 @@ def run(build: Build) -> Cost:
 def equal_rows(expected: Path, others: list[Path], tables: tuple[str, ...] = TABLES) -> dict[str, int]:
     """Check that datasets hold equal tables, types and order of rows included; return the numbers of rows.
 
-    The others lack columns: what a page does not tell, and what a host needs.
+    The others lack columns: what a page does not tell, what a host needs, and the keys by which versions sort.
     """
     rows = dict.fromkeys(tables, 0)
     for table in tables:

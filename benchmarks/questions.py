@@ -50,7 +50,7 @@ def questions() -> dict[str, Callable[[Any, Any], pl.DataFrame]]:
         "usable": lambda ds, _: cs.usable(every(ds), host="zen4:ubuntu22.04").select(
             "package", "version", "cell", "num_specs"
         ),
-        "gaps": lambda ds, _: cs.gaps(every(ds), columns="stack").select("stack", "package", "num_columns"),
+        "gaps": lambda ds, _: cs.gaps(every(ds), by="stack").select("stack", "package", "num_columns"),
         "compare": lambda ds, _: cs.compare_counts(ds.at(OLD), ds.at(NEW)).drop("representation"),
         "history": lambda ds, _: cs.history(ds, by="stack").select(
             "stack", "snapshot", "packages", "specs", "kept", "new", "gone"
@@ -66,7 +66,7 @@ def questions() -> dict[str, Callable[[Any, Any], pl.DataFrame]]:
         "hit_rates": lambda ds, environment: cs.hit_rates(environment, ds, by="stack").select(
             "snapshot", "stack", "hits", "near"
         ),
-        "gaps_weighed": lambda ds, _: cs.gaps(ds, columns="target", dependencies=ds),
+        "gaps_weighed": lambda ds, _: cs.gaps(ds, by="target", dependencies=ds),
         "holes": lambda ds, _: cs.holes(ds).select("package", "version", "hash", "missing", "missing_hash"),
         "duplicates_differs": lambda ds, _: cs.duplicates(ds, dependencies=ds).drop("excess_bytes", "causes"),
     }

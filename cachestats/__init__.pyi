@@ -6,7 +6,9 @@ from .analysis.compare import compare_counts as compare_counts
 from .analysis.compare import compare_specs as compare_specs
 from .analysis.coverage import coverage as coverage
 from .analysis.coverage import coverage_matrix as coverage_matrix
+from .analysis.dependents import dependents as dependents
 from .analysis.duplicates import duplicates as duplicates
+from .analysis.find import find as find
 from .analysis.gaps import column_coverage as column_coverage
 from .analysis.gaps import gaps as gaps
 from .analysis.history import history as history
@@ -21,6 +23,7 @@ from .analysis.usable import reusable as reusable
 from .analysis.usable import usable as usable
 from .analysis.usable import usable_by_system as usable_by_system
 from .analysis.versions import versions as versions
+from .analysis.why import why as why
 from .dataset.dataset import Dataset as Dataset
 from .dataset.dataset import open_dataset as open_dataset
 from .dataset.subset import Subset as Subset
@@ -39,6 +42,7 @@ from .ingest.page import ParsedPage as ParsedPage
 from .ingest.page import parse_page as parse_page
 from .ingest.update import plan_update as plan_update
 from .ingest.update import update_dataset as update_dataset
+from .naming import version_sort_key as version_sort_key
 from .packages_yaml import read_packages as read_packages
 from .plots.changes import plot_changes as plot_changes
 from .plots.churn import plot_churn as plot_churn

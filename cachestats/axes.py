@@ -15,6 +15,9 @@ AXES: tuple[Axis, ...] = get_args(Axis)
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 DENOMINATORS: tuple[Denominator, ...] = get_args(Denominator)
 
+VARIANT: Final = "variant:"
+"""What the axis of a variant begins with: `variant:mpi`."""
+
 # Not every axis makes sense in every question.
 GapAxis = Literal["snapshot", "version", "platform", "os", "target", "compiler", "compiler_name", "stack"]
 HistoryAxis = Literal["package", "version", "platform", "os", "target", "compiler", "compiler_name", "stack"]

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+_SHOWN, _SHOWN_BEFORE = 100, 60  # characters of an expression in a message, and those of them before its fault
+
 
 class CachestatsError(Exception):
     """The base class of all errors that cachestats raises on purpose.
@@ -49,6 +51,21 @@ class ArgumentError(CachestatsError, ValueError):
     """A call names an axis, snapshot, column, ... that does not exist, or combines options that exclude each other."""
 
     exit_code = 2
+
+
+class ExpressionError(ArgumentError):
+    """A spec expression that Spack would not accept, or that asks for something that the data do not tell.
+
+    `position` is the place of the fault in the expression: the number of characters before it.
+    """
+
+    def __init__(self, message: str, *, text: str, position: int, hint: str | None = None) -> None:
+        start = max(0, position - _SHOWN_BEFORE)
+        shown = "".join(char if char.isprintable() else "\ufffd" for char in text[start : start + _SHOWN])
+        super().__init__(
+            f"{message} at character {position + 1:,}:\n  {shown}\n  {' ' * (position - start)}^", hint=hint
+        )
+        self.position = position
 
 
 class SourceError(CachestatsError):

@@ -32,6 +32,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _INFINITE = ("stable", "nightly", "trunk", "head", "master", "main", "develop")
 _PRERELEASES = ("alpha", "beta", "rc", "final")
 _PADDED = 4
+_COMMITS = "v~9git."  # of no known version, and thus after `v~6develop.`
+_NOT_PLAIN = re.compile(r"[^-./-}]")
 _BARE_VALUE = re.compile(r"[a-zA-Z0-9,/_.\-\[\]]+")  # values that Spack does not quote (`NO_QUOTES_NEEDED`)
 _NEEDS_QUOTES = re.compile(r"[\s'\"\\]")
 
@@ -213,15 +215,55 @@ def _version_part(segment: str) -> tuple[int, int, str]:
     return (2, _INFINITE.index(segment), "") if segment in _INFINITE else (0, 0, segment)
 
 
-def sortable_version(version: str) -> str:
-    """Return a numeric version, such as that of a libc, with its numbers padded so that it sorts as text.
+def version_sort_key(version: str) -> str:
+    """Return a version as text that sorts, byte by byte, as Spack orders versions: the column `version_key`.
+
+    It is `v` and the parts of the version, with a dot after each. Numbers are padded with zeros to four digits, longer
+    ones to eight after a colon, to twelve after two colons, and so on. A word begins with `+`, a prerelease with `-` in
+    place of the dot before it, a commit with `#`; `develop` and the like begin with `~` and their rank. The texts of
+    versions that Spack considers equal are equal.
+
+    The text of `1.14` without its last dot comes before everything that begins like 1.14, prereleases too. So 1.14 and
+    all that is newer is `version_key >= 'v0001.0014.'`, and all of 1.14 is `version_key LIKE 'v0001.0014%'`.
 
     Examples
     --------
-    >>> sortable_version("2.35"), sortable_version("2.4") < sortable_version("2.35")
-    ('0002.0035', True)
+    >>> import cachestats as cs
+    >>> cs.version_sort_key("1.14.3"), cs.version_sort_key("1.14-rc1"), cs.version_sort_key("20240722")
+    ('v0001.0014.0003.', 'v0001.0014-rc.0001.', 'v:20240722.')
+    >>> cs.version_sort_key("9c"), cs.version_sort_key("develop"), cs.version_sort_key("git.fix=1.9")
+    ('v0009.+c.', 'v~6develop.', 'v0001.0009.#fix')
+    >>> query = "SELECT DISTINCT package, version FROM specs WHERE version_key >= '{}'"
+    >>> demo.sql(query.format(cs.version_sort_key("3.9"))).collect().rows()
+    [('py-filelock', '3.12.4')]
     """
-    return _DIGITS.sub(lambda number: number[0].rjust(_PADDED, "0"), version)
+    # After equal parts the bytes ascend as the versions do: `-` in place of the last dot; after the dot nothing, `#`,
+    # `*`, `+`, a digit, `:`, `~`. Because of the `v`, spreadsheets and readers of CSV take no text for a number, a date
+    # or a formula.
+    is_unknown, release, stage, reference = version_key(version)
+    if is_unknown:
+        return f"{_COMMITS}#{_escaped(reference)}"
+    text = "v" + "".join(map(_sortable_part, release))
+    (prerelease, *_), *number = stage
+    digits = "".join(map(_sortable_part, number))
+    if _PRERELEASES[prerelease] != "final":
+        text = f"{text[:-1]}-{_PRERELEASES[prerelease]}.{digits}"
+    elif digits:  # such as `1.0final2`, which comes after 1.0 and before 1.0.a
+        text = f"{text}*{digits}"
+    return f"{text}#{_escaped(reference)}" if reference else text
+
+
+def _sortable_part(part: tuple[int, int, str]) -> str:
+    kind, number, text = part
+    if kind == 1:
+        colons = max(0, number - 1) // _PADDED
+        return f"{':' * colons}{text.rjust(_PADDED * (colons + 1), '0')}."
+    return f"~{number}{_INFINITE[number]}." if kind else f"+{text}."
+
+
+def _escaped(reference: str) -> str:
+    """Return a reference in printable ASCII without white space, quotes and commas, which sorts as the reference."""
+    return _NOT_PLAIN.sub(lambda odd: f"+{ord(odd[0]):02x}" if odd[0] < "-" else f"~{ord(odd[0]):06x}", reference)
 
 
 def snapshot_order(snapshot: str) -> tuple[int, date, NaturalKey]:

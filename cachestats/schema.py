@@ -144,6 +144,14 @@ SPECS = Table(
     columns=(
         Column("package", "string", "Name of the package, as in Spack's package repository."),
         Column("version", "string", "Version of the package; text, even if it looks like a number or a date."),
+        Column(
+            "version_key",
+            "string",
+            "`version` as text that sorts, byte by byte, as Spack orders versions: `v0001.0014.0003.` for 1.14.3. "
+            "Numbers are padded to four digits, longer ones to eight after a colon; words begin with `+`, prereleases "
+            "with `-`, `develop` and the like with `~`, commits with `#`. `version_key >= 'v0001.0014.'` selects 1.14 "
+            "and newer, `develop` included.",
+        ),
         _SNAPSHOT,
         Column("snapshot_date", "date", "Date of a weekly snapshot; null for `develop` and for releases.", True),
         _HASH,
@@ -303,7 +311,7 @@ REQUIREMENTS = Table(
         Column(
             "libc_version_key",
             "string",
-            "`libc_version` with its numbers padded with zeros, so that it sorts as text: `0002.0035`.",
+            "`libc_version` as text that sorts, like `version_key` in `specs`: `v0002.0035.`.",
             True,
         ),
         Column("names_libc", "boolean", "Whether every spec names the libc that it needs."),
@@ -459,7 +467,7 @@ ENCODED_SPECS = Table(
     columns=(
         Column("spec", "int64", "Code of `hash`: its first 64 bits."),
         Column("hash", "string", _HASH.description),
-        *_encoded(SPECS, "hash", "snapshot_date", "stack"),
+        *_encoded(SPECS, "hash", "snapshot_date", "stack", "version_key"),
         Column("stacks", "int64", "Code of the set of stacks that list the spec; its name is their list as JSON."),
     ),
 )

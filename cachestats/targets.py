@@ -152,3 +152,19 @@ def target_order(target: str) -> tuple[bool, str, int, NaturalKey]:
     if found is None:
         return True, "", 0, natural_key(target)
     return False, str(found.family), len(found.ancestors), natural_key(target)
+
+
+def is_in_range(target: str, wanted: str) -> bool:
+    """Return whether a target is another one, or in a range such as `x86_64_v2:zen4`, whose ends belong to it.
+
+    A target is above all its ancestors. One that archspec does not know is only above and below itself.
+
+    Examples
+    --------
+    >>> [is_in_range(target, "x86_64_v2:x86_64_v4") for target in ("x86_64", "x86_64_v3", "zen4", "neoverse_v1")]
+    [False, True, False, False]
+    """
+    low, colon, high = wanted.partition(":")
+    if not colon:
+        return wanted in (target, "*")
+    return (not low or low in runnable(target)) and (not high or target in runnable(high))

@@ -23,6 +23,7 @@ from cachestats import errors
 from cachestats.axes import STATES
 from cachestats.cli import cli
 from cachestats.cli.sections import Verbs
+from cachestats.expressions.parse import parse_expression
 from cachestats.schema import TABLES
 from cachestats.sources.items import SOURCES, ArchiveKind, SourceKind
 from conftest import ROOT, SAMPLE
@@ -260,3 +261,11 @@ def test_the_changelog_speaks_of_this_version() -> None:
     from importlib.metadata import version
 
     assert f"## {version('cachestats')}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_expression_in_the_docs_is_one() -> None:
+    text = (ROOT / "docs" / "expressions.md").read_text()
+    cells = re.findall(r"^\| (`[^|]*) \| [^|]* \|$", text.partition("## From Spack's commands")[0], re.MULTILINE)
+    found = [expression for cell in cells for expression in re.findall(r"`([^`]+)`", cell)]
+    assert len(found) > 30
+    assert all(parse_expression(expression) for expression in found)

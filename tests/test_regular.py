@@ -183,7 +183,7 @@ def test_questions_are_not_read_from_what_is_no_file(demo: cs.Dataset, tmp_path:
     pipe(tmp_path / "file")
     code, words = run("match", demo.path, tmp_path / "file")
     assert (code, "cannot read the environment" in words, "not a regular file" in words) == (10, True, True), words
-    code, words = run("gaps", demo.path, "--columns", "target", "--package-list", tmp_path / "file")
+    code, words = run("gaps", demo.path, "--by", "target", "--packages", tmp_path / "file")
     assert (code, "expected a text file, found" in words, "not a regular file" in words) == (2, True, True), words
 
 

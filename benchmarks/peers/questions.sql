@@ -22,8 +22,8 @@ WITH mine AS (
     WHERE requirements.platform = 'linux' AND requirements.missing IS NULL AND requirements.externals IS NULL
         AND CASE reuse_rules
             WHEN '0.21' THEN requirements.os = 'ubuntu22.04'
-            WHEN '0.23' THEN names_libc AND requirements.libc = 'glibc' AND libc_version_key <= '0002.0035'
-            ELSE coalesce(requirements.libc = 'glibc' AND libc_version_key <= '0002.0035', NOT is_assumed)
+            WHEN '0.23' THEN names_libc AND requirements.libc = 'glibc' AND libc_version_key <= 'v0002.0035.'
+            ELSE coalesce(requirements.libc = 'glibc' AND libc_version_key <= 'v0002.0035.', NOT is_assumed)
                 AND requirements.spec_format >= 5 AND excluded IS NULL
         END
     GROUP BY ALL

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
+from cachestats.analysis.derived import AnyAxis, as_axis, column_of
 from cachestats.analysis.frames import check_choice, collect_small, validated
 from cachestats.analysis.reuse import reused_requirements
 from cachestats.analysis.spec_rows import SpecRows, SpecsLike, chosen, spec_rows
@@ -42,8 +43,8 @@ class CoverageMatrix(pl.DataFrame):
 def coverage(
     specs: SpecsLike,
     *,
-    rows: Axis,
-    columns: Axis,
+    rows: Axis | str | Sequence[str],
+    columns: Axis | str | Sequence[str],
     measure: Measure = "specs",
     denominator: Denominator = "row",
     union: bool = False,
@@ -60,7 +61,9 @@ def coverage(
         relation, ...) with the required columns of the table `specs`: those named by `rows` and `columns`, and
         `snapshot` and `hash`, or `package`. The frame's own engine does the counting.
     rows, columns
-        Two of snapshot, package, version, platform, os, target, compiler, compiler_name and stack.
+        Two of snapshot, package, version, platform, os, target, compiler, compiler_name and stack; or `variant:NAME`,
+        the values of a variant; or a list of spec expressions, such as `["hdf5+mpi", "hdf5~mpi"]`: a spec counts for
+        each that it satisfies, and is left out if it satisfies none.
     measure
         `specs`: distinct (snapshot, hash). `packages`: distinct packages. `share`: distinct packages of the cell
         divided by distinct packages of the denominator.
@@ -81,7 +84,8 @@ def coverage(
     Returns
     -------
     One row per cell that is not zero, with the columns `<rows>`, `<columns>` and `value` (Int64; for shares Float64
-    from 0 to 1), sorted by the first two, null (no compiler, no stack) last.
+    from 0 to 1), sorted by the first two, null (no compiler, no stack, no such variant) last. The column of a list of
+    expressions is called `spec`.
 
     With `usable`, one row per cell, whose `value` is `native` (a spec built for exactly the host's target can be
     reused), `usable` (only specs built for an ancestor of the host's target can be reused) or `missing` (no spec can be
@@ -99,22 +103,24 @@ def coverage(
     >>> cs.coverage(demo.specs, rows="package", columns="platform").rows()
     [('py-filelock', 'darwin', 18), ('py-filelock', 'linux', 124), ('py-propcache', 'darwin', 14), ...]
     """
-    found = _checked(specs, rows, columns, measure, denominator, union, usable)
+    row_axis, column_axis = as_axis(rows, AXES, "rows"), as_axis(columns, AXES, "columns")
+    found = _checked(specs, row_axis, column_axis, measure, denominator, union, usable)
+    row, column = column_of(row_axis), column_of(column_axis)
     if usable:
-        return _usable(found, rows, host, spack)
+        return _usable(found, row, host, spack)
     if host or spack:
         raise ArgumentError("expected a host or rules only with usable, found them without it", hint="add usable=True")
-    cells = found.count(rows, columns, of=["snapshot", "hash"] if measure == "specs" else ["package"])
+    cells = found.count(row, column, of=["snapshot", "hash"] if measure == "specs" else ["package"])
     if measure == "share":
-        cells = _share(cells, found, [rows] if denominator == "row" else [columns] if denominator == "column" else [])
-    return cells.sort(rows, columns, nulls_last=True)
+        cells = _share(cells, found, [row] if denominator == "row" else [column] if denominator == "column" else [])
+    return cells.sort(row, column, nulls_last=True)
 
 
 def coverage_matrix(
     specs: SpecsLike,
     *,
-    rows: Axis,
-    columns: Axis,
+    rows: Axis | str | Sequence[str],
+    columns: Axis | str | Sequence[str],
     measure: Measure = "specs",
     denominator: Denominator = "row",
     union: bool = False,
@@ -166,27 +172,34 @@ def coverage_matrix(
         host=host,
         spack=spack,
     )
-    for axis in (rows, columns):
+    row, column, _ = cells.columns
+    for axis in (row, column):
         cells = cells.with_columns(pl.col(axis).fill_null(_unused("none", cells[axis])))
-    row_names = sorted(cells[rows].unique(), key=_ORDER.get(rows, natural_key))
-    column_names = sorted(cells[columns].unique(), key=_ORDER.get(columns, natural_key))
+    row_names, column_names = _in_order(cells[row], rows), _in_order(cells[column], columns)
     zero = 0.0 if measure == "share" else 0
     values = {cell[:2]: cell[2] for cell in cells.iter_rows()}
     matrix = CoverageMatrix(
-        {rows: row_names}
+        {row: row_names}
         | {
             # A package may have the same name as the row axis.
-            (name if name != rows else _unused(f"{name} ({columns})", column_names)): [
-                values.get((row, name), zero) for row in row_names
+            (name if name != row else _unused(f"{name} ({column})", column_names)): [
+                values.get((one, name), zero) for one in row_names
             ]
             for name in column_names
         },
-        schema_overrides={rows: pl.String},
+        schema_overrides={row: pl.String},
     )
-    matrix.column_axis, matrix.measure = columns, None if usable else measure
+    matrix.column_axis, matrix.measure = column, None if usable else measure
     matrix.whole = denominator if measure == "share" else None
     matrix.snapshots = _snapshots(specs, every_snapshot="snapshot" in (rows, columns))
     return matrix
+
+
+def _in_order(names: pl.Series, axis: str | Sequence[str]) -> list[str]:
+    """Return the distinct names on an axis in their order: that of a list of expressions, or the natural one."""
+    if not isinstance(axis, str):
+        return [name for name in axis if name in names]
+    return sorted(names.unique(), key=_ORDER.get(axis, natural_key))
 
 
 def _unused(name: str, names: Collection[str] | pl.Series) -> str:
@@ -197,17 +210,13 @@ def _unused(name: str, names: Collection[str] | pl.Series) -> str:
 
 
 def _checked(
-    specs: SpecsLike, rows: str, columns: str, measure: str, denominator: str, union: bool, usable: bool
+    specs: SpecsLike, rows: AnyAxis, columns: AnyAxis, measure: str, denominator: str, union: bool, usable: bool
 ) -> SpecRows:
-    for value, choices, what in (
-        (rows, AXES, "rows"),
-        (columns, AXES, "columns"),
-        (measure, MEASURES, "measure"),
-        (denominator, DENOMINATORS, "denominator"),
-    ):
-        check_choice(value, choices, what)
-    if rows == columns:
-        raise ArgumentError(f"expected two different axes, found {rows!r} twice", hint="choose another one for columns")
+    check_choice(measure, MEASURES, "measure")
+    check_choice(denominator, DENOMINATORS, "denominator")
+    if column_of(rows) == column_of(columns):
+        twice = repr(rows) if isinstance(rows, str) else "two of the same kind"
+        raise ArgumentError(f"expected two different axes, found {twice} twice", hint="choose another one for columns")
     if usable and (columns != "target" or measure != "specs"):
         raise ArgumentError(
             f"expected target as columns and no measure together with usable, found {columns} and {measure}",

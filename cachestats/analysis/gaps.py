@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import (
-    check_choice,
-)
+from cachestats.analysis.frames import check_choice
 from cachestats.analysis.reuse import reused_of
-from cachestats.analysis.spec_rows import SpecsLike, spec_and_edge_rows, spec_rows
+from cachestats.analysis.spec_rows import SpecsLike, spec_rows
 from cachestats.analysis.usable import judged
 from cachestats.axes import GAP_AXES, GapAxis
 from cachestats.errors import ArgumentError
@@ -22,7 +19,7 @@ from cachestats.hosts import Host, as_host
 def gaps(
     specs: SpecsLike,
     *,
-    columns: GapAxis,
+    by: GapAxis,
     packages: Iterable[str] | None = None,
     dependencies: SpecsLike | None = None,
     union: bool = False,
@@ -35,9 +32,9 @@ def gaps(
     ----------
     specs
         A dataset, a subset of one, or any frame that narwhals supports, with the column `package` of the table `specs`
-        and the one that `columns` names, and with `dependencies` also `snapshot` and `hash`. The frame's own engine
+        and the one that `by` names, and with `dependencies` also `snapshot` and `hash`. The frame's own engine
         finds the distinct pairs.
-    columns
+    by
         The axis to compare: stack, target, os, snapshot, version, platform, compiler or compiler_name.
     packages
         Names of the packages in question, including any that are not in `specs`; by default all packages in `specs`.
@@ -46,7 +43,7 @@ def gaps(
         Snapshots read from pages have no dependencies. Each distinct edge between two specs in the snapshots of `specs`
         is collected.
     union
-        Keep `root`, the union of the stacks, if stacks are the columns.
+        Keep `root`, the union of the stacks, if `by` is `stack`.
     host
         Count only specs that this host can reuse, as in `cachestats.usable`; `specs` then needs the column
         `requirement`. A package that only another host could use is a gap. Packages that Spack never reuses, such as
@@ -56,7 +53,7 @@ def gaps(
 
     Returns
     -------
-    One row per gap, with the columns `<columns>`, `package`, `num_columns` (Int64: the number of columns that have it),
+    One row per gap, with the columns `<by>`, `package`, `num_columns` (Int64: the number of columns that have it),
     `num_direct_dependents` and `num_dependents` (Int64: the number of other packages with a spec in `specs` that
     depends on it, directly or at any distance, to build, link, run or test; null if `dependencies` has no rows for
     these snapshots). Sorted by column, null last, then by `num_dependents`, `num_direct_dependents` and `num_columns`
@@ -65,22 +62,23 @@ def gaps(
     Raises
     ------
     ArgumentError
-        If `columns` is not one of these, `packages` is empty or not a list of names, a frame lacks a column, the frames
+        If `by` is not one of these, `packages` is empty or not a list of names, a frame lacks a column, the frames
         are of different kinds, or the dependencies form a cycle.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.gaps(demo.specs, columns="target").select("target", "package", "num_columns").rows()
+    >>> cs.gaps(demo.specs, by="target").select("target", "package", "num_columns").rows()
     [('neoverse_v1', 'py-propcache', 2), ('neoverse_v2', 'py-propcache', 2), ('ppc64le', 'py-propcache', 2)]
     """
-    return _gaps(_cells(specs, columns, packages, union, host, spack), columns, specs, dependencies)
+    cells = _cells(specs, by, packages, union, host, spack)
+    return _gaps(cells, by, _weights(specs, by, dependencies))
 
 
 def gaps_and_coverage(
     specs: SpecsLike,
     *,
-    columns: GapAxis,
+    by: GapAxis,
     packages: Iterable[str] | None = None,
     dependencies: SpecsLike | None = None,
     union: bool = False,
@@ -94,29 +92,49 @@ def gaps_and_coverage(
     ArgumentError
         As `gaps`.
     """
-    cells = _cells(specs, columns, packages, union, host, spack)
-    return _gaps(cells, columns, specs, dependencies), _column_coverage(cells, columns)
+    cells = _cells(specs, by, packages, union, host, spack)
+    return _gaps(cells, by, _weights(specs, by, dependencies)), _column_coverage(cells, by)
 
 
-def _gaps(found: _Cells, columns: str, specs: SpecsLike, dependencies: SpecsLike | None) -> pl.DataFrame:
+def gaps_by_weight(specs: SpecsLike, *, by: GapAxis, weights: pl.DataFrame | None) -> pl.DataFrame:
+    """Return the result of `gaps` for dependents that were counted before; None if no dependencies are known.
+
+    Raises
+    ------
+    ArgumentError
+        As `gaps`.
+    """
+    return _gaps(_cells(specs, by, None, False, None, None), by, weights)
+
+
+def _weights(specs: SpecsLike, by: str, dependencies: SpecsLike | None) -> pl.DataFrame | None:
+    """Count the dependents of each package; None if no dependencies are known."""
+    if dependencies is None:
+        return None
+    # Imported here, because NumPy takes as long to import as small questions take to answer.
+    from cachestats.analysis.dependent_packages import count_dependents
+
+    return count_dependents(specs, dependencies, every_snapshot=by == "snapshot")
+
+
+def _gaps(found: _Cells, by: str, dependents: pl.DataFrame | None) -> pl.DataFrame:
     cells, packages, names = found
     wide = cells.group_by("package").agg(num_columns=pl.len().cast(pl.Int64))
     missing = (
         names.join(packages, how="cross")
-        .join(cells, on=[columns, "package"], how="anti", nulls_equal=True)
+        .join(cells, on=[by, "package"], how="anti", nulls_equal=True)
         .join(wide, on="package", how="left")
         .with_columns(pl.col("num_columns").fill_null(0))
     )
     weights = ("num_direct_dependents", "num_dependents")
-    dependents = (
-        None if dependencies is None else _dependents(specs, dependencies, every_snapshot=columns == "snapshot")
-    )
     if dependents is None:
         weighed = missing.with_columns(pl.lit(None, pl.Int64).alias(weight) for weight in weights)
     else:
-        weighed = missing.join(dependents, on="package", how="left").with_columns(pl.col(weights).fill_null(0))
+        weighed = missing.join(dependents.select("package", *weights), on="package", how="left").with_columns(
+            pl.col(weights).fill_null(0)
+        )
     return weighed.sort(
-        columns,
+        by,
         *(-pl.col(weight) for weight in ("num_dependents", "num_direct_dependents", "num_columns")),
         "package",
         nulls_last=True,
@@ -126,7 +144,7 @@ def _gaps(found: _Cells, columns: str, specs: SpecsLike, dependencies: SpecsLike
 def column_coverage(
     specs: SpecsLike,
     *,
-    columns: GapAxis,
+    by: GapAxis,
     packages: Iterable[str] | None = None,
     union: bool = False,
     host: Host | str | None = None,
@@ -136,12 +154,12 @@ def column_coverage(
 
     Parameters
     ----------
-    specs, columns, packages, union, host, spack
+    specs, by, packages, union, host, spack
         As in `gaps`.
 
     Returns
     -------
-    One row per column, with the columns `<columns>`, `num_packages` (Int64: packages in question that it has),
+    One row per column, with the columns `<by>`, `num_packages` (Int64: packages in question that it has),
     `num_gaps` (Int64: those that it lacks) and `share` (Float64, from 0 to 1: `num_packages` divided by the sum of
     both), sorted by `share` in ascending order, then by name, null last.
 
@@ -153,23 +171,23 @@ def column_coverage(
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.column_coverage(demo.specs, columns="target").rows()[2:4]
+    >>> cs.column_coverage(demo.specs, by="target").rows()[2:4]
     [('ppc64le', 1, 1, 0.5), ('aarch64', 2, 0, 1.0)]
     """
-    return _column_coverage(_cells(specs, columns, packages, union, host, spack), columns)
+    return _column_coverage(_cells(specs, by, packages, union, host, spack), by)
 
 
-def _column_coverage(found: _Cells, columns: str) -> pl.DataFrame:
+def _column_coverage(found: _Cells, by: str) -> pl.DataFrame:
     cells, packages, names = found
     has = pl.col("package").is_in(packages["package"].to_list()).sum().cast(pl.Int64)
     return (
-        names.join(cells, on=columns, how="left", nulls_equal=True)
-        .group_by(columns)
+        names.join(cells, on=by, how="left", nulls_equal=True)
+        .group_by(by)
         .agg(num_packages=has, num_gaps=packages.height - has)
         # Divide by a column: Polars divides by a constant by multiplying with its inverse, which makes 49 of 49 less
         # than 1.
         .with_columns(share=pl.col("num_packages") / (pl.col("num_packages") + pl.col("num_gaps")))
-        .sort("share", columns, nulls_last=True)
+        .sort("share", by, nulls_last=True)
     )
 
 
@@ -183,27 +201,27 @@ class _Cells(NamedTuple):
 
 def _cells(
     specs: SpecsLike,
-    columns: str,
+    by: str,
     packages: Iterable[str] | None,
     union: bool,
     host: Host | str | None,
     spack: str | None,
 ) -> _Cells:
     """Find the distinct pairs of a column and a package, the packages in question, and the columns."""
-    check_choice(columns, GAP_AXES, "columns")
+    check_choice(by, GAP_AXES, "by")
     if spack and host is None:
         raise ArgumentError("expected reuse rules only with a host, found them without one", hint="add host=...")
-    needed = (columns, "package", *(["requirement"] if host is not None else []))
-    rows = spec_rows(specs, needed, union=union, every_snapshot=columns == "snapshot")
+    needed = (by, "package", *(["requirement"] if host is not None else []))
+    rows = spec_rows(specs, needed, union=union, every_snapshot=by == "snapshot")
     if host is None:
-        every = cells = rows.distinct(columns, "package")
+        every = cells = rows.distinct(by, "package")
     else:
         verdicts = judged(rows, as_host(host), spack)
         excluded = verdicts.filter(pl.col("status") == "excluded")["requirement"]
         rows = rows.filter(~rows.is_in("requirement", excluded))
-        every = rows.distinct(columns, "package")
-        cells = rows.filter(rows.is_in("requirement", reused_of(verdicts))).distinct(columns, "package")
-    names = every.select(columns).unique()
+        every = rows.distinct(by, "package")
+        cells = rows.filter(rows.is_in("requirement", reused_of(verdicts))).distinct(by, "package")
+    names = every.select(by).unique()
     if packages is None:
         return _Cells(cells, every.select("package").unique(), names)
     asked = [packages] if isinstance(packages, str) else list(packages)
@@ -213,37 +231,3 @@ def _cells(
             hint="pass names such as ['zlib-ng', 'hdf5']",
         )
     return _Cells(cells, pl.DataFrame({"package": asked}).unique(), names)
-
-
-def _dependents(specs: SpecsLike, dependencies: SpecsLike, *, every_snapshot: bool) -> pl.DataFrame | None:
-    """Count, for each package, the others that have a spec depending on it; None if no dependencies are known."""
-    columns = ("snapshot", "hash", "dependency_hash", "dependency_package")
-    rows, edges = spec_and_edge_rows(
-        specs, ("snapshot", "hash", "package"), dependencies, columns, every_snapshot=every_snapshot
-    )
-    frame = rows.frame
-    # A hash determines a spec and all its dependencies, in any snapshot.
-    edges = edges.join(frame.select("snapshot").unique(), on="snapshot", how="semi")
-    if rows.collect_codes(edges.select("snapshot").head(1)).is_empty():
-        return None
-    edges = edges.select("hash", "dependency_hash", "dependency_package").unique()
-    specs_of = frame.select("hash", "package").unique()
-    # An index may omit the package of a dependency that another index, or the specs themselves, provide.
-    named = edges.select("dependency_hash", needed="dependency_package")
-    named = nw.concat([named, specs_of.select(dependency_hash="hash", needed="package")])
-    named = named.filter(~nw.col("needed").is_null()).unique()
-    edges = edges.select("hash", "dependency_hash").unique().join(named, on="dependency_hash", how="left")
-    pairs = specs_of.join(edges, on="hash").select("package", "needed").unique()
-    pairs = pairs.filter(nw.col("package") != nw.col("needed"))
-    from cachestats.analysis.dependents import count_dependents  # NumPy takes as long to import as small questions do
-
-    direct = rows.collect_codes(pairs.group_by("needed").agg(num_direct_dependents=nw.len()))
-    below = rows.collect_codes(edges.select("hash", "dependency_hash", "needed"))
-    every = count_dependents(rows.collect_codes(specs_of), below, rows).join(
-        direct.rename({"needed": "package"}), on="package", how="left"
-    )
-    # A package that has no cached spec is named by the edges that lead to it, one that nobody needs by its specs.
-    counts = rows.named(every.with_columns(dependency_package="package"))
-    return counts.select(
-        pl.coalesce("package", "dependency_package"), pl.col("num_direct_dependents").fill_null(0), "num_dependents"
-    )

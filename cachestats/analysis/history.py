@@ -9,6 +9,7 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
+from cachestats.analysis.derived import as_axis, column_of
 from cachestats.analysis.frames import check_choice, ordered
 from cachestats.analysis.spec_rows import BITS, SpecRows, SpecsLike, spec_rows, unfolded
 from cachestats.axes import HISTORY_AXES, HistoryAxis
@@ -17,7 +18,11 @@ from cachestats.naming import snapshot_kind, snapshot_order
 
 
 def history(
-    specs: SpecsLike, *, by: HistoryAxis | None = None, snapshots: Iterable[str] = (), union: bool = False
+    specs: SpecsLike,
+    *,
+    by: HistoryAxis | str | Sequence[str] | None = None,
+    snapshots: Iterable[str] = (),
+    union: bool = False,
 ) -> pl.DataFrame:
     """Count packages and specs in each snapshot, and the specs kept from the previous snapshot.
 
@@ -31,8 +36,9 @@ def history(
         A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the columns `snapshot`,
         `package` and `hash` of the table `specs`, and the one named by `by`. The frame's own engine does the counting.
     by
-        Return a series for each stack (or package, version, platform, os, target, compiler, compiler_name); by default
-        a single series for the whole.
+        Return a series for each stack (or package, version, platform, os, target, compiler, compiler_name), for each
+        value of a variant (`variant:NAME`), or for each of a list of spec expressions, whose column is called `spec`;
+        by default a single series for the whole.
     snapshots
         Names of further snapshots to consider. If the frame was filtered, give those in which no spec passed the
         filter; otherwise a series does not show where it ends.
@@ -67,11 +73,11 @@ def history(
     [('darwin', 'develop-2025-03-09', 1, 3), ('darwin', 'develop', 2, 29),
      ('linux', 'develop-2025-03-09', 1, 15), ('linux', 'develop', 2, 163)]
     """
-    if by is not None:
-        check_choice(by, HISTORY_AXES, "by")
-    found = spec_rows(specs, ("snapshot", "package", "hash", *([by] if by else [])), union=union, every_snapshot=True)
+    axes = [] if by is None else [as_axis(by, HISTORY_AXES, "by")]
+    found = spec_rows(specs, ("snapshot", "package", "hash", *axes), union=union, every_snapshot=True)
     names = _names(found, snapshots)
     before = snapshots_before(names)
+    by = column_of(axes[0]) if axes else None
     key = ["snapshot", *([by] if by else [])]
     packages, whole = _packages(found, by)
     rows = (
@@ -218,7 +224,7 @@ def _names(specs: SpecRows, snapshots: Iterable[str]) -> list[str]:
     return sorted({*found, *looked_at}, key=snapshot_order)
 
 
-def _kept(specs: SpecRows, by: HistoryAxis | None, before: dict[str, str]) -> pl.DataFrame:
+def _kept(specs: SpecRows, by: str | None, before: dict[str, str]) -> pl.DataFrame:
     """Count the specs of each cell, those that it had in the previous snapshot, and those that are new or gone."""
     split = [by] if by and by != "stack" else []
     key = ["snapshot", *split, "hash"]
@@ -253,7 +259,7 @@ def _kept(specs: SpecRows, by: HistoryAxis | None, before: dict[str, str]) -> pl
     )
 
 
-def _packages(specs: SpecRows, by: HistoryAxis | None) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _packages(specs: SpecRows, by: str | None) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Count the `packages` of each cell, and the `whole` of each snapshot, in which a stack must have the packages."""
     if by != "stack":
         key = ["snapshot", *([by] if by else [])]

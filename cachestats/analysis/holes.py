@@ -9,14 +9,11 @@ from typing import NamedTuple
 import narwhals as nw
 import polars as pl
 
+from cachestats.analysis.edges import levels_above, specs_and_edges
 from cachestats.analysis.frames import check_choice
-from cachestats.analysis.spec_rows import SpecRows, SpecsLike, spec_and_edge_rows
+from cachestats.analysis.spec_rows import SpecRows, SpecsLike
 from cachestats.axes import HOLE_ROWS, HoleRow
-from cachestats.dataset.dataset import Dataset
-from cachestats.dataset.subset import Subset
-from cachestats.errors import ArgumentError
-from cachestats.naming import snapshot_order
-from cachestats.schema import DEPTYPES, DepType
+from cachestats.schema import DepType
 
 _COLUMNS = {
     "spec": ("snapshot", "package", "version", "hash", "missing", "missing_package", "missing_hash", "chain"),
@@ -98,12 +95,8 @@ def broken_and_missing(
     dependencies: SpecsLike | None = None,
     *,
     deptypes: Collection[DepType] = ("link", "run"),
-    packages: Collection[str] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return both answers of `holes` from one search: the broken specs, and those that are missing.
-
-    With `packages`, they have only the rows of these. They are chosen from the answer, not from `specs`, because a spec
-    of any package may break another.
 
     Raises
     ------
@@ -111,11 +104,7 @@ def broken_and_missing(
         As `holes`.
     """
     found = _search(specs, dependencies, deptypes)
-    broken, missing = _answer(found, "spec"), _answer(found, "missing")
-    if packages is None:
-        return broken, missing
-    is_chosen = pl.col("package").is_in([*packages])
-    return broken.filter(is_chosen), missing.filter(is_chosen)
+    return _answer(found, "spec"), _answer(found, "missing")
 
 
 class _Search(NamedTuple):
@@ -131,19 +120,11 @@ class _Search(NamedTuple):
 
 def _search(specs: SpecsLike, dependencies: SpecsLike | None, deptypes: Collection[DepType]) -> _Search | None:
     """Follow the edges up from what is missing; return None if nothing is."""
-    if not deptypes or isinstance(deptypes, str):
-        raise ArgumentError(
-            f"expected some of {', '.join(DEPTYPES)}, found {deptypes!r}", hint="such as ['link', 'run']"
-        )
-    for deptype in deptypes:
-        check_choice(deptype, DEPTYPES, "a type of dependency")
-    needed = [f"is_{deptype}" for deptype in deptypes]
-    columns = ("snapshot", "hash", "package", "version", "spec_format")
-    edge_columns = ("snapshot", "hash", "dependency_hash", "dependency_package", "is_external", *needed)
-    rows, edges = spec_and_edge_rows(specs, columns, _edges_of(specs, dependencies), edge_columns)
-    _check_known(rows)
+    columns = ("snapshot", "hash", "package", "version")
+    edge_columns = ("hash", "dependency_hash", "dependency_package", "is_external")
+    rows, edges = specs_and_edges(specs, columns, dependencies, edge_columns, deptypes)
     cached = rows.frame.select("snapshot", "hash", "package", "version")
-    needs = edges.filter(nw.any_horizontal(*needed, ignore_nulls=True), ~nw.col("is_external").fill_null(False))
+    needs = edges.filter(~nw.col("is_external").fill_null(False))
     key, below = rows.spec_key, [*rows.spec_key[:-1], "dependency_hash"]
     is_absent = needs.join(cached.rename({"hash": "dependency_hash"}).select(*below), on=below, how="anti")
     missing = rows.collect_codes(
@@ -159,28 +140,6 @@ def _search(specs: SpecsLike, dependencies: SpecsLike | None, deptypes: Collecti
     return _follow(rows, missing, rows.collect_codes(needs.filter(broken)), rows.collect_codes(cached.filter(broken)))
 
 
-def _edges_of(specs: SpecsLike, dependencies: SpecsLike | None) -> SpecsLike:
-    """Return the dependencies to follow: those of the dataset itself, if none are given."""
-    if dependencies is not None:
-        return dependencies
-    if not isinstance(specs, Dataset | Subset):
-        raise ArgumentError(
-            "expected dependencies of the specs, found none", hint="pass the table too, or the dataset in place of both"
-        )
-    return specs
-
-
-def _check_known(rows: SpecRows) -> None:
-    """Refuse specs that were read from pages: whether dependencies of theirs are missing is unknown."""
-    of_pages = rows.filter(nw.col("spec_format").is_null()).distinct("snapshot")
-    if unknown := sorted(of_pages["snapshot"], key=snapshot_order):
-        names = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
-        raise ArgumentError(
-            f"expected the dependencies of every snapshot, found none for {names}: the site's pages lack them",
-            hint="build the dataset from the indices of the build cache, or leave these snapshots out",
-        )
-
-
 def _follow(rows: SpecRows, missing: pl.DataFrame, needs: pl.DataFrame, cached: pl.DataFrame) -> _Search:
     """Follow the edges upwards from the missing specs, in each snapshot."""
     absent = (
@@ -191,7 +150,8 @@ def _follow(rows: SpecRows, missing: pl.DataFrame, needs: pl.DataFrame, cached: 
     numbered, pairs, offset = [], [], 0
     # One snapshot at a time, a spec is told by its hash alone, and joins by one column take half as long.
     for (snapshot,), lost in absent.partition_by("snapshot", as_dict=True).items():
-        edges = _edges_above(lost["hash"], needs.filter(snapshot=snapshot).select("hash", "dependency_hash"))
+        here = needs.filter(snapshot=snapshot).select("hash", "dependency_hash")
+        edges = pl.concat(levels_above(lost["hash"], here))
         # There may be millions of pairs of a spec and a missing dependency. Numbering specs in the order of their
         # hashes reduces a pair to a few bytes.
         ends = pl.concat([edges["hash"], lost["hash"]]).unique().sort()
@@ -208,18 +168,6 @@ def _follow(rows: SpecRows, missing: pl.DataFrame, needs: pl.DataFrame, cached: 
         rows.named(absent.join(nodes, on=["snapshot", "hash"])).rename({"dependency_package": "package"}),
         pl.concat(pairs),
     )
-
-
-def _edges_above(missing: pl.Series, edges: pl.DataFrame) -> pl.DataFrame:
-    """Return the edges of all paths up from what is missing."""
-    level = reached = missing
-    above = [edges.clear()]
-    while not level.is_empty():
-        above.append(edges.filter(pl.col("dependency_hash").is_in(level.implode())))
-        owners = above[-1]["hash"].unique()
-        level = owners.filter(~owners.is_in(reached.implode()))
-        reached = pl.concat([reached, level])
-    return pl.concat(above)
 
 
 def _answer(search: _Search | None, by: HoleRow) -> pl.DataFrame:

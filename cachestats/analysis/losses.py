@@ -67,12 +67,14 @@ def check_losses(
     old: SpecsLike,
     new: SpecsLike,
     *,
-    max_drop: float,
+    allowed: float,
     by: ChangeAxis | None = "stack",
     union: bool = False,
     among: Sides | None = None,
 ) -> LossCheck:
-    """Find the stacks that lost packages, and those that lost more than a share of `max_drop` (0 to 1).
+    """Find the stacks that lost packages, and those that lost more than is allowed.
+
+    That is a number of packages, if it is an integer, or else a share of the stack's packages, from 0 to 1.
 
     The other arguments are those of `losses`.
 
@@ -83,4 +85,5 @@ def check_losses(
     """
     found = losses(old, new, by=by, union=union, among=among)
     whole = losses(old, new, by=None, among=among) if by else found
-    return LossCheck(found.filter(pl.col("lost") > 0), found.filter(pl.col("drop") > max_drop), whole)
+    excessive = pl.col("lost" if isinstance(allowed, int) else "drop") > allowed
+    return LossCheck(found.filter(pl.col("lost") > 0), found.filter(excessive), whole)

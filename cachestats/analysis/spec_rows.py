@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import narwhals as nw
 import polars as pl
 
+from cachestats.analysis.derived import AnyAxis, ExpressionAxis, VariantAxis
+from cachestats.analysis.frame_source import FrameSource
 from cachestats.analysis.frames import collect_small, sort_names, validated, validated_pair, without_union
 from cachestats.codes import code_of, code_of_hash
 from cachestats.dataset.dataset import Dataset
+from cachestats.dataset.expressions import Alternatives, EncodedSource, check_names, specs_satisfying
 from cachestats.dataset.subset import Subset, snapshot_names
 from cachestats.errors import ArgumentError
 from cachestats.naming import UNION_STACK
@@ -238,8 +241,8 @@ class SpecRows:
     @cached_property
     def _stacks(self) -> list[str | None]:
         """The stacks of these rows, in natural order."""
-        sets, filters = self._sets, self.subset.filters if self.subset else {}
-        if not filters.keys() <= {"stack"}:
+        sets = self._sets
+        if self.subset and (self.subset.expressions or not self.subset.filters.keys() <= {"stack"}):
             sets = sets.join(self.frame.select("stacks").unique().to_native().collect(engine="streaming"), on="stacks")
         return sort_names(sets["stack"].unique(), "stack")
 
@@ -256,7 +259,7 @@ class SpecRows:
 
 
 def spec_rows(
-    specs: SpecsLike, columns: Iterable[str], *, union: bool = False, every_snapshot: bool = False
+    specs: SpecsLike, columns: Iterable[AnyAxis], *, union: bool = False, every_snapshot: bool = False
 ) -> SpecRows:
     """Return the specs of a question, with the columns of the table `specs` that it needs.
 
@@ -265,7 +268,7 @@ def spec_rows(
     specs
         A dataset, a subset of one, or any frame that narwhals supports.
     columns
-        Columns of the table `specs`.
+        Columns of the table `specs`, and axes that are derived from them.
     union
         Whether `root`, the union of the stacks, counts as a stack.
     every_snapshot
@@ -276,16 +279,68 @@ def spec_rows(
     ArgumentError
         If the frame lacks a column.
     """
-    needed = dict.fromkeys(columns)
+    every = dict.fromkeys(columns)
+    derived = [axis for axis in every if not isinstance(axis, str)]
+    needed = dict.fromkeys(axis for axis in every if isinstance(axis, str))
+    for axis in derived:
+        needed |= dict.fromkeys(axis.made_of)
     if not isinstance(specs, Dataset | Subset):
-        frame = validated(specs, needed)
-        return SpecRows(without_union(frame) if "stack" in needed and not union else frame, None, union)
+        rows = _rows_of_frame(specs, needed, union=union)
+        return _with_derived_text(rows, derived, specs) if derived else rows
     subset = chosen(specs, every_snapshot=every_snapshot)
     coded = [_ENCODED_AS.get(name, name) for name in needed]
     if subset.filters.get("stack") is not None and "stack" in needed and UNION_STACK in subset.filters["stack"]:
         union = True  # a filter that names root asks for it
     frame = nw.from_native(subset.encoded(*coded)).rename({"spec": "hash"} if "hash" in needed else {})
-    return SpecRows(frame, subset, union)
+    return _with_derived(SpecRows(frame, subset, union), subset, derived)
+
+
+def _rows_of_frame(specs: IntoFrame, needed: Iterable[str], *, union: bool) -> SpecRows:
+    frame = validated(specs, needed)
+    return SpecRows(without_union(frame) if "stack" in needed and not union else frame, None, union)
+
+
+def _with_derived(rows: SpecRows, subset: Subset, axes: Sequence[VariantAxis | ExpressionAxis]) -> SpecRows:
+    """Return coded rows with the columns of some axes, whose names are text."""
+    for axis in axes:
+        frame = rows.frame.to_native()
+        if isinstance(axis, VariantAxis):
+            codes = frame.select("variants").unique().collect(engine="streaming")["variants"]
+            names = subset.dataset.names.of_codes("variants", codes, subset.snapshots)
+            labels = pl.DataFrame({"variants": names["code"], axis.column: axis.labels(names["name"])})
+            frame = frame.join(labels.lazy(), on="variants", how="left")
+        else:
+            asked = []
+            for text in axis.texts:
+                wanted, snapshots = Alternatives.parse(text), subset.snapshots or ()
+                check_names([EncodedSource(subset.dataset, snapshots)], wanted)
+                found = subset.dataset.satisfying(wanted, snapshots)
+                asked.append(found.with_columns(pl.lit(text).alias(axis.column)))
+            frame = frame.join(pl.concat(asked).lazy(), on=["snapshot", "hash"])
+        rows = replace(rows, frame=nw.from_native(frame))
+    return rows
+
+
+def _with_derived_text(rows: SpecRows, axes: Sequence[VariantAxis | ExpressionAxis], specs: IntoFrame) -> SpecRows:
+    """Return rows of a frame with the columns of some axes."""
+    for axis in axes:
+        if isinstance(axis, VariantAxis):
+            texts = collect_small(rows.frame.select("variants").unique())["variants"].drop_nulls()
+            labels = axis.labels(texts).to_list()
+            label = nw.col("variants").replace_strict(texts.to_list(), labels, default=None, return_dtype=nw.String)
+            rows = replace(rows, frame=rows.frame.with_columns(label.alias(axis.column)))
+            continue
+        every = [column.name for column in SPECS.columns]
+        source = FrameSource(
+            collect_small(validated(specs, every).select(*every)), pl.DataFrame(schema=DEPENDENCIES.polars())
+        )
+        asked = (
+            specs_satisfying(source, Alternatives.parse(text)).with_columns(pl.lit(text).alias(axis.column))
+            for text in axis.texts
+        )
+        here = collect_small(rows.frame).join(pl.concat(asked), on=["snapshot", "hash"])
+        rows = replace(rows, frame=nw.from_native(here.lazy()))
+    return rows
 
 
 def chosen(specs: Dataset | Subset, *, every_snapshot: bool) -> Subset:

@@ -273,8 +273,12 @@ def judged(specs: SpecRows, host: Host, spack: str | None) -> pl.DataFrame:
     ArgumentError
         If the host has neither an operating system nor a libc although one is compared.
     """
+    return judged_requirements(specs.distinct("requirement")["requirement"].to_list(), host, spack)
+
+
+def judged_requirements(requirements: list[str], host: Host, spack: str | None) -> pl.DataFrame:
+    """Return the verdict on each of some distinct requirements, as `judged` does."""
     rules = checked_rules(spack)
-    requirements = specs.distinct("requirement")["requirement"].to_list()
     if not host.is_complete or (host.os is None and "0.21" in _rules_of(requirements, rules)):
         what = "operating system" if host.is_complete else "operating system or libc"
         systems = [system for system, _ in _systems(requirements, host, rules)]

@@ -15,27 +15,30 @@ import click
 
 from cachestats.cli.build import build
 from cachestats.cli.check import check
-from cachestats.cli.compare import compare
+from cachestats.cli.compare import compare, compare_counts, compare_specs
 from cachestats.cli.coverage import coverage
+from cachestats.cli.dependents import dependents
 from cachestats.cli.dictionary import dictionary
 from cachestats.cli.duplicates import duplicates
 from cachestats.cli.export import export
+from cachestats.cli.find import find
 from cachestats.cli.gaps import gaps
 from cachestats.cli.history import history, lifespans
 from cachestats.cli.holes import holes
 from cachestats.cli.host import host
 from cachestats.cli.info import info
-from cachestats.cli.match import match
+from cachestats.cli.match import causes, hit_rates, match
 from cachestats.cli.output import stdout_failed, talk
-from cachestats.cli.overlap import overlap
+from cachestats.cli.overlap import overlap, overlap_sets
 from cachestats.cli.plot import plot
 from cachestats.cli.rejected import rejected
 from cachestats.cli.report import report
 from cachestats.cli.sections import Verbs
 from cachestats.cli.sql import sql
 from cachestats.cli.update import update
-from cachestats.cli.usable import usable
+from cachestats.cli.usable import reusable, usable
 from cachestats.cli.versions import versions
+from cachestats.cli.why import why
 from cachestats.errors import CachestatsError
 
 # From `sysexits.h`. Python itself exits with 1 after an uncaught exception, but here 1 means that a check failed.
@@ -114,19 +117,28 @@ cli.add_section("Make a dataset", build, update)
 cli.add_section(
     "Ask",
     info,
+    find,
     coverage,
     usable,
+    reusable,
     host,
     match,
+    causes,
+    hit_rates,
     gaps,
     versions,
     compare,
+    compare_counts,
+    compare_specs,
     check,
     history,
     lifespans,
     overlap,
+    overlap_sets,
     duplicates,
     holes,
+    dependents,
+    why,
     rejected,
     dictionary,
     sql,

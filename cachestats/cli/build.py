@@ -9,6 +9,7 @@ import click
 
 from cachestats.cli.output import emit, log, progress_bar, talk, with_network
 from cachestats.cli.parameters import dry_run_option, source_options
+from cachestats.cli.sections import Verb
 from cachestats.errors import SourceError
 from cachestats.text import counted
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from cachestats.dataset.dataset import Dataset
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option(
     "--out",

@@ -12,31 +12,33 @@ from cachestats.axes import CHANGE_AXES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
     NAME,
-    Share,
+    Limit,
     by_option,
     dataset_argument,
+    limit_in_words,
     output_options,
     union_option,
     where_option,
 )
 from cachestats.cli.question import sides
+from cachestats.cli.sections import Verb
+from cachestats.dataset.subset import find_snapshot
 from cachestats.errors import ArgumentError, CheckError
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option(
-    "--max-drop",
-    type=Share(),
+    "--fail-over",
+    type=Limit(),
+    metavar="N|SHARE",
     default="5%",
     show_default=True,
-    help="Share of its packages that a stack may lose since the previous snapshot.",
+    help="Exit with 1 if a stack lost more than this number or share of its packages since the previous snapshot.",
 )
 @click.option(
     "--snapshot",
-    "snapshots",
     type=NAME,
-    multiple=True,
     metavar="NAME",
     help="Snapshot to check.  [default: the newest weekly one, or else the newest release, that has a previous one]",
 )
@@ -46,8 +48,8 @@ from cachestats.errors import ArgumentError, CheckError
 @output_options
 def check(
     dataset: Any,
-    max_drop: float,
-    snapshots: tuple[str, ...],
+    fail_over: float,
+    snapshot: str | None,
     by: Any,
     form: str,
     out: Path | None,
@@ -56,46 +58,58 @@ def check(
     """Fail if a stack lost packages since the previous snapshot.
 
     The newest weekly snapshot is compared with the weekly one before it, or a release with the next lower version. The
-    answer lists the stacks that lost packages. The exit code is 1 if any stack lost more than --max-drop of its
+    answer lists the stacks that lost packages. The exit code is 1 if any stack lost more than --fail-over of its
     packages, even if it gained others, and 0 otherwise. It is also 0, with a message, if there is no previous snapshot.
     """
     from cachestats.analysis.history import pair_to_compare
     from cachestats.analysis.losses import check_losses
 
-    if len(snapshots) > 1:
-        raise ArgumentError(
-            f"expected one --snapshot, found {' and '.join(snapshots)}",
-            hint="`cachestats compare` takes any two snapshots",
-        )
-    pair = pair_to_compare(dataset.manifest.snapshots, *snapshots)
+    chosen = None if snapshot is None else find_snapshot(dataset, snapshot)
+    pair = pair_to_compare(dataset.manifest.snapshots, chosen)
     if pair is None:
         talk("nothing to compare: there are neither two weekly snapshots nor two releases")
         return
     old, new = sides(dataset, pair[0], dataset, pair[1], **question)
     among = old.among, new.among
-    found = check_losses(old.subset, new.subset, max_drop=max_drop, by=by, union=old.union, among=among)
+    found = check_losses(old.subset, new.subset, allowed=fail_over, by=by, union=old.union, among=among)
     if found.whole.is_empty():
         raise ArgumentError(
             f"expected specs to compare with, found none in {old.words}",
-            hint="; ".join(old.hints()) or "leave out --where",
+            hint="leave out --where",
         )
     short = {"old_packages": "old", "new_packages": "new"} if form in {"table", "markdown"} else {}
     emit(found.lost.rename(short), form, out, percent=True)
     had, _, lost, drop = found.whole.row(0)
-    talk(f"{old.words} to {new.names}: {lost:,} of {had:,} packages lost, {drop:.1%}")
+    good_news = "nothing was lost from " * found.lost.is_empty()
+    talk(f"{good_news}{old.words} to {new.names}: {lost:,} of {had:,} packages lost, {drop:.1%}")
     if not found.excessive.is_empty():
         rows = found.excessive.to_dicts()
-        drops = ", ".join(f"{row[by] or 'none'} {row['drop']:.1%}" for row in rows) if by else f"{drop:.1%}"
+        drops = ", ".join(
+            f"{row[by] or 'none'} {_amount(row, fail_over)}" if by else _amount(row, fail_over) for row in rows
+        )
+        most = limit_in_words(fail_over, "package", of="its packages")
         raise CheckError(
-            f"expected no {by or 'snapshot'} to lose more than {max_drop:.1%} of its packages, found {drops}",
+            f"expected no {by or 'snapshot'} to lose more than {most}, found {drops}",
             hint=f"list them with: {_list_command(dataset, *pair, by, **question)}",
         )
 
 
+def _amount(row: dict[str, Any], limit: float) -> str:
+    return f"{row['lost']:,}" if isinstance(limit, int) else f"{row['drop']:.1%}"
+
+
 def _list_command(
-    dataset: Any, old: str, new: str, by: str | None, *, where: tuple[tuple[str, str], ...], union: bool
+    dataset: Any,
+    old: str,
+    new: str,
+    by: str | None,
+    *,
+    where: tuple[tuple[str, str], ...],
+    expressions: tuple[str, ...],
+    union: bool,
 ) -> str:
     """Return the command that lists what was lost."""
-    filters = (word for column, value in where for word in ("--where", f"{column}={value}"))
-    options = ["--by", by or "none", *filters, *["--union"] * union, "--list", "packages", "--change", "removed"]
+    filters = [word for column, value in where for word in ("--where", f"{column}={value}")]
+    filters += [word for text in expressions for word in ("--spec", text)]
+    options = ["--by", by or "none", *filters, *["--union"] * union, "--change", "removed"]
     return shlex.join(["cachestats", "compare", str(dataset.path), old, new, *options])

@@ -10,6 +10,7 @@ import click
 from cachestats.axes import AXES, DENOMINATORS, MEASURES, STATES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
+    axis_option,
     dataset_argument,
     output_options,
     question_options,
@@ -17,6 +18,7 @@ from cachestats.cli.parameters import (
     union_option,
 )
 from cachestats.cli.question import Question, rules_in_words
+from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError
 from cachestats.text import alternatives, counted
 
@@ -24,10 +26,10 @@ if TYPE_CHECKING:
     from cachestats.hosts import Host
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
-@click.option("--rows", required=True, metavar="AXIS", help=f"Axis of the rows: {alternatives(AXES)}.")
-@click.option("--columns", required=True, metavar="AXIS", help="Axis of the columns: another of these.")
+@axis_option("--rows", AXES, "Axis of the rows", required=True)
+@axis_option("--columns", AXES, "Axis of the columns", required=True)
 @click.option(
     "--measure",
     type=click.Choice(MEASURES),
@@ -74,8 +76,9 @@ def coverage(
     if answer.is_empty():
         asked.say_there_is_nothing()
         return
+    names = [axis if isinstance(axis, str) else "spec" for axis in (asked.axes["rows"], asked.axes["columns"])]
     rows, columns = counted(answer.height, "row"), counted(answer.width - 1, "column")
-    matrix = f"{rows} ({asked.axes['rows']}) by {columns} ({asked.axes['columns']})"
+    matrix = f"{rows} ({names[0]}) by {columns} ({names[1]})"
     size = matrix if as_matrix else counted(answer.height, "cell")
     if usable:
         hosts = f"hosts with {host.system}" if host and host.is_complete else "the hosts that it is built for"

@@ -8,9 +8,10 @@ import click
 
 from cachestats.cli.output import emit, write
 from cachestats.cli.parameters import output_options
+from cachestats.cli.sections import Verb
 
 
-@click.command()
+@click.command(cls=Verb)
 @output_options
 def dictionary(form: str, out: Path | None) -> None:
     """Describe every column of every table."""

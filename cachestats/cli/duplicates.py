@@ -11,13 +11,14 @@ from cachestats.axes import DUPLICATE_ROWS
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, output_options, snapshot_option, where_option
 from cachestats.cli.question import PAGES_TELL_NONE, Question
+from cachestats.cli.sections import Verb
 from cachestats.text import counted
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option(
     "--by",
@@ -47,14 +48,13 @@ def duplicates(dataset: Any, by: Any, form: str, out: Path | None, **question: A
     total = asked.subset.num_specs
     share = f", {groups['excess'].sum() / total:.1%}" if total else ""
     packages = counted(groups["package"].n_unique(), "package")
+    good_news = "nothing is built twice in " if total and groups.is_empty() else ""
     talk(
-        f"{asked.words}: {groups['excess'].sum():,} of {counted(total, 'spec')} in excess{share}; "
+        f"{good_news}{asked.words}: {groups['excess'].sum():,} of {counted(total, 'spec')} in excess{share}; "
         f"{counted(groups.height, 'group')} of {packages}"
     )
     if asked.unknown:
         talk(f"why hashes differ is unknown for {', '.join(asked.unknown)}: {PAGES_TELL_NONE}")
-    for hint in asked.hints():
-        talk(f"hint: {hint}")
 
 
 def _for_eyes(answer: pl.DataFrame) -> pl.DataFrame:

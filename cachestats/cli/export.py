@@ -11,6 +11,7 @@ import click
 from cachestats.axes import PACKAGE_FORMATS, PackageFormat
 from cachestats.cli.output import talk
 from cachestats.cli.parameters import NAME, dataset_argument
+from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError
 from cachestats.schema import TABLES
 from cachestats.text import alternatives, counted
@@ -19,7 +20,7 @@ from cachestats.text import alternatives, counted
 _FILE_ENDING = re.compile(r"\.[A-Za-z]\w*")
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the data package, or file of one table.")
 @click.option(
@@ -29,7 +30,13 @@ _FILE_ENDING = re.compile(r"\.[A-Za-z]\w*")
     multiple=True,
     help=f"Export only this table; may be repeated. One of {alternatives(TABLES)}.",
 )
-@click.option("--snapshot", "snapshots", type=NAME, multiple=True, help="Export only this snapshot; may be repeated.")
+@click.option(
+    "--snapshot",
+    "snapshots",
+    type=NAME,
+    multiple=True,
+    help="Export only this snapshot, or those of a pattern such as 'develop-2025-*'; may be repeated.",
+)
 @click.option(
     "--format",
     "form",

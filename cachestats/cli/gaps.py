@@ -17,7 +17,8 @@ from cachestats.cli.parameters import (
     question_options,
     union_option,
 )
-from cachestats.cli.question import PAGES_TELL_NONE, Question
+from cachestats.cli.question import PAGES_TELL_NONE, Question, filter_in_words
+from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.regular import read_regular
 from cachestats.text import alternatives, counted
@@ -48,16 +49,16 @@ class Packages(click.ParamType[list[str]]):
         return [name for name in names if name]
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option(
-    "--columns",
+    "--by",
     required=True,
     metavar="AXIS",
     help=f"Axis to compare: {alternatives(GAP_AXES)}.",
 )
 @click.option(
-    "--package-list",
+    "--packages",
     type=Packages(),
     metavar="FILE",
     help="File that lists the packages in question, one on each line, cached or not.  [default: all in the cache]",
@@ -66,7 +67,7 @@ class Packages(click.ParamType[list[str]]):
     "--fail-under",
     type=Share(),
     metavar="SHARE",
-    help="Exit with 1 if a column has less than this share of the packages, such as 90%.",
+    help="Exit with 1 if a stack, or other value of --by, has less than this share of the packages, such as 90%.",
 )
 @union_option
 @host_options
@@ -74,7 +75,7 @@ class Packages(click.ParamType[list[str]]):
 @output_options
 def gaps(
     dataset: Any,
-    package_list: list[str] | None,
+    packages: list[str] | None,
     fail_under: float | None,
     host: Host | None,
     spack: Any,
@@ -82,21 +83,22 @@ def gaps(
     out: Path | None,
     **question: Any,
 ) -> None:
-    """List the packages that one column lacks and another has.
+    """List the packages that one stack lacks and another has.
 
     Packages that most other packages need come first. How many need them is known only for snapshots that were read
     from indices.
 
-    With a host, a column has only the packages that the host can reuse; what only other hosts could use is a gap.
+    The answer has a row for each package and stack, or other axis (--by), that lacks it. With a host, a stack has only
+    the packages that the host can reuse; what only other hosts could use is a gap.
 
-    --where package=NAME restricts the question to these packages, as --package-list does. The other filters decide
-    which columns there are.
+    --where package=NAME restricts the question to these packages, as --packages does. The other filters decide
+    which stacks there are.
     """
     from cachestats.analysis.gaps import gaps_and_coverage
 
     if spack and host is None:
         raise ArgumentError("expected a host with --spack, found none", hint="add --host, such as zen4:rhel9")
-    asked, asking, named = packages_in_question(package_list, dataset=dataset, **question)
+    asked, asking, named = packages_in_question(packages, dataset=dataset, **question)
     dependencies = asked.dependencies
     answer, has = gaps_and_coverage(asked.subset, **asking, dependencies=dependencies, host=host, spack=spack)
     unweighed = form in {"table", "markdown"} and dependencies is None
@@ -106,17 +108,17 @@ def gaps(
     else:
         name, least, lacking, share = has.row(0)
         every = least + lacking
+        words = f"{words_of(asked, named)}{f' for {host}' if host else ''}"
         talk(
-            f"gaps in {words_of(asked, named)}{f' for {host}' if host else ''}: {answer.height:,} of "
-            f"{has.height * every:,} pairs of {has.columns[0]} and package are missing, "
+            f"{'no ' * answer.is_empty()}gaps in {words}: {answer.height:,} of {has.height * every:,} "
+            f"pairs of {has.columns[0]} and package are missing, "
             f"{answer.height / (has.height * every):.1%}; {name or 'none'} has the fewest, "
             f"{least:,} of {counted(every, 'package')}, {share:.1%}"
         )
     if asked.unknown:
         talk(f"how many others need a package is unknown for {', '.join(asked.unknown)}: {PAGES_TELL_NONE}")
-    asked.say_what_is_unknown("package", named)
     if fail_under is not None:
-        _check(has, asked.wanted.get(asking["columns"], []), fail_under)
+        _check(has, asked.named(asking["by"]), fail_under)
 
 
 def packages_in_question(
@@ -129,20 +131,21 @@ def packages_in_question(
     named = [value for column, value in where if column == "package"]
     if named and packages:
         raise ArgumentError(
-            "expected --package-list or --where package=NAME, found both", hint="put all names into the file"
+            "expected --packages or --where package=NAME, found both", hint="put all names into the file"
         )
     others = tuple(pair for pair in where if pair[0] != "package")
     asked = Question(dataset, **question, where=others)
-    asking = {name: asked.axes[name] for name in ("columns", "union")} | {"packages": packages or named or None}
-    return asked, asking, named
+    if named:
+        packages = [*filter(None, asked.among.where(package=named).filters["package"])]
+    return asked, {name: asked.axes[name] for name in ("by", "union")} | {"packages": packages}, named
 
 
 def words_of(asked: Question, named: list[str]) -> str:
     """Return the description of a question with the packages that `--where` names."""
-    return f"{asked.words}{', package=' * bool(named)}{' or '.join(named)}"
+    return ", ".join([asked.words, *([filter_in_words("package", named)] if named else [])])
 
 
-def _check(has: pl.DataFrame, wanted: list[str], fail_under: float) -> None:
+def _check(has: pl.DataFrame, wanted: list[str | None], fail_under: float) -> None:
     """Raise if a column has too small a share of the packages, or a column named by a filter has none."""
     low = [
         f"{name or 'none'} {packages:,} ({share:.1%})"
@@ -150,7 +153,7 @@ def _check(has: pl.DataFrame, wanted: list[str], fail_under: float) -> None:
         if share < fail_under
     ]
     names = [name or "none" for name in has[:, 0]]
-    low += [f"{name} 0 (0.0%)" for name in wanted if name not in names]
+    low += [f"{name} 0 (0.0%)" for name in (name or "none" for name in wanted) if name not in names]
     if low or has.is_empty():
         raise CheckError(
             f"expected at least {fail_under:.1%} of the packages in every {has.columns[0]}, "

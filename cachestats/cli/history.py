@@ -10,7 +10,7 @@ import click
 from cachestats.axes import HISTORY_AXES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
-    by_option,
+    axis_option,
     dataset_argument,
     output_options,
     snapshots_option,
@@ -18,12 +18,13 @@ from cachestats.cli.parameters import (
     where_option,
 )
 from cachestats.cli.question import Question
+from cachestats.cli.sections import Verb
 from cachestats.text import counted
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
-@by_option(HISTORY_AXES, default="none")
+@axis_option("--by", HISTORY_AXES, "Axis by which to split the answer")
 @snapshots_option("all")
 @where_option
 @union_option
@@ -42,7 +43,7 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
     for_eyes = rows.drop("snapshot_date", "previous", *([] if by else ["share"]))
     emit(for_eyes if form in {"table", "markdown"} else rows, form, out, percent=True)
     if rows.is_empty():
-        _nothing(asked)
+        asked.say_there_is_nothing()
         return
     # A spec in several stacks counts once here.
     whole = series(asked.subset) if by else rows
@@ -56,7 +57,7 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
     talk(f"{asked.words}: {found or 'no snapshot has a previous one'}")
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option(
     "--by",
@@ -89,14 +90,8 @@ def lifespans(dataset: Any, by: Any, form: str, out: Path | None, **question: An
     for_eyes = rows.select(*by, "snapshots", "missed", *ends)
     emit(for_eyes if form in {"table", "markdown"} else rows, form, out)
     if rows.is_empty():
-        _nothing(asked)
+        asked.say_there_is_nothing()
         return
     current = int(rows["is_current"].sum())
     found = f"{current:,} of {counted(rows.height, 'row')}"
     talk(f"{asked.words}: {found} in the newest snapshot of their kind, {current / rows.height:.1%}")
-
-
-def _nothing(asked: Question) -> None:
-    talk(f"no specs in {asked.words}")
-    for hint in asked.hints():
-        talk(f"hint: {hint}")

@@ -9,15 +9,16 @@ import click
 
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import output_options
+from cachestats.cli.sections import Verb
 
 if TYPE_CHECKING:
     from cachestats.hosts import Host
 
 
-@click.command()
+@click.command(cls=Verb)
 @output_options
 def host(form: str, out: Path | None) -> None:
-    """Show this machine's target, operating system, libc and platform.
+    """Show this machine's target, system, libc and platform.
 
     They are spelled as Spack spells them, and as the other verbs take them after --target, --os, --libc and --platform.
     To ask about this machine, use `--host host`.

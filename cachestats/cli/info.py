@@ -9,10 +9,11 @@ import click
 
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, output_options
+from cachestats.cli.sections import Verb
 from cachestats.text import counted
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @output_options
 def info(dataset: Any, form: str, out: Path | None) -> None:

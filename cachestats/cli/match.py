@@ -1,8 +1,9 @@
-"""The verb `match`."""
+"""The verbs `match`, `causes` and `hit-rates`."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +13,17 @@ from cachestats.axes import HIT_RATE_AXES
 from cachestats.cli.output import emit, printable, talk
 from cachestats.cli.parameters import (
     NAME,
-    NEWEST,
     Share,
     check_target,
     dataset_argument,
     output_options,
+    snapshot_option,
     snapshots_option,
     union_option,
     where_option,
 )
 from cachestats.cli.question import Question
+from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.text import counted
 
@@ -30,30 +32,24 @@ if TYPE_CHECKING:
 
     from cachestats.environment import Environment
 
-_CAUSE = "cause"
-
 environment_argument = click.argument(
     "environments", metavar="ENVIRONMENT...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
 
 
-@click.command()
+def _fail_under(where: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(
+        "--fail-under",
+        type=Share(),
+        metavar="SHARE",
+        help=f"Exit with 1 if less than this share of the specs is cached, {where}.",
+    )
+
+
+@click.command(cls=Verb)
 @dataset_argument
 @environment_argument
-@click.option("--best", is_flag=True, help="Rank snapshots by how much of the environment they have.")
-@click.option(
-    "--by",
-    type=click.Choice((*HIT_RATE_AXES, _CAUSE)),
-    help="With --best: rank snapshots (the default) or stacks. Without --best, `cause` ranks the causes of misses by "
-    "how many specs would hit without each.",
-)
-@click.option(
-    "--fail-under",
-    type=Share(),
-    metavar="SHARE",
-    help="Exit with 1 if less than this share of the specs is cached, such as 90%; with --best, in the best snapshot "
-    "or stack.",
-)
+@_fail_under("such as 90%")
 @click.option(
     "--host",
     type=NAME,
@@ -61,23 +57,19 @@ environment_argument = click.argument(
     help="Also say how many more specs would hit if the environment were concretized for another target that this host "
     "runs.",
 )
-@snapshots_option(f"{NEWEST}; all with --best")
+@snapshot_option
 @where_option
-@union_option
 @output_options
 def match(
     dataset: Any,
     environments: tuple[Path, ...],
-    best: bool,
-    by: Any,
     fail_under: float | None,
     host: str | None,
     form: str,
     out: Path | None,
-    union: bool,
     **question: Any,
 ) -> None:
-    """Show which specs of an environment are cached, and why not all.
+    """Show which specs of an environment are cached, or why not.
 
     ENVIRONMENT is a spack.lock, a spec.json, the output of `spack spec --json`, or the folder of an environment or an
     installation. If there are several, their specs are put together.
@@ -87,42 +79,85 @@ def match(
     in an order in which they can be built. A table or Markdown shows no hits, and only the first cause of each spec;
     the formats csv, json and parquet have all of them, and the closest spec.
     """
+    from cachestats.analysis.causes import hits_if_target_changed
     from cachestats.hosts import Host
 
-    _check_options(best=best, by=by, host=host, union=union)
     target = Host.parse(host).target if host else None
     if target is not None:
         check_target(target, [dataset])
     environment = environment_in(environments)
-    asked = Question(dataset, everything=best, union=union, **question)
-    names = ", ".join(path.name or str(path) for path in environments)
-    talk(f"{names}: {_words_of(environment)}")
-    rate = (
-        _emit_best(environment, asked, by or "snapshot", form, out)
-        if best
-        else _emit_matches(environment, asked, by, target, form, out)
-    )
-    for hint in asked.hints():
-        talk(f"hint: {hint}")
+    matches, _ = _matched(environment, environments, Question(dataset, **question))
+    if target is not None:
+        for other, hits in hits_if_target_changed(matches, machine=target).head(1).iter_rows():
+            talk(f"concretized for {other}, which {target} runs, {hits:,} more would hit")
+    emit(_for_eyes(matches) if form in {"table", "markdown"} else matches, form, out)
+    hint = "`cachestats causes` says why the others do not"
+    _check(int((matches["status"] == "hit").sum()), environment, fail_under, hint)
+
+
+@click.command(cls=Verb)
+@dataset_argument
+@environment_argument
+@snapshot_option
+@where_option
+@output_options
+def causes(dataset: Any, environments: tuple[Path, ...], form: str, out: Path | None, **question: Any) -> None:
+    """Rank what keeps an environment's specs from being cached.
+
+    Each cause that `match` finds has a row, with how many specs would hit without it. ENVIRONMENT is what `match`
+    takes.
+    """
+    environment = environment_in(environments)
+    matches, found = _matched(environment, environments, Question(dataset, **question))
+    for_eyes = found.select("cures", "misses", "words", "proof").rename({"words": "cause"})
+    emit(for_eyes if form in {"table", "markdown"} else found, form, out)
+    if found.is_empty():
+        talk(f"no causes: {'no spec is near' if (matches['status'] == 'miss').any() else 'every spec hits'}")
+
+
+@click.command("hit-rates", cls=Verb)
+@dataset_argument
+@environment_argument
+@click.option("--by", type=click.Choice(HIT_RATE_AXES), default="snapshot", show_default=True, help="What to rank.")
+@_fail_under("in the best snapshot or stack")
+@snapshots_option("all")
+@where_option
+@union_option
+@output_options
+def hit_rates(
+    dataset: Any,
+    environments: tuple[Path, ...],
+    by: Any,
+    fail_under: float | None,
+    form: str,
+    out: Path | None,
+    **question: Any,
+) -> None:
+    """Rank snapshots by how much of an environment they have.
+
+    ENVIRONMENT is what `match` takes. Stacks are ranked with --by stack.
+    """
+    from cachestats.analysis.match import hit_rates as rank
+
+    environment = environment_in(environments)
+    asked = Question(dataset, everything=True, **question)
+    _say_what_it_is(environment, environments)
+    rates = rank(environment, asked.subset, by=by, union=asked.union)
+    words = counted(rates.height, by)
+    top: dict[str, Any] = rates.row(0, named=True) if rates.height else {"hits": 0}
+    if top["hits"]:
+        name = " ".join(filter(None, (top["snapshot"], top.get("stack"))))
+        talk(f"best of {words}: {name}, {_words(top)}")
+    else:
+        talk(f"none of the {counted(environment.specs.height, 'spec')} is in any of {words}")
+    emit(rates, form, out, percent=True)
+    _check(int(top["hits"]), environment, fail_under)
+
+
+def _check(hits: int, environment: Environment, fail_under: float | None, hint: str | None = None) -> None:
+    rate = hits / environment.specs.height
     if fail_under is not None and rate < fail_under:
-        raise CheckError(
-            f"expected at least {fail_under:.1%} of the specs to hit, found {rate:.1%}",
-            hint=None if best or by == _CAUSE else "--by cause says why the others do not",
-        )
-
-
-def _check_options(*, best: bool, by: str | None, host: str | None, union: bool) -> None:
-    """Refuse options that do not go together."""
-    if (by == _CAUSE and best) or (by not in (None, _CAUSE) and not best):
-        given, there = ("--best", "with it") if best else (f"--by {by}", "it alone")
-        raise ArgumentError(
-            f"expected {given} {'without --by cause' if best else 'with --best'}, found {there}",
-            hint=f"{'leave out' if best else 'add'} --best",
-        )
-    if best and host:
-        raise ArgumentError("expected --host without --best, found both", hint="leave out one of them")
-    if union and not best:
-        raise ArgumentError("expected --union with --best, found it alone", hint="add --best")
+        raise CheckError(f"expected at least {fail_under:.1%} of the specs to hit, found {rate:.1%}", hint=hint)
 
 
 def environment_in(paths: tuple[Path, ...]) -> Environment:
@@ -142,60 +177,31 @@ def environment_in(paths: tuple[Path, ...]) -> Environment:
     return environment
 
 
-def _words_of(environment: Environment) -> str:
+def _say_what_it_is(environment: Environment, paths: tuple[Path, ...]) -> None:
     roots = int(environment.specs["is_root"].sum())
     written = f", written by Spack {printable(environment.spack)}" if environment.spack else ""
-    return f"{counted(environment.specs.height, 'spec')}, {counted(roots, 'root')}{written}"
+    names = ", ".join(path.name or str(path) for path in paths)
+    talk(f"{names}: {counted(environment.specs.height, 'spec')}, {counted(roots, 'root')}{written}")
 
 
-def _emit_best(environment: Environment, asked: Question, by: Any, form: str, out: Path | None) -> float:
-    """Print how much of the environment each snapshot or stack has, and return the share of the best."""
-    from cachestats.analysis.match import hit_rates
-
-    rates = hit_rates(environment, asked.subset, by=by, union=asked.union)
-    words = counted(rates.height, by)
-    top: dict[str, Any] = rates.row(0, named=True) if rates.height else {"hits": 0}
-    if top["hits"]:
-        name = " ".join(filter(None, (top["snapshot"], top.get("stack"))))
-        talk(f"best of {words}: {name}, {_words(top)}")
-    else:
-        talk(f"none of the {counted(environment.specs.height, 'spec')} is in any of {words}")
-    emit(rates, form, out, percent=True)
-    return int(top["hits"]) / environment.specs.height
-
-
-def _emit_matches(
-    environment: Environment,
-    asked: Question,
-    by: str | None,
-    target: str | None,
-    form: str,
-    out: Path | None,
-) -> float:
-    """Print the specs or the causes, and return the share of hits."""
-    from cachestats.analysis.causes import hits_if_target_changed
+def _matched(environment: Environment, paths: tuple[Path, ...], asked: Question) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the matches and the causes, after saying how much hits."""
     from cachestats.analysis.match import match_and_causes, summary
 
-    matches, causes = match_and_causes(environment, asked.subset, dependencies=asked.dependencies, among=asked.among)
+    _say_what_it_is(environment, paths)
+    matches, found = match_and_causes(environment, asked.subset, dependencies=asked.dependencies, among=asked.among)
     counts = summary(matches)
     talk(f"{asked.words}: {_words(counts._asdict())}")
-    steps = f" in {counted(counts.build_steps, 'step')}" if counts.to_build else ""
-    talk(f"{counts.near:,} near, {counts.missing:,} missing; {counts.to_build:,} left to build{steps}")
-    if causes.height and causes["cures"][0]:
-        talk(f"{causes['words'][0]} alone keeps {counted(causes['cures'][0], 'spec')} from hitting")
-    if target is not None:
-        for other, hits in hits_if_target_changed(matches, machine=target).head(1).iter_rows():
-            talk(f"concretized for {other}, which {target} runs, {hits:,} more would hit")
+    steps = f" in {counted(counts.build_steps, 'step')}"
+    left = f"{counts.to_build:,} left to build{steps}" if counts.to_build else "nothing is left to build"
+    talk(f"{counts.near:,} near, {counts.missing:,} missing; {left}")
+    if found.height and found["cures"][0]:
+        talk(f"{found['words'][0]} alone keeps {counted(found['cures'][0], 'spec')} from hitting")
     if counts.represented:
         talk(
             f"{counts.represented:,} of the near ones are written in another format, so their hashes differ in any case"
         )
-    is_for_eyes = form in {"table", "markdown"}
-    if by == _CAUSE:
-        emit(_causes_for_eyes(causes) if is_for_eyes else causes, form, out)
-    else:
-        emit(_for_eyes(matches) if is_for_eyes else matches, form, out)
-    return counts.hits / counts.specs
+    return matches, found
 
 
 def _words(counts: dict[str, Any]) -> str:
@@ -231,7 +237,3 @@ def _because(causes: str | None, differs: str | None, proof: str | None) -> str 
     first, *others = (causes or differs.replace(",", ", ")).split("; ")
     more = f" and {len(others)} more" if others else ""
     return f"{first}{more}{' (supposed)' * (proof == 'supposed')}"
-
-
-def _causes_for_eyes(causes: pl.DataFrame) -> pl.DataFrame:
-    return causes.select("cures", "misses", "words", "proof").rename({"words": "cause"})

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
 
+from cachestats.axes import VARIANT
 from cachestats.cli.output import talk
+from cachestats.dataset.patterns import LEAVES_OUT
 from cachestats.dataset.subset import FILTER_COLUMNS
 from cachestats.errors import ArgumentError, CachestatsError
-from cachestats.text import alternatives, nearest
+from cachestats.text import alternatives, counted, nearest
 
 if TYPE_CHECKING:
     from cachestats.dataset.dataset import Dataset
@@ -40,20 +42,45 @@ class Share(click.ParamType[float]):
         return share
 
 
+class Limit(Share):
+    """A whole number such as 10, or a share such as `1%` or `0.01`."""
+
+    name = "n|share"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number as an integer, or the share from 0 to 1 as a float."""
+        text = str(value)
+        if text.isascii() and text.isdecimal():
+            return int(text)
+        return super().convert(text, param, ctx)
+
+
+def over(limit: float, count: int, whole: int) -> bool:
+    """Whether a count is over a limit: a number, or a share of the whole."""
+    return count > limit if isinstance(limit, int) else count > limit * whole
+
+
+def limit_in_words(limit: float, noun: str, *, of: str) -> str:
+    """Return a limit such as `2 packages`, or `5.0% of its packages`."""
+    return counted(limit, noun) if isinstance(limit, int) else f"{limit:.1%} of {of}"
+
+
 class Where(click.ParamType[tuple[str, str]]):
-    """A filter such as `target=x86_64_v3`."""
+    """A filter such as `target=x86_64_v3`, `os!=rhel9` or `package=py-*`."""
 
     name = "column=value"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Return column and value."""
+        """Return column and value, which has a leading `!` if it is left out."""
         column, equals, wanted = str(value).partition("=")
+        leaves_out = LEAVES_OUT if column.endswith(LEAVES_OUT) else ""
+        column = column.removesuffix(LEAVES_OUT)
         if not equals or column not in FILTER_COLUMNS:
             near = nearest([column], FILTER_COLUMNS, 1)
-            advice = f"; try {near[0]}={wanted or 'VALUE'}" if near else ""
+            advice = f"; try {near[0]}{leaves_out}={wanted or 'VALUE'}" if near else ""
             columns = ", ".join(FILTER_COLUMNS)
             self.fail(f"expected COLUMN=VALUE with one of {columns}, found {value!r}{advice}", param, ctx)
-        return column, NAME.convert(wanted, param, ctx)
+        return column, leaves_out + NAME.convert(wanted, param, ctx)
 
 
 class Name(click.ParamType[str]):
@@ -140,15 +167,32 @@ def output_options(function: Callable[..., None]) -> Callable[..., None]:
     return chosen
 
 
-where_option = click.option(
+_WHERE = click.option(
     "--where",
     type=Where(),
     multiple=True,
     metavar="COLUMN=VALUE",
-    help="Only specs with this value; may be repeated. Values of the same column are alternatives; all columns must "
-    "match.",
+    help="Only specs with this value, which may be a pattern such as 'py-*', or `none`; COLUMN!=VALUE leaves out. May "
+    "be repeated: values of the same column are alternatives, and all columns must match.",
 )
+spec_option = click.option(
+    "--spec",
+    "expressions",
+    multiple=True,
+    metavar="EXPR",
+    help="Only specs that satisfy this expression, such as 'hdf5@1.14:+mpi %gcc'; 'not EXPR' leaves out. May be "
+    "repeated: several are alternatives.",
+)
+
+
+def where_option(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the filters on specs, `--where` and `--spec`, as `where` and `expressions`."""
+    return _WHERE(spec_option(function))
+
+
 _NO_AXIS = "none"
+_OF_EXPRESSIONS = frozenset("@+~%^=/* ")
+"""Characters that no axis has, and that nearly every spec expression has."""
 
 
 def snapshots_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -157,8 +201,9 @@ def snapshots_option(default: str) -> Callable[[Callable[..., None]], Callable[.
         "--snapshot",
         type=NAME,
         multiple=True,
-        metavar="NAME|all",
-        help=f"Snapshot to look at; may be repeated.  [default: {default}]",
+        metavar="NAME",
+        help="Snapshot to look at: a name, a pattern such as 'develop-2025-*', newest, previous or all; may be "
+        f"repeated. With a leading `!` it is left out.  [default: {default}]",
     )
 
 
@@ -169,6 +214,31 @@ snapshot_option = snapshots_option(NEWEST)
 def question_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options that choose the specs to look at."""
     return where_option(snapshots_option(f"{NEWEST}; all if snapshots are an axis")(function))
+
+
+def axis_option(name: str, axes: Sequence[str], words: str, **options: Any) -> Callable[..., Callable[..., None]]:
+    """Give a verb an option that names an axis: a column, `variant:NAME`, or spec expressions if it is repeated."""
+
+    def axis_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str | list[str] | None:
+        if not values or values == (_NO_AXIS,):
+            return None
+        is_axis = [value in axes or value.startswith(VARIANT) for value in values]
+        if len(values) == 1 and (is_axis[0] or not _OF_EXPRESSIONS & {*values[0]}):
+            return values[0]
+        if any(is_axis):
+            found = " and ".join(values)
+            raise click.BadParameter(f"expected one axis, or several spec expressions, found {found}", ctx, param)
+        return [*values]
+
+    return click.option(
+        name,
+        multiple=True,
+        metavar="AXIS|EXPR",
+        callback=axis_of,
+        help=f"{words}: {alternatives(axes)}, variant:NAME, or a spec expression such as 'hdf5+mpi' for each name on "
+        "it; expressions may be repeated.",
+        **options,
+    )
 
 
 def by_option(axes: Iterable[str], *, default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -188,7 +258,7 @@ union_option = click.option("--union", is_flag=True, help="Include `root`, the u
 
 _SYSTEM_OPTIONS = (
     click.option(
-        "--packages",
+        "--externals",
         type=click.Path(path_type=Path),
         multiple=True,
         metavar="FILE",
@@ -243,10 +313,10 @@ def host_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def resolved(
-        *, host: str | None, platform: str | None, spack: str | None, packages: tuple[Path, ...], **options: Any
+        *, host: str | None, platform: str | None, spack: str | None, externals: tuple[Path, ...], **options: Any
     ) -> None:
         parts = {name: options.pop(name) for name in ("target", "os", "libc")}
-        found = _described_host(host, parts, platform, packages)
+        found = _described_host(host, parts, platform, externals)
         if found is not None:
             check_target(found.target, [value for value in options.values() if _is_dataset(value)])
         function(host=found, spack=_rules(spack), **options)
@@ -261,12 +331,12 @@ def system_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def resolved(
-        *, os: str | None, libc: str | None, platform: str | None, spack: str | None, packages: tuple[Path, ...],
+        *, os: str | None, libc: str | None, platform: str | None, spack: str | None, externals: tuple[Path, ...],
         **options: Any,
     ) -> None:  # fmt: skip
-        is_described = any((os, libc, platform, packages))
+        is_described = any((os, libc, platform, externals))
         parts = {"target": _ANY_TARGET if is_described else None, "os": os, "libc": libc}
-        found = _described_host(None, parts, platform, packages)
+        found = _described_host(None, parts, platform, externals)
         function(host=found, spack=_rules(spack), **options)
 
     for option in _SYSTEM_OPTIONS:
@@ -275,7 +345,7 @@ def system_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _described_host(
-    text: str | None, parts: dict[str, str | None], platform: str | None, packages: tuple[Path, ...]
+    text: str | None, parts: dict[str, str | None], platform: str | None, files: tuple[Path, ...]
 ) -> Host | None:
     """Return the host that the options describe, or None if there are no such options."""
     from cachestats.hosts import Host, resolve_host
@@ -288,14 +358,14 @@ def _described_host(
             hint=f"leave out {' and '.join(given)}, or --host",
         )
     if text is None and parts["target"] is None:
-        given += ["--platform"] * (platform is not None) + ["--packages"] * bool(packages)
+        given += ["--platform"] * (platform is not None) + ["--externals"] * bool(files)
         if given:
             raise ArgumentError(
                 f"expected --target with {' and '.join(given)}, found none",
                 hint="add --target NAME, such as --target zen4, or --target host for this machine",
             )
         return None
-    externals = read_packages(*packages) if packages else None
+    externals = read_packages(*files) if files else None
     unchecked = [f"{' '.join(entry.unchecked)} of {entry.name}" for entry in externals or () if entry.unchecked]
     if unchecked:
         more = f" and {len(unchecked) - _MOST_NAMED:,} more" if len(unchecked) > _MOST_NAMED else ""

@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cachestats.axes import HISTORY_MEASURES, HIT_RATE_AXES, OVERLAP_MEASURES, SET_MEASURES
-from cachestats.cli.compare import compare
+from cachestats.axes import HISTORY_MEASURES, OVERLAP_MEASURES, SET_MEASURES
+from cachestats.cli.compare import compare_counts
 from cachestats.cli.coverage import coverage
 from cachestats.cli.duplicates import duplicates
 from cachestats.cli.gaps import gaps, packages_in_question, words_of
 from cachestats.cli.history import history
 from cachestats.cli.holes import holes
-from cachestats.cli.match import environment_argument, environment_in, match
+from cachestats.cli.match import environment_argument, environment_in, hit_rates
 from cachestats.cli.output import talk
-from cachestats.cli.overlap import overlap
-from cachestats.cli.parameters import dataset_argument, host_options, snapshots_option, system_options
+from cachestats.cli.overlap import overlap, overlap_sets
+from cachestats.cli.parameters import dataset_argument, host_options, system_options
 from cachestats.cli.question import Question, chosen_snapshots, known_snapshots, sides
 from cachestats.cli.sections import Verbs
 from cachestats.cli.versions import versions
-from cachestats.errors import ArgumentError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,6 +38,9 @@ def plot() -> None:
     Each chart takes the options of the verb whose answer it draws.
     """
 
+
+_GOOD_NEWS = frozenset({"gaps", "duplicates", "holes"})
+"""What charts say that there are none of: their functions draw empty answers, too."""
 
 _out_option = click.option(
     "--out",
@@ -63,24 +65,29 @@ def _measure_option(choices: tuple[str, ...]) -> Callable[[Callable[..., None]],
 def _save(
     draw: Callable[..., Axes], frame: pl.DataFrame, out: Path, asked: Question, what: str, **options: Any
 ) -> None:
-    """Draw a frame, write the file, and say so."""
+    """Draw a frame, write the file, and say so; if the frame is empty, the picture says that there are none of what."""
     import matplotlib
 
+    from cachestats.plots.drawing import draw_nothing, in_words
     from cachestats.plots.saving import save_plot
 
     matplotlib.use("agg")
+    if frame.is_empty() and not asked.subset.num_specs:
+        what = "specs"
+    if frame.is_empty() and what not in _GOOD_NEWS:
+        save_plot(draw_nothing(f"no {what}", title=in_words(asked.words)), out)
+    else:
+        save_plot(draw(frame, **options), out)
     if frame.is_empty():
-        raise ArgumentError(
-            f"expected something to draw, found no {what} in {asked.words}",
-            hint="; ".join(asked.hints()) or "ask for another snapshot",
-        )
-    save_plot(draw(frame, **options), out)
+        talk(f"no {what} in {asked.words}")
     talk(f"wrote {out}")
 
 
 @plot.command(
     "coverage",
-    params=_options_of(coverage, "rows", "columns", "measure", "denominator", "snapshot", "where", "union", "usable"),
+    params=_options_of(
+        coverage, "rows", "columns", "measure", "denominator", "snapshot", "where", "expressions", "union", "usable"
+    ),
 )
 @dataset_argument
 @system_options
@@ -97,7 +104,7 @@ def plot_coverage(dataset: Any, out: Path, usable: bool, host: Any, spack: Any, 
     _save(draw, matrix, out, asked, "specs")
 
 
-@plot.command("history", params=_options_of(history, "by", "snapshot", "where", "union"))
+@plot.command("history", params=_options_of(history, "by", "snapshot", "where", "expressions", "union"))
 @dataset_argument
 @_measure_option(HISTORY_MEASURES)
 @_out_option
@@ -111,7 +118,7 @@ def plot_history(dataset: Any, by: Any, measure: Any, out: Path, **question: Any
     _save(draw, rows, out, asked, "specs", measure=measure, subtitle=asked.filters)
 
 
-@plot.command("churn", params=_options_of(history, "snapshot", "where"))
+@plot.command("churn", params=_options_of(history, "snapshot", "where", "expressions"))
 @dataset_argument
 @_out_option
 def plot_churn(dataset: Any, out: Path, **question: Any) -> None:
@@ -123,30 +130,30 @@ def plot_churn(dataset: Any, out: Path, **question: Any) -> None:
     _save(draw, series(asked.subset), out, asked, "specs", subtitle=asked.filters)
 
 
-@plot.command("changes", params=_options_of(compare, "other", "by", "where", "union"))
+@plot.command("changes", params=_options_of(compare_counts, "against", "by", "where", "expressions", "union"))
 @dataset_argument
 @click.argument("old")
 @click.argument("new")
 @_out_option
-def plot_changes(dataset: Any, old: str, new: str, other: Any, by: Any, out: Path, **question: Any) -> None:
+def plot_changes(dataset: Any, old: str, new: str, against: Any, by: Any, out: Path, **question: Any) -> None:
     """Draw what changed between two snapshots, OLD and NEW."""
-    from cachestats.analysis.compare import compare_counts
+    from cachestats.analysis.compare import compare_counts as count
     from cachestats.plots.changes import plot_changes as draw
 
-    _draw_compared(compare_counts, draw, sides(dataset, old, other or dataset, new, **question), by, out)
+    _draw_compared(count, draw, sides(dataset, old, against or dataset, new, **question), by, out)
 
 
-@plot.command("losses", params=_options_of(compare, "other", "by", "where", "union"))
+@plot.command("losses", params=_options_of(compare_counts, "against", "by", "where", "expressions", "union"))
 @dataset_argument
 @click.argument("old")
 @click.argument("new")
 @_out_option
-def plot_losses(dataset: Any, old: str, new: str, other: Any, by: Any, out: Path, **question: Any) -> None:
+def plot_losses(dataset: Any, old: str, new: str, against: Any, by: Any, out: Path, **question: Any) -> None:
     """Draw the share of packages each stack lost from OLD to NEW."""
     from cachestats.analysis.losses import losses
     from cachestats.plots.losses import plot_losses as draw
 
-    _draw_compared(losses, draw, sides(dataset, old, other or dataset, new, **question), by, out)
+    _draw_compared(losses, draw, sides(dataset, old, against or dataset, new, **question), by, out)
 
 
 def _draw_compared(
@@ -157,7 +164,7 @@ def _draw_compared(
     _save(draw, rows, out, old, "specs", subtitle=f"{old.names} to {new.words}")
 
 
-@plot.command("overlap", params=_options_of(overlap, "by", "snapshot", "where", "union"))
+@plot.command("overlap", params=_options_of(overlap, "by", "snapshot", "where", "expressions", "union"))
 @dataset_argument
 @_measure_option(OVERLAP_MEASURES)
 @_out_option
@@ -171,35 +178,35 @@ def plot_overlap(dataset: Any, by: Any, measure: Any, out: Path, **question: Any
     _save(draw, rows, out, asked, f"two {by}s", measure=measure, subtitle=asked.words)
 
 
-@plot.command("overlap-sets", params=_options_of(overlap, "by", "snapshot", "where", "union"))
+@plot.command("overlap-sets", params=_options_of(overlap_sets, "by", "snapshot", "where", "expressions", "union"))
 @dataset_argument
 @_measure_option(SET_MEASURES)
 @_out_option
 def plot_overlap_sets(dataset: Any, by: Any, measure: Any, out: Path, **question: Any) -> None:
     """Draw how much stacks have in common, as an UpSet chart."""
-    from cachestats.analysis.overlap import overlap_sets
+    from cachestats.analysis.overlap import overlap_sets as find
     from cachestats.plots.overlap_sets import plot_overlap_sets as draw
 
     asked = Question(dataset, everything=by == "snapshot", **question)
-    rows = overlap_sets(asked.subset, by=by, union=asked.union)
+    rows = find(asked.subset, by=by, union=asked.union)
     _save(draw, rows, out, asked, "specs", measure=measure, subtitle=asked.words)
 
 
-@plot.command("gaps", params=_options_of(gaps, "columns", "package_list", "union", "snapshot", "where"))
+@plot.command("gaps", params=_options_of(gaps, "by", "packages", "union", "snapshot", "where", "expressions"))
 @dataset_argument
 @host_options
 @_out_option
-def plot_gaps(dataset: Any, package_list: list[str] | None, host: Any, spack: Any, out: Path, **question: Any) -> None:
+def plot_gaps(dataset: Any, packages: list[str] | None, host: Any, spack: Any, out: Path, **question: Any) -> None:
     """Draw missing packages, ranked by how many others need them."""
     from cachestats.analysis.gaps import gaps as find
     from cachestats.plots.gaps import plot_gaps as draw
 
-    asked, asking, named = packages_in_question(package_list, dataset=dataset, **question)
+    asked, asking, named = packages_in_question(packages, dataset=dataset, **question)
     rows = find(asked.subset, **asking, dependencies=asked.dependencies, host=host, spack=spack)
     _save(draw, rows, out, asked, "gaps", subtitle=f"{words_of(asked, named)}{f' for {host}' if host else ''}")
 
 
-@plot.command("versions", params=_options_of(versions, "by", "packages", "union", "snapshot", "where"))
+@plot.command("versions", params=_options_of(versions, "by", "packages", "union", "snapshot", "where", "expressions"))
 @dataset_argument
 @_out_option
 def plot_versions(dataset: Any, packages: tuple[str, ...], where: tuple[Any, ...], out: Path, **question: Any) -> None:
@@ -213,7 +220,7 @@ def plot_versions(dataset: Any, packages: tuple[str, ...], where: tuple[Any, ...
     _save(draw, rows, out, asked, "specs", subtitle=asked.words)
 
 
-@plot.command("duplicates", params=_options_of(duplicates, "by", "snapshot", "where"))
+@plot.command("duplicates", params=_options_of(duplicates, "by", "snapshot", "where", "expressions"))
 @dataset_argument
 @_out_option
 def plot_duplicates(dataset: Any, by: Any, out: Path, **question: Any) -> None:
@@ -242,11 +249,9 @@ def plot_holes(dataset: Any, out: Path, snapshot: tuple[str, ...]) -> None:
     _save(draw, rows, out, asked, "holes", subtitle=asked.words)
 
 
-@plot.command("hit-rates", params=_options_of(match, "where", "union"))
+@plot.command("hit-rates", params=_options_of(hit_rates, "by", "snapshot", "where", "expressions", "union"))
 @dataset_argument
 @environment_argument
-@click.option("--by", type=click.Choice(HIT_RATE_AXES), default="snapshot", show_default=True, help="What to rank.")
-@snapshots_option("all")
 @_out_option
 def plot_hit_rates(dataset: Any, environments: tuple[Path, ...], by: Any, out: Path, **question: Any) -> None:
     """Draw how much of an environment each snapshot has.
@@ -254,10 +259,10 @@ def plot_hit_rates(dataset: Any, environments: tuple[Path, ...], by: Any, out: P
     ENVIRONMENT is a spack.lock, or anything else that `match` takes. If there are several, their specs are put
     together.
     """
-    from cachestats.analysis.match import hit_rates
+    from cachestats.analysis.match import hit_rates as rank
     from cachestats.plots.hit_rates import plot_hit_rates as draw
 
     environment = environment_in(environments)
     asked = Question(dataset, everything=True, **question)
-    rows = hit_rates(environment, asked.subset, by=by, union=asked.union)
+    rows = rank(environment, asked.subset, by=by, union=asked.union)
     _save(draw, rows, out, asked, "hits", subtitle=asked.words)

@@ -1,24 +1,24 @@
-"""Which specs of a dataset a verb looks at: `--snapshot` and `--where`."""
+"""Which specs of a dataset a verb looks at: `--snapshot`, `--where` and `--spec`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from cachestats.cli.output import talk
 from cachestats.dataset.dataset import reuse_rules, with_dependencies
-from cachestats.dataset.subset import Subset, snapshot_names
+from cachestats.dataset.patterns import LEAVES_OUT
+from cachestats.dataset.subset import Subset, filtered, find_snapshot, snapshot_names
 from cachestats.errors import ArgumentError
 from cachestats.naming import UNION_STACK
-from cachestats.text import alternatives, counted, nearest
+from cachestats.text import counted
 
+_NOT = "not "
 PAGES_TELL_NONE = "pages do not list dependencies, only indices do"
 
 
 class Question:
-    """What a verb was asked.
+    """What a verb was asked. In the subsets `beside`, a name of a filter may be, too.
 
     Attributes
     ----------
@@ -26,6 +26,8 @@ class Question:
         The specs that it looks at.
     among : Subset
         All specs of the chosen snapshots.
+    wanted : dict
+        For each filtered column the texts that were given.
     axes : dict
         Further arguments for the analysis.
     chosen : tuple of str
@@ -40,10 +42,12 @@ class Question:
         *,
         snapshot: tuple[str, ...],
         where: tuple[tuple[str, str], ...],
+        expressions: tuple[str, ...] = (),
         measure: str = "specs",
         denominator: str | None = None,
         union: bool = False,
         everything: bool = False,
+        beside: tuple[Subset, ...] = (),
         **axes: str,
     ) -> None:
         if denominator and measure != "share":
@@ -56,16 +60,17 @@ class Question:
         snapshots = [*snapshot, *self.wanted.pop("snapshot", ())]
         self.among = chosen_snapshots(dataset, snapshots, everything=everything or "snapshot" in axes.values())
         self.chosen = self.among.snapshots or ()
-        # Not `where`, which refuses a name that matches nothing: here the answer is then empty, and `hints` says why.
-        self.subset = Subset(dataset, self.chosen, {name: _or_none(values) for name, values in self.wanted.items()})
+        both = (self.among, *beside)
+        self.subset = filtered(both, self.wanted, spec=expressions)[0] if self.chosen else self.among
         # A filter that names root asks for it.
-        self.union = union or UNION_STACK in self.wanted.get("stack", ())
+        self.union = union or UNION_STACK in self.subset.filters.get("stack", ())
         self.axes: dict[str, Any] = axes | {
             "measure": measure,
             "denominator": denominator or "row",
             "union": self.union,
         }
-        self.filters = ", ".join(f"{column}={' or '.join(values)}" for column, values in self.wanted.items())
+        words = [filter_in_words(column, values) for column, values in self.wanted.items()]
+        self.filters = ", ".join([*words, *expressions_in_words(expressions)])
         few = len(self.chosen) < 4
         self.names = " and ".join(self.chosen) if few else counted(len(self.chosen), "snapshot")
         if not self.chosen:
@@ -83,72 +88,54 @@ class Question:
         """The chosen snapshots, to take dependencies from; None if none of theirs are known."""
         return self.among if len(self.unknown) < len(self.chosen) else None
 
-    def hints(self) -> list[str]:
-        """Return, for each filter that matches nothing, what would match."""
-        hints = [
-            _no_such(column, values, self.among.values(column)) + self._by_name(column, values)
-            for column, values in self.wanted.items()
-            if not replace(self.among, filters={column: _or_none(values)}).num_specs
-        ]
-        if "stack" in self.axes.values() and self.among.values("stack") == [UNION_STACK]:
-            hints.append("the only stack is root, the union of the stacks; --union shows it")
-        return hints
-
-    def _by_name(self, column: str, values: list[str]) -> str:
-        """Return how to ask for any version of a compiler, if a filter names one without a version."""
-        named = [value for value in values if column == "compiler" and value in self.among.values("compiler_name")]
-        return f"; for any version, use --where compiler_name={named[0]}" if named else ""
+    def named(self, column: str) -> list[str | None]:
+        """Return the values that a filter names, by themselves or by a pattern; none if it only leaves some out."""
+        asks = any(not value.startswith(LEAVES_OUT) for value in self.wanted.get(column, ()))
+        return [*self.subset.filters[column]] if asks else []
 
     def say_there_is_nothing(self) -> None:
-        """Say that no specs were found, and what to ask for instead."""
+        """Say that no specs were found and, if only the union of the stacks was there, how to see it."""
         talk(f"no specs in {self.words}")
-        for hint in self.hints():
-            talk(f"hint: {hint}")
-
-    def say_what_is_unknown(self, column: str, names: Iterable[str]) -> None:
-        """Say which names are not in the chosen snapshots, and which similar ones are."""
-        there = self.among.values(column)
-        if unknown := sorted({*names}.difference(there)):
-            talk(f"hint: {_no_such(column, unknown, there)}")
+        if "stack" in self.axes.values() and self.among.values("stack") == [UNION_STACK]:
+            talk("hint: the only stack is root, the union of the stacks; --union shows it")
 
 
-def _no_such(column: str, values: list[str], there: list[str]) -> str:
-    """Return that a column has none of the values, and which of those in `there` to try."""
-    near = close_names(values, there)
-    return f"there is no {column} {alternatives(values)}" + (f"; try {near}" if near else "")
+def expressions_in_words(texts: tuple[str, ...]) -> list[str]:
+    """Return spec expressions as `hdf5+mpi or zlib` and `not cmake`."""
+    included = [text for text in texts if not text.startswith(_NOT)]
+    return [" or ".join(included)] * bool(included) + [text for text in texts if text.startswith(_NOT)]
 
 
-def close_names(values: list[str], there: list[str]) -> str:
-    """Return a few of the names in `there`: if possible, those that resemble the values."""
-    versions = [name for name in there if name.partition("@")[0] in values]
-    return ", ".join(versions[-3:] or nearest(values, there) or there[:3])
+def filter_in_words(column: str, values: list[str]) -> str:
+    """Return a filter as `os=rhel9 or rhel8, os!=sonoma`."""
+    wanted = [value for value in values if not value.startswith(LEAVES_OUT)]
+    words = [f"{column}={' or '.join(wanted)}"] if wanted else []
+    return ", ".join(words + [f"{column}!={value[1:]}" for value in values if value.startswith(LEAVES_OUT)])
 
 
 def sides(
-    old_dataset: Any, old: str, new_dataset: Any, new: str, *, where: tuple[tuple[str, str], ...], union: bool
+    old_dataset: Any, old: str, new_dataset: Any, new: str, *, where: tuple[tuple[str, str], ...], **options: Any
 ) -> tuple[Question, Question]:
     """Return the two sides of a comparison: two snapshots with the same filters."""
     if any(column == "snapshot" for column, _ in where):
         raise ArgumentError(
             "expected other columns in --where, found snapshot", hint="a filter cannot choose the snapshots to compare"
         )
+    before, after = (
+        Subset(dataset).at(find_snapshot(dataset, name)) for dataset, name in ((old_dataset, old), (new_dataset, new))
+    )
     return (
-        Question(old_dataset, snapshot=(old,), where=where, union=union),
-        Question(new_dataset, snapshot=(new,), where=where, union=union),
+        Question(old_dataset, snapshot=before.snapshots or (), where=where, beside=(after,), **options),
+        Question(new_dataset, snapshot=after.snapshots or (), where=where, beside=(before,), **options),
     )
 
 
 def chosen_snapshots(dataset: Any, asked: list[str], *, everything: bool = False) -> Subset:
     """Return the snapshots asked for; by default `develop`, or the newest if there is no `develop`."""
     names = snapshot_names(dataset)
-    if "all" in asked or (everything and not asked):
-        return Subset(dataset, names)
     if not asked:
-        return Subset(dataset, names[-1:])
-    try:
-        return Subset(dataset, names).at(asked)
-    except ArgumentError as error:
-        raise ArgumentError(error.message, hint=f"{error.hint}, all" if names else "try all") from None
+        return Subset(dataset, names if everything else names[-1:])
+    return Subset(dataset, names).at(asked)
 
 
 def known_snapshots(chosen: Subset) -> list[str]:
@@ -175,8 +162,3 @@ def rules_in_words(dataset: Any, asked: Question, spack: str | None) -> str:
         return f"by the rules of Spack {spack}"
     rules = reuse_rules(dataset, asked.chosen)
     return f"by the rules of Spack {' and '.join(rules)}{', each for its own snapshots' * (len(rules) > 1)}"
-
-
-def _or_none(values: list[str]) -> tuple[str | None, ...]:
-    """Return the values of a filter; in the shell, `none` stands for no compiler, no stack, and so on."""
-    return (*values, None) if "none" in values else tuple(values)

@@ -9,11 +9,14 @@ import click
 
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import NAME, dataset_argument, output_options
+from cachestats.cli.sections import Verb
+from cachestats.errors import ArgumentError
+from cachestats.findings import RULES
 from cachestats.schema import SEVERITIES
-from cachestats.text import counted
+from cachestats.text import counted, nearest
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option("--severity", type=click.Choice(SEVERITIES), help="Only rows of this severity.")
 @click.option("--rule", type=NAME, help="Only rows that broke this rule.")
@@ -25,6 +28,11 @@ def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, ou
     """
     import polars as pl
 
+    if rule is not None and rule not in RULES:
+        raise ArgumentError(
+            f"expected one of the {len(RULES)} rules, found {rule!r}",
+            hint=f"try {', '.join(nearest([rule], RULES) or sorted(RULES)[:3])}; docs/rules.md lists them",
+        )
     everything = dataset.rejected.collect()
     frame = everything
     for column, wanted in (("severity", severity), ("rule", rule)):
@@ -38,4 +46,7 @@ def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, ou
     if unknown := frame["num_specs"].null_count():
         lost += f", and an unknown number of specs of {counted(unknown, 'page')}"
     total = counted(everything.height, "row")
+    if everything.is_empty():
+        talk("nothing was rejected")
+        return
     talk(f"{frame.height:,} of {total}, {lost}{': ' if summary else ''}{summary}")

@@ -9,10 +9,11 @@ import click
 
 from cachestats.cli.output import talk
 from cachestats.cli.parameters import dataset_argument
+from cachestats.cli.sections import Verb
 from cachestats.text import counted
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option(
     "--out",

@@ -1,10 +1,31 @@
-"""A group of verbs whose help lists them in sections and in a fixed order."""
+"""Verbs, and groups of verbs whose help lists them in sections and in a fixed order."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import click
+
+from cachestats.errors import ArgumentError
+
+
+class Verb(click.Command):
+    """A verb, which refuses an option that is given twice, unless it may be repeated.
+
+    Click takes the last of them without a word.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments, after a look at how often each option is given."""
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        for option, times in Counter([] if ctx.resilient_parsing else given).items():
+            if times > 1 and isinstance(option, click.Option) and not (option.multiple or option.is_eager):
+                often = "twice" if times == 2 else f"{times} times"
+                raise ArgumentError(
+                    f"expected {option.opts[-1]} once, found it {often}", hint=f"see {ctx.command_path} --help"
+                )
+        return super().parse_args(ctx, args)
 
 
 class Verbs(click.Group):
@@ -13,6 +34,8 @@ class Verbs(click.Group):
     Click sorts verbs by name, which scatters those that belong together.
     """
 
+    command_class = Verb
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.sections: dict[str, list[str]] = {}
@@ -20,6 +43,8 @@ class Verbs(click.Group):
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a verb, whose name may not be that of another: Click would drop the other without a word."""
         name = name or cmd.name
+        if not isinstance(cmd, Verb | Verbs):
+            raise TypeError(f"expected a Verb or Verbs as {name} of {self.name}, found {type(cmd).__name__}")
         if name in self.commands:
             raise ValueError(f"expected a new name for a verb of {self.name}, found {name}, which is one already")
         super().add_command(cmd, name)

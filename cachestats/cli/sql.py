@@ -9,11 +9,12 @@ import click
 
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, output_options
+from cachestats.cli.sections import Verb
 from cachestats.text import counted
 
 
 # A query may begin with a comment (`--`), which Click would take for an option.
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(cls=Verb, context_settings={"ignore_unknown_options": True})
 @dataset_argument
 @click.argument("query")
 @output_options

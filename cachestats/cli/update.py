@@ -10,10 +10,11 @@ import click
 from cachestats.cli.build import say_plan, say_what_is_wrong, without
 from cachestats.cli.output import emit, emit_rows, log, progress_bar, talk, with_network
 from cachestats.cli.parameters import dry_run_option, output_options, source_options
+from cachestats.cli.sections import Verb
 from cachestats.text import counted
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @click.option("--prune", is_flag=True, help="Drop specs of files that are gone from the sources.")

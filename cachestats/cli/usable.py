@@ -1,4 +1,4 @@
-"""The verb `usable`."""
+"""The verbs `usable` and `reusable`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import dataset_argument, host_options, output_options, snapshot_option, where_option
 from cachestats.cli.question import Question, rules_in_words
+from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError
 from cachestats.text import counted
 
@@ -23,24 +24,14 @@ _MOST_OBSTACLES = 4  # that are named
 _EXAMPLES = {"darwin": "--os sonoma", "linux": "--os ubuntu22.04", "windows": "--platform windows"}
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @host_options
-@click.option(
-    "--list",
-    "listed",
-    type=click.Choice(("packages", "specs")),
-    default="packages",
-    show_default=True,
-    help="A row for each version of each package, or for each spec with its hash.",
-)
 @snapshot_option
 @where_option
 @output_options
-def usable(
-    dataset: Any, host: Host | None, spack: Any, listed: str, form: str, out: Path | None, **question: Any
-) -> None:
-    """Show which packages a host can use, and what prevents the rest.
+def usable(dataset: Any, host: Host | None, spack: Any, form: str, out: Path | None, **question: Any) -> None:
+    """Show which packages a host can use, and what stops the rest.
 
     Each version of each package is `native` (a spec built for exactly the host's target can be reused), `usable` (only
     specs built for an ancestor of the host's target can be reused) or `missing` (no spec can be reused). The answer
@@ -50,29 +41,23 @@ def usable(
 
     Without --os or --libc, the answer has a row for each libc or operating system that the cache was built for.
     """
-    from cachestats.analysis.usable import obstacles, reusable, summary, usable_by_system
+    from cachestats.analysis.usable import obstacles, summary, usable_by_system
     from cachestats.analysis.usable import usable as look
 
-    if host is None:
-        raise ArgumentError(
-            "expected a host, found none",
-            hint="give one, such as --host zen4:rhel9, --target zen4 --os rhel9, or --host host",
-        )
-    asked = Question(dataset, **question, measure="specs", denominator=None, union=False)
+    host = _given(host)
+    asked = Question(dataset, **question)
+    rules = rules_in_words(dataset, asked, spack)
+    answer = (look if host.is_complete else usable_by_system)(asked.subset, host=host, spack=spack)
+    emit(answer, form, out)
     if not asked.subset.num_specs:
         asked.say_there_is_nothing()
         return
-    rules = rules_in_words(dataset, asked, spack)
     if host.is_complete:
-        answer = look(asked.subset, host=host, spack=spack)
-        emit(reusable(asked.subset, host=host, spack=spack) if listed == "specs" else answer, form, out)
         counts = summary(answer)
         _say_how_much(counts, host, asked, rules)
         _say_obstacles(obstacles(answer), host)
         is_anything_usable = counts.num_usable > 0
     else:
-        answer = usable_by_system(asked.subset, host=host, spack=spack)
-        emit(answer, form, out)
         talk(
             f"what {host.target} can use in {asked.words}, for each libc or operating system that the cache was built "
             f"for, {rules}; choose one with --os or --libc"
@@ -80,6 +65,46 @@ def usable(
         is_anything_usable = answer["packages"].sum() > 0
     if not is_anything_usable:
         _hint_at_other_platforms(asked, host)
+
+
+@click.command(cls=Verb)
+@dataset_argument
+@host_options
+@snapshot_option
+@where_option
+@output_options
+def reusable(dataset: Any, host: Host | None, spack: Any, form: str, out: Path | None, **question: Any) -> None:
+    """Show which specs a host can reuse, and what stops the rest.
+
+    The answer has a row for each spec, with its hash. What `usable` says of a package is what the best of its specs
+    gives.
+    """
+    from cachestats.analysis.usable import reusable as look
+    from cachestats.axes import NATIVE, USABLE
+
+    host = _given(host)
+    asked = Question(dataset, **question)
+    answer = look(asked.subset, host=host, spack=spack)
+    same = ["snapshot"] if len(asked.chosen) == 1 else []
+    for_eyes = answer.drop(same).with_columns(answer["hash"].str.head(7))
+    emit(for_eyes if form in {"table", "markdown"} else answer, form, out)
+    if answer.is_empty():
+        asked.say_there_is_nothing()
+        return
+    reused = int(answer["status"].is_in([NATIVE, USABLE]).sum())
+    talk(
+        f"{host} can reuse {reused:,} of {counted(answer.height, 'spec')} in {asked.words}, "
+        f"{reused / answer.height:.1%}, {rules_in_words(dataset, asked, spack)}"
+    )
+
+
+def _given(host: Host | None) -> Host:
+    if host is None:
+        raise ArgumentError(
+            "expected a host, found none",
+            hint="give one, such as --host zen4:rhel9, --target zen4 --os rhel9, or --host host",
+        )
+    return host
 
 
 def _say_how_much(counts: Summary, host: Host, asked: Question, rules: str) -> None:
@@ -94,18 +119,18 @@ def _say_obstacles(obstacles: pl.DataFrame, host: Host) -> None:
     """Say why some packages cannot be used; those that only need the host to declare an external come first."""
     declared = obstacles.filter(status="external").rows()
     others = obstacles.rows()[len(declared) :]
-    where = "" if host.externals is not None else "; list what it declares with --packages packages.yaml"
+    where = "" if host.externals is not None else "; list what it declares with --externals packages.yaml"
     for _, by, packages in declared[:_MOST_OBSTACLES]:
         talk(f"{counted(packages, 'more package')} if the host declares {by}{where}")
     if left := sum(packages for *_, packages in declared[_MOST_OBSTACLES:]):
         talk(f"{counted(left, 'more package')} if it declares others: see the column `by`")
-    ways = [f"{_obstacle(status, by)} ({packages:,})" for status, by, packages in others[:_MOST_OBSTACLES]]
+    ways = [f"{obstacle(status, by)} ({packages:,})" for status, by, packages in others[:_MOST_OBSTACLES]]
     if ways:
         more = f" and {len(others) - _MOST_OBSTACLES} more" if len(others) > _MOST_OBSTACLES else ""
         talk(f"obstacles for the others: {', '.join(ways)}{more}")
 
 
-def _obstacle(status: str, by: str) -> str:
+def obstacle(status: str, by: str) -> str:
     """Return an obstacle in words, without saying anything twice."""
     return by if by.startswith((status, "names ", "libc ")) or status in by else f"{status} {by}"
 

@@ -11,10 +11,11 @@ from cachestats.axes import GROUP_AXES
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import NAME, dataset_argument, output_options, question_options, union_option
 from cachestats.cli.question import Question
+from cachestats.cli.sections import Verb
 from cachestats.text import alternatives
 
 
-@click.command()
+@click.command(cls=Verb)
 @dataset_argument
 @click.option(
     "--by",
@@ -48,7 +49,6 @@ def versions(
     if answer.is_empty():
         asked.say_there_is_nothing()
         return
-    asked.say_what_is_unknown("package", packages)
     behind = answer.filter("is_behind")
     late, every = behind["package"].n_unique(), answer["package"].n_unique()
     most = behind.group_by(by).len().sort("len", by, descending=[True, False], nulls_last=True).head(1).rows()

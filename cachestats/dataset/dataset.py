@@ -37,14 +37,15 @@ from cachestats.dataset.names import Names
 from cachestats.dataset.paths import snapshot_files, table_file
 from cachestats.dataset.publication import COMMIT, finish_moves
 from cachestats.dataset.sql import check_query, query_error
-from cachestats.dataset.subset import Subset, snapshot_names
+from cachestats.dataset.subset import Asked, Subset, snapshot_names
 from cachestats.errors import ArgumentError, DatasetError, reported
-from cachestats.naming import snapshot_order
 from cachestats.schema import STORED_TABLES, TABLES, Table
 from cachestats.text import counted
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from cachestats.dataset.expressions import Alternatives
 
 
 class Dataset:
@@ -73,6 +74,7 @@ class Dataset:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
+        self._satisfying: dict[tuple[tuple[str, ...], Alternatives], pl.DataFrame] = {}
 
     @property
     def specs(self) -> pl.LazyFrame:
@@ -135,13 +137,29 @@ class Dataset:
         """The names of the codes in the encoded tables."""
         return Names(self)
 
+    def satisfying(self, wanted: Alternatives, snapshots: tuple[str, ...]) -> pl.DataFrame:
+        """Return the specs of some snapshots that spec expressions ask for: `snapshot` and `hash`, as codes.
+
+        What was found is kept, as a question may ask for the same specs again.
+
+        Raises
+        ------
+        ArgumentError
+            If an expression is about dependencies, and those of all the snapshots are unknown.
+        """
+        from cachestats.dataset.expressions import EncodedSource, specs_satisfying
+
+        if (snapshots, wanted) not in self._satisfying:
+            self._satisfying[snapshots, wanted] = specs_satisfying(EncodedSource(self, snapshots), wanted)
+        return self._satisfying[snapshots, wanted]
+
     def at(self, *names: str | Iterable[str]) -> Subset:
         """Return some of the snapshots; see `Subset.at`."""
         return Subset(self).at(*names)
 
-    def where(self, **columns: str | Iterable[str | None] | None) -> Subset:
-        """Return the specs with some values; see `Subset.where`."""
-        return Subset(self).where(**columns)
+    def where(self, *, spec: str | Iterable[str] = (), **columns: Asked) -> Subset:
+        """Return the specs with some values, or that satisfy spec expressions; see `Subset.where`."""
+        return Subset(self).where(spec=spec, **columns)
 
     @property
     def newest(self) -> Subset:
@@ -284,25 +302,16 @@ def find_table(name: str, among: Mapping[str, Table] = TABLES) -> Table:
 
 
 def find_snapshots(dataset: Dataset, names: Iterable[str]) -> list[str]:
-    """Return distinct names of snapshots, sorted, after checking that the dataset has them all.
+    """Return the snapshots that names, words and patterns stand for, as in `Subset.at`, sorted by name.
 
     Raises
     ------
     ArgumentError
-        If it lacks one, or none is named.
+        If one of them stands for no snapshot, or there are none.
     """
     if isinstance(names, str):
         raise ArgumentError(f"expected a list of snapshots, found the text {names!r}", hint=f"give [{names!r}]")
-    found, there = sorted(set(names)), sorted(dataset.manifest.snapshots, key=snapshot_order)
-    if not found:
-        raise ArgumentError("expected a snapshot, found none", hint="name one, or leave them out to take all")
-    for name in found:
-        if name not in there:
-            near = get_close_matches(name, there, 3) or there[-3:]
-            raise ArgumentError(
-                f"expected a snapshot of {dataset.path}, found {name!r}", hint=f"there is {', '.join(near) or 'none'}"
-            )
-    return found
+    return sorted(Subset(dataset).at(names).snapshots or ())
 
 
 def with_dependencies(dataset: Dataset, names: Iterable[str]) -> list[str]:

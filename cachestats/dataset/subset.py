@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from cachestats.codes import code_of
+from cachestats.dataset.patterns import matching
 from cachestats.errors import ArgumentError
-from cachestats.naming import snapshot_order
+from cachestats.naming import UNION_STACK, snapshot_order
 from cachestats.schema import SPECS
 from cachestats.text import alternatives, counted, nearest
 
@@ -16,14 +17,23 @@ if TYPE_CHECKING:
     import polars as pl
 
     from cachestats.dataset.dataset import Dataset
+    from cachestats.dataset.expressions import Alternatives
 
 FILTER_COLUMNS = tuple(
-    column.name for column in SPECS.columns if column.dtype == "string" and column.name != "variants"
+    column.name
+    for column in SPECS.columns
+    if column.dtype == "string" and column.name not in {"variants", "version_key"}
 )
-"""Columns of `specs` by which a subset can be chosen; variants are compared by value, not as one text."""
+"""Columns of `specs` by which a subset can be chosen; variants are compared by value, not as one text, and a
+`version_key` follows from the version."""
 
 Wanted = tuple[str | None, ...]
 """Values of a column that a subset has; None stands for no compiler, no stack, and so on."""
+Asked: TypeAlias = "str | Iterable[str | None] | None"
+"""Values of a column as a user writes them, with patterns and exclusions."""
+
+_NOTHING = "none"
+_NULLABLE = frozenset(column.name for column in SPECS.columns if column.nullable)
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,8 @@ class Subset:
         newest in analyses of a single one.
     filters : mapping
         For each filtered column the values that it may have.
+    expressions : tuple of Alternatives
+        What the specs must satisfy, besides.
 
     Examples
     --------
@@ -53,9 +65,10 @@ class Subset:
     dataset: Dataset
     snapshots: tuple[str, ...] | None = None
     filters: Mapping[str, Wanted] = field(default_factory=dict)
+    expressions: tuple[Alternatives, ...] = ()
 
     def __hash__(self) -> int:
-        return hash((self.dataset.path, self.snapshots, tuple(self.filters.items())))
+        return hash((self.dataset.path, self.snapshots, tuple(self.filters.items()), self.expressions))
 
     def at(self, *names: str | Iterable[str]) -> Subset:
         """Return only these snapshots.
@@ -63,75 +76,87 @@ class Subset:
         Parameters
         ----------
         *names
-            Names of snapshots, or lists of them.
+            Names of snapshots, or lists of them. `newest` is `develop`, or the newest if there is no `develop`;
+            `previous` is the one before it; `all` are all; `develop-2025-*` is a pattern; and a leading `!` leaves out
+            what it stands before. A snapshot that has such a name wins.
 
         Raises
         ------
         ArgumentError
-            If there is no such snapshot.
+            If a name or pattern stands for no snapshot, or none is left.
 
         Examples
         --------
         >>> demo.at("develop", "develop-2025-03-09").snapshots
         ('develop-2025-03-09', 'develop')
+        >>> demo.at("!newest").snapshots
+        ('develop-2025-03-09',)
         """
         given = [name for one in names for name in ([one] if isinstance(one, str) else one)]
         if not given:
-            raise ArgumentError("expected a snapshot, found none", hint="name one, or leave out `at` to take all")
-        there = snapshot_names(self.dataset) if self.snapshots is None else self.snapshots
-        for name in given:
-            if name not in there:
-                near = nearest([name], there) or there[-3:]
-                raise ArgumentError(
-                    f"expected one of the {counted(len(there), 'snapshot')} of {self.dataset.path}, found {name!r}",
-                    hint=f"try {', '.join(near) or 'another dataset'}",
-                )
-        return replace(self, snapshots=tuple(name for name in there if name in given))
+            raise ArgumentError("expected a snapshot, found none", hint="name one, or leave them out to take all")
+        there = self.names
+        words = {"newest": there[-1:], "previous": there[-2:-1], "all": there}
+        found = matching(given, there, words=words, whole=there, refuse=self._no_such_snapshot)
+        if not found:
+            raise ArgumentError(
+                f"expected a snapshot, found all {len(there):,} of {self.dataset.path} left out",
+                hint=f"leave out fewer of {', '.join(there[-3:])}",
+            )
+        return replace(self, snapshots=tuple(name for name in there if name in found))
 
-    def where(self, **columns: str | Iterable[str | None] | None) -> Subset:
-        """Return only the specs with these values.
+    def _no_such_snapshot(self, name: str) -> ArgumentError:
+        there = self.names
+        near = nearest([name], there) or there[-3:]
+        return ArgumentError(
+            f"expected one of the {counted(len(there), 'snapshot')} of {self.dataset.path}, found {name!r}",
+            hint=f"try {', '.join(near) or 'another dataset'}",
+        )
+
+    def where(self, *, spec: str | Iterable[str] = (), **columns: Asked) -> Subset:
+        """Return only the specs with these values, and those that satisfy spec expressions.
 
         Parameters
         ----------
+        spec
+            Spec expressions, such as `hdf5@1.14:+mpi %gcc`: several are alternatives, and those that begin with `not `
+            leave specs out.
         **columns
             Columns of the table `specs` and the values that they may have: text, None for no value, or a list of these.
+            `py-*` is a pattern, `none` the same as None, and a leading `!` leaves out what it stands before; a value
+            that is spelled so wins. `root`, the union of the stacks, is only meant by its name.
 
         Raises
         ------
+        ExpressionError
+            If a text is not a spec expression.
         ArgumentError
-            If there is no such column, or no spec of the snapshots has one of the values.
+            If there is no such column, or no spec of the snapshots has one of the values, or one of a pattern, or a
+            package, variant, ... of an expression.
 
         Examples
         --------
+        >>> demo.where(package="py-*", target="!x86_64*").num_specs
+        137
+        >>> demo.where(spec="py-filelock@3.12: target=aarch64:").num_specs
+        59
         >>> demo.where(target="zen4")
         Traceback (most recent call last):
             ...
         cachestats.errors.ArgumentError: expected a target of the specs in 2 snapshots, found 'zen4'
         hint: there is aarch64, neoverse_v1, neoverse_v2 and 2 others
         """
-        subset = self
-        for column, given in columns.items():
-            wanted = (given,) if given is None or isinstance(given, str) else tuple(given)
-            if column == "snapshot":
-                subset = subset.at(*(name or "" for name in wanted))
-                continue
-            if column not in FILTER_COLUMNS:
-                near = nearest([column], FILTER_COLUMNS, 1)
-                raise ArgumentError(
-                    f"expected a column with text to filter by, found {column!r}",
-                    hint=f"try {near[0]}" if near else f"choose {alternatives(FILTER_COLUMNS)}",
-                )
-            there = self.values(column)
-            for value in wanted:
-                if value is not None and value not in there:
-                    raise ArgumentError(
-                        f"expected a {column} of the specs in {self._words()}, found {value!r}",
-                        hint=_advice(value, there),
-                    )
-            before = subset.filters.get(column)
-            wanted = wanted if before is None else tuple(value for value in wanted if value in before)
-            subset = replace(subset, filters={**subset.filters, column: wanted})
-        return subset
+        return filtered((self,), columns, spec=spec)[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the snapshots, all of them if none were chosen, oldest first."""
+        return snapshot_names(self.dataset) if self.snapshots is None else self.snapshots
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has all specs of its snapshots."""
+        return not self.filters and not self.expressions
 
     @property
     def specs(self) -> pl.LazyFrame:
@@ -144,6 +169,11 @@ class Subset:
             # Not `nulls_equal`: given a null, Polars panics on text that is stored without a dictionary.
             is_wanted = pl.col(column).is_in(names)
             frame = frame.filter(is_wanted if len(names) == len(wanted) else is_wanted | pl.col(column).is_null())
+        if self.expressions:
+            keys = replace(self, filters={}).encoded("snapshot", "hash").collect(engine="streaming")
+            of_codes = self.dataset.names.of_codes("snapshot", keys["snapshot"], self.snapshots)
+            snapshot = pl.col("snapshot").replace_strict(of_codes["code"], of_codes["name"], return_dtype=pl.String)
+            frame = frame.join(keys.lazy().with_columns(snapshot), on=["snapshot", "hash"], how="semi")
         return frame
 
     @property
@@ -174,6 +204,9 @@ class Subset:
             else:
                 codes = [None if value is None else code_of(value) for value in wanted]
                 frame = frame.filter(pl.col(column).is_in(codes, nulls_equal=True))
+        for wanted_specs in self.expressions:
+            found = self.dataset.satisfying(wanted_specs, self.names).lazy().rename({"hash": "spec"})
+            frame = frame.join(found, on=["snapshot", "spec"], how="semi")
         return frame.select(*columns)
 
     @property
@@ -198,9 +231,109 @@ class Subset:
         sets = self.dataset.names.stacks(self.snapshots)
         return sets.filter(sets["stack"].is_in(list(wanted), nulls_equal=True))["code"].unique().to_list()
 
-    def _words(self) -> str:
-        names = self.snapshots if self.snapshots is not None else snapshot_names(self.dataset)
-        return names[0] if len(names) == 1 else counted(len(names), "snapshot")
+
+def filtered(
+    subsets: Sequence[Subset], columns: Mapping[str, Asked], *, spec: str | Iterable[str] = ()
+) -> tuple[Subset, ...]:
+    """Return subsets with the same filters, as in `Subset.where`; a value may be in any of them.
+
+    Raises
+    ------
+    ArgumentError
+        As `Subset.where`.
+    """
+    found = tuple(subsets)
+    for column, given in columns.items():
+        asked = (given,) if given is None or isinstance(given, str) else tuple(given)
+        if column == "snapshot":
+            found = tuple(one.at(*(name or "" for name in asked)) for one in found)
+            continue
+        if column not in FILTER_COLUMNS:
+            near = nearest([column], FILTER_COLUMNS, 1)
+            raise ArgumentError(
+                f"expected a column with text to filter by, found {column!r}",
+                hint=f"try {near[0]}" if near else f"choose {alternatives(FILTER_COLUMNS)}",
+            )
+        there = {name for one in found for name in one.values(column)}
+        wanted = find_values(column, asked, there, scope=_scope(found))
+        found = tuple(_with_filter(one, column, wanted) for one in found)
+    return _satisfying(found, spec) if spec else found
+
+
+def _satisfying(subsets: Sequence[Subset], spec: str | Iterable[str]) -> tuple[Subset, ...]:
+    from cachestats.dataset.expressions import Alternatives, EncodedSource, check_names
+
+    wanted = Alternatives.parse(spec)
+    check_names([EncodedSource(one.dataset, one.names) for one in subsets], wanted)
+    return tuple(replace(one, expressions=(*one.expressions, wanted)) for one in subsets)
+
+
+def find_values(column: str, asked: Sequence[str | None], there: Iterable[str], *, scope: str) -> Wanted:
+    """Return the values of a column that some texts stand for, sorted, None last.
+
+    Parameters
+    ----------
+    column
+        The column.
+    asked
+        The texts; without any, there are no values.
+    there
+        The values that the column has.
+    scope
+        Where the column has them, for the error.
+
+    Raises
+    ------
+    ArgumentError
+        If a text stands for none of the values.
+    """
+    names = sorted(there)
+    # Not by a pattern: with the union, no other stack would be left out.
+    others = [name for name in names if column != "stack" or name != UNION_STACK]
+    words = {name: [name] for name in names if name not in others} | (
+        {_NOTHING: [None]} if column in _NULLABLE and _NOTHING not in names else {}
+    )
+
+    def refuse(value: str) -> ArgumentError:
+        return ArgumentError(
+            f"expected {'an' if column[0] in 'aeiou' else 'a'} {column} of the specs in {scope}, found {value!r}",
+            hint=_advice(value, names),
+        )
+
+    if not asked:
+        return ()
+    found = matching(asked, others, words=words, whole=[*others, None], refuse=refuse)
+    return (*(name for name in names if name in found), *([None] if None in found else []))
+
+
+def _with_filter(subset: Subset, column: str, wanted: Wanted) -> Subset:
+    before = subset.filters.get(column)
+    both = wanted if before is None else tuple(value for value in wanted if value in before)
+    return replace(subset, filters={**subset.filters, column: both})
+
+
+def _scope(subsets: Sequence[Subset]) -> str:
+    """Return the snapshots of subsets in words."""
+    names = [name for one in subsets for name in one.names]
+    return " and ".join(names) if len(names) == 1 or len(subsets) > 1 else counted(len(names), "snapshot")
+
+
+def find_snapshot(dataset: Dataset, name: str) -> str:
+    """Return the one snapshot that a name, a word or a pattern stands for, as in `Subset.at`.
+
+    Raises
+    ------
+    ArgumentError
+        If it stands for none, or for several.
+    """
+    found = Subset(dataset).at(name).snapshots or ()
+    if len(found) > 1:
+        more = f" and {len(found) - 3} others" if len(found) > 3 else ""
+        raise ArgumentError(
+            f"expected one snapshot, found {len(found)} that {name!r} stands for: {', '.join(found[:3])}{more}",
+            hint=f"name one, such as {found[-1]}",
+        )
+    return found[0]
 
 
 def snapshot_names(dataset: Dataset) -> tuple[str, ...]:
@@ -209,7 +342,8 @@ def snapshot_names(dataset: Dataset) -> tuple[str, ...]:
 
 
 def _advice(value: str, there: list[str]) -> str:
-    if near := nearest([value], there):
-        return f"try {', '.join(near)}"
+    versions = [name for name in there if name.partition("@")[0] == value]
+    if near := versions[-3:] or nearest([value.strip("*?")], there):
+        return f"try {', '.join(near)}{f', or {value}@* for any version' if versions else ''}"
     more = f" and {len(there) - 3} others" if len(there) > 3 else ""
     return f"there is {', '.join(there[:3]) or 'none'}{more}"

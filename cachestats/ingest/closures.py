@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachestats.dataset.rows import as_array, sort_rows, with_dictionaries
-from cachestats.naming import sortable_version, split_variant, split_variants
+from cachestats.naming import split_variant, split_variants, version_sort_key
 from cachestats.parse.arrays import Codes, distinct_pairs, distinct_rows, ranges
 from cachestats.requirement import LIBC_PREFIX, External, Requirement, join_requirements, usual_place_libc
 from cachestats.schema import REQUIREMENTS
@@ -61,7 +61,7 @@ def _row(snapshot: str, text: str, requirement: Requirement, count: int) -> dict
         "target": ",".join(requirement.targets),
         "libc": ",".join(_name_and_place(libc) for libc in libcs) or None,
         "libc_version": ",".join(libc.version for libc in libcs) or None,
-        "libc_version_key": ",".join(sortable_version(libc.version) for libc in libcs) or None,
+        "libc_version_key": ",".join(version_sort_key(libc.version) for libc in libcs) or None,
         "names_libc": requirement.names_libc,
         "spec_format": requirement.spec_format,
         "missing": requirement.missing,

@@ -155,6 +155,7 @@ def spec_row(node: Node, edges: Iterable[Dependency], nodes: Mapping[str, Node])
     return {
         "package": node.name,
         "version": node.version,
+        "version_key": naming.version_sort_key(node.version),
         "hash": node.hash,
         "platform": node.arch.platform,
         "os": node.arch.platform_os,

@@ -29,13 +29,21 @@ _MAX_NAME, _MAX_WORDS = 40, 80
 _UNKNOWN = "\ufffd"
 
 
-def checked(frame: object, *, names: Iterable[str] = (), numbers: Iterable[str] = (), maker: str) -> pl.DataFrame:
+def checked(
+    frame: object,
+    *,
+    names: Iterable[str] = (),
+    numbers: Iterable[str] = (),
+    maker: str,
+    may_be_empty: bool = False,
+) -> pl.DataFrame:
     """Check that a frame has rows and these columns, and return it.
 
     Raises
     ------
     ArgumentError
-        If it is not a frame, is empty, lacks a column, or has anything other than numbers in one of `numbers`.
+        If it is not a frame, is empty but may not be, lacks a column, or has anything other than numbers in one of
+        `numbers`.
     """
     names, numbers = tuple(names), tuple(numbers)
     found = type(frame).__name__
@@ -43,11 +51,12 @@ def checked(frame: object, *, names: Iterable[str] = (), numbers: Iterable[str] 
         schema = frame.schema
         # A column that holds only nulls has no type.
         has_numbers = all(name in schema and (schema[name].is_numeric() or schema[name] == pl.Null) for name in numbers)
-        if frame.height and has_numbers and all(name in schema for name in names):
+        if (frame.height or may_be_empty) and has_numbers and all(name in schema for name in names):
             return frame
         found = f"{frame.height} rows and the columns {', '.join(frame.columns) or 'none'}"
+    least = "a frame" if may_be_empty else "at least one row"
     raise ArgumentError(
-        f"expected at least one row with the columns {', '.join((*names, *numbers))}, found {found}",
+        f"expected {least} with the columns {', '.join((*names, *numbers))}, found {found}",
         hint=f"pass the result of {maker}; if it is empty, choose other snapshots or remove a filter",
     )
 
@@ -86,6 +95,16 @@ def new_axes(width: float, height: float, *, title: Sequence[str], names: Iterab
     """Return Axes of a new figure, wide enough for a title to the right of the names, which no layout ensures."""
     needed = width_of(names) + width_of(title, TITLE) + 0.4
     return plt.subplots(figsize=(max(width, needed), height), layout="constrained")[1]
+
+
+def draw_nothing(words: str, *, title: Sequence[str], ax: Axes | None = None) -> Axes:
+    """Write some words where a chart would be, because there is nothing to draw."""
+    if ax is None:
+        ax = new_axes(width_of([words]) + 1, 1 + len(title) * LINE_HEIGHT, title=title)
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, words, ha="center", va="center", fontsize=FONT, transform=ax.transAxes, parse_math=False)
+    set_title(ax, title)
+    return ax
 
 
 def set_title(ax: Axes, lines: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from cachestats.plots.bars import MAX_BARS, Part, draw_bars
-from cachestats.plots.drawing import PURPLE, checked, column, in_words, short
+from cachestats.plots.drawing import PURPLE, checked, column, draw_nothing, in_words, short
 from cachestats.text import byte_size, counted
 
 
@@ -26,12 +26,12 @@ def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax
 
     Returns
     -------
-    The Axes, with a bar for each package or cause.
+    The Axes, with a bar for each package or cause. If there is none, they say so.
 
     Raises
     ------
     ArgumentError
-        If `duplicates` is not a frame, lacks a column, or is empty.
+        If `duplicates` is not a frame, or lacks a column.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax
     (['py-filelock', 'py-propcache'], ['127', '64'])
     """
     item = "cause" if column(duplicates, 0, "package") == "cause" else "package"
-    checked(duplicates, names=(item,), numbers=("excess",), maker="duplicates")
+    checked(duplicates, names=(item,), numbers=("excess",), maker="duplicates", may_be_empty=True)
     size = pl.col("excess_bytes") if "excess_bytes" in duplicates.columns else pl.lit(None, pl.Int64)
     every = (
         duplicates.group_by(item)
@@ -50,6 +50,8 @@ def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax
     )
     shown = every.head(MAX_BARS)
     title = [f"Specs that were built again and look alike, by {item}", *in_words(subtitle)]
+    if every.is_empty():
+        return draw_nothing("none: nothing is built twice", title=title, ax=ax)
     if shown.height < every.height:
         title.append(f"the {shown.height} of {counted(every.height, item)} with the most")
     return draw_bars(

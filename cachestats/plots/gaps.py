@@ -6,7 +6,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from cachestats.plots.bars import MAX_BARS, Part, draw_bars
-from cachestats.plots.drawing import VERMILLION, checked, column, in_words, plural, short
+from cachestats.plots.drawing import VERMILLION, checked, column, draw_nothing, in_words, plural, short
 
 
 def plot_gaps(gaps: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
@@ -25,22 +25,25 @@ def plot_gaps(gaps: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | Non
 
     Returns
     -------
-    The Axes, with a bar for each package, labelled with the stacks that lack it.
+    The Axes, with a bar for each package, labelled with the stacks that lack it. If there is none, they say so.
 
     Raises
     ------
     ArgumentError
-        If `gaps` is not a frame, lacks a column, or is empty.
+        If `gaps` is not a frame, or lacks a column.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> ax = cs.plot_gaps(cs.gaps(demo.specs, columns="target"), subtitle="all snapshots")
+    >>> ax = cs.plot_gaps(cs.gaps(demo.specs, by="target"), subtitle="all snapshots")
     >>> [text.get_text() for text in ax.texts]
     ['2, not in neoverse_v1, neoverse_v2, ppc64le']
     """
     by = column(gaps, 0, "stack")
-    checked(gaps, names=(by, "package"), numbers=("num_columns", "num_dependents"), maker="gaps")
+    checked(gaps, names=(by, "package"), numbers=("num_columns", "num_dependents"), maker="gaps", may_be_empty=True)
+    if gaps.is_empty():
+        title = [f"Packages missing in some {plural(by)}", *in_words(subtitle)]
+        return draw_nothing("none: nothing is missing", title=title, ax=ax)
     is_weighed = not gaps["num_dependents"].is_null().all()
     packages = (
         gaps.group_by("package", maintain_order=True)

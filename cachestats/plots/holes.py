@@ -6,7 +6,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from cachestats.plots.bars import MAX_BARS, Part, draw_bars
-from cachestats.plots.drawing import VERMILLION, checked, in_words, short
+from cachestats.plots.drawing import VERMILLION, checked, draw_nothing, in_words, short
 
 
 def plot_holes(holes: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
@@ -25,11 +25,12 @@ def plot_holes(holes: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | N
     Returns
     -------
     The Axes, with a bar for each missing spec, labelled `package/hash` with the first seven characters of the hash.
+    If there is none, they say so.
 
     Raises
     ------
     ArgumentError
-        If `holes` is not a frame, lacks a column, or is empty, as it is if nothing is missing.
+        If `holes` is not a frame, or lacks a column.
 
     Examples
     --------
@@ -39,9 +40,11 @@ def plot_holes(holes: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | N
     >>> cs.plot_holes(missing).get_yticklabels()[0].get_text()
     'zlib/abcdefg'
     """
-    checked(holes, names=("package", "hash"), numbers=("breaks",), maker='holes(..., by="missing")')
+    checked(holes, names=("package", "hash"), numbers=("breaks",), maker='holes(..., by="missing")', may_be_empty=True)
     shown = holes.sort("breaks", descending=True, maintain_order=True).head(MAX_BARS)
     title = ["Missing specs, by how many cached ones they break", *in_words(subtitle)]
+    if holes.is_empty():
+        return draw_nothing("none: nothing is missing", title=title, ax=ax)
     if shown.height < holes.height:
         title.append(f"the first {shown.height} of {holes.height:,}")
     return draw_bars(

@@ -8,9 +8,10 @@ import polars as pl
 
 from cachestats.analysis.compare import compare, compare_snapshots
 from cachestats.analysis.coverage import coverage
+from cachestats.analysis.dependent_packages import Needs, count_needs
 from cachestats.analysis.duplicates import duplicates
 from cachestats.analysis.frames import ordered
-from cachestats.analysis.gaps import gaps
+from cachestats.analysis.gaps import gaps_by_weight
 from cachestats.analysis.history import history, snapshots_before
 from cachestats.analysis.holes import holes
 from cachestats.analysis.overlap import overlap
@@ -54,6 +55,8 @@ class Facts(NamedTuple):
     duplicates: pl.DataFrame
     holes: pl.DataFrame | None
     """The missing specs, those that break the most others first; None if dependencies are not known."""
+    needs: Needs | None
+    """What packages of the current snapshot need, and what needs them; None if dependencies are not known."""
 
 
 def gather(dataset: Dataset) -> Facts:
@@ -80,6 +83,7 @@ def gather(dataset: Dataset) -> Facts:
     series, by_stack = history(every), history(every, by="stack")
     table = dataset.snapshots.collect()
     newest = versions(every, by="snapshot")
+    needs = count_needs(here, here) if knows_dependencies else None
     return Facts(
         current=current,
         before=before,
@@ -96,10 +100,11 @@ def gather(dataset: Dataset) -> Facts:
         newest=newest,
         presence=coverage(every, rows="package", columns="snapshot"),
         versions=lag,
-        gaps=gaps(here, columns="stack", dependencies=here if knows_dependencies else None),
+        gaps=gaps_by_weight(here, by="stack", weights=needs.dependents if needs else None),
         overlap=overlap(here),
         duplicates=duplicates(here, by="package"),
         holes=holes(here, by="missing") if knows_dependencies else None,
+        needs=needs,
     )
 
 

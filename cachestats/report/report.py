@@ -176,6 +176,7 @@ class _Report:
         positions = {name: number for number, name in enumerate(self.names)}
         anchors = self.pages.snapshots(self.names, "../")
         matrices = Matrices(self.dataset.at(facts.current))
+        dependencies = _Dependencies(facts)
         for package, found in by_snapshot.items():
             series = sorted(found, key=lambda row: positions[row[0]], reverse=True)
             about = current.get(package)
@@ -192,6 +193,8 @@ class _Report:
                 stacks=versions.get(package, []),
                 lacking=gaps.get(package, []),
                 excess=next((row["excess"] for row in excess.get(package, ())), 0),
+                dependencies=dependencies.of(package),
+                described=by_snapshot.keys(),
                 series=series,
                 anchors=anchors,
                 bars=_bars({snapshot: number for snapshot, number, _ in series}, self.names),
@@ -285,6 +288,37 @@ class _Report:
             "snapshots": self.names[::-1],
             "stacks": {row["stack"] or "none": row["packages"] for row in self.facts.stacks.to_dicts()},
             "dataset_schema_version": SCHEMA_VERSION,
+        }
+
+
+class _Dependencies:
+    """What each package of the current snapshot needs, and what needs it."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._every = dict(facts.packages.select("package", "specs").iter_rows())
+        self._total = sum(self._every.values())
+        self._counts: dict[str, Row] = {}
+        self._needing: dict[str, list[tuple[Any, ...]]] = {}
+        self._needed: dict[str, list[tuple[Any, ...]]] = {}
+        if facts.needs is not None:
+            self._counts = {row["package"]: row for row in facts.needs.dependents.iter_rows(named=True)}
+            most_first = facts.needs.direct.sort("num_specs", "package", "needed", descending=[True, False, False])
+            self._needing = _tuples(most_first.select("needed", "package", "num_specs"))
+            self._needed = _tuples(most_first.select("package", "needed", "num_specs"))
+
+    def of(self, package: str) -> Row | None:
+        """Return the counts of what depends on a package, and what does directly; None if there is nothing to say.
+
+        `needing` and `needed` are other packages, each with the number of specs that need the other one directly, and
+        the number of all specs of the same package.
+        """
+        if package not in self._counts:
+            return None
+        total = self._every.get(package, 0)
+        return self._counts[package] | {
+            "num_other_specs": self._total - total,
+            "needing": [(name, specs, self._every[name]) for name, specs in self._needing.get(package, ())],
+            "needed": [(name, specs, total) for name, specs in self._needed.get(package, ())],
         }
 
 

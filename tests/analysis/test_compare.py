@@ -298,7 +298,7 @@ def test_frames_of_every_kind_give_equal_answers(
 
 
 def test_the_verb_counts_stack_by_stack_and_says_the_proportion(sample: cs.Dataset) -> None:
-    done = run("compare", sample.path, *SIDES)
+    done = run("compare-counts", sample.path, *SIDES)
     lines = done.stdout.decode().splitlines()
     assert lines[0].split() == ["stack", "old", "new", "removed", "added", "updated", "rebuilt"]
     assert lines[2].split() == ["ml-darwin-aarch64-mps", "260", "0", "260", "0", "0", "0"]
@@ -307,22 +307,22 @@ def test_the_verb_counts_stack_by_stack_and_says_the_proportion(sample: cs.Datas
         "5 added, 122 updated, 508 rebuilt, 0 unchanged",
         "not a change of coverage, since only one side's Spack makes packages of them: compiler-wrapper",
     ]
-    rows = list(csv.reader(io.StringIO(run("compare", sample.path, *SIDES, "--format", "csv").stdout.decode())))
+    rows = list(csv.reader(io.StringIO(run("compare-counts", sample.path, *SIDES, "--format", "csv").stdout.decode())))
     assert rows[0] == ["stack", "old_packages", "new_packages", *CHANGES]
     assert rows[1] == ["ml-darwin-aarch64-mps", "260", "0", "260", "0", "0", "0", "0", "0"]
 
 
 def test_the_verb_lists_packages_and_specs(sample: cs.Dataset) -> None:
-    listed = ("compare", sample.path, *SIDES, "--list", "packages", "--format", "json")
-    packages = json.loads(run(*listed, "--by", "none").stdout)
+    listed = ("compare", sample.path, *SIDES, "--format", "json")
+    packages = json.loads(run(*listed).stdout)
     order = [CHANGES.index(row["change"]) for row in packages]
     assert order == sorted(order)
     assert len(packages) == 83 + 5 + 1 + 122 + 508
-    added = json.loads(run(*listed, "--where", "stack=radiuss", "--change", "representation").stdout)
+    added = json.loads(run(*listed, "--by", "stack", "--where", "stack=radiuss", "--change", "representation").stdout)
     assert [(row["stack"], row["package"], row["new_versions"]) for row in added] == [
         ("radiuss", "compiler-wrapper", "1.0")
     ]
-    specs = run("compare", sample.path, *SIDES, "--by", "target", "--list", "specs", "--change", "representation")
+    specs = run("compare-specs", sample.path, *SIDES, "--by", "target", "--change", "representation")
     header, _, *rows = specs.stdout.decode().splitlines()
     assert header.split() == ["change", "target", "package", "side", "version", "os", "hash"]
     assert [row.split()[:-1] for row in rows] == [
@@ -333,7 +333,7 @@ def test_the_verb_lists_packages_and_specs(sample: cs.Dataset) -> None:
 
 
 def test_what_is_unchanged_is_listed_when_asked_for(demo: cs.Dataset) -> None:
-    listed = ("compare", demo.path, "develop", "develop", "--by", "none", "--list", "packages", "--format", "json")
+    listed = ("compare", demo.path, "develop", "develop", "--format", "json")
     assert json.loads(run(*listed).stdout) == []
     assert [row["package"] for row in json.loads(run(*listed, "--change", "unchanged").stdout)] == [
         "py-filelock",
@@ -342,7 +342,7 @@ def test_what_is_unchanged_is_listed_when_asked_for(demo: cs.Dataset) -> None:
 
 
 def test_the_verb_compares_two_datasets(sample: cs.Dataset, demo: cs.Dataset) -> None:
-    done = run("compare", demo.path, "develop", SIDES[1], "--with", sample.path, "--format", "csv")
+    done = run("compare", demo.path, "develop", SIDES[1], "--against", sample.path, "--format", "csv")
     assert b"develop to develop-2025-05-25: 0 of 2 packages removed, 0.0%; 634 added, 0 updated, 2 reb" in done.stderr
 
 
@@ -350,7 +350,7 @@ def test_the_verb_compares_two_datasets(sample: cs.Dataset, demo: cs.Dataset) ->
     ("arguments", "message"),
     [
         (("develop", "develop-2025-03-10"), "found 'develop-2025-03-10'"),
-        (("develop", "develop-2025-03-09", "--change", "added"), "expected --change with --list"),
+        (("newest", "develop*"), "expected one snapshot, found 2 that 'develop*' stands for: develop-2025-03-09, dev"),
         (("develop", "develop-2025-03-09", "--by", "snapshot"), "as by, found 'snapshot'"),
         (("develop", "develop-2025-03-09", "--where", "snapshot=develop"), "expected other columns in --where"),
     ],
@@ -360,6 +360,11 @@ def test_a_wrong_command_is_told(arguments: tuple[str, ...], message: str, demo:
 
 
 def test_a_filter_that_nothing_passes_is_told(demo: cs.Dataset) -> None:
-    done = run("compare", demo.path, "develop-2025-03-09", "develop", "--where", "stack=zz")
+    snapshots = "develop-2025-03-09", "develop"
+    done = run("compare", demo.path, *snapshots, "--where", "os=ubuntu18.04", "--where", "package=py-propcache")
     assert "0 of 0 packages removed; 0 added" in done.stderr.decode()
-    assert "hint: develop: there is no stack zz; try" in done.stderr.decode()
+    for order in (snapshots, snapshots[::-1]):
+        # This stack is on one side only.
+        run("compare", demo.path, *order, "--where", "stack=e4s-power")
+        failed = run("compare", demo.path, *order, "--where", "stack=zz", code=2).stderr.decode()
+        assert f"expected a stack of the specs in {' and '.join(order)}, found 'zz'" in failed

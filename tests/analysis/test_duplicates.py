@@ -208,7 +208,7 @@ def test_two_builds_that_differ_in_a_flag_only_are_no_duplicates(tmp_path: Path)
     assert specs["variants"].unique().to_list() == ["build_system=generic"]
     assert cs.duplicates(specs, dependencies=dataset.dependencies.collect()).is_empty()
     said = run("duplicates", dataset.path).stderr.decode()
-    assert said == "develop: 0 of 3 specs in excess, 0.0%; 0 groups of 0 packages\n"
+    assert said == "nothing is built twice in develop: 0 of 3 specs in excess, 0.0%; 0 groups of 0 packages\n"
     again = node_record("zlib-ng", "zf9", parameters=FLAGGED[0], package_hash="q====", **same)
     dataset = build_index(tmp_path, plain, fast, both, again)
     found = cs.duplicates(dataset.specs, dependencies=dataset.dependencies)
@@ -284,6 +284,5 @@ def test_the_verb_shows_what_is_built_twice(sample: cs.Dataset, demo: cs.Dataset
     assert pages.stdout.decode().splitlines()[2].split() == ["py-filelock", "8", "123", "115"]
     assert "why hashes differ is unknown for develop: pages do not list" in pages.stderr.decode()
     assert b"pages do not contain them" in run("duplicates", demo.path, "--by", "cause", code=2).stderr
-    nothing = run("duplicates", demo.path, "--where", "os=plan9")
+    nothing = run("duplicates", demo.path, "--where", "os=ubuntu18.04", "--where", "package=py-propcache")
     assert "0 of 0 specs in excess; 0 groups" in nothing.stderr.decode()
-    assert "hint: there is no os plan9" in nothing.stderr.decode()

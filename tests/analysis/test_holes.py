@@ -208,9 +208,9 @@ def test_an_index_without_edges_has_no_holes(tmp_path: Path) -> None:
     assert dataset.snapshots.select("has_dependencies").collect().item()
     for by, width in (("spec", 8), ("missing", 5)):
         assert cs.holes(dataset.specs, dataset.dependencies, by=by).shape == (0, width)
-    done = run("holes", dataset.path, "--fail")
-    assert done.stderr.decode() == "develop: 0 of 1 spec broken, 0.0%; 0 missing\n"
-    gaps = run("gaps", dataset.path, "--columns", "target", "--format", "json")
+    done = run("holes", dataset.path, "--fail-over", 0)
+    assert done.stderr.decode() == "no holes in develop: 0 of 1 spec broken, 0.0%; 0 missing\n"
+    gaps = run("gaps", dataset.path, "--by", "target", "--format", "json")
     assert "is unknown" not in gaps.stderr.decode()
 
 
@@ -278,10 +278,16 @@ def test_the_verb_shows_what_is_broken_and_fails_if_asked_to(damaged: cs.Dataset
     run("holes", damaged.path, "--fail-over", expected.height)
     failed = run("holes", damaged.path, "--fail-over", expected.height - 1, code=1)
     assert (
-        f"error: expected at most {expected.height - 1} broken specs, found {expected.height}" in failed.stderr.decode()
+        f"error: expected at most {expected.height - 1} specs to be broken, found {expected.height}, "
+        in failed.stderr.decode()
     )
-    assert json.loads(run("holes", damaged.path, "--fail", "--format", "json", code=1).stdout) == expected.to_dicts()
-    run("holes", damaged.path, "--fail", "--fail-over", 1, code=2)
+    assert (
+        json.loads(run("holes", damaged.path, "--fail-over", 0, "--format", "json", code=1).stdout)
+        == expected.to_dicts()
+    )
+    share = expected.height / 828
+    run("holes", damaged.path, "--fail-over", share)
+    run("holes", damaged.path, "--fail-over", f"{share * 99}%", code=1)
     package = expected["package"][0]
     of_package = run("holes", damaged.path, "--where", f"package={package}", "--format", "json")
     assert json.loads(of_package.stdout) == expected.filter(package=package).to_dicts()
@@ -298,8 +304,8 @@ def test_the_verb_shows_what_is_broken_and_fails_if_asked_to(damaged: cs.Dataset
     assert with_builds.height > expected.height
     unheard = run("holes", damaged.path, "--deptype", "link,runs", code=2).stderr.decode()
     assert "expected some of build, link, run, test, found 'runs'" in unheard
-    whole = run("holes", sample.path, "--snapshot", "all", "--fail")
-    assert whole.stderr.decode() == "5 snapshots: 0 of 8,216 specs broken, 0.0%; 0 missing\n"
+    whole = run("holes", sample.path, "--snapshot", "all", "--fail-over", 0)
+    assert whole.stderr.decode() == "no holes in 5 snapshots: 0 of 8,216 specs broken, 0.0%; 0 missing\n"
 
 
 def test_the_verb_says_of_which_snapshots_nothing_can_be_said(demo: cs.Dataset, tmp_path: Path) -> None:

@@ -63,6 +63,11 @@ def questions(subset: Subset) -> Iterator[tuple[str, Ask]]:
     yield from (ask_with_edges(cs.duplicates, by=by) for by in DUPLICATE_ROWS)
     if not subset.filters:
         yield from (ask_with_edges(cs.holes, by=by) for by in HOLE_ROWS)
+    for package in ("zlib-ng", "hdf5", "nothing-has-it"):
+        yield from (ask_with_edges(cs.dependents, package=package, by=by) for by in (None, *GROUP_AXES))
+        yield ask_with_edges(cs.dependents, package=package, union=True, deptypes=("link", "run"))
+        yield ask_with_edges(cs.why, package="hdf5", dependency=package)
+        yield ask_with_edges(cs.why, package=package, dependency="glibc", union=True, deptypes=("link",))
     environment = cs.read_environment(ROOT / "data" / "developer-tools.spack.lock.gz")
     yield "match", lambda specs, edges: cs.match(environment, specs, dependencies=edges)
     for rate in HIT_RATE_AXES:
@@ -137,11 +142,11 @@ def test_packages_that_only_edges_name_keep_their_names(tmp_path: Path) -> None:
         expected = cs.holes(dataset.specs, dataset.dependencies, by=by)
         assert cs.holes(dataset, by=by).equals(expected)
     assert cs.holes(dataset, by="missing")["package"].to_list() == ["libfabric"]
-    weighed = cs.gaps(dataset, columns="stack", packages=["libfabric", "hdf5"], dependencies=dataset, union=True)
+    weighed = cs.gaps(dataset, by="stack", packages=["libfabric", "hdf5"], dependencies=dataset, union=True)
     assert weighed.equals(
         cs.gaps(
             dataset.specs,
-            columns="stack",
+            by="stack",
             packages=["libfabric", "hdf5"],
             dependencies=dataset.dependencies,
             union=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,25 +29,50 @@ QUESTIONS: dict[str, Ask] = {
         ds, rows="os", columns="target", usable=True
     ),
     f"usable --host {HOST}": lambda ds, _: cs.usable(ds, host=HOST),
-    f"usable --host {HOST} --list specs": lambda ds, _: cs.reusable(ds, host=HOST),
+    f"reusable --host {HOST}": lambda ds, _: cs.reusable(ds, host=HOST),
     "usable --target zen4": lambda ds, _: cs.usable_by_system(ds, host="zen4"),
     f"match {LOCKFILE}": lambda ds, environment: cs.match(environment, ds, dependencies=ds),
-    f"match {LOCKFILE} --by cause": lambda ds, environment: cs.causes(environment, ds, dependencies=ds),
-    f"match {LOCKFILE} --best": lambda ds, environment: cs.hit_rates(environment, ds),
-    f"match {LOCKFILE} --best --by stack": lambda ds, environment: cs.hit_rates(environment, ds, by="stack"),
-    "gaps --columns stack": lambda ds, _: cs.gaps(ds, columns="stack", dependencies=ds),
-    "gaps --columns snapshot": lambda ds, _: cs.gaps(ds, columns="snapshot", dependencies=ds),
+    f"causes {LOCKFILE}": lambda ds, environment: cs.causes(environment, ds, dependencies=ds),
+    f"hit-rates {LOCKFILE}": lambda ds, environment: cs.hit_rates(environment, ds),
+    f"hit-rates {LOCKFILE} --by stack": lambda ds, environment: cs.hit_rates(environment, ds, by="stack"),
+    "gaps --by stack": lambda ds, _: cs.gaps(ds, by="stack", dependencies=ds),
+    "gaps --by snapshot": lambda ds, _: cs.gaps(ds, by="snapshot", dependencies=ds),
     "versions --by stack": lambda ds, _: cs.versions(ds, by="stack"),
     "versions --by snapshot": lambda ds, _: cs.versions(ds, by="snapshot"),
     "history --by stack": lambda ds, _: cs.history(ds, by="stack"),
     "lifespans": lambda ds, _: cs.lifespans(ds),
     "overlap": lambda ds, _: cs.overlap(ds),
     "overlap --by snapshot": lambda ds, _: cs.overlap(ds, by="snapshot"),
-    "overlap --by snapshot --sets": lambda ds, _: cs.overlap_sets(ds, by="snapshot"),
+    "overlap-sets --by snapshot": lambda ds, _: cs.overlap_sets(ds, by="snapshot"),
     "duplicates": lambda ds, _: cs.duplicates(ds, dependencies=ds),
     "duplicates --by cause": lambda ds, _: cs.duplicates(ds, dependencies=ds, by="cause"),
     "holes": lambda ds, _: cs.holes(ds),
     "holes --by missing": lambda ds, _: cs.holes(ds, by="missing"),
+    "find hdf5@1.14: +mpi ^mpich": lambda ds, _: cs.find(ds, "hdf5@1.14: +mpi ^mpich"),
+    f"find cmake zlib-ng --host {HOST} --deps": lambda ds, _: cs.find(
+        ds, ["cmake", "zlib-ng"], host=HOST, with_dependencies=True
+    ),
+    "dependents hdf5": lambda ds, _: cs.dependents(ds, "hdf5"),
+    "dependents hdf5 --by snapshot": lambda ds, _: cs.dependents(ds, "hdf5", by="snapshot"),
+    "why hdf5 zlib-ng": lambda ds, _: cs.why(ds, "hdf5", "zlib-ng"),
+}
+FILTERED = "--snapshot develop-2025-* --snapshot !newest --where package=py-* --where package!=py-n* --where stack=!e4s"
+
+
+def filtered(ds: cs.Dataset) -> cs.Subset:
+    """Return what `FILTERED` chooses."""
+    return ds.at(["develop-2025-*", "!newest"]).where(package=["py-*", "!py-n*"], stack="!e4s")
+
+
+QUESTIONS |= {
+    f"coverage --rows stack --columns target {FILTERED}": lambda ds, _: cs.coverage(
+        filtered(ds), rows="stack", columns="target"
+    ),
+    f"overlap {FILTERED}": lambda ds, _: cs.overlap(filtered(ds)),
+    "history --by stack --spec +mpi --spec cmake": lambda ds, _: cs.history(
+        ds.where(spec=["+mpi", "cmake"]), by="stack"
+    ),
+    "versions --by stack --spec %gcc@11:": lambda ds, _: cs.versions(ds.newest.where(spec="%gcc@11:"), by="stack"),
 }
 OTHERS = {"build", "update", "check", "export"}  # whose --snapshot chooses something else
 
@@ -68,3 +94,5 @@ def test_the_default_of_a_verb_is_that_of_its_function(words: str, sample: cs.Da
     in_python: Any = QUESTIONS[words](sample, cs.read_environment(LOCKFILE))
     assert_frame_equal(in_shell, in_python, check_row_order=False)
     assert in_shell.height or verb == "holes"
+    failed = run(verb, sample.path, *options, "--where", "package=cmak", code=2).stderr.decode()
+    assert re.search("expected a package of the specs in .*, found 'cmak'\nhint: try cmake", failed)

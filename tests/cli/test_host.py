@@ -92,7 +92,7 @@ def test_options_describe_a_machine(arguments: str, host: Host | None, ask: Ask,
         ("--os rhel9", "expected --target with --os, found none", "--target host"),
         ("--libc glibc@2.34 --os rhel9", "expected --target with --os and --libc, found none", "--target"),
         ("--platform darwin", "expected --target with --platform, found none", "--target"),
-        ("--packages none.yaml", "expected --target with --packages, found none", "--target"),
+        ("--externals none.yaml", "expected --target with --externals, found none", "--target"),
         ("--target zen44", "expected a target that archspec or the dataset knows, found 'zen44'", "try zen4"),
         ("--target xqxqx", "expected a target that archspec or the dataset knows, found 'xqxqx'", "try zen4, neo"),
         ("--host zen4:", "expected TARGET:OS, TARGET:LIBC or host, found 'zen4:'", "zen4:rhel9"),
@@ -122,14 +122,14 @@ def test_files_declare_externals(ask: Ask, tmp_path: Path) -> None:
     mpich = DeclaredExternal.parse("mpich@4", prefix="/opt/mpich")
     cuda = DeclaredExternal.parse("cuda@12.4 %gcc@12", prefix="/usr/local/cuda")
     for machine in (["--target", "zen4", "--os", "rhel9"], ["--host", "zen4:rhel9"]):
-        host, _ = ask(*machine, "--packages", one, "--packages", other)
+        host, _ = ask(*machine, "--externals", one, "--externals", other)
         assert host == Host("zen4", os="rhel9", externals=(mpich, cuda))
     one.write_text("packages: {}")
-    host, _ = ask("--target", "zen4", "--packages", one)
+    host, _ = ask("--target", "zen4", "--externals", one)
     assert host == Host("zen4", externals=())
     one.write_text("packages: []")
     with pytest.raises(SourceError, match="expected keys and values"):
-        ask("--target", "zen4", "--packages", one)
+        ask("--target", "zen4", "--externals", one)
 
 
 def test_what_is_not_checked_is_said_on_stderr(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_what_is_not_checked_is_said_on_stderr(tmp_path: Path) -> None:
         click.echo("the answer")
 
     (tmp_path / "packages.yaml").write_text(PACKAGES)
-    done = CliRunner().invoke(verb, ["--target", "zen4", "--packages", str(tmp_path / "packages.yaml")])
+    done = CliRunner().invoke(verb, ["--target", "zen4", "--externals", str(tmp_path / "packages.yaml")])
     assert done.stdout == "the answer\n"
     assert done.stderr == "not checked, because caches do not record it: %gcc@12 of cuda\n"
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import polars as pl
 import pytest
 
 import cachestats as cs
-from cachestats.dataset.subset import FILTER_COLUMNS, Subset
+from cachestats.dataset.manifest import Manifest, SnapshotRecord
+from cachestats.dataset.subset import FILTER_COLUMNS, Subset, find_snapshot
 from cachestats.errors import ArgumentError
 
 
@@ -25,6 +29,42 @@ def test_snapshots_are_in_their_order_and_must_exist(sample: cs.Dataset) -> None
         sample.at([])
 
 
+@pytest.mark.parametrize(
+    ("asked", "places"),
+    [
+        (["newest"], [4]),
+        (["previous"], [3]),
+        (["all"], [0, 1, 2, 3, 4]),
+        (["develop-2024-*"], [0, 1, 2]),
+        (["develop-202?-0[3]-*"], []),
+        (["develop-202?-03-??"], [0, 3]),
+        (["develop-*", "!develop-2025-*"], [0, 1, 2]),
+        (["!develop-2025-*", "!develop-2024-03-17"], [1, 2]),
+        (["newest", "!all"], []),
+        (["*-24"], []),
+        (["!develop-2025-03-10"], []),
+    ],
+)
+def test_snapshots_are_named_by_words_and_patterns(sample: cs.Dataset, asked: list[str], places: list[int]) -> None:
+    names = list(sample.manifest.snapshots)
+    if places:
+        assert sample.at(asked).snapshots == tuple(names[place] for place in places)
+        return
+    with pytest.raises(ArgumentError, match="snapshot"):
+        sample.at(asked)
+
+
+def test_the_name_of_a_snapshot_wins_over_what_it_could_mean() -> None:
+    record = SnapshotRecord(num_specs=0, rows={}, buckets=[])
+    for name in ("newest", "all", "x*"):
+        dataset = cs.Dataset(Path("d"), Manifest(snapshots=dict.fromkeys([name, "!x", "x", "xy"], record)))
+        assert find_snapshot(dataset, name) == name
+        assert find_snapshot(dataset, "!x") == "!x"
+        assert set(dataset.at("!!x").snapshots or ()) == {name, "x", "xy"}
+        with pytest.raises(ArgumentError, match=r"expected one snapshot, found \d that '\?\?' stands for: "):
+            find_snapshot(dataset, "??")
+
+
 @pytest.mark.parametrize("column", FILTER_COLUMNS)
 @pytest.mark.parametrize("name", ["sample", "mixed"])
 def test_filters_are_those_of_polars(column: str, name: str, request: pytest.FixtureRequest) -> None:
@@ -40,6 +80,30 @@ def test_filters_are_those_of_polars(column: str, name: str, request: pytest.Fix
         keys = expected.select("snapshot", "hash").unique().sort("hash").sort("snapshot", maintain_order=True)
         assert subset.encoded("hash").collect()["hash"].sort().equals(keys["hash"].sort())
     assert Subset(dataset).values(column) == specs[column].drop_nulls().unique().sort().to_list()
+
+
+@pytest.mark.parametrize(
+    ("column", "asked", "expected"),
+    [
+        ("compiler_name", ["g*"], pl.col("compiler_name").str.starts_with("g")),
+        ("compiler_name", ["!g*"], ~pl.col("compiler_name").str.starts_with("g").fill_null(value=False)),
+        ("compiler_name", ["!none", "!gcc"], pl.col("compiler_name") != "gcc"),
+        ("compiler_name", ["none", "g?c", "!gcc"], pl.col("compiler_name").is_null()),
+        ("package", ["py-*", "zlib", "!py-s*"], pl.col("package").str.contains("^(py-[^s].*|zlib)$")),
+        ("package", [], pl.lit(value=False)),
+        # The union of the stacks is only meant by its name.
+        ("stack", ["r*ss"], pl.col("stack") == "radiuss"),
+        ("stack", ["!e4s"], ~pl.col("stack").is_in(["e4s", "root"])),
+        ("stack", ["root", "!e4s"], pl.col("stack") == "root"),
+    ],
+)
+def test_values_are_patterns_and_exclusions(
+    sample: cs.Dataset, column: str, asked: list[str], expected: pl.Expr
+) -> None:
+    subset = sample.where(**{column: asked})
+    specs = subset.specs.collect()
+    assert specs.equals(sample.specs.filter(expected).collect())
+    assert subset.encoded("hash").collect()["hash"].n_unique() == specs["hash"].n_unique()
 
 
 def test_filters_are_chained(sample: cs.Dataset) -> None:
@@ -63,3 +127,39 @@ def test_names_that_do_not_exist_are_told_with_the_nearest(sample: cs.Dataset) -
     assert found.value.hint == "try target"
     with pytest.raises(ArgumentError, match="expected a stack of the specs in develop-2024-03-17"):
         sample.at("develop-2024-03-17").where(stack="ml-linux-x86_64-cpu")
+    for absent in ("py-nothing*", "!py-nothing", "none"):
+        with pytest.raises(ArgumentError, match=f"expected a package .*, found '{re.escape(absent.strip('!'))}'"):
+            sample.where(package=absent)
+
+
+@pytest.mark.parametrize("names", [["develop-2024-06-02"], ["develop-2024-06-02", "develop-2025-05-25"]])
+def test_expressions_choose_the_same_specs_in_every_form(sample: cs.Dataset, names: list[str]) -> None:
+    subset = sample.at(names)
+    mpi, not_mpi = subset.where(spec="+mpi ^mpich"), subset.where(spec="not +mpi ^mpich")
+    found = cs.find(subset, "+mpi ^mpich").select("snapshot", "hash")
+    rows = subset.specs.collect()
+    chosen = rows.join(found, on=["snapshot", "hash"], how="semi")
+    assert 0 < chosen.height < rows.height
+    for one, expected in ((mpi, chosen), (not_mpi, rows.join(found, on=["snapshot", "hash"], how="anti"))):
+        key = ["snapshot", "hash", "stack"]
+        assert one.specs.collect().sort(key).equals(expected.sort(key))
+        assert one.num_specs == expected.select("snapshot", "hash").n_unique()
+        for question in (
+            lambda specs: cs.coverage(specs, rows="package", columns="stack"),
+            lambda specs: cs.history(specs, by="target"),
+            lambda specs: cs.overlap_sets(specs, by="stack"),
+        ):
+            assert question(one).equals(question(expected))
+
+
+def test_expressions_add_up(sample: cs.Dataset) -> None:
+    subset = sample.at("develop-2024-06-02")
+    either, both = subset.where(spec=["hdf5+mpi", "os=ubuntu22.04"]), subset.where(spec="hdf5+mpi")
+    hashes = {name: {*cs.find(subset, name)["hash"]} for name in ("hdf5+mpi", "os=ubuntu22.04")}
+    assert {*either.specs.collect()["hash"]} == hashes["hdf5+mpi"] | hashes["os=ubuntu22.04"]
+    both = both.where(spec="os=ubuntu22.04")
+    assert {*both.specs.collect()["hash"]} == hashes["hdf5+mpi"] & hashes["os=ubuntu22.04"]
+    assert both.where(spec="not hdf5").num_specs == 0
+    assert subset.where(spec="hdf5+mpi", os="ubuntu22.04").num_specs == both.num_specs
+    with pytest.raises(ArgumentError, match="found 'hdf6'"):
+        subset.where(spec="not hdf6")

@@ -212,8 +212,7 @@ def test_what_the_view_gives_a_host_is_what_it_can_reuse(frames: Frames, host: c
     with with_views(*frames) as database:
         for snapshot, rules in SNAPSHOTS.items():
             name, _, version = (host.libc or "").partition("@")
-            key = ".".join(part.rjust(4, "0") for part in version.split("."))
-            has_libc = f"(libc IS NULL OR libc = '{name}' AND libc_version_key <= '{key}')"
+            has_libc = f"(libc IS NULL OR libc = '{name}' AND libc_version_key <= '{cs.version_sort_key(version)}')"
             compares_os = rules == "0.21" or host.platform != "linux"
             found = database.sql(
                 f"""SELECT DISTINCT snapshot, package, version, hash, target, is_native, externals IS NOT NULL
@@ -393,7 +392,11 @@ def test_an_export_refuses_what_it_cannot_do(demo: cs.Dataset, tmp_path: Path) -
         ({"tables": ["spec"]}, "expected a table, found 'spec'", "try specs;"),
         ({"tables": []}, "expected a table, found none", "omit the tables"),
         ({"tables": "specs"}, "expected a list of tables", r"\['specs'\]"),
-        ({"snapshots": ["develop-2025-03-90"]}, "expected a snapshot of .*, found 'develop-2025-03-90'", "2025-03-09"),
+        (
+            {"snapshots": ["develop-2025-03-90"]},
+            "expected one of the 2 snapshots of .*, found 'develop-2025-03-90'",
+            "2025-03-09",
+        ),
         ({"snapshots": []}, "expected a snapshot, found none", "leave them out"),
         ({"snapshots": "develop"}, "expected a list of snapshots", r"\['develop'\]"),
         ({"format": "xlsx"}, "expected parquet or csv as format, found 'xlsx'", ""),
@@ -460,7 +463,7 @@ def test_the_verb_tells_a_folder_from_a_file(demo: cs.Dataset, tmp_path: Path) -
         ("--out {}/a.xlsx --table specs", 2, "ends in .parquet or .csv, found 'a.xlsx'\nhint: try a.parquet"),
         ("--out {}/a.csv --table specs --format parquet", 2, "ends in .parquet, found 'a.csv'"),
         ("--out {}/a --table variant", 2, "hint: try variants;"),
-        ("--out {}/a --snapshot develop-2025-03-90", 2, "hint: there is develop-2025-03-09"),
+        ("--out {}/a --snapshot develop-2025-03-90", 2, "hint: try develop-2025-03-09"),
         ("--out {}", 12, "with mine in it\nhint: choose another folder"),
         ("--out {}/mine", 12, "Not a directory\nhint: give a folder"),
         ("--out /proc/nothing", 12, "cannot write to /proc/nothing"),

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 
 import cachestats as cs
-from cachestats.naming import canonical_variant, split_variant, split_variants
+from cachestats.naming import canonical_variant, split_variant, split_variants, version_sort_key
 from cachestats.parse.pages import _split, read_pages
 from cachestats.parse.records import INDEX_ONLY
 from cachestats.parse.validate import read_page
@@ -29,7 +29,8 @@ from tests.support.site import G0A, G0B, G0C, GENERATIONS, meta_of, page, spec, 
 def rows(dataset: cs.Dataset) -> tuple[list[slow.Row], list[slow.Row]]:
     specs = dataset.specs.collect()
     assert specs.select(INDEX_ONLY).null_count().row(0) == (specs.height,) * len(INDEX_ONLY)
-    return specs.drop(*INDEX_ONLY, "requirement").rows(), dataset.variants.collect().rows()
+    assert specs["version_key"].to_list() == list(map(version_sort_key, specs["version"]))
+    return specs.drop(*INDEX_ONLY, "requirement", "version_key").rows(), dataset.variants.collect().rows()
 
 
 def assert_read_as_slowly(root: Path, dataset: cs.Dataset) -> None:

@@ -101,6 +101,25 @@ def test_the_same_dataset_gives_the_same_bytes(odd: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+def test_the_page_of_a_package_says_what_needs_it_and_what_it_needs(report: Path, sample: cs.Dataset) -> None:
+    total = sample.newest.num_specs
+    for package in ("hdf5", "gcc-runtime", "mesa-glu", "zlib-ng"):
+        text = re.sub(r"<[^>]+>", "", (report / path_of("packages", package)).read_text())
+        text = " ".join(text.partition("Dependencies")[2].partition("Specs")[0].split())
+        needing = cs.dependents(sample, package, by=None).filter(pl.col("package") != package)
+        direct = needing.filter(pl.col("num_direct") > 0).sort("num_direct", "package", descending=[True, False])
+        own = sample.newest.where(package=package).num_specs
+        if needing.is_empty():
+            assert f"No other package of {snapshot_names(sample)[-1]} needs it." in text
+            continue
+        assert f"Needed by {html.escape(str(needing.height))} other package" in text
+        assert f", {direct.height:,} directly; {needing['num_specs'].sum():,} of the {total - own:,} specs of" in text
+        for name, number, _, every in direct.head(24).iter_rows():
+            assert f"{name} {number:,} of {every:,} spec" in text
+    assert "glibc 8 of 8 specs" in " ".join(re.sub(r"<[^>]+>", "", (report / "packages/hdf5.html").read_text()).split())
+
+
+@pytest.mark.slow
 def test_the_scripts_hold_every_spec(report: Path) -> None:
     found = []
     for path in (report / "specs").iterdir():

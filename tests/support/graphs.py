@@ -44,3 +44,10 @@ def caches(draw: st.DrawFn) -> tuple[pl.DataFrame, pl.DataFrame]:
                 for needed in draw(st.sets(st.sampled_from(CACHED[place + 1 :] + GONE), max_size=3))
             ]  # fmt: skip
     return pl.DataFrame(specs, schema=SPECS.polars()), pl.DataFrame(edges, schema=DEPENDENCIES.polars())
+
+
+def one_snapshot() -> st.SearchStrategy[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Return specs and dependencies of one snapshot of such a cache, as if an index had listed every spec."""
+    here = pl.col("snapshot") == SNAPSHOTS[0]
+    is_indexed = pl.lit(5, pl.Int64).alias("spec_format")
+    return caches().map(lambda cache: (cache[0].filter(here).with_columns(is_indexed), cache[1].filter(here)))

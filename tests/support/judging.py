@@ -139,7 +139,7 @@ def _requirement(fields: dict[str, Any], snapshot: str) -> dict[str, Any]:
         "target": ",".join(sorted(targets)),
         "libc": libc,
         "libc_version": None if libc is None else version,
-        "libc_version_key": None if libc is None else ".".join(part.rjust(4, "0") for part in version.split(".")),
+        "libc_version_key": None if libc is None else f"v{''.join(f'{int(part):04}.' for part in version.split('.'))}",
         "names_libc": names_libc,
         "spec_format": spec_format,
         "missing": missing,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import cachestats as cs
+from cachestats.naming import version_key, version_sort_key
 from cachestats.schema import TABLES
 from conftest import SAMPLE
 from tests.support.indices import build_index, edge_to, glibc, needs_libc, node_record
@@ -381,3 +384,75 @@ ENGINES: dict[str, Callable[[dict[str, Path], list[str], pytest.FixtureRequest],
     "datafusion": in_datafusion,
     "clickhouse": in_clickhouse,
 }
+
+
+ODD_VERSIONS = (
+    "", "0", "00", "1", "1.0", "1_0", "1.0alpha", "1.0-beta.2", "1.0rc", "1.0rc0", "1.0rc10", "1.0final2", "1.0.a",
+    "1.0.A", "1.0.ab", "1.0.Z", "1.0.0", "1.0.stable", "1.14", "1.14rc1", "1.8.23", "9", "10", "9999", "10000",
+    "20240722", "99999999", "100000000", "9" * 50, "1b.fc17", "9c", "xsdk-0.2.0", "Zebra", "stable", "nightly", "trunk",
+    "head", "master", "main", "develop", "develop.1", "developx", "git.abc=1.0", "git.a,b'\" =1.0", "git.\u00e9=1.0",
+    "git.=1.0", "git.main", "git.main=develop", "f" * 40, "0" * 39 + "a",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def versions(
+    demo: cs.Dataset,
+    mixed: cs.Dataset,
+    sample: cs.Dataset,
+    corpus: cs.Dataset,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """Return a file with the versions of all these datasets, with the keys that they store, and with odd ones."""
+    keys = {version: version_sort_key(version) for version in ODD_VERSIONS}
+    for dataset in (demo, mixed, sample, corpus):
+        keys |= dict(dataset.specs.select("version", "version_key").unique().collect().rows())
+    assert len(keys) > 1000
+    rows = random.Random(0).sample([*keys.items()], len(keys))
+    file = tmp_path_factory.mktemp("versions") / "versions.parquet"
+    pq.write_table(pa.table([*map(list, zip(*rows, strict=True))], names=["version", "version_key"]), file)
+    return file
+
+
+def sorted_in_pandas(file: Path, lowest: str, request: pytest.FixtureRequest) -> list[str]:
+    frame = pytest.importorskip("pandas").read_parquet(file)
+    found: list[str] = frame[frame["version_key"] >= lowest].sort_values(["version_key", "version"])["version"].tolist()
+    return found
+
+
+def sorted_in_polars(file: Path, lowest: str, request: pytest.FixtureRequest) -> list[str]:
+    import polars as pl
+
+    frame = pl.read_parquet(file).filter(pl.col("version_key") >= lowest).sort("version_key", "version")
+    return frame["version"].to_list()
+
+
+def sorted_in_hyper(file: Path, lowest: str, request: pytest.FixtureRequest) -> list[str]:
+    api = pytest.importorskip("tableauhyperapi")
+    source = f"external({api.escape_string_literal(str(file))})"
+    found: list[list[str]] = request.getfixturevalue("hyper_connection").execute_list_query(
+        f"SELECT version FROM {source} WHERE version_key >= '{lowest}' ORDER BY version_key, version"
+    )
+    return [version for (version,) in found]
+
+
+def sorted_in_sql(file: Path, lowest: str, request: pytest.FixtureRequest, *, engine: str) -> list[str]:
+    ask = (ENGINES | {"duckdb": in_duckdb})[engine]({"versions": file}, [], request)
+    query = f"SELECT version FROM versions WHERE version_key >= '{lowest}' ORDER BY version_key, version"
+    return [version for (version,) in ask(query)]
+
+
+SORTED: dict[str, Callable[[Path, str, pytest.FixtureRequest], list[str]]] = {
+    "polars": sorted_in_polars,
+    "pandas": sorted_in_pandas,
+    "hyper": sorted_in_hyper,
+    **{engine: partial(sorted_in_sql, engine=engine) for engine in ("duckdb", *ENGINES)},
+}
+
+
+@pytest.mark.parametrize("engine", SORTED)
+def test_versions_sort_and_compare_as_in_spack(engine: str, versions: Path, request: pytest.FixtureRequest) -> None:
+    names = sorted(pq.read_table(versions)["version"].to_pylist(), key=lambda name: (version_key(name), name))
+    for lowest, key in (("", "v"), ("1.14", "v0001.0014."), ("20240722", "v:20240722."), ("main", "v~5main.")):
+        newer = [name for name in names if version_key(name) >= version_key(lowest)]
+        assert SORTED[engine](versions, key, request) == newer

@@ -128,7 +128,11 @@ def _meanings(found: _Snapshots) -> Iterator[str]:
         "`requirements` lists the requirements of specs including these dependencies; `snapshots.reuse_rules` names "
         "the rules by which each snapshot is judged. macOS runs binaries built on the same release or an older one."
     )
-    yield "**Versions are text**, even if they look like numbers or dates: sorted as text, 1.10 comes before 1.9."
+    yield (
+        "**Versions are text**, even if they look like numbers or dates: sorted as text, 1.10 comes before 1.9. Sort "
+        "and compare them by `version_key`: `version_key >= 'v0001.0014.'` selects 1.14 and newer. It is in order "
+        'byte by byte, as most engines compare text; PostgreSQL does with `COLLATE "C"`.'
+    )
 
 
 def _gaps(found: _Snapshots) -> Iterator[str]:

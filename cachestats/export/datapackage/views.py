@@ -67,8 +67,8 @@ WHERE snapshot_positions.is_newest""",
         ("specs",),
         """\
 SELECT snapshot_positions.position, snapshot_positions.is_newest, specs.snapshot, specs.snapshot_date,
-  COALESCE(specs.stack, 'none') AS stack, specs.package, specs.version, specs.os, specs.target, specs.compiler,
-  specs.hash
+  COALESCE(specs.stack, 'none') AS stack, specs.package, specs.version, specs.version_key, specs.os, specs.target,
+  specs.compiler, specs.hash
 FROM specs
 JOIN snapshot_positions ON snapshot_positions.snapshot = specs.snapshot
 WHERE specs.stack IS NULL OR specs.stack <> 'root'""",
@@ -144,8 +144,8 @@ WHERE older.position < newer.position""",  # noqa: S608 (the names of releases)
     _View(
         "usable",
         "The specs that a host can use: filter by machine = 'zen4' AND platform = 'linux' AND snapshot = 'develop', "
-        "and by its libc: AND (libc IS NULL OR libc = 'glibc' AND libc_version_key <= '0002.0034'). If compares_os is "
-        "true, Spack compares operating systems instead: AND os = 'ubuntu22.04', or 'sonoma', which includes specs "
+        "and by its libc: AND (libc IS NULL OR libc = 'glibc' AND libc_version_key <= 'v0002.0034.'). If compares_os "
+        "is true, Spack compares operating systems instead: AND os = 'ubuntu22.04', or 'sonoma', which includes specs "
         "built on older releases of macOS. The column externals lists what else a spec requires from the host.",
         ("specs", "targets", "requirements"),
         """\
@@ -156,7 +156,8 @@ SELECT specs.snapshot AS snapshot, machines.machine AS machine, requirements.pla
   CASE WHEN requirements.reuse_rules <> '0.21' THEN requirements.libc_version END AS libc_version,
   CASE WHEN requirements.reuse_rules <> '0.21' THEN requirements.libc_version_key END AS libc_version_key,
   requirements.externals AS externals, specs.stack AS stack, specs.package AS package, specs.version AS version,
-  specs.compiler AS compiler, specs.target AS target, specs.target = machines.machine AS is_native, specs.hash AS hash
+  specs.version_key AS version_key, specs.compiler AS compiler, specs.target AS target,
+  specs.target = machines.machine AS is_native, specs.hash AS hash
 FROM specs
 JOIN requirements ON requirements.snapshot = specs.snapshot AND requirements.requirement = specs.requirement
 JOIN machines ON machines.snapshot = specs.snapshot AND machines.requirement = specs.requirement

@@ -1,0 +1,83 @@
+"""Axes that are no columns of `specs`: a variant, or a list of spec expressions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from cachestats.analysis.frames import check_choice
+from cachestats.axes import VARIANT
+from cachestats.dataset.expressions import Alternatives
+from cachestats.dataset.satisfying import variant_values
+from cachestats.errors import ArgumentError
+
+_VARIANT = re.compile(rf"{VARIANT}(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)")
+
+
+@dataclass(frozen=True)
+class VariantAxis:
+    """The values of one variant: `+mpi`, `~mpi`, `cuda_arch=70,80`; null where a spec does not have it."""
+
+    name: str
+    made_of = ("variants",)
+
+    @property
+    def column(self) -> str:
+        """The name of the axis, and of its column."""
+        return f"{VARIANT}{self.name}"
+
+    def labels(self, texts: pl.Series) -> pl.Series:
+        """Return the labels for some values of the column `variants`."""
+        values = variant_values(texts, self.name)
+        signs = {"true": f"+{self.name}", "false": f"~{self.name}"}
+        sign = values.replace_strict(signs, default=None, return_dtype=pl.String)
+        return sign.zip_with(sign.is_not_null(), f"{self.name}=" + values)
+
+
+@dataclass(frozen=True)
+class ExpressionAxis:
+    """A list of spec expressions: a spec is counted for each that it satisfies, and left out if it satisfies none."""
+
+    texts: tuple[str, ...]
+    column = "spec"
+    made_of = ("snapshot", "hash")
+
+
+AnyAxis = str | VariantAxis | ExpressionAxis
+
+
+def as_axis(value: str | Sequence[str], axes: Sequence[str], what: str) -> AnyAxis:
+    """Return an axis: one of the columns in `axes`, `variant:NAME`, or a list of spec expressions.
+
+    Raises
+    ------
+    ArgumentError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> as_axis("os", ["os", "target"], "rows"), as_axis("variant:mpi", ["os"], "rows").labels(pl.Series(["+mpi"]))[0]
+    ('os', '+mpi')
+    """
+    if isinstance(value, str):
+        if found := _VARIANT.fullmatch(value):
+            return VariantAxis(found["name"])
+        check_choice(value, axes, what)
+        return value
+    texts = list(value)
+    if not texts or not all(isinstance(text, str) for text in texts) or len({*texts}) < len(texts):
+        raise ArgumentError(
+            f"expected an axis or a list of distinct spec expressions as {what}, found {value!r}",
+            hint="such as ['hdf5+mpi', 'hdf5~mpi']",
+        )
+    for text in texts:
+        Alternatives.parse(text)
+    return ExpressionAxis(tuple(texts))
+
+
+def column_of(axis: AnyAxis) -> str:
+    """Return the column that holds the names on an axis."""
+    return axis if isinstance(axis, str) else axis.column

@@ -1,0 +1,159 @@
+"""Edges: the dependencies between specs that a question follows, and the way from specs up to those that need them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import narwhals as nw
+import polars as pl
+
+from cachestats.analysis.frames import check_choice, without_union
+from cachestats.analysis.spec_rows import SpecRows, SpecsLike, spec_and_edge_rows, spec_rows
+from cachestats.dataset.dataset import Dataset
+from cachestats.dataset.subset import Subset
+from cachestats.errors import ArgumentError
+from cachestats.naming import snapshot_order
+from cachestats.schema import DEPTYPES, DepType
+from cachestats.text import counted, nearest
+
+
+def specs_and_edges(
+    specs: SpecsLike,
+    columns: Iterable[str],
+    dependencies: SpecsLike | None,
+    edge_columns: Iterable[str],
+    deptypes: Collection[DepType],
+    *,
+    every_snapshot: bool = False,
+) -> tuple[SpecRows, nw.LazyFrame[Any]]:
+    """Return specs whose dependencies are known, and the edges of some types between them, in the same form.
+
+    Parameters
+    ----------
+    specs, columns, every_snapshot
+        As in `spec_rows`. There are also the columns `snapshot` and `spec_format`.
+    dependencies
+        As in `spec_and_edge_rows`; by default those of the dataset.
+    edge_columns
+        Columns of the table `dependencies`. There are also `snapshot` and those of the types.
+    deptypes
+        The types of dependencies to follow.
+
+    Raises
+    ------
+    ArgumentError
+        If the dependencies of a spec are not known, there is no such type, or a frame lacks a column or is of another
+        kind.
+    """
+    if not deptypes or isinstance(deptypes, str):
+        raise ArgumentError(
+            f"expected some of {', '.join(DEPTYPES)}, found {deptypes!r}", hint="such as ['link', 'run']"
+        )
+    for deptype in deptypes:
+        check_choice(deptype, DEPTYPES, "a type of dependency")
+    needed = [f"is_{deptype}" for deptype in deptypes]
+    rows, edges = spec_and_edge_rows(
+        specs,
+        dict.fromkeys((*columns, "snapshot", "spec_format")),
+        _dependencies_of(specs, dependencies),
+        dict.fromkeys((*edge_columns, "snapshot", *needed)),
+        every_snapshot=every_snapshot,
+    )
+    _check_known(rows)
+    if rows.subset is None:
+        edges = edges.join(rows.frame.select("snapshot").unique(), on="snapshot", how="semi")
+    return rows, edges.filter(nw.any_horizontal(*needed, ignore_nulls=True))
+
+
+def _dependencies_of(specs: SpecsLike, dependencies: SpecsLike | None) -> SpecsLike:
+    """Return the dependencies to follow: those of the dataset itself, if none are given."""
+    if dependencies is not None:
+        return dependencies
+    if not isinstance(specs, Dataset | Subset):
+        raise ArgumentError(
+            "expected dependencies of the specs, found none", hint="pass the table too, or the dataset in place of both"
+        )
+    return specs
+
+
+def _check_known(rows: SpecRows) -> None:
+    """Refuse specs that were read from pages: what they depend on is unknown."""
+    of_pages = rows.filter(nw.col("spec_format").is_null()).distinct("snapshot")
+    if unknown := sorted(of_pages["snapshot"], key=snapshot_order):
+        names = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
+        raise ArgumentError(
+            f"expected the dependencies of every snapshot, found none for {names}: the site's pages lack them",
+            hint="build the dataset from the indices of the build cache, or leave these snapshots out",
+        )
+
+
+def whole(rows: SpecRows, *columns: str) -> SpecRows:
+    """Return all specs of the snapshots, if filters left some out: a dependency may be any of them."""
+    if rows.subset is None or rows.subset.is_whole:
+        return rows
+    return spec_rows(replace(rows.subset, filters={}, expressions=()), columns)
+
+
+def of_stacks(rows: SpecRows, union: bool) -> SpecRows:
+    """Return the rows to count by stack: with those of `root` only if it is to be a stack."""
+    if rows.subset is None:
+        return rows if union else replace(rows, frame=without_union(rows.frame))
+    return replace(rows, union=rows.union or union)
+
+
+def specs_named(package: str, rows: SpecRows, edges: pl.DataFrame) -> pl.Series:
+    """Return the specs of a package, cached or not, as hashes in the form of the rows.
+
+    Parameters
+    ----------
+    package
+        The name of the package.
+    rows
+        All specs among which to look, with the columns `hash` and `package`.
+    edges
+        The edges between them, with `dependency_hash` and `dependency_package`: only these name what is not cached.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such package.
+    """
+    cached = rows.collect_codes(rows.filter(rows.is_in("package", [package])).frame.select("hash"))
+    is_named = nw.from_native(edges).filter(rows.is_in("dependency_package", [package])).to_native()
+    found = pl.concat([cached["hash"], is_named["dependency_hash"]]).unique()
+    if found.is_empty():
+        needed = rows.named(edges.select("dependency_package").unique())["dependency_package"].drop_nulls()
+        there = sorted({*filter(None, rows.names("package")), *needed})
+        near = nearest([package], there)
+        raise ArgumentError(
+            f"expected a package of the specs or of their dependencies, found {package!r}",
+            hint=f"try {', '.join(near)}" if near else f"there are {counted(len(there), 'other package')}",
+        )
+    return found
+
+
+def levels_above(ends: pl.Series, edges: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Yield the edges of all paths up from some specs, by the distance of their lower ends.
+
+    Parameters
+    ----------
+    ends
+        The specs from which the paths go up, as `edges` has them.
+    edges
+        The columns `hash` and `dependency_hash`, and any others.
+
+    Yields
+    ------
+    First the edges to the ends themselves; then, each time, those to specs that the edges before led to first. An end
+    that depends on another counts as reached only then.
+    """
+    # Measured on 2.2 million edges: this takes a quarter of the time of looking up sorted edges in NumPy.
+    level, reached = ends, ends.clear()
+    while not level.is_empty():
+        above = edges.filter(pl.col("dependency_hash").is_in(level.implode()))
+        yield above
+        owners = above["hash"].unique()
+        level = owners.filter(~owners.is_in(reached.implode()))
+        reached = pl.concat([reached, level])

@@ -1,0 +1,202 @@
+"""Which specs satisfy spec expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import polars as pl
+
+from cachestats.analysis.frame_source import FrameSource
+from cachestats.analysis.frames import collect_small, ordered, sort_names, validated
+from cachestats.analysis.reuse import REUSED
+from cachestats.analysis.spec_rows import SpecsLike, chosen
+from cachestats.analysis.usable import judged_requirements
+from cachestats.axes import NATIVE, USABLE
+from cachestats.dataset.dataset import Dataset
+from cachestats.dataset.expressions import Alternatives, check_names, specs_satisfying
+from cachestats.dataset.subset import Subset
+from cachestats.hosts import Host, as_host
+from cachestats.naming import UNION_STACK, version_key
+from cachestats.schema import DEPENDENCIES, SPECS
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
+_KEY = ("snapshot", "hash")
+_COLUMNS = tuple("stacks" if column.name == "stack" else column.name for column in SPECS.columns)
+
+
+class Found(NamedTuple):
+    """What `find` returns, and what it leaves out because a host cannot reuse it."""
+
+    specs: pl.DataFrame
+    others: pl.DataFrame
+    """The columns of `specs` and `by`: with `status`, it tells what prevents the reuse of each."""
+
+
+def find(
+    specs: SpecsLike,
+    spec: str | Iterable[str] = (),
+    *,
+    dependencies: IntoFrame | None = None,
+    host: Host | str | None = None,
+    spack: str | None = None,
+    with_dependencies: bool = False,
+) -> pl.DataFrame:
+    """Find the specs that satisfy spec expressions, in Spack's own syntax.
+
+    Parameters
+    ----------
+    specs
+        A dataset, a subset of one, or any frame that narwhals supports, with the columns of the table `specs`.
+    spec
+        Spec expressions, such as `hdf5@1.14:+mpi %gcc ^mpich`. Several are alternatives; those that begin with `not `
+        leave specs out. By default, all specs are found. What an expression means is decided by the rules of the Spack
+        that wrote each snapshot: before 1.0, `%gcc` is the compiler; since then, it is a direct dependency.
+    dependencies
+        The table `dependencies`, for expressions with `^`; not needed for a dataset.
+    host, spack
+        Keep only what this machine can reuse, by the rules of this version of Spack; as in `reusable`.
+    with_dependencies
+        Whether to list the direct dependencies of each spec.
+
+    Returns
+    -------
+    One row per spec, sorted by package, by version in Spack's order, the newest first, and then by snapshot, system,
+    target, compiler and hash. The columns are those of the table `specs`, with `stacks` in place of `stack`: the stacks
+    that list the spec, joined by commas, without `root` unless no other does. With a host, `status` is added (`native`
+    or `usable`), and with dependencies, `dependencies`: `name@version` of each, separated by spaces; null if unknown.
+
+    Raises
+    ------
+    ExpressionError
+        If a text is not a spec expression; the message points at the character.
+    ArgumentError
+        If an expression names a package, variant, compiler, ... that no spec has; if it is about dependencies, and
+        these are not known; if a frame lacks a column; or as `reusable`.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> found = cs.find(demo, "py-propcache@0.3: target=aarch64")
+    >>> found.select("version", "os", "stacks").row(0)
+    ('0.3.1', 'sequoia', 'ml-darwin-aarch64-mps')
+    """
+    found = find_for(specs, spec, dependencies=dependencies, host=host, spack=spack).specs
+    return add_dependencies(found, specs, dependencies) if with_dependencies else found
+
+
+def find_for(
+    specs: SpecsLike,
+    spec: str | Iterable[str] = (),
+    *,
+    dependencies: IntoFrame | None = None,
+    host: Host | str | None = None,
+    spack: str | None = None,
+) -> Found:
+    """Find specs as `find` does, and return also those that the host cannot reuse; without a host there are none."""
+    rows = (
+        _rows_of_dataset(chosen(specs, every_snapshot=False).where(spec=spec))
+        if isinstance(specs, Dataset | Subset)
+        else _rows_of_frames(specs, dependencies, Alternatives.parse(spec))
+    )
+    found = _sorted(_united(rows))
+    if host is None:
+        return Found(found, found.clear())
+    host = as_host(host)
+    verdicts = judged_requirements(found["requirement"].unique().to_list(), host, spack)
+    is_native = (pl.col("status") == USABLE) & (pl.col("target") == host.target)
+    status = pl.when(is_native).then(pl.lit(NATIVE)).otherwise("status")
+    # A left join keeps the order of its left side only if asked to.
+    found = found.join(verdicts, on="requirement", how="left", maintain_order="left").with_columns(status=status)
+    is_reused = pl.col("status").is_in(REUSED)
+    return Found(found.filter(is_reused).drop("by"), found.filter(~is_reused))
+
+
+def add_dependencies(found: pl.DataFrame, specs: SpecsLike, dependencies: IntoFrame | None = None) -> pl.DataFrame:
+    """Add the column `dependencies` to what `find` found."""
+    columns = ("snapshot", "hash", "dependency_hash", "dependency_package", "dependency_version")
+    if isinstance(specs, Dataset | Subset):
+        edges = chosen(specs, every_snapshot=True).dependencies.select(columns)
+        edges = edges.filter(pl.col("hash").is_in(found["hash"].unique().implode()))
+        frame: pl.DataFrame = edges.collect(engine="streaming")
+    elif dependencies is None:
+        frame = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+    else:
+        frame = collect_small(validated(dependencies, columns, table="dependencies").select(*columns))
+    name = pl.coalesce("dependency_package", pl.concat_str(pl.lit("/"), pl.col("dependency_hash").str.slice(0, 7)))
+    version = pl.concat_str(pl.lit("@"), pl.col("dependency_version")).fill_null("")
+    named = frame.select(*_KEY, dependencies=pl.concat_str(name, version))
+    texts = named.group_by(_KEY).agg(pl.col("dependencies").sort().str.join(" "))
+    return found.join(texts, on=_KEY, how="left", maintain_order="left")
+
+
+def count_by(found: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Count what `find` found by some columns, of which `stack` is one of the `stacks` of a spec.
+
+    Returns
+    -------
+    A row for each combination, sorted in natural order, with these columns, `specs` (Int64: distinct specs) and `share`
+    (of all that were found; the shares of stacks add up to more than one, since a spec may be in several).
+    """
+    if "stack" in columns:
+        found = found.with_columns(stack=pl.col("stacks").str.split(",")).explode("stack", empty_as_null=True)
+    counts = found.group_by(columns).agg(specs=pl.struct(_KEY).n_unique().cast(pl.Int64))
+    total = found.select(pl.struct(_KEY).n_unique()).item()
+    return ordered(counts.with_columns(share=pl.col("specs") / total), *columns)
+
+
+def _rows_of_dataset(subset: Subset) -> pl.DataFrame:
+    """Return the rows of `specs` with the specs of a subset, in all their stacks."""
+    frame = subset.encoded("snapshot", "hash", "package").unique()
+    found: pl.DataFrame = frame.collect(engine="streaming")
+    names, snapshots = subset.dataset.names, subset.snapshots
+    packages = names.of_codes("package", found["package"], snapshots)
+    is_found = pl.col("code").is_in(found["package"].implode())
+    # The filters of the subset do not apply to rows: they would leave out stacks of the specs.
+    rows = subset.dataset.scan("specs", snapshots=snapshots).filter(
+        pl.col("package").is_in(packages.filter(is_found)["name"].implode()),
+        pl.col("hash").is_in(found["hash"].implode()),
+    )
+    result: pl.DataFrame = rows.collect(engine="streaming")
+    if len(snapshots or ()) == 1:
+        return result
+    of_codes = names.of_codes("snapshot", found["snapshot"], snapshots)
+    snapshot = pl.col("snapshot").replace_strict(of_codes["code"], of_codes["name"], return_dtype=pl.String)
+    return result.join(found.with_columns(snapshot), on=_KEY, how="semi")
+
+
+def _rows_of_frames(specs: IntoFrame, dependencies: IntoFrame | None, wanted: Alternatives) -> pl.DataFrame:
+    columns = [column.name for column in SPECS.columns]
+    rows = collect_small(validated(specs, columns).select(*columns))
+    edges = pl.DataFrame(schema=DEPENDENCIES.polars())
+    if dependencies is not None:
+        edge_columns = [column.name for column in DEPENDENCIES.columns]
+        edges = collect_small(validated(dependencies, edge_columns, table="dependencies").select(*edge_columns))
+    if wanted == Alternatives():
+        return rows
+    source = FrameSource(rows, edges)
+    check_names([source], wanted)
+    return rows.join(specs_satisfying(source, wanted), on=_KEY, how="semi")
+
+
+def _united(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per spec, with its stacks as one text."""
+    stack = pl.col("stack")
+    others = stack.filter(stack.ne_missing(UNION_STACK)).drop_nulls().unique().sort().str.join(",")
+    stacks = pl.when(others != "").then(others).otherwise(stack.min())
+    first = [name for name in _COLUMNS if name not in {*_KEY, "stacks"}]
+    return rows.group_by(_KEY).agg(pl.col(first).first(), stacks=stacks).select(_COLUMNS)
+
+
+def _sorted(found: pl.DataFrame) -> pl.DataFrame:
+    """Sort as `find` does."""
+    versions = sorted(found["version"].unique(), key=lambda version: (version_key(version), version), reverse=True)
+    snapshots = sort_names(found["snapshot"].unique(), "snapshot")[::-1]
+    order = [_rank("version", versions), _rank("snapshot", snapshots)]
+    return found.sort("package", *order, "platform", "os", "target", "compiler", "hash", nulls_last=True)
+
+
+def _rank(column: str, names: Sequence[str | None]) -> pl.Expr:
+    return pl.col(column).replace_strict(names, range(len(names)), return_dtype=pl.Int64)

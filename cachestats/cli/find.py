@@ -1,0 +1,171 @@
+"""The verb `find`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cachestats.cli.output import emit, talk
+from cachestats.cli.parameters import (
+    NEWEST,
+    dataset_argument,
+    host_options,
+    output_options,
+    snapshots_option,
+    where_option,
+)
+from cachestats.cli.question import PAGES_TELL_NONE, Question
+from cachestats.cli.sections import Verb
+from cachestats.cli.usable import obstacle
+from cachestats.text import counted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cachestats.analysis.find import Found
+    from cachestats.hosts import Host
+
+_SHORT = 7
+_MOST_OBSTACLES = 5
+_GROUPS = ("snapshot", "package", "version", "platform", "os", "target", "compiler", "stack", "variants")
+_PAIR = re.compile(r"(?P<key>[A-Za-z0-9_][A-Za-z0-9_.-]*:?==?)(?P<value>[^'\"].*)", re.DOTALL)
+
+
+@click.command(cls=Verb)
+@dataset_argument
+@click.argument("specs", metavar="SPEC...", nargs=-1)
+@click.option("-l", "--long", "is_long", is_flag=True, help="Show the first seven characters of each hash.")
+@click.option("-L", "--very-long", "is_very_long", is_flag=True, help="Show whole hashes.")
+@click.option("-v", "--variants", "shows_variants", is_flag=True, help="Show variants and compiler flags.")
+@click.option("-d", "--deps", "shows_dependencies", is_flag=True, help="Show direct dependencies with their versions.")
+@click.option(
+    "--group-by",
+    type=click.Choice(_GROUPS),
+    multiple=True,
+    help="Count the specs by this instead of listing them; may be repeated.",
+)
+@host_options
+@snapshots_option(NEWEST)
+@where_option
+@output_options
+def find(
+    dataset: Any,
+    specs: tuple[str, ...],
+    is_long: bool,
+    is_very_long: bool,
+    shows_variants: bool,
+    shows_dependencies: bool,
+    group_by: tuple[str, ...],
+    host: Host | None,
+    spack: Any,
+    form: str,
+    out: Path | None,
+    **question: Any,
+) -> None:
+    """List the specs that satisfy spec expressions.
+
+    SPEC is written as for `spack find`: a name, versions, variants, flags, a compiler, an operating system, a target
+    or a range of targets, a hash, dependencies. Several specs are alternatives. Quote what the shell would change. The
+    newest versions come first.
+
+    \b
+    Examples:
+      cachestats find cache hdf5@1.14:+mpi
+      cachestats find cache 'hdf5 %gcc@12 target=x86_64_v3:' ^mpich -lv
+      cachestats find cache hdf5 --host zen4:rhel9
+      cachestats find cache py-numpy --group-by version --group-by stack
+
+    An expression means what it means to the Spack that wrote the snapshot: before Spack 1.0, %gcc is the compiler, and
+    what follows it describes the package; since then, it is a direct dependency, and what follows it describes that.
+
+    The formats csv, json and parquet have all columns of the table `specs`, and the direct dependencies with --deps.
+    """  # noqa: D301 (a real backspace, which tells Click not to wrap the paragraph)
+    from cachestats.analysis.find import add_dependencies, count_by, find_for
+
+    asked = Question(dataset, **question)
+    text = joined(specs)
+    answer = find_for(asked.subset, [text] if text else [], host=host, spack=spack)
+    found = answer.specs
+    if shows_dependencies:
+        found = add_dependencies(found, asked.subset)
+    is_for_eyes = form in {"table", "markdown"}
+    if group_by:
+        found = count_by(found, group_by)
+    elif is_for_eyes:
+        length = None if is_very_long else _SHORT if is_long else 0
+        found = _for_eyes(found, length, shows_variants=shows_variants)
+    emit(found, form, out, percent=True)
+    _say_how_many(answer, asked, text)
+    if host is not None:
+        _say_what_is_reusable(answer, host)
+    if shows_dependencies and asked.unknown:
+        talk(f"the dependencies are unknown in {', '.join(asked.unknown)}: {PAGES_TELL_NONE}")
+
+
+def _for_eyes(found: pl.DataFrame, length: int | None, *, shows_variants: bool) -> pl.DataFrame:
+    """Return what a person looks at: with hashes of some length, or whole ones if it is None."""
+    import polars as pl
+
+    columns = ["package", "version", "os", "target", "compiler", "stacks"]
+    if found["snapshot"].n_unique() > 1:
+        columns.insert(0, "snapshot")
+    if shows_variants:
+        found = found.with_columns(
+            variants=pl.concat_str("variants", pl.col("flags").replace("", None), separator=" ", ignore_nulls=True)
+        )
+        columns.append("variants")
+    columns += [name for name in ("status", "dependencies") if name in found.columns]
+    if length != 0:
+        found = found.with_columns(pl.col("hash").str.slice(0, length))
+        columns.insert(0, "hash")
+    return found.select(columns)
+
+
+def _say_how_many(answer: Found, asked: Question, text: str) -> None:
+    """Say how many specs satisfy the expressions, of all specs of the packages that these name."""
+    from dataclasses import replace
+
+    from cachestats.dataset.expressions import Alternatives
+
+    number = answer.specs.height + answer.others.height
+    included = Alternatives.parse([text] if text else []).included
+    packages = sorted(
+        {one.name for one in included if one.name} & {*answer.specs["package"], *answer.others["package"]}
+    )
+    whole, named = asked.subset, ""
+    if packages and all(one.name in packages for one in included):
+        whole = replace(whole, filters={**whole.filters, "package": tuple(packages)})
+        named = f" of {' and '.join(packages)}"
+    every = whole.num_specs
+    share = f", {number / every:.1%}" if every else ""
+    talk(f"{number:,} of {counted(every, 'spec')}{named} in {asked.words}{share}")
+
+
+def _say_what_is_reusable(answer: Found, host: Host) -> None:
+    every = answer.specs.height + answer.others.height
+    if not every:
+        return
+    talk(f"{host} can reuse {answer.specs.height:,} of them, {answer.specs.height / every:.1%}")
+    ways = answer.others.group_by("status", "by").len().sort("len", "by", descending=[True, False]).rows()
+    if ways:
+        shown = [f"{obstacle(status, by)} ({number:,})" for status, by, number in ways[:_MOST_OBSTACLES]]
+        more = f" and {len(ways) - _MOST_OBSTACLES:,} more" if len(ways) > _MOST_OBSTACLES else ""
+        talk(f"obstacles for the others: {', '.join(shown)}{more}")
+
+
+def joined(words: Iterable[str]) -> str:
+    """Return the words of a command line as one text, as Spack joins them: values with spaces are quoted.
+
+    Examples
+    --------
+    >>> joined(["hdf5", "+mpi", "cflags=-O3 -g"])
+    "hdf5 +mpi cflags='-O3 -g'"
+    """
+    from cachestats.expressions.syntax import quoted
+
+    pairs = ((word, _PAIR.fullmatch(word) if " " in word else None) for word in words)
+    return " ".join(f"{pair['key']}{quoted(pair['value'])}" if pair else word for word, pair in pairs)

@@ -1,0 +1,188 @@
+"""Specs that satisfy an expression: as an independent reading has it, and as Spack itself found it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import cachestats as cs
+from cachestats.dataset.expressions import Alternatives
+from cachestats.errors import ArgumentError
+from conftest import in_corpus
+from tests.support.indices import Record, build_index, edge_to, node_record
+from tests.support.satisfying import Wanted, satisfying, text_of
+
+PACKAGES = ["hdf5", "zlib", "mpich", "gcc"]
+VERSIONS = ["1", "1.2", "1.10", "1.10.1", "2.0"]
+RANGES = ["1", "1.2:", ":1.10", "=1.10", "1.2:1.10", "2,=1"]
+TARGETS = ["x86_64", "x86_64_v3", "zen4"]
+VIRTUALS = ["mpi", "c", "cxx"]
+SNAPSHOT = "develop"
+
+
+def found(dataset: cs.Dataset, text: str) -> set[str]:
+    """Return the hashes of the specs in the snapshot that satisfy an expression."""
+    codes = dataset.satisfying(Alternatives.parse(text), (SNAPSHOT,))["hash"]
+    names = dict(dataset.names.of_hashes(codes, (SNAPSHOT,)).iter_rows())
+    return {names[code] for code in codes}
+
+
+@st.composite
+def records(draw: st.DrawFn, database: str) -> list[Record]:
+    """Return the records of a small cache; some are externals, some are not cached."""
+    made: list[Record] = []
+    for number in range(draw(st.integers(3, 7))):
+        ends = draw(st.sets(st.integers(0, number - 1), max_size=3)) if number else set()
+        edges = [
+            edge_to(
+                made[end],
+                *draw(st.sets(st.sampled_from(["build", "link", "run"]), min_size=1).map(sorted)),
+                virtuals=tuple(draw(st.sets(st.sampled_from(VIRTUALS), max_size=2).map(sorted))),
+            )
+            for end in sorted(ends)
+        ]
+        parameters: dict[str, Any] = {"shared": draw(st.booleans())}
+        if draw(st.booleans()):
+            parameters["api"] = sorted(draw(st.sets(st.sampled_from(["a", "b", "c d", "e'f"]), min_size=1)))
+        if draw(st.booleans()):
+            parameters["cflags"] = draw(st.lists(st.sampled_from(["-O3", "-g"]), unique=True))
+        if database == "7":
+            compiler = {"name": "gcc", "version": draw(st.sampled_from(VERSIONS))}
+            more: dict[str, Any] = {"compiler": compiler}
+        else:
+            more = {"annotations": {"original_specfile_version": 5}}
+        if draw(st.integers(0, 5)) == 0:
+            more["external"] = "/usr"
+            edges = []
+        made.append(
+            node_record(
+                draw(st.sampled_from(PACKAGES)), "abcdefg"[number] * 32, *edges,
+                version=draw(st.sampled_from(VERSIONS)), os=draw(st.sampled_from(["rhel9", "rhel8"])),
+                target=draw(st.sampled_from(TARGETS)), namespace=draw(st.sampled_from(["builtin", "ours"])),
+                parameters=parameters, cached=draw(st.integers(0, 4)) > 0, **more,
+            )
+        )  # fmt: skip
+    return made
+
+
+@st.composite
+def wanted(draw: st.DrawFn, depth: int = 2) -> Wanted:
+    """Return an expression, as `text_of` writes it."""
+    made: Wanted = {}
+    kinds = ["name", "versions", "variants", "flags", "os", "target", "namespace", "hash", "dependencies"]
+    for kind in draw(st.sets(st.sampled_from(kinds if depth else kinds[:-1]), min_size=1, max_size=2)):
+        if kind == "name":
+            made[kind] = draw(st.sampled_from([*PACKAGES, "mpi"]))
+        elif kind == "versions":
+            made[kind] = draw(st.sampled_from(RANGES))
+        elif kind == "variants":
+            lists = st.sets(st.sampled_from(["a", "b", "c d"]), min_size=1).map(sorted) | st.just(["*"])
+            api = st.tuples(st.just("api"), st.sampled_from(["=", ":="]), lists)
+            made[kind] = [
+                draw(st.tuples(st.just("shared"), st.sampled_from(["+", "~", "++", "~~"]), st.just([])) | api)
+            ]
+        elif kind == "flags":
+            made[kind] = {"cflags": draw(st.sampled_from(["-O3", "-g", "-g -O3"]))}
+        elif kind == "os":
+            made[kind] = draw(st.sampled_from(["rhel9", "rhel8"]))
+        elif kind == "target":
+            made[kind] = draw(st.sampled_from(["x86_64", "x86_64_v2:", ":x86_64_v3", "zen4,x86_64"]))
+        elif kind == "namespace":
+            made[kind] = draw(st.sampled_from(["builtin", "ours"]))
+        elif kind == "hash":
+            made[kind] = draw(st.sampled_from(["a", "bbb", "cc"]))
+        else:
+            made[kind] = draw(st.lists(dependencies(depth), min_size=1, max_size=2))
+    if made.get("name") == "mpi":
+        made.pop("versions", None)
+    return made
+
+
+@st.composite
+def dependencies(draw: st.DrawFn, depth: int) -> Wanted:
+    one: Wanted = {"sigil": draw(st.sampled_from(["%", "^"])), "node": draw(wanted(0))}
+    for key, values in (("virtuals", VIRTUALS), ("deptypes", ["build", "link", "run"])):
+        if draw(st.integers(0, 3)) == 0:
+            one[key] = sorted(draw(st.sets(st.sampled_from(values), min_size=1, max_size=2)))
+    if depth > 1 and draw(st.integers(0, 3)) == 0:
+        one["when"] = draw(wanted(0).filter(lambda made: "variants" not in made and "flags" not in made))
+    return one
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("database", ["7", "8"])
+@given(data=st.data())
+@settings(max_examples=60)
+def test_generated_specs_satisfy_what_an_independent_reading_says(database: str, data: st.DataObject) -> None:
+    made = data.draw(records(database))
+    if not any(record["in_buildcache"] for _, record in made):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = build_index(Path(folder), *made, database=database, snapshot=SNAPSHOT)
+        is_spack_1 = dataset.snapshots.collect()["reuse_rules"].item() == "1.1"
+        for asked in data.draw(st.lists(wanted(), min_size=8, max_size=8)):
+            expected = satisfying(dict(made), asked, is_spack_1=is_spack_1)
+            try:
+                assert found(dataset, text_of(asked)) == expected, text_of(asked)
+            except ArgumentError:  # a name that no spec has
+                assert not expected, text_of(asked)
+
+
+@pytest.mark.slow
+def test_the_corpus_satisfies_what_spack_says(indexed: cs.Dataset) -> None:
+    oracle = json.loads(in_corpus("oracle/find.json").read_text())
+    snapshots = ("develop-2024-06-02",)
+    for text, expected in oracle.items():
+        codes = indexed.satisfying(Alternatives.parse(text), snapshots)["hash"]
+        names = dict(indexed.names.of_hashes(codes, snapshots).iter_rows())
+        hashes = sorted(names[code] for code in codes)
+        digest = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+        assert (text, len(hashes), digest) == (text, expected["specs"], expected["sha256"])
+
+
+@pytest.mark.parametrize(("database", "number"), [("7", 2), ("8", 1)])
+def test_a_dependency_below_is_reached_by_link_and_run_since_spack_1(
+    database: str, number: int, tmp_path: Path
+) -> None:
+    zlib = node_record("zlib", "a" * 32)
+    mpich = node_record("mpich", "b" * 32, edge_to(zlib))
+    hdf5 = node_record("hdf5", "c" * 32, edge_to(mpich, "build", virtuals=("mpi",)))
+    dataset = build_index(tmp_path, zlib, mpich, hdf5, database=database)
+    assert len(found(dataset, "^zlib")) == number
+    assert found(dataset, "not ^zlib") == {"a" * 32, "b" * 32, "c" * 32} - found(dataset, "^zlib")
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("hdf", "a package or virtual package of the specs in develop, found 'hdf'", "try hdf5"),
+        ("hdf5 ^zlibb", "a package or virtual package of the specs in develop, found 'zlibb'", "try zlib"),
+        ("hdf5+sharde", "a variant of hdf5 in develop, found 'sharde'", "try shared"),
+        ("%[virtuals=mpii] mpich", "a virtual package that a spec in develop depends on, found 'mpii'", "try mpi"),
+        ("os=rhel99", "a value of os of the specs in develop, found 'rhel99'", "try rhel9"),
+        ("namespace=builtn", "a value of namespace of the specs in develop, found 'builtn'", "try builtin"),
+        ("target=zen44", "a target that archspec or the dataset knows, found 'zen44'", "try zen4"),
+        ("hdf5 ^mpi@3", "the virtual package mpi without versions, found @3", "caches do not record"),
+        ("mpi@3", "the virtual package mpi without versions, found @3", "caches do not record"),
+    ],
+)
+def test_names_that_no_spec_has_are_refused(text: str, message: str, hint: str, tmp_path: Path) -> None:
+    mpich = node_record("mpich", "b" * 32, os="rhel9")
+    zlib = node_record("zlib", "a" * 32, os="rhel9")
+    edges = [edge_to(mpich, virtuals=("mpi",)), edge_to(zlib)]
+    hdf5 = node_record("hdf5", "c" * 32, *edges, os="rhel9", parameters={"shared": True})
+    dataset = build_index(tmp_path, mpich, zlib, hdf5)
+    with pytest.raises(ArgumentError) as raised:
+        found(dataset, text)
+    assert raised.value.exit_code == 2
+    assert raised.value.message == f"expected {message}"
+    assert str(raised.value.hint).startswith(hint)
+    assert found(dataset, "/c") == {"c" * 32}
+    assert not found(dataset, "/d")

@@ -1,0 +1,190 @@
+"""Which specs of an index satisfy an expression, in plain loops over its JSON; nothing of cachestats is imported.
+
+An expression is a dictionary: `name`, `versions`, `variants` (name, sign and values), `flags`, `os`, `target`,
+`namespace`, `hash` and `dependencies`, each with `sigil`, `virtuals`, `deptypes`, `when` and `node`. Versions are
+numbers with dots. `text_of` writes it in Spack's syntax.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import archspec.cpu
+
+Wanted = dict[str, Any]
+Installs = dict[str, Any]
+LANGUAGES = {"c", "cxx", "fortran"}
+
+
+def text_of(wanted: Wanted) -> str:
+    """Return an expression in Spack's syntax."""
+    words = [wanted.get("name", "*") + (f"@{wanted['versions']}" if "versions" in wanted else "")]
+    for name, sign, values in wanted.get("variants", []):
+        words.append(f"{sign}{name}" if sign in {"+", "~", "++", "~~"} else f"{name}{sign}'{','.join(values)}'")
+    words += [f"{name}='{value}'" for name, value in wanted.get("flags", {}).items()]
+    words += [f"{key}={wanted[key]}" for key in ("os", "target", "namespace") if key in wanted]
+    words += [f"/{wanted['hash']}"] if "hash" in wanted else []
+    for one in sorted(wanted.get("dependencies", []), key=lambda one: one["sigil"] == "^"):
+        pairs = [f"{key}={','.join(one[key])}" for key in ("virtuals", "deptypes") if one.get(key)]
+        pairs += [f'when="{text_of(one["when"])}"'] if "when" in one else []
+        words.append(f"{one['sigil']}{'[' + ' '.join(pairs) + '] ' if pairs else ''}{text_of(one['node'])}")
+    return " ".join(words)
+
+
+def satisfying(installs: Installs, wanted: Wanted, *, is_spack_1: bool) -> set[str]:
+    """Return the hashes of the cached specs that satisfy an expression."""
+    return {key for key in installs if _is_cached(installs, key) and _satisfies(installs, key, wanted, is_spack_1)}
+
+
+def _is_cached(installs: Installs, key: str) -> bool:
+    return key in installs and installs[key]["in_buildcache"] and "external" not in installs[key]["spec"]
+
+
+def _satisfies(installs: Installs, key: str, wanted: Wanted, is_spack_1: bool) -> bool:
+    node = installs[key]["spec"]
+    if "name" in wanted and wanted["name"] != node["name"]:
+        virtual = wanted["name"]
+        if not any(
+            edge["name"] == node["name"] and virtual in edge["parameters"]["virtuals"]
+            for record in installs.values()
+            if _is_cached(installs, record["spec"]["hash"])
+            for edge in record["spec"]["dependencies"]
+        ):
+            return False
+    parts = [wanted]
+    for one in wanted.get("dependencies", []):
+        if "when" in one and not _satisfies(installs, key, one["when"], is_spack_1):
+            continue
+        if not is_spack_1 and _is_compiler(one):
+            parts.append({name: value for name, value in one["node"].items() if name not in {"name", "versions"}})
+            if not _has_compiler(node, one["node"]):
+                return False
+        elif not _depends(installs, key, one, is_spack_1):
+            return False
+    return all(_node_fits(installs, key, part) for part in parts)
+
+
+def _is_compiler(dependency: Wanted) -> bool:
+    return (
+        dependency["sigil"] == "%" and not dependency.get("deptypes") and {*dependency.get("virtuals", [])} <= LANGUAGES
+    )
+
+
+def _has_compiler(node: dict[str, Any], wanted: Wanted) -> bool:
+    compiler = node.get("compiler")
+    return (
+        compiler is not None
+        and wanted.get("name", compiler["name"]) == compiler["name"]
+        and _is_version(compiler["version"], wanted.get("versions"))
+    )
+
+
+def _node_fits(installs: Installs, key: str, wanted: Wanted) -> bool:
+    node = installs[key]["spec"]
+    values = _values(node)
+    for name, sign, asked in wanted.get("variants", []):
+        if sign in {"++", "~~"}:
+            below = {key} | {end for end, _, _ in _below(installs, key, passes_all=True)}
+            known = [_values(installs[end]["spec"]) for end in below if _is_known(installs, end)]
+            if any(name in one and one[name] != {"true" if sign == "++" else "false"} for one in known):
+                return False
+        elif name not in values or not _has_values(values[name], sign, {*asked}):
+            return False
+    for name, flags in wanted.get("flags", {}).items():
+        if not {*flags.split(" ")} <= {*node["parameters"].get(name, [])}:
+            return False
+    target = node["arch"]["target"]
+    return (
+        _is_version(node["version"], wanted.get("versions"))
+        and wanted.get("os", node["arch"]["platform_os"]) == node["arch"]["platform_os"]
+        and wanted.get("namespace", node["namespace"]) == node["namespace"]
+        and ("target" not in wanted or any(_is_target(target, one) for one in wanted["target"].split(",")))
+        and key.startswith(wanted.get("hash", ""))
+    )
+
+
+def _is_known(installs: Installs, key: str) -> bool:
+    return _is_cached(installs, key) or (key in installs and "external" in installs[key]["spec"])
+
+
+def _values(node: dict[str, Any]) -> dict[str, set[str]]:
+    return {
+        name: {str(value).lower()} if isinstance(value, bool) else {*value} if isinstance(value, list) else {value}
+        for name, value in node["parameters"].items()
+        if not name.endswith("flags") and name != "ldlibs"
+    }
+
+
+def _has_values(values: set[str], sign: str, asked: set[str]) -> bool:
+    if sign in {"+", "~"}:
+        return values == {"true" if sign == "+" else "false"}
+    if asked == {"*"}:
+        return True
+    return values == asked if sign == ":=" else asked <= values
+
+
+def _is_version(version: str, wanted: str | None) -> bool:
+    if wanted is None:
+        return True
+    found = [int(part) for part in version.split(".")]
+    for one in wanted.split(","):
+        if one.startswith("="):
+            if one[1:] == version:
+                return True
+            continue
+        low, colon, high = one.partition(":")
+        ends = [[int(part) for part in end.split(".")] if end else None for end in (low, high if colon else low)]
+        if (ends[0] is None or found >= ends[0]) and (ends[1] is None or found[: len(ends[1])] <= ends[1]):
+            return True
+    return False
+
+
+def _is_target(target: str, wanted: str) -> bool:
+    known = archspec.cpu.TARGETS
+    low, colon, high = wanted.partition(":")
+    if not colon:
+        return target == wanted
+    return (not low or known[target] >= known[low]) and (not high or known[target] <= known[high])
+
+
+def _below(installs: Installs, key: str, *, passes_all: bool) -> list[tuple[str, str, dict[str, Any]]]:
+    """Return the edges below a cached spec, with the node above each; only cached specs are seen through."""
+    found: list[tuple[str, str, dict[str, Any]]] = []
+    seen, waiting = {key}, [key]
+    while waiting:
+        owner = waiting.pop()
+        for edge in installs[owner]["spec"]["dependencies"]:
+            found.append((edge["hash"], owner, edge))
+            passes = passes_all or {*edge["parameters"]["deptypes"]} & {"link", "run"}
+            if edge["hash"] not in seen and passes and _is_cached(installs, edge["hash"]):
+                seen.add(edge["hash"])
+                waiting.append(edge["hash"])
+    return found
+
+
+def _depends(installs: Installs, key: str, one: Wanted, is_spack_1: bool) -> bool:
+    if one["sigil"] == "%":
+        edges = [edge for _, owner, edge in _below(installs, key, passes_all=True) if owner == key]
+    else:
+        edges = [
+            edge
+            for _, owner, edge in _below(installs, key, passes_all=not is_spack_1)
+            if owner == key or not is_spack_1 or {*edge["parameters"]["deptypes"]} & {"link", "run"}
+        ]
+    return any(_leads_to(installs, edge, one, is_spack_1) for edge in edges)
+
+
+def _leads_to(installs: Installs, edge: dict[str, Any], one: Wanted, is_spack_1: bool) -> bool:
+    wanted = one["node"]
+    if not {*one.get("virtuals", [])} <= {*edge["parameters"]["virtuals"]}:
+        return False
+    if one.get("deptypes") and not {*one["deptypes"]} & {*edge["parameters"]["deptypes"]}:
+        return False
+    if "name" in wanted and wanted["name"] not in {edge["name"], *edge["parameters"]["virtuals"]}:
+        return False
+    rest = {name: value for name, value in wanted.items() if name != "name"}
+    if _is_cached(installs, edge["hash"]):
+        return _satisfies(installs, edge["hash"], rest, is_spack_1)
+    # Of an external the version, hash and variants are known, of another spec that is not cached the first two.
+    known = {"versions", "hash"} | ({"variants"} if "external" in installs[edge["hash"]]["spec"] else set())
+    return {*rest} <= known and _node_fits(installs, edge["hash"], rest)

@@ -38,8 +38,8 @@ def update(dataset: Path, sources: tuple[str, ...], dry_run: bool, form: str, ou
     snapshot in which files were added, changed or removed. What has gone from a source stays in the dataset, unless
     --prune is given.
 
-    NAME=SOURCE reads the one snapshot of SOURCE into the snapshot NAME. What was read from SOURCE under an earlier name
-    stays as it is, and later updates without SOURCE read it into NAME.
+    NAME=SOURCE reads a mirror, an index or an installation into the snapshot NAME, and so do later updates without
+    SOURCE. Its snapshot under an earlier name, or its own, stays as it is and is not read again.
     """
     from cachestats.dataset.dataset import open_dataset
     from cachestats.ingest.changes import changes_frame

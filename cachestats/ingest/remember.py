@@ -12,6 +12,7 @@ import msgspec
 from cachestats.dataset.manifest import Manifest, SourceRecord
 from cachestats.errors import DatasetError, SourceError
 from cachestats.ingest.existing import Existing
+from cachestats.naming import source_address
 from cachestats.sources.items import Source, source_name
 from cachestats.sources.request import Selection, SourceRequest
 from cachestats.sources.storage.urls import is_url, redact_url
@@ -27,10 +28,7 @@ def made_by() -> dict[str, str]:
 
 def named_requests(requests: Iterable[SourceRequest], existing: Existing) -> list[SourceRequest]:
     """Give each source that is a path the name that the dataset has for it, or a new, unused one."""
-    known = {
-        name if source.name is None else name.removeprefix(f"{source.name}="): source.location
-        for name, source in existing.manifest.sources.items()
-    }
+    known = {source_address(name, source.name): source.location for name, source in existing.manifest.sources.items()}
     by_location = {location: name for name, location in known.items()}
     result = []
     for one in requests:
@@ -129,10 +127,13 @@ def _with_options(request: SourceRequest, source: SourceRecord | None) -> Source
     if source is None:
         return request
     asked = request.selection
-    name = source.name if asked.name is None else asked.name
+    name, snapshots = asked.name, asked.snapshots
+    if name is None:
+        name = source.name
+        snapshots = tuple(one for one in snapshots if one != name)  # the source itself calls it something else
     named_before = source.kind == "index" and name != source.name  # its selection was its earlier name
     selection = Selection(
-        asked.snapshots or (() if named_before else tuple(source.snapshots)), asked.stacks or tuple(source.stacks), name
+        snapshots or (() if named_before else tuple(source.snapshots)), asked.stacks or tuple(source.stacks), name
     )
     hosts = tuple(sorted({*request.network.allow_hosts, *source.allow_hosts}))
     network = replace(request.network, allow_hosts=hosts, signed=request.network.signed or source.signed)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from cachestats.errors import SourceError
-from cachestats.naming import MAX_NAME
+from cachestats.naming import MAX_NAME, source_address
 from cachestats.sources.storage.network import Network
 from cachestats.text import counted, nearest, printable
 
@@ -28,6 +28,10 @@ class Selection:
         """Return the name of a source or an input: what is read under one name is kept when it gets another."""
         return origin if self.name is None else f"{self.name}={origin}"
 
+    def address(self, label: str) -> str:
+        """Return the path or URL in the name of a source, for messages."""
+        return source_address(label, self.name)
+
     def holds(self, snapshot: str | None, stack: str | None = None) -> bool:
         """Whether an input of a dataset, under the name that its snapshot was given, is selected."""
         own = None if self.name is not None and snapshot == self.name else snapshot
@@ -45,7 +49,7 @@ class Selection:
             some = sorted(set(snapshots))
             more = f" and {len(some) - _MOST_NAMED:,} others" if len(some) > _MOST_NAMED else ""
             raise SourceError(
-                f"expected one snapshot to name {self.name} in {name}, found {counted(len(some), 'snapshot')}: "
+                f"expected one snapshot to name {self.name} in {self.address(name)}, found {counted(len(some), 'snapshot')}: "
                 f"{', '.join(some[:_MOST_NAMED])}{more}",
                 hint="choose one with --snapshot, or leave out the name",
             )
@@ -85,7 +89,7 @@ class Selection:
         """
         if self.name is not None:
             raise SourceError(
-                f"expected an index to name {self.name}, found pages in {name}, which name their snapshots themselves",
+                f"expected an index to name {self.name}, found pages, which name their snapshots, in {self.address(name)}",
                 hint="leave out the name; --snapshot chooses among the snapshots of the pages",
             )
         if self.stacks:
@@ -137,7 +141,7 @@ def split_name(text: str) -> tuple[str | None, str]:
     name, equals, address = text.partition("=")
     if not equals or "/" in name or "\0" in text or os.path.lexists(text):
         return None, text
-    if not name or name.strip() != name or len(name) > MAX_NAME or printable(name) != name or name in {".", ".."}:
+    if not name or name.strip() != name or len(name) > MAX_NAME or not name.isprintable() or name in {".", ".."}:
         raise SourceError(
             f"expected NAME=SOURCE with the name of a snapshot, found {printable(name)[:MAX_NAME]!r} before the =",
             hint="for a path that begins like this, write ./ before it",

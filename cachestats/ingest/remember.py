@@ -59,8 +59,8 @@ def remembered_requests(
                 hint="name the source: cachestats update DATASET SOURCE",
             )
         locations = [source.location for source in remembered]
-        addresses = [one if is_url(one) else os.path.normpath(existing.path / one) for one in locations]
-        requests = [replace(request, address=one) for one in addresses]  # whose `=` is part of them
+        paths = [one if is_url(one) else os.path.normpath(existing.path / one) for one in locations]
+        requests = [replace(request, address=one) for one in paths]  # an = in them splits off no name
     by_location = {source.location: source for source in remembered}
     return [
         _with_options(one, by_location.get(location_of(one.address, existing.path)))

@@ -49,8 +49,8 @@ class Selection:
             some = sorted(set(snapshots))
             more = f" and {len(some) - _MOST_NAMED:,} others" if len(some) > _MOST_NAMED else ""
             raise SourceError(
-                f"expected one snapshot to name {self.name} in {self.address(name)}, found {counted(len(some), 'snapshot')}: "
-                f"{', '.join(some[:_MOST_NAMED])}{more}",
+                f"expected one snapshot to name {self.name} in {self.address(name)}, found "
+                f"{counted(len(some), 'snapshot')}: {', '.join(some[:_MOST_NAMED])}{more}",
                 hint="choose one with --snapshot, or leave out the name",
             )
         return self.name
@@ -89,8 +89,8 @@ class Selection:
         """
         if self.name is not None:
             raise SourceError(
-                f"expected an index to name {self.name}, found pages, which name their snapshots, in {self.address(name)}",
-                hint="leave out the name; --snapshot chooses among the snapshots of the pages",
+                f"expected an index to name {self.name} in {self.address(name)}, found pages",
+                hint="leave out the name: pages name their snapshots themselves, and --snapshot chooses among them",
             )
         if self.stacks:
             raise SourceError(

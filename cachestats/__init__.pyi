@@ -19,6 +19,8 @@ from .analysis.match import hit_rates as hit_rates
 from .analysis.match import match as match
 from .analysis.overlap import overlap as overlap
 from .analysis.overlap import overlap_sets as overlap_sets
+from .analysis.roots import match_roots as match_roots
+from .analysis.roots import root_rates as root_rates
 from .analysis.usable import reusable as reusable
 from .analysis.usable import usable as usable
 from .analysis.usable import usable_by_system as usable_by_system
@@ -58,6 +60,7 @@ from .plots.overlap_sets import plot_overlap_sets as plot_overlap_sets
 from .plots.saving import save_plot as save_plot
 from .plots.versions import plot_versions as plot_versions
 from .report.report import write_report as write_report
+from .roots import read_roots as read_roots
 from .schema import data_dictionary as data_dictionary
 from .sources.storage.network import Network as Network
 from .targets import host_target as host_target

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cachestats.errors import ArgumentError, SourceError
 from cachestats.parse.lockfile import Parsed, parse_environments
 from cachestats.regular import open_regular
+from cachestats.roots import Root, roots_of_lockfile
 from cachestats.schema import DEPENDENCIES, SPECS
 from cachestats.sources.signature import is_signed, signed_text
 from cachestats.text import counted, printable
@@ -56,6 +57,8 @@ class Environment:
     spack: str | None = None
     """The version of Spack that wrote it, or a range of possible versions, such as `0.18 to 0.20`; None if it is not
     known. Several are joined by ` and `."""
+    roots: tuple[Root, ...] = ()
+    """What a lockfile says its roots were concretized from; empty for other files, which do not tell."""
 
     def __repr__(self) -> str:
         return f"<Environment: {self._words()}>"
@@ -127,18 +130,19 @@ def read_environment(*paths: str | os.PathLike[str]) -> Environment:
     parts: list[Environment] = []
     for path in paths:
         for parsed in parse_environments(_read(path), origin=printable(str(path))):
-            if parsed.warning:
-                warnings.warn(parsed.warning, stacklevel=2)
-            parts.append(_environment(parsed))
+            roots, notes = roots_of_lockfile(parsed.root_texts, printable(str(path)))
+            for note in [*([parsed.warning] if parsed.warning else []), *notes]:
+                warnings.warn(note, stacklevel=2)
+            parts.append(_environment(parsed, roots))
     return parts[0] if len(parts) == 1 else _joined(parts)
 
 
-def _environment(parsed: Parsed) -> Environment:
+def _environment(parsed: Parsed, roots: tuple[Root, ...]) -> Environment:
     import polars as pl
 
     specs = pl.DataFrame(parsed.specs, schema={**SPECS.polars(), "is_root": pl.Boolean})
     dependencies = pl.DataFrame(parsed.dependencies, schema=DEPENDENCIES.polars())
-    return Environment(specs, dependencies, parsed.nodes, parsed.kind, parsed.spack)
+    return Environment(specs, dependencies, parsed.nodes, parsed.kind, parsed.spack, roots)
 
 
 def _joined(parts: list[Environment]) -> Environment:
@@ -160,6 +164,7 @@ def _joined(parts: list[Environment]) -> Environment:
         nodes,
         " and ".join(dict.fromkeys(part.kind for part in parts)),
         " and ".join(dict.fromkeys(part.spack for part in parts if part.spack)) or None,
+        tuple({root.text: root for part in reversed(parts) for root in reversed(part.roots)}.values())[::-1],
     )
 
 

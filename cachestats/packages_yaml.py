@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,20 +12,11 @@ from typing import Any
 
 from cachestats.errors import ArgumentError, SourceError
 from cachestats.naming import canonical_variant, split_variant
-from cachestats.regular import open_regular
 from cachestats.requirement import External
 from cachestats.version_ranges import VersionList
+from cachestats.yaml_file import MAX_SHOWN, file_name, mapping, read_yaml, shown
 
-MAX_BYTES = 1 << 20
-"""Larger files are refused: YAML is read at a few megabytes per second, and nobody declares so many externals."""
-
-_MERGE = "<<"
 _MOST_FAULTS = 20
-_MAX_SCALAR = 4096
-_MAX_DEPTH = 50
-_SHOWN = 80
-_CUT = reprlib.Repr()
-_CUT.maxlevel, _CUT.maxlist, _CUT.maxdict, _CUT.maxstring, _CUT.maxother = 2, 2, 2, _SHOWN, _SHOWN
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]*+"
 _VERSION = r"[A-Za-z0-9_][A-Za-z0-9_.-]*+"
 _RANGE = rf"(?:{_VERSION})?+:(?:{_VERSION}(?!\s*=))?"  # a name followed by `=` is the next key
@@ -95,7 +85,7 @@ class DeclaredExternal:
         found = _FULL_NAME.match(head)
         if found is None:
             raise ArgumentError(
-                f"expected a spec such as cuda@12.4, found {_shown(spec)}",
+                f"expected a spec such as cuda@12.4, found {shown(spec)}",
                 hint="the spec of an external begins with its name",
             )
         versions: VersionList | None = None
@@ -106,8 +96,8 @@ class DeclaredExternal:
             part = _PART.match(head, position)
             if part is None or (part["versions"] and versions is not None):
                 raise ArgumentError(
-                    f"expected versions, variants or keys after {_shown(head[:position].strip())}, "
-                    f"found {_shown(head[position:].strip())}",
+                    f"expected versions, variants or keys after {shown(head[:position].strip())}, "
+                    f"found {shown(head[position:].strip())}",
                     hint="write it as `spack spec` accepts it, such as 'cuda@12.4 ~dev'",
                 )
             if part["versions"]:
@@ -176,74 +166,30 @@ def read_packages(*paths: str | os.PathLike[str]) -> tuple[DeclaredExternal, ...
 
 
 def _read(path: Path) -> list[DeclaredExternal]:
-    name = os.fsencode(path).decode("utf-8", "replace")
+    name = file_name(path)
     declared, faults = [], []
-    for location, entry in _entries(_yaml(path, name), name):
+    for location, entry in _entries(read_yaml(path), name):
         try:
             declared.append(_declared(entry))
         except ArgumentError as error:
             faults.append(SourceError(f"{error.message}: {location} in {name}", hint=error.hint))
     if faults:
-        shown = [fault.message for fault in faults[:_MOST_FAULTS]]
+        first = [fault.message for fault in faults[:_MOST_FAULTS]]
         more = [f"and {len(faults) - _MOST_FAULTS:,} more"] if len(faults) > _MOST_FAULTS else []
-        raise SourceError("\n".join([*shown, *more]), hint=faults[0].hint)
+        raise SourceError("\n".join([*first, *more]), hint=faults[0].hint)
     return declared
-
-
-def _yaml(path: Path, name: str) -> Any:
-    """Return the contents of a YAML file."""
-    # Import on first use: only declarations of externals need it.
-    import yaml
-
-    try:
-        with open_regular(path) as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise OSError(f"it has more than {MAX_BYTES:,} bytes")
-    except (OSError, ValueError) as error:
-        raise SourceError(
-            f"cannot read {name}: {getattr(error, 'strerror', None) or error}", hint="check the path"
-        ) from error
-    try:
-        # libyaml is ten times as fast as the pure Python loader, but not available on every platform.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        text = data.decode("utf-8-sig")
-        depth = 0
-        for event in yaml.parse(text, Loader=loader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > _MAX_DEPTH:  # libyaml ends the process if nesting is too deep for its stack
-                raise ValueError(f"more than {_MAX_DEPTH} levels of nesting")
-            # Merged mappings are copied, and numbers such as 1:59:59 are computed, so a small file could use up memory.
-            if isinstance(event, yaml.ScalarEvent) and event.implicit[0]:
-                if event.value == _MERGE:
-                    raise ValueError(f"the merge key {_MERGE}, which is not supported: write the values out")
-                if len(event.value) > _MAX_SCALAR:
-                    raise ValueError(f"a value of more than {_MAX_SCALAR:,} characters")
-        return yaml.load(text, Loader=loader)  # noqa: S506 (a safe loader)
-    except UnicodeDecodeError as error:
-        raise SourceError(
-            f"expected text in UTF-8, found byte 0x{data[error.start]:02x} at offset {error.start}: {name}",
-            hint="save it as UTF-8",
-        ) from None
-    except (
-        Exception
-    ) as error:  # besides its own errors, PyYAML passes on any error that a tag such as `!!int ""` causes
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1} of {name}" if mark else name
-        problem = getattr(error, "problem", None) or str(error)
-        raise SourceError(f"expected YAML, found a fault: {problem}: {where}", hint="check its syntax") from None
 
 
 def _entries(values: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Yield the entries of a file, each with its location in the file."""
-    prefix, top = "", _mapping(values, "the top level", name)
+    prefix, top = "", mapping(values, "the top level", name)
     if "spack" in top:
-        prefix, top = "spack.", {"packages": None} | _mapping(top["spack"], "spack", name)
+        prefix, top = "spack.", {"packages": None} | mapping(top["spack"], "spack", name)
     if "packages" in top:
-        prefix, packages = f"{prefix}packages.", _mapping(top["packages"], f"{prefix}packages", name)
+        prefix, packages = f"{prefix}packages.", mapping(top["packages"], f"{prefix}packages", name)
     elif top and not any(isinstance(settings, dict) and "externals" in settings for settings in top.values()):
         raise SourceError(
-            f"expected 'packages:' or packages with 'externals:', found {', '.join(top)[:_SHOWN]}: {name}",
+            f"expected 'packages:' or packages with 'externals:', found {', '.join(top)[:MAX_SHOWN]}: {name}",
             hint="use a packages.yaml or a spack.yaml",
         )
     else:
@@ -251,7 +197,7 @@ def _entries(values: Any, name: str) -> Iterator[tuple[str, Any]]:
     seen: set[int] = set()
     for package, value in packages.items():
         location = f"{prefix}{package}"
-        settings = _mapping(value, location, name)
+        settings = mapping(value, location, name)
         if "paths" in settings:
             raise SourceError(
                 f"expected 'externals:', found 'paths:' from before Spack 0.16: {location} in {name}",
@@ -260,7 +206,7 @@ def _entries(values: Any, name: str) -> Iterator[tuple[str, Any]]:
         externals = settings.get("externals")
         if not isinstance(externals, list | None):
             raise SourceError(
-                f"expected a list, found {_shown(externals)}: {location}.externals in {name}",
+                f"expected a list, found {shown(externals)}: {location}.externals in {name}",
                 hint="write each external as '- spec: ...'",
             )
         if id(externals) in seen:  # an alias of a list that was already read
@@ -270,42 +216,31 @@ def _entries(values: Any, name: str) -> Iterator[tuple[str, Any]]:
             yield f"{location}.externals[{number}]", entry
 
 
-def _mapping(value: Any, location: str, name: str) -> dict[str, Any]:
-    """Return keys and values, without the colon that makes Spack override the values of a key in other files."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise SourceError(
-            f"expected keys and values, found {_shown(value)}: {location} in {name}", hint="see Spack's packages.yaml"
-        )
-    return {key.removesuffix(":"): item for key, item in value.items() if isinstance(key, str)}
-
-
 def _declared(entry: Any) -> DeclaredExternal:
     if not isinstance(entry, dict):
         raise ArgumentError(
-            f"expected an external with 'spec' and 'prefix', found {_shown(entry)}", hint="write it as '- spec: ...'"
+            f"expected an external with 'spec' and 'prefix', found {shown(entry)}", hint="write it as '- spec: ...'"
         )
     spec, prefix, modules = (entry.get(key) for key in ("spec", "prefix", "modules"))
     if not isinstance(spec, str):
         raise ArgumentError(
-            f"expected 'spec' to be a spec such as cuda@12.4, found {_shown(spec)}",
+            f"expected 'spec' to be a spec such as cuda@12.4, found {shown(spec)}",
             hint="name the package and its version",
         )
     if not isinstance(prefix, str | None):
-        raise ArgumentError(f"expected 'prefix' to be a path, found {_shown(prefix)}", hint="put it in quotes")
+        raise ArgumentError(f"expected 'prefix' to be a path, found {shown(prefix)}", hint="put it in quotes")
     if prefix is not None and "$" in prefix:
         raise ArgumentError(
-            f"expected 'prefix' to be a plain path, found {_shown(prefix)}",
+            f"expected 'prefix' to be a plain path, found {shown(prefix)}",
             hint="only Spack knows the values of its variables: write the path out",
         )
     if not isinstance(modules, list | None) or not all(isinstance(module, str) for module in modules or ()):
         raise ArgumentError(
-            f"expected 'modules' to be a list of names, found {_shown(modules)}", hint="write them as [cuda/12.4]"
+            f"expected 'modules' to be a list of names, found {shown(modules)}", hint="write them as [cuda/12.4]"
         )
     if prefix is None and not modules:
         raise ArgumentError(
-            f"expected 'prefix' or 'modules' next to the spec {_shown(spec)}, found neither",
+            f"expected 'prefix' or 'modules' next to the spec {shown(spec)}, found neither",
             hint="add the location where it is installed",
         )
     return DeclaredExternal.parse(spec, prefix=prefix, modules=tuple(modules or ()))
@@ -316,13 +251,3 @@ def _nodes(spec: str) -> list[str]:
     starts = [found.start() for found in _DEPENDENCY_OR_QUOTED.finditer(spec) if found["sign"]]
     own, *dependencies = (spec[start:end] for start, end in pairwise([0, *starts, len(spec)]))
     return [own, *map(str.strip, dependencies)]
-
-
-def _shown(value: object) -> str:
-    """Return a value in abbreviated form for a message."""
-    if value is None:
-        return "nothing"
-    try:
-        return _CUT.repr(value)
-    except ValueError:  # Python does not convert numbers with thousands of digits to text
-        return "a very large number"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import product
 
 from cachestats.errors import ArgumentError
 from cachestats.naming import NaturalKey, version_key
@@ -112,6 +113,28 @@ class VersionList:
         """Return whether a version is allowed."""
         return any(alternative.includes(version) for alternative in self.alternatives)
 
+    def intersection(self, other: VersionList) -> VersionList | None:
+        """Return the versions that both allow, or None if there are none.
+
+        Examples
+        --------
+        >>> str(VersionList.parse("1.8:,=0.9").intersection(VersionList.parse(":1.14,2")))
+        '1.8:1.14,2,=0.9'
+        """
+        pairs = product(self.alternatives, other.alternatives)
+        common = dict.fromkeys(one for pair in pairs if (one := _common(*pair)) is not None)
+        return VersionList(tuple(common), ",".join(map(_text, common))) if common else None
+
+    def is_within(self, other: VersionList) -> bool:
+        """Return whether another list allows everything that this one does.
+
+        Examples
+        --------
+        >>> VersionList.parse("1.14.3").is_within(VersionList.parse("1.8:1.14"))
+        True
+        """
+        return all(any(_common(one, wide) == one for wide in other.alternatives) for one in self.alternatives)
+
 
 def _parsed(part: str, text: str) -> ExactVersion | VersionRange | GitReference:
     if found := _EXACT.fullmatch(part):
@@ -135,6 +158,33 @@ def _parsed(part: str, text: str) -> ExactVersion | VersionRange | GitReference:
     raise ArgumentError(
         f"expected versions such as 1.14, =1.14.1, 1.8:1.14 or :2,4:, found {text!r}", hint="leave out the '@'"
     )
+
+
+_Alternative = ExactVersion | VersionRange | GitReference
+
+
+def _common(one: _Alternative, other: _Alternative) -> _Alternative | None:
+    """Return the versions that two alternatives both allow, as the first of the two if it is within the other."""
+    if isinstance(one, VersionRange) and isinstance(other, VersionRange):
+        low = max((end for end in (one.low, other.low) if end is not None), key=_bound, default=None)
+        high = min((end for end in (one.high, other.high) if end is not None), key=_after, default=None)
+        return None if low is not None and high is not None and _after(high) <= _bound(low) else VersionRange(low, high)
+    if isinstance(one, ExactVersion):
+        return one if other.includes(one.version) else None
+    if isinstance(other, ExactVersion):
+        return other if one.includes(other.version) else None
+    return one if one == other or (VersionRange() in (one, other) and isinstance(one, GitReference)) else None
+
+
+def _text(alternative: _Alternative) -> str:
+    if isinstance(alternative, ExactVersion):
+        return f"={alternative.version}"
+    if isinstance(alternative, GitReference):
+        assigned = "" if alternative.versions == VersionRange() else f"={_text(alternative.versions).lstrip('=')}"
+        return f"git.{alternative.reference}{assigned}"
+    if alternative.low is not None and alternative.low == alternative.high:
+        return alternative.low
+    return f"{alternative.low or ''}:{alternative.high or ''}"
 
 
 def _is_git(version: str) -> bool:

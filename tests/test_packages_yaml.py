@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 import cachestats as cs
 from cachestats.errors import ArgumentError, SourceError
-from cachestats.packages_yaml import MAX_BYTES, DeclaredExternal
+from cachestats.packages_yaml import DeclaredExternal
 from cachestats.requirement import External
 from cachestats.version_ranges import VersionList
+from cachestats.yaml_file import MAX_BYTES
 
 CUDA = External("cuda", "12.4.1", ("~allow-unsupported-compilers", "build_system=generic", "~dev"), "/usr/local/cuda")
 MPI = External("openmpi", "4.1.5", ("+pmi", "fabrics=ofi,ucx", "schedulers=slurm"), None, ("openmpi/4.1", "ucx"))

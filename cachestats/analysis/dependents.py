@@ -111,7 +111,7 @@ def dependents_and_totals(
     # A hash determines a spec and all its dependencies, in any snapshot.
     found = rows.collect_codes(edges.select(*edge_columns))
     levels = levels_above(specs_named(package, whole(rows, "hash", "package"), found), found)
-    direct = next(levels, found)["hash"]
+    direct = next(levels, found.clear())["hash"]
     every = pl.concat([direct, *(level["hash"] for level in levels)]).unique().implode()
     status = {"num_direct": pl.col("hash").is_in(direct.unique().implode()), "num_specs": pl.col("hash").is_in(every)}
     totals = rows.collect_codes(rows.frame.select("hash").unique()).select(

@@ -93,7 +93,7 @@ def whole(rows: SpecRows, *columns: str) -> SpecRows:
     """Return all specs of the snapshots, if filters left some out: a dependency may be any of them."""
     if rows.subset is None or rows.subset.is_whole:
         return rows
-    return spec_rows(replace(rows.subset, filters={}, expressions=()), columns)
+    return spec_rows(rows.subset.whole, columns)
 
 
 def of_stacks(rows: SpecRows, union: bool) -> SpecRows:
@@ -125,12 +125,13 @@ def specs_named(package: str, rows: SpecRows, edges: pl.DataFrame) -> pl.Series:
     found = pl.concat([cached["hash"], is_named["dependency_hash"]]).unique()
     if found.is_empty():
         needed = rows.named(edges.select("dependency_package").unique())["dependency_package"].drop_nulls()
-        there = sorted({*filter(None, rows.names("package")), *needed})
-        near = nearest([package], there)
-        raise ArgumentError(
-            f"expected a package of the specs or of their dependencies, found {package!r}",
-            hint=f"try {', '.join(near)}" if near else f"there are {counted(len(there), 'other package')}",
-        )
+        # Without specs there is nothing to compare a name with.
+        if there := sorted({*filter(None, rows.names("package")), *needed}):
+            near = nearest([package], there)
+            raise ArgumentError(
+                f"expected a package of the specs or of their dependencies, found {package!r}",
+                hint=f"try {', '.join(near)}" if near else f"there are {counted(len(there), 'other package')}",
+            )
     return found
 
 

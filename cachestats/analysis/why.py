@@ -148,7 +148,7 @@ def _shortest(starts: pl.Series, ends: pl.Series, edges: pl.DataFrame) -> pl.Dat
     for step in reversed(steps):
         kept.append(step.filter(pl.col("hash").is_in(on_way.implode())))
         on_way = pl.concat([on_way, kept[-1]["dependency_hash"]]).unique()
-    return pl.concat(kept)
+    return pl.concat([edges.clear().with_columns(length=0), *kept])
 
 
 def _nodes(cached: pl.DataFrame, needed: pl.DataFrame) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cachestats.axes import CHANGE_AXES
+from cachestats.cli.completion import complete_snapshots
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
     NAME,
@@ -40,6 +41,7 @@ from cachestats.errors import ArgumentError, CheckError
     "--snapshot",
     type=NAME,
     metavar="NAME",
+    shell_complete=complete_snapshots,
     help="Snapshot to check.  [default: the newest weekly one, or else the newest release, that has a previous one]",
 )
 @by_option(CHANGE_AXES, default="stack")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cachestats.axes import CHANGE_AXES, CHANGES
+from cachestats.cli.completion import complete_snapshots
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import Opened, by_option, dataset_argument, output_options, union_option, where_option
 from cachestats.cli.question import Question, sides
@@ -26,8 +27,8 @@ def _comparing(by: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
     def give(function: Callable[..., None]) -> Callable[..., None]:
         @dataset_argument
-        @click.argument("old")
-        @click.argument("new")
+        @click.argument("old", shell_complete=complete_snapshots)
+        @click.argument("new", shell_complete=complete_snapshots)
         @click.option(
             "--against", type=Opened(), metavar="DATASET", help="Take NEW from this dataset instead of the first."
         )

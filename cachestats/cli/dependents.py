@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cachestats.axes import GROUP_AXES
+from cachestats.cli.completion import complete_packages
 from cachestats.cli.dependencies import deptype_option, of_types, question_of_known
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
@@ -25,7 +26,7 @@ from cachestats.text import counted
 
 @click.command(cls=Verb)
 @dataset_argument
-@click.argument("package", type=NAME)
+@click.argument("package", type=NAME, shell_complete=complete_packages)
 @by_option(GROUP_AXES, default="stack")
 @deptype_option(DEPTYPES)
 @union_option

@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from cachestats.axes import PACKAGE_FORMATS, PackageFormat
+from cachestats.cli.completion import complete_snapshots, complete_words
 from cachestats.cli.output import talk
-from cachestats.cli.parameters import NAME, dataset_argument
+from cachestats.cli.parameters import NAME, dataset_argument, where_option
+from cachestats.cli.question import Question
 from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError
 from cachestats.schema import TABLES
@@ -28,15 +30,18 @@ _FILE_ENDING = re.compile(r"\.[A-Za-z]\w*")
     "tables",
     type=NAME,
     multiple=True,
+    shell_complete=complete_words(TABLES),
     help=f"Export only this table; may be repeated. One of {alternatives(TABLES)}.",
 )
 @click.option(
     "--snapshot",
     "snapshots",
+    shell_complete=complete_snapshots,
     type=NAME,
     multiple=True,
     help="Export only this snapshot, or those of a pattern such as 'develop-2025-*'; may be repeated.",
 )
+@where_option
 @click.option(
     "--format",
     "form",
@@ -53,6 +58,8 @@ def export(
     out: Path | None,
     tables: tuple[str, ...],
     snapshots: tuple[str, ...],
+    where: tuple[tuple[str, str], ...],
+    expressions: tuple[str, ...],
     form: PackageFormat | None,
     site: Path | None,
 ) -> None:
@@ -67,8 +74,14 @@ def export(
     what changed in the source and what is incomplete; views.sql, which runs in DuckDB as it is; and datapackage.json,
     which describes the tables to tools. FOLDER is a new one, or that of an earlier export, which is updated file by
     file: a scheduled job can do so while tools read it.
+
+    With --where and --spec, the tables specs, variants and dependencies have only the rows of these specs.
     """  # noqa: D301 (a real backspace, which tells Click not to wrap the paragraph)
-    given = {"--out": out, "--table": tables, "--snapshot": snapshots, "--format": form, "--site": site}
+    chosen: dict[str, Any] = {"--snapshot": snapshots, "--where": where, "--spec": expressions}
+    given = {"--out": out, "--table": tables, "--format": form, "--site": site} | chosen
+    specs = dataset
+    if where or expressions:
+        specs = Question(dataset, snapshot=snapshots, where=where, expressions=expressions, everything=True).subset
     if site:
         _refuse_beside(given, "--site")
         from cachestats.export.site import export_site
@@ -89,13 +102,13 @@ def export(
             raise ArgumentError(f"expected a file that ends in .{form}, found {out.name!r}", hint="leave out --format")
         from cachestats.export.table import export_table
 
-        rows = export_table(dataset, tables[0], out, snapshots=snapshots or None)
+        rows = export_table(specs, tables[0], out, snapshots=snapshots or None)
         talk(f"wrote {counted(rows, 'row')} of {tables[0]} to {out}")
     else:
         from cachestats.export.datapackage.export import export_package
 
         counts = export_package(
-            dataset, out, tables=tables or None, snapshots=snapshots or None, format=form or "parquet"
+            specs, out, tables=tables or None, snapshots=snapshots or None, format=form or "parquet"
         )
         talk(f"wrote {counted(len(counts), 'table')} with {counted(sum(counts.values()), 'row')} to {out}")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cachestats.cli.completion import complete_packages
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
     NEWEST,
@@ -37,7 +38,7 @@ _PAIR = re.compile(r"(?P<key>[A-Za-z0-9_][A-Za-z0-9_.-]*:?==?)(?P<value>[^'\"].*
 
 @click.command(cls=Verb)
 @dataset_argument
-@click.argument("specs", metavar="SPEC...", nargs=-1)
+@click.argument("specs", metavar="SPEC...", nargs=-1, shell_complete=complete_packages)
 @click.option("-l", "--long", "is_long", is_flag=True, help="Show the first seven characters of each hash.")
 @click.option("-L", "--very-long", "is_very_long", is_flag=True, help="Show whole hashes.")
 @click.option("-v", "--variants", "shows_variants", is_flag=True, help="Show variants and compiler flags.")

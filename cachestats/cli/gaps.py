@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cachestats.axes import GAP_AXES
-from cachestats.cli.output import emit, talk
+from cachestats.cli.completion import complete_words
+from cachestats.cli.output import detail, emit, talk
 from cachestats.cli.parameters import (
     Share,
     dataset_argument,
@@ -17,7 +18,7 @@ from cachestats.cli.parameters import (
     question_options,
     union_option,
 )
-from cachestats.cli.question import PAGES_TELL_NONE, Question, filter_in_words
+from cachestats.cli.question import PAGES_TELL_NONE, Question, filter_in_words, some
 from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError, CheckError
 from cachestats.regular import read_regular
@@ -55,6 +56,7 @@ class Packages(click.ParamType[list[str]]):
     "--by",
     required=True,
     metavar="AXIS",
+    shell_complete=complete_words(GAP_AXES),
     help=f"Axis to compare: {alternatives(GAP_AXES)}.",
 )
 @click.option(
@@ -137,6 +139,7 @@ def packages_in_question(
     asked = Question(dataset, **question, where=others)
     if named:
         packages = [*filter(None, asked.among.where(package=named).filters["package"])]
+        detail(f"package: {some(packages)}")
     return asked, {name: asked.axes[name] for name in ("by", "union")} | {"packages": packages}, named
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cachestats.axes import HISTORY_AXES
+from cachestats.cli.completion import complete_words
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
     axis_option,
@@ -64,6 +65,7 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
     default="package,version,target",
     show_default=True,
     metavar="AXIS,...",
+    shell_complete=complete_words(HISTORY_AXES),
     callback=lambda ctx, param, value: [name.strip() for name in value.split(",")],
     help=f"Axes whose combinations to look for, out of {', '.join(HISTORY_AXES)}.",
 )

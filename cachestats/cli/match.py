@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cachestats.axes import HIT_RATE_AXES
+from cachestats.cli.asked_for import (
+    asked_for_argument,
+    emit_root_rates,
+    emit_roots,
+    roots_in,
+    say_what_reuse_gives,
+)
 from cachestats.cli.output import emit, printable, talk
 from cachestats.cli.parameters import (
-    NAME,
     Share,
-    check_target,
     dataset_argument,
+    host_options,
     output_options,
     snapshot_option,
     snapshots_option,
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from cachestats.environment import Environment
+    from cachestats.hosts import Host
 
 environment_argument = click.argument(
     "environments", metavar="ENVIRONMENT...", nargs=-1, required=True, type=click.Path(path_type=Path)
@@ -42,29 +49,24 @@ def _fail_under(where: str) -> Callable[[Callable[..., None]], Callable[..., Non
         "--fail-under",
         type=Share(),
         metavar="SHARE",
-        help=f"Exit with 1 if less than this share of the specs is cached, {where}.",
+        help=f"Exit with 1 if less than this share of the specs is cached, or of the roots is available, {where}.",
     )
 
 
 @click.command(cls=Verb)
 @dataset_argument
-@environment_argument
+@asked_for_argument
 @_fail_under("such as 90%")
-@click.option(
-    "--host",
-    type=NAME,
-    metavar="TARGET[:OS]|host",
-    help="Also say how many more specs would hit if the environment were concretized for another target that this host "
-    "runs.",
-)
+@host_options
 @snapshot_option
 @where_option
 @output_options
 def match(
     dataset: Any,
-    environments: tuple[Path, ...],
+    asked_for: tuple[str, ...],
     fail_under: float | None,
-    host: str | None,
+    host: Host | None,
+    spack: Any,
     form: str,
     out: Path | None,
     **question: Any,
@@ -72,27 +74,38 @@ def match(
     """Show which specs of an environment are cached, or why not.
 
     ENVIRONMENT is a spack.lock, a spec.json, the output of `spack spec --json`, or the folder of an environment or an
-    installation. If there are several, their specs are put together.
+    installation. If there are several, their specs are put together. A spack.yaml, or SPEC such as 'hdf5+mpi ^mpich',
+    asks about roots, before anything is concretized: see below. An argument is a file if there is one, or if it ends
+    in .lock, .json or .yaml or has a slash that does not begin a hash.
 
     A spec is a `hit` if the cache has its hash, `near` if the cache has other specs of its package, and a `miss`
     otherwise. For a near one, the answer says how the closest cached spec differs. The specs left to build come first,
     in an order in which they can be built. A table or Markdown shows no hits, and only the first cause of each spec;
-    the formats csv, json and parquet have all of them, and the closest spec.
+    the formats csv, json and parquet have all of them, and the closest spec. The first line says how many roots Spack
+    could reuse if it concretized the environment again, on the host, or else on the system in the environment.
+
+    A root is `reusable` if the host can reuse a cached spec that satisfies it, `cached` if such specs are there but not
+    for the host, or no host is given, and `missing` otherwise. The answer has the best spec of each, the number of
+    specs that it adds, with all that it needs, to those of the roots before, or the condition that keeps the cached
+    specs from satisfying it. Roots are looked at one by one: the answer is a bound, not a solution.
     """
     from cachestats.analysis.causes import hits_if_target_changed
-    from cachestats.hosts import Host
 
-    target = Host.parse(host).target if host else None
-    if target is not None:
-        check_target(target, [dataset])
+    roots = roots_in(asked_for)
+    asked = Question(dataset, **question)
+    if roots is not None:
+        _check(emit_roots(roots, asked, host, spack, form, out), "roots to be available", fail_under)
+        return
+    environments = tuple(map(Path, asked_for))
     environment = environment_in(environments)
-    matches, _ = _matched(environment, environments, Question(dataset, **question))
-    if target is not None:
-        for other, hits in hits_if_target_changed(matches, machine=target).head(1).iter_rows():
-            talk(f"concretized for {other}, which {target} runs, {hits:,} more would hit")
+    say_what_reuse_gives(environment, asked, host, spack)
+    matches, _ = _matched(environment, environments, asked)
+    if host is not None:
+        for other, hits in hits_if_target_changed(matches, machine=host.target).head(1).iter_rows():
+            talk(f"concretized for {other}, which {host.target} runs, {hits:,} more would hit")
     emit(_for_eyes(matches) if form in {"table", "markdown"} else matches, form, out)
     hint = "`cachestats causes` says why the others do not"
-    _check(int((matches["status"] == "hit").sum()), environment, fail_under, hint)
+    _check(int((matches["status"] == "hit").sum()) / matches.height, "specs to hit", fail_under, hint)
 
 
 @click.command(cls=Verb)
@@ -117,30 +130,44 @@ def causes(dataset: Any, environments: tuple[Path, ...], form: str, out: Path | 
 
 @click.command("hit-rates", cls=Verb)
 @dataset_argument
-@environment_argument
+@asked_for_argument
 @click.option("--by", type=click.Choice(HIT_RATE_AXES), default="snapshot", show_default=True, help="What to rank.")
 @_fail_under("in the best snapshot or stack")
+@host_options
 @snapshots_option("all")
 @where_option
 @union_option
 @output_options
 def hit_rates(
     dataset: Any,
-    environments: tuple[Path, ...],
+    asked_for: tuple[str, ...],
     by: Any,
     fail_under: float | None,
+    host: Host | None,
+    spack: Any,
     form: str,
     out: Path | None,
     **question: Any,
 ) -> None:
     """Rank snapshots by how much of an environment they have.
 
-    ENVIRONMENT is what `match` takes. Stacks are ranked with --by stack.
+    ENVIRONMENT and SPEC are what `match` takes: a spack.yaml and specs ask for how many roots there are specs, which
+    the host, if one is given, can reuse. Stacks are ranked with --by stack.
     """
     from cachestats.analysis.match import hit_rates as rank
 
-    environment = environment_in(environments)
+    roots = roots_in(asked_for)
     asked = Question(dataset, everything=True, **question)
+    if roots is not None:
+        _check(emit_root_rates(roots, asked, by, host, spack, form, out), "roots to be available", fail_under)
+        return
+    if host is not None:
+        raise ArgumentError(
+            "expected a host with roots, found one with concrete specs, which hit by their hashes",
+            hint="leave it out, or give a spack.yaml or specs",
+        )
+    environments = tuple(map(Path, asked_for))
+    environment = environment_in(environments)
     _say_what_it_is(environment, environments)
     rates = rank(environment, asked.subset, by=by, union=asked.union)
     words = counted(rates.height, by)
@@ -151,13 +178,12 @@ def hit_rates(
     else:
         talk(f"none of the {counted(environment.specs.height, 'spec')} is in any of {words}")
     emit(rates, form, out, percent=True)
-    _check(int(top["hits"]), environment, fail_under)
+    _check(int(top["hits"]) / environment.specs.height, "specs to hit", fail_under)
 
 
-def _check(hits: int, environment: Environment, fail_under: float | None, hint: str | None = None) -> None:
-    rate = hits / environment.specs.height
+def _check(rate: float, what: str, fail_under: float | None, hint: str | None = None) -> None:
     if fail_under is not None and rate < fail_under:
-        raise CheckError(f"expected at least {fail_under:.1%} of the specs to hit, found {rate:.1%}", hint=hint)
+        raise CheckError(f"expected at least {fail_under:.1%} of the {what}, found {rate:.1%}", hint=hint)
 
 
 def environment_in(paths: tuple[Path, ...]) -> Environment:

@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TextIO, TypeVar
 
@@ -34,11 +35,42 @@ _MAY_BE_NONE = frozenset({"compiler", "compiler_name", "compiler_version", "stac
 """Columns in which null is shown as `none`, the value to filter by: `--where compiler=none`."""
 
 
+class Verbosity(Enum):
+    """How much a verb says on stderr."""
+
+    QUIET = "quiet"
+    """Only errors."""
+    NORMAL = "normal"
+    VERBOSE = "verbose"
+    """Also the log, and what the names and patterns of the question stand for."""
+
+
+def verbosity() -> Verbosity:
+    """Return how much the verb that runs is to say."""
+    context = click.get_current_context(silent=True)
+    return context.meta.get(__name__, Verbosity.NORMAL) if context else Verbosity.NORMAL
+
+
+def set_verbosity(context: click.Context, wanted: Verbosity) -> None:
+    """Set how much a verb says."""
+    if context.meta.setdefault(__name__, wanted) != wanted:
+        raise ArgumentError("expected --quiet or --verbose, found both", hint="leave out one of them")
+
+
+def detail(words: str) -> None:
+    """Print a message to stderr if the verb is verbose."""
+    if verbosity() == Verbosity.VERBOSE:
+        talk(words)
+
+
 def talk(words: str) -> None:
     """Print a message to stderr. If stderr is closed, the message is lost; the answer and the exit code still count.
 
-    Messages contain names from sources that anybody may have written, so control characters are escaped.
+    A quiet verb prints none; errors are printed when it has ended. Messages contain names from sources that anybody may
+    have written, so control characters are escaped.
     """
+    if verbosity() == Verbosity.QUIET:
+        return
     try:
         click.echo("\n".join(map(printable, words.split("\n"))), err=True)
     except OSError:
@@ -254,8 +286,9 @@ def printable(text: str) -> str:
 
 
 def log() -> None:
-    """Log warnings only on a terminal, which has a progress bar, and progress as well elsewhere."""
+    """Log warnings only on a terminal, which has a progress bar, and progress as well elsewhere, or if verbose."""
     level = logging.WARNING if sys.stderr.isatty() else logging.INFO
+    level = {Verbosity.QUIET: logging.ERROR, Verbosity.VERBOSE: logging.INFO}.get(verbosity(), level)
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
 
 
@@ -270,8 +303,11 @@ def with_network(options: dict[str, Any], on_bytes: Callable[[int], None] | None
 
 @contextmanager
 def progress_bar() -> Iterator[tuple[Progress | None, Callable[[int], None] | None]]:
-    """Show a progress bar on a terminal, with the items done and the bytes received; elsewhere show nothing."""
-    if not sys.stderr.isatty():
+    """Show a progress bar on a terminal, with the items done and the bytes received; elsewhere show nothing.
+
+    Nor is there one if the verb is quiet, or if it is verbose and logs its progress.
+    """
+    if not sys.stderr.isatty() or verbosity() != Verbosity.NORMAL:
         yield None, None
         return
     from rich import filesize, progress

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cachestats.axes import GROUP_AXES
+from cachestats.cli.completion import complete_words
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
     NEWEST,
@@ -26,6 +27,7 @@ _by_option = click.option(
     default="stack",
     show_default=True,
     metavar="AXIS",
+    shell_complete=complete_words(GROUP_AXES),
     help=f"Axis to compare: {alternatives(GROUP_AXES)}.",
 )
 

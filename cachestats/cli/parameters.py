@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
+from click.shell_completion import CompletionItem
 
 from cachestats.axes import VARIANT
+from cachestats.cli.completion import complete_filters, complete_packages, complete_snapshots, complete_words
 from cachestats.cli.output import talk
 from cachestats.dataset.patterns import LEAVES_OUT
 from cachestats.dataset.subset import FILTER_COLUMNS
@@ -29,6 +31,7 @@ class Share(click.ParamType[float]):
     """A share such as `1%` or `0.01`."""
 
     name = "share"
+    wanted = "a share such as 1% or 0.01"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the share from 0 to 1."""
@@ -38,7 +41,7 @@ class Share(click.ParamType[float]):
         except ValueError:
             share = -1.0
         if not 0 <= share <= 1:
-            self.fail(f"expected a share such as 1% or 0.01, found {text!r}", param, ctx)
+            self.fail(f"expected {self.wanted}, found {text!r}", param, ctx)
         return share
 
 
@@ -46,6 +49,7 @@ class Limit(Share):
     """A whole number such as 10, or a share such as `1%` or `0.01`."""
 
     name = "n|share"
+    wanted = "a number such as 10, or a share such as 1%"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number as an integer, or the share from 0 to 1 as a float."""
@@ -110,6 +114,10 @@ class Opened(click.ParamType["Dataset"]):
 
         return open_dataset(str(value))
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return that a folder is wanted."""
+        return [CompletionItem(incomplete, type="dir")]
+
 
 def dataset_argument(function: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the argument DATASET, an open dataset."""
@@ -171,6 +179,7 @@ _WHERE = click.option(
     "--where",
     type=Where(),
     multiple=True,
+    shell_complete=complete_filters,
     metavar="COLUMN=VALUE",
     help="Only specs with this value, which may be a pattern such as 'py-*', or `none`; COLUMN!=VALUE leaves out. May "
     "be repeated: values of the same column are alternatives, and all columns must match.",
@@ -180,6 +189,7 @@ spec_option = click.option(
     "expressions",
     multiple=True,
     metavar="EXPR",
+    shell_complete=complete_packages,
     help="Only specs that satisfy this expression, such as 'hdf5@1.14:+mpi %gcc'; 'not EXPR' leaves out. May be "
     "repeated: several are alternatives.",
 )
@@ -201,6 +211,7 @@ def snapshots_option(default: str) -> Callable[[Callable[..., None]], Callable[.
         "--snapshot",
         type=NAME,
         multiple=True,
+        shell_complete=complete_snapshots,
         metavar="NAME",
         help="Snapshot to look at: a name, a pattern such as 'develop-2025-*', newest, previous or all; may be "
         f"repeated. With a leading `!` it is left out.  [default: {default}]",
@@ -235,19 +246,21 @@ def axis_option(name: str, axes: Sequence[str], words: str, **options: Any) -> C
         multiple=True,
         metavar="AXIS|EXPR",
         callback=axis_of,
+        shell_complete=complete_words(axes),
         help=f"{words}: {alternatives(axes)}, variant:NAME, or a spec expression such as 'hdf5+mpi' for each name on "
         "it; expressions may be repeated.",
         **options,
     )
 
 
-def by_option(axes: Iterable[str], *, default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def by_option(axes: Sequence[str], *, default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a verb `--by`: the axis by which to split the answer, or None for no split."""
     return click.option(
         "--by",
         default=default,
         show_default=True,
         metavar=f"AXIS|{_NO_AXIS}",
+        shell_complete=complete_words((*axes, _NO_AXIS)),
         callback=lambda ctx, param, value: None if value == _NO_AXIS else value,
         help=f"Axis by which to split the answer: {alternatives(axes)}; with {_NO_AXIS} it is not split.",
     )

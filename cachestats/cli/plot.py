@@ -13,6 +13,7 @@ import click
 
 from cachestats.axes import HISTORY_MEASURES, OVERLAP_MEASURES, SET_MEASURES
 from cachestats.cli.compare import compare_counts
+from cachestats.cli.completion import complete_snapshots
 from cachestats.cli.coverage import coverage
 from cachestats.cli.duplicates import duplicates
 from cachestats.cli.gaps import gaps, packages_in_question, words_of
@@ -132,8 +133,8 @@ def plot_churn(dataset: Any, out: Path, **question: Any) -> None:
 
 @plot.command("changes", params=_options_of(compare_counts, "against", "by", "where", "expressions", "union"))
 @dataset_argument
-@click.argument("old")
-@click.argument("new")
+@click.argument("old", shell_complete=complete_snapshots)
+@click.argument("new", shell_complete=complete_snapshots)
 @_out_option
 def plot_changes(dataset: Any, old: str, new: str, against: Any, by: Any, out: Path, **question: Any) -> None:
     """Draw what changed between two snapshots, OLD and NEW."""
@@ -145,8 +146,8 @@ def plot_changes(dataset: Any, old: str, new: str, against: Any, by: Any, out: P
 
 @plot.command("losses", params=_options_of(compare_counts, "against", "by", "where", "expressions", "union"))
 @dataset_argument
-@click.argument("old")
-@click.argument("new")
+@click.argument("old", shell_complete=complete_snapshots)
+@click.argument("new", shell_complete=complete_snapshots)
 @_out_option
 def plot_losses(dataset: Any, old: str, new: str, against: Any, by: Any, out: Path, **question: Any) -> None:
     """Draw the share of packages each stack lost from OLD to NEW."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from cachestats.cli.output import talk
+from cachestats.cli.output import detail, talk
 from cachestats.dataset.dataset import reuse_rules, with_dependencies
 from cachestats.dataset.patterns import LEAVES_OUT
 from cachestats.dataset.subset import Subset, filtered, find_snapshot, snapshot_names
@@ -14,6 +15,7 @@ from cachestats.naming import UNION_STACK
 from cachestats.text import counted
 
 _NOT = "not "
+_MOST_VALUES = 20  # that are named
 PAGES_TELL_NONE = "pages do not list dependencies, only indices do"
 
 
@@ -75,6 +77,9 @@ class Question:
         self.names = " and ".join(self.chosen) if few else counted(len(self.chosen), "snapshot")
         if not self.chosen:
             self.names = f"{dataset.path}, which has no snapshots"
+        detail(f"snapshots: {', '.join(self.chosen) or 'none'}")
+        for column, values in self.subset.filters.items():
+            detail(f"{column}: {some(values)}")
         self.words = f"{self.names}{', ' * bool(self.filters)}{self.filters}"
 
     @cached_property
@@ -104,6 +109,12 @@ def expressions_in_words(texts: tuple[str, ...]) -> list[str]:
     """Return spec expressions as `hdf5+mpi or zlib` and `not cmake`."""
     included = [text for text in texts if not text.startswith(_NOT)]
     return [" or ".join(included)] * bool(included) + [text for text in texts if text.startswith(_NOT)]
+
+
+def some(values: Sequence[str | None]) -> str:
+    """Return the first values of a filter, and how many others there are."""
+    more = f" and {counted(len(values) - _MOST_VALUES, 'other')}" if len(values) > _MOST_VALUES else ""
+    return ", ".join(value or "none" for value in values[:_MOST_VALUES]) + more
 
 
 def filter_in_words(column: str, values: list[str]) -> str:

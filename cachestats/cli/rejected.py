@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cachestats.cli.completion import complete_words
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import NAME, dataset_argument, output_options
 from cachestats.cli.sections import Verb
@@ -19,7 +20,7 @@ from cachestats.text import counted, nearest
 @click.command(cls=Verb)
 @dataset_argument
 @click.option("--severity", type=click.Choice(SEVERITIES), help="Only rows of this severity.")
-@click.option("--rule", type=NAME, help="Only rows that broke this rule.")
+@click.option("--rule", type=NAME, shell_complete=complete_words(RULES), help="Only rows that broke this rule.")
 @output_options
 def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, out: Path | None) -> None:
     """List what could not be read, and what to do about it.

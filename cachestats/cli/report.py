@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from cachestats.cli.output import talk
-from cachestats.cli.parameters import dataset_argument
+from cachestats.cli.parameters import dataset_argument, snapshots_option, where_option
+from cachestats.cli.question import Question
 from cachestats.cli.sections import Verb
 from cachestats.text import counted
 
@@ -22,7 +23,9 @@ from cachestats.text import counted
     help="Folder to write: a new one, or that of an earlier report, which is replaced completely.",
 )
 @click.option("--title", default="Spack build cache", show_default=True, help="Name of the cache on the pages.")
-def report(dataset: Any, out: Path, title: str) -> None:
+@snapshots_option("all")
+@where_option
+def report(dataset: Any, out: Path, title: str, **question: Any) -> None:
     """Write a report: web pages with charts and searchable tables.
 
     The report needs neither a server nor a network: open its index.html, or publish the folder as it is. It has an
@@ -34,5 +37,6 @@ def report(dataset: Any, out: Path, title: str) -> None:
     from cachestats.report.report import write_report
 
     matplotlib.use("agg")
-    pages = write_report(dataset, out, title=title)
+    asked = Question(dataset, **question, everything=True)
+    pages = write_report(asked.subset, out, title=f"{title}, {asked.filters}" if asked.filters else title)
     talk(f"wrote {counted(pages, 'page')} to {out}; open {out / 'index.html'}")

@@ -3,29 +3,61 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import click
 
+from cachestats.cli.output import Verbosity, log, set_verbosity, verbosity
 from cachestats.errors import ArgumentError
 
 
 class Verb(click.Command):
-    """A verb, which refuses an option that is given twice, unless it may be repeated.
+    """A verb, which refuses an option that is given twice, unless it may be repeated, and may be quiet or verbose.
 
-    Click takes the last of them without a word.
+    Click takes the last of two options without a word.
     """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        taken = {name for option in self.params for name in option.opts}
+        for wanted, words in (
+            (Verbosity.QUIET, "Print only errors besides the answer."),
+            (Verbosity.VERBOSE, "Also print the log, and what the names in the question stand for."),
+        ):
+            # A verb may use a letter for something else, as Spack's command of the same name does.
+            names = [name for name in (f"-{wanted.value[0]}", f"--{wanted.value}") if name not in taken]
+            option = click.Option(names, is_flag=True, expose_value=False, callback=_setting(wanted), help=words)
+            self.params.append(option)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; a verbose one logs."""
+        if verbosity() == Verbosity.VERBOSE:
+            log()
+        return super().invoke(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments, after a look at how often each option is given."""
+        if ctx.resilient_parsing:
+            # Completion needs the dataset, but Click reads no argument if the last option lacks its value.
+            is_unfinished = args[-1:] and args[-1].startswith("-")
+            return super().parse_args(ctx, args[:-1] if is_unfinished else args)
         _, _, given = self.make_parser(ctx).parse_args(list(args))
-        for option, times in Counter([] if ctx.resilient_parsing else given).items():
+        for option, times in Counter(given).items():
             if times > 1 and isinstance(option, click.Option) and not (option.multiple or option.is_eager):
                 often = "twice" if times == 2 else f"{times} times"
                 raise ArgumentError(
                     f"expected {option.opts[-1]} once, found it {often}", hint=f"see {ctx.command_path} --help"
                 )
         return super().parse_args(ctx, args)
+
+
+def _setting(wanted: Verbosity) -> Callable[[click.Context, click.Parameter, bool], None]:
+    def set_it(ctx: click.Context, param: click.Parameter, is_given: bool) -> None:
+        if is_given:
+            set_verbosity(ctx, wanted)
+
+    return set_it
 
 
 class Verbs(click.Group):

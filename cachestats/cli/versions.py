@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cachestats.axes import GROUP_AXES
+from cachestats.cli.completion import complete_packages, complete_words
 from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import NAME, dataset_argument, output_options, question_options, union_option
 from cachestats.cli.question import Question
@@ -21,10 +22,17 @@ from cachestats.text import alternatives
     "--by",
     required=True,
     metavar="AXIS",
+    shell_complete=complete_words(GROUP_AXES),
     help=f"Axis to compare: {alternatives(GROUP_AXES)}.",
 )
 @click.option(
-    "--package", "packages", type=NAME, multiple=True, metavar="NAME", help="Only this package; may be repeated."
+    "--package",
+    "packages",
+    type=NAME,
+    shell_complete=complete_packages,
+    multiple=True,
+    metavar="NAME",
+    help="Only this package; may be repeated.",
 )
 @union_option
 @question_options

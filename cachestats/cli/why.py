@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cachestats.cli.completion import complete_packages
 from cachestats.cli.dependencies import deptype_option, of_types, question_of_known
 from cachestats.cli.output import emit, printable, talk, write
 from cachestats.cli.parameters import NAME, dataset_argument, output_options, question_options, union_option
@@ -25,8 +26,8 @@ _ARROW = " > "
 
 @click.command(cls=Verb)
 @dataset_argument
-@click.argument("package", type=NAME, metavar="FROM")
-@click.argument("dependency", type=NAME, metavar="TO")
+@click.argument("package", type=NAME, metavar="FROM", shell_complete=complete_packages)
+@click.argument("dependency", type=NAME, metavar="TO", shell_complete=complete_packages)
 @deptype_option(DEPTYPES)
 @union_option
 @question_options

@@ -32,6 +32,8 @@ Wanted = tuple[str | None, ...]
 Asked: TypeAlias = "str | Iterable[str | None] | None"
 """Values of a column as a user writes them, with patterns and exclusions."""
 
+SNAPSHOT_WORDS = ("newest", "previous", "all")
+"""Words that stand for snapshots."""
 _NOTHING = "none"
 _NULLABLE = frozenset(column.name for column in SPECS.columns if column.nullable)
 
@@ -96,12 +98,12 @@ class Subset:
         if not given:
             raise ArgumentError("expected a snapshot, found none", hint="name one, or leave them out to take all")
         there = self.names
-        words = {"newest": there[-1:], "previous": there[-2:-1], "all": there}
+        words = dict(zip(SNAPSHOT_WORDS, (there[-1:], there[-2:-1], there), strict=True))
         found = matching(given, there, words=words, whole=there, refuse=self._no_such_snapshot)
         if not found:
             raise ArgumentError(
-                f"expected a snapshot, found all {len(there):,} of {self.dataset.path} left out",
-                hint=f"leave out fewer of {', '.join(there[-3:])}",
+                f"expected a snapshot of {self.dataset.path}, found that what is named is left out, too",
+                hint=f"leave out fewer; there is {', '.join(there[-3:])}",
             )
         return replace(self, snapshots=tuple(name for name in there if name in found))
 
@@ -152,6 +154,11 @@ class Subset:
     def names(self) -> tuple[str, ...]:
         """Names of the snapshots, all of them if none were chosen, oldest first."""
         return snapshot_names(self.dataset) if self.snapshots is None else self.snapshots
+
+    @property
+    def whole(self) -> Subset:
+        """All specs of its snapshots."""
+        return replace(self, filters={}, expressions=())
 
     @property
     def is_whole(self) -> bool:
@@ -290,9 +297,10 @@ def find_values(column: str, asked: Sequence[str | None], there: Iterable[str], 
     names = sorted(there)
     # Not by a pattern: with the union, no other stack would be left out.
     others = [name for name in names if column != "stack" or name != UNION_STACK]
-    words = {name: [name] for name in names if name not in others} | (
-        {_NOTHING: [None]} if column in _NULLABLE and _NOTHING not in names else {}
-    )
+    words: dict[str, list[str | None]] = {name: [name] for name in names if name not in others}
+    nothing: list[str | None] = [None] if column in _NULLABLE else []
+    if nothing and _NOTHING not in names:
+        words[_NOTHING] = nothing
 
     def refuse(value: str) -> ArgumentError:
         return ArgumentError(
@@ -302,7 +310,7 @@ def find_values(column: str, asked: Sequence[str | None], there: Iterable[str], 
 
     if not asked:
         return ()
-    found = matching(asked, others, words=words, whole=[*others, None], refuse=refuse)
+    found = matching(asked, others, words=words, whole=[*others, *nothing], refuse=refuse)
     return (*(name for name in names if name in found), *([None] if None in found else []))
 
 
@@ -334,6 +342,11 @@ def find_snapshot(dataset: Dataset, name: str) -> str:
             hint=f"name one, such as {found[-1]}",
         )
     return found[0]
+
+
+def as_subset(specs: Dataset | Subset) -> Subset:
+    """Return a dataset as the subset of all its specs, and a subset as it is."""
+    return specs if isinstance(specs, Subset) else Subset(specs)
 
 
 def snapshot_names(dataset: Dataset) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from cachestats.atomic import replaced_file
 from cachestats.dataset.dataset import Dataset, find_snapshots, find_table
 from cachestats.dataset.parquet import parquet_writer, read_coded
 from cachestats.dataset.rows import as_array, compact, ranks_of
+from cachestats.dataset.subset import Subset, as_subset
 from cachestats.errors import ArgumentError, DatasetError
 from cachestats.schema import Table
 
@@ -24,14 +25,15 @@ _ROW_GROUP = 1 << 18
 
 
 def export_table(
-    dataset: Dataset, table: str, out: str | os.PathLike[str], *, snapshots: Iterable[str] | None = None
+    specs: Dataset | Subset, table: str, out: str | os.PathLike[str], *, snapshots: Iterable[str] | None = None
 ) -> int:
     """Write one table of a dataset to a single file for BI tools, and return its number of rows.
 
     Parameters
     ----------
-    dataset
-        The dataset.
+    specs
+        The dataset, or a subset of it: its snapshots, and of the tables `specs`, `variants` and `dependencies` the rows
+        of its specs.
     table
         Name of the table.
     out
@@ -60,13 +62,28 @@ def export_table(
             f"expected a file that ends in .parquet or .csv, found {target.name!r}", hint=f"try {target.stem}.parquet"
         )
     find_table(table)
-    chosen = None if snapshots is None else find_snapshots(dataset, snapshots)
+    subset = as_subset(specs)
+    if snapshots is not None:
+        subset = subset.at(find_snapshots(subset.dataset, snapshots))
     with replaced_file(target) as unfinished:
-        return write_table(dataset, table, unfinished, snapshots=chosen, kind=target.suffix[1:])
+        return write_table(subset, table, unfinished, kind=target.suffix[1:], kept=kept_hashes(subset))
 
 
-def write_table(dataset: Dataset, table: str, path: Path, *, snapshots: list[str] | None, kind: str) -> int:
-    """Write a table, or its rows that belong to some snapshots, to a file batch by batch; return the number of rows."""
+def kept_hashes(subset: Subset) -> dict[str, pa.Array] | None:
+    """Return the hashes of the specs of a subset by snapshot, or None if it has all specs of its snapshots."""
+    if subset.is_whole:
+        return None
+    found = subset.encoded("snapshot", "hash").unique().collect(engine="streaming")
+    names = dict(subset.dataset.names.of_codes("snapshot", found["snapshot"], subset.snapshots).iter_rows())
+    parts = found.partition_by("snapshot", as_dict=True)
+    return {names[code]: part["hash"].to_arrow().cast(pa.string()) for (code,), part in parts.items()}
+
+
+def write_table(subset: Subset, table: str, path: Path, *, kind: str, kept: dict[str, pa.Array] | None) -> int:
+    """Write the rows of a table that belong to a subset to a file batch by batch; return the number of rows.
+
+    `kept` are its `kept_hashes`.
+    """
     import pyarrow.csv as pv
 
     declared, is_parquet = find_table(table), kind == "parquet"
@@ -80,7 +97,7 @@ def write_table(dataset: Dataset, table: str, path: Path, *, snapshots: list[str
     writer: Any = parquet_writer(path, declared, schema, sort, plain=()) if is_parquet else pv.CSVWriter(path, schema)
     rows = 0
     with writer:
-        batches = _batches(dataset, declared, schema, snapshots)
+        batches = _batches(subset, declared, schema, kept)
         for batch in _row_groups(batches) if is_parquet else batches:
             rows += batch.num_rows
             writer.write_table(batch)
@@ -89,13 +106,26 @@ def write_table(dataset: Dataset, table: str, path: Path, *, snapshots: list[str
     return rows
 
 
-def _batches(dataset: Dataset, declared: Table, schema: pa.Schema, snapshots: list[str] | None) -> Iterator[pa.Table]:
-    """Yield the rows of a table, or those of some snapshots, in their order; no batch is empty."""
-    for files in dataset.files_by_snapshot(declared.name, snapshots=snapshots).values():
+def _batches(
+    subset: Subset, declared: Table, schema: pa.Schema, kept: dict[str, pa.Array] | None
+) -> Iterator[pa.Table]:
+    """Yield the rows of a table that belong to a subset, in their order; no batch is empty."""
+    snapshots = subset.snapshots
+    for snapshot, files in subset.dataset.files_by_snapshot(declared.name, snapshots=snapshots).items():
         for batch in _of_file(files[0], schema) if len(files) == 1 else _merged(files, declared, schema):
             part = batch if snapshots is None or declared.by_snapshot else _of_snapshots(batch, snapshots)
+            if kept is not None and "hash" in part.column_names and snapshot is not None:
+                part = _of_specs(part, kept.get(snapshot, pa.array([], pa.string())), subset.filters.get("stack"))
             if part.num_rows:
                 yield part
+
+
+def _of_specs(batch: pa.Table, hashes: pa.Array, stacks: Sequence[str | None] | None) -> pa.Table:
+    """Return the rows of some specs and, where there are stacks, only those of these stacks."""
+    found = batch.filter(pc.is_in(batch.column("hash").cast(pa.string()), hashes))
+    if stacks is None or "stack" not in batch.column_names:
+        return found
+    return found.filter(pc.is_in(found.column("stack").cast(pa.string()), pa.array([*stacks], pa.string())))
 
 
 def _row_groups(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -114,12 +144,12 @@ def _row_groups(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting).unify_dictionaries()
 
 
-def _of_snapshots(batch: pa.Table, names: list[str]) -> pa.Table:
+def _of_snapshots(batch: pa.Table, names: Sequence[str]) -> pa.Table:
     """Return the rows that belong to some snapshots, or to no known snapshot."""
     if "snapshot" not in batch.column_names:
         return batch
     column = batch.column("snapshot").cast(pa.string())
-    return batch.filter(pc.or_(pc.is_in(column, pa.array(names, pa.string())), pc.is_null(column)))
+    return batch.filter(pc.or_(pc.is_in(column, pa.array([*names], pa.string())), pc.is_null(column)))
 
 
 def _merged(files: list[Path], declared: Table, schema: pa.Schema) -> Iterator[pa.Table]:

@@ -46,6 +46,8 @@ class Parsed(NamedTuple):
     """The version of Spack that wrote it, or the versions that may have written it."""
     warning: str | None
     """A warning about a file that could be read, if any."""
+    root_texts: list[str]
+    """What the roots were concretized from, as a lockfile has it; other files do not tell."""
 
 
 class _Meta(msgspec.Struct):
@@ -57,6 +59,7 @@ class _Meta(msgspec.Struct):
 
 class _Root(msgspec.Struct):
     hash: str
+    spec: str | None = None
 
 
 class _Spack(msgspec.Struct):
@@ -116,6 +119,7 @@ class _Graph:
     spec_format: int | None = None
     spack: str | None = None
     warning: str | None = None
+    root_texts: tuple[str, ...] = ()
     is_whole: bool = True
     """Whether it must have every node that another one needs, as Spack requires of its own files."""
     is_keyed_by_hash: bool = True
@@ -258,16 +262,17 @@ def _graph_of_lockfile(lockfile: _Lockfile, origin: str) -> _Graph:
         )
     version = lockfile.meta.lockfile_version
     nodes: dict[str, msgspec.Raw] = {}
-    roots: list[str] = []
+    roots: list[_Root] = []
     for part in _parts(lockfile):
         nodes |= part.concrete_specs
-        roots += (root.hash for root in part.roots)
+        roots += part.roots
     spec_format = FORMAT_OF_LOCKFILE.get(version or 0)
     return _Graph(
         kind="lockfile",
         path="concrete_specs[{!r}]",
         nodes=nodes,
-        roots=roots,
+        roots=[root.hash for root in roots],
+        root_texts=tuple(dict.fromkeys(root.spec for root in roots if root.spec)),
         spec_format=lockfile.meta.specfile_version or spec_format,
         spack=lockfile.spack.version or SPACK_OF_FORMAT.get(spec_format or 0),
         warning=_newer("lockfile", version, FORMAT_OF_LOCKFILE, origin),
@@ -400,6 +405,7 @@ class _Reader:
             kind=self.graph.kind,
             spack=self.graph.spack,
             warning=self.graph.warning,
+            root_texts=[*self.graph.root_texts],
         )
 
     def _hash(self, key: str) -> str:

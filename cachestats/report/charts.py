@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from cachestats.analysis.coverage import coverage_matrix
 from cachestats.axes import Axis
-from cachestats.dataset.dataset import Dataset
+from cachestats.dataset.subset import Subset
 from cachestats.plots.churn import plot_churn
 from cachestats.plots.coverage import plot_coverage
 from cachestats.plots.gaps import plot_gaps
@@ -33,10 +33,10 @@ class Chart(NamedTuple):
     alternative: str
 
 
-def draw_overview(dataset: Dataset, facts: Facts, folder: Path) -> dict[str, Chart]:
+def draw_overview(subset: Subset, facts: Facts, folder: Path) -> dict[str, Chart]:
     """Draw the charts of the overview and return them by name; charts without data are left out."""
     rows: Axis = "os" if facts.stacks.is_empty() else "stack"
-    matrix = coverage_matrix(dataset.at(facts.current), rows=rows, columns="target", measure="packages")
+    matrix = coverage_matrix(subset.at(facts.current), rows=rows, columns="target", measure="packages")
     missing = facts.gaps.join(most_needed(facts.gaps).head(_MOST_GAPS).select("package"), on="package")
     # A private mirror may have no stacks.
     series = facts.history if facts.stack_history.is_empty() else facts.stack_history

@@ -17,10 +17,10 @@ from cachestats.analysis.holes import holes
 from cachestats.analysis.overlap import overlap
 from cachestats.analysis.spec_rows import spec_rows
 from cachestats.analysis.versions import versions
-from cachestats.dataset.dataset import Dataset, with_dependencies
+from cachestats.dataset.dataset import with_dependencies
 from cachestats.dataset.subset import Subset
 from cachestats.errors import ArgumentError
-from cachestats.naming import snapshot_kind, snapshot_order
+from cachestats.naming import snapshot_kind
 
 
 class Facts(NamedTuple):
@@ -59,29 +59,29 @@ class Facts(NamedTuple):
     """What packages of the current snapshot need, and what needs them; None if dependencies are not known."""
 
 
-def gather(dataset: Dataset) -> Facts:
-    """Run all analyses of a report on a dataset.
+def gather(base: Subset) -> Facts:
+    """Run all analyses of a report on the specs of some snapshots.
 
     Raises
     ------
     ArgumentError
-        If the dataset has no snapshots.
+        If there are no snapshots.
     """
-    names = sorted(dataset.manifest.snapshots, key=snapshot_order)
+    dataset, names = base.dataset, [*base.names]
     if not names:
         raise ArgumentError(
             f"expected a dataset with at least one snapshot, found none in {dataset.path}",
             hint="build it from a source that has pages or indices",
         )
     current, before = names[-1], _before(names)
-    every, here = dataset.at(names), dataset.at(current)
+    every, here = base.at(names), base.at(current)
     knows_dependencies = bool(with_dependencies(dataset, [current]))
     changes = compare_snapshots(every, before)
-    there = dataset.at(before[current]) if current in before else here
+    there = base.at(before[current]) if current in before else here
     stack_changes = compare(there, here, by="stack")
     lag = versions(here, by="stack")
     series, by_stack = history(every), history(every, by="stack")
-    table = dataset.snapshots.collect()
+    table = _snapshots(base, series, by_stack)
     newest = versions(every, by="snapshot")
     needs = count_needs(here, here) if knows_dependencies else None
     return Facts(
@@ -103,9 +103,24 @@ def gather(dataset: Dataset) -> Facts:
         gaps=gaps_by_weight(here, by="stack", weights=needs.dependents if needs else None),
         overlap=overlap(here),
         duplicates=duplicates(here, by="package"),
-        holes=holes(here, by="missing") if knows_dependencies else None,
+        # Whether something is broken depends on all specs, whatever the report is about.
+        holes=holes(here.whole, by="missing") if knows_dependencies else None,
         needs=needs,
     )
+
+
+def _snapshots(base: Subset, series: pl.DataFrame, by_stack: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of the table `snapshots`; those of some specs count these alone."""
+    table = base.dataset.snapshots.filter(pl.col("snapshot").is_in(base.names)).collect()
+    if base.is_whole:
+        return table
+    counts = series.select("snapshot", num_packages="packages", num_specs="specs")
+    stacks = by_stack.filter(pl.col("specs") > 0).drop_nulls("stack").group_by("snapshot").agg(num_stacks=pl.len())
+    found = counts.join(stacks.with_columns(pl.col("num_stacks").cast(pl.Int64)), on="snapshot", how="left")
+    columns = ["num_packages", "num_specs", "num_stacks"]
+    return (
+        table.drop(columns).join(found, on="snapshot", how="left").with_columns(pl.col(columns).fill_null(0))
+    ).select(table.columns)
 
 
 def _before(names: list[str]) -> dict[str, str]:

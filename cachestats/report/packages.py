@@ -21,8 +21,8 @@ import msgspec
 import polars as pl
 
 from cachestats.codes import code_of
-from cachestats.dataset.dataset import Dataset
 from cachestats.dataset.names import Names
+from cachestats.dataset.subset import Subset
 from cachestats.naming import UNION_STACK, version_key
 from cachestats.report.paths import NO_STACK, path_of
 
@@ -64,9 +64,9 @@ class Specs:
         ]
 
 
-def write_specs(dataset: Dataset, names: list[str], folder: Path, *, shown: int) -> dict[str, list[SpecValues]]:
-    """Write the scripts of all snapshots, given oldest first, and return the first specs of the last one by package."""
-    ranks = Ranks(dataset, names)
+def write_specs(subset: Subset, folder: Path, *, shown: int) -> dict[str, list[SpecValues]]:
+    """Write the scripts of all snapshots, and return the first specs of the last one by package."""
+    ranks, names = Ranks(subset), subset.names
     every = ranks.rows()
     for name, cells in _cells(every, ranks):
         _write_data(folder / path_of("cells", name), cells)
@@ -83,11 +83,13 @@ def write_specs(dataset: Dataset, names: list[str], folder: Path, *, shown: int)
 class Ranks:
     """The names in each column, in order, and the rows of all snapshots with their positions in place of codes."""
 
-    def __init__(self, dataset: Dataset, names: list[str]) -> None:
-        self._subset = dataset.at(names)
-        snapshots = self._subset.snapshots
-        known = Names(dataset)  # not those of the dataset, which stay: the variants take more memory than all the rest
-        self.names = {"snapshot": pl.Series(names)}
+    def __init__(self, subset: Subset) -> None:
+        self._subset = subset
+        names, snapshots = subset.names, subset.snapshots
+        known = Names(
+            subset.dataset
+        )  # not those of the dataset, which stay: the variants take more memory than all the rest
+        self.names = {"snapshot": pl.Series([*names], dtype=pl.String)}
         self._codes = {"snapshot": pl.Series(map(code_of, names), dtype=pl.Int64)}
         for column in _NAMED:
             found = known.of(column, snapshots)
@@ -185,7 +187,7 @@ def _cells(rows: pl.DataFrame, ranks: Ranks) -> Iterator[tuple[str, Row]]:
         packages = cells["package"].rle().struct.unnest()
         names = ranks.values("package", packages["value"])
         values = {column: ranks.values(column, cells[column].unique().sort()) for column in _CELL_COLUMNS}
-        coded = {column: cells[column].rank("dense") - 1 for column in _CELL_COLUMNS}
+        coded = {column: cells[column].rank("dense").cast(pl.Int64) - 1 for column in _CELL_COLUMNS}
         # The newest version has the largest code.
         values["version"].reverse()
         coded["version"] = len(values["version"]) - 1 - coded["version"]

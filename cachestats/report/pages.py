@@ -45,9 +45,9 @@ class Pages:
         text = self.templates.get_template(template).render(root=root, path=path, **values)
         (self.folder / path).write_text(text, encoding="utf-8", newline="\n")
 
-    def snapshots(self, names: Iterable[str], root: str) -> dict[str, Markup]:
-        """Return links to snapshots, for pages with so many of them that each call of `snapshot` counts."""
-        return {name: _anchor(root, "snapshots", name, name) for name in names}
+    def links(self, kind: Kind, names: Iterable[str], root: str) -> dict[str, Markup]:
+        """Return links to snapshots or packages, for pages with so many of them that each call in a template counts."""
+        return {name: _anchor(root, kind, name, name) for name in names}
 
 
 # A report has hundreds of thousands of these links. As macros of a template they would take a fifth of its time.

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from markupsafe import Markup
 
 from cachestats.atomic import replaced_folder
 from cachestats.axes import STATES
 from cachestats.dataset.dataset import Dataset
+from cachestats.dataset.subset import Subset, as_subset
 from cachestats.decode import JsonError, decode
 from cachestats.export.table import export_table
-from cachestats.naming import snapshot_kind, snapshot_order
+from cachestats.naming import snapshot_kind
 from cachestats.regular import read_regular
 from cachestats.report.badges import badge
 from cachestats.report.charts import draw_overview, draw_stack
@@ -29,6 +31,7 @@ from cachestats.report.pages import Pages
 from cachestats.report.paths import path_of
 from cachestats.report.summary import stack_counts, summary_markdown
 from cachestats.schema import SCHEMA_VERSION, TABLES, dictionary_markdown
+from cachestats.text import counted
 
 _FOLDERS = ("assets", "charts", "packages", "stacks", "snapshots", "tables", "badges", "api", "specs", "cells")
 _MARK = "report.json"
@@ -40,10 +43,11 @@ _SHOWN_SPECS = 25
 _TABLES = {name: table for name, table in TABLES.items() if name != "variants"}
 """The tables to download. `variants` has what `specs.variants` has, in other rows, and is as large as all of these."""
 _MOST_GAPS = 30
+_MOST_NEEDING = 24
 _MOST = 10
 
 
-def write_report(dataset: Dataset, out: str | os.PathLike[str], *, title: str = "Spack build cache") -> int:
+def write_report(specs: Dataset | Subset, out: str | os.PathLike[str], *, title: str = "Spack build cache") -> int:
     """Write a dataset and its analyses as a folder of pages that opens in a browser, and return the number of pages.
 
     The folder needs no server and no network: `index.html` opens from disk, and the folder can be published unchanged.
@@ -54,8 +58,9 @@ def write_report(dataset: Dataset, out: str | os.PathLike[str], *, title: str = 
 
     Parameters
     ----------
-    dataset
-        The dataset. Coverage is reported for `develop` if it exists, otherwise for the newest snapshot.
+    specs
+        The dataset, or a subset of it: the report is about its snapshots and specs. Coverage is reported for `develop`
+        if it exists, otherwise for the newest snapshot.
     out
         The folder: a new one, an empty one, or an earlier report, which is replaced once the new one is complete.
     title
@@ -76,19 +81,20 @@ def write_report(dataset: Dataset, out: str | os.PathLike[str], *, title: str = 
     >>> sorted(path.name for path in (tmp / "report" / "packages").iterdir())
     ['py-filelock.html', 'py-propcache.html']
     """
-    facts = gather(dataset)
+    subset = as_subset(specs)
+    facts = gather(subset)
     with replaced_folder(Path(out), holds="an earlier report", foreign=_foreign) as folder:
         for name in _FOLDERS:
             (folder / name).mkdir()
-        return _Report(dataset, facts, folder, title).write()
+        return _Report(subset, facts, folder, title).write()
 
 
 class _Report:
     """A report that is being written."""
 
-    def __init__(self, dataset: Dataset, facts: Facts, folder: Path, title: str) -> None:
-        self.dataset, self.facts, self.folder = dataset, facts, folder
-        self.names = sorted(dataset.manifest.snapshots, key=snapshot_order)
+    def __init__(self, subset: Subset, facts: Facts, folder: Path, title: str) -> None:
+        self.subset, self.facts, self.folder = subset, facts, folder
+        self.names = [*subset.names]
         self.about = facts.snapshots.row(by_predicate=pl.col("snapshot") == facts.current, named=True)
         self.pages = Pages(
             folder, site=title, current=facts.current, about=self.about, before=facts.before, states=STATES
@@ -98,7 +104,7 @@ class _Report:
     def write(self) -> int:
         """Write everything and return the number of pages."""
         self._assets()
-        specs = write_specs(self.dataset, self.names, self.folder, shown=_SHOWN_SPECS)
+        specs = write_specs(self.subset, self.folder, shown=_SHOWN_SPECS)
         # Write the Parquet files in parallel: everything else is Python code, which does not use a second core. The
         # specs took both cores, and as much memory.
         with ThreadPoolExecutor(1) as pool:
@@ -131,7 +137,7 @@ class _Report:
         # `specs`, the first, takes the most memory, and comes last: by then the memory of the scripts is free.
         for table in reversed(_TABLES.values()):
             path = f"tables/{table.name}.parquet"
-            rows = export_table(self.dataset, table.name, self.folder / path)
+            rows = export_table(self.subset, table.name, self.folder / path)
             size = (self.folder / path).stat().st_size
             found[table.name] = {"name": table.name, "path": path, "rows": rows, "size": size, "grain": table.grain}
         return [found[name] for name in _TABLES]
@@ -147,7 +153,7 @@ class _Report:
         self._page(
             "index.html",
             "index.html",
-            charts=draw_overview(self.dataset, facts, self.folder),
+            charts=draw_overview(self.subset, facts, self.folder),
             changes=_by(facts.changes.get(facts.current), "change"),
             fell=fell,
             stacks=facts.stacks.to_dicts(),
@@ -174,9 +180,9 @@ class _Report:
         versions, gaps = _by(facts.versions, "package"), _by(facts.gaps, "package")
         excess = _by(facts.duplicates, "package")
         positions = {name: number for number, name in enumerate(self.names)}
-        anchors = self.pages.snapshots(self.names, "../")
-        matrices = Matrices(self.dataset.at(facts.current))
-        dependencies = _Dependencies(facts)
+        anchors = self.pages.links("snapshots", self.names, "../")
+        matrices = Matrices(self.subset.at(facts.current))
+        dependencies = _Dependencies(facts, self.pages.links("packages", by_snapshot, "../"))
         for package, found in by_snapshot.items():
             series = sorted(found, key=lambda row: positions[row[0]], reverse=True)
             about = current.get(package)
@@ -194,7 +200,6 @@ class _Report:
                 lacking=gaps.get(package, []),
                 excess=next((row["excess"] for row in excess.get(package, ())), 0),
                 dependencies=dependencies.of(package),
-                described=by_snapshot.keys(),
                 series=series,
                 anchors=anchors,
                 bars=_bars({snapshot: number for snapshot, number, _ in series}, self.names),
@@ -294,7 +299,8 @@ class _Report:
 class _Dependencies:
     """What each package of the current snapshot needs, and what needs it."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, links: dict[str, Markup]) -> None:
+        self._links = links
         self._every = dict(facts.packages.select("package", "specs").iter_rows())
         self._total = sum(self._every.values())
         self._counts: dict[str, Row] = {}
@@ -309,17 +315,22 @@ class _Dependencies:
     def of(self, package: str) -> Row | None:
         """Return the counts of what depends on a package, and what does directly; None if there is nothing to say.
 
-        `needing` and `needed` are other packages, each with the number of specs that need the other one directly, and
-        the number of all specs of the same package.
+        `needing` and `needed` are links to other packages, those first of which most specs need the other directly, and
+        how many of all specs of the same package do.
         """
         if package not in self._counts:
             return None
         total = self._every.get(package, 0)
+        needing, needed = self._needing.get(package, []), self._needed.get(package, [])
         return self._counts[package] | {
             "num_other_specs": self._total - total,
-            "needing": [(name, specs, self._every[name]) for name, specs in self._needing.get(package, ())],
-            "needed": [(name, specs, total) for name, specs in self._needed.get(package, ())],
+            "needing": [self._part(name, specs, self._every[name]) for name, specs in needing[:_MOST_NEEDING]],
+            # What is not cached has no page.
+            "needed": [self._part(name, specs, total) for name, specs in needed],
         }
+
+    def _part(self, name: str, num_specs: int, total: int) -> tuple[str, str]:
+        return self._links.get(name, name), f"{num_specs:,} of {counted(total, 'spec')}"
 
 
 def _by(frame: pl.DataFrame | None, column: str) -> dict[Any, list[Row]]:

@@ -315,7 +315,7 @@ def test_the_verb_says_of_which_snapshots_nothing_can_be_said(demo: cs.Dataset, 
     cs.build_dataset(pages, mirror, out=tmp_path / "both")
     done = run("holes", tmp_path / "both", "--snapshot", "all")
     assert done.stderr.decode().splitlines() == [
-        "develop-2024-03-17: 0 of 830 specs broken, 0.0%; 0 missing",
+        "no holes in develop-2024-03-17: 0 of 830 specs broken, 0.0%; 0 missing",
         "left out develop-2024-04-14: pages do not list dependencies, only indices do",
     ]
     assert b"hint: try --snapshot develop-2024-03-17" in run("holes", tmp_path / "both", code=2).stderr

@@ -63,7 +63,7 @@ def questions(subset: Subset) -> Iterator[tuple[str, Ask]]:
     yield from (ask_with_edges(cs.duplicates, by=by) for by in DUPLICATE_ROWS)
     if not subset.filters:
         yield from (ask_with_edges(cs.holes, by=by) for by in HOLE_ROWS)
-    for package in ("zlib-ng", "hdf5", "nothing-has-it"):
+    for package in ("zlib-ng", "hdf5", *(["nothing-has-it"] if not subset.filters else [])):
         yield from (ask_with_edges(cs.dependents, package=package, by=by) for by in (None, *GROUP_AXES))
         yield ask_with_edges(cs.dependents, package=package, union=True, deptypes=("link", "run"))
         yield ask_with_edges(cs.why, package="hdf5", dependency=package)

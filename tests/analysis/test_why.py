@@ -108,7 +108,8 @@ def test_any_cache_is_as_found_by_hand(cache: Cache, package: str, dependency: s
         check(cache, package, dependency, deptypes, union=union)
     except ArgumentError:
         followed = cache[1].filter(pl.any_horizontal(f"is_{deptype}" for deptype in deptypes))
-        there = {*cache[0]["package"], *followed["dependency_package"]} if cache[0].height else set()
+        there = {*cache[0]["package"], *followed["dependency_package"]}
+        assert cache[0].height
         assert not {package, dependency} <= there
 
 

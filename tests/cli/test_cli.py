@@ -139,6 +139,24 @@ def test_each_verb_prints_data_to_stdout_and_talk_to_stderr(demo: cs.Dataset, tm
     assert (tmp_path / "chart.svg").read_text().startswith("<?xml")
 
 
+def test_a_verb_may_say_only_errors_or_more(demo: cs.Dataset, tmp_path: Path) -> None:
+    question = ("coverage", demo.path, *QUESTION, "--where", "target=x86*", "--where", "os!=sequoia")
+    normal, quiet, verbose = (run(*question, *options) for options in ((), ("-q",), ("-v",)))
+    assert normal.stdout == quiet.stdout == verbose.stdout
+    assert not quiet.stderr
+    resolved = "snapshots: develop\ntarget: x86_64_v3\nos: ubuntu18.04, ubuntu20.04, ubuntu22.04, ubuntu24.04\n"
+    assert verbose.stderr.decode() == resolved + normal.stderr.decode()
+    assert not run("build", SEEDS, "--out", tmp_path / "dataset", "--quiet").stderr
+    failed = run("check", demo.path, "--snapshot", "newest", "-q", code=2).stderr
+    assert failed.startswith(b"error: expected a snapshot that has a previous one, found 'develop'")
+    assert b"expected --quiet or --verbose, found both" in run("info", demo.path, "-q", "-v", code=2).stderr
+    for group in (cli, cli.commands["plot"]):
+        assert isinstance(group, Verbs)
+        for verb in group.commands.values():
+            options = {name for param in verb.params for name in param.opts}
+            assert verb is cli.commands["plot"] or {"--quiet", "--verbose"} <= options, verb.name
+
+
 def test_rejected_shows_what_why_and_what_to_try(tmp_path: Path) -> None:
     bad = {("develop", "a"): b"\xff", ("develop", "b"): page("b", specs=[spec(), spec("b" * 32, size="big")])}
     site = write(tmp_path / "site", bad)

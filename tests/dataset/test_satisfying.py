@@ -166,6 +166,7 @@ def test_a_dependency_below_is_reached_by_link_and_run_since_spack_1(
         ("hdf5 ^zlibb", "a package or virtual package of the specs in develop, found 'zlibb'", "try zlib"),
         ("hdf5+sharde", "a variant of hdf5 in develop, found 'sharde'", "try shared"),
         ("%[virtuals=mpii] mpich", "a virtual package that a spec in develop depends on, found 'mpii'", "try mpi"),
+        ("%gccc", "a compiler or direct dependency of the specs in develop, found 'gccc'", "there is hdf5, mpich"),
         ("os=rhel99", "a value of os of the specs in develop, found 'rhel99'", "try rhel9"),
         ("namespace=builtn", "a value of namespace of the specs in develop, found 'builtn'", "try builtin"),
         ("target=zen44", "a target that archspec or the dataset knows, found 'zen44'", "try zen4"),
@@ -180,7 +181,7 @@ def test_names_that_no_spec_has_are_refused(text: str, message: str, hint: str, 
     hdf5 = node_record("hdf5", "c" * 32, *edges, os="rhel9", parameters={"shared": True})
     dataset = build_index(tmp_path, mpich, zlib, hdf5)
     with pytest.raises(ArgumentError) as raised:
-        found(dataset, text)
+        cs.find(dataset, text)
     assert raised.value.exit_code == 2
     assert raised.value.message == f"expected {message}"
     assert str(raised.value.hint).startswith(hint)

@@ -145,7 +145,7 @@ def test_the_order_of_rows_does_not_decide_on_the_order_of_specs(tmp_path: Path)
         for snapshot, stack in (("develop-2025-06-01", "e4s"), ("develop-2025-06-08", "hep"), ("develop", "ml"))
     }
     dataset = cs.build_dataset(write(tmp_path / "site", pages), out=tmp_path / "dataset")
-    ranks = Ranks(dataset, [*snapshot_names(dataset)])
+    ranks = Ranks(cs.Subset(dataset))
     rows = ranks.rows()
     ((_, specs),) = by_package(rows, ranks)
     assert len(specs.hashes) == 3 * len(hashes)
@@ -316,3 +316,23 @@ def test_a_dataset_without_snapshots_is_refused(demo: cs.Dataset, tmp_path: Path
     with pytest.raises(ArgumentError, match="expected a dataset with at least one snapshot"):
         cs.write_report(empty, tmp_path / "report")
     assert not (tmp_path / "report").exists()
+
+
+def test_a_report_of_a_subset_is_about_its_specs_alone(sample: cs.Dataset, tmp_path: Path) -> None:
+    subset = sample.at("develop-2024-*").where(spec="hdf5~mpi")
+    cs.write_report(subset, tmp_path / "report", title="hdf5")
+    about = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert about["snapshots"] == ["develop-2024-06-02", "develop-2024-04-14", "develop-2024-03-17"]
+    assert (about["num_packages"], about["num_specs"]) == (
+        1,
+        cs.find(sample.at("develop-2024-06-02"), "hdf5~mpi").height,
+    )
+    assert [path.stem for path in (tmp_path / "report" / "packages").iterdir()] == ["hdf5"]
+    specs = pl.read_parquet(tmp_path / "report" / "tables" / "specs.parquet")
+    assert specs.sort(specs.columns).equals(subset.specs.collect().select(specs.columns).sort(specs.columns))
+
+
+def test_a_report_of_specs_that_the_newest_snapshot_lacks(sample: cs.Dataset, tmp_path: Path) -> None:
+    cs.write_report(sample.where(spec="hdf5~mpi"), tmp_path / "report")
+    about = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert (about["snapshot"], about["num_specs"], about["stacks"]) == ("develop-2025-05-25", 0, {})

@@ -25,11 +25,12 @@ from cachestats.atomic import ExportFolder
 from cachestats.axes import PACKAGE_FORMATS, PackageFormat
 from cachestats.dataset.dataset import Dataset, find_snapshots, find_table
 from cachestats.dataset.manifest import MANIFEST
+from cachestats.dataset.subset import Subset, as_subset
 from cachestats.errors import ArgumentError, BusyError, DatasetError, reported
 from cachestats.export.datapackage.descriptor import descriptor
 from cachestats.export.datapackage.known_issues import known_issues
 from cachestats.export.datapackage.views import views_sql
-from cachestats.export.table import write_table
+from cachestats.export.table import kept_hashes, write_table
 from cachestats.schema import TABLES, dictionary_markdown
 
 DESCRIPTOR = "datapackage.json"
@@ -41,7 +42,7 @@ _OWN_FILE = re.compile(r"[a-z_]+\.(parquet|csv)|" + "|".join(map(re.escape, (*_T
 
 
 def export_package(
-    dataset: Dataset,
+    specs: Dataset | Subset,
     out: str | os.PathLike[str],
     *,
     tables: Iterable[str] | None = None,
@@ -57,8 +58,9 @@ def export_package(
 
     Parameters
     ----------
-    dataset
-        The dataset.
+    specs
+        The dataset, or a subset of it: its snapshots, and of the tables `specs`, `variants` and `dependencies` the rows
+        of its specs.
     out
         The folder to write to: a new or empty one, or that of an earlier export, which is updated: files that it wrote
         and this one does not are removed, and other files are left alone. Tools may continue to read in the meantime.
@@ -91,7 +93,11 @@ def export_package(
     if format not in PACKAGE_FORMATS:
         raise ArgumentError(f"expected {' or '.join(PACKAGE_FORMATS)} as format, found {format!r}")
     names = _tables(tables)
-    chosen = sorted(dataset.manifest.snapshots) if snapshots is None else find_snapshots(dataset, snapshots)
+    subset = as_subset(specs)
+    dataset = subset.dataset
+    if snapshots is not None:
+        subset = subset.at(find_snapshots(dataset, snapshots))
+    chosen = sorted(subset.names)
     files = {name: f"{name}.{format}" for name in names}
     written = [*files.values(), *_TEXTS, DESCRIPTOR]
     own = ExportFolder(
@@ -105,10 +111,8 @@ def export_package(
     with reported(Path(out)), own as folder:
         published = _published(dataset)
         paths = {name: Path(folder.unfinished(file)) for name, file in files.items()}
-        rows = {
-            name: write_table(dataset, name, paths[name], snapshots=None if snapshots is None else chosen, kind=format)
-            for name in names
-        }
+        kept = kept_hashes(subset)
+        rows = {name: write_table(subset, name, paths[name], kind=format, kept=kept) for name in names}
         texts = {
             "DICTIONARY.md": dictionary_markdown(names),
             "KNOWN_ISSUES.md": known_issues(dataset, chosen),

@@ -574,6 +574,15 @@ def test_one_index_gets_a_new_name_in_place_of_that_which_the_option_gave(tmp_pa
     assert set(names.rows()) == {("ours", "gpu"), ("week1", "gpu"), ("week2", "gpu")}
 
 
+def test_what_is_gone_from_a_named_snapshot_is_dropped_as_from_any(tmp_path: Path) -> None:
+    for place in ("develop", "develop/e4s", "v1.0"):
+        layout_2(tmp_path / "mirrors" / place, DEFAULT)
+    dataset = cs.build_dataset(f"week1={tmp_path}/mirrors", out=tmp_path / "dataset", snapshots=["develop"]).path
+    shutil.rmtree(tmp_path / "mirrors/develop/e4s")
+    changes = cs.update_dataset(dataset, prune=True, allow_shrink=True)
+    assert changes.select("snapshot", "change", "files_gone").rows() == [("week1", "changed", 1)]
+
+
 def test_a_dated_name_of_a_mirror_on_a_server_is_not_read_again(
     tmp_path: Path, http_server: Callable[..., HttpServer]
 ) -> None:

@@ -101,6 +101,14 @@ def test_every_source_of_one_snapshot_can_be_named_and_no_other(
         cs.build_dataset(f"week1={tmp_path}/alone.json", f"week2={tmp_path}/alone.json", out=tmp_path / "dataset")
 
 
+def test_a_named_part_of_another_source_is_read_under_its_name_too(tmp_path: Path) -> None:
+    for snapshot in ("develop", "v1.0"):
+        layout_2(tmp_path / "many" / snapshot, DEFAULT)
+    dataset = cs.build_dataset(tmp_path / "many", f"before={tmp_path}/many/develop", out=tmp_path / "dataset")
+    assert dataset.manifest.snapshots.keys() == {"before", "develop", "v1.0"}
+    assert cs.update_dataset(dataset.path).is_empty()
+
+
 def test_a_command_for_a_named_mirror_is_one_for_its_path(tmp_path: Path) -> None:
     path = tmp_path / "mirror/build_cache/linux-zlib-1.3.1-aaaa.spec.json.sig"
     path.parent.mkdir(parents=True)

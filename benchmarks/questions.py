@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 ENGINES = ("cachestats", "duckdb")
 BARE = "bare"
 START = "nothing"  # opens the dataset and reads its smallest table: what every question takes as well
-OF_INDEX = {"gaps_weighed", "holes", "duplicates_differs"}  # what dependencies answer
+OF_INDEX = {"gaps_weighed", "holes", "duplicates_differs", "find_below", "dependents"}  # what dependencies answer
 OF_ENVIRONMENT = {"match", "hit_rates"}  # what an environment of the user answers
 OLD, NEW = "develop-2025-02-23", "develop-2025-03-02"
 ENVIRONMENT = 300  # specs of `OLD` that stand for an environment; of every second the hash is not in the cache
+PACKAGE = "libpackage-0004"
+FOUND = ["snapshot", "package", "version", "hash"]
 TAKEN = "a"  # specs whose hash begins with it are not in the cache, which makes holes: one of 32
 
 
@@ -69,6 +71,12 @@ def questions() -> dict[str, Callable[[Any, Any], pl.DataFrame]]:
         "gaps_weighed": lambda ds, _: cs.gaps(ds, by="target", dependencies=ds),
         "holes": lambda ds, _: cs.holes(ds).select("package", "version", "hash", "missing", "missing_hash"),
         "duplicates_differs": lambda ds, _: cs.duplicates(ds, dependencies=ds).drop("excess_bytes", "causes"),
+        "find": lambda ds, _: cs.find(every(ds), f"{PACKAGE}@3: target=x86_64_v3:").select(FOUND),
+        "find_anywhere": lambda ds, _: cs.find(every(ds), "@6: build_system=cmake target=x86_64_v3: %gcc@12:").select(
+            FOUND
+        ),
+        "find_below": lambda ds, _: cs.find(ds, "^mpich").select(FOUND),
+        "dependents": lambda ds, _: cs.dependents(ds, "zlib-ng", by="os"),
     }
 
 
@@ -101,6 +109,10 @@ def needed() -> dict[str, dict[str, str]]:
             "encoded_specs": f"spec size_bytes package_hash {visible}",
             "encoded_dependencies": edges,
         },
+        "find": {"encoded_specs": "snapshot spec package version target"},
+        "find_anywhere": {"encoded_specs": "snapshot spec package version target compiler variants"},
+        "find_below": {"encoded_specs": "spec package version", "encoded_dependencies": f"{edges} is_link is_run"},
+        "dependents": {"encoded_specs": "spec package os", "encoded_dependencies": edges},
     }
 
 

@@ -264,3 +264,38 @@ differing AS (SELECT snapshot, first, string_agg(needed, ',' ORDER BY needed) AS
 SELECT snapshot, package, version, platform, os, target, compiler, variants, flags, namespace, hashes,
     hashes - 1 AS excess, coalesce(differs, '') AS differs
 FROM (SELECT DISTINCT ON (snapshot, first) * EXCLUDE hash FROM members) LEFT JOIN differing USING (snapshot, first);
+
+-- question: find
+SELECT DISTINCT snapshot, package, version, hash
+FROM specs
+WHERE package = 'libpackage-0004' AND version_key >= 'v0003.'
+    AND target IN (SELECT runs_on FROM targets WHERE targets.target = 'x86_64_v3');
+
+-- question: find_anywhere
+SELECT DISTINCT snapshot, package, version, hash
+FROM specs
+WHERE version_key >= 'v0006.' AND contains(' ' || variants || ' ', ' build_system=cmake ')
+    AND compiler_name = 'gcc' AND CAST(string_split(compiler_version, '.') AS INTEGER[]) >= [12]
+    AND target IN (SELECT runs_on FROM targets WHERE targets.target = 'x86_64_v3');
+
+-- question: find_below
+WITH RECURSIVE direct AS (SELECT DISTINCT hash, is_link OR is_run AS passes FROM dependencies WHERE dependency_package = 'mpich'),
+above AS (
+    SELECT hash FROM direct WHERE passes
+    UNION
+    SELECT dependencies.hash FROM dependencies JOIN above ON dependency_hash = above.hash WHERE is_link OR is_run
+)
+SELECT DISTINCT snapshot, package, version, hash
+FROM specs WHERE hash IN (SELECT hash FROM direct UNION SELECT hash FROM above);
+
+-- question: dependents
+WITH RECURSIVE direct AS (SELECT DISTINCT hash FROM dependencies WHERE dependency_package = 'zlib-ng'),
+above AS (
+    SELECT hash FROM direct
+    UNION
+    SELECT dependencies.hash FROM dependencies JOIN above ON dependency_hash = above.hash
+)
+SELECT package, os, count(DISTINCT specs.hash) FILTER (direct.hash IS NOT NULL) AS num_direct,
+    count(DISTINCT specs.hash) FILTER (above.hash IS NOT NULL) AS num_specs, count(DISTINCT specs.hash) AS num_all
+FROM specs LEFT JOIN direct ON specs.hash = direct.hash LEFT JOIN above ON specs.hash = above.hash
+GROUP BY ALL HAVING num_specs > 0;

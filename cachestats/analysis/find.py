@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
 _KEY = ("snapshot", "hash")
+_FEW_PACKAGES = 8
 _COLUMNS = tuple("stacks" if column.name == "stack" else column.name for column in SPECS.columns)
 
 
@@ -152,14 +153,18 @@ def _rows_of_dataset(subset: Subset) -> pl.DataFrame:
     frame = subset.encoded("snapshot", "hash", "package").unique()
     found: pl.DataFrame = frame.collect(engine="streaming")
     names, snapshots = subset.dataset.names, subset.snapshots
-    packages = names.of_codes("package", found["package"], snapshots)
-    is_found = pl.col("code").is_in(found["package"].implode())
+    packages = found["package"].unique()
     # The filters of the subset do not apply to rows: they would leave out stacks of the specs.
-    rows = subset.dataset.scan("specs", snapshots=snapshots).filter(
-        pl.col("package").is_in(packages.filter(is_found)["name"].implode()),
-        pl.col("hash").is_in(found["hash"].implode()),
-    )
-    result: pl.DataFrame = rows.collect(engine="streaming")
+    rows = subset.dataset.scan("specs", snapshots=snapshots)
+    is_found = pl.col("hash").is_in(found["hash"].implode())
+    if packages.len() <= _FEW_PACKAGES:
+        # The names of packages are read in a tenth of the time that hashes take, which only their rows need then.
+        known = names.of_codes("package", packages, snapshots)
+        of_them = known.filter(known["code"].is_in(packages.implode()))["name"]
+        rows = rows.filter(pl.any_horizontal(pl.lit(False), *(pl.col("package").eq(name) for name in of_them)))
+        result: pl.DataFrame = rows.collect(engine="streaming").filter(is_found)
+    else:
+        result = rows.filter(is_found).collect(engine="streaming")
     if len(snapshots or ()) == 1:
         return result
     of_codes = names.of_codes("snapshot", found["snapshot"], snapshots)

@@ -106,6 +106,8 @@ class _Evaluation:
         self._is_spack_1 = is_spack_1
 
     def _is_virtual(self, name: str) -> bool:
+        if name in self._tables.values("package"):  # which takes less to read than the packages of dependencies
+            return False
         return name not in self._tables.packages and name in self._tables.virtuals
 
     def specs(self, expression: Expression, *, among: pl.Series | None = None) -> pl.DataFrame:
@@ -159,7 +161,9 @@ class _Evaluation:
 
     def _fulfils(self, frame: pl.DataFrame, column: str, test: _Test) -> pl.Expr:
         """Return whether the name in a column will do; null never does."""
-        names = self._tables.named(column, frame[column].unique().drop_nulls())
+        keys = frame[column].unique().drop_nulls()
+        names = self._tables.named(column, keys)
+        names = names.filter(names["code"].is_in(keys.implode()))
         return pl.col(column).is_in(names["code"].filter(test(names["name"])).implode())
 
     def _depends(self, found: pl.DataFrame, dependency: Dependency) -> pl.Expr:

@@ -134,6 +134,17 @@ def split_variants(text: str) -> list[str]:
     return text.split(" ") if text else []  # a hundred times faster
 
 
+def source_address(source: str, name: str | None) -> str:
+    """Return the path or URL of a source, whose own name is `NAME=SOURCE` if its snapshot was given a name.
+
+    Examples
+    --------
+    >>> source_address("week1=/srv/mirror", "week1"), source_address("https://host/x?a=b", None)
+    ('/srv/mirror', 'https://host/x?a=b')
+    """
+    return source if name is None else source.removeprefix(f"{name}=")
+
+
 def snapshot_kind(snapshot: str) -> tuple[SnapshotKind, date | None]:
     """Return the kind of a snapshot and, for a weekly one, its date.
 

@@ -37,6 +37,9 @@ def update(dataset: Path, sources: tuple[str, ...], dry_run: bool, form: str, ou
     Without SOURCE, the sources and options are those that the dataset was built with. The answer has a row for each
     snapshot in which files were added, changed or removed. What has gone from a source stays in the dataset, unless
     --prune is given.
+
+    NAME=SOURCE reads a mirror, an index or an installation into the snapshot NAME, and so do later updates without
+    SOURCE. Its snapshot under an earlier name, or its own, stays as it is and is not read again.
     """
     from cachestats.dataset.dataset import open_dataset
     from cachestats.ingest.changes import changes_frame

@@ -27,6 +27,8 @@ class SourceRecord(msgspec.Struct, frozen=True):
     allow_hosts: list[str]
     signed: bool
     sizes: bool
+    name: str | None = None
+    """The name given to its snapshot; that of the snapshot itself if none is."""
     files: int = 0
     """Pages and indices found in it."""
     passed_over: int = 0

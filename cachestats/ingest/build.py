@@ -56,6 +56,10 @@ def build_dataset(
         build-cache mirror of layout 1, 2 or 3, or a folder of mirrors, as `<snapshot>/` with its stacks in
         `<snapshot>/<stack>/`; a catalogue of mirrors (`cache_spack_io_index.json`); one index; the database of an
         installation (`.spack-db/index.json`, or its folder). Only the indices of mirrors are read.
+
+        With `NAME=SOURCE`, such as `"develop-2026-11-28=/srv/mirror"`, NAME is the name of the source's snapshot, in
+        place of the one that its folder gives. The source must have indices of one snapshot, or `snapshots` must select
+        one: pages name their snapshots themselves. An existing path or a URL that has a `=` is not split.
     out
         Folder of the dataset; created if it does not exist.
     snapshots, stacks

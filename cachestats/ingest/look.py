@@ -82,4 +82,4 @@ def log_files(source: Source, files: int) -> None:
 
 
 def _selects(selected: SourceRecord | Selection) -> bool:
-    return bool(selected.snapshots or selected.stacks)
+    return bool(selected.snapshots or selected.stacks or selected.name is not None)

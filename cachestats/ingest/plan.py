@@ -121,7 +121,7 @@ def plan_of_update(result: ReadResult, existing: Existing, sources: Sequence[Sou
     incomplete = inputs.have("snapshot", result.incomplete)
     selections = {source.name: source.selection for source in sources}
     missing = inputs.take(looked_at & ~is_here & ~incomplete)
-    missing = [one for one in missing if selections[one.source].takes(one.snapshot, one.stack)]
+    missing = [one for one in missing if selections[one.source].holds(one.snapshot, one.stack)]
     # Inputs that were moved are not gone; inputs that could not be read need not be remembered.
     subjects = {one.subject for one in result.inputs.values()}
     dropped = {one.origin for one in missing if prune or one.snapshot is None or one.subject in subjects}

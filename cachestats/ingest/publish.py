@@ -62,7 +62,13 @@ def publish(
     snapshots |= {name: one.record for name, one in made.items() if one.record}
     # A source without remaining inputs, because other sources replaced it, is forgotten.
     with_inputs = set(pc.unique(small["inputs"].column("source")).to_pylist())
-    before = {name: source for name, source in existing.manifest.sources.items() if name in with_inputs}
+    # So is one that now has another name: its contents are those of another snapshot, and its own stays as it was.
+    again = {source.location for source in sources.values()}
+    before = {
+        name: source
+        for name, source in existing.manifest.sources.items()
+        if name in with_inputs and source.location not in again
+    }
     writer.publish(
         Manifest(
             made_by=made_by(),

@@ -12,6 +12,7 @@ import msgspec
 from cachestats.dataset.manifest import Manifest, SourceRecord
 from cachestats.errors import DatasetError, SourceError
 from cachestats.ingest.existing import Existing
+from cachestats.naming import source_address
 from cachestats.sources.items import Source, source_name
 from cachestats.sources.request import Selection, SourceRequest
 from cachestats.sources.storage.urls import is_url, redact_url
@@ -27,7 +28,7 @@ def made_by() -> dict[str, str]:
 
 def named_requests(requests: Iterable[SourceRequest], existing: Existing) -> list[SourceRequest]:
     """Give each source that is a path the name that the dataset has for it, or a new, unused one."""
-    known = {name: source.location for name, source in existing.manifest.sources.items()}
+    known = {source_address(name, source.name): source.location for name, source in existing.manifest.sources.items()}
     by_location = {location: name for name, location in known.items()}
     result = []
     for one in requests:
@@ -50,6 +51,7 @@ def remembered_requests(
         If there is no address and the dataset remembers no source.
     """
     remembered = existing.manifest.sources.values()
+    requests = request.at(addresses)
     if not addresses:
         if not remembered:
             raise DatasetError(
@@ -57,11 +59,12 @@ def remembered_requests(
                 hint="name the source: cachestats update DATASET SOURCE",
             )
         locations = [source.location for source in remembered]
-        addresses = [one if is_url(one) else os.path.normpath(existing.path / one) for one in locations]
+        paths = [one if is_url(one) else os.path.normpath(existing.path / one) for one in locations]
+        requests = [replace(request, address=one) for one in paths]  # an = in them splits off no name
     by_location = {source.location: source for source in remembered}
     return [
         _with_options(one, by_location.get(location_of(one.address, existing.path)))
-        for one in named_requests(request.at(addresses), existing)
+        for one in named_requests(requests, existing)
     ]
 
 
@@ -123,8 +126,14 @@ def _as_asked(record: SourceRecord) -> SourceRecord:
 def _with_options(request: SourceRequest, source: SourceRecord | None) -> SourceRequest:
     if source is None:
         return request
+    asked = request.selection
+    name, snapshots = asked.name, asked.snapshots
+    if name is None:
+        name = source.name
+        snapshots = tuple(one for one in snapshots if one != name)  # the source itself calls it something else
+    named_before = source.kind == "index" and name != source.name  # its selection was its earlier name
     selection = Selection(
-        request.selection.snapshots or tuple(source.snapshots), request.selection.stacks or tuple(source.stacks)
+        snapshots or (() if named_before else tuple(source.snapshots)), asked.stacks or tuple(source.stacks), name
     )
     hosts = tuple(sorted({*request.network.allow_hosts, *source.allow_hosts}))
     network = replace(request.network, allow_hosts=hosts, signed=request.network.signed or source.signed)
@@ -153,6 +162,7 @@ def _record(
         allow_hosts=sorted(set(request.network.allow_hosts)),
         signed=request.network.signed,
         sizes=request.sizes,
+        name=request.selection.name,
         files=files,
         passed_over=source.passed_over,
     )

@@ -99,14 +99,14 @@ def _look_on_disk(request: SourceRequest, storages: Storages) -> Candidate:
             is_folder = False
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
-    name = request.name or source_name(path)
+    name = request.selection.label(request.name or source_name(path))
     head = None if is_folder else storage.head(location, _HEAD_BYTES)
     return Candidate(request.selection, storages, storage, location, name, head)
 
 
 def _look_at_url(request: SourceRequest, storages: Storages) -> Candidate:
     storage, location = storages.find(request.address)
-    name = storage.name(location)
+    name = request.selection.label(storage.name(location))
     refusal: SourceError | None = None
     try:
         if not location.endswith("/") and not _is_list(head := storage.head(location, _HEAD_BYTES)):

@@ -56,6 +56,7 @@ class CatalogueSource(Source):
         catalogue = read_catalogue(self._storage, self._path)
         labels = {entry.label for entries in catalogue.values() for entry in entries}
         self.selection.check_named(self.name, catalogue, labels)
+        given = self.selection.renamed(self.name, [*filter(self.selection.takes, catalogue)])
         for snapshot in sorted(filter(self.selection.takes, catalogue), key=snapshot_order):
             entries = {(entry.label, entry.url): entry for entry in catalogue[snapshot]}.values()
             if not snapshot or not all(entry.label for entry in entries):
@@ -80,7 +81,7 @@ class CatalogueSource(Source):
                 # Names are quoted where they could be mistaken for another pair of names.
                 location = "/".join(quote(name, safe=_PLAIN) for name in (snapshot, stack))
                 origin = f"{self.name}!{location}{f'#{seen[stack]}' if seen[stack] > 1 else ''}"
-                yield partial(self._items, previous, origin, printable(snapshot), printable(stack), entry.url)
+                yield partial(self._items, previous, origin, given or printable(snapshot), printable(stack), entry.url)
 
     def _items(self, previous: Previous, origin: str, snapshot: str, stack: str, url: str) -> Iterator[Item]:
         try:

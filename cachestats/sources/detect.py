@@ -18,7 +18,7 @@ from cachestats.sources.folder import FolderSource, PageSource
 from cachestats.sources.items import EXPECTED, Source, is_page
 from cachestats.sources.mirror import IndexLocation, IndexSource, is_index, locate_index, plain_path
 from cachestats.sources.remote import RemoteSource
-from cachestats.sources.request import Selection, SourceRequest
+from cachestats.sources.request import SourceRequest
 from cachestats.sources.storage.network import Network
 from cachestats.sources.storage.pool import Storages
 from cachestats.sources.storage.urls import is_url, redact_url
@@ -42,6 +42,12 @@ def open_sources(sources: Sequence[SourceRequest]) -> dict[Source, SourceRequest
             source = replace(source, address=unquote(source.address.removeprefix("file://")))
         is_remote = is_url(source.address)
         location = redact_url(source.address).rstrip("/") if is_remote else Path(source.address).resolve()
+        if location in readers and readers[location][1].selection.name != source.selection.name:
+            names = [one.selection.name or "none" for one in (readers[location][1], source)]
+            raise SourceError(
+                f"expected one name for {redact_url(source.address)}, found {' and '.join(names)}",
+                hint="give it one name now, and the next one when its contents have changed",
+            )
         if location not in readers:
             candidate = look(source, storages.setdefault(source.network, Storages(source.network)))
             readers[location] = _open(candidate), source
@@ -49,7 +55,8 @@ def open_sources(sources: Sequence[SourceRequest]) -> dict[Source, SourceRequest
     return dict(
         opened
         for location, opened in readers.items()
-        if not (isinstance(location, Path) and any(_covers(other, location) for other in folders))
+        if opened[1].selection.name is not None
+        or not (isinstance(location, Path) and any(_covers(other, location) for other in folders))
     )
 
 
@@ -84,9 +91,9 @@ def _is_listed_beside(candidate: Candidate) -> bool:
 
 
 def _snapshot_listed_beside(candidate: Candidate) -> Source:
-    selection = Selection((candidate.snapshot or "",), candidate.selection.stacks)
+    selection = replace(candidate.selection, snapshots=(candidate.snapshot or "",))
     return CatalogueSource(
-        candidate.storage.name(candidate.path),
+        candidate.selection.label(candidate.storage.name(candidate.path)),
         candidate.storage,
         candidate.catalogue_beside,
         candidate.storages,
@@ -105,7 +112,14 @@ def _index_of_mirror(candidate: Candidate) -> Source:
 
 def _single_index(candidate: Candidate) -> Source:
     """Return the reader of an index outside a mirror, with its snapshot and stack as the user named them."""
-    snapshots, stacks = candidate.selection.snapshots, candidate.selection.stacks
+    snapshots, stacks, name = candidate.selection.snapshots, candidate.selection.stacks, candidate.selection.name
+    if name is not None:
+        if snapshots not in {(), (name,)}:
+            raise SourceError(
+                f"expected one name for the snapshot of {candidate.name}, found also {', '.join(snapshots)}",
+                hint="leave out --snapshot",
+            )
+        snapshots = (name,)
     if candidate.path.endswith(DATABASE):
         snapshots = snapshots or ("local",)
         if len(stacks) != 1:
@@ -117,7 +131,7 @@ def _single_index(candidate: Candidate) -> Source:
     if len(snapshots) != 1 or len(stacks) > 1:
         raise SourceError(
             f"expected folders that name the snapshot of {candidate.name}, found none",
-            hint="name it with --snapshot NAME, and the stack with --stack NAME if it is one",
+            hint="name it: NAME=SOURCE or --snapshot NAME, and the stack with --stack NAME if it is one",
         )
     stack = stacks[0] if stacks else UNION_STACK
     found = IndexLocation(candidate.storage, candidate.path, candidate.name, printable(snapshots[0]), printable(stack))

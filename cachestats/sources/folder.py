@@ -122,7 +122,7 @@ class FolderSource(Source):
 
     def _nothing_found(self, spec_files: int) -> SourceError:
         if spec_files:
-            return no_index(self.name, counted(spec_files, "spec file"))
+            return no_index(self.selection.address(self.name), counted(spec_files, "spec file"))
         return SourceError(
             f"expected pages `_cache/<snapshot>/<package>/specs.md` or indices `build_cache/index.json` in "
             f"{self.name}, found {self.passed_over:,} other files",

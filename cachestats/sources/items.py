@@ -180,7 +180,8 @@ def source_name(path: Path) -> str:
     given = os.path.normpath(path)
     if os.path.isabs(given) and os.path.commonpath([given, os.getcwd()]) == os.getcwd():
         given = os.path.relpath(given)
-    return printable(given)
+    # So no path looks like `NAME=SOURCE`.
+    return printable(f"./{given}" if "=" in given.partition("/")[0] else given)
 
 
 def too_large(origin: str, size: int) -> Finding:

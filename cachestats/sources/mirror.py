@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated
 from urllib.parse import urlunsplit
@@ -149,9 +149,10 @@ def index_tasks(name: str, found: list[IndexLocation], previous: Previous, selec
         If the source lacks a selected snapshot or stack.
     """
     selection.check_named(name, {one.snapshot for one in found}, {one.stack for one in found})
-    for one in found:
-        if selection.takes(one.snapshot, one.stack):
-            yield IndexTask(one, previous)
+    selected = [one for one in found if selection.takes(one.snapshot, one.stack)]
+    given = selection.renamed(name, {one.snapshot for one in selected})
+    for one in selected:
+        yield IndexTask(one if given is None else replace(one, snapshot=given), previous)
 
 
 class IndexSource(Source):

@@ -65,7 +65,7 @@ class RemoteSource(Source):
             names = {_last_name(entry.path) for entry in entries}
             if not entries or names & _NOT_ENTERED:
                 paths = [*indices_at(self._storage, folder)]
-                indices += [locate_index(self._storage, path, self._storage.name(path)) for path in paths]
+                indices += [self._locate(path) for path in paths]
                 if not paths and (of_mirror := names & _OF_MIRROR):
                     without_index.append(no_index(self._storage.name(folder), f"its folder {min(of_mirror)}"))
             for entry in entries:
@@ -82,6 +82,9 @@ class RemoteSource(Source):
             yield partial(self._read, pages[first : first + _PAGES_A_BATCH], previous)
         if indices:
             yield from index_tasks(self.name, indices, previous, self.selection)
+
+    def _locate(self, path: str) -> IndexLocation:
+        return locate_index(self._storage, path, self.selection.label(self._storage.name(path)))
 
     def _walk(self, folder: str, depth: int = 0) -> Iterator[tuple[str, list[Entry]]]:
         """Yield each folder with its entries; one that cannot be listed has none."""

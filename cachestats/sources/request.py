@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from cachestats.errors import SourceError
+from cachestats.naming import MAX_NAME, source_address
 from cachestats.sources.storage.network import Network
-from cachestats.text import counted, nearest
+from cachestats.text import counted, nearest, printable
 
 _MOST_NAMED = 30
 
@@ -20,6 +21,39 @@ class Selection:
 
     snapshots: tuple[str, ...] = ()
     stacks: tuple[str, ...] = ()
+    name: str | None = None
+    """The name that the user gives the one selected snapshot, in place of its own."""
+
+    def label(self, origin: str) -> str:
+        """Return the name of a source or an input: what is read under one name is kept when it gets another."""
+        return origin if self.name is None else f"{self.name}={origin}"
+
+    def address(self, label: str) -> str:
+        """Return the path or URL in the name of a source, for messages."""
+        return source_address(label, self.name)
+
+    def holds(self, snapshot: str | None, stack: str | None = None) -> bool:
+        """Whether an input of a dataset, under the name that its snapshot was given, is selected."""
+        own = None if self.name is not None and snapshot == self.name else snapshot
+        return self.takes(own, stack)
+
+    def renamed(self, name: str, snapshots: Collection[str]) -> str | None:
+        """Return the name given to the only one of the snapshots selected from a source; None if none is given.
+
+        Raises
+        ------
+        SourceError
+            If a name is given and there are several snapshots.
+        """
+        if self.name is not None and len(set(snapshots)) > 1:
+            some = sorted(set(snapshots))
+            more = f" and {len(some) - _MOST_NAMED:,} others" if len(some) > _MOST_NAMED else ""
+            raise SourceError(
+                f"expected one snapshot to name {self.name} in {self.address(name)}, found "
+                f"{counted(len(some), 'snapshot')}: {', '.join(some[:_MOST_NAMED])}{more}",
+                hint="choose one with --snapshot, or leave out the name",
+            )
+        return self.name
 
     def takes(self, snapshot: str | None, stack: str | None = None) -> bool:
         """Whether this snapshot and stack are selected; an unknown one (None) is."""
@@ -46,13 +80,18 @@ class Selection:
                     )
 
     def check_pages(self, name: str) -> None:
-        """Check that no stacks are selected from pages, each of which has all stacks of a package.
+        """Check that pages, each of which has all stacks of a package, get no name and no selection of stacks.
 
         Raises
         ------
         SourceError
-            If stacks are selected.
+            If a name is given, or stacks are selected.
         """
+        if self.name is not None:
+            raise SourceError(
+                f"expected an index to name {self.name} in {self.address(name)}, found pages",
+                hint="leave out the name: pages name their snapshots themselves, and --snapshot chooses among them",
+            )
         if self.stacks:
             raise SourceError(
                 f"expected indices to select the stacks {', '.join(self.stacks)} from, found pages in {name}",
@@ -80,5 +119,31 @@ class SourceRequest:
         return cls("", Selection(tuple(snapshots), tuple(stacks)), network or Network(), sizes)
 
     def at(self, addresses: Iterable[str | os.PathLike[str]]) -> list[Self]:
-        """Return this request for each of some addresses."""
-        return [replace(self, address=os.fspath(address)) for address in addresses]
+        """Return this request for each of some addresses, which may be `NAME=SOURCE`.
+
+        Raises
+        ------
+        SourceError
+            If a name is not one that a snapshot can have.
+        """
+        split = (split_name(os.fspath(address)) for address in addresses)
+        return [replace(self, address=address, selection=replace(self.selection, name=name)) for name, address in split]
+
+
+def split_name(text: str) -> tuple[str | None, str]:
+    """Split `NAME=SOURCE`; the name is None for a source without one, such as an existing path or a URL that has `=`.
+
+    Raises
+    ------
+    SourceError
+        If the name is empty, too long or has characters that cannot be printed.
+    """
+    name, equals, address = text.partition("=")
+    if not equals or "/" in name or "\0" in text or os.path.lexists(text):
+        return None, text
+    if not name or name.strip() != name or len(name) > MAX_NAME or not name.isprintable() or name in {".", ".."}:
+        raise SourceError(
+            f"expected NAME=SOURCE with the name of a snapshot, found {printable(name)[:MAX_NAME]!r} before the =",
+            hint="for a path that begins like this, write ./ before it",
+        )
+    return name, os.path.expanduser(address)  # which a shell does not do here

@@ -6,7 +6,7 @@ import os
 import pickle
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -110,7 +110,7 @@ def read_mirrors(spark: SparkSession, path: str | os.PathLike[str], *, network: 
         A mirror of layout 1, 2 or 3 with its views, a folder of mirrors (`<snapshot>/`, with stacks in
         `<snapshot>/<stack>/`), or a catalogue of mirrors (`cache_spack_io_index.json`); on a disk that driver and
         workers see at the same path, or at a URL that begins with https://, http://, s3:// or s3a://. Sizes of
-        binaries are not read.
+        binaries are not read. `NAME=SOURCE` names its one snapshot, as in `build_dataset`.
     network
         Settings for servers and object stores; a `cachestats.Network`.
 
@@ -136,8 +136,9 @@ def read_mirrors(spark: SparkSession, path: str | os.PathLike[str], *, network: 
 def _read(spark: SparkSession, path: str | os.PathLike[str], network: Network | None, *, indices: bool) -> SparkTables:
     """Return the tables of a source, of its indices or of its pages."""
     require_extra("spark", "pyspark", "pandas", purpose="Spark")
-    address = re.sub("^s3a://", "s3://", os.fspath(path))  # Hadoop's name for S3
-    sources = open_sources([SourceRequest(address, network=network or Network())])
+    (request,) = SourceRequest("", network=network or Network()).at([path])
+    address = re.sub("^s3a://", "s3://", request.address)  # Hadoop's name for S3
+    sources = open_sources([replace(request, address=address)])
     (source,) = sources
     if source.is_sequential:
         raise SourceError(

@@ -22,10 +22,12 @@ from cachestats.errors import DatasetError, SourceError
 from cachestats.ingest import read as reading
 from cachestats.sources import folder
 from conftest import CORPUS, ROOT
+from tests.support.cli import run
 from tests.support.datasets import OF_INDICES, bytes_of, column_bytes, site_archive, state
 from tests.support.indices import index
-from tests.support.mirrors import G, layout_2, layout_3, layout_3_again
+from tests.support.mirrors import DEFAULT, G, layout_2, layout_3, layout_3_again
 from tests.support.nodes import GCC, edge, node
+from tests.support.servers import HttpServer
 from tests.support.site import page, spec, write
 
 STACKS = ("e4s", "radiuss", "tutorial")
@@ -506,3 +508,94 @@ def test_stacks_that_say_different_things_are_told_and_read_again(tmp_path: Path
     cs.update_dataset(dataset.path, prune=True)
     fresh = cs.build_dataset(tmp_path / "mirrors", out=tmp_path / "fresh")
     assert tables(cs.open_dataset(dataset.path)) == tables(fresh)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_mirror_followed_under_two_names_has_a_snapshot_as_it_was_at_each(seed: int, tmp_path: Path) -> None:
+    rng = random.Random(seed)
+    mirror, dataset = tmp_path / "site/develop", tmp_path / "dataset"
+    options = {"max_rejected": 1, "allow_shrink": True}
+    built: dict[str, Path] = {}
+    current = ""
+    for step in range(12):
+        edit_mirrors(rng, tmp_path / "site", 10 * step)
+        if not [*mirror.rglob("index.json")]:
+            layout_2(mirror, DEFAULT)
+        name = rng.choice(["week1", "week2", ""]) if current else "week1"
+        if not current:
+            cs.build_dataset(f"{name}={mirror}", out=dataset, **options)
+        else:
+            cs.update_dataset(dataset, *([f"{name}={mirror}"] if name else []), prune=True, **options)
+        current = name or current
+        fresh = tmp_path / f"fresh-{step}"
+        built[current] = cs.build_dataset(f"{current}={mirror}", out=fresh, **options).path
+        updated = cs.open_dataset(dataset)
+        assert updated.manifest.snapshots.keys() == built.keys()
+        files = bytes_of(updated)
+        for snapshot, path in built.items():
+            expected = {file: data for file, data in bytes_of(cs.open_dataset(path)).items() if snapshot in file}
+            assert {file: data for file, data in files.items() if snapshot in file} == expected
+        assert [one.name for one in updated.manifest.sources.values()] == [current]
+        before = written(updated)
+        assert cs.update_dataset(dataset, f"{current}={mirror}", **options).is_empty()
+        assert written(updated) == before, "nothing is written"
+    assert len(built) == 2
+
+
+def test_a_mirror_that_gets_a_name_later_keeps_what_it_was(tmp_path: Path) -> None:
+    dataset, mirror = tmp_path / "dataset", tmp_path / "develop"
+    layout_2(mirror, DEFAULT)
+    cs.build_dataset(mirror, out=dataset)
+    layout_3_again(mirror, index({G: GCC}, cached={G}))
+    first = {file: data for file, data in bytes_of(cs.open_dataset(dataset)).items() if "develop" in file}
+    done = run("update", dataset, f"week1={mirror}", "--dry-run", "--format", "csv").stdout.decode()
+    assert done.splitlines()[1:] == ["week1,read,new,1", "develop,keep,unchanged,1"]
+    assert cs.update_dataset(dataset, f"week1={mirror}").select("snapshot", "change").rows() == [("week1", "came")]
+    layout_3_again(mirror, DEFAULT)
+    for options in ({}, {"snapshots": ["week1"]}):
+        changes = cs.update_dataset(dataset, **options)
+        assert changes["snapshot"].to_list() == ([] if options else ["week1"])
+    after = bytes_of(cs.open_dataset(dataset))
+    assert {file: data for file, data in after.items() if "develop" in file} == first
+    (mirror / "v3/manifests/index/index.manifest.json").write_text("cut off")
+    with pytest.raises(SourceError):
+        cs.update_dataset(dataset, f"week2={mirror}")
+    assert bytes_of(cs.open_dataset(dataset)) == after
+    assert cs.open_dataset(dataset).manifest.snapshots.keys() == {"develop", "week1"}
+
+
+def test_one_index_gets_a_new_name_in_place_of_that_which_the_option_gave(tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_bytes(DEFAULT)
+    dataset = cs.build_dataset(tmp_path / "index.json", out=tmp_path / "dataset", snapshots=["ours"], stacks=["gpu"])
+    for name in ("week1", "week2"):
+        assert cs.update_dataset(dataset.path, f"{name}={tmp_path / 'index.json'}")["snapshot"].to_list() == [name]
+        assert cs.update_dataset(dataset.path).is_empty()
+    names = cs.open_dataset(dataset.path).specs.select("snapshot", "stack").unique().collect()
+    assert set(names.rows()) == {("ours", "gpu"), ("week1", "gpu"), ("week2", "gpu")}
+
+
+def test_what_is_gone_from_a_named_snapshot_is_dropped_as_from_any(tmp_path: Path) -> None:
+    for place in ("develop", "develop/e4s", "v1.0"):
+        layout_2(tmp_path / "mirrors" / place, DEFAULT)
+    dataset = cs.build_dataset(f"week1={tmp_path}/mirrors", out=tmp_path / "dataset", snapshots=["develop"]).path
+    shutil.rmtree(tmp_path / "mirrors/develop/e4s")
+    changes = cs.update_dataset(dataset, prune=True, allow_shrink=True)
+    assert changes.select("snapshot", "change", "files_gone").rows() == [("week1", "changed", 1)]
+
+
+def test_a_dated_name_of_a_mirror_on_a_server_is_not_read_again(
+    tmp_path: Path, http_server: Callable[..., HttpServer]
+) -> None:
+    layout_2(tmp_path / "served/ours", DEFAULT)
+    url = f"{http_server(tmp_path / 'served', listings='apache').url}/ours"
+    dataset = cs.build_dataset(f"develop-2026-11-28={url}", out=tmp_path / "dataset").path
+    shutil.rmtree(tmp_path / "served/ours")
+    layout_2(tmp_path / "served/ours", index({G: GCC}, cached={G}))
+    assert cs.update_dataset(dataset).is_empty()
+    for name in ("develop-2026-12-05", "today"):
+        assert cs.update_dataset(dataset, f"{name}={url}")["snapshot"].to_list() == [name]
+    sizes = {name: one.num_specs for name, one in cs.open_dataset(dataset).manifest.snapshots.items()}
+    assert sizes == {"develop-2026-11-28": 2, "develop-2026-12-05": 1, "today": 1}
+    shutil.rmtree(tmp_path / "served/ours")
+    layout_2(tmp_path / "served/ours", DEFAULT)
+    assert cs.update_dataset(dataset)["snapshot"].to_list() == ["today"], "this name does not say when it was read"

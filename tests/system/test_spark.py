@@ -283,6 +283,15 @@ def test_an_index_that_cannot_be_read_keeps_its_snapshot_out(spark: Any, tmp_pat
     assert_same_files(write_dataset(tables, tmp_path / "by-spark", max_rejected=1), expected)
 
 
+def test_a_mirror_is_named_as_by_a_local_build(spark: Any, tmp_path: Path) -> None:
+    source = f"week1={in_corpus('mirrors') / OLD}"
+    expected = cs.build_dataset(source, out=tmp_path / "local", max_rejected=1)
+    tables = read_mirrors(spark, source)
+    by_spark = write_dataset(tables, tmp_path / "by-spark", max_rejected=1)
+    assert_same_files(by_spark, expected)
+    assert [one.name for one in by_spark.manifest.sources.values()] == ["week1"]
+
+
 def test_a_frame_that_is_no_table_is_refused(spark: Any, demo: cs.Dataset, tmp_path: Path) -> None:
     rows = demo.specs.collect()
     specs = spark.createDataFrame(rows.to_arrow())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cachestats.dataset.dataset import Dataset
-from cachestats.naming import snapshot_order
+from cachestats.naming import snapshot_order, source_address
 from cachestats.schema import SCHEMA_VERSION, TABLES, Column, DType, Table
 from cachestats.text import counted
 from cachestats.version import __version__
@@ -52,10 +52,10 @@ def _sources(dataset: Dataset, snapshots: Sequence[str]) -> list[dict[str, str]]
     """Return the sources of the snapshots. Only URLs are given as paths: local paths mean nothing elsewhere."""
     read = dataset.snapshots.select("snapshot", "source").collect().iter_rows()
     names = {source for name, sources in read if name in snapshots for source in sources.split("; ")}
+    found = {name: source_address(name, one.name) for name, one in dataset.manifest.sources.items() if name in names}
     return [
-        {"title": name, **({"path": name} if name.startswith(("https://", "http://")) else {})}
-        for name in dataset.manifest.sources
-        if name in names
+        {"title": name, **({"path": address} if address.startswith(("https://", "http://")) else {})}
+        for name, address in found.items()
     ]
 
 

@@ -342,8 +342,6 @@ class _OneSnapshot:
 
     def stacks(self, specs: pl.DataFrame, *, union: bool) -> list[str | None]:
         """Return the stacks that list some specs."""
-        if specs.is_empty():
-            return []
         rows = SpecRows(nw.from_native(specs.lazy()), self._subset, union)
         return rows.distinct_codes("hash", "stack")["stack"].unique().to_list()
 

@@ -201,6 +201,12 @@ def test_ranks_are_those_of_the_answers_one_by_one(sample: cs.Dataset) -> None:
         assert rates.get_column("roots").unique().to_list() == [len(roots)]
 
 
+def test_no_stack_has_what_is_nowhere(sample: cs.Dataset) -> None:
+    rates = cs.root_rates("no-such-package", sample, by="stack")
+    assert rates.height > 5
+    assert rates["available_roots"].sum() == 0
+
+
 def test_a_small_environment_is_available(tmp_path: Path) -> None:
     """The environment of the corpus in small: built for an older system, and asked for on a newer one."""
     libc = glibc("2.35")

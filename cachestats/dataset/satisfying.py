@@ -240,7 +240,8 @@ class _Evaluation:
         if expression.versions is not None:
             leads &= self._fulfils(edges, "dependency_version", _each(expression.versions.includes))
         if expression.hash_prefix is not None:
-            leads &= self._tables.begins("dependency_hash", expression.hash_prefix)
+            begins = edges.filter(self._tables.begins("dependency_hash", expression.hash_prefix))
+            leads &= self._fulfils(begins, "dependency_hash", _begins_with(expression.hash_prefix))
         rest = replace(expression, versions=None, hash_prefix=None)
         if rest == Expression():
             return leads

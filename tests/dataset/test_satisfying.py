@@ -83,8 +83,7 @@ def wanted(draw: st.DrawFn, depth: int = 2) -> Wanted:
     """Return an expression, as `text_of` writes it; most are about dependencies."""
     made: Wanted = {}
     kinds = ["name", "versions", "variants", "flags", "platform", "os", "target", "namespace", "hash"]
-    kinds = draw(st.sets(st.sampled_from(kinds), min_size=not depth, max_size=2))
-    for kind in sorted(kinds):
+    for kind in sorted(draw(st.sets(st.sampled_from(kinds), min_size=not depth, max_size=2))):
         if kind == "name":
             made[kind] = draw(st.sampled_from([*PACKAGES, *VIRTUALS]))
         elif kind == "versions":
@@ -168,6 +167,15 @@ def test_a_dependency_below_is_reached_by_link_and_run_since_spack_1(
     dataset = build_index(tmp_path, zlib, mpich, hdf5, database=database)
     assert len(found(dataset, "^zlib")) == number
     assert found(dataset, "not ^zlib") == {"a" * 32, "b" * 32, "c" * 32} - found(dataset, "^zlib")
+
+
+def test_every_character_of_a_hash_counts(tmp_path: Path) -> None:
+    cached, missing = node_record("zlib", "c" * 32), node_record("mpich", "d" * 32)
+    dataset = build_index(tmp_path, cached, node_record("hdf5", "e" * 32, edge_to(cached), edge_to(missing)))
+    for end, itself in (("c", {"c" * 32}), ("d", set[str]())):
+        for prefix in (end * 12, end * 13, end * 31, end * 32):
+            assert (found(dataset, f"/{prefix}"), found(dataset, f"^/{prefix}")) == (itself, {"e" * 32})
+            assert not found(dataset, f"/{prefix[:-1]}z") | found(dataset, f"^/{prefix[:-1]}z")
 
 
 @pytest.mark.parametrize(

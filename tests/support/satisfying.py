@@ -1,8 +1,8 @@
 """Which specs of an index satisfy an expression, in plain loops over its JSON; nothing of cachestats is imported.
 
 An expression is a dictionary: `name`, `versions`, `variants` (name, sign and values), `flags`, `platform`, `os`,
-`target`, `namespace`, `hash` and `dependencies`, each with `sigil`, `virtuals`, `deptypes`, `when` and `node`. Versions are
-numbers with dots. `text_of` writes it in Spack's syntax.
+`target`, `namespace`, `hash` and `dependencies`, each with `sigil`, `virtuals`, `deptypes`, `when` and `node`.
+Versions are numbers with dots. `text_of` writes it in Spack's syntax.
 """
 
 from __future__ import annotations

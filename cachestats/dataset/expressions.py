@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import polars as pl
 
 from cachestats.codes import BASE32, HASH_LENGTH, code_of, code_of_hash
-from cachestats.dataset.satisfying import LANGUAGES, SpecTables, is_compiler, needs_dependencies, satisfying
+from cachestats.dataset.satisfying import (
+    LANGUAGES,
+    SpecTables,
+    is_compiler,
+    is_name_and_version,
+    needs_dependencies,
+    satisfying,
+)
 from cachestats.errors import ArgumentError
 from cachestats.expressions.parse import parse_expressions
 from cachestats.expressions.syntax import ANY_VALUE, Expression, Variant
@@ -207,9 +214,11 @@ def _satisfying(source: SpecSource, expression: Expression) -> pl.DataFrame:
 
 
 def _is_told_by_pages(expression: Expression) -> bool:
-    """Return whether only compilers are asked for, which pages name."""
-    is_propagated = any(variant.is_propagated for variant in expression.variants)
-    return not is_propagated and all(map(is_compiler, expression.dependencies))
+    """Return whether only names and versions of compilers are asked for, which pages have."""
+    return not any(variant.is_propagated for variant in expression.variants) and all(
+        is_compiler(one) and is_name_and_version(one.expression) and (one.when is None or _is_told_by_pages(one.when))
+        for one in expression.dependencies
+    )
 
 
 def check_names(sources: Sequence[SpecSource], wanted: Alternatives) -> None:
@@ -246,12 +255,14 @@ def _check_expression(tables: SpecTables, expression: Expression, among: str) ->
         if is_compiler(dependency) and inner.name is not None:
             compiler = canonical_compiler(inner.name)[1]
             if compiler not in tables.values("compiler_name"):
-                there = {*tables.values("compiler_name"), *tables.packages}
+                there = {*tables.values("compiler_name")} | tables.packages | tables.virtuals
                 _check(compiler, there, f"a compiler or direct dependency of the specs in {among}")
             inner = replace(inner, name=None)
         for virtual in sorted({*dependency.virtuals} - LANGUAGES):  # before Spack 1.0, languages were no virtuals
             _check(virtual, tables.virtuals, f"a virtual package that a spec in {among} depends on")
         _check_expression(tables, inner, among)
+        if dependency.when is not None:
+            _check_expression(tables, dependency.when, among)
     if expression.name is not None and expression.name not in tables.values("package"):
         there = tables.packages | tables.virtuals
         _check(expression.name, there, f"a package or virtual package of the specs in {among}")

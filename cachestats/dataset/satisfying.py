@@ -1,11 +1,12 @@
 """Which specs satisfy a spec expression, as Spack's `satisfies` decides it.
 
-Sources: `_satisfies_node` and its callees in Spack's lib/spack/spack/spec.py and variant.py. Spack 1.0 changed what the
+Sources: `_satisfies` and its callees in Spack's lib/spack/spack/spec.py and variant.py. Spack 1.0 changed what the
 sigils mean, so the specs of a snapshot are judged by the rules of the Spack that wrote them:
 
 - Before 1.0, `%` names the compiler, and what follows it describes the package; `^` is any dependency below.
 - Since 1.0, `%` is a direct dependency, and what follows it describes that; `^` is a direct dependency, or one that is
-  reached by link and run dependencies alone (Spack's issue 51146).
+  reached by link and run dependencies alone (Spack's issue 51146). A spec that was first written before 1.0 counts
+  its compiler as a direct build dependency that provides all languages, and of which only name and version are known.
 """
 
 from __future__ import annotations
@@ -83,9 +84,12 @@ def satisfying(tables: SpecTables, expression: Expression, *, is_spack_1: bool) 
 
 def needs_dependencies(expression: Expression, *, is_spack_1: bool) -> bool:
     """Return whether the dependencies of a spec decide whether it satisfies an expression."""
-    parts = _about_package(expression, is_spack_1=is_spack_1)
-    return any(variant.is_propagated for part in parts for variant in part.variants) or any(
-        is_spack_1 or not is_compiler(dependency) for dependency in expression.dependencies
+    return any(variant.is_propagated for variant in expression.variants) or any(
+        is_spack_1
+        or not is_compiler(one)
+        or needs_dependencies(one.expression, is_spack_1=is_spack_1)
+        or (one.when is not None and needs_dependencies(one.when, is_spack_1=is_spack_1))
+        for one in expression.dependencies
     )
 
 
@@ -94,10 +98,29 @@ def is_compiler(dependency: Dependency) -> bool:
     return dependency.is_direct and not dependency.deptypes and LANGUAGES.issuperset(dependency.virtuals)
 
 
+def is_name_and_version(expression: Expression) -> bool:
+    """Return whether an expression asks for nothing else, which is all that is known of a compiler."""
+    return replace(expression, name=None, versions=None) == Expression()
+
+
+def _may_be_older_compiler(dependency: Dependency) -> bool:
+    """Return whether the compiler of a spec from before Spack 1.0 may be a dependency since then."""
+    return (
+        is_name_and_version(dependency.expression)
+        and LANGUAGES.issuperset(dependency.virtuals)
+        and {"build"}.issuperset(dependency.deptypes)
+    )
+
+
 def _about_package(expression: Expression, *, is_spack_1: bool) -> list[Expression]:
     """Return an expression and, before Spack 1.0, what follows its compiler and describes the package."""
-    compilers = [] if is_spack_1 else filter(is_compiler, expression.dependencies)
-    return [expression, *(replace(compiler.expression, versions=None) for compiler in compilers)]
+    compilers = [] if is_spack_1 else [one for one in expression.dependencies if is_compiler(one) and one.when is None]
+    return [expression, *map(_described, compilers)]
+
+
+def _described(compiler: Dependency) -> Expression:
+    """Return what a condition on the compiler says of the package, before Spack 1.0."""
+    return replace(compiler.expression, name=None, versions=None)
 
 
 class _Evaluation:
@@ -118,6 +141,9 @@ class _Evaluation:
                 return found
             has_it = self._depends(found, dependency)
             if dependency.when is not None:
+                if is_compiler(dependency) and not self._is_spack_1:
+                    described = self.specs(_described(dependency), among=found["hash"])
+                    has_it &= pl.col("hash").is_in(described["hash"].implode())
                 applies = self.specs(dependency.when, among=found["hash"])
                 has_it |= ~pl.col("hash").is_in(applies["hash"].implode())
             found = found.filter(has_it)
@@ -168,13 +194,16 @@ class _Evaluation:
 
     def _depends(self, found: pl.DataFrame, dependency: Dependency) -> pl.Expr:
         """Return whether specs have a dependency."""
-        if not is_compiler(dependency):
-            return pl.col("hash").is_in(self._dependents(dependency).implode())
-        has_compiler = self._fulfils(found, "compiler", _each(_is_compiler_of(dependency.expression)))
-        if not self._is_spack_1:
-            return has_compiler
-        is_older = pl.col("spec_format").is_null() | (pl.col("spec_format") < FORMAT_OF_SPACK_1)
+        if not self._is_spack_1 and is_compiler(dependency):
+            return self._fulfils(found, "compiler", _each(_is_compiler_of(dependency.expression)))
         has_dependency = pl.col("hash").is_in(self._dependents(dependency).implode())
+        if not self._is_spack_1 or not _may_be_older_compiler(dependency):
+            return has_dependency
+        expression = dependency.expression
+        if expression.name in LANGUAGES and expression.versions is None:
+            expression = Expression()  # a compiler provides all of them
+        has_compiler = self._fulfils(found, "compiler", _each(_is_compiler_of(expression)))
+        is_older = pl.col("spec_format").is_null() | (pl.col("spec_format") < FORMAT_OF_SPACK_1)
         return is_older & has_compiler | has_dependency
 
     def _dependents(self, dependency: Dependency) -> pl.Series:
@@ -195,7 +224,7 @@ class _Evaluation:
         elif expression.name is not None and not dependency.is_direct:
             edges = edges.filter(pl.col("dependency_package") == self._tables.key(expression.name))
         if dependency.deptypes:
-            edges = edges.filter(pl.any_horizontal(*(f"is_{deptype}" for deptype in dependency.deptypes)))
+            edges = edges.filter(pl.all_horizontal(*(f"is_{deptype}" for deptype in dependency.deptypes)))
         columns = ["hash", "dependency_package", "dependency_hash", "dependency_version", "virtuals", "external"]
         found = edges.select(*columns, passes=self._passes()).collect(engine="streaming")
         if expression.name not in (None, *virtuals) and dependency.is_direct:
@@ -215,7 +244,8 @@ class _Evaluation:
         if expression.versions is not None:
             leads &= self._fulfils(edges, "dependency_version", _each(expression.versions.includes))
         if expression.hash_prefix is not None:
-            leads &= self._tables.begins("dependency_hash", expression.hash_prefix)
+            begins = edges.filter(self._tables.begins("dependency_hash", expression.hash_prefix))
+            leads &= self._fulfils(begins, "dependency_hash", _begins_with(expression.hash_prefix))
         rest = replace(expression, versions=None, hash_prefix=None)
         if rest == Expression():
             return leads

@@ -86,7 +86,7 @@ class Dependency:
     virtuals : tuple of str
         Virtual packages that it must provide, sorted, as in `%c,cxx=gcc`.
     deptypes : tuple of str
-        Types of which the dependency must have one, as in `^[deptypes=build] cmake`; empty for any.
+        Types that the dependency must have, as in `^[deptypes=build] cmake`.
     when : Expression, optional
         The condition holds only for specs that satisfy this, as in `%[when=+mpi] mpich`; None for all.
     """

@@ -19,11 +19,13 @@ from conftest import in_corpus
 from tests.support.indices import Record, build_index, edge_to, node_record
 from tests.support.satisfying import Wanted, satisfying, text_of
 
-PACKAGES = ["hdf5", "zlib", "mpich", "gcc"]
+PACKAGES = ["hdf5", "zlib", "mpich", "gcc", "nag", "cmake"]
+COMPILERS = ["gcc", "nag"]
 VERSIONS = ["1", "1.2", "1.10", "1.10.1", "2.0"]
 RANGES = ["1", "1.2:", ":1.10", "=1.10", "1.2:1.10", "2,=1"]
 TARGETS = ["x86_64", "x86_64_v3", "zen4"]
-VIRTUALS = ["mpi", "c", "cxx"]
+VIRTUALS = ["mpi", "blas", "c", "cxx"]
+DEPTYPES = [["build"], ["link"], ["build", "link"], ["run"], ["build", "link", "run"]]
 SNAPSHOT = "develop"
 
 
@@ -36,14 +38,16 @@ def found(dataset: cs.Dataset, text: str) -> set[str]:
 
 @st.composite
 def records(draw: st.DrawFn, database: str) -> list[Record]:
-    """Return the records of a small cache; some are externals, some are not cached."""
+    """Return the records of a small cache with long chains; some are externals, some are not cached or missing."""
     made: list[Record] = []
-    for number in range(draw(st.integers(3, 7))):
-        ends = draw(st.sets(st.integers(0, number - 1), max_size=3)) if number else set()
+    for number in range(draw(st.integers(4, 9))):
+        ends = draw(st.sets(st.integers(0, number - 1), max_size=2)) if number else set()
+        if number and draw(st.integers(0, 3)):
+            ends.add(number - 1)
         edges = [
             edge_to(
                 made[end],
-                *draw(st.sets(st.sampled_from(["build", "link", "run"]), min_size=1).map(sorted)),
+                *draw(st.sampled_from(DEPTYPES)),
                 virtuals=tuple(draw(st.sets(st.sampled_from(VIRTUALS), max_size=2).map(sorted))),
             )
             for end in sorted(ends)
@@ -53,33 +57,35 @@ def records(draw: st.DrawFn, database: str) -> list[Record]:
             parameters["api"] = sorted(draw(st.sets(st.sampled_from(["a", "b", "c d", "e'f"]), min_size=1)))
         if draw(st.booleans()):
             parameters["cflags"] = draw(st.lists(st.sampled_from(["-O3", "-g"]), unique=True))
-        if database == "7":
-            compiler = {"name": "gcc", "version": draw(st.sampled_from(VERSIONS))}
-            more: dict[str, Any] = {"compiler": compiler}
-        else:
-            more = {"annotations": {"original_specfile_version": 5}}
-        if draw(st.integers(0, 5)) == 0:
+        compiler = {"name": draw(st.sampled_from(COMPILERS)), "version": draw(st.sampled_from(VERSIONS))}
+        more: dict[str, Any] = {"compiler": compiler}
+        if database == "8":
+            form = draw(st.sampled_from([4, 5]))
+            older = {"compiler": f"{compiler['name']}@{compiler['version']}"} if form == 4 else {}
+            more = {"annotations": {"original_specfile_version": form, **older}}
+        if draw(st.integers(0, 7)) == 0:
             more["external"] = "/usr"
             edges = []
         made.append(
             node_record(
-                draw(st.sampled_from(PACKAGES)), "abcdefg"[number] * 32, *edges,
+                draw(st.sampled_from(PACKAGES)), "abcdefghi"[number] * 32, *edges,
                 version=draw(st.sampled_from(VERSIONS)), os=draw(st.sampled_from(["rhel9", "rhel8"])),
+                platform=draw(st.sampled_from(["linux", "linux", "darwin"])),
                 target=draw(st.sampled_from(TARGETS)), namespace=draw(st.sampled_from(["builtin", "ours"])),
-                parameters=parameters, cached=draw(st.integers(0, 4)) > 0, **more,
+                parameters=parameters, cached=draw(st.integers(0, 7)) > 0, **more,
             )
         )  # fmt: skip
-    return made
+    return [one for one in made if one[1]["in_buildcache"] or draw(st.integers(0, 3)) > 0]
 
 
 @st.composite
 def wanted(draw: st.DrawFn, depth: int = 2) -> Wanted:
-    """Return an expression, as `text_of` writes it."""
+    """Return an expression, as `text_of` writes it; most are about dependencies."""
     made: Wanted = {}
-    kinds = ["name", "versions", "variants", "flags", "os", "target", "namespace", "hash", "dependencies"]
-    for kind in draw(st.sets(st.sampled_from(kinds if depth else kinds[:-1]), min_size=1, max_size=2)):
+    kinds = ["name", "versions", "variants", "flags", "platform", "os", "target", "namespace", "hash"]
+    for kind in sorted(draw(st.sets(st.sampled_from(kinds), min_size=not depth, max_size=2))):
         if kind == "name":
-            made[kind] = draw(st.sampled_from([*PACKAGES, "mpi"]))
+            made[kind] = draw(st.sampled_from([*PACKAGES, *VIRTUALS]))
         elif kind == "versions":
             made[kind] = draw(st.sampled_from(RANGES))
         elif kind == "variants":
@@ -90,24 +96,28 @@ def wanted(draw: st.DrawFn, depth: int = 2) -> Wanted:
             ]
         elif kind == "flags":
             made[kind] = {"cflags": draw(st.sampled_from(["-O3", "-g", "-g -O3"]))}
+        elif kind == "platform":
+            made[kind] = draw(st.sampled_from(["linux", "darwin"]))
         elif kind == "os":
             made[kind] = draw(st.sampled_from(["rhel9", "rhel8"]))
         elif kind == "target":
             made[kind] = draw(st.sampled_from(["x86_64", "x86_64_v2:", ":x86_64_v3", "zen4,x86_64"]))
         elif kind == "namespace":
             made[kind] = draw(st.sampled_from(["builtin", "ours"]))
-        elif kind == "hash":
-            made[kind] = draw(st.sampled_from(["a", "bbb", "cc"]))
         else:
-            made[kind] = draw(st.lists(dependencies(depth), min_size=1, max_size=2))
-    if made.get("name") == "mpi":
+            made[kind] = draw(st.sampled_from(["a", "bbb", "cc", "d" * 20, f"{'d' * 20}e"]))
+    if depth and (not made or draw(st.integers(0, 3))):
+        made["dependencies"] = draw(st.lists(dependencies(depth), min_size=1, max_size=2))
+    if made.get("name") in VIRTUALS:
         made.pop("versions", None)
     return made
 
 
 @st.composite
 def dependencies(draw: st.DrawFn, depth: int) -> Wanted:
-    one: Wanted = {"sigil": draw(st.sampled_from(["%", "^"])), "node": draw(wanted(0))}
+    """Return a condition on dependencies, in half of the cases only a name."""
+    name = st.fixed_dictionaries({"name": st.sampled_from(PACKAGES)})
+    one: Wanted = {"sigil": draw(st.sampled_from(["%", "^"])), "node": draw(name | wanted(0))}
     for key, values in (("virtuals", VIRTUALS), ("deptypes", ["build", "link", "run"])):
         if draw(st.integers(0, 3)) == 0:
             one[key] = sorted(draw(st.sets(st.sampled_from(values), min_size=1, max_size=2)))
@@ -127,7 +137,7 @@ def test_generated_specs_satisfy_what_an_independent_reading_says(database: str,
     with tempfile.TemporaryDirectory() as folder:
         dataset = build_index(Path(folder), *made, database=database, snapshot=SNAPSHOT)
         is_spack_1 = dataset.snapshots.collect()["reuse_rules"].item() == "1.1"
-        for asked in data.draw(st.lists(wanted(), min_size=8, max_size=8)):
+        for asked in data.draw(st.lists(wanted(), min_size=12, max_size=12)):
             expected = satisfying(dict(made), asked, is_spack_1=is_spack_1)
             try:
                 assert found(dataset, text_of(asked)) == expected, text_of(asked)
@@ -159,6 +169,15 @@ def test_a_dependency_below_is_reached_by_link_and_run_since_spack_1(
     assert found(dataset, "not ^zlib") == {"a" * 32, "b" * 32, "c" * 32} - found(dataset, "^zlib")
 
 
+def test_every_character_of_a_hash_counts(tmp_path: Path) -> None:
+    cached, missing = node_record("zlib", "c" * 32), node_record("mpich", "d" * 32)
+    dataset = build_index(tmp_path, cached, node_record("hdf5", "e" * 32, edge_to(cached), edge_to(missing)))
+    for end, itself in (("c", {"c" * 32}), ("d", set[str]())):
+        for prefix in (end * 12, end * 13, end * 31, end * 32):
+            assert (found(dataset, f"/{prefix}"), found(dataset, f"^/{prefix}")) == (itself, {"e" * 32})
+            assert not found(dataset, f"/{prefix[:-1]}z") | found(dataset, f"^/{prefix[:-1]}z")
+
+
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
@@ -166,7 +185,7 @@ def test_a_dependency_below_is_reached_by_link_and_run_since_spack_1(
         ("hdf5 ^zlibb", "a package or virtual package of the specs in develop, found 'zlibb'", "try zlib"),
         ("hdf5+sharde", "a variant of hdf5 in develop, found 'sharde'", "try shared"),
         ("%[virtuals=mpii] mpich", "a virtual package that a spec in develop depends on, found 'mpii'", "try mpi"),
-        ("%gccc", "a compiler or direct dependency of the specs in develop, found 'gccc'", "there is hdf5, mpich"),
+        ("%gccc", "a compiler or direct dependency of the specs in develop, found 'gccc'", "there is hdf5, mpi"),
         ("os=rhel99", "a value of os of the specs in develop, found 'rhel99'", "try rhel9"),
         ("namespace=builtn", "a value of namespace of the specs in develop, found 'builtn'", "try builtin"),
         ("target=zen44", "a target that archspec or the dataset knows, found 'zen44'", "try zen4"),

@@ -1,8 +1,8 @@
 """Which specs of an index satisfy an expression, in plain loops over its JSON; nothing of cachestats is imported.
 
-An expression is a dictionary: `name`, `versions`, `variants` (name, sign and values), `flags`, `os`, `target`,
-`namespace`, `hash` and `dependencies`, each with `sigil`, `virtuals`, `deptypes`, `when` and `node`. Versions are
-numbers with dots. `text_of` writes it in Spack's syntax.
+An expression is a dictionary: `name`, `versions`, `variants` (name, sign and values), `flags`, `platform`, `os`,
+`target`, `namespace`, `hash` and `dependencies`, each with `sigil`, `virtuals`, `deptypes`, `when` and `node`.
+Versions are numbers with dots. `text_of` writes it in Spack's syntax.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def text_of(wanted: Wanted) -> str:
     for name, sign, values in wanted.get("variants", []):
         words.append(f"{sign}{name}" if sign in {"+", "~", "++", "~~"} else f"{name}{sign}'{','.join(values)}'")
     words += [f"{name}='{value}'" for name, value in wanted.get("flags", {}).items()]
-    words += [f"{key}={wanted[key]}" for key in ("os", "target", "namespace") if key in wanted]
+    words += [f"{key}={wanted[key]}" for key in ("platform", "os", "target", "namespace") if key in wanted]
     words += [f"/{wanted['hash']}"] if "hash" in wanted else []
     for one in sorted(wanted.get("dependencies", []), key=lambda one: one["sigil"] == "^"):
         pairs = [f"{key}={','.join(one[key])}" for key in ("virtuals", "deptypes") if one.get(key)]
@@ -72,6 +72,9 @@ def _is_compiler(dependency: Wanted) -> bool:
 
 def _has_compiler(node: dict[str, Any], wanted: Wanted) -> bool:
     compiler = node.get("compiler")
+    if compiler is None and "compiler" in node.get("annotations", {}):
+        name, _, version = node["annotations"]["compiler"].partition("@")
+        compiler = {"name": name, "version": version}
     return (
         compiler is not None
         and wanted.get("name", compiler["name"]) == compiler["name"]
@@ -96,6 +99,7 @@ def _node_fits(installs: Installs, key: str, wanted: Wanted) -> bool:
     target = node["arch"]["target"]
     return (
         _is_version(node["version"], wanted.get("versions"))
+        and wanted.get("platform", node["arch"]["platform"]) == node["arch"]["platform"]
         and wanted.get("os", node["arch"]["platform_os"]) == node["arch"]["platform_os"]
         and wanted.get("namespace", node["namespace"]) == node["namespace"]
         and ("target" not in wanted or any(_is_target(target, one) for one in wanted["target"].split(",")))
@@ -163,6 +167,8 @@ def _below(installs: Installs, key: str, *, passes_all: bool) -> list[tuple[str,
 
 
 def _depends(installs: Installs, key: str, one: Wanted, is_spack_1: bool) -> bool:
+    if is_spack_1 and _is_older_compiler(installs[key]["spec"], one):
+        return True
     if one["sigil"] == "%":
         edges = [edge for _, owner, edge in _below(installs, key, passes_all=True) if owner == key]
     else:
@@ -174,15 +180,31 @@ def _depends(installs: Installs, key: str, one: Wanted, is_spack_1: bool) -> boo
     return any(_leads_to(installs, edge, one, is_spack_1) for edge in edges)
 
 
+def _is_older_compiler(node: dict[str, Any], one: Wanted) -> bool:
+    """Return whether a condition on dependencies means the compiler of a spec from before Spack 1.0.
+
+    That is a direct build dependency, which provides all languages, and has nothing but a name and a version.
+    """
+    wanted = one["node"]
+    if not {*one.get("virtuals", [])} <= LANGUAGES or not {*one.get("deptypes", [])} <= {"build"}:
+        return False
+    if not {*wanted} <= {"name", "versions"}:
+        return False
+    is_language = wanted.get("name") in LANGUAGES and "versions" not in wanted
+    return _has_compiler(node, {} if is_language else wanted) and node["annotations"]["original_specfile_version"] < 5
+
+
 def _leads_to(installs: Installs, edge: dict[str, Any], one: Wanted, is_spack_1: bool) -> bool:
     wanted = one["node"]
     if not {*one.get("virtuals", [])} <= {*edge["parameters"]["virtuals"]}:
         return False
-    if one.get("deptypes") and not {*one["deptypes"]} & {*edge["parameters"]["deptypes"]}:
+    if not {*one.get("deptypes", [])} <= {*edge["parameters"]["deptypes"]}:
         return False
     if "name" in wanted and wanted["name"] not in {edge["name"], *edge["parameters"]["virtuals"]}:
         return False
     rest = {name: value for name, value in wanted.items() if name != "name"}
+    if edge["hash"] not in installs:
+        return {*rest} <= {"hash"} and edge["hash"].startswith(rest.get("hash", ""))
     if _is_cached(installs, edge["hash"]):
         return _satisfies(installs, edge["hash"], rest, is_spack_1)
     # Of an external the version, hash and variants are known, of another spec that is not cached the first two.

@@ -38,9 +38,18 @@ def _comparing(by: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
         @output_options
         @wraps(function)
         def compared(
-            dataset: Any, old: str, new: str, against: Any, by: str | None, where: Any, union: bool, **options: Any
+            dataset: Any,
+            old: str,
+            new: str,
+            against: Any,
+            by: str | None,
+            where: Any,
+            expressions: tuple[str, ...],
+            union: bool,
+            **options: Any,
         ) -> None:
-            asked = sides(dataset, old, against or dataset, new, where=where, union=union)
+            filters = {"where": where, "expressions": expressions, "union": union}
+            asked = sides(dataset, old, against or dataset, new, **filters)
             among = asked[0].among, asked[1].among
             function(asked=asked, by=by, options={"by": by, "union": asked[0].union, "among": among}, **options)
 

@@ -96,3 +96,31 @@ def test_the_default_of_a_verb_is_that_of_its_function(words: str, sample: cs.Da
     assert in_shell.height or verb == "holes"
     failed = run(verb, sample.path, *options, "--where", "package=cmak", code=2).stderr.decode()
     assert re.search("expected a package of the specs in .*, found 'cmak'\nhint: try cmake", failed)
+
+
+PAIR = "develop-2024-06-02 develop-2025-03-09"
+COMPARED: dict[str, Callable[[cs.Subset, cs.Subset], pl.DataFrame]] = {
+    f"compare {PAIR} --change removed": lambda old, new: cs.compare(old, new).filter(change="removed"),
+    f"compare-counts {PAIR}": lambda old, new: cs.compare_counts(old, new, by="stack"),
+    f"compare-specs {PAIR} --change removed": lambda old, new: cs.compare_specs(old, new).filter(change="removed"),
+}
+
+
+@pytest.mark.parametrize("words", COMPARED)
+def test_what_is_compared_can_be_filtered_by_spec_expressions(words: str, sample: cs.Dataset, tmp_path: Path) -> None:
+    verb, *options = words.split()
+    run(verb, sample.path, *options, "--spec", "+mpi", "--spec", "cmake", "--out", tmp_path / "answer.parquet")
+    sides = (sample.at(name).where(spec=["+mpi", "cmake"]) for name in PAIR.split())
+    found = COMPARED[words](*sides)
+    assert found.height
+    assert_frame_equal(pl.read_parquet(tmp_path / "answer.parquet"), found, check_row_order=False)
+
+
+def test_every_verb_and_picture_that_filters_takes_spec_expressions() -> None:
+    picture = cli.commands["plot"]
+    assert isinstance(picture, click.Group)
+    verbs = cli.commands | {f"plot {name}": one for name, one in picture.commands.items()}
+    options = {name: {part for one in verb.params for part in one.opts} for name, verb in verbs.items()}
+    assert {name for name, given in options.items() if "--where" in given} == {
+        name for name, given in options.items() if "--spec" in given
+    }

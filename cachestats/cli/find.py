@@ -130,20 +130,23 @@ def _say_how_many(answer: Found, asked: Question, text: str) -> None:
     """Say how many specs satisfy the expressions, of all specs of the packages that these name."""
     from dataclasses import replace
 
+    from cachestats.analysis.roots import match_roots
     from cachestats.dataset.expressions import Alternatives
 
     number = answer.specs.height + answer.others.height
     included = Alternatives.parse([text] if text else []).included
-    packages = sorted(
-        {one.name for one in included if one.name} & {*answer.specs["package"], *answer.others["package"]}
-    )
+    packages = {one.name for one in included}
     whole, named = asked.subset, ""
-    if packages and all(one.name in packages for one in included):
+    if included and packages <= {*whole.values("package")}:
         whole = replace(whole, filters={**whole.filters, "package": tuple(packages)})
-        named = f" of {' and '.join(packages)}"
+        named = f" of {' and '.join(sorted(filter(None, packages)))}"
     every = whole.num_specs
     share = f", {number / every:.1%}" if every else ""
     talk(f"{number:,} of {counted(every, 'spec')}{named} in {asked.words}{share}")
+    if not number and every and included:
+        for root, cause in match_roots([*map(str, included)], asked.subset).select("root", "by").iter_rows():
+            if cause is not None:
+                talk(f"hint: for {root}, no spec has {cause}")
 
 
 def _say_what_is_reusable(answer: Found, host: Host) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from cachestats.analysis.edges import levels_above, of_stacks, specs_and_edges, specs_named, whole
+from cachestats.analysis.edges import levels_above, of_stacks, specs_and_edges, specs_meant, whole
 from cachestats.analysis.frames import check_choice
 from cachestats.analysis.spec_rows import SpecRows, SpecsLike, unfolded
 from cachestats.axes import GROUP_AXES, GroupAxis
@@ -43,7 +43,8 @@ def dependents(
         `hash`, `package` and `spec_format` of the table `specs`, and the one named by `by`. Only these specs are
         counted.
     package
-        The package on which they depend.
+        The package on which they depend, or a spec expression, such as `zlib@1.2:` or `hdf5+mpi`, as in `find`. An
+        expression that is not just a name needs all columns of both tables.
     dependencies
         The dataset (the default if `specs` is of one), or its table `dependencies` as a frame of the same kind. Each
         edge in the snapshots of `specs` is collected.
@@ -65,9 +66,12 @@ def dependents(
 
     Raises
     ------
+    ExpressionError
+        If `package` is neither a package nor a spec expression; the message points at the character.
     ArgumentError
-        If there is no such package, the dependencies of a spec are not known, for example because it was read from a
-        page, `by` or one of `deptypes` is not one of these, or a frame lacks a column or is of another kind.
+        If there is no such package, an expression names a package, variant, ... that no spec has, the dependencies of a
+        spec are not known, for example because it was read from a page, `by` or one of `deptypes` is not one of these,
+        or a frame lacks a column or is of another kind.
 
     Examples
     --------
@@ -110,7 +114,8 @@ def dependents_and_totals(
     rows, edges = specs_and_edges(specs, columns, dependencies, edge_columns, deptypes, every_snapshot=by == "snapshot")
     # A hash determines a spec and all its dependencies, in any snapshot.
     found = rows.collect_codes(edges.select(*edge_columns))
-    levels = levels_above(specs_named(package, whole(rows, "hash", "package"), found), found)
+    ends = specs_meant(package, whole(rows, "hash", "package"), found, specs, dependencies)
+    levels = levels_above(ends, found)
     direct = next(levels, found.clear())["hash"]
     every = pl.concat([direct, *(level["hash"] for level in levels)]).unique().implode()
     status = {"num_direct": pl.col("hash").is_in(direct.unique().implode()), "num_specs": pl.col("hash").is_in(every)}

@@ -9,11 +9,21 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
+from cachestats.analysis.frame_source import FrameSource
 from cachestats.analysis.frames import check_choice, without_union
-from cachestats.analysis.spec_rows import SpecRows, SpecsLike, spec_and_edge_rows, spec_rows
+from cachestats.analysis.spec_rows import (
+    SpecRows,
+    SpecsLike,
+    frame_of_dependencies,
+    frame_of_specs,
+    spec_and_edge_rows,
+    spec_rows,
+)
 from cachestats.dataset.dataset import Dataset
+from cachestats.dataset.expressions import Alternatives, EncodedSource, SpecSource, check_names, nodes_satisfying
 from cachestats.dataset.subset import Subset
 from cachestats.errors import ArgumentError
+from cachestats.expressions.syntax import Expression
 from cachestats.naming import snapshot_order
 from cachestats.schema import DEPTYPES, DepType
 from cachestats.text import counted, nearest
@@ -103,36 +113,56 @@ def of_stacks(rows: SpecRows, union: bool) -> SpecRows:
     return replace(rows, union=rows.union or union)
 
 
-def specs_named(package: str, rows: SpecRows, edges: pl.DataFrame) -> pl.Series:
-    """Return the specs of a package, cached or not, as hashes in the form of the rows.
+def specs_meant(
+    spec: str, rows: SpecRows, edges: pl.DataFrame, specs: SpecsLike, dependencies: SpecsLike | None
+) -> pl.Series:
+    """Return the specs that a package or a spec expression means, cached or not, as hashes in the form of the rows.
 
     Parameters
     ----------
-    package
-        The name of the package.
+    spec
+        The name of a package, or a spec expression.
     rows
         All specs among which to look, with the columns `hash` and `package`.
     edges
         The edges between them, with `dependency_hash` and `dependency_package`: only these name what is not cached.
+    specs, dependencies
+        What rows and edges were made of, where expressions find the other columns.
 
     Raises
     ------
+    ExpressionError
+        If it is neither.
     ArgumentError
-        If there is no such package.
+        If there is no such package, or an expression names a package, variant, ... that no spec has.
     """
-    cached = rows.collect_codes(rows.filter(rows.is_in("package", [package])).frame.select("hash"))
-    is_named = nw.from_native(edges).filter(rows.is_in("dependency_package", [package])).to_native()
+    cached = rows.collect_codes(rows.filter(rows.is_in("package", [spec])).frame.select("hash"))
+    is_named = nw.from_native(edges).filter(rows.is_in("dependency_package", [spec])).to_native()
     found = pl.concat([cached["hash"], is_named["dependency_hash"]]).unique()
-    if found.is_empty():
+    if not found.is_empty():
+        return found
+    wanted = Alternatives.parse(spec)
+    if wanted.included == (Expression(name=spec),):
         needed = rows.named(edges.select("dependency_package").unique())["dependency_package"].drop_nulls()
         # Without specs there is nothing to compare a name with.
         if there := sorted({*filter(None, rows.names("package")), *needed}):
-            near = nearest([package], there)
+            near = nearest([spec], there)
             raise ArgumentError(
-                f"expected a package of the specs or of their dependencies, found {package!r}",
+                f"expected a package of the specs or of their dependencies, found {spec!r}",
                 hint=f"try {', '.join(near)}" if near else f"there are {counted(len(there), 'other package')}",
             )
-    return found
+        return found
+    source = _source(rows, specs, dependencies)
+    check_names([source], wanted)
+    return nodes_satisfying(source, wanted)
+
+
+def _source(rows: SpecRows, specs: SpecsLike, dependencies: SpecsLike | None) -> SpecSource:
+    """Return the specs and edges of a question, without its filters, as expressions look at them."""
+    if rows.subset is not None:
+        return EncodedSource(rows.subset.dataset, rows.subset.names)
+    frames = (specs, _dependencies_of(specs, dependencies))
+    return FrameSource.collect(frame_of_specs(frames[0]), frame_of_dependencies(frames[1]))
 
 
 def levels_above(ends: pl.Series, edges: pl.DataFrame) -> Iterator[pl.DataFrame]:

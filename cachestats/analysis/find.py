@@ -18,7 +18,7 @@ from cachestats.dataset.expressions import Alternatives, check_names, specs_sati
 from cachestats.dataset.subset import Subset
 from cachestats.hosts import Host, as_host
 from cachestats.naming import UNION_STACK, version_key
-from cachestats.schema import DEPENDENCIES, SPECS
+from cachestats.schema import SPECS
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -173,15 +173,10 @@ def _rows_of_dataset(subset: Subset) -> pl.DataFrame:
 
 
 def _rows_of_frames(specs: IntoFrame, dependencies: IntoFrame | None, wanted: Alternatives) -> pl.DataFrame:
-    columns = [column.name for column in SPECS.columns]
-    rows = collect_small(validated(specs, columns).select(*columns))
-    edges = pl.DataFrame(schema=DEPENDENCIES.polars())
-    if dependencies is not None:
-        edge_columns = [column.name for column in DEPENDENCIES.columns]
-        edges = collect_small(validated(dependencies, edge_columns, table="dependencies").select(*edge_columns))
+    source = FrameSource.collect(specs, dependencies)
+    rows = source.specs.collect()
     if wanted == Alternatives():
         return rows
-    source = FrameSource(rows, edges)
     check_names([source], wanted)
     return rows.join(specs_satisfying(source, wanted), on=_KEY, how="semi")
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cachestats.analysis.frames import collect_small, validated
 from cachestats.dataset.expressions import SnapshotFacts
+from cachestats.schema import DEPENDENCIES, SPECS
 from cachestats.spack_releases import FORMAT_OF_SPACK_1, RULES, rules_of_snapshot
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
 
 
 class FrameSource:
@@ -20,6 +25,22 @@ class FrameSource:
     def __init__(self, specs: pl.DataFrame, edges: pl.DataFrame) -> None:
         self._specs = specs
         self._edges = edges
+
+    @classmethod
+    def collect(cls, specs: IntoFrame, dependencies: IntoFrame | None = None) -> FrameSource:
+        """Return the source of frames of any kind; without dependencies, it has none.
+
+        Raises
+        ------
+        ArgumentError
+            If a frame lacks a column of its table.
+        """
+        columns = [column.name for column in SPECS.columns]
+        edges = pl.DataFrame(schema=DEPENDENCIES.polars())
+        if dependencies is not None:
+            checked = validated(dependencies, edges.columns, table="dependencies")
+            edges = collect_small(checked.select(*edges.columns))
+        return cls(collect_small(validated(specs, columns).select(*columns)), edges)
 
     @cached_property
     def snapshots(self) -> list[SnapshotFacts]:

@@ -330,10 +330,7 @@ def _with_derived_text(rows: SpecRows, axes: Sequence[VariantAxis | ExpressionAx
             label = nw.col("variants").replace_strict(texts.to_list(), labels, default=None, return_dtype=nw.String)
             rows = replace(rows, frame=rows.frame.with_columns(label.alias(axis.column)))
             continue
-        every = [column.name for column in SPECS.columns]
-        source = FrameSource(
-            collect_small(validated(specs, every).select(*every)), pl.DataFrame(schema=DEPENDENCIES.polars())
-        )
+        source = FrameSource.collect(specs)
         asked = (
             specs_satisfying(source, Alternatives.parse(text)).with_columns(pl.lit(text).alias(axis.column))
             for text in axis.texts
@@ -378,10 +375,8 @@ def spec_and_edge_rows(
     """
     wanted = list(dict.fromkeys(edge_columns))
     if not (isinstance(specs, Dataset | Subset) and isinstance(dependencies, Dataset | Subset)):
-        edges: Any = dependencies
-        if isinstance(dependencies, Dataset | Subset):
-            edges = chosen(dependencies, every_snapshot=True).dependencies
-        frame, edge_frame = validated_pair(_as_frame(specs), columns, edges, wanted)
+        edges = frame_of_dependencies(dependencies)
+        frame, edge_frame = validated_pair(frame_of_specs(specs), columns, edges, wanted)
         return SpecRows(frame, None, union=False), edge_frame.select(*wanted)
     rows = spec_rows(specs, columns, every_snapshot=every_snapshot)
     subset: Any = rows.subset
@@ -408,7 +403,7 @@ def spec_rows_of_two(
     if isinstance(old, Dataset | Subset) and isinstance(new, Dataset | Subset):
         sides = [spec_rows(side, needed, union=union) for side in (old, new)]
     else:
-        sides = [spec_rows(_as_frame(side), needed, union=union) for side in (old, new)]
+        sides = [spec_rows(frame_of_specs(side), needed, union=union) for side in (old, new)]
     kinds = [side.frame.implementation for side in sides]
     if kinds[0] is not kinds[1]:
         raise ArgumentError(
@@ -422,9 +417,16 @@ def spec_rows_of_two(
     return old_rows, new_rows
 
 
-def _as_frame(specs: SpecsLike) -> Any:
+def frame_of_specs(specs: SpecsLike) -> Any:
     """Return the specs of a dataset as a frame, to compare them with another frame."""
     return chosen(specs, every_snapshot=False).specs if isinstance(specs, Dataset | Subset) else specs
+
+
+def frame_of_dependencies(dependencies: SpecsLike) -> Any:
+    """Return the dependencies of a dataset, of all its snapshots unless some are chosen, as a frame."""
+    if isinstance(dependencies, Dataset | Subset):
+        return chosen(dependencies, every_snapshot=True).dependencies
+    return dependencies
 
 
 def masks_of(names: Sequence[object], prefix: str = "") -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
+import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.edges import levels_above, of_stacks, specs_and_edges, specs_named, whole
+from cachestats.analysis.edges import levels_above, of_stacks, specs_and_edges, specs_meant, whole
 from cachestats.analysis.spec_rows import SpecsLike
 from cachestats.naming import version_key
 from cachestats.schema import DEPTYPES, DepType
@@ -51,9 +52,11 @@ def why(
         A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the columns `snapshot`,
         `hash`, `package`, `version`, `stack` and `spec_format` of the table `specs`. Chains begin only at these specs.
     package
-        The package at the beginning of the chains.
+        The package at the beginning of the chains, or a spec expression, such as `hdf5+mpi`, as in `find`. An
+        expression that is not just a name needs all columns of both tables.
     dependency
-        The package at their end; its specs need not be cached.
+        The package at their end, or a spec expression. The specs at the end need not be cached; of those that are not,
+        only the name, version and hash are known and, if they are externals, the variants.
     dependencies
         The dataset (the default if `specs` is of one), or its table `dependencies` as a frame of the same kind. Each
         edge in the snapshots of `specs` is collected.
@@ -73,9 +76,12 @@ def why(
 
     Raises
     ------
+    ExpressionError
+        If `package` or `dependency` is neither a package nor a spec expression; the message points at the character.
     ArgumentError
-        If there is no such package, the dependencies of a spec are not known, for example because it was read from a
-        page, one of `deptypes` is not one of these, or a frame lacks a column or is of another kind.
+        If there is no such package, an expression names a package, variant, ... that no spec has, the dependencies of a
+        spec are not known, for example because it was read from a page, one of `deptypes` is not one of these, or a
+        frame lacks a column or is of another kind.
 
     Examples
     --------
@@ -118,10 +124,10 @@ def chains_and_totals(
     # A hash determines a spec and all its dependencies, in any snapshot.
     edges = rows.collect_codes(needs.select(*edge_columns))
     every = whole(rows, "hash", "package", "version")
-    specs_named(package, every, edges)  # filters may leave none of its specs, but there must be such a package
-    mine = rows.filter(rows.is_in("package", [package]))
+    tops, ends = (specs_meant(one, every, edges, specs, dependencies) for one in (package, dependency))
+    mine = rows.filter(nw.col("hash").is_in(tops.to_list()))
     starts = rows.collect_codes(mine.frame.select("hash").unique())["hash"]
-    on_way = _shortest(starts, specs_named(dependency, every, edges), edges.select(pair))
+    on_way = _shortest(starts, ends, edges.select(pair))
     if on_way.is_empty():
         return pl.DataFrame(schema=_SCHEMA), ChainTotals(0, 0, starts.len())
     of_chains = pl.concat([on_way["hash"], on_way["dependency_hash"]]).unique().implode()

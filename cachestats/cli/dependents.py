@@ -37,6 +37,8 @@ def dependents(
 ) -> None:
     """List what depends on PACKAGE, directly or through others.
 
+    PACKAGE is a package, or a spec as in `find`, such as 'openssl@:1' or 'hdf5~mpi'.
+
     The answer has a row for each package and stack, or other axis (--by), in which a spec depends on PACKAGE, those
     with the most such specs first. num_direct counts the specs that need PACKAGE themselves, num_specs also those that
     need it through others, out of num_all specs of the package there.
@@ -55,6 +57,8 @@ def dependents(
             f"{asked.words}: {totals.num_specs:,} of {counted(totals.num_all, 'spec')} {depend} on {package}"
             f"{of_types(deptypes)}, {totals.num_specs / totals.num_all:.1%}; {totals.num_direct:,} directly"
         )
+        if answer.is_empty():
+            asked.hint_at_union()
     else:
         asked.say_there_is_nothing()
     say_what_is_left_out()

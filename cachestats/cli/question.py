@@ -101,6 +101,10 @@ class Question:
     def say_there_is_nothing(self) -> None:
         """Say that no specs were found and, if only the union of the stacks was there, how to see it."""
         talk(f"no specs in {self.words}")
+        self.hint_at_union()
+
+    def hint_at_union(self) -> None:
+        """Say how to see the union of the stacks, if the answer is by stack and there are no others."""
         if "stack" in self.axes.values() and self.among.values("stack") == [UNION_STACK]:
             talk("hint: the only stack is root, the union of the stacks; --union shows it")
 

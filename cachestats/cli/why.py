@@ -44,14 +44,19 @@ def why(
 ) -> None:
     """Show the shortest chains of dependencies from FROM to TO.
 
-    FROM and TO are packages. For each path of packages, the answer has an example, which begins at the newest version,
-    with the types of its dependencies, and the number of specs of FROM whose shortest chains to TO include one along
-    this path. In a table, an example is a tree; the other formats have a row for each path.
+    FROM and TO are packages, or specs as in `find`. For each path of packages, the answer has an example, which begins
+    at the newest version, with the types of its dependencies, and the number of specs of FROM whose shortest chains to
+    TO include one along this path. In a table, an example is a tree; the other formats have a row for each path.
 
     Filters choose the specs of FROM; what these depend on may be any spec of the snapshot. Only snapshots that were
     read from indices can be asked, because pages do not list dependencies. That FROM does not depend on TO is an
     answer, and the exit code is 0.
-    """
+
+    \b
+    Examples:
+      cachestats why cache hdf5 zlib-ng
+      cachestats why cache 'hdf5+mpi %gcc' 'zlib-ng@:2.1'
+    """  # noqa: D301 (a real backspace, which tells Click not to wrap the paragraph)
     from cachestats.analysis.why import chains_and_totals
 
     asked, say_what_is_left_out = question_of_known(dataset, **question, union=union)

@@ -16,6 +16,7 @@ from cachestats.dataset.satisfying import (
     SpecTables,
     is_compiler,
     is_name_and_version,
+    needed_satisfying,
     needs_dependencies,
     satisfying,
 )
@@ -185,6 +186,31 @@ def specs_satisfying(source: SpecSource, wanted: Alternatives) -> pl.DataFrame:
     for expression in wanted.excluded:
         found = found.join(_satisfying(source, expression), on=["snapshot", "hash"], how="anti")
     return found
+
+
+def nodes_satisfying(source: SpecSource, wanted: Alternatives) -> pl.Series:
+    """Return the hashes of the specs that satisfy one of some alternatives, and of dependencies that are not cached.
+
+    The dependencies of all snapshots must be known.
+
+    Raises
+    ------
+    ArgumentError
+        If an expression asks for something that the tables do not tell.
+    """
+    found = pl.concat([_nodes(source, expression) for expression in wanted.included or (Expression(),)]).unique()
+    for expression in wanted.excluded:
+        found = found.filter(~found.is_in(_nodes(source, expression).implode()))
+    return found
+
+
+def _nodes(source: SpecSource, expression: Expression) -> pl.Series:
+    parts = []
+    for name, is_spack_1, _ in source.snapshots:
+        tables = source.tables((name,))
+        parts.append(satisfying(tables, expression, is_spack_1=is_spack_1)["hash"])
+        parts.append(needed_satisfying(tables, expression, is_spack_1=is_spack_1))
+    return pl.concat(parts)
 
 
 def _satisfying(source: SpecSource, expression: Expression) -> pl.DataFrame:

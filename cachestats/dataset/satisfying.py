@@ -82,6 +82,17 @@ def satisfying(tables: SpecTables, expression: Expression, *, is_spack_1: bool) 
     return found.select("snapshot", "hash").unique()
 
 
+def needed_satisfying(tables: SpecTables, expression: Expression, *, is_spack_1: bool) -> pl.Series:
+    """Return the hashes of dependencies, cached or not, that satisfy an expression; they are from one snapshot.
+
+    Raises
+    ------
+    ArgumentError
+        As `satisfying`.
+    """
+    return _Evaluation(tables, is_spack_1=is_spack_1).needed(expression)
+
+
 def needs_dependencies(expression: Expression, *, is_spack_1: bool) -> bool:
     """Return whether the dependencies of a spec decide whether it satisfies an expression."""
     return any(variant.is_propagated for variant in expression.variants) or any(
@@ -152,6 +163,10 @@ class _Evaluation:
             if variant.is_propagated:
                 found = found.filter(~pl.col("hash").is_in(self._contradicting(variant).implode()))
         return found
+
+    def needed(self, expression: Expression) -> pl.Series:
+        """Return the dependencies that satisfy an expression; of those that are not cached, little is known."""
+        return self._edges_to(Dependency(expression, is_direct=False))["dependency_hash"].unique()
 
     def _nodes(self, expression: Expression, among: pl.Series | None) -> pl.DataFrame:
         """Return the specs that fulfil the conditions on the node itself."""

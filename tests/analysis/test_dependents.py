@@ -101,6 +101,26 @@ def test_frames_of_every_kind_give_equal_answers(
         assert cs.dependents(specs[name], "openblas", dependencies=edges[name]).equals(expected), name
 
 
+@pytest.mark.parametrize("snapshot", ["develop-2024-06-02", "develop-2025-05-25"])
+@pytest.mark.parametrize(
+    "spec", ["zlib-ng@2.1:", "hdf5+mpi", "*+shared %gcc", "hdf5 ^mpi", "xz cmake@3.27:", "mpi+romio"]
+)
+def test_an_expression_means_the_specs_that_satisfy_it(spec: str, snapshot: str, sample: cs.Dataset) -> None:
+    subset = sample.at(snapshot)
+    specs, edges = subset.specs.collect(), subset.dependencies.collect()
+    found = cs.find(subset, spec)["hash"]
+    assert found.len()
+    name = pl.when(pl.col("dependency_hash").is_in(found.implode())).then(pl.lit("!"))
+    marked = edges.with_columns(dependency_package=name.otherwise("dependency_package"))
+    expected = cs.dependents(specs, "!", dependencies=marked)
+    assert expected.height
+    assert cs.dependents(subset, spec).equals(expected)
+    assert cs.dependents(specs, spec, dependencies=edges).equals(expected)
+    assert cs.dependents(subset.where(spec="not hdf5"), spec).equals(
+        expected.filter(pl.col("package") != "hdf5"), null_equal=True
+    )
+
+
 def test_filters_choose_what_is_counted_and_not_what_it_depends_on(tmp_path: Path) -> None:
     zlib = node_record("zlib", os="rhel9")
     hdf5 = node_record("hdf5", "hdf5", edge_to(zlib))
@@ -122,6 +142,9 @@ def test_a_wrong_question_says_what_there_is(sample: cs.Dataset, demo: cs.Datase
             {"package": "hdf55"},
             "expected a package of the specs or of their dependencies, found 'hdf55'\nhint: try hdf5",
         ),
+        ({"package": "hdf5+mpj"}, "expected a variant of hdf5 in develop-2025-05-25, found 'mpj'\nhint: try mpi"),
+        ({"package": "hdf55@1"}, "expected a package or virtual package of .* found 'hdf55'\nhint: try hdf5"),
+        ({"package": "hdf5@@"}, "expected a version after '@', found '@' at character 5:\n  hdf5@@\n      \\^"),
         ({"package": "hdf5", "by": "version"}, "as by, found 'version'"),
         ({"package": "hdf5", "deptypes": ["links"]}, "as a type of dependency, found 'links'"),
     ):
@@ -146,6 +169,10 @@ def test_the_verb_lists_dependents_and_puts_them_in_proportion(sample: cs.Datase
     assert len(few.stdout.decode().splitlines()) == expected.height + 2 > 2
     none = run("dependents", sample.path, "py-h5py", "--where", "stack=radiuss")
     assert none.stderr.decode().splitlines()[0].endswith(": 0 of 282 specs depend on py-h5py, 0.0%; 0 directly")
+    some = run("dependents", sample.path, "zlib-ng@2.2: %gcc", "--by", "none")
+    expected, totals = dependents_and_totals(sample, "zlib-ng@2.2: %gcc", by=None)
+    assert len(some.stdout.decode().splitlines()) == expected.height + 2
+    assert f"{totals.num_specs:,} of 1,413 specs depend on zlib-ng@2.2: %gcc, " in some.stderr.decode()
     unknown = run("dependents", sample.path, "hdf55", code=2).stderr.decode()
     assert "found 'hdf55'\nhint: try hdf5" in unknown
     only_root = build_index(tmp_path, zlib := node_record("zlib"), node_record("hdf5", "hdf5", edge_to(zlib)))

@@ -132,10 +132,11 @@ def test_frames_of_every_kind_give_equal_answers(
 ) -> None:
     subset = sample.at("develop-2024-03-17")
     specs, edges = kinds(subset.specs.collect()), kinds(subset.dependencies.collect())
-    expected = cs.why(subset, "petsc", "xz")
-    assert not expected.is_empty()
-    for name in specs:
-        assert cs.why(specs[name], "petsc", "xz", dependencies=edges[name]).equals(expected), name
+    for ends in (("petsc", "xz"), ("petsc+mpi", "xz@5:")):
+        expected = cs.why(subset, *ends)
+        assert not expected.is_empty()
+        for name in specs:
+            assert cs.why(specs[name], *ends, dependencies=edges[name]).equals(expected), name
 
 
 def test_what_is_not_cached_ends_a_chain_and_filters_choose_where_chains_begin(tmp_path: Path) -> None:
@@ -156,6 +157,42 @@ def test_what_is_not_cached_ends_a_chain_and_filters_choose_where_chains_begin(t
     for names in (("py-torch", "cud"), ("py-torhc", "cuda")):
         with pytest.raises(ArgumentError, match="hint: try"):
             cs.why(dataset, *names)
+
+
+def test_expressions_choose_both_ends_cached_or_not(tmp_path: Path) -> None:
+    cuda = node_record("cuda", version="12", external="/usr/local/cuda", parameters={"dev": True})
+    missing = node_record("cuda", "lost", version="11")
+    magma = node_record("magma", "m", edge_to(cuda, virtuals=("gpu",)), edge_to(missing), version="2")
+    torch = node_record("py-torch", "q", edge_to(magma), version="1.9")
+    dataset = build_index(tmp_path, cuda, magma, torch)
+    begin, types = "py-torch@1.9/qaaaaaa > magma@2/maaaaaa", "link > link"
+    row = ("py-torch > magma > cuda", 2, 1, "root")
+    known, lost = (*row, f"{begin} > cuda@12/cudaaaa", types), (*row, f"{begin} > cuda/lostaaa", types)
+    for end in ("cuda@12:", "cuda+dev", "gpu+dev", "/cudaaaa", "cuda@12 cuda@13"):
+        assert cs.why(dataset, "py-torch@1", end, union=True).rows() == [known]
+    assert cs.why(dataset, "py-torch", "/lost", union=True).rows() == [lost]
+    for begins, end in (("py-torch@2:", "cuda"), ("py-torch", "cuda@13:"), ("py-torch", "cuda~dev"), ("/z", "/y")):
+        assert cs.why(dataset, begins, end, union=True).is_empty()
+
+
+@pytest.mark.parametrize("snapshot", ["develop-2024-06-02", "develop-2025-05-25"])
+def test_chains_between_expressions_are_those_between_specs_that_satisfy_them(
+    snapshot: str, sample: cs.Dataset
+) -> None:
+    subset = sample.at(snapshot)
+    specs, edges = subset.specs.collect(), subset.dependencies.collect()
+    for begins, package, ends, end in (
+        ("hdf5+mpi", "hdf5", "zlib-ng@2.1:", "zlib-ng"),
+        ("python@3.11:", "python", "ncurses~symlinks target=x86_64_v3", "ncurses"),
+    ):
+        is_end = pl.col("dependency_hash").is_in(cs.find(subset, ends)["hash"].implode())
+        name = pl.when(is_end).then(pl.lit("!")).otherwise("dependency_package")
+        marked = edges.with_columns(dependency_package=name)
+        expected = cs.why(subset.where(spec=begins).specs.collect(), package, "!", dependencies=marked)
+        expected = expected.with_columns(pl.col("path", "example").str.replace("!", end, literal=True))
+        assert expected.height
+        assert cs.why(subset, begins, ends).equals(expected)
+        assert cs.why(specs, begins, ends, dependencies=edges).equals(expected)
 
 
 def test_the_verb_shows_trees_or_rows(sample: cs.Dataset) -> None:
@@ -182,6 +219,8 @@ def test_the_verb_shows_trees_or_rows(sample: cs.Dataset) -> None:
     assert run("why", sample.path, "zlib-ng", "hdf5").stderr.decode() == reverse.format(here)
     nowhere = run("why", sample.path, "hdf5", "zlib-ng", "--where", "stack=build_systems")
     assert nowhere.stderr.decode() == f"no specs of hdf5 in {here}, stack=build_systems\n"
+    few = run("why", sample.path, "hdf5+fortran", "zlib-ng@2:").stderr.decode()
+    assert few == f"{here}: 4 of 4 specs of hdf5+fortran depend on zlib-ng@2:, 100.0%; 4 directly\n"
     unknown = run("why", sample.path, "hdf5", "zlib-n", code=2).stderr.decode()
     assert "found 'zlib-n'\nhint: try zlib-ng" in unknown
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from cachestats.dataset.expressions import Alternatives
 from cachestats.errors import ArgumentError
 from conftest import in_corpus
 from tests.support.indices import Record, build_index, edge_to, node_record
-from tests.support.satisfying import Wanted, satisfying, text_of
+from tests.support.satisfying import Installs, Wanted, is_cached, satisfying, target_of, text_of, values_of
 
 PACKAGES = ["hdf5", "zlib", "mpich", "gcc", "nag", "cmake"]
 COMPILERS = ["gcc", "nag"]
@@ -27,12 +29,15 @@ TARGETS = ["x86_64", "x86_64_v3", "zen4"]
 VIRTUALS = ["mpi", "blas", "c", "cxx"]
 DEPTYPES = [["build"], ["link"], ["build", "link"], ["run"], ["build", "link", "run"]]
 SNAPSHOT = "develop"
+SNAPSHOTS_OF_CORPUS = [
+    "develop-2024-03-17", "develop-2024-04-14", "develop-2024-06-02", "develop-2025-03-09", "develop-2025-05-25",
+]  # fmt: skip
 
 
-def found(dataset: cs.Dataset, text: str) -> set[str]:
+def found(dataset: cs.Dataset, text: str, snapshot: str = SNAPSHOT) -> set[str]:
     """Return the hashes of the specs in the snapshot that satisfy an expression."""
-    codes = dataset.satisfying(Alternatives.parse(text), (SNAPSHOT,))["hash"]
-    names = dict(dataset.names.of_hashes(codes, (SNAPSHOT,)).iter_rows())
+    codes = dataset.satisfying(Alternatives.parse(text), (snapshot,))["hash"]
+    names = dict(dataset.names.of_hashes(codes, (snapshot,)).iter_rows())
     return {names[code] for code in codes}
 
 
@@ -138,7 +143,7 @@ def test_generated_specs_satisfy_what_an_independent_reading_says(database: str,
         dataset = build_index(Path(folder), *made, database=database, snapshot=SNAPSHOT)
         is_spack_1 = dataset.snapshots.collect()["reuse_rules"].item() == "1.1"
         for asked in data.draw(st.lists(wanted(), min_size=12, max_size=12)):
-            expected = satisfying(dict(made), asked, is_spack_1=is_spack_1)
+            expected = satisfying(Installs(made), asked, is_spack_1=is_spack_1)
             try:
                 assert found(dataset, text_of(asked)) == expected, text_of(asked)
             except ArgumentError:  # a name that no spec has
@@ -155,6 +160,72 @@ def test_the_corpus_satisfies_what_spack_says(indexed: cs.Dataset) -> None:
         hashes = sorted(names[code] for code in codes)
         digest = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
         assert (text, len(hashes), digest) == (text, expected["specs"], expected["sha256"])
+
+
+def conditions_of(installs: Installs, node: dict[str, Any], choose: random.Random) -> Wanted:
+    """Return an expression about one node that it satisfies, unless by chance a value is that of another."""
+    other = installs[choose.choice([*installs])]["spec"] if choose.random() < 0.1 else node
+    made: Wanted = {"name": node["name"]} if choose.random() < 0.8 else {}
+    kinds = ["versions", "variants", "platform", "os", "target", "namespace", "hash"]
+    for kind in choose.sample(kinds, choose.randint(not made, 2)):
+        if kind == "versions":
+            versions = [one["spec"]["version"] for one in installs.values() if one["spec"]["name"] == node["name"]]
+            if "name" in made and all(re.fullmatch(r"\d+(\.\d+)*", one) for one in versions):
+                begun = ".".join(node["version"].split(".")[: choose.randint(1, 3)])
+                made[kind] = choose.choice([begun, f"{begun}:", f":{begun}", f"={choose.choice(versions)}"])
+        elif kind == "variants":
+            plain = {
+                name: sorted(values)
+                for name, values in values_of(other).items()
+                if name != "patches" and all(re.fullmatch(r"[\w.+-]+", one) for one in values)
+            }
+            name = choose.choice([*plain])
+            sign = {"true": "+", "false": "~"}.get(plain[name][0], choose.choice(["=", "=", ":="]))
+            signs = {"+": ["+", "++"], "~": ["~", "~~"]}.get(sign, [sign])
+            made[kind] = [(name, choose.choice(signs), plain[name][: 2 if sign == ":=" else 1])]
+        elif kind == "target":
+            target = target_of(other)
+            made[kind] = choose.choice([target, f"{target}:", f":{target}"])
+        elif kind == "hash":
+            made[kind] = other["hash"][: choose.choice([1, 2, 7, 13, 32])]
+        else:
+            made[kind] = {**other["arch"], "os": other["arch"]["platform_os"], **other}[kind]
+    return made or {"name": node["name"]}
+
+
+def asked_of(installs: Installs, choose: random.Random) -> Wanted:
+    """Return an expression that a spec of an index satisfies, nearly always."""
+    node = installs[choose.choice([key for key in installs if is_cached(installs, key)])]["spec"]
+    made = conditions_of(installs, node, choose)
+    for _ in range(choose.choice([0, 1, 1, 2]) if node.get("dependencies") else 0):
+        edge, sigil = choose.choice(node["dependencies"]), choose.choice("%^^")
+        while sigil == "^" and (below := installs[edge["hash"]]["spec"].get("dependencies")) and choose.random() < 0.6:
+            edge = choose.choice(below)
+        one: Wanted = {"sigil": sigil, "node": conditions_of(installs, installs[edge["hash"]]["spec"], choose)}
+        for key in ("virtuals", "deptypes"):
+            if edge["parameters"][key] and choose.random() < 0.2:
+                one[key] = [choose.choice(edge["parameters"][key])]
+        made.setdefault("dependencies", []).append(one)
+    if "compiler" in node and choose.random() < 0.3:
+        compiler = {"name": node["compiler"]["name"], "versions": node["compiler"]["version"]}
+        made.setdefault("dependencies", []).append({"sigil": "%", "node": compiler})
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("snapshot", SNAPSHOTS_OF_CORPUS)
+def test_the_corpus_satisfies_what_an_independent_reading_says(snapshot: str, indexed: cs.Dataset) -> None:
+    records = json.loads(in_corpus(f"mirrors/{snapshot}/build_cache/index.json").read_text())["database"]["installs"]
+    installs, choose = Installs(records), random.Random(snapshot)
+    assert found(indexed, "*", snapshot) == {key for key in installs if is_cached(installs, key)}
+    (rules,) = indexed.snapshots.filter(snapshot=snapshot).collect()["reuse_rules"]
+    numbers = []
+    for _ in range(40):
+        asked = asked_of(installs, choose)
+        expected = satisfying(installs, asked, is_spack_1=rules == "1.1")
+        assert found(indexed, text_of(asked), snapshot) == expected, text_of(asked)
+        numbers.append(len(expected))
+    assert sum(map(bool, numbers)) > 20
 
 
 @pytest.mark.parametrize(("database", "number"), [("7", 2), ("8", 1)])

@@ -347,7 +347,7 @@ def test_export_of_a_snapshot_leaves_out_what_belongs_to_others(mixed: cs.Datase
             expected = expected.filter((pl.col("snapshot") == "v1.0") | pl.col("snapshot").is_null())
         assert pl.read_parquet(tmp_path / "out.parquet").equals(expected.collect())
         assert rows == expected.collect().height
-    with pytest.raises(ArgumentError, match=r"expected a snapshot of .*, found 'v1.1'\nhint: there is v1\.0"):
+    with pytest.raises(ArgumentError, match=r"expected one of the 4 snapshots of .*, found 'v1.1'\nhint: try v1\.0"):
         cs.export_table(mixed, "specs", tmp_path / "out.parquet", snapshots=["v1.1"])
 
 

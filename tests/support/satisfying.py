@@ -7,13 +7,28 @@ Versions are numbers with dots. `text_of` writes it in Spack's syntax.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import archspec.cpu
 
 Wanted = dict[str, Any]
-Installs = dict[str, Any]
 LANGUAGES = {"c", "cxx", "fortran"}
+
+
+class Installs(dict[str, dict[str, Any]]):
+    """The records of an index by their hashes."""
+
+    @cached_property
+    def providers(self) -> set[tuple[str, str]]:
+        """The packages that provide virtual packages to some cached spec, with these."""
+        return {
+            (edge["name"], virtual)
+            for key, record in self.items()
+            if is_cached(self, key)
+            for edge in record["spec"].get("dependencies", [])
+            for virtual in edge["parameters"]["virtuals"]
+        }
 
 
 def text_of(wanted: Wanted) -> str:
@@ -33,24 +48,19 @@ def text_of(wanted: Wanted) -> str:
 
 def satisfying(installs: Installs, wanted: Wanted, *, is_spack_1: bool) -> set[str]:
     """Return the hashes of the cached specs that satisfy an expression."""
-    return {key for key in installs if _is_cached(installs, key) and _satisfies(installs, key, wanted, is_spack_1)}
+    return {key for key in installs if is_cached(installs, key) and _satisfies(installs, key, wanted, is_spack_1)}
 
 
-def _is_cached(installs: Installs, key: str) -> bool:
+def is_cached(installs: Installs, key: str) -> bool:
+    """Return whether a hash is that of a cached spec."""
     return key in installs and installs[key]["in_buildcache"] and "external" not in installs[key]["spec"]
 
 
 def _satisfies(installs: Installs, key: str, wanted: Wanted, is_spack_1: bool) -> bool:
     node = installs[key]["spec"]
-    if "name" in wanted and wanted["name"] != node["name"]:
-        virtual = wanted["name"]
-        if not any(
-            edge["name"] == node["name"] and virtual in edge["parameters"]["virtuals"]
-            for record in installs.values()
-            if _is_cached(installs, record["spec"]["hash"])
-            for edge in record["spec"]["dependencies"]
-        ):
-            return False
+    is_named = wanted.get("name", node["name"]) == node["name"]
+    if not is_named and (node["name"], wanted["name"]) not in installs.providers:
+        return False
     parts = [wanted]
     for one in wanted.get("dependencies", []):
         if "when" in one and not _satisfies(installs, key, one["when"], is_spack_1):
@@ -84,11 +94,11 @@ def _has_compiler(node: dict[str, Any], wanted: Wanted) -> bool:
 
 def _node_fits(installs: Installs, key: str, wanted: Wanted) -> bool:
     node = installs[key]["spec"]
-    values = _values(node)
+    values = values_of(node)
     for name, sign, asked in wanted.get("variants", []):
         if sign in {"++", "~~"}:
             below = {key} | {end for end, _, _ in _below(installs, key, passes_all=True)}
-            known = [_values(installs[end]["spec"]) for end in below if _is_known(installs, end)]
+            known = [values_of(installs[end]["spec"]) for end in below if _is_known(installs, end)]
             if any(name in one and one[name] != {"true" if sign == "++" else "false"} for one in known):
                 return False
         elif name not in values or not _has_values(values[name], sign, {*asked}):
@@ -96,7 +106,7 @@ def _node_fits(installs: Installs, key: str, wanted: Wanted) -> bool:
     for name, flags in wanted.get("flags", {}).items():
         if not {*flags.split(" ")} <= {*node["parameters"].get(name, [])}:
             return False
-    target = node["arch"]["target"]
+    target = target_of(node)
     return (
         _is_version(node["version"], wanted.get("versions"))
         and wanted.get("platform", node["arch"]["platform"]) == node["arch"]["platform"]
@@ -107,11 +117,18 @@ def _node_fits(installs: Installs, key: str, wanted: Wanted) -> bool:
     )
 
 
+def target_of(node: dict[str, Any]) -> str:
+    """Return the target of a node, which is an object if it is of a vendor."""
+    target = node["arch"]["target"]
+    return str(target if isinstance(target, str) else target["name"])
+
+
 def _is_known(installs: Installs, key: str) -> bool:
-    return _is_cached(installs, key) or (key in installs and "external" in installs[key]["spec"])
+    return is_cached(installs, key) or (key in installs and "external" in installs[key]["spec"])
 
 
-def _values(node: dict[str, Any]) -> dict[str, set[str]]:
+def values_of(node: dict[str, Any]) -> dict[str, set[str]]:
+    """Return the variants of a node with their values."""
     return {
         name: {str(value).lower()} if isinstance(value, bool) else {*value} if isinstance(value, list) else {value}
         for name, value in node["parameters"].items()
@@ -157,10 +174,10 @@ def _below(installs: Installs, key: str, *, passes_all: bool) -> list[tuple[str,
     seen, waiting = {key}, [key]
     while waiting:
         owner = waiting.pop()
-        for edge in installs[owner]["spec"]["dependencies"]:
+        for edge in installs[owner]["spec"].get("dependencies", []):
             found.append((edge["hash"], owner, edge))
             passes = passes_all or {*edge["parameters"]["deptypes"]} & {"link", "run"}
-            if edge["hash"] not in seen and passes and _is_cached(installs, edge["hash"]):
+            if edge["hash"] not in seen and passes and is_cached(installs, edge["hash"]):
                 seen.add(edge["hash"])
                 waiting.append(edge["hash"])
     return found
@@ -205,7 +222,7 @@ def _leads_to(installs: Installs, edge: dict[str, Any], one: Wanted, is_spack_1:
     rest = {name: value for name, value in wanted.items() if name != "name"}
     if edge["hash"] not in installs:
         return {*rest} <= {"hash"} and edge["hash"].startswith(rest.get("hash", ""))
-    if _is_cached(installs, edge["hash"]):
+    if is_cached(installs, edge["hash"]):
         return _satisfies(installs, edge["hash"], rest, is_spack_1)
     # Of an external the version, hash and variants are known, of another spec that is not cached the first two.
     known = {"versions", "hash"} | ({"variants"} if "external" in installs[edge["hash"]]["spec"] else set())

@@ -139,7 +139,7 @@ class Subset:
         Examples
         --------
         >>> demo.where(package="py-*", target="!x86_64*").num_specs
-        137
+        96
         >>> demo.where(spec="py-filelock@3.12: target=aarch64:").num_specs
         59
         >>> demo.where(target="zen4")

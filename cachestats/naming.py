@@ -20,6 +20,12 @@ ListSign = Literal["=", ":="]
 UNION_STACK = "root"
 """The pseudo-stack that is the union of all stacks of a snapshot."""
 
+SNAPSHOT_WORDS = ("newest", "previous", "all")
+"""Words that stand for snapshots wherever these are named."""
+
+LEAVES_OUT = "!"
+"""What leaves out a name before which it stands."""
+
 MAX_NAME = 200
 """The maximum number of characters in the name of a package or snapshot; a page with a longer name is rejected."""
 

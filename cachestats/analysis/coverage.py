@@ -196,9 +196,9 @@ def coverage_matrix(
 
 
 def _in_order(names: pl.Series, axis: str | Sequence[str]) -> list[str]:
-    """Return the distinct names on an axis in their order: that of a list of expressions, or the natural one."""
+    """Return the distinct names on an axis in the natural order; of a list of expressions all in their own."""
     if not isinstance(axis, str):
-        return [name for name in axis if name in names]
+        return list(axis)
     return sorted(names.unique(), key=_ORDER.get(axis, natural_key))
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from cachestats.analysis.frames import check_choice
 from cachestats.axes import VARIANT
 from cachestats.dataset.expressions import Alternatives
 from cachestats.dataset.satisfying import variant_values
 from cachestats.errors import ArgumentError
+from cachestats.naming import split_variant, split_variants
+from cachestats.text import nearest
 
 _VARIANT = re.compile(rf"{VARIANT}(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)")
 
@@ -30,8 +31,21 @@ class VariantAxis:
         return f"{VARIANT}{self.name}"
 
     def labels(self, texts: pl.Series) -> pl.Series:
-        """Return the labels for some values of the column `variants`."""
+        """Return the labels for some values of the column `variants`.
+
+        Raises
+        ------
+        ArgumentError
+            If there are values, but none has the variant.
+        """
         values = variant_values(texts, self.name)
+        if len(texts) and not values.count():
+            there = {split_variant(one)[0] for text in texts for one in split_variants(text)}
+            near = nearest([self.name], sorted(there))
+            raise ArgumentError(
+                f"expected a variant of these specs as an axis, found {self.name!r}",
+                hint=f"try {', '.join(near)}" if near else None,
+            )
         signs = {"true": f"+{self.name}", "false": f"~{self.name}"}
         sign = values.replace_strict(signs, default=None, return_dtype=pl.String)
         return sign.zip_with(sign.is_not_null(), f"{self.name}=" + values)
@@ -65,7 +79,12 @@ def as_axis(value: str | Sequence[str], axes: Sequence[str], what: str) -> AnyAx
     if isinstance(value, str):
         if found := _VARIANT.fullmatch(value):
             return VariantAxis(found["name"])
-        check_choice(value, axes, what)
+        if value not in axes:
+            near = nearest([value], axes, 1)
+            raise ArgumentError(
+                f"expected one of {', '.join(axes)} as {what}, found {value!r}",
+                hint=f"{f'try {near[0]}; ' if near else ''}{VARIANT}NAME and a list of spec expressions are axes, too",
+            )
         return value
     texts = list(value)
     if not texts or not all(isinstance(text, str) for text in texts) or len({*texts}) < len(texts):

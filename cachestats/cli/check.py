@@ -77,7 +77,7 @@ def check(
     if found.whole.is_empty():
         raise ArgumentError(
             f"expected specs to compare with, found none in {old.words}",
-            hint="leave out --where",
+            hint="leave out filters",
         )
     short = {"old_packages": "old", "new_packages": "new"} if form in {"table", "markdown"} else {}
     emit(found.lost.rename(short), form, out, percent=True)

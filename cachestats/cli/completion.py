@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
 
-from cachestats.dataset.patterns import LEAVES_OUT
+from cachestats.naming import LEAVES_OUT, SNAPSHOT_WORDS
 
 if TYPE_CHECKING:
     from cachestats.dataset.dataset import Dataset
@@ -85,7 +85,7 @@ def _starting(incomplete: str, names: Iterable[str]) -> list[str]:
 @_quietly
 def complete_snapshots(dataset: Dataset, incomplete: str) -> list[str]:
     """Return the names of snapshots, the newest first, and the words that stand for some."""
-    from cachestats.dataset.subset import SNAPSHOT_WORDS, snapshot_names
+    from cachestats.dataset.subset import snapshot_names
 
     return _starting(incomplete, (*reversed(snapshot_names(dataset)), *SNAPSHOT_WORDS))
 

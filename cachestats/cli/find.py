@@ -19,15 +19,17 @@ from cachestats.cli.parameters import (
     snapshots_option,
     where_option,
 )
-from cachestats.cli.question import PAGES_TELL_NONE, Question
+from cachestats.cli.question import PAGES_TELL_NONE, Question, known_snapshots
 from cachestats.cli.sections import Verb
 from cachestats.cli.usable import obstacle
+from cachestats.errors import ArgumentError
 from cachestats.text import counted
 
 if TYPE_CHECKING:
     import polars as pl
 
     from cachestats.analysis.find import Found
+    from cachestats.expressions.syntax import Expression
     from cachestats.hosts import Host
 
 _SHORT = 7
@@ -88,8 +90,10 @@ def find(
     from cachestats.analysis.find import add_dependencies, count_by, find_for
 
     asked = Question(dataset, **question)
-    text = joined(specs)
-    answer = find_for(asked.subset, [text] if text else [], host=host, spack=spack)
+    texts = expressions_in(specs)
+    if shows_dependencies and asked.dependencies is None:
+        known_snapshots(asked.among)  # raises
+    answer = find_for(asked.subset, texts, host=host, spack=spack)
     found = answer.specs
     if shows_dependencies:
         found = add_dependencies(found, asked.subset)
@@ -100,9 +104,7 @@ def find(
         length = None if is_very_long else _SHORT if is_long else 0
         found = _for_eyes(found, length, shows_variants=shows_variants)
     emit(found, form, out, percent=True)
-    _say_how_many(answer, asked, text)
-    if host is not None:
-        _say_what_is_reusable(answer, host)
+    _say_how_many(answer, asked, texts, host)
     if shows_dependencies and asked.unknown:
         talk(f"the dependencies are unknown in {', '.join(asked.unknown)}: {PAGES_TELL_NONE}")
 
@@ -111,54 +113,86 @@ def _for_eyes(found: pl.DataFrame, length: int | None, *, shows_variants: bool) 
     """Return what a person looks at: with hashes of some length, or whole ones if it is None."""
     import polars as pl
 
-    columns = ["package", "version", "os", "target", "compiler", "stacks"]
-    if found["snapshot"].n_unique() > 1:
-        columns.insert(0, "snapshot")
     if shows_variants:
         found = found.with_columns(
             variants=pl.concat_str("variants", pl.col("flags").replace("", None), separator=" ", ignore_nulls=True)
         )
-        columns.append("variants")
-    columns += [name for name in ("status", "dependencies") if name in found.columns]
-    if length != 0:
-        found = found.with_columns(pl.col("hash").str.slice(0, length))
-        columns.insert(0, "hash")
-    return found.select(columns)
+    # What was asked for stands on the left: where a terminal is narrow, columns on the right are left out.
+    columns = [
+        *(["hash"] if length != 0 else []),
+        *(["snapshot"] if found["snapshot"].n_unique() > 1 else []),
+        *("package", "version"),
+        *(name for name in ("status", "dependencies") if name in found.columns),
+        *(["variants"] if shows_variants else []),
+        *("os", "target", "compiler", "stacks"),
+    ]
+    return found.with_columns(pl.col("hash").str.slice(0, length)).select(columns)
 
 
-def _say_how_many(answer: Found, asked: Question, text: str) -> None:
+def _say_how_many(answer: Found, asked: Question, texts: list[str], host: Host | None) -> None:
     """Say how many specs satisfy the expressions, of all specs of the packages that these name."""
     from dataclasses import replace
 
-    from cachestats.analysis.roots import match_roots
     from cachestats.dataset.expressions import Alternatives
 
     number = answer.specs.height + answer.others.height
-    included = Alternatives.parse([text] if text else []).included
+    included = Alternatives.parse(texts).included
     packages = {one.name for one in included}
     whole, named = asked.subset, ""
     if included and packages <= {*whole.values("package")}:
         whole = replace(whole, filters={**whole.filters, "package": tuple(packages)})
-        named = f" of {' and '.join(sorted(filter(None, packages)))}"
+        named = f" of {' or '.join(sorted(filter(None, packages)))}"
     every = whole.num_specs
     share = f", {number / every:.1%}" if every else ""
-    talk(f"{number:,} of {counted(every, 'spec')}{named} in {asked.words}{share}")
-    if not number and every and included:
-        for root, cause in match_roots([*map(str, included)], asked.subset).select("root", "by").iter_rows():
+    reused = ""
+    if host is not None and number:
+        reused = f"; {host} can reuse {answer.specs.height:,} of them, {answer.specs.height / number:.1%}"
+    talk(f"{number:,} of {counted(every, 'spec')}{named} in {asked.words}{share}{reused}")
+    _say_what_is_not_there(included, asked)
+    _say_what_is_in_the_way(answer)
+
+
+def _say_what_is_not_there(included: tuple[Expression, ...], asked: Question) -> None:
+    """Say, for expressions that no spec satisfies, which condition none fulfils."""
+    from cachestats.analysis.roots import match_roots
+
+    missing = [str(one) for one in included if not asked.subset.where(spec=str(one)).num_specs]
+    if missing and asked.subset.num_specs:
+        for root, cause in match_roots(missing, asked.subset).select("root", "by").iter_rows():
             if cause is not None:
                 talk(f"hint: for {root}, no spec has {cause}")
 
 
-def _say_what_is_reusable(answer: Found, host: Host) -> None:
-    every = answer.specs.height + answer.others.height
-    if not every:
+def _say_what_is_in_the_way(answer: Found) -> None:
+    """Say why a host cannot reuse some specs."""
+    if answer.others.is_empty():
         return
-    talk(f"{host} can reuse {answer.specs.height:,} of them, {answer.specs.height / every:.1%}")
     ways = answer.others.group_by("status", "by").len().sort("len", "by", descending=[True, False]).rows()
     if ways:
         shown = [f"{obstacle(status, by)} ({number:,})" for status, by, number in ways[:_MOST_OBSTACLES]]
         more = f" and {len(ways) - _MOST_OBSTACLES:,} more" if len(ways) > _MOST_OBSTACLES else ""
         talk(f"obstacles for the others: {', '.join(shown)}{more}")
+
+
+def expressions_in(words: Iterable[str]) -> list[str]:
+    """Return the spec expressions in the words of a command line; a word that begins with `not ` stands alone.
+
+    Raises
+    ------
+    ArgumentError
+        If there are words, but all of them are blank.
+
+    Examples
+    --------
+    >>> expressions_in(["hdf5", "+mpi", "not os=rhel9"])
+    ['not os=rhel9', 'hdf5 +mpi']
+    """
+    given = list(words)
+    apart = [word for word in given if word.lstrip().startswith("not ")]
+    text = joined(word for word in given if word not in apart)
+    if given and not text.strip() and not apart:
+        raise ArgumentError("expected a spec, found nothing", hint="such as 'hdf5@1.14:+mpi', or leave it out for all")
+    return [*apart, *([text] if text.strip() else [])]
 
 
 def joined(words: Iterable[str]) -> str:

@@ -47,7 +47,8 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
         asked.say_there_is_nothing()
         return
     # A spec in several stacks counts once here.
-    whole = series(asked.subset) if by else rows
+    subset = asked.subset if by is None or isinstance(by, str) else asked.subset.where(spec=by)
+    whole = series(subset) if by else rows
     compared = whole.drop_nulls("previous")
     specs, kept = int(compared["specs"].sum()), int(compared["kept"].sum())
     found = (

@@ -13,9 +13,9 @@ from click.shell_completion import CompletionItem
 from cachestats.axes import VARIANT
 from cachestats.cli.completion import complete_filters, complete_packages, complete_snapshots, complete_words
 from cachestats.cli.output import talk
-from cachestats.dataset.patterns import LEAVES_OUT
 from cachestats.dataset.subset import FILTER_COLUMNS
 from cachestats.errors import ArgumentError, CachestatsError
+from cachestats.naming import LEAVES_OUT
 from cachestats.text import alternatives, counted, nearest
 
 if TYPE_CHECKING:

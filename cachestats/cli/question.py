@@ -8,10 +8,9 @@ from typing import Any
 
 from cachestats.cli.output import detail, talk
 from cachestats.dataset.dataset import reuse_rules, with_dependencies
-from cachestats.dataset.patterns import LEAVES_OUT
 from cachestats.dataset.subset import Subset, filtered, find_snapshot, snapshot_names
 from cachestats.errors import ArgumentError
-from cachestats.naming import UNION_STACK
+from cachestats.naming import LEAVES_OUT, UNION_STACK
 from cachestats.text import counted
 
 _NOT = "not "

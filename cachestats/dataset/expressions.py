@@ -279,16 +279,23 @@ def _check_expression(tables: SpecTables, expression: Expression, among: str) ->
     for dependency in expression.dependencies:
         inner = dependency.expression
         if is_compiler(dependency) and inner.name is not None:
-            compiler = canonical_compiler(inner.name)[1]
-            if compiler not in tables.values("compiler_name"):
-                there = {*tables.values("compiler_name")} | tables.packages | tables.virtuals
-                _check(compiler, there, f"a compiler or direct dependency of the specs in {among}")
+            compilers = {*tables.values("compiler_name")}
+            if canonical_compiler(inner.name)[1] not in compilers:
+                there = compilers | tables.packages | tables.virtuals
+                kind = "a compiler or direct dependency" if tables.virtuals else "a compiler (others are unknown)"
+                _check(inner.name, there, f"{kind} of the specs in {among}")
             inner = replace(inner, name=None)
         for virtual in sorted({*dependency.virtuals} - LANGUAGES):  # before Spack 1.0, languages were no virtuals
             _check(virtual, tables.virtuals, f"a virtual package that a spec in {among} depends on")
         _check_expression(tables, inner, among)
         if dependency.when is not None:
             _check_expression(tables, dependency.when, among)
+    prefix = expression.hash_prefix or ""
+    if not {*prefix} <= {*BASE32} or len(prefix) > HASH_LENGTH:
+        raise ArgumentError(
+            f"expected the first characters of a hash, found /{prefix}",
+            hint=f"a hash has {HASH_LENGTH} characters, which are small letters and the digits 2 to 7",
+        )
     if expression.name is not None and expression.name not in tables.values("package"):
         there = tables.packages | tables.virtuals
         _check(expression.name, there, f"a package or virtual package of the specs in {among}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-LEAVES_OUT = "!"
+from cachestats.naming import LEAVES_OUT
 
 
 def matching(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from cachestats.codes import code_of
 from cachestats.dataset.patterns import matching
 from cachestats.errors import ArgumentError
-from cachestats.naming import UNION_STACK, snapshot_order
+from cachestats.naming import SNAPSHOT_WORDS, UNION_STACK, snapshot_order
 from cachestats.schema import SPECS
 from cachestats.text import alternatives, counted, nearest
 
@@ -32,8 +32,6 @@ Wanted = tuple[str | None, ...]
 Asked: TypeAlias = "str | Iterable[str | None] | None"
 """Values of a column as a user writes them, with patterns and exclusions."""
 
-SNAPSHOT_WORDS = ("newest", "previous", "all")
-"""Words that stand for snapshots."""
 _NOTHING = "none"
 _NULLABLE = frozenset(column.name for column in SPECS.columns if column.nullable)
 

@@ -47,6 +47,7 @@ _ARCHITECTURE = {
 }  # fmt: skip
 _NOT_PROPAGATED = {*_ARCHITECTURE, "branch", "commit", "dev_path", "namespace", "patches", "tag"}
 _WITH_VALUE = {*_ARCHITECTURE, *FLAGS, "namespace"}
+_NOT = "not"  # which no package is called
 _EDGE_PROPERTIES = ("virtuals", "deptypes", "when")
 _COMMA = re.compile(r"\s*,\s*")
 _SHOWN = 60  # characters of a token in a message
@@ -148,6 +149,9 @@ def parse_expressions(text: str, *, most: int | None = None) -> list[Expression]
             hint = "such as 'hdf5@1.14:+mpi target=x86_64_v3 %gcc ^mpich'"
             raise tokens.error("expected a spec", _shown(start.match[0]), at=start, hint=hint)
         found.append(expression)
+        if (star := tokens.next) is not None and star.match[0] == ANONYMOUS and not text[star.position - 1].isspace():
+            hint = "for a pattern, use --where 'package=py-*', or where(package='py-*') in Python"
+            raise tokens.error("expected no pattern in a spec", "'*'", at=star, hint=hint)
     return found
 
 
@@ -200,17 +204,26 @@ class _Tokens:
 
     def _unexpected(self, match: re.Match[str]) -> ExpressionError:
         character = match[0]
+        after = self.text[match.end() : match.end() + 1]
+        if character == "=" and after in {"'", '"'}:
+            return ExpressionError(
+                f"expected {after} at the end of the value too, found none",
+                text=self.text, position=match.end(), hint="close the quotes",
+            )  # fmt: skip
         expected, hint = {
             "@": ("a version after '@'", "such as @1.14, @=1.14.3 or @1.8:1.14"),
             "'": ("a quote at the end of the value too", "close the quotes"),
             '"': ("a quote at the end of the value too", "close the quotes"),
-            "=": ("a key, '=' and a value without spaces between them", "such as target=x86_64_v3 or cflags='-O3 -g'"),
+            "=": ("a key, '=' and a value", "such as target=x86_64_v3 or cflags='-O3 -g', without spaces around '='"),
             "+": ("the name of a variant after '+'", "such as +mpi"),
             "~": ("the name of a variant after '~'", "such as ~mpi"),
             "-": ("the name of a variant after '-'", "such as -mpi"),
             "/": ("the first characters of a hash after '/'", "such as /3a6d7i4"),
         }.get(character, ("a spec", "such as 'hdf5@1.14:+mpi target=x86_64_v3 %gcc ^mpich'"))
+        if character in "@+~-/":
+            character = after
         shown = repr(character) if character.isprintable() else f"the character {character!a}"
+        shown = shown if character else "nothing"
         return ExpressionError(f"expected {expected}, found {shown}", text=self.text, position=match.start(), hint=hint)
 
 
@@ -320,6 +333,9 @@ def _node(tokens: _Tokens, *, name: str | None = None) -> Expression:
         )
     if token is not None:
         name = token.match[0]
+        if name == _NOT:
+            hint = "'not EXPR' leaves specs out: give it on its own, to `find` or as --spec"
+            raise tokens.error("expected a spec", repr(_NOT), at=token, hint=hint)
     if name and name != ANONYMOUS:
         namespace, _, node.name = name.rpartition(".")
         node.namespace = namespace or None

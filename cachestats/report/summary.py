@@ -18,7 +18,9 @@ def summary_markdown(facts: Facts) -> str:
     before = facts.before.get(facts.current)
     if before is None:
         return "\n".join([*lines, "", "There is no earlier snapshot to compare it with.", ""])
-    changes = facts.changes[facts.current]
+    changes = facts.changes.get(facts.current)
+    if changes is None:  # neither of the two snapshots has any of the specs
+        return "\n".join([*lines, "", f"Nor were there any in {_escaped(before)}.", ""])
     numbers = dict(changes.group_by("change").len().rows())
     words = ", ".join(f"{numbers.get(what, 0):,} {what}" for what in ("removed", "added", "updated", "rebuilt"))
     if represented := numbers.get("representation"):

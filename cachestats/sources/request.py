@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from cachestats.errors import SourceError
-from cachestats.naming import MAX_NAME, source_address
+from cachestats.naming import LEAVES_OUT, MAX_NAME, SNAPSHOT_WORDS, source_address
 from cachestats.sources.storage.network import Network
 from cachestats.text import counted, nearest, printable
 
@@ -145,5 +145,10 @@ def split_name(text: str) -> tuple[str | None, str]:
         raise SourceError(
             f"expected NAME=SOURCE with the name of a snapshot, found {printable(name)[:MAX_NAME]!r} before the =",
             hint="for a path that begins like this, write ./ before it",
+        )
+    if name in SNAPSHOT_WORDS or {*name} & {LEAVES_OUT, "*", "?"}:
+        raise SourceError(
+            f"expected NAME=SOURCE with a name that means one snapshot, found {name!r} before the =",
+            hint=f"{', '.join(SNAPSHOT_WORDS)}, a leading {LEAVES_OUT} and patterns choose snapshots in every verb",
         )
     return name, os.path.expanduser(address)  # which a shell does not do here

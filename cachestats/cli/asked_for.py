@@ -44,7 +44,7 @@ def roots_in(asked_for: tuple[str, ...]) -> tuple[Root, ...] | None:
     """
     from cachestats.roots import as_roots, read_roots
 
-    concrete = [text for text in asked_for if is_file(text) and not _has_roots(text)]
+    concrete = [text for text in asked_for if is_file(text) and not has_roots(text)]
     if len(concrete) == len(asked_for):
         return None
     if concrete:
@@ -80,7 +80,7 @@ def is_file(text: str) -> bool:
     return is_word and "/" in text and not _HASH.fullmatch(text)
 
 
-def _has_roots(text: str) -> bool:
+def has_roots(text: str) -> bool:
     """Return whether a file or folder has roots rather than concrete specs."""
     path = Path(text)
     if path.is_dir():
@@ -102,8 +102,10 @@ def emit_roots(
         is_known = added_bytes.null_count() == found["added_specs"].null_count()
         size = f", {byte_size(int(added_bytes.sum()))}" if is_known else ""
         talk(f"the best of them and what they need to be linked and run: {counted(counts.added_specs, 'spec')}{size}")
+    if host is None:
+        talk("no host was given: --host host says what of it this machine can reuse")
     talk(_A_BOUND)
-    emit(_for_eyes(found, host) if form in {"table", "markdown"} else found, form, out)
+    emit(_for_eyes(found, host, asked) if form in {"table", "markdown"} else found, form, out)
     return counts.available / counts.roots
 
 
@@ -137,7 +139,8 @@ def say_what_reuse_gives(environment: Environment, asked: Question, host: Host |
     counts = summary(match_roots(environment, asked.subset, host=host, spack=spack))
     added = "" if counts.added_specs is None else f", {counted(counts.added_specs, 'spec')} in all"
     available = f"{counts.available:,} of {counted(counts.roots, 'root')}"
-    talk(f"concretized with reuse: up to {available}{added}, on {host.target}:{host.os or host.libc}")
+    where = f"{host.target}:{host.os or host.libc}"
+    talk(f"concretized again with reuse, up to {available} could be from the cache{added}, on {where}")
 
 
 def _host_of(environment: Environment, given: Host | None) -> Host | None:
@@ -169,7 +172,7 @@ def _words(counts: Summary, host: Host | None) -> str:
     return ", ".join(parts)
 
 
-def _for_eyes(found: pl.DataFrame, host: Host | None) -> pl.DataFrame:
+def _for_eyes(found: pl.DataFrame, host: Host | None, asked: Question) -> pl.DataFrame:
     """Return what a table shows: the roots, the best specs with short hashes, and why there are none."""
     import polars as pl
 
@@ -178,6 +181,7 @@ def _for_eyes(found: pl.DataFrame, host: Host | None) -> pl.DataFrame:
         "root",
         "status",
         specs.alias("specs"),
+        *(["snapshot"] if len(asked.chosen) > 1 else []),
         "version",
         pl.col("hash").str.slice(0, 7),
         "target",

@@ -14,6 +14,7 @@ from cachestats.cli.asked_for import (
     asked_for_argument,
     emit_root_rates,
     emit_roots,
+    has_roots,
     roots_in,
     say_what_reuse_gives,
 )
@@ -85,9 +86,10 @@ def match(
     could reuse if it concretized the environment again, on the host, or else on the system in the environment.
 
     A root is `reusable` if the host can reuse a cached spec that satisfies it, `cached` if such specs are there but not
-    for the host, or no host is given, and `missing` otherwise. The answer has the best spec of each, the number of
-    specs that it adds, with all that it needs, to those of the roots before, or the condition that keeps the cached
-    specs from satisfying it. Roots are looked at one by one: the answer is a bound, not a solution.
+    for the host, or no host is given, `unknown` if the snapshot does not tell, as pages do not tell dependencies, and
+    `missing` otherwise. The answer has the best spec of each, the number of specs that it adds, with all that it needs,
+    to those of the roots before, or the condition that keeps the cached specs from satisfying it. Roots are looked at
+    one by one: the answer is a bound, not a solution.
     """
     from cachestats.analysis.causes import hits_if_target_changed
 
@@ -194,6 +196,12 @@ def environment_in(paths: tuple[Path, ...]) -> Environment:
     """Return the environment in these files, and print the warnings about them."""
     from cachestats.environment import read_environment
 
+    for path in paths:
+        if has_roots(str(path)):
+            raise ArgumentError(
+                f"expected a concretized environment, found {path}, which only says what to concretize",
+                hint="run `spack concretize`, and give the spack.lock; `match` and `hit-rates` take a spack.yaml, too",
+            )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         environment = read_environment(*paths)

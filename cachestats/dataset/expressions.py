@@ -25,7 +25,7 @@ from cachestats.expressions.parse import parse_expressions
 from cachestats.expressions.syntax import ANY_VALUE, Expression, Variant
 from cachestats.naming import split_variant, split_variants
 from cachestats.spack_releases import RULES, canonical_compiler
-from cachestats.targets import known_targets
+from cachestats.targets import is_in_range, known_targets
 from cachestats.text import counted, nearest
 
 if TYPE_CHECKING:
@@ -290,6 +290,10 @@ def _check_expression(tables: SpecTables, expression: Expression, among: str) ->
         _check_expression(tables, inner, among)
         if dependency.when is not None:
             _check_expression(tables, dependency.when, among)
+    _check_node(tables, expression, among)
+
+
+def _check_node(tables: SpecTables, expression: Expression, among: str) -> None:
     prefix = expression.hash_prefix or ""
     if not {*prefix} <= {*BASE32} or len(prefix) > HASH_LENGTH:
         raise ArgumentError(
@@ -302,10 +306,20 @@ def _check_expression(tables: SpecTables, expression: Expression, among: str) ->
     for column, name in (("namespace", expression.namespace), ("platform", expression.platform), ("os", expression.os)):
         if name is not None:
             _check(name, tables.values(column), f"a value of {column} of the specs in {among}")
-    for target in sorted({end for one in expression.targets for end in one.split(":") if end}):
-        _check(target, known_targets() | {*tables.values("target")}, "a target that archspec or the dataset knows")
+    _check_targets(tables, expression.targets)
     if expression.name is not None and expression.variants:
         _check_variants(tables, expression.name, expression.variants, among)
+
+
+def _check_targets(tables: SpecTables, targets: Iterable[str]) -> None:
+    for target in sorted({end for one in targets for end in one.split(":") if end}):
+        _check(target, known_targets() | {*tables.values("target")}, "a target that archspec or the dataset knows")
+    for low, high in (one.split(":") for one in targets if one.count(":") == 1):
+        if low and high and low != high and is_in_range(low, f"{high}:"):
+            raise ArgumentError(
+                f"expected a range of targets from an ancestor to one that runs its binaries, found {low}:{high}",
+                hint=f"try target={high}:{low}",
+            )
 
 
 def _check_variants(tables: SpecTables, package: str, variants: Iterable[Variant], among: str) -> None:

@@ -260,6 +260,11 @@ def test_every_character_of_a_hash_counts(tmp_path: Path) -> None:
         ("os=rhel99", "a value of os of the specs in develop, found 'rhel99'", "try rhel9"),
         ("namespace=builtn", "a value of namespace of the specs in develop, found 'builtn'", "try builtin"),
         ("target=zen44", "a target that archspec or the dataset knows, found 'zen44'", "try zen4"),
+        (
+            "target=zen4:x86_64_v2",
+            "a range of targets from an ancestor to one that runs its binaries, found zen4:x86_64_v2",
+            "try target=x86_64_v2:zen4",
+        ),
         ("hdf5 ^mpi@3", "the virtual package mpi without versions, found @3", "caches do not record"),
         ("mpi@3", "the virtual package mpi without versions, found @3", "caches do not record"),
     ],

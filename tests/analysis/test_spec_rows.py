@@ -50,8 +50,8 @@ def questions(subset: Subset) -> Iterator[tuple[str, Ask]]:
         for by in GROUP_AXES:
             yield from (ask(function, by=by, union=union) for function in (cs.overlap, cs.overlap_sets, cs.versions))
         for axis in GAP_AXES:
-            yield ask_with_edges(cs.gaps, columns=axis, union=union)
-            yield ask(cs.column_coverage, columns=axis, union=union, host="zen4:rhel9")
+            yield ask_with_edges(cs.gaps, by=axis, union=union)
+            yield ask(cs.column_coverage, by=axis, union=union, host="zen4:rhel9")
         for series in (None, *HISTORY_AXES):
             yield ask(cs.history, by=series, union=union, snapshots=names)
         for series in HISTORY_AXES:

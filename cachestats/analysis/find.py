@@ -50,7 +50,8 @@ def find(
     Parameters
     ----------
     specs
-        A dataset, a subset of one, or any frame that narwhals supports, with the columns of the table `specs`.
+        A dataset, a subset of one, or any frame that narwhals supports, with the columns of the table `specs`. All rows
+        of a frame are collected.
     spec
         Spec expressions, such as `hdf5@1.14:+mpi %gcc ^mpich`. Several are alternatives; those that begin with `not `
         leave specs out. By default, all specs are found. What an expression means is decided by the rules of the Spack

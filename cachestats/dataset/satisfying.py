@@ -238,14 +238,14 @@ class _Evaluation:
             virtuals.add(expression.name)
         elif expression.name is not None and not dependency.is_direct:
             edges = edges.filter(pl.col("dependency_package") == self._tables.key(expression.name))
+        if expression.name not in (None, *virtuals) and dependency.is_direct:
+            compiler = canonical_compiler(expression.name)[1]  # a package may be called by the name of its compiler
+            named = [name for name in self._tables.packages if canonical_compiler(name)[1] == compiler]
+            edges = edges.filter(pl.col("dependency_package").is_in([self._tables.key(name) for name in named]))
         if dependency.deptypes:
             edges = edges.filter(pl.all_horizontal(*(f"is_{deptype}" for deptype in dependency.deptypes)))
         columns = ["hash", "dependency_package", "dependency_hash", "dependency_version", "virtuals", "external"]
         found = edges.select(*columns, passes=self._passes()).collect(engine="streaming")
-        if expression.name not in (None, *virtuals) and dependency.is_direct:
-            compiler = canonical_compiler(expression.name)[1]  # a package may be called by the name of its compiler
-            is_it = _each(lambda name: canonical_compiler(name)[1] == compiler)
-            found = found.filter(self._fulfils(found, "dependency_package", is_it))
         if virtuals:
             found = found.filter(self._fulfils(found, "virtuals", _provides(virtuals)))
         return found.filter(self._lead_to(found, replace(expression, name=None)))

@@ -211,7 +211,7 @@ class _Evaluation:
         """Return whether specs have a dependency."""
         if not self._is_spack_1 and is_compiler(dependency):
             return self._fulfils(found, "compiler", _each(_is_compiler_of(dependency.expression)))
-        has_dependency = pl.col("hash").is_in(self._dependents(dependency).implode())
+        has_dependency = pl.col("hash").is_in(self._dependents(dependency, found["hash"]).implode())
         if not self._is_spack_1 or not _may_be_older_compiler(dependency):
             return has_dependency
         expression = dependency.expression
@@ -221,18 +221,23 @@ class _Evaluation:
         is_older = pl.col("spec_format").is_null() | (pl.col("spec_format") < FORMAT_OF_SPACK_1)
         return is_older & has_compiler | has_dependency
 
-    def _dependents(self, dependency: Dependency) -> pl.Series:
-        """Return the specs that have a dependency, directly or, with `^`, at all."""
-        edges = self._edges_to(dependency)
+    def _dependents(self, dependency: Dependency, among: pl.Series) -> pl.Series:
+        """Return the specs that have a dependency, directly or, with `^`, at all; those `among` some at least."""
+        edges = self._edges_to(dependency, among if dependency.is_direct else None)
         direct = edges["hash"].unique()
         if dependency.is_direct:
             return direct
         return pl.concat([direct, self._above(edges.filter("passes")["hash"].unique(), self._passing_links)])
 
-    def _edges_to(self, dependency: Dependency) -> pl.DataFrame:
-        """Return the edges to what a condition describes: `hash`, and whether `^` sees through them, `passes`."""
+    def _edges_to(self, dependency: Dependency, among: pl.Series | None = None) -> pl.DataFrame:
+        """Return the edges to what a condition describes: `hash`, and whether `^` sees through them, `passes`.
+
+        With `among`, only the edges from these specs, which are read in a fraction of the time.
+        """
         expression, virtuals = dependency.expression, {*dependency.virtuals}
         edges = self._tables.edges
+        if among is not None:
+            edges = edges.filter(pl.col("hash").is_in(among.implode()))
         if expression.name is not None and self._is_virtual(expression.name):
             _check_virtual(expression)
             virtuals.add(expression.name)

@@ -301,7 +301,7 @@ class _OneSnapshot:
     def specs(self) -> pl.DataFrame:
         """The specs of the subset that may satisfy a root, with `status` and `by` if there is a host."""
         subset = self._subset
-        if subset.filters:
+        if not subset.is_whole:
             frame = subset.encoded("spec", *(name for name in _COLUMNS if name != "hash")).rename({"spec": "hash"})
             if self._tables.only is not None:
                 frame = frame.filter(pl.col("package").is_in(self._tables.only))

@@ -201,6 +201,13 @@ def test_ranks_are_those_of_the_answers_one_by_one(sample: cs.Dataset) -> None:
         assert rates.get_column("roots").unique().to_list() == [len(roots)]
 
 
+def test_a_subset_by_an_expression_has_only_its_specs(sample: cs.Dataset) -> None:
+    there = sample.at(SNAPSHOT).where(spec="hdf5+mpi")
+    found = cs.match_roots(["hdf5", "hdf5~mpi", "hdf5+mpi"], there)
+    assert found["status"].to_list() == ["cached", "missing", "cached"]
+    assert found["num_cached"].to_list() == [there.num_specs, 0, there.num_specs]
+
+
 def test_no_stack_has_what_is_nowhere(sample: cs.Dataset) -> None:
     rates = cs.root_rates("no-such-package", sample, by="stack")
     assert rates.height > 5

@@ -12,7 +12,7 @@ INSTALL = $(BIN)/python -m pip install -q -c constraints.txt
 PYTEST_ARGS := -n logical --maxprocesses 8 --dist worksteal
 FAST := $(PYTEST_ARGS) --hypothesis-profile quick -m "not slow and not spark and not browser and not consumers"
 
-.PHONY: demo check fast test lowest pages docs sample benchmark clean
+.PHONY: demo check fast test lowest pages answers docs docs-site sample benchmark clean
 
 demo: $(VENV)/ready-for-demo
 	@echo "Builds a dataset from the three pages in data/_cache, counts and draws its coverage, and writes a report"
@@ -46,14 +46,22 @@ lowest:
 	$(LOWEST)/bin/uv pip install -q --python $(LOWEST) --resolution lowest-direct --group test -e ".[report,s3]"
 	$(LOWEST)/bin/python -m pytest $(FAST) -W default
 
-# What is made from the code: data/DICTIONARY.md, and docs/cli.md, rules.md and house.md. It takes seconds.
+# What is made from the code: data/DICTIONARY.md, docs/reference/rules.md and docs/contributing/layout.md. It takes seconds.
 pages: $(VENV)/ready-for-check
 	$(BIN)/python docs/make.py pages
 
-# The pages, and what takes more than a minute: the answers to the commands in README.md, the charts docs/coverage.svg and
-# history.svg, and the outputs of the notebooks.
+# The answers to the commands in README.md and in the pages of docs, and the pictures that they draw.
+answers: $(VENV)/ready-for-check
+	$(BIN)/python docs/make.py answers
+
+# The pages, the answers, and the outputs of the notebooks, which takes minutes.
 docs: $(VENV)/ready-for-check
 	$(BIN)/python docs/make.py
+
+# The documentation as a site in build/site. A warning is an error.
+docs-site: $(VENV)/ready-for-docs
+	$(BIN)/sphinx-build --fail-on-warning --keep-going -q -b html docs build/site
+	@echo "Open build/site/index.html"
 
 # The dataset in data/sample, from the indices of the corpus beside the repository.
 sample: $(VENV)/ready-for-demo
@@ -78,6 +86,11 @@ $(VENV)/ready-for-demo: $(VENV)/created pyproject.toml constraints.txt
 $(VENV)/ready-for-check: $(VENV)/created pyproject.toml constraints.txt
 	@echo "Installing cachestats and what \`make check\` needs, into $(VENV)"
 	$(INSTALL) --group check -e ".[report,s3]"
+	@touch $@
+
+$(VENV)/ready-for-docs: $(VENV)/created pyproject.toml constraints.txt
+	@echo "Installing cachestats and what the documentation needs, into $(VENV)"
+	$(INSTALL) --group docs -e ".[report,s3]"
 	@touch $@
 
 $(VENV)/ready-for-test: $(VENV)/created pyproject.toml constraints.txt

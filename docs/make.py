@@ -2,10 +2,9 @@
 
 `docs/make.py PART ...` makes some parts:
 
-- `pages`: the data dictionary, the reference of the command line, the rules of input and the layout of the package, in
-  seconds
-- `charts`: the charts in the README
-- `readme`: the answers to the commands in the README
+- `pages`: the data dictionary, the rules of input and the layout of the package, in seconds
+- `answers`: the answers to the commands in README.md and in the pages of `docs`, and the pictures that they draw;
+  `docs/make.py answers PATH ...` does so for some pages
 - `notebooks`: the outputs of the notebooks
 
 A test fails where a committed copy differs.
@@ -21,50 +20,30 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import click
-import matplotlib
 import nbformat
-import polars as pl
-from click.testing import CliRunner
 from nbclient import NotebookClient
 
-import cachestats as cs
-from cachestats.cli import cli
 from cachestats.errors import CheckError
 from cachestats.findings import rules_markdown
 from cachestats.schema import dictionary_markdown
 
-ROOT = Path(__file__).parent.parent
-SAMPLE = ROOT / "data" / "sample"
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+BLOCK = re.compile(r"^```console\n.*?^```$", re.MULTILINE | re.DOTALL)
 EXAMPLE = re.compile(r"^\$ (?P<command>.+)\n(?P<answer>(?:(?!\$ |```).*\n)*)", re.MULTILINE)
+PICTURE = re.compile(r"!\[[^\]]*\]\([\w./-]*images/([\w.-]+)\)")
 
 
-def cli_markdown() -> str:
-    """Return the reference of the command line: the help of every verb, as it prints it."""
-    lines = ["# The command line", "", "Made by `make pages` from the help of every verb; do not edit by hand."]
-    for words in _verbs(cli, ["cachestats"]):
-        done = CliRunner().invoke(cli, [*words[1:], "--help"], prog_name="cachestats", terminal_width=100)
-        lines += ["", f"## {' '.join(words)}", "", "```text", *map(str.rstrip, done.output.splitlines()), "```"]
-    return "\n".join(lines) + "\n"
-
-
-def _verbs(command: click.Command, words: list[str]) -> Iterator[list[str]]:
-    yield words
-    if isinstance(command, click.Group):
-        for verb in command.commands:
-            yield from _verbs(command.commands[verb], [*words, verb])
-
-
-def house_markdown() -> str:
+def layout_markdown() -> str:
     """Return the page for maintainers: the rooms of the package in the order of imports, and the modules in each."""
     package = ROOT / "cachestats"
     lines = [
         "# Layout of the package",
         "",
-        "Made by `make pages` from `docs/house.toml` and the first lines of the modules; do not edit by hand.",
+        "Made by `make pages` from `layout.toml` and the first lines of the modules; do not edit by hand.",
         "",
         "Data flows through the folders in this order:",
         "",
@@ -75,7 +54,7 @@ def house_markdown() -> str:
         "from the rooms above it, never from below. `tests/test_house.py` checks this, and that there is no cycle.",
         "Only rooms that say so touch the disk, the network or the machine.",
     ]
-    for room in tomllib.loads((ROOT / "docs" / "house.toml").read_text())["room"]:
+    for room in tomllib.loads((DOCS / "contributing" / "layout.toml").read_text())["room"]:
         touches = f" Touches: {room['touches']}." if "touches" in room else ""
         lines += ["", f"## {', '.join(room['name'].split())}", "", f"{room['what']}{touches}", ""]
         lines += ["| Module | What it holds |", "|---|---|"]
@@ -88,27 +67,30 @@ def house_markdown() -> str:
     return "\n".join(lines) + "\n"
 
 
-def draw_charts(folder: Path) -> None:
-    """Draw the README's charts from the sample."""
-    matplotlib.use("agg")
-    specs = cs.open_dataset(SAMPLE).specs
-    here = specs.filter(pl.col("snapshot") == "develop-2024-06-02")
-    matrix = cs.coverage_matrix(here, rows="stack", columns="target", measure="packages")
-    cs.save_plot(cs.plot_coverage(matrix), folder / "coverage.svg")
-    cs.save_plot(cs.plot_history(cs.history(specs, by="stack")), folder / "history.svg")
+def documents() -> list[Path]:
+    """Return the pages with examples: the README, and the Markdown files of the site."""
+    return [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md") if "_generated" not in path.parts)]
 
 
-def answered(text: str) -> str:
-    """Return a document in which every example of the command line is followed by what it prints."""
+def answered(text: str) -> tuple[str, dict[str, bytes]]:
+    """Return a page in which what every command prints follows it, and the pictures of the page that they drew.
+
+    The commands run one after the other in a folder of their own with a copy of the data.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         shutil.copytree(ROOT / "data", folder / "data")
-        for name in ("out", "bin"):
-            (folder / name).mkdir()
+        (folder / "bin").mkdir()
         program = folder / "bin" / "cachestats"
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -m cachestats "$@"\n')
         program.chmod(0o755)
-        return EXAMPLE.sub(lambda example: f"$ {example['command']}\n{_answer(example['command'], folder)}", text)
+        text = BLOCK.sub(lambda block: _with_answers(block[0], folder), text)
+        drawn = {path.name: path.read_bytes() for path in folder.rglob("*.svg")}
+    return text, {name: drawn[name] for name in PICTURE.findall(text) if name in drawn}
+
+
+def _with_answers(block: str, folder: Path) -> str:
+    return EXAMPLE.sub(lambda example: f"$ {example['command']}\n{_answer(example['command'], folder)}", block)
 
 
 def _answer(command: str, folder: Path) -> str:
@@ -145,9 +127,8 @@ def run_notebook(path: Path) -> nbformat.NotebookNode:
 
 PAGES: dict[str, Callable[[], str]] = {
     "data/DICTIONARY.md": dictionary_markdown,
-    "docs/cli.md": cli_markdown,
-    "docs/rules.md": rules_markdown,
-    "docs/house.md": house_markdown,
+    "docs/reference/rules.md": rules_markdown,
+    "docs/contributing/layout.md": layout_markdown,
 }
 
 
@@ -156,13 +137,12 @@ def _make_pages() -> None:
         (ROOT / path).write_text(page())
 
 
-def _make_charts() -> None:
-    draw_charts(ROOT / "docs")
-
-
-def _make_readme() -> None:
-    readme = ROOT / "README.md"
-    readme.write_text(answered(readme.read_text()))
+def _make_answers(*paths: str) -> None:
+    for path in map(Path, paths) if paths else documents():
+        text, pictures = answered(path.read_text())
+        path.write_text(text)
+        for name, picture in pictures.items():
+            (DOCS / "images" / name).write_bytes(picture)
 
 
 def _make_notebooks() -> None:
@@ -170,15 +150,18 @@ def _make_notebooks() -> None:
         nbformat.write(run_notebook(path), path)
 
 
-PARTS = {"pages": _make_pages, "charts": _make_charts, "readme": _make_readme, "notebooks": _make_notebooks}
+PARTS = {"pages": _make_pages, "answers": _make_answers, "notebooks": _make_notebooks}
 
 
 def main(*parts: str) -> None:
     """Make some parts anew, or everything."""
+    if parts[:1] == ("answers",):
+        return _make_answers(*parts[1:])
     if unknown := set(parts) - PARTS.keys():
         raise SystemExit(f"expected some of {', '.join(PARTS)}, found {', '.join(sorted(unknown))}")
     for part in parts or PARTS:
         PARTS[part]()
+    return None
 
 
 if __name__ == "__main__":

@@ -169,4 +169,4 @@ def _sum_up(asked: tuple[Question, Question], options: dict[str, Any], packages:
     talk(f"{words}: {removed:,} of {before:,} packages removed{share}; {rest}")
     represented = packages.filter(change="representation")["package"]
     if len(represented):
-        talk(f"not a change of coverage, since only one side's Spack makes packages of them: {', '.join(represented)}")
+        talk(f"not counted, because Spack treats them as packages on one side only: {', '.join(represented)}")

@@ -97,4 +97,4 @@ def lifespans(dataset: Any, by: Any, form: str, out: Path | None, **question: An
         return
     current = int(rows["is_current"].sum())
     found = f"{current:,} of {counted(rows.height, 'row')}"
-    talk(f"{asked.words}: {found} in the newest snapshot of their kind, {current / rows.height:.1%}")
+    talk(f"{asked.words}: {found} still in the newest snapshot, {current / rows.height:.1%}")

@@ -304,7 +304,7 @@ def test_the_verb_seen_prints_first_and_last_and_the_proportion(sample: cs.Datas
     lines = [line.split() for line in done.stdout.decode().splitlines()]
     assert lines[0] == ["package", "version", "target", "snapshots", "missed", "first_seen", "last_seen"]
     assert lines[3] == ["zlib-ng", "2.1.6", "aarch64", "2", "0", "2024-04-14", "2024-06-02"]
-    assert done.stderr == b"5 snapshots, package=zlib-ng: 1 of 8 rows in the newest snapshot of their kind, 12.5%\n"
+    assert done.stderr == b"5 snapshots, package=zlib-ng: 1 of 8 rows still in the newest snapshot, 12.5%\n"
     gone = run("lifespans", sample.path, "--by", "package", "--where", "package=zlib", "--format", "json")
     (zlib,) = json.loads(gone.stdout)
     assert (zlib["last_seen"], zlib["is_current"]) == ("develop-2025-03-09", False)

@@ -50,9 +50,17 @@ def layout_markdown() -> str:
         "    sources -> parse -> ingest -> dataset -> analysis -> plots -> report -> cli",
         "                                     |-> export          spark: another maker for ingest",
         "",
-        "The rooms below stand in the order of imports, which is another: a module may import from its own room and",
-        "from the rooms above it, never from below. `tests/test_house.py` checks this, and that there is no cycle.",
-        "Only rooms that say so touch the disk, the network or the machine.",
+        "A build is a chain of steps that pass values: `read` the inputs that changed, `plan` the outcome of each",
+        "snapshot, `make` the tables, `check` that nothing is lost, and `publish` everything at once. An update and",
+        "Spark take the same steps. `schema` declares every column once.",
+        "",
+        "The code builds on itself in another order, from left to right:",
+        "",
+        "![The folders of the package; an arrow leads from a folder to those that build on it](../images/layout.svg)",
+        "",
+        "The rooms below stand in this order: a module may import from its own room and from the rooms above it, never",
+        "from below. `tests/test_house.py` checks this, and that there is no cycle. Only rooms that say so touch the",
+        "disk, the network or the machine.",
     ]
     for room in tomllib.loads((DOCS / "contributing" / "layout.toml").read_text())["room"]:
         touches = f" Touches: {room['touches']}." if "touches" in room else ""
@@ -65,6 +73,53 @@ def layout_markdown() -> str:
                 first = " ".join(words.partition("\n\n")[0].split())
                 lines.append(f"| `{path.relative_to(package).as_posix()}` | {first} |")
     return "\n".join(lines) + "\n"
+
+
+def layout_svg() -> str:
+    """Return a picture of the folders of the package: each stands to the right of those that it builds on."""
+    package = ROOT / "cachestats"
+    sizes = {path.parent.name: len([*path.parent.rglob("*.py")]) for path in package.glob("*/__init__.py")}
+    needs = {folder: _imported_folders(package / folder) & sizes.keys() - {folder} for folder in sizes}
+
+    def below(folder: str) -> set[str]:
+        return needs[folder].union(*map(below, needs[folder]))
+
+    def rank(folder: str) -> int:
+        return max((rank(need) + 1 for need in needs[folder]), default=0)
+
+    columns = [
+        sorted(folder for folder in sizes if rank(folder) == number) for number in range(max(map(rank, sizes)) + 1)
+    ]
+    tallest = max(map(len, columns))
+    places = {
+        folder: (10 + 150 * column, 10 + 80 * (row + (tallest - len(folders)) / 2))
+        for column, folders in enumerate(columns)
+        for row, folder in enumerate(folders)
+    }
+    boxes, arrows = [], []
+    for folder, (x, y) in places.items():
+        boxes += [
+            f'<rect x="{x}" y="{y:g}" width="110" height="54" rx="8" fill="#e8f1f5" stroke="#0a7d91"/>',
+            f'<text x="{x + 55}" y="{y + 24:g}" font-weight="bold">{folder}</text>',
+            f'<text x="{x + 55}" y="{y + 42:g}" font-size="11">{sizes[folder]} modules</text>',
+        ]
+        # An arrow for each folder that it builds on, but not for those that others of these build on, too.
+        for need in sorted(needs[folder] - set().union(*map(below, needs[folder]))):
+            start, from_y = places[need][0] + 110, places[need][1] + 27
+            arrows.append(f'<path d="M{start},{from_y:g} L{x - 4},{y + 27:g}" stroke="#555" marker-end="url(#head)"/>')
+    width, height = 150 * len(columns) - 20, 80 * tallest
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        'font-family="sans-serif" font-size="14" text-anchor="middle">\n'
+        '<marker id="head" viewBox="0 0 6 6" refX="5" refY="3" markerWidth="8" markerHeight="8" orient="auto">'
+        '<path d="M0,0 L6,3 L0,6 z" fill="#555"/></marker>\n'
+        '<rect width="100%" height="100%" fill="white"/>\n' + "\n".join(arrows + boxes) + "\n</svg>\n"
+    )
+
+
+def _imported_folders(folder: Path) -> set[str]:
+    text = "\n".join(path.read_text() for path in folder.rglob("*.py"))
+    return {*re.findall(r"^\s*from cachestats\.(\w+)", text, re.MULTILINE)}
 
 
 def documents() -> list[Path]:
@@ -129,6 +184,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "data/DICTIONARY.md": dictionary_markdown,
     "docs/reference/rules.md": rules_markdown,
     "docs/contributing/layout.md": layout_markdown,
+    "docs/images/layout.svg": layout_svg,
 }
 
 

@@ -39,15 +39,14 @@ def texts() -> Iterator[tuple[Path, str]]:
     """Yield the files of the repository that may name its addresses, and what they say."""
     for folder in (ROOT, *(ROOT / name for name in ("cachestats", "docs", "jobs", "packaging", ".github"))):
         for path in folder.glob("*") if folder == ROOT else folder.rglob("*"):
-            if path.suffix in {".cff", ".html", ".md", ".py", ".toml", ".yaml", ".yml", ".service"}:
+            if path.suffix in {".cff", ".html", ".md", ".py", ".toml", ".yaml", ".yml"} and "_build" not in path.parts:
                 yield path, path.read_text()
 
 
 def test_the_addresses_are_those_of_pyproject() -> None:
     right = re.compile("|".join(rf"{re.escape(URLS[name])}(?![\w-])" for name in ("Source", "Documentation")))
-    found: dict[Path, list[str]] = {
-        path: re.findall(r"https?://[^\s<>\"'`]*cachestats[^\s<>\"'`)]*", text) for path, text in texts()
-    }
+    ours = re.compile(r"https?://(?:[\w.]*github[\w.]*/\S*cachestats|cachestats\.)[^\s<>\"'`)]*")
+    found = {path: ours.findall(text) for path, text in texts()}
     assert [(path, one) for path, some in found.items() for one in some if not right.match(one)] == []
     silent = [path for path in (CITATION, CONDA, SPACK, GITHUB / "ISSUE_TEMPLATE" / "config.yml") if not found[path]]
     assert not silent

@@ -12,6 +12,11 @@ from cachestats.errors import ArgumentError
 class Network:
     """Settings for servers and object stores.
 
+    Parameters
+    ----------
+    timeout, retries, allow_hosts, signed, on_bytes
+        The attributes.
+
     Attributes
     ----------
     timeout : float
@@ -27,9 +32,12 @@ class Network:
 
     Examples
     --------
+    The settings are for `build_dataset` and other functions that read from servers:
+
     >>> import cachestats as cs
     >>> network = cs.Network(timeout=10, retries=2, allow_hosts=("mirror.example.org",))
-    >>> ds = cs.build_dataset("data/_cache", out=tmp / "dataset", network=network)
+    >>> network.signed
+    False
     """
 
     timeout: float = 60.0

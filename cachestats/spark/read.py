@@ -56,7 +56,7 @@ class SparkTables:
     >>> pages = cs.export_site(cs.example_dataset(), "site")
     >>> tables = read_site(spark, "site")
     >>> tables.specs.where("stack = 'e4s'").select("package").distinct().count()
-    12
+    11
     >>> tables.unpersist()
     """
 

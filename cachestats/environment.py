@@ -53,10 +53,10 @@ class Environment:
     nodes : mapping of str to bytes
         By hash, the JSON of each spec as in the file, including externals and the build specs of spliced specs.
     kind : str
-        The kind of its source: `lockfile`, `spec file`, `list of specs` or `database`; several are joined by ` and `.
+        The kind of its source: `lockfile`, `spec file`, `list of specs` or `database`; several are joined by `and`.
     spack : str, optional
         The version of Spack that wrote it, or a range of possible versions, such as `0.18 to 0.20`; None if it is not
-        known. Several are joined by ` and `.
+        known. Several are joined by `and`.
     roots : tuple of cachestats.roots.Root
         What its roots were concretized from, as a lockfile says; empty for other files, which do not tell.
 

@@ -43,8 +43,8 @@ class Host:
     Parameters
     ----------
     target
-        Its microarchitecture, such as `zen4`. A microarchitecture that archspec does not know runs only its own
-        binaries.
+        Its microarchitecture, such as `zen4`. If archspec does not know it, the machine runs only binaries built for
+        exactly this target.
     os
         Its operating system in Spack's spelling, such as `rhel9`; a minor release is dropped. None if it does not
         matter: on Linux, Spack has not compared it since 0.22.

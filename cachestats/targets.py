@@ -112,7 +112,7 @@ def runnable(machine: str) -> tuple[str, ...]:
     Parameters
     ----------
     machine
-        The microarchitecture of the machine. One that archspec does not know runs only its own binaries.
+        The microarchitecture of the machine. If archspec does not know it, the result is only its own name.
 
     Returns
     -------

@@ -107,6 +107,14 @@ def test_a_docstring_begins_with_a_sentence_and_ends_with_an_example_that_import
     assert "cachestats" in imports
 
 
+@pytest.mark.parametrize("name", PUBLIC)
+def test_code_in_a_docstring_neither_begins_nor_ends_with_a_space(name: str) -> None:
+    words, _, _ = (inspect.getdoc(PUBLIC[name]) or "").partition("\nExamples\n")
+    for paragraph in words.split("\n\n"):
+        code = " ".join(paragraph.split()).split("`")[1::2]
+        assert code == [one.strip() for one in code], "reStructuredText does not take it as code"
+
+
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_class_describes_its_attributes(name: str) -> None:
     found = CLASSES[name]

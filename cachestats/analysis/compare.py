@@ -88,8 +88,8 @@ def compare(
         - `package` (String): the package.
         - `change` (String): `removed`; `added`; `updated` if the set of versions changed; `rebuilt` if the versions are
           the same but hashes were added or removed; `unchanged` if the hashes are the same; or `representation`.
-        - `old_versions`, `new_versions` (String): its versions, sorted, separated by `, `; null if that side lacks the
-          package.
+        - `old_versions`, `new_versions` (String): its versions, sorted and separated by commas; null if that side lacks
+          the package.
         - `old_specs`, `new_specs`, `common_specs` (Int64): distinct hashes on the old side, on the new side, and on
           both.
 

@@ -52,7 +52,7 @@ def coverage(
     host: Host | str | None = None,
     spack: str | None = None,
 ) -> pl.DataFrame:
-    """Count specs or packages for each pair of a row and a column that has any.
+    """Count specs or packages by two axes, such as package and target.
 
     Parameters
     ----------

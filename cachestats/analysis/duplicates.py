@@ -59,7 +59,7 @@ def duplicates(
         - `excess` (Int64): the hashes beyond the first, that is, `hashes` - 1.
         - `excess_bytes` (Int64): the size of all binaries of the group except the largest; null if one of the sizes is
           not known.
-        - `differs` (String), with `dependencies`: the packages of which the group's specs depend directly on different
+        - `differs` (String), with `dependencies`: the packages that the group's specs depend on directly in different
           builds, joined by commas; empty if there are none. Null if some dependencies of the snapshot's specs are not
           known.
         - `causes` (String), with `dependencies`: the root causes, joined by commas. If a dependency is itself a group

@@ -53,7 +53,7 @@ def find(
         A dataset, a subset of one, or any frame that narwhals supports, with the columns of the table `specs`. A
         dataset stands for its newest snapshot. All rows of a frame are collected.
     spec
-        Spec expressions, such as `hdf5@1.14:+mpi %gcc ^mpich`. Several are alternatives; those that begin with `not `
+        Spec expressions, such as `hdf5@1.14:+mpi %gcc ^mpich`. Several are alternatives; those that begin with `not`
         leave specs out. By default, all specs are found. What an expression means is decided by the rules of the Spack
         that wrote each snapshot: before 1.0, `%gcc` is the compiler; since then, it is a direct dependency.
     dependencies

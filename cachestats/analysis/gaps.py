@@ -26,7 +26,7 @@ def gaps(
     host: Host | str | None = None,
     spack: str | None = None,
 ) -> pl.DataFrame:
-    """Find the packages that one column lacks and another has, sorted by the number of packages that need them.
+    """Find the packages that one stack, target, ... lacks and another has, those that most packages need first.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def gaps(
     by
         The axis to compare: stack, target, os, snapshot, version, platform, compiler or compiler_name.
     packages
-        Names of the packages in question, including any that are not in `specs`; by default all packages in `specs`.
+        Names of the packages to look for, including any that are not in `specs`; by default all packages in `specs`.
     dependencies
         The dataset, or its table `dependencies` as a frame of the same kind as `specs`, by which gaps are weighted.
         Snapshots read from pages have no dependencies. Each distinct edge between two specs in the snapshots of `specs`
@@ -157,7 +157,7 @@ def column_coverage(
     host: Host | str | None = None,
     spack: str | None = None,
 ) -> pl.DataFrame:
-    """Count the packages in question that each column has.
+    """Count the packages that each stack, target, ... has, and those that it lacks.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def column_coverage(
         One row per stack, target, ..., sorted by `share` in ascending order, then by name, null last:
 
         - `<by>` (String): the stack, target, ...
-        - `num_packages` (Int64): the packages in question that it has.
+        - `num_packages` (Int64): the packages looked for that it has.
         - `num_gaps` (Int64): those that it lacks.
         - `share` (Float64, from 0 to 1): `num_packages` divided by the sum of both.
 

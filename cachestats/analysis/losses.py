@@ -25,7 +25,7 @@ class LossCheck(NamedTuple):
 def losses(
     old: SpecsLike, new: SpecsLike, *, by: ChangeAxis | None = "stack", union: bool = False, among: Sides | None = None
 ) -> pl.DataFrame:
-    """Return, for each stack, the share of its packages that it lost from one snapshot to another.
+    """Measure the share of its packages that each stack lost from one snapshot to another.
 
     An added package does not make up for a removed one, which somebody may have used. A package that only changed its
     representation (see `compare`) is not lost.

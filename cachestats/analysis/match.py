@@ -60,8 +60,9 @@ def match(
           dependencies, is written in an older format, which gives the same spec another hash.
         - `near_hash`, and `near_version` to `near_package_hash` (String): the closest spec (see Notes).
         - `causes` (String): for a near spec, the differences to be removed for it to hit, including those of its
-          dependencies, joined by `; `: `openssl 3.3.0~docs instead of +docs`. A difference that follows from another is
-          not a cause. They are in the order of the function `causes`; null if only the representation differs.
+          dependencies, joined by semicolons, such as `openssl 3.3.0~docs instead of +docs`. A difference that follows
+          from another is not a cause. They are in the order of the function `causes`; null if only the representation
+          differs.
         - `cause_fields` (String): the distinct fields of these causes, joined by commas: those of `differs`, and
           `libc`, `provider` (of a virtual package), `external`, `dependencies` and `unknown` (the difference is not
           visible).

@@ -89,7 +89,7 @@ def overlap_sets(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = Fal
         One row per combination that is not empty. Every hash and every package counts in exactly one row. Sorted by
         `hashes` and `packages` in descending order, and then by `combination`:
 
-        - `combination` (String): its names, separated by `, `; a missing name is called `none`.
+        - `combination` (String): its names, separated by commas; a missing name is called `none`.
         - `members` (Int64): the number of names.
         - `hashes`, `packages` (Int64): those that are in all of these and in no others.
 

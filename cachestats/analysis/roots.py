@@ -85,7 +85,7 @@ def match_roots(
         - `root` (String): the root as it was written.
         - `status` (String): `reusable` if the host can reuse a spec that satisfies it; `cached` if such specs are
           cached but the host cannot reuse them, or no host is given; `missing` if there are none; `unknown` if the
-          snapshots do not tell.
+          snapshots lack what it asks about, such as dependencies.
         - `num_cached` (Int64): the cached specs that satisfy it.
         - `num_reusable` (Int64): those that the host can reuse; null if no host is given.
         - `cause` (String): what stands in the way; null if nothing does. For missing roots, the first condition that
@@ -164,7 +164,7 @@ def root_rates(
         - `available_roots` (Int64): the roots that a spec there satisfies; if a host is given, one that it can reuse.
         - `roots` (Int64): all roots.
         - `rate` (Float64, from 0 to 1): `available_roots` divided by `roots`.
-        - `unknown_roots` (Int64): the roots of which the snapshot does not tell.
+        - `unknown_roots` (Int64): the roots that ask about something that the snapshot lacks, such as dependencies.
 
     Raises
     ------

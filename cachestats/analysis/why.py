@@ -43,8 +43,8 @@ def why(
 ) -> pl.DataFrame:
     """Find out why a package depends on another: the shortest chains of dependencies between them.
 
-    For each spec of the package, these are all chains to a spec of the other package with the fewest edges. Chains
-    through the same packages are one row.
+    For each spec of the package, all chains with the fewest edges to a spec of the other package are found. Chains
+    through the same packages form one row.
 
     Parameters
     ----------

@@ -132,7 +132,7 @@ class Subset:
         Parameters
         ----------
         spec
-            Spec expressions, such as `hdf5@1.14:+mpi %gcc`: several are alternatives, and those that begin with `not `
+            Spec expressions, such as `hdf5@1.14:+mpi %gcc`: several are alternatives, and those that begin with `not`
             leave specs out.
         **columns
             Columns of the table `specs` and the values that they may have: text, None for no value, or a list of these.

@@ -66,7 +66,7 @@ def build_dataset(
         Read only these from the sources. If the folders of an index do not name its snapshot and stack, these do: one
         snapshot, by default `local` for an installation, and one stack, by default `root`.
     allow_shrink
-        Publish a snapshot even if it has less than half the specs it had.
+        Publish a snapshot even if it has lost more than half of its specs.
     max_rejected
         Share (0 to 1) of the pages and indices, and of the specs, that may be rejected. A snapshot is not published if
         one of its indices cannot be read.
@@ -77,7 +77,7 @@ def build_dataset(
         Settings for servers and object stores.
     workers
         Number of workers, threads and (for large sources) processes; by default one for each CPU that this process may
-        use. Does not change the result.
+        use. The number does not change the result.
     wait
         Seconds to wait for another process that is writing the same dataset.
     progress

@@ -59,8 +59,8 @@ def update_dataset(
     prune
         Drop files that are gone from the sources.
     recheck
-        Trust neither dates nor tags, and read everything again. By default servers are also not asked again about
-        weekly snapshots and releases, which do not change once they are published.
+        Read everything again, whatever its dates and tags. By default, servers are not even asked about weekly
+        snapshots and releases, which do not change once they are published.
     git
         For folders in a checkout: do not read pages again that only have new dates, as after a fresh clone, if git says
         that their folder is as it was when an update with `git` last read it. What git cannot vouch for is looked at

@@ -27,7 +27,7 @@ def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax
     Returns
     -------
     matplotlib.axes.Axes
-        The Axes, with a bar for each package or cause. If there is none, they say so.
+        The Axes, with a bar for each package or cause. If there is none, the chart says so.
 
     Raises
     ------

@@ -26,7 +26,8 @@ def plot_gaps(gaps: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | Non
     Returns
     -------
     matplotlib.axes.Axes
-        The Axes, with a bar for each package, labelled with the stacks that lack it. If there is none, they say so.
+        The Axes, with a bar for each package, labelled with the stacks that lack it. If there is none, the chart says
+        so.
 
     Raises
     ------

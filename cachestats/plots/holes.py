@@ -26,7 +26,7 @@ def plot_holes(holes: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | N
     -------
     matplotlib.axes.Axes
         The Axes, with a bar for each missing spec, labelled `package/hash` with the first seven characters of the hash.
-        If there is none, they say so.
+        If there is none, the chart says so.
 
     Raises
     ------

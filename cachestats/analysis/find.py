@@ -149,8 +149,9 @@ def count_by(found: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
 
     Returns
     -------
-    A row for each combination, sorted in natural order, with these columns, `specs` (Int64: distinct specs) and `share`
-    (of all that were found; the shares of stacks add up to more than one, since a spec may be in several).
+    polars.DataFrame
+        A row for each combination, sorted in natural order, with these columns, `specs` (Int64: distinct specs) and
+        `share` (of all that were found; the shares of stacks add up to more than one, since a spec may be in several).
     """
     if "stack" in columns:
         found = found.with_columns(stack=pl.col("stacks").str.split(",")).explode("stack", empty_as_null=True)

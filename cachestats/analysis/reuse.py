@@ -61,8 +61,9 @@ def judge(requirement: Requirement, host: Host, rules: Rules) -> Verdict:
 
     Returns
     -------
-    `usable`, or the first obstacle, in the order excluded, platform, target, os or libc, format, incomplete, external.
-    It is never `native`: a requirement does not record the target of the spec itself.
+    Verdict
+        `usable`, or the first obstacle, in the order excluded, platform, target, os or libc, format, incomplete,
+        external. It is never `native`: a requirement does not record the target of the spec itself.
 
     Examples
     --------
@@ -155,8 +156,9 @@ def judge_all(requirements: Iterable[str], host: Host, rules: Rules | None = Non
 
     Returns
     -------
-    One row per distinct requirement, sorted by it, with the columns `requirement`, `status` and `by` (null if it is
-    usable), all String.
+    polars.DataFrame
+        One row per distinct requirement, sorted by it, with the columns `requirement`, `status` and `by` (null if it is
+        usable), all String.
 
     Examples
     --------
@@ -225,8 +227,9 @@ def distinct_libcs(requirements: Iterable[str]) -> list[str]:
 
     Returns
     -------
-    Each libc as `name@version`, sorted by name and then by version in Spack's order. A libc outside `/usr` is left out,
-    because no host with such a libc is considered.
+    list of str
+        Each libc as `name@version`, sorted by name and then by version in Spack's order. A libc outside `/usr` is left
+        out, because no host with such a libc is considered.
 
     Examples
     --------

@@ -91,7 +91,7 @@ def match_roots(
         - `cause` (String): what stands in the way; null if nothing does. For missing roots, the first condition that
           leaves no spec, when they are applied in the order `package`, `namespace`, `version`, `variant`, `flags`,
           `compiler`, `platform`, `os`, `target`, `dependency`, `hash`. For cached ones, the host's obstacle, as in
-          `reusable`.
+          `reusable`. For unknown ones, `unknown`.
         - `by` (String): that condition or obstacle, and what there is instead.
         - `snapshot`, `package`, `version`, `hash`, `variants`, `compiler`, `platform`, `os`, `target` and `stacks`
           (joined by commas; String): the best of the reusable specs, otherwise of those with this obstacle. It has the

@@ -146,6 +146,8 @@ class Dataset:
         ------
         ArgumentError
             If there is no such table.
+        KeyError
+            If there is no such snapshot.
         DatasetError
             If a file of the table is missing.
 
@@ -331,6 +333,8 @@ class Dataset:
         ------
         ArgumentError
             If there is no such table.
+        KeyError
+            If there is no such snapshot.
         DatasetError
             If a file is missing.
 
@@ -357,7 +361,7 @@ class Dataset:
 
         Raises
         ------
-        ArgumentError, DatasetError
+        ArgumentError, KeyError, DatasetError
             As in `files`.
 
         Examples

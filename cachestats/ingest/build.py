@@ -158,6 +158,8 @@ def plan_build(
     ------
     SourceError, ArgumentError, DatasetError
         As in `build_dataset`.
+    BusyError
+        If another process is publishing to the dataset, and does not finish.
 
     Examples
     --------

@@ -196,7 +196,7 @@ def plan_update(
 
     Raises
     ------
-    DatasetError, SourceError, ArgumentError
+    DatasetError, SourceError, ArgumentError, BusyError
         As in `update_dataset`.
 
     Examples

@@ -77,6 +77,8 @@ def write_report(specs: Dataset | Subset, out: str | os.PathLike[str], *, title:
         If the dataset has no snapshots.
     DatasetError
         If `out` is something else, or it cannot be written.
+    BusyError
+        If another process is writing the report.
     CachestatsError
         If the extra `report` is not installed.
 

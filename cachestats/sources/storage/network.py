@@ -30,6 +30,11 @@ class Network:
     on_bytes : callable, optional
         Called with the number of bytes of each chunk that arrives, from any thread.
 
+    Raises
+    ------
+    ArgumentError
+        If `timeout` is not above 0, `retries` is negative, or `allow_hosts` is not a tuple.
+
     Examples
     --------
     The settings are for `build_dataset` and other functions that read from servers:

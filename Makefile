@@ -12,7 +12,7 @@ INSTALL = $(BIN)/python -m pip install -q -c constraints.txt
 PYTEST_ARGS := -n logical --maxprocesses 8 --dist worksteal
 FAST := $(PYTEST_ARGS) --hypothesis-profile quick -m "not slow and not spark and not browser and not consumers"
 
-.PHONY: demo check fast test lowest dist pages answers docs docs-site sample benchmark clean
+.PHONY: demo check fast test lowest dist pages answers docs docs-site sample example benchmark clean
 
 demo: $(VENV)/ready-for-demo
 	@echo "Builds a dataset from the three pages in data/_cache, counts and draws its coverage, and writes a report"
@@ -73,6 +73,12 @@ docs-site: $(VENV)/ready-for-docs
 sample: $(VENV)/ready-for-demo
 	rm -rf data/sample
 	$(BIN)/cachestats build ../shared/corpus/mirrors --out data/sample
+
+# The dataset that the package brings along for examples, and a lockfile, cut out of the same corpus.
+EXAMPLE := cachestats/dataset/example_data
+example: $(VENV)/ready-for-demo
+	rm -rf $(EXAMPLE)
+	$(BIN)/python data/make_example.py ../shared/corpus $(EXAMPLE)
 
 benchmark: $(VENV)/ready-for-demo
 	$(INSTALL) --group benchmarks

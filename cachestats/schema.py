@@ -530,14 +530,23 @@ def data_dictionary() -> pl.DataFrame:
 
     Returns
     -------
-    A Polars DataFrame with the columns `table, column, dtype, nullable, unit, description`, in the order of
-    declaration.
+    polars.DataFrame
+        In the order of declaration:
+
+        - `table`, `column` (String): the names of the table and of its column.
+        - `dtype` (String): the type of the column.
+        - `nullable` (Boolean): whether it may be null.
+        - `unit` (String): its unit; null if it has none.
+        - `description` (String): what it means.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.data_dictionary().filter(table="targets")["column"].to_list()
+    >>> dictionary = cs.data_dictionary()
+    >>> dictionary.filter(table="targets")["column"].to_list()
     ['target', 'runs_on', 'is_native', 'family', 'vendor']
+    >>> dictionary.filter(table="specs", column="size_bytes")["unit"].item()
+    'bytes'
     """
     import polars as pl
 
@@ -566,6 +575,7 @@ def dictionary_markdown(tables: Iterable[str] = STORED_TABLES) -> str:
 
     Examples
     --------
+    >>> from cachestats.schema import dictionary_markdown
     >>> dictionary_markdown().splitlines()[0]
     '# Data dictionary'
     """

@@ -65,47 +65,56 @@ def compare(
     Parameters
     ----------
     old, new
-        Two lazy or eager frames of the same kind, supported by narwhals, such as the specs of two snapshots, with the
-        columns `package`, `version` and `hash` of the table `specs`, and the column named by `by`. A hash counts once
-        on each side, even if several snapshots contain it. Without `compiler_name`, no change is classified as
-        `representation`.
+        The two sides: datasets, subsets of them (such as two snapshots), or lazy or eager frames of the same kind that
+        narwhals supports, with the columns `package`, `version` and `hash` of the table `specs`, and the one named by
+        `by`. A dataset stands for its newest snapshot. A hash counts once on each side, even if several snapshots
+        contain it. Without the column `compiler_name`, no change is classified as `representation`.
     by
         Compare within each stack (or platform, os, target, compiler, compiler_name): a package may be removed from one
         and remain in another. By default the two sides are compared as a whole.
     union
         Keep `root`, the union of the stacks, if `by` is stack.
     among
-        All specs of the two snapshots, if `old` and `new` are selections from them. They are needed to recognize
-        `representation`.
+        All specs of the two snapshots as a pair of frames, if `old` and `new` are selections from them. They are needed
+        to recognize `representation`.
 
     Returns
     -------
-    One row per package (and value of `by`) found on either side, with the columns
+    polars.DataFrame
+        One row per package (and value of `by`) on either side, sorted by the first two columns, null (no compiler, no
+        stack) last:
 
-    - `<by>`, if it is given, and `package`
-    - `change`: `removed`; `added`; `updated` if the set of versions changed; `rebuilt` if the versions are the same
-      but hashes were added or removed; `unchanged` if the hashes are the same; or `representation`, which does not
-      change the coverage: one side was made by a version of Spack that did not yet treat it as a package. A side shows
-      this if it lacks the package and gives every spec a compiler, as Spack did before 1.0. The packages are
-      `compiler-wrapper`; a compiler that built some of that side's specs, if the other side has a wrapper; and a
-      runtime (`gcc-runtime`, `intel-oneapi-runtime`, `glibc`), if that side has specs built with the compiler that the
-      runtime belongs to, and no runtime at all.
-    - `old_versions`, `new_versions`: its versions, sorted, separated by `, `; null on a side that lacks the package
-    - `old_specs`, `new_specs`, `common_specs` (Int64): distinct hashes on the old side, on the new side, and on both
-
-    sorted by the first two, null (no compiler, no stack) last.
+        - `<by>` (String): the stack, target, ..., if `by` is given.
+        - `package` (String): the package.
+        - `change` (String): `removed`; `added`; `updated` if the set of versions changed; `rebuilt` if the versions are
+          the same but hashes were added or removed; `unchanged` if the hashes are the same; or `representation`.
+        - `old_versions`, `new_versions` (String): its versions, sorted and separated by commas; null if that side lacks
+          the package.
+        - `old_specs`, `new_specs`, `common_specs` (Int64): distinct hashes on the old side, on the new side, and on
+          both.
 
     Raises
     ------
     ArgumentError
         If `by` is not one of these, the frames are of different kinds, or a column is missing.
 
+    Notes
+    -----
+    A change of `representation` does not change the coverage: the Spack that made one of the sides did not yet treat
+    the package as a package. A side shows this if it lacks the package and gives every spec a compiler, as Spack did
+    before 1.0. The packages are `compiler-wrapper`; a compiler that built some of that side's specs, if the other side
+    has a wrapper; and a runtime (`gcc-runtime`, `intel-oneapi-runtime`, `glibc`), if that side has specs built with the
+    compiler that the runtime belongs to, and no runtime at all.
+
     Examples
     --------
     >>> import cachestats as cs
-    >>> weekly, develop = (demo.specs.filter(snapshot=name) for name in ("develop-2025-03-09", "develop"))
-    >>> cs.compare(weekly, develop).select("package", "change", "old_specs", "new_specs", "common_specs").rows()
-    [('py-filelock', 'rebuilt', 18, 124, 18), ('py-propcache', 'added', 0, 68, 0)]
+    >>> ds = cs.example_dataset()
+    >>> changes = cs.compare(ds.at("previous"), ds.newest)
+    >>> changes.filter(change="updated").select("package", "old_versions", "new_versions").row(0)
+    ('hdf5', '1.14.3', '1.8.23, 1.14.5')
+    >>> changes.filter(change="added")["package"].to_list()
+    ['hwloc', 'ncurses']
     """
     sides = _Sides.of(old, new, by, ("version",), union)
     return _changes(sides.counts(), by, _is_represented(*(among or (old, new))))
@@ -123,13 +132,17 @@ def compare_snapshots(specs: Dataset | Subset, before: Mapping[str, str]) -> pl.
 
     Returns
     -------
-    The rows that `compare` returns for each snapshot, whose name is in the first column, `snapshot`. They are sorted by
-    `snapshot` (releases by version, weekly snapshots by date, `develop`) and `package`.
+    polars.DataFrame
+        The rows that `compare` returns for each snapshot, whose name is in the first column, `snapshot`. They are
+        sorted by `snapshot` (releases by version, weekly snapshots by date, `develop`) and `package`.
 
     Examples
     --------
-    >>> compare_snapshots(demo, {"develop": "develop-2025-03-09"}).drop("old_versions", "new_versions").rows()
-    [('develop', 'py-filelock', 'rebuilt', 18, 124, 18), ('develop', 'py-propcache', 'added', 0, 68, 0)]
+    >>> import cachestats as cs
+    >>> from cachestats.analysis.compare import compare_snapshots
+    >>> changes = compare_snapshots(cs.example_dataset(), {"develop-2025-03-09": "develop-2024-06-02"})
+    >>> changes.select("snapshot", "package", "change", "common_specs").row(0)
+    ('develop-2025-03-09', 'gcc-runtime', 'rebuilt', 0)
     """
     rows = spec_rows(specs, ("snapshot", "package", "version", "hash"), every_snapshot=True)
     named = pl.DataFrame([*before.items()], {"new": pl.String, "old": pl.String}, orient="row")
@@ -161,26 +174,33 @@ def compare_counts(
 
     Parameters
     ----------
-    old, new, by, union, among
-        As in `compare`, except that `by` is stack by default. With None the result is a single row.
+    old, new, union, among
+        As in `compare`.
+    by
+        As in `compare`, but stack by default. With None the result is a single row.
 
     Returns
     -------
-    One row per value of `by`, with `<by>` and the Int64 columns `old_packages`, `new_packages`, and one for each
-    change: `removed`, `added`, `representation`, `updated`, `rebuilt`, `unchanged`; sorted by `<by>`, null last.
+    polars.DataFrame
+        One row per value of `by`, sorted by it, null last:
+
+        - `<by>` (String): the stack, target, ..., unless `by` is None.
+        - `old_packages`, `new_packages` (Int64): the packages on each side.
+        - `removed`, `added`, `representation`, `updated`, `rebuilt`, `unchanged` (Int64): the packages with this
+          change.
 
     Raises
     ------
     ArgumentError
-        As `compare`.
+        As in `compare`.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> weekly, develop = (demo.specs.filter(snapshot=name) for name in ("develop-2025-03-09", "develop"))
-    >>> cs.compare_counts(weekly, develop, by=None).to_dicts()
-    [{'old_packages': 1, 'new_packages': 2, 'removed': 0, 'added': 1, 'representation': 0, 'updated': 0, 'rebuilt': 1,
-    'unchanged': 0}]
+    >>> ds = cs.example_dataset()
+    >>> counts = cs.compare_counts(ds.at("previous"), ds.newest, by="target")
+    >>> counts.select("target", "removed", "added", "updated", "rebuilt").rows()
+    [('aarch64', 0, 11, 0, 0), ('neoverse_v1', 11, 0, 0, 0), ('x86_64_v3', 0, 1, 7, 3)]
     """
     return count_changes(compare(old, new, by=by, union=union, among=among), by=by)
 
@@ -209,28 +229,32 @@ def compare_specs(
     Parameters
     ----------
     old, new, by, union, among
-        As in `compare`; the frames must also have the columns `os`, `target`, `compiler` and `variants`.
+        As in `compare`; frames must also have the columns `os`, `target`, `compiler` and `variants`.
     changes
         Return only the specs of packages that changed in these ways; by default of all packages.
 
     Returns
     -------
-    One row per package and hash (and value of `by`), with the columns `<by>`, if it is given, `package`, `change` (of
-    the package), `side` (`old`, `new` or `both`), `version`, `os`, `target`, `compiler`, `variants` and `hash`, sorted
-    by `<by>`, `package` and `hash`, null last. The column named by `by` is not repeated.
+    polars.DataFrame
+        One row per package and hash (and value of `by`), sorted by `<by>`, `package` and `hash`, null last:
+
+        - `<by>` (String): the stack, target, ..., if `by` is given. It is not repeated below.
+        - `package`, `change` (String): the package, and how it changed.
+        - `side` (String): where the hash is: `old`, `new` or `both`.
+        - `version`, `os`, `target`, `compiler`, `variants`, `hash` (String): as in the table `specs`.
 
     Raises
     ------
     ArgumentError
-        As `compare`, or if one of `changes` does not exist.
+        As in `compare`, or if one of `changes` does not exist.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> weekly, develop = (demo.specs.filter(snapshot=name) for name in ("develop-2025-03-09", "develop"))
-    >>> specs = cs.compare_specs(weekly, develop, changes=["rebuilt"])
-    >>> specs.group_by("package", "side").len().sort("side").rows()
-    [('py-filelock', 'both', 18), ('py-filelock', 'new', 106)]
+    >>> ds = cs.example_dataset()
+    >>> specs = cs.compare_specs(ds.at("previous"), ds.newest, changes=["rebuilt"])
+    >>> specs.filter(package="libiconv").select("side", "version", "os").rows()
+    [('old', '1.17', 'ubuntu22.04'), ('new', '1.17', 'ubuntu22.04'), ('new', '1.17', 'sequoia')]
     """
     for change in [changes] if isinstance(changes, str) else changes:
         check_choice(change, CHANGES, "changes")

@@ -52,23 +52,24 @@ def coverage(
     host: Host | str | None = None,
     spack: str | None = None,
 ) -> pl.DataFrame:
-    """Count specs or packages for each pair of a row and a column that has any.
+    """Count specs or packages by two axes, such as package and target.
 
     Parameters
     ----------
     specs
         A dataset, a subset of one, or any lazy or eager frame that narwhals supports (a Polars LazyFrame, a DuckDB
         relation, ...) with the required columns of the table `specs`: those named by `rows` and `columns`, and
-        `snapshot` and `hash`, or `package`. The frame's own engine does the counting.
+        `snapshot` and `hash`, or `package`. The frame's own engine does the counting. A dataset stands for its newest
+        snapshot, or for all of them if snapshots are rows or columns.
     rows, columns
         Two of snapshot, package, version, platform, os, target, compiler, compiler_name and stack; or `variant:NAME`,
-        the values of a variant; or a list of spec expressions, such as `["hdf5+mpi", "hdf5~mpi"]`: a spec counts for
-        each that it satisfies, and is left out if it satisfies none.
+        the values of a variant; or a list of spec expressions, such as `["hdf5+mpi", "hdf5~mpi"]`. A spec counts for
+        each expression that it satisfies, and is left out if it satisfies none.
     measure
         `specs`: distinct (snapshot, hash). `packages`: distinct packages. `share`: distinct packages of the cell
         divided by distinct packages of the denominator.
     denominator
-        The denominator of a `share`: the packages of the cell's row, those of its column, or all packages.
+        The denominator of a `share`: the packages of the cell's `row`, those of its `column`, or `all` packages.
     union
         Keep `root`, the union of the stacks, if stacks are rows or columns.
     usable
@@ -79,29 +80,37 @@ def coverage(
         nor a libc, or is not given, the hosts of a column are those with any operating system in `specs` of a platform
         with that target, or with the operating system that the row names.
     spack
-        With `usable`, the Spack version whose reuse rules apply, as in `cachestats.usable`.
+        With `usable`, the Spack version whose reuse rules apply, as in `usable`.
 
     Returns
     -------
-    One row per cell that is not zero, with the columns `<rows>`, `<columns>` and `value` (Int64; for shares Float64
-    from 0 to 1), sorted by the first two, null (no compiler, no stack, no such variant) last. The column of a list of
-    expressions is called `spec`.
+    polars.DataFrame
+        One row per cell that is not zero or, with `usable`, per cell. Sorted by the first two columns, null (no
+        compiler, no stack, no such variant) last:
 
-    With `usable`, one row per cell, whose `value` is `native` (a spec built for exactly the host's target can be
-    reused), `usable` (only specs built for an ancestor of the host's target can be reused) or `missing` (no spec can be
-    reused).
+        - `<rows>`, `<columns>` (String): the names of the row and the column. The column of a list of expressions is
+          called `spec`.
+        - `value` (Int64; for shares Float64 from 0 to 1; with `usable` String): the count, or the state of the cell:
+          `native` (a spec built for exactly the host's target can be reused), `usable` (only specs built for an
+          ancestor of the host's target can be reused) or `missing` (no spec can be reused).
 
     Raises
     ------
     ArgumentError
         If an axis, measure or denominator does not exist, both axes are the same, the frame lacks a column, `usable`
         is combined with columns other than targets or with a measure, or a host or rules are given without it.
+    ExpressionError
+        If a text in a list of expressions is not a spec expression.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.coverage(demo.specs, rows="package", columns="platform").rows()
-    [('py-filelock', 'darwin', 18), ('py-filelock', 'linux', 124), ('py-propcache', 'darwin', 14), ...]
+    >>> ds = cs.example_dataset()
+    >>> cells = cs.coverage(ds, rows="package", columns="target")
+    >>> cells.filter(package="hdf5").rows()
+    [('hdf5', 'aarch64', 1), ('hdf5', 'x86_64_v3', 6)]
+    >>> cs.coverage(ds, rows=["hdf5+fortran", "hdf5~fortran"], columns="target").rows()
+    [('hdf5+fortran', 'x86_64_v3', 6), ('hdf5~fortran', 'aarch64', 1)]
     """
     row_axis, column_axis = as_axis(rows, AXES, "rows"), as_axis(columns, AXES, "columns")
     found = _checked(specs, row_axis, column_axis, measure, denominator, union, usable)
@@ -137,29 +146,32 @@ def coverage_matrix(
 
     Returns
     -------
-    A Polars DataFrame whose first column is named by `rows` and holds the row names, followed by one column for each
-    name on the other axis. Both axes are in natural order: targets by family and then by ancestry, snapshots by date
-    with `develop` last, and everything else by name with numbers in numeric order. A missing compiler or stack is
-    called `none`.
+    polars.DataFrame
+        A column named by `rows` with the row names (String), and a column for each name on the other axis with the
+        values of `coverage`. Both axes are in natural order: targets by family and then by ancestry, snapshots by date
+        with `develop` last, and everything else by name with numbers in numeric order. A missing compiler or stack is
+        called `none`.
 
     Raises
     ------
-    ArgumentError
-        As `coverage`.
+    ArgumentError, ExpressionError
+        As in `coverage`.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.coverage_matrix(demo.specs, rows="package", columns="target")
-    shape: (2, 6)
-    ┌──────────────┬─────────┬─────────────┬─────────────┬─────────┬───────────┐
-    │ package      ┆ aarch64 ┆ neoverse_v1 ┆ neoverse_v2 ┆ ppc64le ┆ x86_64_v3 │
-    │ ---          ┆ ---     ┆ ---         ┆ ---         ┆ ---     ┆ ---       │
-    │ str          ┆ i64     ┆ i64         ┆ i64         ┆ i64     ┆ i64       │
-    ╞══════════════╪═════════╪═════════════╪═════════════╪═════════╪═══════════╡
-    │ py-filelock  ┆ 46      ┆ 12          ┆ 1           ┆ 4       ┆ 79        │
-    │ py-propcache ┆ 33      ┆ 0           ┆ 0           ┆ 0       ┆ 35        │
-    └──────────────┴─────────┴─────────────┴─────────────┴─────────┴───────────┘
+    >>> subset = cs.example_dataset().newest.where(package=["hdf5", "mpich", "zlib-ng"])
+    >>> cs.coverage_matrix(subset, rows="package", columns="stack")
+    shape: (3, 4)
+    ┌─────────┬─────┬───────────────────────┬─────────┐
+    │ package ┆ e4s ┆ ml-darwin-aarch64-mps ┆ radiuss │
+    │ ---     ┆ --- ┆ ---                   ┆ ---     │
+    │ str     ┆ i64 ┆ i64                   ┆ i64     │
+    ╞═════════╪═════╪═══════════════════════╪═════════╡
+    │ hdf5    ┆ 6   ┆ 1                     ┆ 0       │
+    │ mpich   ┆ 5   ┆ 1                     ┆ 0       │
+    │ zlib-ng ┆ 2   ┆ 1                     ┆ 2       │
+    └─────────┴─────┴───────────────────────┴─────────┘
     """
     cells = coverage(
         specs,

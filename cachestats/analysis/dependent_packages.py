@@ -43,7 +43,8 @@ def count_dependents(specs: SpecsLike, dependencies: SpecsLike, *, every_snapsho
 
     Returns
     -------
-    The columns `package`, `num_direct_dependents` and `num_dependents`, as in `Needs`.
+    polars.DataFrame or None
+        The columns `package`, `num_direct_dependents` and `num_dependents`, as in `Needs`.
 
     Raises
     ------

@@ -73,6 +73,8 @@ def as_axis(value: str | Sequence[str], axes: Sequence[str], what: str) -> AnyAx
 
     Examples
     --------
+    >>> import polars as pl
+    >>> from cachestats.analysis.derived import as_axis
     >>> as_axis("os", ["os", "target"], "rows"), as_axis("variant:mpi", ["os"], "rows").labels(pl.Series(["+mpi"]))[0]
     ('os', '+mpi')
     """

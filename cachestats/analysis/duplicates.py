@@ -38,7 +38,7 @@ def duplicates(
     specs
         A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the ten columns above,
         `hash`, `package_hash` and `size_bytes` of the table `specs`; with dependencies also `spec_format`. The frame's
-        own engine does the counting.
+        own engine does the counting. A dataset stands for its newest snapshot.
     dependencies
         The dataset, or its table `dependencies` as a frame of the same kind as `specs`; it is needed to explain why
         hashes differ.
@@ -50,33 +50,49 @@ def duplicates(
 
     Returns
     -------
-    Sorted by `excess` in descending order, then by the other columns, null (no compiler) last. By `spec`, the ten
-    columns, and
+    polars.DataFrame
+        Sorted by `excess` in descending order, then by the other columns, null (no compiler) last. By `spec`, one row
+        per group:
 
-    - `hashes`: distinct hashes of the group; `excess`: those beyond the first, hashes - 1.
-    - `excess_bytes`: size of all binaries of the group except the largest; null if one of the sizes is not known.
-    - `differs`, with `dependencies`: the packages of which its specs depend directly on different builds, joined by
-      commas; empty if there are none. Null if some dependencies of the snapshot's specs are not known.
-    - `causes`, with `dependencies`: the root causes. If a dependency is itself a group of duplicates, its own causes
-      are taken. If it is not, because its version or its variants differ or because it is not in the cache, the
-      dependency is a cause. A group whose specs were built from several recipes has the cause `recipe of PACKAGE`.
-      A group in which none of these differ has its own package as its cause.
+        - the ten columns above.
+        - `hashes` (Int64): distinct hashes of the group.
+        - `excess` (Int64): the hashes beyond the first, that is, `hashes` - 1.
+        - `excess_bytes` (Int64): the size of all binaries of the group except the largest; null if one of the sizes is
+          not known.
+        - `differs` (String), with `dependencies`: the packages that the group's specs depend on directly in different
+          builds, joined by commas; empty if there are none. Null if some dependencies of the snapshot's specs are not
+          known.
+        - `causes` (String), with `dependencies`: the root causes, joined by commas. If a dependency is itself a group
+          of duplicates, its own causes are taken. Otherwise, because its version or its variants differ or because it
+          is not in the cache, the dependency is a cause. A group whose specs were built from several recipes has the
+          cause `recipe of PACKAGE`. A group in which none of these differ has its own package as its cause.
 
-    By `package`, the columns `package`, `groups`, `hashes`, `excess` and `excess_bytes`, summed over its groups. By
-    `cause`, the columns `cause`, `groups`, `packages` and `excess`: the number of groups and packages that it makes
-    differ, and their excess. A group that has two causes counts towards both.
+        By `package`, one row per package:
+
+        - `package` (String): the package.
+        - `groups` (Int64): its groups of duplicates.
+        - `hashes`, `excess`, `excess_bytes` (Int64): the sums over its groups.
+
+        By `cause`, one row per cause. A group that has two causes counts towards both:
+
+        - `cause` (String): the package, or `recipe of PACKAGE`.
+        - `groups`, `packages` (Int64): the groups and packages that it makes differ.
+        - `excess` (Int64): the sum over these groups.
 
     Raises
     ------
     ArgumentError
-        If `by` is not one of these, or is `cause` when no dependencies are known; a frame lacks a column or is of
-        another kind; or dependencies form a cycle.
+        If `by` is not one of these, or is `cause` when no dependencies are known; if a frame lacks a column or is of
+        another kind; or if dependencies form a cycle.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.duplicates(demo.specs, by="package").select("package", "groups", "hashes", "excess").rows()
-    [('py-filelock', 14, 141, 127), ('py-propcache', 4, 68, 64)]
+    >>> ds = cs.example_dataset()
+    >>> cs.duplicates(ds, by="package").select("package", "groups", "hashes", "excess").rows()
+    [('hdf5', 1, 4, 3), ('mpich', 1, 4, 3), ('yaksa', 1, 4, 3), ('libxml2', 1, 2, 1)]
+    >>> cs.duplicates(ds, dependencies=ds).select("package", "version", "hashes", "differs").row(0)
+    ('hdf5', '1.14.5', 4, 'cmake,mpich')
     """
     check_choice(by, DUPLICATE_ROWS, "by")
     needed = (*VISIBLE, "hash", "package_hash", "size_bytes")

@@ -177,8 +177,9 @@ def levels_above(ends: pl.Series, edges: pl.DataFrame) -> Iterator[pl.DataFrame]
 
     Yields
     ------
-    First the edges to the ends themselves; then, each time, those to specs that the edges before led to first. An end
-    that depends on another counts as reached only then.
+    polars.DataFrame
+        First the edges to the ends themselves; then, each time, those to specs that the edges before led to first. An
+        end that depends on another counts as reached only then.
     """
     # Measured on 2.2 million edges: this takes a quarter of the time of looking up sorted edges in NumPy.
     level, reached = ends, ends.clear()

@@ -50,25 +50,32 @@ def find(
     Parameters
     ----------
     specs
-        A dataset, a subset of one, or any frame that narwhals supports, with the columns of the table `specs`. All rows
-        of a frame are collected.
+        A dataset, a subset of one, or any frame that narwhals supports, with the columns of the table `specs`. A
+        dataset stands for its newest snapshot. All rows of a frame are collected.
     spec
-        Spec expressions, such as `hdf5@1.14:+mpi %gcc ^mpich`. Several are alternatives; those that begin with `not `
+        Spec expressions, such as `hdf5@1.14:+mpi %gcc ^mpich`. Several are alternatives; those that begin with `not`
         leave specs out. By default, all specs are found. What an expression means is decided by the rules of the Spack
         that wrote each snapshot: before 1.0, `%gcc` is the compiler; since then, it is a direct dependency.
     dependencies
         The table `dependencies`, for expressions with `^`; not needed for a dataset.
-    host, spack
-        Keep only what this machine can reuse, by the rules of this version of Spack; as in `reusable`.
+    host
+        Keep only what this machine can reuse, as in `reusable`.
+    spack
+        The Spack version whose reuse rules apply, as in `reusable`.
     with_dependencies
         Whether to list the direct dependencies of each spec.
 
     Returns
     -------
-    One row per spec, sorted by package, by version in Spack's order, the newest first, and then by snapshot, system,
-    target, compiler and hash. The columns are those of the table `specs`, with `stacks` in place of `stack`: the stacks
-    that list the spec, joined by commas, without `root` unless no other does. With a host, `status` is added (`native`
-    or `usable`), and with dependencies, `dependencies`: `name@version` of each, separated by spaces; null if unknown.
+    polars.DataFrame
+        One row per spec, sorted by package, by version in Spack's order, the newest first, and then by snapshot,
+        system, target, compiler and hash:
+
+        - the columns of the table `specs`, except `stack`.
+        - `stacks` (String), in place of `stack`: the stacks that list the spec, joined by commas, without `root` unless
+          no other does.
+        - `status` (String), with a host: `native` or `usable`, as in `reusable`.
+        - `dependencies` (String), if asked for: `name@version` of each, separated by spaces; null if unknown.
 
     Raises
     ------
@@ -76,14 +83,17 @@ def find(
         If a text is not a spec expression; the message points at the character.
     ArgumentError
         If an expression names a package, variant, compiler, ... that no spec has; if it is about dependencies, and
-        these are not known; if a frame lacks a column; or as `reusable`.
+        these are not known; if a frame lacks a column; or as in `reusable`.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> found = cs.find(demo, "py-propcache@0.3: target=aarch64")
-    >>> found.select("version", "os", "stacks").row(0)
-    ('0.3.1', 'sequoia', 'ml-darwin-aarch64-mps')
+    >>> ds = cs.example_dataset()
+    >>> found = cs.find(ds, "hdf5@1.14:+mpi ^mpich@4")
+    >>> found.select("version", "os", "target", "stacks").unique(maintain_order=True).rows()
+    [('1.14.5', 'sequoia', 'aarch64', 'ml-darwin-aarch64-mps'), ('1.14.5', 'ubuntu22.04', 'x86_64_v3', 'e4s')]
+    >>> cs.find(ds, "zlib-ng", host="zen4:rhel9").select("version", "os", "status").row(0)
+    ('2.2.3', 'ubuntu18.04', 'usable')
     """
     found = find_for(specs, spec, dependencies=dependencies, host=host, spack=spack).specs
     return add_dependencies(found, specs, dependencies) if with_dependencies else found
@@ -139,8 +149,9 @@ def count_by(found: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
 
     Returns
     -------
-    A row for each combination, sorted in natural order, with these columns, `specs` (Int64: distinct specs) and `share`
-    (of all that were found; the shares of stacks add up to more than one, since a spec may be in several).
+    polars.DataFrame
+        A row for each combination, sorted in natural order, with these columns, `specs` (Int64: distinct specs) and
+        `share` (of all that were found; the shares of stacks add up to more than one, since a spec may be in several).
     """
     if "stack" in columns:
         found = found.with_columns(stack=pl.col("stacks").str.split(",")).explode("stack", empty_as_null=True)

@@ -35,6 +35,7 @@ def history(
     specs
         A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the columns `snapshot`,
         `package` and `hash` of the table `specs`, and the one named by `by`. The frame's own engine does the counting.
+        A dataset stands for all of its snapshots.
     by
         Return a series for each stack (or package, version, platform, os, target, compiler, compiler_name), for each
         value of a variant (`variant:NAME`), or for each of a list of spec expressions, whose column is called `spec`;
@@ -47,31 +48,36 @@ def history(
 
     Returns
     -------
-    One row for each value of `by` and each snapshot that has it or directly follows one that had it, with the columns
+    polars.DataFrame
+        One row for each value of `by` and each snapshot that has it or directly follows one that had it. Sorted by
+        `<by>`, null (no compiler, no stack) last, and then releases by version, weekly snapshots by date, and
+        `develop`:
 
-    - `<by>`, if it is given
-    - `snapshot`, `snapshot_date` (null except for weekly snapshots)
-    - `packages`, `specs` (Int64): distinct packages and hashes
-    - `share` (Float64, from 0 to 1): `packages` divided by all packages of the snapshot in the frame
-    - `previous`: the previous snapshot, null if there is none; the following columns are then null, too
-    - `kept`, `new`, `gone` (Int64): specs that were there in the previous snapshot, too; specs that were not (`kept`
-      and `new` add up to `specs`); and specs of the previous snapshot that are no longer there
-
-    sorted by `<by>`, null (no compiler, no stack) last, and then releases by version, weekly snapshots by date, and
-    `develop`.
+        - `<by>` (String): the stack, target, ..., if `by` is given.
+        - `snapshot` (String), `snapshot_date` (Date; null except for weekly snapshots): the snapshot.
+        - `packages`, `specs` (Int64): distinct packages and hashes.
+        - `share` (Float64, from 0 to 1): `packages` divided by all packages of the snapshot in the frame.
+        - `previous` (String): the previous snapshot, null if there is none; the following columns are then null, too.
+        - `kept` (Int64): specs that were there in the previous snapshot, too.
+        - `new` (Int64): specs that were not; `kept` and `new` add up to `specs`.
+        - `gone` (Int64): specs of the previous snapshot that are no longer there.
 
     Raises
     ------
     ArgumentError
         If `by` is not one of these, `snapshots` is not a list of names, the frame lacks a column, or a spec has no
         snapshot.
+    ExpressionError
+        If a text in a list of expressions is not a spec expression.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.history(demo.specs, by="platform").select("platform", "snapshot", "packages", "specs").rows()
-    [('darwin', 'develop-2025-03-09', 1, 3), ('darwin', 'develop', 2, 29),
-     ('linux', 'develop-2025-03-09', 1, 15), ('linux', 'develop', 2, 163)]
+    >>> ds = cs.example_dataset()
+    >>> cs.history(ds).select("snapshot", "packages", "specs", "kept", "new", "gone").rows()
+    [('develop-2024-06-02', 11, 29, None, None, None), ('develop-2025-03-09', 13, 39, 0, 39, 29)]
+    >>> cs.history(ds, by="target").filter(target="aarch64").select("snapshot", "packages", "share").rows()
+    [('develop-2025-03-09', 11, 0.8461538461538461)]
     """
     axes = [] if by is None else [as_axis(by, HISTORY_AXES, "by")]
     found = spec_rows(specs, ("snapshot", "package", "hash", *axes), union=union, every_snapshot=True)
@@ -110,7 +116,7 @@ def lifespans(
     ----------
     specs
         A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the column `snapshot` of the
-        table `specs` and those named by `by`.
+        table `specs` and those named by `by`. A dataset stands for all of its snapshots.
     by
         The columns whose combinations are tracked, out of package, version, platform, os, target, compiler,
         compiler_name and stack.
@@ -122,16 +128,18 @@ def lifespans(
 
     Returns
     -------
-    One row per combination and kind of snapshot that has it, with the columns of `by` and
+    polars.DataFrame
+        One row per combination and kind of snapshot that has it. Sorted by the columns of `by`, versions as numbers,
+        targets by family, null last, and then by kind:
 
-    - `kind`: `release`, `weekly`, `rolling` (`develop`) or `other`. Releases have no date in the data, so only
-      snapshots of the same kind have an order: releases by version, weekly snapshots by date.
-    - `first_seen`, `last_seen`: the first and the last snapshot that have it
-    - `first_date`, `last_date`: the dates of weekly snapshots
-    - `snapshots`, `missed` (Int64): the number of snapshots from the first to the last that have it, and that do not
-    - `is_current`: whether the last is the newest of its kind among the snapshots considered
-
-    sorted by the columns of `by`, versions as numbers, targets by family, null last, and then by kind.
+        - the columns of `by` (String).
+        - `kind` (String): `release`, `weekly`, `rolling` (`develop`) or `other`. Releases have no date in the data, so
+          only snapshots of the same kind have an order: releases by version, weekly snapshots by date.
+        - `first_seen`, `last_seen` (String): the first and the last snapshot that have it.
+        - `first_date`, `last_date` (Date): their dates; null except for weekly snapshots.
+        - `snapshots`, `missed` (Int64): of the snapshots from the first to the last, the number that have it and the
+          number that do not.
+        - `is_current` (Boolean): whether the last is the newest of its kind among the snapshots considered.
 
     Raises
     ------
@@ -141,10 +149,9 @@ def lifespans(
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.lifespans(demo.specs, by=["package"]).select("package", "kind", "first_seen", "last_seen").rows()
-    [('py-filelock', 'rolling', 'develop', 'develop'),
-     ('py-filelock', 'weekly', 'develop-2025-03-09', 'develop-2025-03-09'),
-     ('py-propcache', 'rolling', 'develop', 'develop')]
+    >>> spans = cs.lifespans(cs.example_dataset(), by=["package", "version"])
+    >>> spans.filter(package="zlib-ng").select("version", "first_seen", "snapshots", "is_current").rows()
+    [('2.1.6', 'develop-2024-06-02', 1, False), ('2.2.3', 'develop-2025-03-09', 1, True)]
     """
     if isinstance(by, str) or not by or len(set(by)) < len(by):
         raise ArgumentError(
@@ -178,6 +185,7 @@ def snapshots_before(names: Iterable[str]) -> dict[str, str]:
 
     Examples
     --------
+    >>> from cachestats.analysis.history import snapshots_before
     >>> snapshots_before(["develop", "v0.10.0", "v0.9.0", "develop-2025-03-09"])
     {'v0.10.0': 'v0.9.0'}
     """
@@ -199,6 +207,7 @@ def pair_to_compare(names: Iterable[str], snapshot: str | None = None) -> tuple[
 
     Examples
     --------
+    >>> from cachestats.analysis.history import pair_to_compare
     >>> pair_to_compare(["develop", "v0.10.0", "v0.9.0", "develop-2025-03-09"])
     ('v0.9.0', 'v0.10.0')
     """

@@ -22,8 +22,9 @@ def overlap(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = False) -
     ----------
     specs
         A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the columns `hash` and
-        `package` of the table `specs`, and the one named by `by`. A hash counts once even if several snapshots contain
-        it; filter for one snapshot to count only that.
+        `package` of the table `specs`, and the one named by `by`. A dataset stands for its newest snapshot, or for all
+        of them if `by` is snapshot. A hash counts once even if several snapshots contain it; filter a frame for one
+        snapshot to count only that.
     by
         The axis to compare: pairs of stacks, or of snapshots, platforms, os, targets, compilers (`compiler`,
         `compiler_name`). A spec has one target, so two targets may share packages but no hashes.
@@ -32,15 +33,15 @@ def overlap(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = False) -
 
     Returns
     -------
-    One row per pair, including those that share nothing, with the columns
+    polars.DataFrame
+        One row per pair, including those that share nothing, sorted by the pair, whose members are in the same order;
+        null (no compiler, no stack) last:
 
-    - `<by>`, `other_<by>`: the pair
-    - `hashes`, `other_hashes`, `common_hashes` (Int64): distinct hashes of the first, of the second, and of both
-    - `jaccard_hashes` (Float64, from 0 to 1): common hashes divided by the hashes of either, the Jaccard index
-      (Jaccard 1901, https://en.wikipedia.org/wiki/Jaccard_index)
-    - `packages`, `other_packages`, `common_packages`, `jaccard_packages`: the same for packages
-
-    sorted by the pair, whose members are in the same order; null (no compiler, no stack) last.
+        - `<by>`, `other_<by>` (String): the pair.
+        - `hashes`, `other_hashes`, `common_hashes` (Int64): distinct hashes of the first, of the second, and of both.
+        - `jaccard_hashes` (Float64, from 0 to 1): common hashes divided by the hashes of either, the Jaccard index
+          (Jaccard 1901, https://en.wikipedia.org/wiki/Jaccard_index).
+        - `packages`, `other_packages`, `common_packages`, `jaccard_packages`: the same for packages.
 
     Raises
     ------
@@ -50,9 +51,9 @@ def overlap(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = False) -
     Examples
     --------
     >>> import cachestats as cs
-    >>> shared = cs.overlap(demo.specs, by="platform")
-    >>> shared.select("platform", "other_platform", "common_hashes", "common_packages", "jaccard_packages").rows()
-    [('darwin', 'linux', 0, 2, 1.0)]
+    >>> subset = cs.example_dataset().at("previous").where(stack=["e4s", "ml-linux-x86_64-cpu"])
+    >>> cs.overlap(subset).select("hashes", "other_hashes", "common_hashes", "jaccard_packages").rows()
+    [(13, 4, 3, 0.4)]
     """
     rows = _checked(specs, by, union)
     names = rows.names(by)
@@ -84,23 +85,28 @@ def overlap_sets(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = Fal
 
     Returns
     -------
-    One row per non-empty combination, with the columns `combination`, its names separated by `, ` (a missing name is
-    called `none`); `members` (Int64), the number of names; `hashes` and `packages` (Int64), those that are in all of
-    these and in no others. Every hash and every package counts in exactly one row. Sorted by `hashes` and `packages` in
-    descending order, and then by `combination`.
+    polars.DataFrame
+        One row per combination that is not empty. Every hash and every package counts in exactly one row. Sorted by
+        `hashes` and `packages` in descending order, and then by `combination`:
 
-    UpSet: Lex et al. 2014, https://doi.org/10.1109/TVCG.2014.2346248.
+        - `combination` (String): its names, separated by commas; a missing name is called `none`.
+        - `members` (Int64): the number of names.
+        - `hashes`, `packages` (Int64): those that are in all of these and in no others.
 
     Raises
     ------
     ArgumentError
-        As `overlap`.
+        As in `overlap`.
+
+    Notes
+    -----
+    UpSet: Lex et al. 2014, https://doi.org/10.1109/TVCG.2014.2346248.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.overlap_sets(demo.specs, by="platform").rows()
-    [('linux', 1, 163, 0), ('darwin', 1, 29, 0), ('darwin, linux', 2, 0, 2)]
+    >>> cs.overlap_sets(cs.example_dataset().at("previous")).rows()[:3]
+    [('e4s-neoverse_v1', 1, 13, 1), ('e4s', 1, 10, 0), ('e4s, ml-linux-x86_64-cpu', 2, 3, 0)]
     """
     found = _checked(specs, by, union)
     names = found.names(by)

@@ -170,8 +170,9 @@ class SpecRows:
 
         Returns
         -------
-        The frame, with the columns `by` and those of the numbers; the columns of the numbers; and the names, of which
-        each number holds `BITS` in turn, the first as its lowest bit.
+        tuple of narwhals.LazyFrame, list and list
+            The frame, with the columns `by` and those of the numbers; the columns of the numbers; and the names, of
+            which each number holds `BITS` in turn, the first as its lowest bit.
         """
         known = self.names(axis) if names is None else list(names)
         masks = masks_of(known)

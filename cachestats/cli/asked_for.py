@@ -69,6 +69,7 @@ def is_file(text: str) -> bool:
 
     Examples
     --------
+    >>> from cachestats.cli.asked_for import is_file
     >>> [is_file(text) for text in ("no/spack.lock", "my/env-1", "hdf5/abc", "hdf5+mpi prefix='/opt'")]
     [True, True, False, False]
     """

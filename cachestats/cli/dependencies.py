@@ -45,7 +45,8 @@ def question_of_known(
 
     Returns
     -------
-    The question, and a function that says which of the chosen snapshots it leaves out.
+    tuple of Question and callable
+        The question, and a function that says which of the chosen snapshots it leaves out.
 
     Raises
     ------

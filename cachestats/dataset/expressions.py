@@ -40,6 +40,7 @@ class Alternatives:
 
     Examples
     --------
+    >>> from cachestats.dataset.expressions import Alternatives
     >>> wanted = Alternatives.parse(["hdf5+mpi", "not os=ubuntu20.04"])
     >>> [*map(str, wanted.included)], [*map(str, wanted.excluded)]
     (['hdf5+mpi'], ['os=ubuntu20.04'])

@@ -362,6 +362,8 @@ def variant_values(texts: pl.Series, name: str) -> pl.Series:
 
     Examples
     --------
+    >>> import polars as pl
+    >>> from cachestats.dataset.satisfying import variant_values
     >>> variant_values(pl.Series(["~mpi api=v18", "+shared"]), "mpi").to_list()
     ['false', None]
     """

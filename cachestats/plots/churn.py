@@ -29,7 +29,8 @@ def plot_churn(history: pl.DataFrame, *, subtitle: str | None = None, ax: Axes |
 
     Returns
     -------
-    The Axes, with a bar for each snapshot in the order of the frame.
+    matplotlib.axes.Axes
+        The Axes, with a bar for each snapshot in the order of the frame.
 
     Raises
     ------
@@ -39,9 +40,8 @@ def plot_churn(history: pl.DataFrame, *, subtitle: str | None = None, ax: Axes |
     Examples
     --------
     >>> import cachestats as cs
-    >>> import polars as pl
-    >>> specs = demo.specs.with_columns(pl.col("snapshot").replace("develop", "develop-2025-03-16"))
-    >>> print(cs.plot_churn(cs.history(specs)).get_title(loc="left"))
+    >>> ax = cs.plot_churn(cs.history(cs.example_dataset()))
+    >>> print(ax.get_title(loc="left"))
     Specs kept from the snapshot before, new and gone
     1 of 2 snapshots: the others have none before them
     """

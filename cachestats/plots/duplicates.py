@@ -26,7 +26,8 @@ def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax
 
     Returns
     -------
-    The Axes, with a bar for each package or cause. If there is none, they say so.
+    matplotlib.axes.Axes
+        The Axes, with a bar for each package or cause. If there is none, the chart says so.
 
     Raises
     ------
@@ -36,9 +37,9 @@ def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax
     Examples
     --------
     >>> import cachestats as cs
-    >>> ax = cs.plot_duplicates(cs.duplicates(demo.specs, by="package"))
+    >>> ax = cs.plot_duplicates(cs.duplicates(cs.example_dataset(), by="package"))
     >>> [label.get_text() for label in ax.get_yticklabels()], [text.get_text() for text in ax.texts]
-    (['py-filelock', 'py-propcache'], ['127', '64'])
+    (['hdf5', 'mpich', 'yaksa', 'libxml2'], ['3', '3', '3', '1'])
     """
     item = "cause" if column(duplicates, 0, "package") == "cause" else "package"
     checked(duplicates, names=(item,), numbers=("excess",), maker="duplicates", may_be_empty=True)

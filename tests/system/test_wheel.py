@@ -92,6 +92,8 @@ def test_the_wheel_holds_the_package_with_its_types_and_templates_and_nothing_el
         "cachestats/py.typed",
         "cachestats/report/templates/base.html",
         "cachestats/report/assets/report.js",
+        "cachestats/dataset/example_data/manifest.json",
+        "cachestats/dataset/example_data/spack.lock",
     } <= names
     about = {name for name in names if name.startswith(f"{STEM}.dist-info/")}
     assert names - about == modules_and_data()
@@ -109,6 +111,9 @@ def test_the_installed_wheel_does_the_main_job(bin_folder: Path, tmp_path: Path)
     code = "import cachestats, cachestats.cli; print(cachestats.__file__)"
     found = Path(succeed(bin_folder / "python", "-c", code, cwd=tmp_path).strip())
     assert found.is_relative_to(bin_folder.parent), "the package of the repository is not what is tested here"
+
+    example = "import cachestats as cs; print(cs.example_dataset().path)"
+    assert Path(succeed(bin_folder / "python", "-c", example, cwd=tmp_path).strip()).is_relative_to(bin_folder.parent)
 
     cachestats = bin_folder / "cachestats"
     assert __version__ in succeed(cachestats, "--version", cwd=tmp_path)

@@ -45,6 +45,7 @@ def redact_url(address: str) -> str:
 
     Examples
     --------
+    >>> from cachestats.sources.storage.urls import redact_url
     >>> redact_url("https://me:secret@example.org/develop?token=secret")
     'https://example.org/develop'
     """

@@ -22,10 +22,10 @@ DType = Literal["string", "int64", "boolean", "date", "timestamp"]
 
 DepType = Literal["build", "link", "run", "test"]
 DEPTYPES: tuple[DepType, ...] = get_args(DepType)
+"""The types of dependencies, in the order in which Spack writes them; `dependencies` has a column for each."""
 
 Severity = Literal["error", "warning"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
-"""The types of dependencies, in the order in which Spack writes them; `dependencies` has a column for each."""
 
 
 @dataclass(frozen=True)
@@ -584,8 +584,8 @@ def dictionary_markdown(tables: Iterable[str] = STORED_TABLES) -> str:
         "",
         f"Schema version {SCHEMA_VERSION}. Made by `cachestats dictionary --format markdown`; do not edit by hand.",
         "",
-        "These are the columns of the tables. What an answer is about is described by `cachestats VERB --help`, and",
-        "its columns by the docstring of the function, such as `help(cachestats.gaps)`.",
+        "These are the columns of the tables. The columns of an answer are described in the docstring of the function,",
+        "such as `help(cachestats.gaps)`, and the answer itself by `cachestats VERB --help`.",
     ]
     for table in map(STORED_TABLES.__getitem__, tables):
         if table is ENCODED_SPECS:

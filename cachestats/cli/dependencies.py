@@ -34,7 +34,7 @@ def deptype_option(default: Iterable[str]) -> Callable[[Callable[..., None]], Ca
         default=",".join(default),
         show_default=True,
         metavar="TYPE[,TYPE]",
-        help=f"Types of dependencies that count, out of {', '.join(DEPTYPES)}.",
+        help=f"Types of dependencies that count: any of {', '.join(DEPTYPES)}.",
     )
 
 

@@ -113,7 +113,7 @@ class Subset:
         found = matching(given, there, words=words, whole=there, refuse=self._no_such_snapshot)
         if not found:
             raise ArgumentError(
-                f"expected a snapshot of {self.dataset.path}, found that what is named is left out, too",
+                f"expected a snapshot of {self.dataset.path}, found that all of the named ones are left out",
                 hint=f"leave out fewer; there is {', '.join(there[-3:])}",
             )
         return replace(self, snapshots=tuple(name for name in there if name in found))

@@ -42,8 +42,8 @@ def plot_churn(history: pl.DataFrame, *, subtitle: str | None = None, ax: Axes |
     >>> import cachestats as cs
     >>> ax = cs.plot_churn(cs.history(cs.example_dataset()))
     >>> print(ax.get_title(loc="left"))
-    Specs kept from the snapshot before, new and gone
-    1 of 2 snapshots: the others have none before them
+    Specs kept, new and gone since the previous snapshot
+    1 of 2 snapshots: the others have no previous one
     """
     counts = ("kept", "new", "gone")
     checked(history, names=("snapshot", "previous"), numbers=counts, maker="history")
@@ -60,11 +60,11 @@ def plot_churn(history: pl.DataFrame, *, subtitle: str | None = None, ax: Axes |
             hint="include at least two weekly snapshots or two releases",
         )
     shown = known.tail(MAX_SNAPSHOTS)
-    title = ["Specs kept from the snapshot before, new and gone", *in_words(subtitle)]
+    title = ["Specs kept, new and gone since the previous snapshot", *in_words(subtitle)]
     if by:
         title.append(f"{by.replace('_', ' ')} {short(history[by][0])}")
     if known.height < history.height:
-        title.append(f"{known.height:,} of {counted(history.height, 'snapshot')}: the others have none before them")
+        title.append(f"{known.height:,} of {counted(history.height, 'snapshot')}: the others have no previous one")
     if shown.height < known.height:
         title.append(f"the last {shown.height} of {known.height:,}")
     return draw_columns(

@@ -50,7 +50,7 @@ def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax
         .sort("excess", item, descending=[True, False])
     )
     shown = every.head(MAX_BARS)
-    title = [f"Specs that were built again and look alike, by {item}", *in_words(subtitle)]
+    title = [f"Duplicate specs, by {item}", *in_words(subtitle)]
     if every.is_empty():
         return draw_nothing("none: nothing is built twice", title=title, ax=ax)
     if shown.height < every.height:

@@ -305,7 +305,8 @@ def judged_requirements(requirements: list[str], host: Host, spack: str | None) 
         systems = [system for system, _ in _systems(requirements, host, rules)]
         raise ArgumentError(
             f"expected the {what} of the host, which decides what it can reuse, found {host}",
-            hint=f"such as {host.target}:{systems[-1] if systems else 'rhel9'}; `usable` shows the result for each",
+            hint=f"such as {host.target}:{systems[-1] if systems else 'rhel9'}; "
+            "`usable` in a shell and `cs.usable_by_system` show the result for each",
         )
     return judge_all(requirements, host, rules)
 

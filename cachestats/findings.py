@@ -168,7 +168,7 @@ RULES = {rule.name: rule for rule in _RULES}
 """All rules by name."""
 
 FAILURES = frozenset(rule.name for rule in _RULES if rule.is_failure)
-"""Rules of files of which nothing could be read."""
+"""The rules whose findings mean that nothing of a file could be read."""
 
 
 class Finding(NamedTuple):

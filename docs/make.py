@@ -216,7 +216,7 @@ PARTS = {"pages": _make_pages, "answers": _make_answers, "notebooks": _make_note
 
 
 def main(*parts: str) -> None:
-    """Make some parts anew, or everything."""
+    """Make some parts again, or everything."""
     if parts[:1] == ("answers",):
         return _make_answers(*parts[1:])
     if unknown := set(parts) - PARTS.keys():

@@ -325,8 +325,8 @@ class _Dependencies:
     def of(self, package: str) -> Row | None:
         """Return the counts of what depends on a package, and what does directly; None if there is nothing to say.
 
-        `needing` and `needed` are links to other packages, those first of which most specs need the other directly, and
-        how many of all specs of the same package do.
+        `needing` and `needed` are links to other packages, each with the share of specs for which the dependency is
+        direct, such as `2 of 3 specs`; the highest numbers come first.
         """
         if package not in self._counts:
             return None

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
-import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import check_choice, ordered, sort_names
+from cachestats.analysis.frames import LazyFrame, check_choice, ordered, sort_names
 from cachestats.analysis.spec_rows import (
     BITS,
     SpecRows,
@@ -136,9 +135,7 @@ def compare_snapshots(specs: Dataset | Subset, before: Mapping[str, str]) -> pl.
     pairs = rows.coded(named, new="snapshot", old="snapshot").lazy()
     is_old, is_new = pl.col("is_old"), pl.col("is_new")
     sides = [
-        rows.frame.to_native()
-        .join(pairs, left_on="snapshot", right_on=side, coalesce=False)
-        .select(
+        rows.frame.join(pairs, left_on="snapshot", right_on=side, coalesce=False).select(
             "package", "version", "hash", snapshot="new", is_old=pl.lit(side == "old"), is_new=pl.lit(side == "new")
         )
         for side in ("old", "new")
@@ -151,7 +148,7 @@ def compare_snapshots(specs: Dataset | Subset, before: Mapping[str, str]) -> pl.
         .group_by("snapshot", "package", "version")
         .agg(old_specs=is_old.sum(), new_specs=is_new.sum(), common_specs=(is_old & is_new).sum())
     )
-    return _changes(rows.collect(nw.from_native(counts)), "snapshot", _are_represented(specs, before))
+    return _changes(rows.collect(counts), "snapshot", _are_represented(specs, before))
 
 
 def compare_counts(
@@ -257,7 +254,7 @@ class _Sides:
 
     rows: SpecRows
     """The rows of one side, which know the names of both."""
-    hashes: nw.LazyFrame[Any]
+    hashes: LazyFrame
     by: ChangeAxis | None
     old: list[str]
     new: list[str]
@@ -282,21 +279,22 @@ class _Sides:
         names: list[str | None] = [None]
         if axis:
             names = sort_names({name for side in sides for name in side.names(axis)}, axis)
+        api = sides[0].api
         bits = {side: masks_of(names, f"{side}_") for side in ("old", "new")}
         marked = []
         for (side, masks), rows in zip(bits.items(), sides, strict=True):
             others = [mask for other, found in bits.items() if other != side for mask in found]
             frame = rows.marked(["package", "hash", *facts], axis, names, masks)
-            frame = frame.with_columns(nw.lit(0, nw.Int64).alias(mask) for mask in others)
+            frame = frame.with_columns(api.lit(0, api.Int64).alias(mask) for mask in others)
             marked.append(frame.select("package", "hash", *facts, *bits["old"], *bits["new"]))
         # A hash determines the whole spec. Should the two sides disagree nevertheless, it still counts as one spec.
-        hashes = unite(nw.concat(marked), ["package", "hash"], [*bits["old"], *bits["new"]], facts)
+        hashes = unite(api.concat(marked), ["package", "hash"], [*bits["old"], *bits["new"]], facts)
         return cls(sides[1], hashes, by, bits["old"], bits["new"], names)
 
     def counts(self) -> pl.DataFrame:
         """Count the specs of each package and version (and value of `by`) on each side, and on both."""
         facts = ["package", "version", *([self.by] if self.by and self.by != "stack" else [])]
-        grouped = self.hashes.group_by(*facts, *self.old, *self.new).agg(number=nw.len())
+        grouped = self.hashes.group_by(*facts, *self.old, *self.new).agg(number=self.rows.api.len())
         number, is_old, is_new = pl.col("number"), pl.col("is_old"), pl.col("is_new")
         return (
             self._split(self.rows.collect(grouped))

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 import polars as pl
 
@@ -131,7 +130,7 @@ def _sets(rows: SpecRows, by: str, names: list[str | None], item: str) -> dict[t
     if not names:
         return {}
     united, masks, _ = rows.united([item], by, names)
-    found = rows.collect(united.group_by(*masks).agg(value=nw.len()))
+    found = rows.collect(united.group_by(*masks).agg(value=rows.api.len()))
     return {tuple(_positions(row[:-1])): row[-1] for row in found.select(*masks, "value").iter_rows()}
 
 

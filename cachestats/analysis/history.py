@@ -10,7 +10,7 @@ import polars as pl
 
 from cachestats.analysis.derived import as_axis, column_of
 from cachestats.analysis.frames import check_choice, ordered
-from cachestats.analysis.spec_rows import BITS, SpecRows, SpecsLike, spec_rows, unfolded
+from cachestats.analysis.spec_rows import BITS, SpecRows, SpecsLike, spec_rows, totals
 from cachestats.axes import HISTORY_AXES, HistoryAxis
 from cachestats.errors import ArgumentError
 from cachestats.naming import snapshot_kind, snapshot_order
@@ -244,8 +244,8 @@ def _kept(specs: SpecRows, by: str | None, before: dict[str, str]) -> pl.DataFra
     both = both.group_by("snapshot", *split, *masks, *before_masks).agg(number=api.len())
     kept = specs.collect(both) if after else now.clear().with_columns(pl.col(masks).name.suffix("_before"))
     if by == "stack":
-        now, was = (unfolded(part, masks, names, "stack") for part in (now, was))
-        kept = unfolded(kept, masks, names, "stack", and_in=before_masks)
+        now, was = (totals(part, "number", ["snapshot"], masks, names, "stack") for part in (now, was))
+        kept = totals(kept, "number", ["snapshot"], masks, names, "stack", and_in=before_masks)
     cells = ["snapshot", *([by] if by else [])]
     specs_of, were, stayed = (
         part.group_by(cells).agg(pl.col("number").sum().alias(name))
@@ -267,7 +267,7 @@ def _packages(specs: SpecRows, by: str | None) -> tuple[pl.DataFrame, pl.DataFra
     else:
         united, masks, names = specs.united(["snapshot", "package"], "stack")
         sets = specs.collect(united.group_by("snapshot", *masks).agg(value=specs.api.len()))
-        packages = unfolded(sets, masks, names, "stack").group_by("snapshot", "stack").agg(pl.col("value").sum())
+        packages = totals(sets, "value", ["snapshot"], masks, names, "stack")
         whole = sets.group_by("snapshot").agg(pl.col("value").sum())
     return packages.rename({"value": "packages"}), whole.rename({"value": "whole"})
 

@@ -113,11 +113,11 @@ class SpecRows:
         if self.subset is None:
             return frame
         coded = [name for name in frame.columns if self._is_coded(name) and frame.schema[name] == pl.Int64]
-        for column in coded:
-            names = self._names_of(column, frame[column])
-            text = pl.col(column).replace_strict(names["code"], names["name"], default=None, return_dtype=pl.String)
-            frame = frame.with_columns(text)
-        return frame
+        names = self._names_of({column: frame[column] for column in coded})
+        return frame.with_columns(
+            pl.col(column).replace_strict(found["code"], found["name"], default=None, return_dtype=pl.String)
+            for column, found in names.items()
+        )
 
     def coded(self, frame: pl.DataFrame, **columns: str) -> pl.DataFrame:
         """Return a frame with text as these rows have it; `columns` are its columns, and those that they stand for."""
@@ -129,16 +129,17 @@ class SpecRows:
                 frame = frame.with_columns(text)
         return frame
 
-    def _names_of(self, column: str, codes: pl.Series) -> pl.DataFrame:
+    def _names_of(self, codes: Mapping[str, pl.Series]) -> dict[str, pl.DataFrame]:
+        """Return the names of some codes of some columns: the columns `code` and `name`."""
         subsets = [one for one in (self.subset, *self.others) if one is not None]
-        is_hash = column in {"hash", "dependency_hash"}
-        found = [
-            one.dataset.names.of_hashes(codes, one.snapshots)
-            if is_hash
-            else one.dataset.names.of_codes(column, codes, one.snapshots)
+        hashes = {column: found for column, found in codes.items() if column in {"hash", "dependency_hash"}}
+        others = {column: found for column, found in codes.items() if column not in hashes}
+        parts = [
+            one.dataset.names.of_columns(others, one.snapshots)
+            | {column: one.dataset.names.of_hashes(found, one.snapshots) for column, found in hashes.items()}
             for one in subsets
         ]
-        return pl.concat(found).unique("code") if len(found) > 1 else found[0]
+        return {column: pl.concat(part[column] for part in parts).unique("code") for column in codes}
 
     def names(self, axis: str) -> list[str | None]:
         """Return the names on an axis, in natural order; None if a spec has none."""
@@ -158,7 +159,7 @@ class SpecRows:
         others = [name for name in by if name != "stack"]
         united, masks, names = self.united([*dict.fromkeys([*others, *of])], "stack")
         counts = self.collect_codes(united.group_by(*others, *masks).agg(value=self.api.len()))
-        return self.named(unfolded(counts, masks, names, "stack").group_by(*by).agg(pl.col("value").sum()))
+        return self.named(totals(counts, "value", others, masks, names, "stack").select(*by, "value"))
 
     def distinct(self, *columns: str) -> pl.DataFrame:
         """Collect the distinct combinations of some columns."""
@@ -467,26 +468,44 @@ def unite(rows: LazyFrame, by: Sequence[str], masks: Sequence[str], details: Seq
     return result
 
 
-def unfolded(
+def unfolded(frame: pl.DataFrame, masks: Sequence[str], names: Sequence[str | None], axis: str) -> pl.DataFrame:
+    """Return a row for each name whose bit a row has; the column `axis` holds the name, in place of the numbers."""
+    kept = [name for name in frame.columns if name not in masks]
+    parts = [
+        frame.filter(_has_all(place, masks)).select(pl.lit(name, pl.String).alias(axis), *kept)
+        for place, name in enumerate(names)
+    ]
+    return pl.concat(parts) if parts else frame.select(pl.lit(None, pl.String).alias(axis), *kept).clear()
+
+
+def totals(
     frame: pl.DataFrame,
+    value: str,
+    by: Sequence[str],
     masks: Sequence[str],
     names: Sequence[str | None],
     axis: str,
     *,
     and_in: Sequence[str] = (),
 ) -> pl.DataFrame:
-    """Return a row for each name whose bit a row has; the column `axis` holds the name, in place of the numbers.
+    """Return the sums of a column of counts for each combination of `by` and each name whose bit its rows have.
 
-    With `and_in`, the bit must be in these numbers, too.
+    With `and_in`, the bit must be in these numbers, too. Sums that are zero are left out. `unfolded` would make a row
+    for each name of each row, which are many times as many.
     """
-    kept = [name for name in frame.columns if name not in {*masks, *and_in}]
-    parts = [
-        frame.filter(*(has(each[place // BITS], place % BITS) for each in (masks, and_in) if each)).select(
-            pl.lit(name, pl.String).alias(axis), *kept
-        )
-        for place, name in enumerate(names)
-    ]
-    return pl.concat(parts) if parts else frame.select(pl.lit(None, pl.String).alias(axis), *kept).clear()
+    sums = {
+        str(place): (pl.col(value) * pl.all_horizontal(_has_all(place, masks, and_in))).sum()
+        for place in range(len(names))
+    }
+    wide = frame.group_by(by).agg(**sums) if by else frame.select(**sums)
+    found = wide.unpivot(list(sums), index=by, variable_name=axis, value_name=value).cast({value: pl.Int64})
+    text = pl.Series(names, dtype=pl.String).gather(found[axis].cast(pl.Int64))
+    return found.with_columns(text.alias(axis)).filter(pl.col(value) > 0)
+
+
+def _has_all(place: int, *masks: Sequence[str]) -> list[pl.Expr]:
+    """Return whether rows have the bit of a name in the numbers `masks`, each of which holds `BITS` of the names."""
+    return [has(each[place // BITS], place % BITS) for each in masks if each]
 
 
 def has(mask: str, bit: int) -> pl.Expr:

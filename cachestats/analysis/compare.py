@@ -313,13 +313,13 @@ class _Sides:
 
     def _split(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return a row for each stack, or for the whole, that has the specs of a row on one side at least."""
-        parts = []
+        parts, rows = [], frame.lazy()
         for place, name in enumerate(self.names):
             is_old, is_new = (has(masks[place // BITS], place % BITS) for masks in (self.old, self.new))
-            part = frame.with_columns(is_old=is_old, is_new=is_new).filter(pl.col("is_old") | pl.col("is_new"))
+            part = rows.with_columns(is_old=is_old, is_new=is_new).filter(pl.col("is_old") | pl.col("is_new"))
             parts.append(part.with_columns(stack=pl.lit(name, pl.String)) if self.by == "stack" else part)
         split = (
-            pl.concat(parts)
+            pl.concat(parts).collect()
             if parts
             else frame.clear().with_columns(stack=pl.lit(None, pl.String), is_old=pl.lit(False), is_new=pl.lit(False))
         )

@@ -200,8 +200,8 @@ class SpecRows:
         """
         if axis is None:
             return self.frame.select(*columns, self.api.lit(1, self.api.Int64).alias(masks[0]))
-        if axis == "stack" and self.subset is not None:
-            return self._with_stacks(masks, names).select(*columns, *masks)
+        if self.subset is not None:
+            return self._with_bits(axis, names, masks).select(*columns, *masks)
         parts = [names[start : start + BITS] for start in range(0, len(names) or 1, BITS)]
         bits = (self._bit(axis, part).alias(mask) for mask, part in zip(masks, parts, strict=True))
         return self.frame.select(*dict.fromkeys([*columns, axis])).with_columns(*bits).select(*columns, *masks)
@@ -260,16 +260,19 @@ class SpecRows:
             sets = sets.join(self.frame.select("stacks").unique().collect(engine="streaming"), on="stacks")
         return sort_names(sets["stack"].unique(), "stack")
 
-    def _with_stacks(self, masks: Sequence[str], names: Sequence[str | None]) -> LazyFrame:
-        """Return the rows that have a stack, with their stacks as bits."""
+    def _with_bits(self, axis: str, names: Sequence[str | None], masks: Sequence[str]) -> LazyFrame:
+        """Return the rows that have any of the names on an axis, with these as bits."""
         bits = {
             mask: [1 << place % BITS if place // BITS == number else 0 for place in range(len(names))]
             for number, mask in enumerate(masks)
         }
-        types = {"stack": pl.String, **dict.fromkeys(masks, pl.Int64)}
-        places = pl.DataFrame({"stack": names, **bits}, schema=types)
-        sets = self._sets.join(places, on="stack", nulls_equal=True).group_by("stacks").agg(pl.col(list(masks)).sum())
-        return self.frame.join(sets.lazy(), on="stacks")
+        found = pl.DataFrame({axis: names, **bits}, schema={axis: pl.String, **dict.fromkeys(masks, pl.Int64)})
+        if axis == "stack":
+            found = self._sets.join(found, on=axis, nulls_equal=True).group_by("stacks").agg(pl.col(masks).sum())
+        # This takes less time than to look up each of the numbers.
+        return self.frame.join(
+            self.coded(found, **{axis: axis}).lazy(), on=_ENCODED_AS.get(axis, axis), nulls_equal=None in names
+        )
 
 
 def spec_rows(
@@ -471,11 +474,12 @@ def unite(rows: LazyFrame, by: Sequence[str], masks: Sequence[str], details: Seq
 def unfolded(frame: pl.DataFrame, masks: Sequence[str], names: Sequence[str | None], axis: str) -> pl.DataFrame:
     """Return a row for each name whose bit a row has; the column `axis` holds the name, in place of the numbers."""
     kept = [name for name in frame.columns if name not in masks]
+    rows = frame.lazy()
     parts = [
-        frame.filter(_has_all(place, masks)).select(pl.lit(name, pl.String).alias(axis), *kept)
+        rows.filter(_has_all(place, masks)).select(pl.lit(name, pl.String).alias(axis), *kept)
         for place, name in enumerate(names)
     ]
-    return pl.concat(parts) if parts else frame.select(pl.lit(None, pl.String).alias(axis), *kept).clear()
+    return pl.concat(parts).collect() if parts else frame.select(pl.lit(None, pl.String).alias(axis), *kept).clear()
 
 
 def totals(

@@ -139,6 +139,8 @@ class SpecRows:
             | {column: one.dataset.names.of_hashes(found, one.snapshots) for column, found in hashes.items()}
             for one in subsets
         ]
+        if len(parts) == 1:
+            return parts[0]
         return {column: pl.concat(part[column] for part in parts).unique("code") for column in codes}
 
     def names(self, axis: str) -> list[str | None]:

@@ -179,7 +179,9 @@ def compare_counts(
     [{'old_packages': 1, 'new_packages': 2, 'removed': 0, 'added': 1, 'representation': 0, 'updated': 0, 'rebuilt': 1,
     'unchanged': 0}]
     """
-    return count_changes(compare(old, new, by=by, union=union, among=among), by=by)
+    counts = _Sides.of(old, new, by, ("version",), union).counts()
+    packages = _changes_without_versions(counts, by, _is_represented(*(among or (old, new))))
+    return count_changes(packages, by=by)
 
 
 def count_changes(packages: pl.DataFrame, *, by: ChangeAxis | None = None) -> pl.DataFrame:
@@ -327,18 +329,27 @@ class _Sides:
 
 
 def _changes(counts: pl.DataFrame, by: str | None, is_represented: pl.Expr) -> pl.DataFrame:
+    """Return what `compare` does, from the counts of specs by version."""
     key = [*([by] if by else []), "package"]
-    old, new = pl.col("old_specs"), pl.col("new_specs")
-    packages = (
+    texts = (
         ordered(counts, "version")
         .group_by(key, maintain_order=True)
         .agg(
-            pl.col("version").filter(old > 0).alias("old_versions"),
-            pl.col("version").filter(new > 0).alias("new_versions"),
-            pl.col("old_specs", "new_specs", "common_specs").sum(),
-            ((old > 0) == (new > 0)).all().alias("has_same_versions"),
+            pl.col("version").filter(pl.col(f"{side}_specs") > 0).str.join(", ").alias(f"{side}_versions")
+            for side in ("old", "new")
         )
     )
+    versions = (
+        pl.when(pl.col(f"{side}_specs") > 0).then(pl.col(f"{side}_versions")).alias(f"{side}_versions")
+        for side in ("old", "new")
+    )
+    packages = _changes_without_versions(counts, by, is_represented).join(texts, on=key, nulls_equal=True)
+    return ordered(packages.select(*key, "change", *versions, "old_specs", "new_specs", "common_specs"), *key)
+
+
+def _changes_without_versions(counts: pl.DataFrame, by: str | None, is_represented: pl.Expr) -> pl.DataFrame:
+    """Return the change of each package, and its numbers of specs, in no order."""
+    old, new, common = (pl.col(f"{side}_specs") for side in ("old", "new", "common"))
     change = (
         pl.when(is_represented)
         .then(pl.lit("representation"))
@@ -348,16 +359,15 @@ def _changes(counts: pl.DataFrame, by: str | None, is_represented: pl.Expr) -> p
         .then(pl.lit("added"))
         .when(~pl.col("has_same_versions"))
         .then(pl.lit("updated"))
-        .when((old == pl.col("common_specs")) & (new == pl.col("common_specs")))
+        .when((old == common) & (new == common))
         .then(pl.lit("unchanged"))
         .otherwise(pl.lit("rebuilt"))
     )
-    versions = (
-        pl.when(specs > 0).then(pl.col(name).list.join(", ")).alias(name)
-        for specs, name in ((old, "old_versions"), (new, "new_versions"))
-    )
-    return ordered(
-        packages.select(*key, change.alias("change"), *versions, "old_specs", "new_specs", "common_specs"), *key
+    return (
+        counts.group_by(*([by] if by else []), "package")
+        .agg(old.sum(), new.sum(), common.sum(), has_same_versions=((old > 0) == (new > 0)).all())
+        .with_columns(change=change)
+        .drop("has_same_versions")
     )
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 
 from cachestats.analysis.frames import check_choice
 from cachestats.analysis.spec_rows import BITS, SpecRows, SpecsLike, spec_rows
 from cachestats.axes import GROUP_AXES, GroupAxis
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def overlap(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = False) -> pl.DataFrame:
@@ -53,6 +55,8 @@ def overlap(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = False) -
     >>> shared.select("platform", "other_platform", "common_hashes", "common_packages", "jaccard_packages").rows()
     [('darwin', 'linux', 0, 2, 1.0)]
     """
+    import numpy as np  # here, as `overlap_sets` does without, and this takes long
+
     rows = _checked(specs, by, union)
     names = rows.names(by)
     pairs = list(combinations(range(len(names)), 2))
@@ -141,6 +145,8 @@ def _positions(masks: tuple[int, ...]) -> Iterator[int]:
 
 def _matrix(sets: dict[tuple[int, ...], int], width: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return a row for each set, with a one at the position of each of its names, and the size of each set."""
+    import numpy as np
+
     is_in = np.zeros((len(sets), width), dtype=np.int64)
     for row, positions in enumerate(sets):
         is_in[row, list(positions)] = 1

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
-import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import check_choice, ordered, sort_names
+from cachestats.analysis.frames import LazyFrame, check_choice, ordered, sort_names
 from cachestats.analysis.spec_rows import (
     BITS,
     SpecRows,
@@ -149,9 +148,7 @@ def compare_snapshots(specs: Dataset | Subset, before: Mapping[str, str]) -> pl.
     pairs = rows.coded(named, new="snapshot", old="snapshot").lazy()
     is_old, is_new = pl.col("is_old"), pl.col("is_new")
     sides = [
-        rows.frame.to_native()
-        .join(pairs, left_on="snapshot", right_on=side, coalesce=False)
-        .select(
+        rows.frame.join(pairs, left_on="snapshot", right_on=side, coalesce=False).select(
             "package", "version", "hash", snapshot="new", is_old=pl.lit(side == "old"), is_new=pl.lit(side == "new")
         )
         for side in ("old", "new")
@@ -164,7 +161,7 @@ def compare_snapshots(specs: Dataset | Subset, before: Mapping[str, str]) -> pl.
         .group_by("snapshot", "package", "version")
         .agg(old_specs=is_old.sum(), new_specs=is_new.sum(), common_specs=(is_old & is_new).sum())
     )
-    return _changes(rows.collect(nw.from_native(counts)), "snapshot", _are_represented(specs, before))
+    return _changes(rows.collect(counts), "snapshot", _are_represented(specs, before))
 
 
 def compare_counts(
@@ -202,7 +199,9 @@ def compare_counts(
     >>> counts.select("target", "removed", "added", "updated", "rebuilt").rows()
     [('aarch64', 0, 11, 0, 0), ('neoverse_v1', 11, 0, 0, 0), ('x86_64_v3', 0, 1, 7, 3)]
     """
-    return count_changes(compare(old, new, by=by, union=union, among=among), by=by)
+    counts = _Sides.of(old, new, by, ("version",), union).counts()
+    packages = _changes_without_versions(counts, by, _is_represented(*(among or (old, new))))
+    return count_changes(packages, by=by)
 
 
 def count_changes(packages: pl.DataFrame, *, by: ChangeAxis | None = None) -> pl.DataFrame:
@@ -281,7 +280,7 @@ class _Sides:
 
     rows: SpecRows
     """The rows of one side, which know the names of both."""
-    hashes: nw.LazyFrame[Any]
+    hashes: LazyFrame
     by: ChangeAxis | None
     old: list[str]
     new: list[str]
@@ -306,21 +305,22 @@ class _Sides:
         names: list[str | None] = [None]
         if axis:
             names = sort_names({name for side in sides for name in side.names(axis)}, axis)
+        api = sides[0].api
         bits = {side: masks_of(names, f"{side}_") for side in ("old", "new")}
         marked = []
         for (side, masks), rows in zip(bits.items(), sides, strict=True):
             others = [mask for other, found in bits.items() if other != side for mask in found]
             frame = rows.marked(["package", "hash", *facts], axis, names, masks)
-            frame = frame.with_columns(nw.lit(0, nw.Int64).alias(mask) for mask in others)
+            frame = frame.with_columns(api.lit(0, api.Int64).alias(mask) for mask in others)
             marked.append(frame.select("package", "hash", *facts, *bits["old"], *bits["new"]))
         # A hash determines the whole spec. Should the two sides disagree nevertheless, it still counts as one spec.
-        hashes = unite(nw.concat(marked), ["package", "hash"], [*bits["old"], *bits["new"]], facts)
+        hashes = unite(api.concat(marked), ["package", "hash"], [*bits["old"], *bits["new"]], facts)
         return cls(sides[1], hashes, by, bits["old"], bits["new"], names)
 
     def counts(self) -> pl.DataFrame:
         """Count the specs of each package and version (and value of `by`) on each side, and on both."""
         facts = ["package", "version", *([self.by] if self.by and self.by != "stack" else [])]
-        grouped = self.hashes.group_by(*facts, *self.old, *self.new).agg(number=nw.len())
+        grouped = self.hashes.group_by(*facts, *self.old, *self.new).agg(number=self.rows.api.len())
         number, is_old, is_new = pl.col("number"), pl.col("is_old"), pl.col("is_new")
         return (
             self._split(self.rows.collect(grouped))
@@ -339,13 +339,13 @@ class _Sides:
 
     def _split(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return a row for each stack, or for the whole, that has the specs of a row on one side at least."""
-        parts = []
+        parts, rows = [], frame.lazy()
         for place, name in enumerate(self.names):
             is_old, is_new = (has(masks[place // BITS], place % BITS) for masks in (self.old, self.new))
-            part = frame.with_columns(is_old=is_old, is_new=is_new).filter(pl.col("is_old") | pl.col("is_new"))
+            part = rows.with_columns(is_old=is_old, is_new=is_new).filter(pl.col("is_old") | pl.col("is_new"))
             parts.append(part.with_columns(stack=pl.lit(name, pl.String)) if self.by == "stack" else part)
         split = (
-            pl.concat(parts)
+            pl.concat(parts).collect()
             if parts
             else frame.clear().with_columns(stack=pl.lit(None, pl.String), is_old=pl.lit(False), is_new=pl.lit(False))
         )
@@ -353,18 +353,27 @@ class _Sides:
 
 
 def _changes(counts: pl.DataFrame, by: str | None, is_represented: pl.Expr) -> pl.DataFrame:
+    """Return what `compare` does, from the counts of specs by version."""
     key = [*([by] if by else []), "package"]
-    old, new = pl.col("old_specs"), pl.col("new_specs")
-    packages = (
+    texts = (
         ordered(counts, "version")
         .group_by(key, maintain_order=True)
         .agg(
-            pl.col("version").filter(old > 0).alias("old_versions"),
-            pl.col("version").filter(new > 0).alias("new_versions"),
-            pl.col("old_specs", "new_specs", "common_specs").sum(),
-            ((old > 0) == (new > 0)).all().alias("has_same_versions"),
+            pl.col("version").filter(pl.col(f"{side}_specs") > 0).str.join(", ").alias(f"{side}_versions")
+            for side in ("old", "new")
         )
     )
+    versions = (
+        pl.when(pl.col(f"{side}_specs") > 0).then(pl.col(f"{side}_versions")).alias(f"{side}_versions")
+        for side in ("old", "new")
+    )
+    packages = _changes_without_versions(counts, by, is_represented).join(texts, on=key, nulls_equal=True)
+    return ordered(packages.select(*key, "change", *versions, "old_specs", "new_specs", "common_specs"), *key)
+
+
+def _changes_without_versions(counts: pl.DataFrame, by: str | None, is_represented: pl.Expr) -> pl.DataFrame:
+    """Return the change of each package, and its numbers of specs, in no order."""
+    old, new, common = (pl.col(f"{side}_specs") for side in ("old", "new", "common"))
     change = (
         pl.when(is_represented)
         .then(pl.lit("representation"))
@@ -374,16 +383,15 @@ def _changes(counts: pl.DataFrame, by: str | None, is_represented: pl.Expr) -> p
         .then(pl.lit("added"))
         .when(~pl.col("has_same_versions"))
         .then(pl.lit("updated"))
-        .when((old == pl.col("common_specs")) & (new == pl.col("common_specs")))
+        .when((old == common) & (new == common))
         .then(pl.lit("unchanged"))
         .otherwise(pl.lit("rebuilt"))
     )
-    versions = (
-        pl.when(specs > 0).then(pl.col(name).list.join(", ")).alias(name)
-        for specs, name in ((old, "old_versions"), (new, "new_versions"))
-    )
-    return ordered(
-        packages.select(*key, change.alias("change"), *versions, "old_specs", "new_specs", "common_specs"), *key
+    return (
+        counts.group_by(*([by] if by else []), "package")
+        .agg(old.sum(), new.sum(), common.sum(), has_same_versions=((old > 0) == (new > 0)).all())
+        .with_columns(change=change)
+        .drop("has_same_versions")
     )
 
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from cachestats.analysis.derived import AnyAxis, as_axis, column_of
 from cachestats.analysis.frames import check_choice, collect_small, validated
-from cachestats.analysis.reuse import reused_requirements
 from cachestats.analysis.spec_rows import SpecRows, SpecsLike, chosen, spec_rows
-from cachestats.analysis.usable import possible_hosts
-from cachestats.axes import AXES, DENOMINATORS, MEASURES, MISSING, NATIVE, USABLE, Axis, Denominator, Measure
+from cachestats.axes import AXES, DENOMINATORS, MEASURES, Axis, Denominator, Measure
 from cachestats.dataset.dataset import Dataset
 from cachestats.dataset.subset import Subset
 from cachestats.errors import ArgumentError
-from cachestats.hosts import Host, as_host, as_named
 from cachestats.naming import natural_key, snapshot_order
-from cachestats.spack_releases import Rules, checked_rules
 from cachestats.targets import target_order
+
+if TYPE_CHECKING:
+    from cachestats.hosts import Host
 
 _ORDER: dict[str, Callable[[str], Any]] = {"snapshot": snapshot_order, "target": target_order}
 
@@ -116,7 +114,10 @@ def coverage(
     found = _checked(specs, row_axis, column_axis, measure, denominator, union, usable)
     row, column = column_of(row_axis), column_of(column_axis)
     if usable:
-        return _usable(found, row, host, spack)
+        # Imported here, as what decides on reuse takes long to import.
+        from cachestats.analysis.usable_coverage import usable_cells
+
+        return usable_cells(found, row, host, spack)
     if host or spack:
         raise ArgumentError("expected a host or rules only with usable, found them without it", hint="add usable=True")
     cells = found.count(row, column, of=["snapshot", "hash"] if measure == "specs" else ["package"])
@@ -244,45 +245,6 @@ def _share(cells: pl.DataFrame, specs: SpecRows, by: list[str]) -> pl.DataFrame:
     whole = specs.count(*by, of=["package"]).rename({"value": "whole"})
     joined = cells.join(whole, on=by, how="left", nulls_equal=True) if by else cells.join(whole, how="cross")
     return joined.with_columns(value=pl.col("value") / pl.col("whole")).drop("whole")
-
-
-def _usable(specs: SpecRows, rows: str, given: Host | str | None, spack: str | None) -> pl.DataFrame:
-    """Classify, for each row and each target, what the hosts of the target can use."""
-    rules, host = checked_rules(spack), None if given is None else as_host(given)
-    built = specs.distinct(*dict.fromkeys([rows, "target", "platform", "os", "requirement"]))
-    targets = sorted(built["target"].unique())
-    if host is not None and host.is_complete:
-        found = [_usable_by(built, rows, replace(as_named(host), target=target), rules) for target in targets]
-    else:
-        hosts = possible_hosts(built)
-        if host is not None:
-            hosts = [replace(one, externals=host.externals) for one in hosts if one.platform == host.platform]
-        # If rows are operating systems, each row is matched only with hosts of that operating system.
-        found = [
-            _usable_by(built.filter(pl.col("os") == one.os) if rows == "os" else built, rows, one, rules)
-            for one in hosts
-        ]
-    native = pl.col("is_native").any()
-    best = pl.concat(found).group_by(rows, "target").agg(native) if found else None
-    cells = built.select(rows).unique().join(pl.DataFrame({"target": targets}, {"target": pl.String}), how="cross")
-    if best is None:
-        return cells.with_columns(value=pl.lit(None, pl.String))
-    value = pl.when("is_native").then(pl.lit(NATIVE)).when(pl.col("is_native").is_null()).then(pl.lit(MISSING))
-    return (
-        cells.join(best, on=[rows, "target"], how="left", nulls_equal=True)
-        .select(rows, "target", value=value.otherwise(pl.lit(USABLE)))
-        .sort(rows, "target", nulls_last=True)
-    )
-
-
-def _usable_by(built: pl.DataFrame, rows: str, host: Host, rules: Rules | None) -> pl.DataFrame:
-    """Return the rows in which a host can reuse a spec, and whether one of the reusable specs is native."""
-    reused = built.filter(pl.col("requirement").is_in(reused_requirements(built["requirement"], host, rules)))
-    return (
-        reused.group_by(rows)
-        .agg(is_native=(pl.col("target") == host.target).any())
-        .select(rows, pl.lit(host.target).alias("target"), "is_native")
-    )
 
 
 def _snapshots(specs: SpecsLike, *, every_snapshot: bool) -> tuple[str, ...]:

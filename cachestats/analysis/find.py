@@ -10,21 +10,20 @@ import polars as pl
 from cachestats.analysis.frame_source import FrameSource
 from cachestats.analysis.frames import collect_small, ordered, sort_names, validated
 from cachestats.analysis.reuse import REUSED
-from cachestats.analysis.spec_rows import SpecsLike, chosen
+from cachestats.analysis.spec_rows import SpecRows, SpecsLike, chosen
 from cachestats.analysis.usable import judged_requirements
 from cachestats.axes import NATIVE, USABLE
 from cachestats.dataset.dataset import Dataset
 from cachestats.dataset.expressions import Alternatives, check_names, specs_satisfying
 from cachestats.dataset.subset import Subset
 from cachestats.hosts import Host, as_host
-from cachestats.naming import UNION_STACK, version_key
+from cachestats.naming import UNION_STACK, snapshot_kind, version_key, version_sort_key
 from cachestats.schema import SPECS
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
 _KEY = ("snapshot", "hash")
-_FEW_PACKAGES = 8
 _COLUMNS = tuple("stacks" if column.name == "stack" else column.name for column in SPECS.columns)
 
 
@@ -108,12 +107,11 @@ def find_for(
     spack: str | None = None,
 ) -> Found:
     """Find specs as `find` does, and return also those that the host cannot reuse; without a host there are none."""
-    rows = (
-        _rows_of_dataset(chosen(specs, every_snapshot=False).where(spec=spec))
+    found = _sorted(
+        _specs_of_dataset(chosen(specs, every_snapshot=False).where(spec=spec))
         if isinstance(specs, Dataset | Subset)
-        else _rows_of_frames(specs, dependencies, Alternatives.parse(spec))
+        else _united(_rows_of_frames(specs, dependencies, Alternatives.parse(spec)))
     )
-    found = _sorted(_united(rows))
     if host is None:
         return Found(found, found.clear())
     host = as_host(host)
@@ -160,28 +158,20 @@ def count_by(found: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     return ordered(counts.with_columns(share=pl.col("specs") / total), *columns)
 
 
-def _rows_of_dataset(subset: Subset) -> pl.DataFrame:
-    """Return the rows of `specs` with the specs of a subset, in all their stacks."""
-    frame = subset.encoded("snapshot", "hash", "package").unique()
-    found: pl.DataFrame = frame.collect(engine="streaming")
-    names, snapshots = subset.dataset.names, subset.snapshots
-    packages = found["package"].unique()
-    # The filters of the subset do not apply to rows: they would leave out stacks of the specs.
-    rows = subset.dataset.scan("specs", snapshots=snapshots)
-    is_found = pl.col("hash").is_in(found["hash"].implode())
-    if packages.len() <= _FEW_PACKAGES:
-        # The names of packages are read in a tenth of the time that hashes take, which only their rows need then.
-        known = names.of_codes("package", packages, snapshots)
-        of_them = known.filter(known["code"].is_in(packages.implode()))["name"]
-        rows = rows.filter(pl.any_horizontal(pl.lit(False), *(pl.col("package").eq(name) for name in of_them)))
-        result: pl.DataFrame = rows.collect(engine="streaming").filter(is_found)
-    else:
-        result = rows.filter(is_found).collect(engine="streaming")
-    if len(snapshots or ()) == 1:
-        return result
-    of_codes = names.of_codes("snapshot", found["snapshot"], snapshots)
-    snapshot = pl.col("snapshot").replace_strict(of_codes["code"], of_codes["name"], return_dtype=pl.String)
-    return result.join(found.with_columns(snapshot), on=_KEY, how="semi")
+def _specs_of_dataset(subset: Subset) -> pl.DataFrame:
+    """Return the specs of a subset with the columns that `find` returns."""
+    derived = {"snapshot_date", "version_key"}
+    frame = subset.encoded(*(name for name in _COLUMNS if name not in derived))
+    codes: pl.DataFrame = frame.collect(engine="streaming")
+    sets = subset.dataset.names.stacks(subset.snapshots).group_by("code").agg(_stacks())
+    stacks = pl.col("stacks").replace_strict(sets["code"], sets["stacks"], return_dtype=pl.String)
+    found = SpecRows(frame, subset, union=False).named(codes.with_columns(stacks))
+    dates = {name: snapshot_kind(name)[1] for name in found["snapshot"].unique()}
+    keys = {version: version_sort_key(version) for version in found["version"].unique()}
+    return found.with_columns(
+        snapshot_date=pl.col("snapshot").replace_strict(dates, return_dtype=pl.Date),
+        version_key=pl.col("version").replace_strict(keys, return_dtype=pl.String),
+    ).select(_COLUMNS)
 
 
 def _rows_of_frames(specs: IntoFrame, dependencies: IntoFrame | None, wanted: Alternatives) -> pl.DataFrame:
@@ -195,11 +185,15 @@ def _rows_of_frames(specs: IntoFrame, dependencies: IntoFrame | None, wanted: Al
 
 def _united(rows: pl.DataFrame) -> pl.DataFrame:
     """Return one row per spec, with its stacks as one text."""
+    first = [name for name in _COLUMNS if name not in {*_KEY, "stacks"}]
+    return rows.group_by(_KEY).agg(pl.col(first).first(), _stacks()).select(_COLUMNS)
+
+
+def _stacks() -> pl.Expr:
+    """Return the stacks in a group of rows as one text."""
     stack = pl.col("stack")
     others = stack.filter(stack.ne_missing(UNION_STACK)).drop_nulls().unique().sort().str.join(",")
-    stacks = pl.when(others != "").then(others).otherwise(stack.min())
-    first = [name for name in _COLUMNS if name not in {*_KEY, "stacks"}]
-    return rows.group_by(_KEY).agg(pl.col(first).first(), stacks=stacks).select(_COLUMNS)
+    return pl.when(others != "").then(others).otherwise(stack.min()).alias("stacks")
 
 
 def _sorted(found: pl.DataFrame) -> pl.DataFrame:

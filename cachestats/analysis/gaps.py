@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
 from cachestats.analysis.frames import check_choice
-from cachestats.analysis.reuse import reused_of
 from cachestats.analysis.spec_rows import SpecsLike, spec_rows
-from cachestats.analysis.usable import judged
 from cachestats.axes import GAP_AXES, GapAxis
 from cachestats.errors import ArgumentError
-from cachestats.hosts import Host, as_host
+
+if TYPE_CHECKING:
+    from cachestats.hosts import Host
 
 
 def gaps(
@@ -227,6 +227,11 @@ def _cells(
     if host is None:
         every = cells = rows.distinct(by, "package")
     else:
+        # Imported here, as what decides on reuse takes long to import.
+        from cachestats.analysis.reuse import reused_of
+        from cachestats.analysis.usable import judged
+        from cachestats.hosts import as_host
+
         verdicts = judged(rows, as_host(host), spack)
         excluded = verdicts.filter(pl.col("status") == "excluded")["requirement"]
         rows = rows.filter(~rows.is_in("requirement", excluded))

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.derived import as_axis, column_of
 from cachestats.analysis.frames import check_choice, ordered
-from cachestats.analysis.spec_rows import BITS, SpecRows, SpecsLike, spec_rows, unfolded
+from cachestats.analysis.spec_rows import BITS, SpecRows, SpecsLike, spec_rows, totals
 from cachestats.axes import HISTORY_AXES, HistoryAxis
 from cachestats.errors import ArgumentError
 from cachestats.naming import snapshot_kind, snapshot_order
@@ -237,24 +236,25 @@ def _kept(specs: SpecRows, by: str | None, before: dict[str, str]) -> pl.DataFra
     """Count the specs of each cell, those that it had in the previous snapshot, and those that are new or gone."""
     split = [by] if by and by != "stack" else []
     key = ["snapshot", *split, "hash"]
+    api = specs.api
     rows, masks, names = specs.united(key, "stack") if by == "stack" else (specs.frame.select(*key).unique(), [], [])
     # A spec moved to the following snapshot can be compared with the same hash there.
     after = {old: new for new, old in before.items()}
     before_masks = [f"{mask}_before" for mask in masks]
     moved = rows.filter(specs.is_in("snapshot", after)).select(
-        specs.relabel("snapshot", after), "hash", *(nw.col(name).alias(f"{name}_before") for name in [*split, *masks])
+        specs.relabel("snapshot", after), "hash", *(api.col(name).alias(f"{name}_before") for name in [*split, *masks])
     )
-    now = specs.collect(rows.group_by("snapshot", *split, *masks).agg(number=nw.len()))
+    now = specs.collect(rows.group_by("snapshot", *split, *masks).agg(number=api.len()))
     was = now.filter(pl.col("snapshot").is_in(list(after))).with_columns(_mapped("snapshot", after, pl.String))
     both = rows.join(moved, on=["snapshot", "hash"])
     for name in split:
-        has_none = nw.col(name).is_null() & nw.col(f"{name}_before").is_null()
-        both = both.filter((nw.col(name) == nw.col(f"{name}_before")) | has_none)
-    both = both.group_by("snapshot", *split, *masks, *before_masks).agg(number=nw.len())
+        now_has, had = api.col(name), api.col(f"{name}_before")
+        both = both.filter((now_has == had) | (now_has.is_null() & had.is_null()))
+    both = both.group_by("snapshot", *split, *masks, *before_masks).agg(number=api.len())
     kept = specs.collect(both) if after else now.clear().with_columns(pl.col(masks).name.suffix("_before"))
     if by == "stack":
-        now, was = (unfolded(part, masks, names, "stack") for part in (now, was))
-        kept = unfolded(kept, masks, names, "stack", and_in=before_masks)
+        now, was = (totals(part, "number", ["snapshot"], masks, names, "stack") for part in (now, was))
+        kept = totals(kept, "number", ["snapshot"], masks, names, "stack", and_in=before_masks)
     cells = ["snapshot", *([by] if by else [])]
     specs_of, were, stayed = (
         part.group_by(cells).agg(pl.col("number").sum().alias(name))
@@ -275,8 +275,8 @@ def _packages(specs: SpecRows, by: str | None) -> tuple[pl.DataFrame, pl.DataFra
         packages, whole = (specs.count(*some, of=["package"]) for some in (key, ["snapshot"]))
     else:
         united, masks, names = specs.united(["snapshot", "package"], "stack")
-        sets = specs.collect(united.group_by("snapshot", *masks).agg(value=nw.len()))
-        packages = unfolded(sets, masks, names, "stack").group_by("snapshot", "stack").agg(pl.col("value").sum())
+        sets = specs.collect(united.group_by("snapshot", *masks).agg(value=specs.api.len()))
+        packages = totals(sets, "value", ["snapshot"], masks, names, "stack")
         whole = sets.group_by("snapshot").agg(pl.col("value").sum())
     return packages.rename({"value": "packages"}), whole.rename({"value": "whole"})
 
@@ -284,7 +284,7 @@ def _packages(specs: SpecRows, by: str | None) -> tuple[pl.DataFrame, pl.DataFra
 def _first_and_last(specs: SpecRows, by: Sequence[str], names: Sequence[str]) -> pl.DataFrame:
     """Return the first and the last snapshot of each combination and kind, as positions in `names`, and how many."""
     if "stack" in by:  # a spec may have many, so that the combinations are found first
-        specs = SpecRows(nw.from_native(specs.distinct(*by, "snapshot").lazy()), None, specs.union)
+        specs = SpecRows(specs.distinct(*by, "snapshot").lazy(), None, specs.union)
     united, masks, _ = specs.united(by, "snapshot", names)
     found = specs.collect(united)
     kinds = [snapshot_kind(name)[0] for name in names]

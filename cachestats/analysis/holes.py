@@ -6,7 +6,6 @@ from collections.abc import Collection
 from itertools import count
 from typing import NamedTuple
 
-import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.edges import levels_above, specs_and_edges
@@ -127,7 +126,7 @@ def _search(specs: SpecsLike, dependencies: SpecsLike | None, deptypes: Collecti
     edge_columns = ("hash", "dependency_hash", "dependency_package", "is_external")
     rows, edges = specs_and_edges(specs, columns, dependencies, edge_columns, deptypes)
     cached = rows.frame.select("snapshot", "hash", "package", "version")
-    needs = edges.filter(~nw.col("is_external").fill_null(False))
+    needs = edges.filter(~rows.api.col("is_external").fill_null(False))
     key, below = rows.spec_key, [*rows.spec_key[:-1], "dependency_hash"]
     is_absent = needs.join(cached.rename({"hash": "dependency_hash"}).select(*below), on=below, how="anti")
     missing = rows.collect_codes(
@@ -137,7 +136,7 @@ def _search(specs: SpecsLike, dependencies: SpecsLike | None, deptypes: Collecti
     )
     if missing.is_empty():
         return None
-    broken = nw.col("snapshot").is_in(missing["snapshot"].unique().to_list())
+    broken = rows.api.col("snapshot").is_in(missing["snapshot"].unique().to_list())
     needs = needs.select("snapshot", "hash", "dependency_hash").join(cached.select(*key), on=key, how="semi")
     cached = cached if rows.has_row_per_spec else cached.unique()
     return _follow(rows, missing, rows.collect_codes(needs.filter(broken)), rows.collect_codes(cached.filter(broken)))

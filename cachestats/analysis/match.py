@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.causes import causes_in_words, causes_of, ranked
@@ -290,7 +289,7 @@ def hit_rates(
 def _found(specs: SpecRows, keys: list[str], **wanted: pl.Series) -> pl.DataFrame:
     """Return the distinct pairs of a snapshot, or a stack of it, and one of the wanted values of a column, as codes."""
     ((name, values),) = wanted.items()
-    return specs.filter(nw.col(name).is_in(values.unique().sort().to_list())).distinct_codes(*keys, name)
+    return specs.filter(specs.api.col(name).is_in(values.unique().sort().to_list())).distinct_codes(*keys, name)
 
 
 def _shares(parts: pl.Series, whole: int) -> pl.Series:

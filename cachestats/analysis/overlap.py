@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
-import numpy as np
 import polars as pl
 
 from cachestats.analysis.frames import check_choice
 from cachestats.analysis.spec_rows import BITS, SpecRows, SpecsLike, spec_rows
 from cachestats.axes import GROUP_AXES, GroupAxis
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def overlap(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = False) -> pl.DataFrame:
@@ -55,6 +56,8 @@ def overlap(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = False) -
     >>> cs.overlap(subset).select("hashes", "other_hashes", "common_hashes", "jaccard_packages").rows()
     [(13, 4, 3, 0.4)]
     """
+    import numpy as np  # here, as `overlap_sets` does without, and this takes long
+
     rows = _checked(specs, by, union)
     names = rows.names(by)
     pairs = list(combinations(range(len(names)), 2))
@@ -137,7 +140,7 @@ def _sets(rows: SpecRows, by: str, names: list[str | None], item: str) -> dict[t
     if not names:
         return {}
     united, masks, _ = rows.united([item], by, names)
-    found = rows.collect(united.group_by(*masks).agg(value=nw.len()))
+    found = rows.collect(united.group_by(*masks).agg(value=rows.api.len()))
     return {tuple(_positions(row[:-1])): row[-1] for row in found.select(*masks, "value").iter_rows()}
 
 
@@ -148,6 +151,8 @@ def _positions(masks: tuple[int, ...]) -> Iterator[int]:
 
 def _matrix(sets: dict[tuple[int, ...], int], width: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return a row for each set, with a one at the position of each of its names, and the size of each set."""
+    import numpy as np
+
     is_in = np.zeros((len(sets), width), dtype=np.int64)
     for row, positions in enumerate(sets):
         is_in[row, list(positions)] = 1

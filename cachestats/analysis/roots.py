@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.frames import check_choice
@@ -333,7 +332,7 @@ class _OneSnapshot:
         specs = frame.collect(engine="streaming")
         if self._host is None:
             return specs
-        verdicts = judged(SpecRows(nw.from_native(specs.lazy()), subset, union=False), self._host, self._spack)
+        verdicts = judged(SpecRows(specs.lazy(), subset, union=False), self._host, self._spack)
         codes = pl.Series([code_of(text) for text in verdicts["requirement"]], dtype=pl.Int64)
         return specs.join(verdicts.with_columns(requirement=codes), on="requirement", how="left")
 
@@ -365,7 +364,7 @@ class _OneSnapshot:
 
     def stacks(self, specs: pl.DataFrame, *, union: bool) -> list[str | None]:
         """Return the stacks that list some specs."""
-        rows = SpecRows(nw.from_native(specs.lazy()), self._subset, union)
+        rows = SpecRows(specs.lazy(), self._subset, union)
         return rows.distinct_codes("hash", "stack")["stack"].unique().to_list()
 
     def names(self, column: str, codes: pl.Series) -> dict[int, str]:

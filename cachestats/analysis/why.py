@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.edges import levels_above, of_stacks, specs_and_edges, specs_meant, whole
@@ -124,7 +123,7 @@ def chains_and_totals(
     edges = rows.collect_codes(needs.select(*edge_columns))
     every = whole(rows, "hash", "package", "version")
     tops, ends = (specs_meant(one, every, edges, specs, dependencies) for one in (package, dependency))
-    mine = rows.filter(nw.col("hash").is_in(tops.to_list()))
+    mine = rows.filter(rows.api.col("hash").is_in(tops.to_list()))
     starts = rows.collect_codes(mine.frame.select("hash").unique())["hash"]
     on_way = _shortest(starts, ends, edges.select(pair))
     if on_way.is_empty():

@@ -415,9 +415,13 @@ class _Columns:
             "external": pa.array(texts, NAME).take(external),
         }
         is_named = np.array([*map(bool, read.names.found)], bool)
+        order = pc.sort_indices(self.hashes).to_numpy()
+        rank = np.empty(len(order), np.int32)
+        rank[order] = np.arange(len(order))
+        hashes = self.hashes.take(pa.array(order))  # sorted here, once for both columns
         columns = {
-            "hash": pa.DictionaryArray.from_arrays(self.rows.position[self.owners], self.hashes),
-            "dependency_hash": pa.DictionaryArray.from_arrays(ends, self.hashes),
+            "hash": pa.DictionaryArray.from_arrays(rank[self.rows.position[self.owners]], hashes),
+            "dependency_hash": pa.DictionaryArray.from_arrays(rank[ends], hashes),
             "dependency_package": names.take(np.where(is_named[package], package, packages[ends])),
             **{name: column.take(reasons) for name, column in of_reasons.items()},
             **{name: column.take(ends) for name, column in of_hashes.items()},

@@ -232,10 +232,9 @@ class _Closures:
         joined: dict[tuple[int, ...], int] = {}
         while len(level):
             self._close(level, below, codes, joined)
-            above = by_owner.of(level)
-            waiting -= np.bincount(above, minlength=len(codes))
-            level = np.unique(above)
-            level = level[waiting[level] == 0]
+            closed = np.bincount(by_owner.of(level), minlength=len(codes))
+            waiting -= closed
+            level = np.flatnonzero((closed > 0) & (waiting == 0))
         self._break_cycles(np.flatnonzero(waiting > 0), codes)
         return codes
 

@@ -293,18 +293,22 @@ class _Columns:
         self.read = read
         self.rows = _Row(*np.concatenate(read.rows, axis=1))
         self.owners = np.repeat(np.arange(len(self.rows.position)), self.rows.num_edges)
-        # Hashes are numbered by the positions of their records; those that only edges have follow.
         hashes = pa.chunked_array([pa.array(read.keys, pa.string()), *(edges.hashes for edges in read.edges)])
-        numbered = hashes.dictionary_encode().combine_chunks()
-        self.hashes = numbered.dictionary
-        self.ends = numbered.indices.to_numpy()[len(read.keys) :]
+        encoded = hashes.dictionary_encode().combine_chunks()
+        # Hashes are numbered in their order, so that edges can be sorted by numbers.
+        order = pc.sort_indices(encoded.dictionary).to_numpy()
+        self.hashes = encoded.dictionary.take(order)
+        numbers = np.empty(len(order), np.int64)
+        numbers[order] = np.arange(len(order))
+        self.of_records, self.ends = np.split(numbers[encoded.indices.to_numpy()], [len(read.keys)])
         self.numbers = np.concatenate([edges.kinds for edges in read.edges])
         # Of each distinct kind of edge.
         self.kinds = _columns_of(read.kinds.found)
         # Of each hash, which may have no record.
-        others = np.full(len(self.hashes) - len(read.keys), _UNKNOWN, np.int32)
-        self.packages, self.versions = np.append(read.packages, others), np.append(read.versions, others)
-        self.is_complete = np.append(read.is_complete, others >= 0)
+        self.packages, self.versions = np.full((2, len(order)), _UNKNOWN, np.int32)
+        self.packages[self.of_records], self.versions[self.of_records] = read.packages, read.versions
+        self.is_complete = np.zeros(len(order), bool)
+        self.is_complete[self.of_records] = read.is_complete
         self.names = pa.array(read.names.found, NAME)
 
     def fragment(self) -> Fragment:
@@ -336,7 +340,7 @@ class _Columns:
         columns = {
             "page": page,
             "position": rows.position,
-            "hash": self.hashes.take(rows.position),
+            "hash": self.hashes.take(self.of_records[rows.position]),
             "os": oses,
             "platform": platforms,
             "target": targets,
@@ -375,10 +379,8 @@ class _Columns:
     def _libcs(self) -> Codes:
         """Return the number of the libc that each cached spec is built against, or that of no hash."""
         edges = self._providing(_LIBC)
-        ends, number = np.unique(self.ends[edges], return_inverse=True)
         # Spack writes one; if there are several, the first hash is used, whatever their order.
-        rank = pc.rank(self.hashes.take(ends)).to_numpy()[number]
-        edges = edges[np.argsort(rank)[::-1]]
+        edges = edges[np.argsort(self.ends[edges])[::-1]]
         libcs = np.full(len(self.rows.position), _UNKNOWN)
         libcs[self.owners[edges]] = self.ends[edges]
         return libcs
@@ -395,7 +397,7 @@ class _Columns:
 
     def _dependencies(self) -> pa.Table:
         """Return a row for each spec that a cached spec depends on."""
-        self._join_edges()
+        self._sort_edges()
         read, ends, names = self.read, self.ends, self.names
         package, reasons = (column[self.numbers] for column in self.kinds)
         found = read.reasons.found
@@ -405,7 +407,7 @@ class _Columns:
         }
         texts = [*read.externals.values(), None]
         external = np.full(len(self.hashes), len(texts) - 1)
-        external[[*read.externals]] = np.arange(len(texts) - 1)
+        external[self.of_records[[*read.externals]]] = np.arange(len(texts) - 1)
         packages, versions = (
             np.where(self.is_complete, numbers, read.none) for numbers in (self.packages, self.versions)
         )
@@ -415,37 +417,38 @@ class _Columns:
             "external": pa.array(texts, NAME).take(external),
         }
         is_named = np.array([*map(bool, read.names.found)], bool)
-        order = pc.sort_indices(self.hashes).to_numpy()
-        rank = np.empty(len(order), np.int32)
-        rank[order] = np.arange(len(order))
-        hashes = self.hashes.take(pa.array(order))  # sorted here, once for both columns
+        hashes = self.of_records[self.rows.position[self.owners]]
         columns = {
-            "hash": pa.DictionaryArray.from_arrays(rank[self.rows.position[self.owners]], hashes),
-            "dependency_hash": pa.DictionaryArray.from_arrays(rank[ends], hashes),
+            "hash": pa.DictionaryArray.from_arrays(hashes.astype(np.int32), self.hashes),
+            "dependency_hash": pa.DictionaryArray.from_arrays(ends.astype(np.int32), self.hashes),
             "dependency_package": names.take(np.where(is_named[package], package, packages[ends])),
             **{name: column.take(reasons) for name, column in of_reasons.items()},
             **{name: column.take(ends) for name, column in of_hashes.items()},
         }
         return pa.table(columns, schema=DEPENDENCY_RECORDS)
 
-    def _join_edges(self) -> None:
-        """Join the edges of a spec that lead to the same spec: the first gets the reasons of all."""
-        pairs = self.owners * len(self.hashes) + self.ends
-        order = np.argsort(pairs, kind="stable")  # fast if they are sorted already
+    def _sort_edges(self) -> None:
+        """Sort the edges by hashes, and join those of a spec that lead to the same spec: the first gets all reasons."""
+        pairs = self.of_records[self.rows.position[self.owners]] * len(self.hashes) + self.ends
+        order = np.argsort(pairs)
         repeats = np.flatnonzero(np.diff(pairs[order]) == 0)
-        if not len(repeats):
-            return
+        if len(repeats):
+            order = np.argsort(pairs, kind="stable")  # takes twice as long
+            self._join(zip(order[repeats].tolist(), order[repeats + 1].tolist(), strict=True))
+            order = np.delete(order, repeats + 1)
+        self.numbers, self.owners, self.ends = self.numbers[order], self.owners[order], self.ends[order]
+
+    def _join(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Give an edge the reasons of another one, which comes right after it or after one that was joined with it."""
         kinds, reasons, names = [*self.read.kinds.found], self.read.reasons.found, self.read.names.found
         first: dict[int, int] = {}
-        for before, row in zip(order[repeats].tolist(), order[repeats + 1].tolist(), strict=True):
+        for before, row in pairs:
             first[row] = first.get(before, before)
             one, other = (_Kind(*kinds[self.numbers[number]]) for number in (first[row], row))
             reasons.append(Reasons(*map(frozenset.union, reasons[one.reasons], reasons[other.reasons])))
             self.numbers[first[row]] = len(kinds)
             kinds.append((one if names[one.package] else other)._replace(reasons=len(reasons) - 1))
         self.kinds = _columns_of(kinds)
-        kept = np.delete(np.arange(len(self.numbers)), [*first])
-        self.numbers, self.owners, self.ends = self.numbers[kept], self.owners[kept], self.ends[kept]
 
 
 def _columns_of(kinds: list[tuple[int, ...]]) -> _Kind:

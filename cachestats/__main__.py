@@ -1,5 +1,6 @@
 """The entry point of the command line, `cachestats` or `python -m cachestats`."""
 
+import gc
 import os
 import sys
 
@@ -12,6 +13,8 @@ def main() -> None:
     # On import, NumPy's linear algebra library starts a thread for each core. They are not needed here, and cost more
     # CPU time than reading a thousand pages.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # By default, the garbage collector would keep going through a build's inputs, none of which is garbage.
+    gc.set_threshold(100_000)
     try:
         from cachestats.cli import main as run
     except KeyboardInterrupt:

@@ -7,10 +7,11 @@ files. Loky rather than the standard library's pool, whose processes run the use
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from functools import cached_property
 from threading import Event
 from typing import Any, Protocol, Self, TypeVar
@@ -97,16 +98,14 @@ class Workers:
     def _processes(self) -> Any:
         from loky import ProcessPoolExecutor
 
-        return ProcessPoolExecutor(self.count)
+        return ProcessPoolExecutor(self.count, initializer=gc.set_threshold, initargs=gc.get_threshold())
 
 
 def _result(future: Future[R]) -> R:
     """Return what a worker answered."""
-    from concurrent.futures.process import BrokenProcessPool
-
     try:
         return future.result()
-    except BrokenProcessPool as error:
+    except BrokenExecutor as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise WorkerError(
             f"expected a worker process to finish, found that it was killed: {reason}",

@@ -27,6 +27,12 @@ _HERE = 24
 _AHEAD = 16
 """Items for each worker that are taken ahead of the next result: pages of `develop` take as long as ten other tasks."""
 
+_HUGE_PAGES = "glibc.malloc.hugetlb=1"
+"""Lets processes take memory from Linux in pages of 2 MiB, which saves a tenth of the time: large arrays come and go.
+
+It must be set before a process starts, so this process does without it. Other systems ignore it.
+"""
+
 
 class Progress(Protocol):
     """Anything that wraps an iterable and shows its progress, such as `tqdm.tqdm`."""
@@ -98,7 +104,12 @@ class Workers:
     def _processes(self) -> Any:
         from loky import ProcessPoolExecutor
 
-        return ProcessPoolExecutor(self.count, initializer=gc.set_threshold, initargs=gc.get_threshold())
+        return ProcessPoolExecutor(
+            self.count,
+            initializer=gc.set_threshold,
+            initargs=gc.get_threshold(),
+            env={"GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", _HUGE_PAGES)},
+        )
 
 
 def _result(future: Future[R]) -> R:

@@ -19,6 +19,9 @@ from .analysis.match import hit_rates as hit_rates
 from .analysis.match import match as match
 from .analysis.overlap import overlap as overlap
 from .analysis.overlap import overlap_sets as overlap_sets
+from .analysis.retain import retain as retain
+from .analysis.retention import Retention as Retention
+from .analysis.retention_curve import retention_curve as retention_curve
 from .analysis.roots import match_roots as match_roots
 from .analysis.roots import root_rates as root_rates
 from .analysis.usable import reusable as reusable
@@ -58,6 +61,7 @@ from .plots.holes import plot_holes as plot_holes
 from .plots.losses import plot_losses as plot_losses
 from .plots.overlap import plot_overlap as plot_overlap
 from .plots.overlap_sets import plot_overlap_sets as plot_overlap_sets
+from .plots.retain import plot_retain as plot_retain
 from .plots.saving import save_plot as save_plot
 from .plots.versions import plot_versions as plot_versions
 from .report.report import write_report as write_report

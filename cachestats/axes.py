@@ -49,6 +49,13 @@ HoleRow = Literal["spec", "missing"]
 DUPLICATE_ROWS: tuple[DuplicateRow, ...] = get_args(DuplicateRow)
 HOLE_ROWS: tuple[HoleRow, ...] = get_args(HoleRow)
 
+RetainRow = Literal["stack", "package", "snapshot", "reason"]
+RETAIN_ROWS: tuple[RetainRow, ...] = get_args(RetainRow)
+"""What the specs that stay and go can be counted by."""
+RetainMeasure = Literal["bytes", "specs", "hits"]
+RETAIN_MEASURES: tuple[RetainMeasure, ...] = get_args(RetainMeasure)
+"""What is drawn against the snapshots that are kept: bytes or specs; or hits, against bytes."""
+
 Change = Literal["removed", "added", "representation", "updated", "rebuilt", "unchanged"]
 CHANGES: tuple[Change, ...] = get_args(Change)
 

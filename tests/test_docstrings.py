@@ -176,6 +176,10 @@ RESULTS: dict[str, Callable[[Example], pl.DataFrame]] = {
     "match_roots": lambda one: cs.match_roots("hdf5", one.new, host=HOST),
     "overlap": lambda one: cs.overlap(one.new),
     "overlap_sets": lambda one: cs.overlap_sets(one.new),
+    "Retention.by": lambda one: pl.concat(
+        [cs.retain(one.ds, newest=1).by(axis) for axis in ("stack", "reason")], how="diagonal"
+    ),
+    "retention_curve": lambda one: cs.retention_curve(one.ds, environments={"hdf5": one.environment}),
     "reusable": lambda one: cs.reusable(one.new, host=HOST),
     "root_rates": lambda one: cs.root_rates("hdf5", one.ds, by="stack"),
     "usable": lambda one: cs.usable(one.new, host=HOST),

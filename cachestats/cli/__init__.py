@@ -33,6 +33,7 @@ from cachestats.cli.overlap import overlap, overlap_sets
 from cachestats.cli.plot import plot
 from cachestats.cli.rejected import rejected
 from cachestats.cli.report import report
+from cachestats.cli.retain import retain
 from cachestats.cli.sections import Verbs
 from cachestats.cli.sql import sql
 from cachestats.cli.update import update
@@ -137,6 +138,7 @@ cli.add_section(
     overlap_sets,
     duplicates,
     holes,
+    retain,
     dependents,
     why,
     rejected,

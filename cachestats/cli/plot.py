@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cachestats.axes import HISTORY_MEASURES, OVERLAP_MEASURES, SET_MEASURES
+from cachestats.axes import HISTORY_MEASURES, OVERLAP_MEASURES, RETAIN_MEASURES, SET_MEASURES
 from cachestats.cli.compare import compare_counts
 from cachestats.cli.completion import complete_snapshots
 from cachestats.cli.coverage import coverage
@@ -24,8 +24,10 @@ from cachestats.cli.output import talk
 from cachestats.cli.overlap import overlap, overlap_sets
 from cachestats.cli.parameters import dataset_argument, host_options, system_options
 from cachestats.cli.question import Question, chosen_snapshots, known_snapshots, sides
+from cachestats.cli.retain import environments_by_name, watch_option
 from cachestats.cli.sections import Verbs
 from cachestats.cli.versions import versions
+from cachestats.errors import ArgumentError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -267,3 +269,24 @@ def plot_hit_rates(dataset: Any, environments: tuple[Path, ...], by: Any, out: P
     asked = Question(dataset, everything=True, **question)
     rows = rank(environment, asked.subset, by=by, union=asked.union)
     _save(draw, rows, out, asked, "hits", subtitle=asked.words)
+
+
+@plot.command("retain")
+@dataset_argument
+@watch_option
+@_measure_option(RETAIN_MEASURES)
+@_out_option
+def plot_retain(dataset: Any, watched: tuple[Path, ...], measure: Any, out: Path) -> None:
+    """Draw what the newest snapshots take, or how much of environments hits.
+
+    For each number of the newest snapshots: the bytes or specs that they keep, as `retain --newest` would, or, for
+    --measure hits, the share of each environment that hits, against bytes (specs, if sizes are unknown).
+    """
+    from cachestats.analysis.retention_curve import retention_curve
+    from cachestats.plots.retain import plot_retain as draw
+
+    if measure == "hits" and not watched:
+        raise ArgumentError("expected environments for hits, found none", hint="add --watch ENVIRONMENT")
+    asked = Question(dataset, snapshot=(), where=(), everything=True)
+    curve = retention_curve(dataset, environments=environments_by_name(watched))
+    _save(draw, curve, out, asked, "snapshots", measure=measure)

@@ -86,6 +86,23 @@ def matrix(names: Sequence[Name], **columns: Any) -> pl.DataFrame:
     return pl.DataFrame({"package": names} | columns, schema_overrides={"package": pl.String})
 
 
+def retention(names: Sequence[Name], snapshots: Sequence[str]) -> pl.DataFrame:
+    """Return a retention curve of environments that are called so."""
+    last = len(snapshots)
+    return pl.DataFrame(
+        [
+            (newest, snapshot, newest * 700, newest * 10**11, 0, name, newest * 2 + place, newest / (last + place))
+            for newest, snapshot in enumerate(snapshots, 1)
+            for place, name in enumerate(names)
+        ],
+        schema={
+            "newest": pl.Int64, "snapshot": pl.String, "specs": pl.Int64, "bytes": pl.Int64, "unknown_sizes": pl.Int64,
+            "environment": pl.String, "hits": pl.Int64, "rate": pl.Float64,
+        },
+        orient="row",
+    )  # fmt: skip
+
+
 class Picture(NamedTuple):
     """How to draw something."""
 
@@ -145,6 +162,8 @@ def pictures(names: Sequence[Name]) -> dict[str, Picture]:
             cs.plot_hit_rates,
             pl.DataFrame({"snapshot": snapshots[:size], "stack": names, "hits": half, "specs": counts, "rate": shares}),
         ),
+        "retain": Picture(cs.plot_retain, retention(names[:1], snapshots), {"subtitle": words}),
+        "retain hits": Picture(cs.plot_retain, retention(names[:20], snapshots), {"measure": "hits"}),
         "overlap sets": Picture(cs.plot_overlap_sets, sets(names), {"subtitle": words}),
     }
     if size > 1:

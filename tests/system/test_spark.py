@@ -168,7 +168,7 @@ QUESTIONS: dict[str, Callable[[Any, Any, Callable[[Any, str], Any], cs.Environme
 }
 
 
-OF_DATASETS = {"match_roots", "root_rates"}  # which take no frames
+OF_DATASETS = {"match_roots", "retain", "Retention", "retention_curve", "root_rates"}  # which take no frames
 COLLECTING = {"find", "dependents", "why"}  # which follow expressions and edges on the driver, as they say
 
 

@@ -97,8 +97,8 @@ def retain(
         If `spec` is not a spec expression.
     ArgumentError
         If there is no policy; if a number is negative; if a name stands for nothing in the dataset; if the subset has
-        filters, as whatever it leaves out would go; if there is no weekly snapshot from which to count `days`; or if
-        there is a budget but the size of a spec is unknown.
+        filters, as whatever it leaves out would go; if an environment has no name, or is kept and watched; if there is
+        no weekly snapshot from which to count `days`; or if there is a budget but the size of a spec is unknown.
 
     Notes
     -----
@@ -129,7 +129,7 @@ def retain(
         "budget": budget,
     }
     _check(given)
-    named = {**(environments or {}), **(watched or {})}
+    named = _by_name(environments or {}, watched or {})
     needs = {name: codes_of(_needed(one, with_build)) for name, one in named.items()}
     marks = _marks(subset, given, rolling, [needs[name] for name in environments or ()])
     graph = SpecGraph.of(subset, *(LOOK if one_build else ()), **{f"by_{name}": mark for name, mark in marks.items()})
@@ -185,6 +185,20 @@ def _check(given: Mapping[str, Any]) -> None:
     for name in ("newest", "days", "budget"):
         if isinstance(given[name], int) and given[name] < 0:
             raise ArgumentError(f"expected 0 or more as {name}, found {given[name]:,}")
+
+
+def _by_name(environments: Mapping[str, Environment], watched: Mapping[str, Environment]) -> dict[str, Environment]:
+    """Return all environments by their names."""
+    if not (isinstance(environments, Mapping) and isinstance(watched, Mapping)):
+        raise ArgumentError(
+            "expected environments by name, found them without names", hint="such as {'mine': environment}"
+        )
+    if both := sorted(environments.keys() & watched.keys()):
+        raise ArgumentError(
+            f"expected an environment either to be kept or to be watched, found {both[0]!r} in both",
+            hint="leave it out of the watched ones: the answer has the hits of all",
+        )
+    return {**environments, **watched}
 
 
 def _marks(subset: Subset, given: Mapping[str, Any], rolling: bool, needs: list[pl.Series]) -> dict[str, pl.Expr]:

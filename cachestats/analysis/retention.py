@@ -84,7 +84,7 @@ class Retention:
     >>> ds = cs.example_dataset()
     >>> retention = cs.retain(ds, packages="hdf5")
     >>> retention.by("reason").select("reason", "kept", "only").rows()
-    [('packages', 8, 8), ('dependency', 39, 39)]
+    [('packages', 13, 13), ('dependency', 50, 50)]
     """
 
     subset: Subset

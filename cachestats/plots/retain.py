@@ -141,7 +141,7 @@ def _draw_hits(curve: pl.DataFrame, measure: str, subtitle: list[str], ax: Axes 
     _amounts_along(ax.xaxis, f"{measure} that the newest 1, 2, ... snapshots keep", measure)
     count_along(ax.yaxis, "specs of the environment", is_share=True)
     ax.set_xlim(0, (max(curve[measure]) or 1) * 1.05)
-    ax.set_ylim(0, 1.05)
+    ax.set_ylim(-0.06, 1.06)  # so that 0% is not beside the 0 of the other axis
     set_title(ax, title)
     return ax
 

@@ -310,6 +310,11 @@ def test_a_wrong_question_says_what_is_expected(sample: cs.Dataset) -> None:
     ):
         with pytest.raises(ArgumentError, match=words):
             cs.retain(sample, **policy)  # type: ignore[arg-type]
+    environment = cs.read_environment(LOCKFILE)
+    with pytest.raises(ArgumentError, match="expected environments by name, found them without names"):
+        cs.retain(sample, environments=[environment])  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="either to be kept or to be watched, found 'a' in both"):
+        cs.retain(sample, environments={"a": environment}, watched={"a": environment})
     with pytest.raises(ArgumentError, match="expected all specs of the snapshots, found filters"):
         cs.retain(sample.where(package="hdf5"), newest=1)
     with pytest.raises(ArgumentError, match="expected a dataset or some of its snapshots, found LazyFrame"):

@@ -277,7 +277,7 @@ def plot_hit_rates(dataset: Any, environments: tuple[Path, ...], by: Any, out: P
 @_measure_option(RETAIN_MEASURES)
 @_out_option
 def plot_retain(dataset: Any, watched: tuple[Path, ...], measure: Any, out: Path) -> None:
-    """Draw what the newest snapshots take, or how much of environments hits.
+    """Draw what keeping the newest snapshots costs and is worth.
 
     For each number of the newest snapshots: the bytes or specs that they keep, as `retain --newest` would, or, for
     --measure hits, the share of each environment that hits, against bytes (specs, if sizes are unknown).

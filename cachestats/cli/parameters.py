@@ -472,7 +472,14 @@ def source_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--sizes",
             is_flag=True,
-            help="Also read the sizes of binaries (mirrors of layout 3 only): one more small file for each spec.",
+            help="Also read the sizes of binaries (mirrors of layout 3 and OCI caches only): one more small file for "
+            "each spec.",
+        ),
+        click.option(
+            "--without-index",
+            is_flag=True,
+            help="Read the spec files of mirrors and OCI caches instead of their indices, which may be missing or out "
+            "of date, and list the differences: many small files.",
         ),
         click.option(
             "--stack",

@@ -256,6 +256,7 @@ def _parse_index(index: Index, source: str, previous: Previous, path: str, found
         digest = content.digest[:_DIGEST_LENGTH]
         if previous.holds(index.origin, digest, (index.snapshot, index.stack)):
             found.unchanged.add(index.origin)
+            found.findings += content.findings
             if index.fingerprint != previous.fingerprints.get(index.origin):
                 found.new_fingerprints[index.origin] = index.fingerprint
             return
@@ -266,6 +267,7 @@ def _parse_index(index: Index, source: str, previous: Previous, path: str, found
         found.refused.add(index.origin)
         return
     _write_fragment(fragment, Path(path), found)
+    found.findings += content.findings
     if index.mirror:
         found.mirrors.setdefault(index.snapshot, {})[index.stack] = index.mirror
     found.inputs[index.origin] = Input(

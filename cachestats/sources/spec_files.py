@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from cachestats.decode import JsonError, decode
+from cachestats.decode import BYTE_ORDER_MARK, JsonError, decode
 from cachestats.sources.signature import is_signed, signed_text
 
 MAX_SPEC_FILE_BYTES = 64 << 20
@@ -33,12 +33,14 @@ class _Dag(msgspec.Struct):
 
 class _File(msgspec.Struct):
     spec: _Dag | None = None
+    name: str = ""
+    hash: str = ""
 
 
 class _Node(msgspec.Struct):
     name: str
     hash: str
-    annotations: msgspec.Raw | None = None
+    annotations: msgspec.Raw = msgspec.Raw()
 
 
 class SpecFile(msgspec.Struct, frozen=True):
@@ -65,8 +67,15 @@ class NoSpecError(Exception):
     """A file is JSON, and not of a spec."""
 
 
-def read_spec_file(data: bytes | bytearray) -> SpecFile:
-    """Read a spec file, which may be signed; its signature is not verified.
+def read_spec_file(data: bytes | bytearray, *, version: int = _FIRST_FORMAT) -> SpecFile:
+    """Read a spec file, which may be signed; its signature is not verified. It may also be the node of a spec alone.
+
+    Parameters
+    ----------
+    data
+        The file.
+    version
+        The version of its format, if the file does not tell.
 
     Raises
     ------
@@ -77,9 +86,11 @@ def read_spec_file(data: bytes | bytearray) -> SpecFile:
     """
     digest = hashlib.sha256(data).hexdigest()
     has_signature = is_signed(bytes(data[:80]))
-    dag = decode(signed_text(bytes(data)) if has_signature else data, _File).spec
-    if dag is None:
+    text = signed_text(bytes(data)) if has_signature else data
+    file = decode(text, _File)
+    if file.spec is None and not (file.name and file.hash):
         raise NoSpecError
+    dag = file.spec or _Dag([msgspec.Raw(bytes(text).removeprefix(BYTE_ORDER_MARK).strip())], _Meta(version))
     if not dag.nodes:
         raise JsonError("a spec without nodes")
     read = [(raw, decode(bytes(raw), _Node)) for raw in dag.nodes]
@@ -92,7 +103,7 @@ def read_spec_file(data: bytes | bytearray) -> SpecFile:
 
 def _with_format(raw: msgspec.Raw, node: _Node, version: int) -> msgspec.Raw:
     """Return a node that says in which format it was written, as an index may have nodes of several formats."""
-    if node.annotations is not None:
+    if bytes(node.annotations):
         return raw.copy()  # of the node only: a Raw keeps all of the file in memory
     text = bytes(raw).rstrip()
     return msgspec.Raw(b'%b,"annotations":{"original_specfile_version":%d}}' % (text[:-1], version))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -52,7 +53,7 @@ _AT_ONCE = 16
 _AHEAD = 64  # the most requests that are pending at a time, and the most answers that a killed run loses
 _SPEC_FILES = (".spec.json", ".spec.json.sig")
 _SPEC_MANIFEST = ".spec.manifest.json"
-_BLOB_OF_SPEC = "application/vnd.spack.spec."
+_SPEC = re.compile(r"application/vnd\.spack\.spec\.v([0-9]{1,4})\+json")
 _PUSH_AGAIN = "push it again: spack buildcache push --force; or remove it from the cache"
 
 
@@ -140,8 +141,9 @@ class SpecFilesLocation(IndexLocation):
                         entries.append(Entry(name, fingerprint, msgspec.structs.replace(answer, nodes=new)))
                 journal.write(entries)
             journal.finish()
-        if not found.specs and not findings:
-            raise SourceError(f"expected spec files in {self.origin}, found none", hint="check the path or URL")
+        if not found.specs:
+            why = f": {findings[0].message}" if findings else ""
+            raise SourceError(f"expected specs in {self.origin}, found none{why}", hint="check the path or URL")
         if indexed is not None:
             findings += self._differences(indexed, found)
         sizes.known.update((key, BinarySize(one.size, one.is_signed)) for key, one in found.specs.items())
@@ -269,12 +271,13 @@ class SpecFilesOfLayout3:
     def read(self, name: str) -> SpecFile:
         """Return the spec file that a manifest names."""
         blobs, has_signature = read_manifest(self.storage, f"{self.mirror.path}/{SPEC_MANIFESTS}/{name}")
-        blob = next((one for one in blobs if one.media_type.startswith(_BLOB_OF_SPEC)), None)
-        if blob is None:
+        files = ((blob, match) for blob in blobs if (match := _SPEC.fullmatch(blob.media_type)))
+        blob, media_type = next(files, (None, None))
+        if blob is None or media_type is None:
             raise ManifestError(f"expected a spec file in the manifest {name}, found none", hint=_PUSH_AGAIN)
         path = self.mirror.blob(blob.sha256(name))
         data = read_verified(self.storage, path, blob.checksum, blob.content_length, limit=MAX_SPEC_FILE_BYTES).data
-        found, size = read_spec_file(data), binary_size(blobs, has_signature)
+        found, size = read_spec_file(data, version=int(media_type[1])), binary_size(blobs, has_signature)
         return msgspec.structs.replace(found, digest=blob.checksum, size=size.num_bytes, is_signed=has_signature)
 
 

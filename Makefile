@@ -12,7 +12,7 @@ INSTALL = $(BIN)/python -m pip install -q -c constraints.txt
 PYTEST_ARGS := -n logical --maxprocesses 8 --dist worksteal
 FAST := $(PYTEST_ARGS) --hypothesis-profile quick -m "not slow and not spark and not browser and not consumers"
 
-.PHONY: demo check fast test lowest pages answers docs docs-site sample benchmark clean
+.PHONY: demo check fast test lowest dist pages answers docs docs-site sample example benchmark clean
 
 demo: $(VENV)/ready-for-demo
 	@echo "Builds a dataset from the three pages in data/_cache, counts and draws its coverage, and writes a report"
@@ -46,6 +46,12 @@ lowest:
 	$(LOWEST)/bin/uv pip install -q --python $(LOWEST) --resolution lowest-direct --group test -e ".[report,s3]"
 	$(LOWEST)/bin/python -m pytest $(FAST) -W default
 
+# The sdist and the wheel in dist/, as a release has them.
+dist: $(VENV)/ready-for-check
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+
 # What is made from the code: data/DICTIONARY.md, docs/reference/rules.md and docs/contributing/layout.md. It takes seconds.
 pages: $(VENV)/ready-for-check
 	$(BIN)/python docs/make.py pages
@@ -67,6 +73,12 @@ docs-site: $(VENV)/ready-for-docs
 sample: $(VENV)/ready-for-demo
 	rm -rf data/sample
 	$(BIN)/cachestats build ../shared/corpus/mirrors --out data/sample
+
+# The dataset that the package brings along for examples, and a lockfile, cut out of the same corpus.
+EXAMPLE := cachestats/dataset/example_data
+example: $(VENV)/ready-for-demo
+	rm -rf $(EXAMPLE)
+	$(BIN)/python data/make_example.py ../shared/corpus $(EXAMPLE)
 
 benchmark: $(VENV)/ready-for-demo
 	$(INSTALL) --group benchmarks
@@ -99,4 +111,4 @@ $(VENV)/ready-for-test: $(VENV)/created pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) out build
+	rm -rf $(VENV) out build dist

@@ -223,14 +223,18 @@ def s3_server() -> Iterator[Callable[..., S3Server]]:
 
 
 @pytest.fixture(autouse=True)
-def _doctest_names(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> None:
-    """Give the examples in docstrings the names they use: a dataset and a folder to write to."""
+def _doctest_as_pasted(request: pytest.FixtureRequest) -> None:
+    """Run the examples in docstrings as if they were pasted into a fresh Python in an empty folder.
+
+    They import all that they use; only a Spark session is given.
+    """
     if isinstance(request.node, pytest.DoctestItem):
-        request.getfixturevalue("monkeypatch").chdir(ROOT)
-        doctest_namespace["tmp"] = request.getfixturevalue("tmp_path")
+        request.getfixturevalue("monkeypatch").chdir(request.getfixturevalue("tmp_path"))
+        names = request.node.dtest.globs  # those of the module, a copy for each docstring
+        names.clear()
+        names["__name__"] = "__main__"
         if "spark" in request.node.name:
-            doctest_namespace["spark"] = request.getfixturevalue("spark")
-        doctest_namespace["demo"] = doctest_namespace["ds"] = request.getfixturevalue("demo")
+            names["spark"] = request.getfixturevalue("spark")
 
 
 @pytest.fixture(autouse=True)

@@ -35,7 +35,8 @@ DUCKDB_AT_ONCE = "DuckDB script"
 YAML = "PyYAML + Polars"
 
 # As `cachestats` does for itself: no build needs NumPy's linear algebra, which starts a thread for each core on import.
-ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+# And modules are compiled once, as those of installed packages are: some environments compile a checkout on every run.
+ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
 
 MIB = 1 << 20
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024

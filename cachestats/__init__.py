@@ -1,8 +1,8 @@
 """Ask Spack's binary build cache what it covers.
 
 >>> import cachestats as cs
->>> ds = cs.build_dataset("data/_cache", out=tmp / "dataset")
->>> matrix = cs.coverage_matrix(ds.specs, rows="package", columns="target")
+>>> ds = cs.example_dataset()
+>>> matrix = cs.coverage_matrix(ds, rows="package", columns="target")
 >>> ax = cs.plot_coverage(matrix)
 
 The public names are imported on first use: a build needs no plots, and importing Matplotlib alone takes half a second.

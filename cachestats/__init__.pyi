@@ -28,6 +28,7 @@ from .analysis.versions import versions as versions
 from .analysis.why import why as why
 from .dataset.dataset import Dataset as Dataset
 from .dataset.dataset import open_dataset as open_dataset
+from .dataset.example import example_dataset as example_dataset
 from .dataset.subset import Subset as Subset
 from .environment import Environment as Environment
 from .environment import read_environment as read_environment

@@ -1,5 +1,7 @@
 """The entry point of the command line, `cachestats` or `python -m cachestats`."""
 
+import atexit
+import gc
 import os
 import sys
 
@@ -7,6 +9,9 @@ import sys
 def main() -> None:
     """Run the command line."""
     _open_closed_streams()
+    # When it ends, Python looks for garbage in all that was ever imported, which takes a fifth of the CPU time of a
+    # small question. Of what is frozen it does not: the memory goes back to the system anyway.
+    atexit.register(gc.freeze)
     # Arrow's own allocators keep most freed memory: they take half as much memory again, without saving time.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     # On import, NumPy's linear algebra library starts a thread for each core. They are not needed here, and cost more

@@ -34,6 +34,7 @@ def code_of(name: str) -> int:
 
     Examples
     --------
+    >>> from cachestats.codes import code_of
     >>> code_of("zlib-ng")
     2947722089989898414
     """
@@ -47,6 +48,7 @@ def code_of_hash(dag_hash: str) -> int:
 
     Examples
     --------
+    >>> from cachestats.codes import code_of_hash
     >>> code_of_hash("2" * 32) == -(2**63), code_of_hash("z" * 32) == 2**63 - 1
     (True, True)
     """
@@ -60,6 +62,7 @@ def name_of_set(stacks: Iterable[str | None]) -> str:
 
     Examples
     --------
+    >>> from cachestats.codes import name_of_set
     >>> name_of_set(["root", "e4s"]), name_of_set([None])
     ('["e4s","root"]', '[]')
     """
@@ -71,6 +74,7 @@ def stacks_of_set(name: str) -> list[str | None]:
 
     Examples
     --------
+    >>> from cachestats.codes import stacks_of_set
     >>> stacks_of_set('["e4s","root"]'), stacks_of_set("[]")
     (['e4s', 'root'], [None])
     """

@@ -69,6 +69,7 @@ def decode(data: bytes | bytearray, type: type[T]) -> T:  # noqa: A002
 
     Examples
     --------
+    >>> from cachestats.decode import decode
     >>> decode(b'[1, 2]', list[int])
     [1, 2]
     >>> decode(b'"zl\xffib"', str)

@@ -36,29 +36,48 @@ class Environment:
 
     `read_environment` returns it. To select some of its specs, use `dataclasses.replace(environment, specs=...)`.
 
+    Parameters
+    ----------
+    specs, dependencies, nodes, kind, spack, roots
+        The attributes.
+
+    Attributes
+    ----------
+    specs : polars.DataFrame
+        One row per spec except externals, sorted by (package, hash): the columns of the table `specs` with canonical
+        names, and `is_root`, whether the spec was requested by name. `snapshot`, `snapshot_date`, `stack`, `size_bytes`
+        and `requirement` are null.
+    dependencies : polars.DataFrame
+        One row per (hash, dependency_hash), sorted by these: the columns of the table `dependencies`, with `snapshot`
+        null. The dependencies of externals are left out.
+    nodes : mapping of str to bytes
+        By hash, the JSON of each spec as in the file, including externals and the build specs of spliced specs.
+    kind : str
+        The kind of its source: `lockfile`, `spec file`, `list of specs` or `database`; several are joined by `and`.
+    spack : str, optional
+        The version of Spack that wrote it, or a range of possible versions, such as `0.18 to 0.20`; None if it is not
+        known. Several are joined by `and`.
+    roots : tuple of cachestats.roots.Root
+        What its roots were concretized from, as a lockfile says; empty for other files, which do not tell.
+
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.read_environment("data/developer-tools.spack.lock.gz")
-    <Environment: 145 specs, 38 roots; lockfile of Spack 0.23.0.dev0>
+    >>> environment = cs.read_environment(cs.example_dataset().path / "spack.lock")
+    >>> environment
+    <Environment: 42 specs, 1 root; lockfile of Spack 0.23.0.dev0>
+    >>> environment.specs.filter(is_root=True).select("package", "version", "target").rows()
+    [('hdf5', '1.14.3', 'x86_64_v3')]
+    >>> [root.text for root in environment.roots]
+    ['hdf5+mpi']
     """
 
     specs: pl.DataFrame
-    """One row per spec except externals, sorted by (package, hash): the columns of the table `specs` with canonical
-    names, and `is_root`, whether the spec was requested by name. `snapshot`, `snapshot_date`, `stack`, `size_bytes` and
-    `requirement` are null."""
     dependencies: pl.DataFrame
-    """One row per (hash, dependency_hash), sorted by these: the columns of the table `dependencies`, with `snapshot`
-    null. The dependencies of externals are left out."""
     nodes: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    """By hash, the JSON of each spec as in the file, including externals and the build specs of spliced specs."""
     kind: str = "specs"
-    """The kind of its source: `lockfile`, `spec file`, `list of specs` or `database`; several are joined by ` and `."""
     spack: str | None = None
-    """The version of Spack that wrote it, or a range of possible versions, such as `0.18 to 0.20`; None if it is not
-    known. Several are joined by ` and `."""
     roots: tuple[Root, ...] = ()
-    """What a lockfile says its roots were concretized from; empty for other files, which do not tell."""
 
     def __repr__(self) -> str:
         return f"<Environment: {self._words()}>"
@@ -77,7 +96,7 @@ def read_environment(*paths: str | os.PathLike[str]) -> Environment:
 
     Parameters
     ----------
-    paths
+    *paths
         One or more of these, in any combination; any file may be gzipped:
 
         - a `spack.lock` of version 1 to 8, or the folder of an environment that contains one. Environments that it
@@ -92,9 +111,9 @@ def read_environment(*paths: str | os.PathLike[str]) -> Environment:
 
     Returns
     -------
-    An `Environment`. If there are several files, it has the specs of all of them; a spec is a root if it is a root in
-    any file. The build spec of a spliced spec is not a spec of the environment, and neither are dependencies that only
-    the build spec needs.
+    Environment
+        The specs of all files; a spec is a root if it is a root in any of them. The build spec of a spliced spec is not
+        a spec of the environment, and neither are dependencies that only the build spec needs.
 
     Raises
     ------
@@ -107,23 +126,13 @@ def read_environment(*paths: str | os.PathLike[str]) -> Environment:
     Examples
     --------
     >>> import cachestats as cs
-    >>> _ = (tmp / "spack.lock").write_text('''{
-    ...     "_meta": {"file-type": "spack-lockfile", "lockfile-version": 6},
-    ...     "spack": {"version": "1.0.2", "type": "release"},
-    ...     "roots": [{"hash": "abc", "spec": "zlib-ng"}],
-    ...     "concrete_specs": {
-    ...         "abc": {"name": "zlib-ng", "version": "2.2", "hash": "abc",
-    ...             "arch": {"platform": "linux", "platform_os": "rhel9", "target": "zen4"},
-    ...             "dependencies": [{"name": "gmake", "hash": "def", "parameters": {"deptypes": ["build"]}}]},
-    ...         "def": {"name": "gmake", "version": "4.4.1", "hash": "def",
-    ...             "arch": {"platform": "linux", "platform_os": "rhel9", "target": "zen4"}}}}''')
-    >>> environment = cs.read_environment(tmp / "spack.lock")
-    >>> environment.specs.select("package", "version", "target", "is_root").rows()
-    [('gmake', '4.4.1', 'zen4', False), ('zlib-ng', '2.2', 'zen4', True)]
-    >>> environment.dependencies.select("hash", "dependency_hash", "dependency_package", "is_build").rows()
-    [('abc', 'def', 'gmake', True)]
+    >>> environment = cs.read_environment(cs.example_dataset().path / "spack.lock")
+    >>> environment.specs.filter(package="mpich").select("version", "os", "target", "is_root").rows()
+    [('4.2.1', 'ubuntu22.04', 'x86_64_v3', False)]
+    >>> environment.dependencies.filter(dependency_package="zlib-ng", is_link=True).height
+    9
     >>> environment.spack
-    '1.0.2'
+    '0.23.0.dev0'
     """
     if not paths:
         raise ArgumentError("expected the path of an environment, found none", hint="pass a spack.lock")

@@ -20,7 +20,19 @@ _SHOWN, _SHOWN_BEFORE = 100, 60  # characters of an expression in a message, and
 class CachestatsError(Exception):
     """The base class of all errors that cachestats raises on purpose.
 
-    `exit_code` is the exit code of the command line; `hint`, if there is one, suggests what to try next.
+    Parameters
+    ----------
+    message
+        What was expected, and what was found.
+    hint
+        A remedy to try, if there is one.
+
+    Attributes
+    ----------
+    message, hint : str
+        As given; `hint` may be None. `str(error)` has both.
+    exit_code : int
+        The exit code with which the command line ends; each kind of error has its own.
 
     Examples
     --------
@@ -134,6 +146,7 @@ def require_extra(extra: str, *packages: str, purpose: str) -> None:
 
     Examples
     --------
+    >>> from cachestats.errors import require_extra
     >>> require_extra("report", "no_such_package", purpose="a report")
     Traceback (most recent call last):
         ...

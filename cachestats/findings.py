@@ -49,7 +49,13 @@ _RULES = (
     Rule("unreadable", "file", "error", "The bytes of a file cannot be read.", "Check the file or the server.", True),
     Rule("index", "file", "error", "An index is not the JSON of a Spack database.", "Fetch it again.", True),
     Rule("too-large", "file", "error", "A page is larger than any page can be.", "Check the file."),
-    Rule("unsafe-path", "file", "error", "A member of an archive has a path out of it.", "Make the archive again."),
+    Rule(
+        "unsafe-path",
+        "file",
+        "error",
+        "A member of an archive has a path that leads out of it.",
+        "Make the archive again.",
+    ),
     Rule("empty", "file", "error", "A page has no content.", "Fetch or write the page again."),
     Rule("nul-byte", "file", "error", "A page has a NUL byte.", "Fetch the page again."),
     Rule("encoding", "file", "error", "A page is not UTF-8.", "Fetch the page again, or save it as UTF-8."),
@@ -197,7 +203,7 @@ RULES = {rule.name: rule for rule in _RULES}
 """All rules by name."""
 
 FAILURES = frozenset(rule.name for rule in _RULES if rule.is_failure)
-"""Rules of files of which nothing could be read."""
+"""The rules whose findings mean that nothing of a file could be read."""
 
 
 class Finding(NamedTuple):

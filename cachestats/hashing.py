@@ -29,7 +29,8 @@ def dag_hash(node: Mapping[str, Any] | bytes) -> str:
 
     Returns
     -------
-    The hash, 32 characters.
+    str
+        The hash, 32 characters.
 
     Raises
     ------
@@ -38,10 +39,12 @@ def dag_hash(node: Mapping[str, Any] | bytes) -> str:
 
     Examples
     --------
-    >>> dag_hash({"name": "zlib-ng", "version": "2.2.1", "hash": "whatever it was"})
+    >>> import cachestats as cs
+    >>> cs.dag_hash({"name": "zlib-ng", "version": "2.2.1", "hash": "whatever it was"})
     'wwqa7or5e6pvpyceoyreabzaivyt2dqx'
-    >>> dag_hash(b'{"name": "zlib-ng", "version": "2.2.2"}')
-    'edufd5ixcfin25rgkrnc63wlfe7dbu36'
+    >>> environment = cs.read_environment(cs.example_dataset().path / "spack.lock")
+    >>> all(cs.dag_hash(node) == digest for digest, node in environment.nodes.items())
+    True
     """
     if isinstance(node, bytes):
         node = json.loads(node)

@@ -43,8 +43,8 @@ class Host:
     Parameters
     ----------
     target
-        Its microarchitecture, such as `zen4`. A microarchitecture that archspec does not know runs only its own
-        binaries.
+        Its microarchitecture, such as `zen4`. If archspec does not know it, the machine runs only binaries built for
+        exactly this target.
     os
         Its operating system in Spack's spelling, such as `rhel9`; a minor release is dropped. None if it does not
         matter: on Linux, Spack has not compared it since 0.22.
@@ -56,6 +56,11 @@ class Host:
         otherwise `linux`.
     externals
         The externals that its `packages.yaml` declares, from `read_packages`. None if they are not known.
+
+    Attributes
+    ----------
+    target, os, libc, platform, externals
+        As given, with defaults filled in and names in Spack's spelling.
 
     Raises
     ------
@@ -129,14 +134,27 @@ class Host:
     ) -> Host:
         """Return the host described by a text such as `zen4:rhel9`, `zen4:glibc@2.34`, `zen4` or `host`.
 
+        Parameters
+        ----------
+        text
+            The target, and after a colon the operating system or the libc. `host` stands for this machine.
+        platform, externals
+            As in `Host`.
+
+        Returns
+        -------
+        Host
+            The host.
+
         Raises
         ------
         ArgumentError
-            If the text does not have one of these forms, or as `Host`.
+            If the text does not have one of these forms, or as in `Host`.
 
         Examples
         --------
-        >>> Host.parse("zen4:glibc@2.34").libc, Host.parse("zen4:rhel9").os
+        >>> import cachestats as cs
+        >>> cs.Host.parse("zen4:glibc@2.34").libc, cs.Host.parse("zen4:rhel9").os
         ('glibc@2.34', 'rhel9')
         """
         target, *others = text.split(":")
@@ -154,6 +172,11 @@ class Host:
 
 def host() -> Host:
     """Return this machine: its microarchitecture, operating system and libc.
+
+    Returns
+    -------
+    Host
+        The machine.
 
     Raises
     ------
@@ -185,6 +208,7 @@ def resolve_host(
 
     Examples
     --------
+    >>> from cachestats.hosts import resolve_host
     >>> str(resolve_host("zen4", os="rhel9"))
     'zen4 with rhel9 (glibc 2.34)'
     """
@@ -212,6 +236,7 @@ def as_named(host: Host) -> Host:
     Examples
     --------
     >>> from dataclasses import replace
+    >>> from cachestats.hosts import Host, as_named
     >>> replace(as_named(Host("zen4", os="rhel9")), target="a b").target
     'a b'
     """
@@ -226,6 +251,7 @@ def host_of(target: str, platform: str | None, os: str) -> Host:
 
     Examples
     --------
+    >>> from cachestats.hosts import host_of
     >>> host_of("zen4", "linux", "rhel9").libc, host_of("zen4", "linux", "unheard").libc
     ('glibc@2.34', None)
     """
@@ -252,6 +278,7 @@ def os_of_release(text: str) -> str | None:
 
     Examples
     --------
+    >>> from cachestats.hosts import os_of_release
     >>> os_of_release('NAME="Red Hat Enterprise Linux"\nID="rhel"\nVERSION_ID="9.4"\n')
     'rhel9'
     """
@@ -272,6 +299,7 @@ def libc_of_ldd(text: str) -> str | None:
 
     Examples
     --------
+    >>> from cachestats.hosts import libc_of_ldd
     >>> libc_of_ldd("ldd (Debian GLIBC 2.36-9+deb12u14) 2.36\nCopyright ...")
     'glibc@2.36'
     >>> libc_of_ldd("musl libc (x86_64)\nVersion 1.2.5\nDynamic Program Loader")
@@ -355,6 +383,7 @@ def macos_name(version: str) -> str:
 
     Examples
     --------
+    >>> from cachestats.hosts import macos_name
     >>> macos_name("14.5"), macos_name("10.15.7"), macos_name("99.0")
     ('sonoma', 'catalina', 'macos')
     """

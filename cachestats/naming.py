@@ -51,6 +51,7 @@ def canonical_variant(text: str) -> str:
 
     Examples
     --------
+    >>> from cachestats.naming import canonical_variant
     >>> canonical_variant("processes:=eett,ppllj")
     'processes=eett,ppllj'
     >>> canonical_variant("languages='c,c++'")
@@ -67,6 +68,7 @@ def variant_sign(text: str) -> str:
 
     Examples
     --------
+    >>> from cachestats.naming import variant_sign
     >>> variant_sign("~mpi"), variant_sign("languages='c,c++'"), variant_sign("patches:=0b8a3b8")
     ('~', '=', ':=')
     """
@@ -81,6 +83,7 @@ def page_variant(text: str, *, sign: ListSign) -> str:
 
     Examples
     --------
+    >>> from cachestats.naming import page_variant
     >>> page_variant("languages=c,c++", sign="="), page_variant("cuda_arch=70,80", sign=":=")
     ("languages='c,c++'", 'cuda_arch:=70,80')
     """
@@ -100,6 +103,7 @@ def split_variant(text: str) -> tuple[str, tuple[str, ...]]:
 
     Examples
     --------
+    >>> from cachestats.naming import split_variant
     >>> split_variant("+mpi"), split_variant("~mpi")
     (('mpi', ('true',)), ('mpi', ('false',)))
     >>> split_variant("cuda_arch=80,70")
@@ -118,6 +122,7 @@ def quote_variant(text: str) -> str:
 
     Examples
     --------
+    >>> from cachestats.naming import quote_variant
     >>> quote_variant("~mpi"), quote_variant("cflags=-O2 -g")
     ('~mpi', "cflags='-O2 -g'")
     """
@@ -132,6 +137,7 @@ def split_variants(text: str) -> list[str]:
 
     Examples
     --------
+    >>> from cachestats.naming import split_variants
     >>> split_variants("~mpi cflags='-O2 -g'")
     ['~mpi', 'cflags=-O2 -g']
     """
@@ -145,6 +151,7 @@ def source_address(source: str, name: str | None) -> str:
 
     Examples
     --------
+    >>> from cachestats.naming import source_address
     >>> source_address("week1=/srv/mirror", "week1"), source_address("https://host/x?a=b", None)
     ('/srv/mirror', 'https://host/x?a=b')
     """
@@ -156,6 +163,7 @@ def snapshot_kind(snapshot: str) -> tuple[SnapshotKind, date | None]:
 
     Examples
     --------
+    >>> from cachestats.naming import snapshot_kind
     >>> snapshot_kind("develop-2025-03-09")
     ('weekly', datetime.date(2025, 3, 9))
     >>> snapshot_kind("v2025.07.0")
@@ -176,6 +184,7 @@ def natural_key(text: str) -> NaturalKey:
 
     Examples
     --------
+    >>> from cachestats.naming import natural_key
     >>> sorted(["gcc@11.4", "gcc@7.5"], key=natural_key)
     ['gcc@7.5', 'gcc@11.4']
     """
@@ -202,6 +211,7 @@ def version_key(version: str) -> VersionKey:
 
     Examples
     --------
+    >>> from cachestats.naming import version_key
     >>> sorted(["develop", "1.10", "1.9", "main", "1.10rc1", "1.10.a", "git.abc=1.9"], key=version_key)
     ['1.9', 'git.abc=1.9', '1.10rc1', '1.10', '1.10.a', 'main', 'develop']
     """
@@ -235,13 +245,23 @@ def _version_part(segment: str) -> tuple[int, int, str]:
 def version_sort_key(version: str) -> str:
     """Return a version as text that sorts, byte by byte, as Spack orders versions: the column `version_key`.
 
-    It is `v` and the parts of the version, with a dot after each. Numbers are padded with zeros to four digits, longer
-    ones to eight after a colon, to twelve after two colons, and so on. A word begins with `+`, a prerelease with `-` in
-    place of the dot before it, a commit with `#`; `develop` and the like begin with `~` and their rank. The texts of
-    versions that Spack considers equal are equal.
+    The text is `v` and the parts of the version, with a dot after each. Numbers are padded with zeros to four digits,
+    longer ones to eight after a colon, to twelve after two colons, and so on. A word begins with `+`, a prerelease with
+    `-` in place of the dot before it, a commit with `#`; `develop` and the like begin with `~` and their rank. The
+    texts of versions that Spack considers equal are equal.
 
     The text of `1.14` without its last dot comes before everything that begins like 1.14, prereleases too. So 1.14 and
-    all that is newer is `version_key >= 'v0001.0014.'`, and all of 1.14 is `version_key LIKE 'v0001.0014%'`.
+    everything newer is `version_key >= 'v0001.0014.'`, and all of 1.14 is `version_key LIKE 'v0001.0014%'`.
+
+    Parameters
+    ----------
+    version
+        The version, as Spack writes it.
+
+    Returns
+    -------
+    str
+        The text.
 
     Examples
     --------
@@ -250,9 +270,9 @@ def version_sort_key(version: str) -> str:
     ('v0001.0014.0003.', 'v0001.0014-rc.0001.', 'v:20240722.')
     >>> cs.version_sort_key("9c"), cs.version_sort_key("develop"), cs.version_sort_key("git.fix=1.9")
     ('v0009.+c.', 'v~6develop.', 'v0001.0009.#fix')
-    >>> query = "SELECT DISTINCT package, version FROM specs WHERE version_key >= '{}'"
-    >>> demo.sql(query.format(cs.version_sort_key("3.9"))).collect().rows()
-    [('py-filelock', '3.12.4')]
+    >>> query = "SELECT DISTINCT version FROM specs WHERE package = 'hdf5' AND version_key >= '{}' ORDER BY version"
+    >>> cs.example_dataset().sql(query.format(cs.version_sort_key("1.14"))).collect()["version"].to_list()
+    ['1.14.3', '1.14.5']
     """
     # After equal parts the bytes ascend as the versions do: `-` in place of the last dot; after the dot nothing, `#`,
     # `*`, `+`, a digit, `:`, `~`. Because of the `v`, spreadsheets and readers of CSV take no text for a number, a date
@@ -288,6 +308,7 @@ def snapshot_order(snapshot: str) -> tuple[int, date, NaturalKey]:
 
     Examples
     --------
+    >>> from cachestats.naming import snapshot_order
     >>> sorted(["develop", "develop-2025-03-09", "v0.9.0", "v0.21.0"], key=snapshot_order)
     ['v0.9.0', 'v0.21.0', 'develop-2025-03-09', 'develop']
     """

@@ -29,6 +29,8 @@ class DeclaredExternal:
 
     Examples
     --------
+    >>> from cachestats.packages_yaml import DeclaredExternal
+    >>> from cachestats.requirement import External
     >>> declared = DeclaredExternal.parse("cuda@12: ~dev", prefix="/usr/local/cuda")
     >>> declared.fits(External.parse("cuda@12.4.1 ~dev prefix=/usr/local/cuda"))
     True
@@ -61,6 +63,7 @@ class DeclaredExternal:
 
         Examples
         --------
+        >>> from cachestats.packages_yaml import DeclaredExternal
         >>> declared = DeclaredExternal.parse("openmpi@4.1 fabrics=ofi %gcc@12 ^hwloc", prefix="/opt/openmpi")
         >>> declared.name, str(declared.versions), str(declared.variants[0]), declared.unchecked
         ('openmpi', '4.1', 'fabrics=ofi', ('%gcc@12', '^hwloc'))
@@ -100,13 +103,14 @@ def read_packages(*paths: str | os.PathLike[str]) -> tuple[DeclaredExternal, ...
 
     Parameters
     ----------
-    paths
+    *paths
         Files in the form of Spack's `packages.yaml`, or environments (`spack.yaml`) with such a section. Their
         declarations are combined. Files that they include are not read, and variables in paths are not expanded.
 
     Returns
     -------
-    The entries under `externals`, in the order of the files and within each file.
+    tuple of cachestats.packages_yaml.DeclaredExternal
+        The entries under `externals`, in the order of the files and within each file. `Host` takes them.
 
     Raises
     ------
@@ -116,7 +120,8 @@ def read_packages(*paths: str | os.PathLike[str]) -> tuple[DeclaredExternal, ...
     Examples
     --------
     >>> import cachestats as cs
-    >>> _ = (tmp / "packages.yaml").write_text('''
+    >>> from pathlib import Path
+    >>> size = Path("packages.yaml").write_text('''
     ... packages:
     ...   cuda:
     ...     externals:
@@ -124,7 +129,7 @@ def read_packages(*paths: str | os.PathLike[str]) -> tuple[DeclaredExternal, ...
     ...       prefix: /usr/local/cuda
     ...     buildable: false
     ... ''')
-    >>> [(entry.name, str(entry.versions), entry.prefix) for entry in cs.read_packages(tmp / "packages.yaml")]
+    >>> [(entry.name, str(entry.versions), entry.prefix) for entry in cs.read_packages("packages.yaml")]
     [('cuda', '12.4', '/usr/local/cuda')]
     """
     for path in paths:

@@ -49,6 +49,7 @@ class External:
 
         Examples
         --------
+        >>> from cachestats.requirement import External
         >>> External.parse("cuda@12.4.1 ~dev prefix=/usr/local/cuda").prefix
         '/usr/local/cuda'
         """
@@ -71,6 +72,7 @@ class Requirement:
 
     Examples
     --------
+    >>> from cachestats.requirement import Requirement
     >>> requirement = Requirement.parse("platform=linux os=rhel9 target=zen4 libc=glibc@2.34 format=5")
     >>> requirement.targets, requirement.libcs[0].version, requirement.spec_format
     (('zen4',), '2.34', 5)
@@ -149,6 +151,7 @@ def join_requirements(requirements: Iterable[Requirement]) -> Requirement:
 
     Examples
     --------
+    >>> from cachestats.requirement import Requirement, join_requirements
     >>> parse = Requirement.parse
     >>> first = parse("platform=linux os=rhel9 target=x86_64_v3 libc=glibc@2.34 format=5")
     >>> second = parse("platform=linux os=rhel9 target=zen4 libc=glibc@2.28 format=4")
@@ -202,6 +205,7 @@ def usual_place_libc(text: str) -> External:
 
     Examples
     --------
+    >>> from cachestats.requirement import usual_place_libc
     >>> str(usual_place_libc("glibc@2.34"))
     'glibc@2.34 prefix=/usr'
     """

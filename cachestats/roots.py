@@ -57,14 +57,15 @@ def read_roots(*paths: str | os.PathLike[str]) -> tuple[Root, ...]:
 
     Parameters
     ----------
-    paths
+    *paths
         Files in the form of Spack's `spack.yaml`, or folders that contain one. Definitions without `when` are put in
         place of their names, and matrices are expanded. Requirements and preferences are not applied, and files that
         the environment includes are not read; a warning names each of these, and what cannot be expanded.
 
     Returns
     -------
-    The roots, in the order of the files and within each file.
+    tuple of cachestats.roots.Root
+        The roots, in the order of the files and within each file. `match_roots` and `root_rates` take them.
 
     Raises
     ------
@@ -74,7 +75,8 @@ def read_roots(*paths: str | os.PathLike[str]) -> tuple[Root, ...]:
     Examples
     --------
     >>> import cachestats as cs
-    >>> _ = (tmp / "spack.yaml").write_text('''
+    >>> from pathlib import Path
+    >>> size = Path("spack.yaml").write_text('''
     ... spack:
     ...   definitions:
     ...   - compilers: ["%gcc@12", "%gcc@13"]
@@ -82,7 +84,7 @@ def read_roots(*paths: str | os.PathLike[str]) -> tuple[Root, ...]:
     ...   - cmake@3.27
     ...   - matrix: [[hdf5+mpi], [$compilers]]
     ... ''')
-    >>> [root.text for root in cs.read_roots(tmp / "spack.yaml")]
+    >>> [root.text for root in cs.read_roots("spack.yaml")]
     ['cmake@3.27', 'hdf5+mpi %gcc@12', 'hdf5+mpi %gcc@13']
     """
     for path in paths:
@@ -107,6 +109,7 @@ def as_roots(roots: RootsLike) -> tuple[Root, ...]:
 
     Examples
     --------
+    >>> from cachestats.roots import as_roots
     >>> [root.text for root in as_roots("hdf5+mpi ^mpich zlib")]
     ['hdf5+mpi ^mpich', 'zlib']
     """
@@ -184,6 +187,7 @@ def roots_of_lockfile(texts: Iterable[str], origin: str) -> tuple[tuple[Root, ..
 
     Examples
     --------
+    >>> from cachestats.roots import roots_of_lockfile
     >>> roots, notes = roots_of_lockfile(["hdf5+mpi", "zlib@@"], "spack.lock")
     >>> [root.text for root in roots], notes
     (['hdf5+mpi'], ["expected a spec at roots[1] in spack.lock, found 'zlib@@'; it is left out of the roots"])

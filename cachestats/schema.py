@@ -22,10 +22,10 @@ DType = Literal["string", "int64", "boolean", "date", "timestamp"]
 
 DepType = Literal["build", "link", "run", "test"]
 DEPTYPES: tuple[DepType, ...] = get_args(DepType)
+"""The types of dependencies, in the order in which Spack writes them; `dependencies` has a column for each."""
 
 Severity = Literal["error", "warning"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
-"""The types of dependencies, in the order in which Spack writes them; `dependencies` has a column for each."""
 
 
 @dataclass(frozen=True)
@@ -530,14 +530,23 @@ def data_dictionary() -> pl.DataFrame:
 
     Returns
     -------
-    A Polars DataFrame with the columns `table, column, dtype, nullable, unit, description`, in the order of
-    declaration.
+    polars.DataFrame
+        In the order of declaration:
+
+        - `table`, `column` (String): the names of the table and of its column.
+        - `dtype` (String): the type of the column.
+        - `nullable` (Boolean): whether it may be null.
+        - `unit` (String): its unit; null if it has none.
+        - `description` (String): what it means.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.data_dictionary().filter(table="targets")["column"].to_list()
+    >>> dictionary = cs.data_dictionary()
+    >>> dictionary.filter(table="targets")["column"].to_list()
     ['target', 'runs_on', 'is_native', 'family', 'vendor']
+    >>> dictionary.filter(table="specs", column="size_bytes")["unit"].item()
+    'bytes'
     """
     import polars as pl
 
@@ -566,6 +575,7 @@ def dictionary_markdown(tables: Iterable[str] = STORED_TABLES) -> str:
 
     Examples
     --------
+    >>> from cachestats.schema import dictionary_markdown
     >>> dictionary_markdown().splitlines()[0]
     '# Data dictionary'
     """
@@ -574,8 +584,8 @@ def dictionary_markdown(tables: Iterable[str] = STORED_TABLES) -> str:
         "",
         f"Schema version {SCHEMA_VERSION}. Made by `cachestats dictionary --format markdown`; do not edit by hand.",
         "",
-        "These are the columns of the tables. What an answer is about is described by `cachestats VERB --help`, and",
-        "its columns by the docstring of the function, such as `help(cachestats.gaps)`.",
+        "These are the columns of the tables. The columns of an answer are described in the docstring of the function,",
+        "such as `help(cachestats.gaps)`, and the answer itself by `cachestats VERB --help`.",
     ]
     for table in map(STORED_TABLES.__getitem__, tables):
         if table is ENCODED_SPECS:

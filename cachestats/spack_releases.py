@@ -146,6 +146,7 @@ def reuse_rules(text: str) -> Rules:
 
     Examples
     --------
+    >>> from cachestats.spack_releases import reuse_rules
     >>> [reuse_rules(version) for version in ("0.16", "0.21.2", "0.22", "v1.0.2", "newest")]
     ['0.21', '0.21', '0.23', '1.1', '1.1']
     """
@@ -194,6 +195,7 @@ def rules_of_snapshot(snapshot: str) -> Rules:
 
     Examples
     --------
+    >>> from cachestats.spack_releases import rules_of_snapshot
     >>> [rules_of_snapshot(name) for name in ("develop-2024-04-28", "v0.23.1", "develop-2025-03-30", "v2025.07.0")]
     ['0.21', '0.23', '1.1', '1.1']
     """
@@ -222,6 +224,7 @@ def rules_of_sources(snapshot: str, generations: Iterable[str], *, names_libc: b
 
     Examples
     --------
+    >>> from cachestats.spack_releases import rules_of_sources
     >>> rules_of_sources("develop", ["db7"], names_libc=True), rules_of_sources("develop", ["db8"], names_libc=True)
     ('0.23', '1.1')
     >>> rules_of_sources("develop-2024-03-17", ["g3"], names_libc=False)
@@ -240,6 +243,7 @@ def spec_format_of(rules: Rules) -> int:
 
     Examples
     --------
+    >>> from cachestats.spack_releases import spec_format_of
     >>> spec_format_of("0.23"), spec_format_of("1.1")
     (4, 5)
     """
@@ -253,6 +257,7 @@ def spec_format_of_database(version: str) -> int | None:
 
     Examples
     --------
+    >>> from cachestats.spack_releases import spec_format_of_database
     >>> [spec_format_of_database(version) for version in ("7", "8", "10", "0.9.2")]
     [4, 5, 6, None]
     """
@@ -268,6 +273,7 @@ def canonical_os(os: str) -> str:
 
     Examples
     --------
+    >>> from cachestats.spack_releases import canonical_os
     >>> [canonical_os(name) for name in ("rocky8.9", "ubuntu22.04.3", "ol9", "windows10.0.20348", "sonoma")]
     ['rocky8', 'ubuntu22.04', 'oracle9', 'windows10.0.20348', 'sonoma']
     """
@@ -287,6 +293,7 @@ def usual_libc(os: str) -> str | None:
 
     Examples
     --------
+    >>> from cachestats.spack_releases import usual_libc
     >>> [usual_libc(name) for name in ("rhel9", "rocky8.9", "sles15.6", "alpine3.18.4", "sonoma")]
     ['glibc@2.34', 'glibc@2.28', 'glibc@2.38', 'musl@1.2.4', None]
     """
@@ -309,6 +316,7 @@ def known_oses() -> list[str]:
 
     Examples
     --------
+    >>> from cachestats.spack_releases import known_oses
     >>> [name for name in known_oses() if name.startswith(("amzn", "seq"))]
     ['amzn2', 'amzn2023', 'sequoia']
     """
@@ -320,6 +328,7 @@ def platform_of_os(os: str) -> str:
 
     Examples
     --------
+    >>> from cachestats.spack_releases import platform_of_os
     >>> [platform_of_os(name) for name in ("sonoma", "windows10.0.20348", "rhel9")]
     ['darwin', 'windows', 'linux']
     """
@@ -333,6 +342,7 @@ def runs_on_macos(built_on: str, os: str) -> bool:
 
     Examples
     --------
+    >>> from cachestats.spack_releases import runs_on_macos
     >>> runs_on_macos("ventura", "sonoma"), runs_on_macos("sonoma", "ventura"), runs_on_macos("mojave", "sonoma")
     (True, False, False)
     """
@@ -364,6 +374,7 @@ def canonical_compiler(text: str | None) -> tuple[str | None, str | None, str | 
 
     Examples
     --------
+    >>> from cachestats.spack_releases import canonical_compiler
     >>> canonical_compiler("oneapi@=2024.2.1")
     ('intel-oneapi-compilers@2024.2.1', 'intel-oneapi-compilers', '2024.2.1')
     >>> canonical_compiler("none")
@@ -382,6 +393,7 @@ def page_compiler(compiler: str | None, *, is_old: bool) -> str:
 
     Examples
     --------
+    >>> from cachestats.spack_releases import page_compiler
     >>> page_compiler("llvm@14.0.0", is_old=False), page_compiler("llvm@14.0.0", is_old=True)
     ('llvm@14.0.0', 'clang@=14.0.0')
     >>> page_compiler(None, is_old=False)
@@ -399,6 +411,7 @@ def is_spelled_as_spack_1(generation: str) -> bool:
 
     Examples
     --------
+    >>> from cachestats.spack_releases import is_spelled_as_spack_1
     >>> is_spelled_as_spack_1("g3"), is_spelled_as_spack_1("g4")
     (False, True)
     >>> is_spelled_as_spack_1("db7"), is_spelled_as_spack_1("db8")

@@ -59,6 +59,7 @@ class SpecLists:
 
     Examples
     --------
+    >>> from cachestats.spec_lists import SpecLists
     >>> lists = SpecLists()
     >>> lists.define([{"mpis": ["mpich", "openmpi"]}], "definitions")
     >>> matrix = {"matrix": [["hdf5+mpi", "zlib"], ["$^mpis"]], "exclude": ["zlib"]}
@@ -192,6 +193,8 @@ def constrain(one: Expression, other: Expression) -> Expression:
 
     Examples
     --------
+    >>> from cachestats.expressions.parse import parse_expression
+    >>> from cachestats.spec_lists import constrain
     >>> one, other = map(parse_expression, ("hdf5@1.8: %gcc@12", "@:1.14 +mpi target=zen4"))
     >>> str(constrain(one, other))
     'hdf5@1.8:1.14+mpi target=zen4 %gcc@12'
@@ -272,6 +275,8 @@ def implies(one: Expression, other: Expression) -> bool:
 
     Examples
     --------
+    >>> from cachestats.expressions.parse import parse_expression
+    >>> from cachestats.spec_lists import implies
     >>> one = parse_expression("hdf5@1.14.3+mpi ^openmpi@4.1")
     >>> [implies(one, parse_expression(text)) for text in ("@1.14", "+mpi ^openmpi", "+mpi~cxx", "^mpich")]
     [True, True, False, False]

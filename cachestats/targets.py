@@ -26,6 +26,7 @@ def archspec_version() -> str:
 
     Examples
     --------
+    >>> from cachestats.targets import archspec_version
     >>> archspec_version().count(".")
     2
     """
@@ -42,6 +43,7 @@ def targets_table(seen: Iterable[str] = ()) -> pa.Table:
 
     Examples
     --------
+    >>> from cachestats.targets import targets_table
     >>> table = targets_table(["unheard_of"]).to_pylist()
     >>> [row["target"] for row in table if row["runs_on"] == "x86_64_v3"]
     ['x86_64', 'x86_64_v2', 'x86_64_v3']
@@ -75,6 +77,7 @@ def known_targets() -> set[str]:
 
     Examples
     --------
+    >>> from cachestats.targets import known_targets
     >>> sorted(known_targets() & {"zen4", "zen44"})
     ['zen4']
     """
@@ -84,9 +87,15 @@ def known_targets() -> set[str]:
 def host_target() -> str:
     """Return the microarchitecture of this machine, as archspec detects it.
 
+    Returns
+    -------
+    str
+        Its name, such as `zen4`.
+
     Examples
     --------
-    >>> host_target() in runnable(host_target())
+    >>> import cachestats as cs
+    >>> cs.host_target() in cs.runnable(cs.host_target())
     True
     """
     import archspec.cpu
@@ -97,14 +106,25 @@ def host_target() -> str:
 def runnable(machine: str) -> tuple[str, ...]:
     """Return the targets whose binaries a machine runs, the best first: its own, then its ancestors, nearest first.
 
-    Every target comes after its own descendants. Otherwise the order is that of archspec, which is by distance but, for
-    Arm, puts `aarch64` before its descendants.
+    Every target comes after its own descendants. Otherwise the order is that of archspec, which goes by distance but,
+    for Arm, puts `aarch64` before its descendants.
+
+    Parameters
+    ----------
+    machine
+        The microarchitecture of the machine. If archspec does not know it, the result is only its own name.
+
+    Returns
+    -------
+    tuple of str
+        Their names.
 
     Examples
     --------
-    >>> runnable("zen2"), runnable("unheard_of")
+    >>> import cachestats as cs
+    >>> cs.runnable("zen2"), cs.runnable("unheard_of")
     (('zen2', 'zen', 'x86_64_v3', 'x86_64_v2', 'x86_64'), ('unheard_of',))
-    >>> runnable("neoverse_v2")[-3:]
+    >>> cs.runnable("neoverse_v2")[-3:]
     ('armv8.2a', 'armv8.1a', 'aarch64')
     """
     known = _known()
@@ -126,6 +146,7 @@ def node_targets(name: str) -> list[Any]:
 
     Examples
     --------
+    >>> from cachestats.targets import node_targets
     >>> node_targets("x86_64_v3"), node_targets("unheard_of")
     (['x86_64_v3'], ['unheard_of'])
     >>> [list(form) for form in node_targets("zen4")]
@@ -145,6 +166,7 @@ def target_order(target: str) -> tuple[bool, str, int, NaturalKey]:
 
     Examples
     --------
+    >>> from cachestats.targets import target_order
     >>> sorted(["zen4", "neoverse_v1", "x86_64", "x86_64_v3", "unheard_of"], key=target_order)
     ['neoverse_v1', 'x86_64', 'x86_64_v3', 'zen4', 'unheard_of']
     """
@@ -161,6 +183,7 @@ def is_in_range(target: str, wanted: str) -> bool:
 
     Examples
     --------
+    >>> from cachestats.targets import is_in_range
     >>> [is_in_range(target, "x86_64_v2:x86_64_v4") for target in ("x86_64", "x86_64_v3", "zen4", "neoverse_v1")]
     [False, True, False, False]
     """

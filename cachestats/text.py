@@ -20,6 +20,7 @@ def nearest(names: Iterable[str], there: Iterable[str], most: int = 3) -> list[s
 
     Examples
     --------
+    >>> from cachestats.text import nearest
     >>> nearest(["ZEN44"], ["zen4", "zen3", "icelake"])
     ['zen4', 'zen3']
     """
@@ -32,6 +33,7 @@ def alternatives(names: Iterable[str]) -> str:
 
     Examples
     --------
+    >>> from cachestats.text import alternatives
     >>> alternatives(["os", "target", "stack"]), alternatives(["stack"])
     ('os, target or stack', 'stack')
     """
@@ -44,6 +46,7 @@ def counted(number: int, noun: str) -> str:
 
     Examples
     --------
+    >>> from cachestats.text import counted
     >>> counted(1, "spec"), counted(1200, "spec")
     ('1 spec', '1,200 specs')
     """
@@ -55,6 +58,7 @@ def byte_size(num_bytes: int) -> str:
 
     Examples
     --------
+    >>> from cachestats.text import byte_size
     >>> [byte_size(number) for number in (0, 999, 1_000, 9_940_000, 38_910_047, 7 * 10**21)]
     ['0 B', '999 B', '1.0 kB', '9.9 MB', '39 MB', '7,000 EB']
     """
@@ -74,6 +78,7 @@ def file_stem(snapshot: str) -> str:
 
     Examples
     --------
+    >>> from cachestats.text import file_stem
     >>> file_stem("develop-2025-03-09"), file_stem("../x")
     ('develop-2025-03-09', '%2E.%2Fx')
     """

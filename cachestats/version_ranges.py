@@ -45,6 +45,7 @@ class VersionRange:
 
     Examples
     --------
+    >>> from cachestats.version_ranges import VersionRange
     >>> VersionRange("1.8", "1.14").includes("1.14.3"), VersionRange(None, "2").includes("3")
     (True, False)
     """
@@ -97,6 +98,7 @@ class VersionList:
 
         Examples
         --------
+        >>> from cachestats.version_ranges import VersionList
         >>> allowed = VersionList.parse("1.8:1.14,=2.0")
         >>> [version for version in ("1.7", "1.14.3", "1.15", "2.0", "2.0.1") if allowed.includes(version)]
         ['1.14.3', '2.0']
@@ -118,6 +120,7 @@ class VersionList:
 
         Examples
         --------
+        >>> from cachestats.version_ranges import VersionList
         >>> str(VersionList.parse("1.8:,=0.9").intersection(VersionList.parse(":1.14,2")))
         '1.8:1.14,2,=0.9'
         """
@@ -130,6 +133,7 @@ class VersionList:
 
         Examples
         --------
+        >>> from cachestats.version_ranges import VersionList
         >>> VersionList.parse("1.14.3").is_within(VersionList.parse("1.8:1.14"))
         True
         """

@@ -5,27 +5,31 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import tomllib
 from pathlib import Path
-from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
+import click
 from sphinx.application import Sphinx
 
-from cachestats import __version__
+import cachestats
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(DOCS / "_extensions"))
 
+URLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
+
 project = "cachestats"
 author = "The cachestats developers"
 copyright = f"2026, {author}"  # noqa: A001
-version = release = __version__
+version = release = cachestats.__version__
 
 extensions = [
+    "docstrings",
+    "matplotlib.sphinxext.plot_directive",
     "myst_nb",
     "numpydoc",
-    "parameter_types",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx_click",
@@ -45,10 +49,13 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 autosummary_generate = True
-autodoc_typehints = "none"  # `parameter_types` puts them into the lists of parameters
+autodoc_typehints = "none"  # `docstrings` puts them into the lists of parameters
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
-numpydoc_use_plots = False
+plot_formats = ["svg"]
+plot_html_show_formats = False
+plot_html_show_source_link = False
+plot_include_source = True
 
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
@@ -59,8 +66,11 @@ html_title = "cachestats"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
+html_show_search_summary = False  # it reads the pages again, which a browser refuses from disk
+html_search_scorer = str(DOCS / "scorer.js")
 html_theme_options = {
     "header_links_before_dropdown": 6,
+    "icon_links": [{"name": "Repository", "url": URLS["Source"], "icon": "fa-brands fa-github"}],
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": False,
@@ -78,17 +88,33 @@ def setup(app: Sphinx) -> None:
     """Bring in what lies outside of `docs`, and make plain text of the help texts."""
     for notebook in (ROOT / "notebooks").glob("*.ipynb"):  # a link would not do: their own links are relative
         shutil.copy(notebook, DOCS / "tutorials")
-    packed = DOCS / "_generated" / "sample.zip"  # for readers who have only this site
-    packed.parent.mkdir(exist_ok=True)
-    with ZipFile(packed, "w", ZIP_DEFLATED) as archive:
-        for path in sorted((ROOT / "data").rglob("*")):
-            if path.is_file() and "_cache" not in path.parts:
-                archive.write(path, path.relative_to(ROOT))
+    _pack("sample.zip", ROOT / "data")
+    _pack("notebooks.zip", ROOT / "notebooks")
     for part in ("description", "options", "arguments"):
         app.connect(f"sphinx-click-process-{part}", _as_plain_text)
+    app.connect("sphinx-click-process-description", _name_function)
 
 
-def _as_plain_text(app: Sphinx, context: Any, lines: list[str]) -> None:
+def _pack(name: str, folder: Path) -> None:
+    """Pack a folder for readers who have only this site."""
+    packed = DOCS / "_generated" / name
+    packed.parent.mkdir(exist_ok=True)
+    with ZipFile(packed, "w", ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and ".ipynb_checkpoints" not in path.parts:
+                archive.write(path, path.relative_to(ROOT))
+
+
+def _name_function(app: Sphinx, context: click.Context, lines: list[str]) -> None:
+    """Say which function a verb is in Python, whose page lists the columns of the answer."""
+    name = str(context.command.name).replace("-", "_")
+    if context.parent and context.parent.command.name == "plot":
+        name = f"plot_{name}"
+    if name in cachestats.__all__:
+        lines += ["", f"In Python: :func:`cachestats.{name}`, which says what the answer has."]
+
+
+def _as_plain_text(app: Sphinx, context: click.Context, lines: list[str]) -> None:
     """Make markup of a help text in which Click reads none: unwrapped paragraphs are code, and signs are signs."""
     found: list[str] = []
     for line in lines:

@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,7 @@ from cachestats.schema import dictionary_markdown
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 BLOCK = re.compile(r"^```console\n.*?^```$", re.MULTILINE | re.DOTALL)
-EXAMPLE = re.compile(r"^\$ (?P<command>.+)\n(?P<answer>(?:(?!\$ |```).*\n)*)", re.MULTILINE)
+EXAMPLE = re.compile(r"^\$ (?P<command>(?:.*\\\n)*.+)\n(?P<answer>(?:(?!\$ |```).*\n)*)", re.MULTILINE)
 PICTURE = re.compile(r"!\[[^\]]*\]\([\w./-]*images/([\w.-]+)\)")
 
 
@@ -148,6 +149,10 @@ def _with_answers(block: str, folder: Path) -> str:
     return EXAMPLE.sub(lambda example: f"$ {example['command']}\n{_answer(example['command'], folder)}", block)
 
 
+_WIDTH = 110
+"""Long messages are broken as a terminal of this width breaks them, since pages do not."""
+
+
 def _answer(command: str, folder: Path) -> str:
     """Return what a command prints, words after data, without the lines of the log."""
     path = f"{folder / 'bin'}:{os.environ['PATH']}"
@@ -158,6 +163,7 @@ def _answer(command: str, folder: Path) -> str:
     if done.returncode not in (0, CheckError.exit_code):
         raise SystemExit(f"{command}: exit code {done.returncode}\n{done.stderr}")
     lines = [line for line in done.stderr.splitlines() if " INFO " not in line]
+    lines = [part for line in lines for part in textwrap.wrap(line, _WIDTH, break_long_words=False)]
     return "".join(f"{line}\n" for line in [*done.stdout.splitlines(), *lines])
 
 
@@ -210,7 +216,7 @@ PARTS = {"pages": _make_pages, "answers": _make_answers, "notebooks": _make_note
 
 
 def main(*parts: str) -> None:
-    """Make some parts anew, or everything."""
+    """Make some parts again, or everything."""
     if parts[:1] == ("answers",):
         return _make_answers(*parts[1:])
     if unknown := set(parts) - PARTS.keys():

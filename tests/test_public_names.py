@@ -13,15 +13,6 @@ import cachestats as cs
 from conftest import ROOT
 
 
-@pytest.mark.parametrize("name", cs.__all__)
-def test_every_public_name_has_words_and_an_example(name: str) -> None:
-    words = getattr(cs, name).__doc__
-    assert words
-    if name != "ParsedPage":  # an object that parse_page, which has one, returns
-        assert "Examples\n" in words
-        assert ">>> " in words
-
-
 def test_everything_public_is_there_and_nothing_heavy_is_imported() -> None:
     code = "import sys, cachestats; print(sorted({'matplotlib', 'polars', 'pyarrow'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -30,39 +30,40 @@ def causes(
     Parameters
     ----------
     environment, specs, dependencies, among
-        As for `match`, which describes how specs are compared.
+        As in `match`, which describes how specs are compared.
 
     Returns
     -------
-    One row per cause, sorted by `cures` and `misses` in descending order, and then by the other columns:
+    polars.DataFrame
+        One row per cause, sorted by `cures` and `misses` in descending order, and then by the other columns:
 
-    - `package`: the package whose specs differ; null if there are several, as for a target.
-    - `field`: the field that differs: one that `match` compares, with `recipe` for the checksum of the package's
-      recipe; `libc`, `provider` (of a virtual package), `external`, `dependencies` (the packages or the reasons for
-      them), or `unknown`.
-    - `wanted` and `cached`: the values in the environment and in the cache; empty if there is none.
-    - `words`: the cause in words, such as `openssl 3.3.0~docs instead of +docs`.
-    - `cures`: the number of misses that would hit if this cause alone were removed.
-    - `misses`: the number of misses that have this cause, alone or among others.
-    - `proof`: `proven` if the hashes show that nothing else differs in the specs that it cures and in all their
-      dependencies or, if it cures none, in the specs in which it occurs. Otherwise `supposed` (see `match`).
+        - `package` (String): the package whose specs differ; null if there are several, as for a target.
+        - `field` (String): the field that differs. This is one that `match` compares, with `recipe` for the checksum of
+          the package's recipe; or `libc`, `provider` (of a virtual package), `external`, `dependencies` (the packages
+          or the reasons for them) or `unknown`.
+        - `wanted`, `cached` (String): the values in the environment and in the cache; empty if there is none.
+        - `words` (String): the cause in words, such as `openssl 3.3.0~docs instead of +docs`.
+        - `cures` (Int64): the number of misses that would hit if this cause alone were removed.
+        - `misses` (Int64): the number of misses that have this cause, alone or among others.
+        - `proof` (String): `proven` if the hashes show that nothing else differs in the specs that it cures and in all
+          their dependencies or, if it cures none, in the specs that have it. Otherwise `supposed` (see `match`).
 
-    Specs whose package is not in the cache at all have no causes. A difference in representation is not a cause
-    (see `match`).
+        Specs whose package is not in the cache at all have no causes. A difference in representation is not a cause
+        (see `match`).
 
     Raises
     ------
     ArgumentError
-        As `match`.
+        As in `match`.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> import polars as pl
-    >>> environment = cs.read_environment("data/developer-tools.spack.lock.gz")
-    >>> specs = environment.specs.with_columns(target=pl.lit("zen4"), hash=pl.lit("-") + pl.col("hash"))
-    >>> cs.causes(environment, specs).select("words", "cures", "misses", "proof").rows()
-    [('target x86_64_v3 instead of zen4', 145, 145, 'supposed')]
+    >>> ds = cs.example_dataset()
+    >>> environment = cs.read_environment(ds.path / "spack.lock")
+    >>> causes = cs.causes(environment, ds.newest, dependencies=ds)
+    >>> causes.filter(package="zlib-ng").select("words", "cures", "misses").rows()
+    [('zlib-ng 2.1.6 instead of 2.2.3', 0, 4)]
     """
     return causes_of(explain(environment, specs, dependencies=dependencies, among=among))
 
@@ -138,22 +139,26 @@ def hits_if_target_changed(matches: pl.DataFrame, *, machine: str | None = None)
     matches
         The result of `match`.
     machine
-        Count only for targets whose binaries this target runs; by default for all.
+        Count only the targets whose binaries this target runs; by default all.
 
     Returns
     -------
-    One row per target of a closest cached spec: `target`, and `hits`, the number of specs that differ from a spec of
-    that target only in target and operating system, in themselves and in their dependencies. Sorted by `hits` in
-    descending order, then by `target`.
+    polars.DataFrame
+        One row per target of a closest cached spec, sorted by `hits` in descending order, then by `target`:
+
+        - `target` (String): the target.
+        - `hits` (Int64): the specs that differ from a spec of that target only in target and operating system, in
+          themselves and in their dependencies.
 
     Examples
     --------
     >>> import cachestats as cs
     >>> import polars as pl
-    >>> environment = cs.read_environment("data/developer-tools.spack.lock.gz")
+    >>> from cachestats.analysis.causes import hits_if_target_changed
+    >>> environment = cs.read_environment(cs.example_dataset().path / "spack.lock")
     >>> specs = environment.specs.with_columns(target=pl.lit("zen4"), hash=pl.lit("-") + pl.col("hash"))
     >>> hits_if_target_changed(cs.match(environment, specs)).rows()
-    [('zen4', 145)]
+    [('zen4', 42)]
     """
     fields = pl.col("cause_fields").str.split(",")
     is_of_target = fields.list.set_difference(pl.lit([*_OF_A_TARGET])).list.len() == 0

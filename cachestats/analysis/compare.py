@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
-import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import check_choice, ordered, sort_names
+from cachestats.analysis.frames import LazyFrame, check_choice, ordered, sort_names
 from cachestats.analysis.spec_rows import (
     BITS,
     SpecRows,
@@ -65,47 +64,56 @@ def compare(
     Parameters
     ----------
     old, new
-        Two lazy or eager frames of the same kind, supported by narwhals, such as the specs of two snapshots, with the
-        columns `package`, `version` and `hash` of the table `specs`, and the column named by `by`. A hash counts once
-        on each side, even if several snapshots contain it. Without `compiler_name`, no change is classified as
-        `representation`.
+        The two sides: datasets, subsets of them (such as two snapshots), or lazy or eager frames of the same kind that
+        narwhals supports, with the columns `package`, `version` and `hash` of the table `specs`, and the one named by
+        `by`. A dataset stands for its newest snapshot. A hash counts once on each side, even if several snapshots
+        contain it. Without the column `compiler_name`, no change is classified as `representation`.
     by
         Compare within each stack (or platform, os, target, compiler, compiler_name): a package may be removed from one
         and remain in another. By default the two sides are compared as a whole.
     union
         Keep `root`, the union of the stacks, if `by` is stack.
     among
-        All specs of the two snapshots, if `old` and `new` are selections from them. They are needed to recognize
-        `representation`.
+        All specs of the two snapshots as a pair of frames, if `old` and `new` are selections from them. They are needed
+        to recognize `representation`.
 
     Returns
     -------
-    One row per package (and value of `by`) found on either side, with the columns
+    polars.DataFrame
+        One row per package (and value of `by`) on either side, sorted by the first two columns, null (no compiler, no
+        stack) last:
 
-    - `<by>`, if it is given, and `package`
-    - `change`: `removed`; `added`; `updated` if the set of versions changed; `rebuilt` if the versions are the same
-      but hashes were added or removed; `unchanged` if the hashes are the same; or `representation`, which does not
-      change the coverage: one side was made by a version of Spack that did not yet treat it as a package. A side shows
-      this if it lacks the package and gives every spec a compiler, as Spack did before 1.0. The packages are
-      `compiler-wrapper`; a compiler that built some of that side's specs, if the other side has a wrapper; and a
-      runtime (`gcc-runtime`, `intel-oneapi-runtime`, `glibc`), if that side has specs built with the compiler that the
-      runtime belongs to, and no runtime at all.
-    - `old_versions`, `new_versions`: its versions, sorted, separated by `, `; null on a side that lacks the package
-    - `old_specs`, `new_specs`, `common_specs` (Int64): distinct hashes on the old side, on the new side, and on both
-
-    sorted by the first two, null (no compiler, no stack) last.
+        - `<by>` (String): the stack, target, ..., if `by` is given.
+        - `package` (String): the package.
+        - `change` (String): `removed`; `added`; `updated` if the set of versions changed; `rebuilt` if the versions are
+          the same but hashes were added or removed; `unchanged` if the hashes are the same; or `representation`.
+        - `old_versions`, `new_versions` (String): its versions, sorted and separated by commas; null if that side lacks
+          the package.
+        - `old_specs`, `new_specs`, `common_specs` (Int64): distinct hashes on the old side, on the new side, and on
+          both.
 
     Raises
     ------
     ArgumentError
         If `by` is not one of these, the frames are of different kinds, or a column is missing.
 
+    Notes
+    -----
+    A change of `representation` does not change the coverage: the Spack that made one of the sides did not yet treat
+    the package as a package. A side shows this if it lacks the package and gives every spec a compiler, as Spack did
+    before 1.0. The packages are `compiler-wrapper`; a compiler that built some of that side's specs, if the other side
+    has a wrapper; and a runtime (`gcc-runtime`, `intel-oneapi-runtime`, `glibc`), if that side has specs built with the
+    compiler that the runtime belongs to, and no runtime at all.
+
     Examples
     --------
     >>> import cachestats as cs
-    >>> weekly, develop = (demo.specs.filter(snapshot=name) for name in ("develop-2025-03-09", "develop"))
-    >>> cs.compare(weekly, develop).select("package", "change", "old_specs", "new_specs", "common_specs").rows()
-    [('py-filelock', 'rebuilt', 18, 124, 18), ('py-propcache', 'added', 0, 68, 0)]
+    >>> ds = cs.example_dataset()
+    >>> changes = cs.compare(ds.at("previous"), ds.newest)
+    >>> changes.filter(change="updated").select("package", "old_versions", "new_versions").row(0)
+    ('hdf5', '1.14.3', '1.8.23, 1.14.5')
+    >>> changes.filter(change="added")["package"].to_list()
+    ['hwloc', 'ncurses']
     """
     sides = _Sides.of(old, new, by, ("version",), union)
     return _changes(sides.counts(), by, _is_represented(*(among or (old, new))))
@@ -123,22 +131,24 @@ def compare_snapshots(specs: Dataset | Subset, before: Mapping[str, str]) -> pl.
 
     Returns
     -------
-    The rows that `compare` returns for each snapshot, whose name is in the first column, `snapshot`. They are sorted by
-    `snapshot` (releases by version, weekly snapshots by date, `develop`) and `package`.
+    polars.DataFrame
+        The rows that `compare` returns for each snapshot, whose name is in the first column, `snapshot`. They are
+        sorted by `snapshot` (releases by version, weekly snapshots by date, `develop`) and `package`.
 
     Examples
     --------
-    >>> compare_snapshots(demo, {"develop": "develop-2025-03-09"}).drop("old_versions", "new_versions").rows()
-    [('develop', 'py-filelock', 'rebuilt', 18, 124, 18), ('develop', 'py-propcache', 'added', 0, 68, 0)]
+    >>> import cachestats as cs
+    >>> from cachestats.analysis.compare import compare_snapshots
+    >>> changes = compare_snapshots(cs.example_dataset(), {"develop-2025-03-09": "develop-2024-06-02"})
+    >>> changes.select("snapshot", "package", "change", "common_specs").row(0)
+    ('develop-2025-03-09', 'gcc-runtime', 'rebuilt', 0)
     """
     rows = spec_rows(specs, ("snapshot", "package", "version", "hash"), every_snapshot=True)
     named = pl.DataFrame([*before.items()], {"new": pl.String, "old": pl.String}, orient="row")
     pairs = rows.coded(named, new="snapshot", old="snapshot").lazy()
     is_old, is_new = pl.col("is_old"), pl.col("is_new")
     sides = [
-        rows.frame.to_native()
-        .join(pairs, left_on="snapshot", right_on=side, coalesce=False)
-        .select(
+        rows.frame.join(pairs, left_on="snapshot", right_on=side, coalesce=False).select(
             "package", "version", "hash", snapshot="new", is_old=pl.lit(side == "old"), is_new=pl.lit(side == "new")
         )
         for side in ("old", "new")
@@ -151,7 +161,7 @@ def compare_snapshots(specs: Dataset | Subset, before: Mapping[str, str]) -> pl.
         .group_by("snapshot", "package", "version")
         .agg(old_specs=is_old.sum(), new_specs=is_new.sum(), common_specs=(is_old & is_new).sum())
     )
-    return _changes(rows.collect(nw.from_native(counts)), "snapshot", _are_represented(specs, before))
+    return _changes(rows.collect(counts), "snapshot", _are_represented(specs, before))
 
 
 def compare_counts(
@@ -161,28 +171,37 @@ def compare_counts(
 
     Parameters
     ----------
-    old, new, by, union, among
-        As in `compare`, except that `by` is stack by default. With None the result is a single row.
+    old, new, union, among
+        As in `compare`.
+    by
+        As in `compare`, but stack by default. With None the result is a single row.
 
     Returns
     -------
-    One row per value of `by`, with `<by>` and the Int64 columns `old_packages`, `new_packages`, and one for each
-    change: `removed`, `added`, `representation`, `updated`, `rebuilt`, `unchanged`; sorted by `<by>`, null last.
+    polars.DataFrame
+        One row per value of `by`, sorted by it, null last:
+
+        - `<by>` (String): the stack, target, ..., unless `by` is None.
+        - `old_packages`, `new_packages` (Int64): the packages on each side.
+        - `removed`, `added`, `representation`, `updated`, `rebuilt`, `unchanged` (Int64): the packages with this
+          change.
 
     Raises
     ------
     ArgumentError
-        As `compare`.
+        As in `compare`.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> weekly, develop = (demo.specs.filter(snapshot=name) for name in ("develop-2025-03-09", "develop"))
-    >>> cs.compare_counts(weekly, develop, by=None).to_dicts()
-    [{'old_packages': 1, 'new_packages': 2, 'removed': 0, 'added': 1, 'representation': 0, 'updated': 0, 'rebuilt': 1,
-    'unchanged': 0}]
+    >>> ds = cs.example_dataset()
+    >>> counts = cs.compare_counts(ds.at("previous"), ds.newest, by="target")
+    >>> counts.select("target", "removed", "added", "updated", "rebuilt").rows()
+    [('aarch64', 0, 11, 0, 0), ('neoverse_v1', 11, 0, 0, 0), ('x86_64_v3', 0, 1, 7, 3)]
     """
-    return count_changes(compare(old, new, by=by, union=union, among=among), by=by)
+    counts = _Sides.of(old, new, by, ("version",), union).counts()
+    packages = _changes_without_versions(counts, by, _is_represented(*(among or (old, new))))
+    return count_changes(packages, by=by)
 
 
 def count_changes(packages: pl.DataFrame, *, by: ChangeAxis | None = None) -> pl.DataFrame:
@@ -209,28 +228,32 @@ def compare_specs(
     Parameters
     ----------
     old, new, by, union, among
-        As in `compare`; the frames must also have the columns `os`, `target`, `compiler` and `variants`.
+        As in `compare`; frames must also have the columns `os`, `target`, `compiler` and `variants`.
     changes
         Return only the specs of packages that changed in these ways; by default of all packages.
 
     Returns
     -------
-    One row per package and hash (and value of `by`), with the columns `<by>`, if it is given, `package`, `change` (of
-    the package), `side` (`old`, `new` or `both`), `version`, `os`, `target`, `compiler`, `variants` and `hash`, sorted
-    by `<by>`, `package` and `hash`, null last. The column named by `by` is not repeated.
+    polars.DataFrame
+        One row per package and hash (and value of `by`), sorted by `<by>`, `package` and `hash`, null last:
+
+        - `<by>` (String): the stack, target, ..., if `by` is given. It is not repeated below.
+        - `package`, `change` (String): the package, and how it changed.
+        - `side` (String): where the hash is: `old`, `new` or `both`.
+        - `version`, `os`, `target`, `compiler`, `variants`, `hash` (String): as in the table `specs`.
 
     Raises
     ------
     ArgumentError
-        As `compare`, or if one of `changes` does not exist.
+        As in `compare`, or if one of `changes` does not exist.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> weekly, develop = (demo.specs.filter(snapshot=name) for name in ("develop-2025-03-09", "develop"))
-    >>> specs = cs.compare_specs(weekly, develop, changes=["rebuilt"])
-    >>> specs.group_by("package", "side").len().sort("side").rows()
-    [('py-filelock', 'both', 18), ('py-filelock', 'new', 106)]
+    >>> ds = cs.example_dataset()
+    >>> specs = cs.compare_specs(ds.at("previous"), ds.newest, changes=["rebuilt"])
+    >>> specs.filter(package="libiconv").select("side", "version", "os").rows()
+    [('old', '1.17', 'ubuntu22.04'), ('new', '1.17', 'ubuntu22.04'), ('new', '1.17', 'sequoia')]
     """
     for change in [changes] if isinstance(changes, str) else changes:
         check_choice(change, CHANGES, "changes")
@@ -257,7 +280,7 @@ class _Sides:
 
     rows: SpecRows
     """The rows of one side, which know the names of both."""
-    hashes: nw.LazyFrame[Any]
+    hashes: LazyFrame
     by: ChangeAxis | None
     old: list[str]
     new: list[str]
@@ -282,21 +305,22 @@ class _Sides:
         names: list[str | None] = [None]
         if axis:
             names = sort_names({name for side in sides for name in side.names(axis)}, axis)
+        api = sides[0].api
         bits = {side: masks_of(names, f"{side}_") for side in ("old", "new")}
         marked = []
         for (side, masks), rows in zip(bits.items(), sides, strict=True):
             others = [mask for other, found in bits.items() if other != side for mask in found]
             frame = rows.marked(["package", "hash", *facts], axis, names, masks)
-            frame = frame.with_columns(nw.lit(0, nw.Int64).alias(mask) for mask in others)
+            frame = frame.with_columns(api.lit(0, api.Int64).alias(mask) for mask in others)
             marked.append(frame.select("package", "hash", *facts, *bits["old"], *bits["new"]))
         # A hash determines the whole spec. Should the two sides disagree nevertheless, it still counts as one spec.
-        hashes = unite(nw.concat(marked), ["package", "hash"], [*bits["old"], *bits["new"]], facts)
+        hashes = unite(api.concat(marked), ["package", "hash"], [*bits["old"], *bits["new"]], facts)
         return cls(sides[1], hashes, by, bits["old"], bits["new"], names)
 
     def counts(self) -> pl.DataFrame:
         """Count the specs of each package and version (and value of `by`) on each side, and on both."""
         facts = ["package", "version", *([self.by] if self.by and self.by != "stack" else [])]
-        grouped = self.hashes.group_by(*facts, *self.old, *self.new).agg(number=nw.len())
+        grouped = self.hashes.group_by(*facts, *self.old, *self.new).agg(number=self.rows.api.len())
         number, is_old, is_new = pl.col("number"), pl.col("is_old"), pl.col("is_new")
         return (
             self._split(self.rows.collect(grouped))
@@ -315,13 +339,13 @@ class _Sides:
 
     def _split(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return a row for each stack, or for the whole, that has the specs of a row on one side at least."""
-        parts = []
+        parts, rows = [], frame.lazy()
         for place, name in enumerate(self.names):
             is_old, is_new = (has(masks[place // BITS], place % BITS) for masks in (self.old, self.new))
-            part = frame.with_columns(is_old=is_old, is_new=is_new).filter(pl.col("is_old") | pl.col("is_new"))
+            part = rows.with_columns(is_old=is_old, is_new=is_new).filter(pl.col("is_old") | pl.col("is_new"))
             parts.append(part.with_columns(stack=pl.lit(name, pl.String)) if self.by == "stack" else part)
         split = (
-            pl.concat(parts)
+            pl.concat(parts).collect()
             if parts
             else frame.clear().with_columns(stack=pl.lit(None, pl.String), is_old=pl.lit(False), is_new=pl.lit(False))
         )
@@ -329,18 +353,27 @@ class _Sides:
 
 
 def _changes(counts: pl.DataFrame, by: str | None, is_represented: pl.Expr) -> pl.DataFrame:
+    """Return what `compare` does, from the counts of specs by version."""
     key = [*([by] if by else []), "package"]
-    old, new = pl.col("old_specs"), pl.col("new_specs")
-    packages = (
+    texts = (
         ordered(counts, "version")
         .group_by(key, maintain_order=True)
         .agg(
-            pl.col("version").filter(old > 0).alias("old_versions"),
-            pl.col("version").filter(new > 0).alias("new_versions"),
-            pl.col("old_specs", "new_specs", "common_specs").sum(),
-            ((old > 0) == (new > 0)).all().alias("has_same_versions"),
+            pl.col("version").filter(pl.col(f"{side}_specs") > 0).str.join(", ").alias(f"{side}_versions")
+            for side in ("old", "new")
         )
     )
+    versions = (
+        pl.when(pl.col(f"{side}_specs") > 0).then(pl.col(f"{side}_versions")).alias(f"{side}_versions")
+        for side in ("old", "new")
+    )
+    packages = _changes_without_versions(counts, by, is_represented).join(texts, on=key, nulls_equal=True)
+    return ordered(packages.select(*key, "change", *versions, "old_specs", "new_specs", "common_specs"), *key)
+
+
+def _changes_without_versions(counts: pl.DataFrame, by: str | None, is_represented: pl.Expr) -> pl.DataFrame:
+    """Return the change of each package, and its numbers of specs, in no order."""
+    old, new, common = (pl.col(f"{side}_specs") for side in ("old", "new", "common"))
     change = (
         pl.when(is_represented)
         .then(pl.lit("representation"))
@@ -350,16 +383,15 @@ def _changes(counts: pl.DataFrame, by: str | None, is_represented: pl.Expr) -> p
         .then(pl.lit("added"))
         .when(~pl.col("has_same_versions"))
         .then(pl.lit("updated"))
-        .when((old == pl.col("common_specs")) & (new == pl.col("common_specs")))
+        .when((old == common) & (new == common))
         .then(pl.lit("unchanged"))
         .otherwise(pl.lit("rebuilt"))
     )
-    versions = (
-        pl.when(specs > 0).then(pl.col(name).list.join(", ")).alias(name)
-        for specs, name in ((old, "old_versions"), (new, "new_versions"))
-    )
-    return ordered(
-        packages.select(*key, change.alias("change"), *versions, "old_specs", "new_specs", "common_specs"), *key
+    return (
+        counts.group_by(*([by] if by else []), "package")
+        .agg(old.sum(), new.sum(), common.sum(), has_same_versions=((old > 0) == (new > 0)).all())
+        .with_columns(change=change)
+        .drop("has_same_versions")
     )
 
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from cachestats.analysis.derived import AnyAxis, as_axis, column_of
 from cachestats.analysis.frames import check_choice, collect_small, validated
-from cachestats.analysis.reuse import reused_requirements
 from cachestats.analysis.spec_rows import SpecRows, SpecsLike, chosen, spec_rows
-from cachestats.analysis.usable import possible_hosts
-from cachestats.axes import AXES, DENOMINATORS, MEASURES, MISSING, NATIVE, USABLE, Axis, Denominator, Measure
+from cachestats.axes import AXES, DENOMINATORS, MEASURES, Axis, Denominator, Measure
 from cachestats.dataset.dataset import Dataset
 from cachestats.dataset.subset import Subset
 from cachestats.errors import ArgumentError
-from cachestats.hosts import Host, as_host, as_named
 from cachestats.naming import natural_key, snapshot_order
-from cachestats.spack_releases import Rules, checked_rules
 from cachestats.targets import target_order
+
+if TYPE_CHECKING:
+    from cachestats.hosts import Host
 
 _ORDER: dict[str, Callable[[str], Any]] = {"snapshot": snapshot_order, "target": target_order}
 
@@ -52,23 +50,24 @@ def coverage(
     host: Host | str | None = None,
     spack: str | None = None,
 ) -> pl.DataFrame:
-    """Count specs or packages for each pair of a row and a column that has any.
+    """Count specs or packages by two axes, such as package and target.
 
     Parameters
     ----------
     specs
         A dataset, a subset of one, or any lazy or eager frame that narwhals supports (a Polars LazyFrame, a DuckDB
         relation, ...) with the required columns of the table `specs`: those named by `rows` and `columns`, and
-        `snapshot` and `hash`, or `package`. The frame's own engine does the counting.
+        `snapshot` and `hash`, or `package`. The frame's own engine does the counting. A dataset stands for its newest
+        snapshot, or for all of them if snapshots are rows or columns.
     rows, columns
         Two of snapshot, package, version, platform, os, target, compiler, compiler_name and stack; or `variant:NAME`,
-        the values of a variant; or a list of spec expressions, such as `["hdf5+mpi", "hdf5~mpi"]`: a spec counts for
-        each that it satisfies, and is left out if it satisfies none.
+        the values of a variant; or a list of spec expressions, such as `["hdf5+mpi", "hdf5~mpi"]`. A spec counts for
+        each expression that it satisfies, and is left out if it satisfies none.
     measure
         `specs`: distinct (snapshot, hash). `packages`: distinct packages. `share`: distinct packages of the cell
         divided by distinct packages of the denominator.
     denominator
-        The denominator of a `share`: the packages of the cell's row, those of its column, or all packages.
+        The denominator of a `share`: the packages of the cell's `row`, those of its `column`, or `all` packages.
     union
         Keep `root`, the union of the stacks, if stacks are rows or columns.
     usable
@@ -79,35 +78,46 @@ def coverage(
         nor a libc, or is not given, the hosts of a column are those with any operating system in `specs` of a platform
         with that target, or with the operating system that the row names.
     spack
-        With `usable`, the Spack version whose reuse rules apply, as in `cachestats.usable`.
+        With `usable`, the Spack version whose reuse rules apply, as in `usable`.
 
     Returns
     -------
-    One row per cell that is not zero, with the columns `<rows>`, `<columns>` and `value` (Int64; for shares Float64
-    from 0 to 1), sorted by the first two, null (no compiler, no stack, no such variant) last. The column of a list of
-    expressions is called `spec`.
+    polars.DataFrame
+        One row per cell that is not zero or, with `usable`, per cell. Sorted by the first two columns, null (no
+        compiler, no stack, no such variant) last:
 
-    With `usable`, one row per cell, whose `value` is `native` (a spec built for exactly the host's target can be
-    reused), `usable` (only specs built for an ancestor of the host's target can be reused) or `missing` (no spec can be
-    reused).
+        - `<rows>`, `<columns>` (String): the names of the row and the column. The column of a list of expressions is
+          called `spec`.
+        - `value` (Int64; for shares Float64 from 0 to 1; with `usable` String): the count, or the state of the cell:
+          `native` (a spec built for exactly the host's target can be reused), `usable` (only specs built for an
+          ancestor of the host's target can be reused) or `missing` (no spec can be reused).
 
     Raises
     ------
     ArgumentError
         If an axis, measure or denominator does not exist, both axes are the same, the frame lacks a column, `usable`
         is combined with columns other than targets or with a measure, or a host or rules are given without it.
+    ExpressionError
+        If a text in a list of expressions is not a spec expression.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.coverage(demo.specs, rows="package", columns="platform").rows()
-    [('py-filelock', 'darwin', 18), ('py-filelock', 'linux', 124), ('py-propcache', 'darwin', 14), ...]
+    >>> ds = cs.example_dataset()
+    >>> cells = cs.coverage(ds, rows="package", columns="target")
+    >>> cells.filter(package="hdf5").rows()
+    [('hdf5', 'aarch64', 1), ('hdf5', 'x86_64_v3', 6)]
+    >>> cs.coverage(ds, rows=["hdf5+fortran", "hdf5~fortran"], columns="target").rows()
+    [('hdf5+fortran', 'x86_64_v3', 6), ('hdf5~fortran', 'aarch64', 1)]
     """
     row_axis, column_axis = as_axis(rows, AXES, "rows"), as_axis(columns, AXES, "columns")
     found = _checked(specs, row_axis, column_axis, measure, denominator, union, usable)
     row, column = column_of(row_axis), column_of(column_axis)
     if usable:
-        return _usable(found, row, host, spack)
+        # Imported here, as what decides on reuse takes long to import.
+        from cachestats.analysis.usable_coverage import usable_cells
+
+        return usable_cells(found, row, host, spack)
     if host or spack:
         raise ArgumentError("expected a host or rules only with usable, found them without it", hint="add usable=True")
     cells = found.count(row, column, of=["snapshot", "hash"] if measure == "specs" else ["package"])
@@ -137,29 +147,32 @@ def coverage_matrix(
 
     Returns
     -------
-    A Polars DataFrame whose first column is named by `rows` and holds the row names, followed by one column for each
-    name on the other axis. Both axes are in natural order: targets by family and then by ancestry, snapshots by date
-    with `develop` last, and everything else by name with numbers in numeric order. A missing compiler or stack is
-    called `none`.
+    polars.DataFrame
+        A column named by `rows` with the row names (String), and a column for each name on the other axis with the
+        values of `coverage`. Both axes are in natural order: targets by family and then by ancestry, snapshots by date
+        with `develop` last, and everything else by name with numbers in numeric order. A missing compiler or stack is
+        called `none`.
 
     Raises
     ------
-    ArgumentError
-        As `coverage`.
+    ArgumentError, ExpressionError
+        As in `coverage`.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.coverage_matrix(demo.specs, rows="package", columns="target")
-    shape: (2, 6)
-    ┌──────────────┬─────────┬─────────────┬─────────────┬─────────┬───────────┐
-    │ package      ┆ aarch64 ┆ neoverse_v1 ┆ neoverse_v2 ┆ ppc64le ┆ x86_64_v3 │
-    │ ---          ┆ ---     ┆ ---         ┆ ---         ┆ ---     ┆ ---       │
-    │ str          ┆ i64     ┆ i64         ┆ i64         ┆ i64     ┆ i64       │
-    ╞══════════════╪═════════╪═════════════╪═════════════╪═════════╪═══════════╡
-    │ py-filelock  ┆ 46      ┆ 12          ┆ 1           ┆ 4       ┆ 79        │
-    │ py-propcache ┆ 33      ┆ 0           ┆ 0           ┆ 0       ┆ 35        │
-    └──────────────┴─────────┴─────────────┴─────────────┴─────────┴───────────┘
+    >>> subset = cs.example_dataset().newest.where(package=["hdf5", "mpich", "zlib-ng"])
+    >>> cs.coverage_matrix(subset, rows="package", columns="stack")
+    shape: (3, 4)
+    ┌─────────┬─────┬───────────────────────┬─────────┐
+    │ package ┆ e4s ┆ ml-darwin-aarch64-mps ┆ radiuss │
+    │ ---     ┆ --- ┆ ---                   ┆ ---     │
+    │ str     ┆ i64 ┆ i64                   ┆ i64     │
+    ╞═════════╪═════╪═══════════════════════╪═════════╡
+    │ hdf5    ┆ 6   ┆ 1                     ┆ 0       │
+    │ mpich   ┆ 5   ┆ 1                     ┆ 0       │
+    │ zlib-ng ┆ 2   ┆ 1                     ┆ 2       │
+    └─────────┴─────┴───────────────────────┴─────────┘
     """
     cells = coverage(
         specs,
@@ -232,45 +245,6 @@ def _share(cells: pl.DataFrame, specs: SpecRows, by: list[str]) -> pl.DataFrame:
     whole = specs.count(*by, of=["package"]).rename({"value": "whole"})
     joined = cells.join(whole, on=by, how="left", nulls_equal=True) if by else cells.join(whole, how="cross")
     return joined.with_columns(value=pl.col("value") / pl.col("whole")).drop("whole")
-
-
-def _usable(specs: SpecRows, rows: str, given: Host | str | None, spack: str | None) -> pl.DataFrame:
-    """Classify, for each row and each target, what the hosts of the target can use."""
-    rules, host = checked_rules(spack), None if given is None else as_host(given)
-    built = specs.distinct(*dict.fromkeys([rows, "target", "platform", "os", "requirement"]))
-    targets = sorted(built["target"].unique())
-    if host is not None and host.is_complete:
-        found = [_usable_by(built, rows, replace(as_named(host), target=target), rules) for target in targets]
-    else:
-        hosts = possible_hosts(built)
-        if host is not None:
-            hosts = [replace(one, externals=host.externals) for one in hosts if one.platform == host.platform]
-        # If rows are operating systems, each row is matched only with hosts of that operating system.
-        found = [
-            _usable_by(built.filter(pl.col("os") == one.os) if rows == "os" else built, rows, one, rules)
-            for one in hosts
-        ]
-    native = pl.col("is_native").any()
-    best = pl.concat(found).group_by(rows, "target").agg(native) if found else None
-    cells = built.select(rows).unique().join(pl.DataFrame({"target": targets}, {"target": pl.String}), how="cross")
-    if best is None:
-        return cells.with_columns(value=pl.lit(None, pl.String))
-    value = pl.when("is_native").then(pl.lit(NATIVE)).when(pl.col("is_native").is_null()).then(pl.lit(MISSING))
-    return (
-        cells.join(best, on=[rows, "target"], how="left", nulls_equal=True)
-        .select(rows, "target", value=value.otherwise(pl.lit(USABLE)))
-        .sort(rows, "target", nulls_last=True)
-    )
-
-
-def _usable_by(built: pl.DataFrame, rows: str, host: Host, rules: Rules | None) -> pl.DataFrame:
-    """Return the rows in which a host can reuse a spec, and whether one of the reusable specs is native."""
-    reused = built.filter(pl.col("requirement").is_in(reused_requirements(built["requirement"], host, rules)))
-    return (
-        reused.group_by(rows)
-        .agg(is_native=(pl.col("target") == host.target).any())
-        .select(rows, pl.lit(host.target).alias("target"), "is_native")
-    )
 
 
 def _snapshots(specs: SpecsLike, *, every_snapshot: bool) -> tuple[str, ...]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import narwhals as nw
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cachestats.analysis.frames import refuse_cycle
+from cachestats.analysis.frames import LazyFrame, refuse_cycle
 from cachestats.analysis.spec_rows import SpecRows, SpecsLike, spec_and_edge_rows
 
 Numbers = npt.NDArray[np.int64]
@@ -34,8 +33,8 @@ class _Graph(NamedTuple):
     """The distinct specs of a question, `hash` and `package`, and edges: `hash`, `dependency_hash` and `needed`."""
 
     rows: SpecRows
-    specs: nw.LazyFrame[Any]
-    edges: nw.LazyFrame[Any]
+    specs: LazyFrame
+    edges: LazyFrame
 
 
 def count_dependents(specs: SpecsLike, dependencies: SpecsLike, *, every_snapshot: bool = False) -> pl.DataFrame | None:
@@ -43,7 +42,8 @@ def count_dependents(specs: SpecsLike, dependencies: SpecsLike, *, every_snapsho
 
     Returns
     -------
-    The columns `package`, `num_direct_dependents` and `num_dependents`, as in `Needs`.
+    polars.DataFrame or None
+        The columns `package`, `num_direct_dependents` and `num_dependents`, as in `Needs`.
 
     Raises
     ------
@@ -55,8 +55,8 @@ def count_dependents(specs: SpecsLike, dependencies: SpecsLike, *, every_snapsho
         return None
     rows, specs_of, edges = graph
     pairs = specs_of.join(edges, on="hash").select("package", "needed").unique()
-    pairs = pairs.filter(nw.col("package") != nw.col("needed"))
-    direct = rows.collect_codes(pairs.group_by("needed").agg(num_direct_dependents=nw.len()))
+    pairs = pairs.filter(rows.api.col("package") != rows.api.col("needed"))
+    direct = rows.collect_codes(pairs.group_by("needed").agg(num_direct_dependents=rows.api.len()))
     return _named(rows, direct, _count(rows.collect_codes(specs_of), rows.collect_codes(edges), rows))
 
 
@@ -95,8 +95,8 @@ def _graph(specs: SpecsLike, dependencies: SpecsLike, *, every_snapshot: bool) -
     specs_of = frame.select("hash", "package").unique()
     # An index may omit the package of a dependency that another index, or the specs themselves, provide.
     named = edges.select("dependency_hash", needed="dependency_package")
-    named = nw.concat([named, specs_of.select(dependency_hash="hash", needed="package")])
-    named = named.filter(~nw.col("needed").is_null()).unique()
+    named = rows.api.concat([named, specs_of.select(dependency_hash="hash", needed="package")])
+    named = named.filter(~rows.api.col("needed").is_null()).unique()
     edges = edges.select("hash", "dependency_hash").unique().join(named, on="dependency_hash", how="left")
     return _Graph(rows, specs_of, edges.select("hash", "dependency_hash", "needed"))
 

@@ -41,7 +41,7 @@ def dependents(
     specs
         A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the columns `snapshot`,
         `hash`, `package` and `spec_format` of the table `specs`, and the one named by `by`. Only these specs are
-        counted.
+        counted. A dataset stands for its newest snapshot, or for all of them if `by` is snapshot.
     package
         The package on which they depend, or a spec expression, such as `zlib@1.2:` or `hdf5+mpi`, as in `find`. An
         expression that is not just a name needs all columns of both tables.
@@ -54,39 +54,40 @@ def dependents(
     deptypes
         The types of dependencies to follow: some of `build`, `link`, `run` and `test`.
     union
-        Keep `root`, the union of the stacks, if they are counted by stack.
+        Keep `root`, the union of the stacks, if specs are counted by stack.
 
     Returns
     -------
-    One row per package and stack (or other value of `by`) with a spec that depends on the package, with the columns
-    `package`, `<by>`, `num_direct` (Int64: specs with an edge to a spec of the package), `num_specs` (Int64: specs that
-    depend on it directly or through others) and `num_all` (Int64: all specs of the row's package there). A spec that
-    is in several snapshots counts once, unless they are the split. Sorted by `num_specs` and `num_direct` in descending
-    order, then by package and `<by>`, null last.
+    polars.DataFrame
+        One row per package and stack (or other value of `by`) with a spec that depends on the package. Sorted by
+        `num_specs` and `num_direct` in descending order, then by package and `<by>`, null last:
+
+        - `package` (String): the package that depends on the other.
+        - `<by>` (String): the stack, snapshot, ..., unless `by` is None.
+        - `num_direct` (Int64): its specs there with an edge to a spec of the other package.
+        - `num_specs` (Int64): its specs there that depend on the other package, directly or through others.
+        - `num_all` (Int64): all of its specs there.
+
+        A spec that is in several snapshots counts once, unless `by` is snapshot.
 
     Raises
     ------
     ExpressionError
         If `package` is neither a package nor a spec expression; the message points at the character.
     ArgumentError
-        If there is no such package, an expression names a package, variant, ... that no spec has, the dependencies of a
-        spec are not known, for example because it was read from a page, `by` or one of `deptypes` is not one of these,
-        or a frame lacks a column or is of another kind.
+        If there is no such package, or an expression names a package, variant, ... that no spec has; if the
+        dependencies of a spec are not known, for example because it was read from a page; if `by` or one of `deptypes`
+        is not one of these; or if a frame lacks a column or is of another kind.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> import polars as pl
-    >>> specs = pl.DataFrame({"snapshot": "develop", "hash": ["a", "b", "c"], "package": ["hdf5", "mpich", "zlib"]})
-    >>> specs = specs.with_columns(stack=pl.lit("e4s"), spec_format=pl.lit(5))
-    >>> edges = pl.DataFrame(
-    ...     {
-    ...         "snapshot": "develop", "hash": ["a", "b"], "dependency_hash": ["b", "c"],
-    ...         "dependency_package": ["mpich", "zlib"], "is_link": True,
-    ...     }
-    ... )
-    >>> cs.dependents(specs, "zlib", dependencies=edges, deptypes=["link"]).rows()
-    [('mpich', 'e4s', 1, 1, 1), ('hdf5', 'e4s', 0, 1, 1)]
+    >>> ds = cs.example_dataset()
+    >>> cs.dependents(ds, "libxml2", by=None, deptypes=["link", "run"]).rows()
+    [('hdf5', 0, 7, 7), ('mpich', 6, 6, 6), ('hwloc', 1, 1, 1)]
+    >>> found = cs.dependents(ds, "libxml2@2.13:", by="target")
+    >>> found.filter(package="mpich").select("target", "num_direct", "num_all").rows()
+    [('x86_64_v3', 5, 5), ('aarch64', 1, 1)]
     """
     return dependents_and_totals(specs, package, dependencies=dependencies, by=by, deptypes=deptypes, union=union)[0]
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import polars as pl
 
 from cachestats.axes import VARIANT
-from cachestats.dataset.expressions import Alternatives
-from cachestats.dataset.satisfying import variant_values
 from cachestats.errors import ArgumentError
 from cachestats.naming import split_variant, split_variants
 from cachestats.text import nearest
@@ -38,6 +36,9 @@ class VariantAxis:
         ArgumentError
             If there are values, but none has the variant.
         """
+        # Imported here and below, as few questions have such axes, and these modules take long to import.
+        from cachestats.dataset.satisfying import variant_values
+
         values = variant_values(texts, self.name)
         if len(texts) and not values.count():
             there = {split_variant(one)[0] for text in texts for one in split_variants(text)}
@@ -73,6 +74,8 @@ def as_axis(value: str | Sequence[str], axes: Sequence[str], what: str) -> AnyAx
 
     Examples
     --------
+    >>> import polars as pl
+    >>> from cachestats.analysis.derived import as_axis
     >>> as_axis("os", ["os", "target"], "rows"), as_axis("variant:mpi", ["os"], "rows").labels(pl.Series(["+mpi"]))[0]
     ('os', '+mpi')
     """
@@ -92,6 +95,8 @@ def as_axis(value: str | Sequence[str], axes: Sequence[str], what: str) -> AnyAx
             f"expected an axis or a list of distinct spec expressions as {what}, found {value!r}",
             hint="such as ['hdf5+mpi', 'hdf5~mpi']",
         )
+    from cachestats.dataset.expressions import Alternatives
+
     for text in texts:
         Alternatives.parse(text)
     return ExpressionAxis(tuple(texts))

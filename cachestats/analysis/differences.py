@@ -127,6 +127,7 @@ def split_setting(text: str) -> dict[str, str]:
 
     Examples
     --------
+    >>> from cachestats.analysis.differences import split_setting
     >>> split_setting("~docs libs=shared,static cflags='-O2 -g'")
     {'docs': '~docs', 'libs': 'libs=shared,static', 'cflags': 'cflags=-O2 -g'}
     """

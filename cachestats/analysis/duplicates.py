@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import narwhals as nw
 import polars as pl
 
-from cachestats.analysis.frames import check_choice, refuse_cycle
+from cachestats.analysis.frames import LazyFrame, api_of, check_choice, refuse_cycle
 from cachestats.analysis.spec_rows import SpecRows, SpecsLike, spec_and_edge_rows, spec_rows
 from cachestats.axes import DUPLICATE_ROWS, DuplicateRow
 from cachestats.errors import ArgumentError
@@ -38,7 +35,7 @@ def duplicates(
     specs
         A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the ten columns above,
         `hash`, `package_hash` and `size_bytes` of the table `specs`; with dependencies also `spec_format`. The frame's
-        own engine does the counting.
+        own engine does the counting. A dataset stands for its newest snapshot.
     dependencies
         The dataset, or its table `dependencies` as a frame of the same kind as `specs`; it is needed to explain why
         hashes differ.
@@ -50,33 +47,49 @@ def duplicates(
 
     Returns
     -------
-    Sorted by `excess` in descending order, then by the other columns, null (no compiler) last. By `spec`, the ten
-    columns, and
+    polars.DataFrame
+        Sorted by `excess` in descending order, then by the other columns, null (no compiler) last. By `spec`, one row
+        per group:
 
-    - `hashes`: distinct hashes of the group; `excess`: those beyond the first, hashes - 1.
-    - `excess_bytes`: size of all binaries of the group except the largest; null if one of the sizes is not known.
-    - `differs`, with `dependencies`: the packages of which its specs depend directly on different builds, joined by
-      commas; empty if there are none. Null if some dependencies of the snapshot's specs are not known.
-    - `causes`, with `dependencies`: the root causes. If a dependency is itself a group of duplicates, its own causes
-      are taken. If it is not, because its version or its variants differ or because it is not in the cache, the
-      dependency is a cause. A group whose specs were built from several recipes has the cause `recipe of PACKAGE`.
-      A group in which none of these differ has its own package as its cause.
+        - the ten columns above.
+        - `hashes` (Int64): distinct hashes of the group.
+        - `excess` (Int64): the hashes beyond the first, that is, `hashes` - 1.
+        - `excess_bytes` (Int64): the size of all binaries of the group except the largest; null if one of the sizes is
+          not known.
+        - `differs` (String), with `dependencies`: the packages that the group's specs depend on directly in different
+          builds, joined by commas; empty if there are none. Null if some dependencies of the snapshot's specs are not
+          known.
+        - `causes` (String), with `dependencies`: the root causes, joined by commas. If a dependency is itself a group
+          of duplicates, its own causes are taken. Otherwise, because its version or its variants differ or because it
+          is not in the cache, the dependency is a cause. A group whose specs were built from several recipes has the
+          cause `recipe of PACKAGE`. A group in which none of these differ has its own package as its cause.
 
-    By `package`, the columns `package`, `groups`, `hashes`, `excess` and `excess_bytes`, summed over its groups. By
-    `cause`, the columns `cause`, `groups`, `packages` and `excess`: the number of groups and packages that it makes
-    differ, and their excess. A group that has two causes counts towards both.
+        By `package`, one row per package:
+
+        - `package` (String): the package.
+        - `groups` (Int64): its groups of duplicates.
+        - `hashes`, `excess`, `excess_bytes` (Int64): the sums over its groups.
+
+        By `cause`, one row per cause. A group that has two causes counts towards both:
+
+        - `cause` (String): the package, or `recipe of PACKAGE`.
+        - `groups`, `packages` (Int64): the groups and packages that it makes differ.
+        - `excess` (Int64): the sum over these groups.
 
     Raises
     ------
     ArgumentError
-        If `by` is not one of these, or is `cause` when no dependencies are known; a frame lacks a column or is of
-        another kind; or dependencies form a cycle.
+        If `by` is not one of these, or is `cause` when no dependencies are known; if a frame lacks a column or is of
+        another kind; or if dependencies form a cycle.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.duplicates(demo.specs, by="package").select("package", "groups", "hashes", "excess").rows()
-    [('py-filelock', 14, 141, 127), ('py-propcache', 4, 68, 64)]
+    >>> ds = cs.example_dataset()
+    >>> cs.duplicates(ds, by="package").select("package", "groups", "hashes", "excess").rows()
+    [('hdf5', 1, 4, 3), ('mpich', 1, 4, 3), ('yaksa', 1, 4, 3), ('libxml2', 1, 2, 1)]
+    >>> cs.duplicates(ds, dependencies=ds).select("package", "version", "hashes", "differs").row(0)
+    ('hdf5', '1.14.5', 4, 'cmake,mpich')
     """
     check_choice(by, DUPLICATE_ROWS, "by")
     needed = (*VISIBLE, "hash", "package_hash", "size_bytes")
@@ -89,7 +102,7 @@ def duplicates(
     edge_columns = ("snapshot", "hash", "dependency_hash", "dependency_package")
     rows, edges = spec_and_edge_rows(specs, (*needed, "spec_format"), dependencies, edge_columns)
     # The dependencies of a spec that comes from a page are not known.
-    unknown = frozenset(rows.filter(nw.col("spec_format").is_null()).distinct("snapshot")["snapshot"])
+    unknown = frozenset(rows.filter(rows.api.col("spec_format").is_null()).distinct("snapshot")["snapshot"])
     members = _members(_distinct(rows))
     all_members = members
     if among is not None:
@@ -104,22 +117,23 @@ def duplicates(
     return _summed(groups, by)
 
 
-def _distinct(specs: SpecRows) -> nw.LazyFrame[Any]:
+def _distinct(specs: SpecRows) -> LazyFrame:
     """Return each spec once, regardless of the number of stacks that contain it."""
-    facts = {name: nw.col(name).max() for name in ("package_hash", "size_bytes")}
+    facts = {name: specs.api.col(name).max() for name in ("package_hash", "size_bytes")}
     return specs.frame if specs.has_row_per_spec else specs.frame.group_by(*VISIBLE, "hash").agg(**facts)
 
 
 def _groups(specs: SpecRows) -> pl.DataFrame:
     """Return the groups of duplicates, with `first`, which identifies each: the smallest hash, or its code."""
-    size = nw.col("size_bytes")
+    api = specs.api
+    size = api.col("size_bytes")
     groups = (
         _distinct(specs)
         .group_by(*VISIBLE)
-        .agg(hashes=nw.len(), first=nw.col("hash").min(), known=size.count(), sum=size.sum(), max=size.max())
+        .agg(hashes=api.len(), first=api.col("hash").min(), known=size.count(), sum=size.sum(), max=size.max())
     )
     return (
-        specs.collect(groups.filter(nw.col("hashes") > 1))
+        specs.collect(groups.filter(api.col("hashes") > 1))
         .with_columns(
             excess=pl.col("hashes") - 1,
             excess_bytes=pl.when(pl.col("known") == pl.col("hashes")).then(pl.col("sum") - pl.col("max")),
@@ -129,19 +143,20 @@ def _groups(specs: SpecRows) -> pl.DataFrame:
     )
 
 
-def _members(distinct: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+def _members(distinct: LazyFrame) -> LazyFrame:
     """Return each spec with a duplicate, its package and recipe, and its group's number of hashes and first hash."""
-    of_group = distinct.with_columns(hashes=nw.len().over(*VISIBLE), first=nw.col("hash").min().over(*VISIBLE))
-    return of_group.filter(nw.col("hashes") > 1).select(
+    api = api_of(distinct)
+    of_group = distinct.with_columns(hashes=api.len().over(*VISIBLE), first=api.col("hash").min().over(*VISIBLE))
+    return of_group.filter(api.col("hashes") > 1).select(
         "snapshot", "hash", "package", "package_hash", "hashes", "first"
     )
 
 
 def _explained(
     specs: SpecRows,
-    members: nw.LazyFrame[Any],
-    all_members: nw.LazyFrame[Any],
-    edges: nw.LazyFrame[Any],
+    members: LazyFrame,
+    all_members: LazyFrame,
+    edges: LazyFrame,
     unknown: frozenset[str],
 ) -> pl.DataFrame:
     """Return the groups with the causes of differing hashes, unless the dependencies of the snapshot are unknown."""
@@ -159,38 +174,37 @@ def _explained(
     )
 
 
-def _differing(
-    specs: SpecRows, members: nw.LazyFrame[Any], all_members: nw.LazyFrame[Any], edges: nw.LazyFrame[Any]
-) -> pl.DataFrame:
+def _differing(specs: SpecRows, members: LazyFrame, all_members: LazyFrame, edges: LazyFrame) -> pl.DataFrame:
     """Return the groups, a package `needed` of which their specs depend on different builds, and the group of these.
 
     The columns are `snapshot`, `first`, `needed` (a hash, if no source names the package) and `below`, null if the
     builds are no group.
     """
     group = (*_GROUP, "hashes")
-    below = nw.col("below")
+    api = specs.api
+    below = api.col("below")
     *others, _ = specs.spec_key
-    targets = all_members.select(*others, dependency_hash=nw.col("hash"), below=nw.col("first"))
+    targets = all_members.select(*others, dependency_hash=api.col("hash"), below=api.col("first"))
     owned = members.select(*group, "hash").join(
         edges.select(*specs.spec_key, "dependency_hash", "dependency_package"), on=specs.spec_key, how="inner"
     )
     counts = (
         (owned if specs.has_row_per_spec else owned.unique())
         # A dependency whose package no source names stands for itself.
-        .with_columns(unnamed=nw.when(nw.col("dependency_package").is_null()).then(nw.col("dependency_hash")))
+        .with_columns(unnamed=api.when(api.col("dependency_package").is_null()).then(api.col("dependency_hash")))
         .join(targets, on=[*others, "dependency_hash"], how="left")
         .group_by(*group, "dependency_package", "unnamed")
         .agg(
-            edges=nw.len(),
-            owners=nw.col("hash").n_unique(),
-            builds=nw.col("dependency_hash").n_unique(),
+            edges=api.len(),
+            owners=api.col("hash").n_unique(),
+            builds=api.col("dependency_hash").n_unique(),
             grouped=below.count(),
             below=below.min(),
             last=below.max(),
         )
     )
     # All specs of the group depend on all builds of the package if and only if there is an edge for every such pair.
-    differing = specs.collect(counts.filter(nw.col("edges") != nw.col("hashes") * nw.col("builds")))
+    differing = specs.collect(counts.filter(api.col("edges") != api.col("hashes") * api.col("builds")))
     differing = specs.named(differing.rename({"unnamed": "dependency_hash"}))
     is_group = (
         (pl.col("owners") == pl.col("hashes"))
@@ -202,11 +216,12 @@ def _differing(
     )
 
 
-def _recipes(specs: SpecRows, members: nw.LazyFrame[Any]) -> pl.DataFrame:
+def _recipes(specs: SpecRows, members: LazyFrame) -> pl.DataFrame:
     """Return the groups whose specs were built from several recipes, and these as the `causes` of their packages."""
-    told = members.filter(~nw.col("package_hash").is_null())
-    counts = told.group_by(*_GROUP, "package").agg(recipes=nw.col("package_hash").n_unique())
-    found = specs.collect(counts.filter(nw.col("recipes") > 1))
+    api = specs.api
+    told = members.filter(~api.col("package_hash").is_null())
+    counts = told.group_by(*_GROUP, "package").agg(recipes=api.col("package_hash").n_unique())
+    found = specs.collect(counts.filter(api.col("recipes") > 1))
     return found.select(*_GROUP, causes=pl.concat_str(pl.lit("recipe of "), "package"))
 
 

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.differences import (
@@ -25,7 +24,7 @@ from cachestats.analysis.differences import (
     Spec,
     compare,
 )
-from cachestats.analysis.frames import dependencies_first, validated
+from cachestats.analysis.frames import LazyFrame, dependencies_first, validated
 from cachestats.analysis.proof import Prover
 from cachestats.analysis.spec_rows import SpecRows, SpecsLike, spec_and_edge_rows, spec_rows
 from cachestats.decode import FAULTS
@@ -103,7 +102,7 @@ def explain(
     wanted = specs_of(environment)
     rows, edges = _cache_rows(specs, dependencies)
     asked = rows.coded(wanted.select("asked"), asked="hash")["asked"]
-    cached = rows.filter(nw.col("hash").is_in(asked.to_list())).distinct_codes("hash")["hash"]
+    cached = rows.filter(rows.api.col("hash").is_in(asked.to_list())).distinct_codes("hash")["hash"]
     is_hit = asked.is_in(cached.implode())
     hits = set(wanted.filter(is_hit)["hash"])
     ours, cache = (
@@ -117,7 +116,7 @@ def explain(
     return comparisons.explained(wanted, hits, starts)
 
 
-def _cache_rows(specs: SpecsLike, dependencies: SpecsLike | None) -> tuple[SpecRows, nw.LazyFrame[Any] | None]:
+def _cache_rows(specs: SpecsLike, dependencies: SpecsLike | None) -> tuple[SpecRows, LazyFrame | None]:
     """Return the specs of a cache, and the edges between them if there are any."""
     if dependencies is None:
         return spec_rows(specs, _COLUMNS), None
@@ -151,7 +150,7 @@ def _closest(others: pl.DataFrame, rows: SpecRows, cache: _CachedSpecs) -> pl.Da
     of_packages = rows.filter(rows.is_in("package", others["package"].unique().sort()))
     # Many specs are equal in all fields. More than one of them is queried only if dependencies distinguish them.
     distinct = of_packages.frame.group_by("package", *FIELDS).agg(
-        hash=nw.col("hash").min(), spec_format=nw.col("spec_format").max()
+        hash=rows.api.col("hash").min(), spec_format=rows.api.col("spec_format").max()
     )
     fields = ["package", *FIELDS]
     wanted = rows.coded(others.select("hash", *fields), **{field: field for field in fields})
@@ -383,7 +382,7 @@ class _EnvironmentSpecs:
 class _CachedSpecs:
     """The specs of a cache that have been collected, and their dependencies."""
 
-    def __init__(self, specs: SpecRows, dependencies: nw.LazyFrame[Any] | None) -> None:
+    def __init__(self, specs: SpecRows, dependencies: LazyFrame | None) -> None:
         self._specs, self._dependencies = specs, dependencies
         self._rows: dict[str, dict[str, Any]] = {}
         self._asked: set[str] = set()

@@ -10,21 +10,20 @@ import polars as pl
 from cachestats.analysis.frame_source import FrameSource
 from cachestats.analysis.frames import collect_small, ordered, sort_names, validated
 from cachestats.analysis.reuse import REUSED
-from cachestats.analysis.spec_rows import SpecsLike, chosen
+from cachestats.analysis.spec_rows import SpecRows, SpecsLike, chosen
 from cachestats.analysis.usable import judged_requirements
 from cachestats.axes import NATIVE, USABLE
 from cachestats.dataset.dataset import Dataset
 from cachestats.dataset.expressions import Alternatives, check_names, specs_satisfying
 from cachestats.dataset.subset import Subset
 from cachestats.hosts import Host, as_host
-from cachestats.naming import UNION_STACK, version_key
+from cachestats.naming import UNION_STACK, snapshot_kind, version_key, version_sort_key
 from cachestats.schema import SPECS
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
 _KEY = ("snapshot", "hash")
-_FEW_PACKAGES = 8
 _COLUMNS = tuple("stacks" if column.name == "stack" else column.name for column in SPECS.columns)
 
 
@@ -50,25 +49,32 @@ def find(
     Parameters
     ----------
     specs
-        A dataset, a subset of one, or any frame that narwhals supports, with the columns of the table `specs`. All rows
-        of a frame are collected.
+        A dataset, a subset of one, or any frame that narwhals supports, with the columns of the table `specs`. A
+        dataset stands for its newest snapshot. All rows of a frame are collected.
     spec
-        Spec expressions, such as `hdf5@1.14:+mpi %gcc ^mpich`. Several are alternatives; those that begin with `not `
+        Spec expressions, such as `hdf5@1.14:+mpi %gcc ^mpich`. Several are alternatives; those that begin with `not`
         leave specs out. By default, all specs are found. What an expression means is decided by the rules of the Spack
         that wrote each snapshot: before 1.0, `%gcc` is the compiler; since then, it is a direct dependency.
     dependencies
         The table `dependencies`, for expressions with `^`; not needed for a dataset.
-    host, spack
-        Keep only what this machine can reuse, by the rules of this version of Spack; as in `reusable`.
+    host
+        Keep only what this machine can reuse, as in `reusable`.
+    spack
+        The Spack version whose reuse rules apply, as in `reusable`.
     with_dependencies
         Whether to list the direct dependencies of each spec.
 
     Returns
     -------
-    One row per spec, sorted by package, by version in Spack's order, the newest first, and then by snapshot, system,
-    target, compiler and hash. The columns are those of the table `specs`, with `stacks` in place of `stack`: the stacks
-    that list the spec, joined by commas, without `root` unless no other does. With a host, `status` is added (`native`
-    or `usable`), and with dependencies, `dependencies`: `name@version` of each, separated by spaces; null if unknown.
+    polars.DataFrame
+        One row per spec, sorted by package, by version in Spack's order, the newest first, and then by snapshot,
+        system, target, compiler and hash:
+
+        - the columns of the table `specs`, except `stack`.
+        - `stacks` (String), in place of `stack`: the stacks that list the spec, joined by commas, without `root` unless
+          no other does.
+        - `status` (String), with a host: `native` or `usable`, as in `reusable`.
+        - `dependencies` (String), if asked for: `name@version` of each, separated by spaces; null if unknown.
 
     Raises
     ------
@@ -76,14 +82,17 @@ def find(
         If a text is not a spec expression; the message points at the character.
     ArgumentError
         If an expression names a package, variant, compiler, ... that no spec has; if it is about dependencies, and
-        these are not known; if a frame lacks a column; or as `reusable`.
+        these are not known; if a frame lacks a column; or as in `reusable`.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> found = cs.find(demo, "py-propcache@0.3: target=aarch64")
-    >>> found.select("version", "os", "stacks").row(0)
-    ('0.3.1', 'sequoia', 'ml-darwin-aarch64-mps')
+    >>> ds = cs.example_dataset()
+    >>> found = cs.find(ds, "hdf5@1.14:+mpi ^mpich@4")
+    >>> found.select("version", "os", "target", "stacks").unique(maintain_order=True).rows()
+    [('1.14.5', 'sequoia', 'aarch64', 'ml-darwin-aarch64-mps'), ('1.14.5', 'ubuntu22.04', 'x86_64_v3', 'e4s')]
+    >>> cs.find(ds, "zlib-ng", host="zen4:rhel9").select("version", "os", "status").row(0)
+    ('2.2.3', 'ubuntu18.04', 'usable')
     """
     found = find_for(specs, spec, dependencies=dependencies, host=host, spack=spack).specs
     return add_dependencies(found, specs, dependencies) if with_dependencies else found
@@ -98,12 +107,11 @@ def find_for(
     spack: str | None = None,
 ) -> Found:
     """Find specs as `find` does, and return also those that the host cannot reuse; without a host there are none."""
-    rows = (
-        _rows_of_dataset(chosen(specs, every_snapshot=False).where(spec=spec))
+    found = _sorted(
+        _specs_of_dataset(chosen(specs, every_snapshot=False).where(spec=spec))
         if isinstance(specs, Dataset | Subset)
-        else _rows_of_frames(specs, dependencies, Alternatives.parse(spec))
+        else _united(_rows_of_frames(specs, dependencies, Alternatives.parse(spec)))
     )
-    found = _sorted(_united(rows))
     if host is None:
         return Found(found, found.clear())
     host = as_host(host)
@@ -139,8 +147,9 @@ def count_by(found: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
 
     Returns
     -------
-    A row for each combination, sorted in natural order, with these columns, `specs` (Int64: distinct specs) and `share`
-    (of all that were found; the shares of stacks add up to more than one, since a spec may be in several).
+    polars.DataFrame
+        A row for each combination, sorted in natural order, with these columns, `specs` (Int64: distinct specs) and
+        `share` (of all that were found; the shares of stacks add up to more than one, since a spec may be in several).
     """
     if "stack" in columns:
         found = found.with_columns(stack=pl.col("stacks").str.split(",")).explode("stack", empty_as_null=True)
@@ -149,28 +158,20 @@ def count_by(found: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     return ordered(counts.with_columns(share=pl.col("specs") / total), *columns)
 
 
-def _rows_of_dataset(subset: Subset) -> pl.DataFrame:
-    """Return the rows of `specs` with the specs of a subset, in all their stacks."""
-    frame = subset.encoded("snapshot", "hash", "package").unique()
-    found: pl.DataFrame = frame.collect(engine="streaming")
-    names, snapshots = subset.dataset.names, subset.snapshots
-    packages = found["package"].unique()
-    # The filters of the subset do not apply to rows: they would leave out stacks of the specs.
-    rows = subset.dataset.scan("specs", snapshots=snapshots)
-    is_found = pl.col("hash").is_in(found["hash"].implode())
-    if packages.len() <= _FEW_PACKAGES:
-        # The names of packages are read in a tenth of the time that hashes take, which only their rows need then.
-        known = names.of_codes("package", packages, snapshots)
-        of_them = known.filter(known["code"].is_in(packages.implode()))["name"]
-        rows = rows.filter(pl.any_horizontal(pl.lit(False), *(pl.col("package").eq(name) for name in of_them)))
-        result: pl.DataFrame = rows.collect(engine="streaming").filter(is_found)
-    else:
-        result = rows.filter(is_found).collect(engine="streaming")
-    if len(snapshots or ()) == 1:
-        return result
-    of_codes = names.of_codes("snapshot", found["snapshot"], snapshots)
-    snapshot = pl.col("snapshot").replace_strict(of_codes["code"], of_codes["name"], return_dtype=pl.String)
-    return result.join(found.with_columns(snapshot), on=_KEY, how="semi")
+def _specs_of_dataset(subset: Subset) -> pl.DataFrame:
+    """Return the specs of a subset with the columns that `find` returns."""
+    derived = {"snapshot_date", "version_key"}
+    frame = subset.encoded(*(name for name in _COLUMNS if name not in derived))
+    codes: pl.DataFrame = frame.collect(engine="streaming")
+    sets = subset.dataset.names.stacks(subset.snapshots).group_by("code").agg(_stacks())
+    stacks = pl.col("stacks").replace_strict(sets["code"], sets["stacks"], return_dtype=pl.String)
+    found = SpecRows(frame, subset, union=False).named(codes.with_columns(stacks))
+    dates = {name: snapshot_kind(name)[1] for name in found["snapshot"].unique()}
+    keys = {version: version_sort_key(version) for version in found["version"].unique()}
+    return found.with_columns(
+        snapshot_date=pl.col("snapshot").replace_strict(dates, return_dtype=pl.Date),
+        version_key=pl.col("version").replace_strict(keys, return_dtype=pl.String),
+    ).select(_COLUMNS)
 
 
 def _rows_of_frames(specs: IntoFrame, dependencies: IntoFrame | None, wanted: Alternatives) -> pl.DataFrame:
@@ -184,11 +185,15 @@ def _rows_of_frames(specs: IntoFrame, dependencies: IntoFrame | None, wanted: Al
 
 def _united(rows: pl.DataFrame) -> pl.DataFrame:
     """Return one row per spec, with its stacks as one text."""
+    first = [name for name in _COLUMNS if name not in {*_KEY, "stacks"}]
+    return rows.group_by(_KEY).agg(pl.col(first).first(), _stacks()).select(_COLUMNS)
+
+
+def _stacks() -> pl.Expr:
+    """Return the stacks in a group of rows as one text."""
     stack = pl.col("stack")
     others = stack.filter(stack.ne_missing(UNION_STACK)).drop_nulls().unique().sort().str.join(",")
-    stacks = pl.when(others != "").then(others).otherwise(stack.min())
-    first = [name for name in _COLUMNS if name not in {*_KEY, "stacks"}]
-    return rows.group_by(_KEY).agg(pl.col(first).first(), stacks=stacks).select(_COLUMNS)
+    return pl.when(others != "").then(others).otherwise(stack.min()).alias("stacks")
 
 
 def _sorted(found: pl.DataFrame) -> pl.DataFrame:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
-import narwhals as nw
 import polars as pl
 
 from cachestats.errors import ArgumentError
@@ -20,17 +19,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=Hashable)
 
-_TYPES = {
-    nw.String: pl.String,
-    nw.Boolean: pl.Boolean,
-    nw.Date: pl.Date,
-    nw.Float64: pl.Float64,
-    nw.Float32: pl.Float64,
-}
-# The types that a column may have, by its declared type. A column that holds only nulls is Unknown.
-_KINDS: dict[str, tuple[type, ...]] = {
-    "string": (nw.String, nw.Categorical, nw.Enum, nw.Unknown),
-    "boolean": (nw.Boolean, nw.Unknown),
+LazyFrame: TypeAlias = Any
+"""A lazy frame of Polars, or one of narwhals around that of another engine. Both have the same methods."""
+
+_TYPES: dict[pl.DataType | type[pl.DataType], type[pl.DataType]] = {
+    pl.String: pl.String,
+    pl.Boolean: pl.Boolean,
+    pl.Date: pl.Date,
+    pl.Float64: pl.Float64,
+    pl.Float32: pl.Float64,
 }
 _NEVER_NULL = frozenset({"snapshot", "package", "version", "hash", "requirement"})
 _ORDER: dict[str, Callable[[str], Any]] = {"snapshot": snapshot_order, "target": target_order}
@@ -52,24 +49,37 @@ def check_choice(value: object, choices: Sequence[str], what: str) -> None:
         )
 
 
-def validated(frame: IntoFrame, columns: Iterable[str], *, table: str = "specs") -> nw.LazyFrame[Any]:
-    """Check that a frame has these columns, and return it as a narwhals LazyFrame.
+def api_of(frame: LazyFrame) -> Any:
+    """Return the module with the expressions and types for a lazy frame: Polars, or narwhals, which has the same."""
+    if isinstance(frame, pl.LazyFrame):
+        return pl
+    # Imported only for other engines: this takes as long as a small question of a dataset takes to answer.
+    import narwhals as nw
+
+    return nw
+
+
+def kind_of(frame: LazyFrame) -> str:
+    """Return the name of the engine of a lazy frame."""
+    return "polars" if isinstance(frame, pl.LazyFrame) else str(frame.implementation.value)
+
+
+def validated(frame: IntoFrame, columns: Iterable[str], *, table: str = "specs") -> LazyFrame:
+    """Check that a frame has these columns, and return it as a lazy frame.
 
     Raises
     ------
     ArgumentError
         If it is not a frame, or lacks one of these columns of the table, or has one with another type.
     """
-    try:
-        found: Any = nw.from_native(frame)
-    except TypeError:
-        raise ArgumentError(
-            f"expected a frame that narwhals supports, found {type(frame).__name__}",
-            hint=f"pass a Polars LazyFrame such as `open_dataset(path).{table}`, a DuckDB relation, a pandas frame",
-        ) from None
-    if isinstance(found, nw.DataFrame):
-        # Narwhals' lazy frames of pyarrow and pandas lack some of the operations used here.
-        found = nw.from_native(found.to_polars())
+    found = _lazy(frame, table)
+    api = api_of(found)
+    only_nulls = pl.Null if api is pl else api.Unknown
+    # The types that a column may have, by its declared type.
+    kinds: dict[str, tuple[type, ...]] = {
+        "string": (api.String, api.Categorical, api.Enum, only_nulls),
+        "boolean": (api.Boolean, only_nulls),
+    }
     schema = found.collect_schema()
     needed, names = sorted(set(columns)), schema.names()
     if missing := [name for name in needed if name not in names]:
@@ -79,20 +89,39 @@ def validated(frame: IntoFrame, columns: Iterable[str], *, table: str = "specs")
         )
     texts = {column.name for column in TABLES[table].columns if column.dtype == "string"}
     for column in TABLES[table].columns:
-        if column.name in needed and not isinstance(schema[column.name], _KINDS.get(column.dtype, object)):
+        if column.name in needed and not isinstance(schema[column.name], kinds.get(column.dtype, object)):
             raise ArgumentError(
                 f"expected {column.dtype} as the type of the column {column.name}, found {schema[column.name]}",
                 hint=f"cast it: the frame should have the types of the table {table}",
             )
-    coded = [name for name in names if isinstance(schema[name], nw.Categorical | nw.Enum)]
-    coded += [name for name in needed if name in texts and isinstance(schema[name], nw.Unknown)]
-    result: nw.LazyFrame[Any] = found.lazy()
-    return result.with_columns(nw.col(*coded).cast(nw.String)) if coded else result
+    coded = [name for name in names if isinstance(schema[name], api.Categorical | api.Enum)]
+    coded += [name for name in needed if name in texts and isinstance(schema[name], only_nulls)]
+    return found.with_columns(api.col(*coded).cast(api.String)) if coded else found
+
+
+def _lazy(frame: IntoFrame, table: str) -> LazyFrame:
+    """Return a frame of any kind as a lazy frame."""
+    if isinstance(frame, pl.DataFrame | pl.LazyFrame):
+        return frame.lazy()
+    import narwhals as nw
+
+    try:
+        found: Any = nw.from_native(frame)
+    except TypeError:
+        raise ArgumentError(
+            f"expected a frame that narwhals supports, found {type(frame).__name__}",
+            hint=f"pass a Polars LazyFrame such as `open_dataset(path).{table}`, a DuckDB relation, a pandas frame",
+        ) from None
+    if isinstance(found, nw.LazyFrame):
+        native = found.to_native()
+        return native if isinstance(native, pl.LazyFrame) else found
+    # Narwhals' lazy frames of pyarrow and pandas lack some of the operations used here.
+    return found.to_polars().lazy()
 
 
 def validated_pair(
     specs: IntoFrame, columns: Iterable[str], dependencies: IntoFrame, dependency_columns: Iterable[str]
-) -> tuple[nw.LazyFrame[Any], nw.LazyFrame[Any]]:
+) -> tuple[LazyFrame, LazyFrame]:
     """Return specs and dependencies, each checked by `validated`, as frames that can be joined by their own engine.
 
     Raises
@@ -102,22 +131,22 @@ def validated_pair(
     """
     frame = validated(specs, columns)
     edges = validated(dependencies, dependency_columns, table="dependencies")
-    if frame.implementation != edges.implementation:
+    if kind_of(frame) != kind_of(edges):
         raise ArgumentError(
-            f"expected specs and dependencies as frames of the same kind, found {frame.implementation.value} and "
-            f"{edges.implementation.value}",
+            f"expected specs and dependencies as frames of the same kind, found {kind_of(frame)} and {kind_of(edges)}",
             hint="pass both from one dataset, such as `ds.specs` and `ds.dependencies`",
         )
     return frame, edges
 
 
-def without_union(specs: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+def without_union(specs: LazyFrame) -> LazyFrame:
     """Leave out the rows of `root`, the union of the stacks, but keep those without a stack."""
     # A comparison with null is null, which a filter drops, so specs without a stack must be kept explicitly.
-    return specs.filter((nw.col("stack") != UNION_STACK) | nw.col("stack").is_null())
+    stack = api_of(specs).col("stack")
+    return specs.filter((stack != UNION_STACK) | stack.is_null())
 
 
-def collect_small(frame: nw.LazyFrame[Any]) -> pl.DataFrame:
+def collect_small(frame: LazyFrame) -> pl.DataFrame:
     """Collect a small frame as a Polars DataFrame.
 
     Strings, booleans, dates and floats keep their types. All other columns are counts, which backends return as UInt32,
@@ -128,14 +157,13 @@ def collect_small(frame: nw.LazyFrame[Any]) -> pl.DataFrame:
     ArgumentError
         If there are nulls in a column that every spec has.
     """
-    schema = frame.collect_schema()
-    native: pl.DataFrame = frame.collect("polars").to_native()
+    native: pl.DataFrame = frame.collect() if isinstance(frame, pl.LazyFrame) else frame.collect("polars").to_native()
     for name in _NEVER_NULL & set(native.columns):
         if native[name].null_count():
             raise ArgumentError(
                 f"expected the {name} of every spec, found some without", hint=f"leave them out: .drop_nulls('{name}')"
             )
-    return native.with_columns(pl.col(name).cast(_TYPES.get(type(dtype), pl.Int64)) for name, dtype in schema.items())
+    return native.with_columns(pl.col(name).cast(_TYPES.get(dtype, pl.Int64)) for name, dtype in native.schema.items())
 
 
 def ordered(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:

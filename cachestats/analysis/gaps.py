@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
 from cachestats.analysis.frames import check_choice
-from cachestats.analysis.reuse import reused_of
 from cachestats.analysis.spec_rows import SpecsLike, spec_rows
-from cachestats.analysis.usable import judged
 from cachestats.axes import GAP_AXES, GapAxis
 from cachestats.errors import ArgumentError
-from cachestats.hosts import Host, as_host
+
+if TYPE_CHECKING:
+    from cachestats.hosts import Host
 
 
 def gaps(
@@ -26,18 +26,18 @@ def gaps(
     host: Host | str | None = None,
     spack: str | None = None,
 ) -> pl.DataFrame:
-    """Find the packages that one column lacks and another has, sorted by the number of packages that need them.
+    """Find the packages that one stack, target, ... lacks and another has, those that most packages need first.
 
     Parameters
     ----------
     specs
         A dataset, a subset of one, or any frame that narwhals supports, with the column `package` of the table `specs`
         and the one that `by` names, and with `dependencies` also `snapshot` and `hash`. The frame's own engine
-        finds the distinct pairs.
+        finds the distinct pairs. A dataset stands for its newest snapshot, or for all of them if `by` is snapshot.
     by
         The axis to compare: stack, target, os, snapshot, version, platform, compiler or compiler_name.
     packages
-        Names of the packages in question, including any that are not in `specs`; by default all packages in `specs`.
+        Names of the packages to look for, including any that are not in `specs`; by default all packages in `specs`.
     dependencies
         The dataset, or its table `dependencies` as a frame of the same kind as `specs`, by which gaps are weighted.
         Snapshots read from pages have no dependencies. Each distinct edge between two specs in the snapshots of `specs`
@@ -45,19 +45,24 @@ def gaps(
     union
         Keep `root`, the union of the stacks, if `by` is `stack`.
     host
-        Count only specs that this host can reuse, as in `cachestats.usable`; `specs` then needs the column
-        `requirement`. A package that only another host could use is a gap. Packages that Spack never reuses, such as
+        Count only specs that this host can reuse, as in `usable`; `specs` then needs the column `requirement`. A
+        package that only another host could use is a gap. Packages that Spack never reuses, such as
         `compiler-wrapper`, are left out.
     spack
-        With `host`, the Spack version whose reuse rules apply.
+        With `host`, the Spack version whose reuse rules apply, as in `usable`.
 
     Returns
     -------
-    One row per gap, with the columns `<by>`, `package`, `num_columns` (Int64: the number of columns that have it),
-    `num_direct_dependents` and `num_dependents` (Int64: the number of other packages with a spec in `specs` that
-    depends on it, directly or at any distance, to build, link, run or test; null if `dependencies` has no rows for
-    these snapshots). Sorted by column, null last, then by `num_dependents`, `num_direct_dependents` and `num_columns`
-    in descending order, then by package.
+    polars.DataFrame
+        One row per gap. Sorted by `<by>`, null last, then by `num_dependents`, `num_direct_dependents` and
+        `num_columns` in descending order, then by package:
+
+        - `<by>` (String): the stack, target, ... that lacks the package.
+        - `package` (String): the package.
+        - `num_columns` (Int64): the number of stacks, targets, ... that have it.
+        - `num_direct_dependents`, `num_dependents` (Int64): the number of other packages with a spec in `specs` that
+          depends on it, directly or at any distance, to build, link, run or test; null if `dependencies` has no rows
+          for these snapshots.
 
     Raises
     ------
@@ -68,8 +73,10 @@ def gaps(
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.gaps(demo.specs, by="target").select("target", "package", "num_columns").rows()
-    [('neoverse_v1', 'py-propcache', 2), ('neoverse_v2', 'py-propcache', 2), ('ppc64le', 'py-propcache', 2)]
+    >>> ds = cs.example_dataset()
+    >>> found = cs.gaps(ds, by="target", dependencies=ds)
+    >>> found.select("target", "package", "num_dependents").rows()[:3]
+    [('aarch64', 'gcc-runtime', 10), ('aarch64', 'libpciaccess', 2), ('x86_64_v3', 'ncurses', 3)]
     """
     cells = _cells(specs, by, packages, union, host, spack)
     return _gaps(cells, by, _weights(specs, by, dependencies))
@@ -150,7 +157,7 @@ def column_coverage(
     host: Host | str | None = None,
     spack: str | None = None,
 ) -> pl.DataFrame:
-    """Count the packages in question that each column has.
+    """Count the packages that each stack, target, ... has, and those that it lacks.
 
     Parameters
     ----------
@@ -159,20 +166,24 @@ def column_coverage(
 
     Returns
     -------
-    One row per column, with the columns `<by>`, `num_packages` (Int64: packages in question that it has),
-    `num_gaps` (Int64: those that it lacks) and `share` (Float64, from 0 to 1: `num_packages` divided by the sum of
-    both), sorted by `share` in ascending order, then by name, null last.
+    polars.DataFrame
+        One row per stack, target, ..., sorted by `share` in ascending order, then by name, null last:
+
+        - `<by>` (String): the stack, target, ...
+        - `num_packages` (Int64): the packages looked for that it has.
+        - `num_gaps` (Int64): those that it lacks.
+        - `share` (Float64, from 0 to 1): `num_packages` divided by the sum of both.
 
     Raises
     ------
     ArgumentError
-        As `gaps`.
+        As in `gaps`.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.column_coverage(demo.specs, by="target").rows()[2:4]
-    [('ppc64le', 1, 1, 0.5), ('aarch64', 2, 0, 1.0)]
+    >>> cs.column_coverage(cs.example_dataset(), by="stack").select("stack", "num_packages", "num_gaps").rows()
+    [('radiuss', 2, 11), ('e4s', 11, 2), ('ml-darwin-aarch64-mps', 11, 2)]
     """
     return _column_coverage(_cells(specs, by, packages, union, host, spack), by)
 
@@ -216,6 +227,11 @@ def _cells(
     if host is None:
         every = cells = rows.distinct(by, "package")
     else:
+        # Imported here, as what decides on reuse takes long to import.
+        from cachestats.analysis.reuse import reused_of
+        from cachestats.analysis.usable import judged
+        from cachestats.hosts import as_host
+
         verdicts = judged(rows, as_host(host), spack)
         excluded = verdicts.filter(pl.col("status") == "excluded")["requirement"]
         rows = rows.filter(~rows.is_in("requirement", excluded))

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.derived import as_axis, column_of
 from cachestats.analysis.frames import check_choice, ordered
-from cachestats.analysis.spec_rows import BITS, SpecRows, SpecsLike, spec_rows, unfolded
+from cachestats.analysis.spec_rows import BITS, SpecRows, SpecsLike, spec_rows, totals
 from cachestats.axes import HISTORY_AXES, HistoryAxis
 from cachestats.errors import ArgumentError
 from cachestats.naming import snapshot_kind, snapshot_order
@@ -35,6 +34,7 @@ def history(
     specs
         A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the columns `snapshot`,
         `package` and `hash` of the table `specs`, and the one named by `by`. The frame's own engine does the counting.
+        A dataset stands for all of its snapshots.
     by
         Return a series for each stack (or package, version, platform, os, target, compiler, compiler_name), for each
         value of a variant (`variant:NAME`), or for each of a list of spec expressions, whose column is called `spec`;
@@ -47,31 +47,36 @@ def history(
 
     Returns
     -------
-    One row for each value of `by` and each snapshot that has it or directly follows one that had it, with the columns
+    polars.DataFrame
+        One row for each value of `by` and each snapshot that has it or directly follows one that had it. Sorted by
+        `<by>`, null (no compiler, no stack) last, and then releases by version, weekly snapshots by date, and
+        `develop`:
 
-    - `<by>`, if it is given
-    - `snapshot`, `snapshot_date` (null except for weekly snapshots)
-    - `packages`, `specs` (Int64): distinct packages and hashes
-    - `share` (Float64, from 0 to 1): `packages` divided by all packages of the snapshot in the frame
-    - `previous`: the previous snapshot, null if there is none; the following columns are then null, too
-    - `kept`, `new`, `gone` (Int64): specs that were there in the previous snapshot, too; specs that were not (`kept`
-      and `new` add up to `specs`); and specs of the previous snapshot that are no longer there
-
-    sorted by `<by>`, null (no compiler, no stack) last, and then releases by version, weekly snapshots by date, and
-    `develop`.
+        - `<by>` (String): the stack, target, ..., if `by` is given.
+        - `snapshot` (String), `snapshot_date` (Date; null except for weekly snapshots): the snapshot.
+        - `packages`, `specs` (Int64): distinct packages and hashes.
+        - `share` (Float64, from 0 to 1): `packages` divided by all packages of the snapshot in the frame.
+        - `previous` (String): the previous snapshot, null if there is none; the following columns are then null, too.
+        - `kept` (Int64): specs that were there in the previous snapshot, too.
+        - `new` (Int64): specs that were not; `kept` and `new` add up to `specs`.
+        - `gone` (Int64): specs of the previous snapshot that are no longer there.
 
     Raises
     ------
     ArgumentError
         If `by` is not one of these, `snapshots` is not a list of names, the frame lacks a column, or a spec has no
         snapshot.
+    ExpressionError
+        If a text in a list of expressions is not a spec expression.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.history(demo.specs, by="platform").select("platform", "snapshot", "packages", "specs").rows()
-    [('darwin', 'develop-2025-03-09', 1, 3), ('darwin', 'develop', 2, 29),
-     ('linux', 'develop-2025-03-09', 1, 15), ('linux', 'develop', 2, 163)]
+    >>> ds = cs.example_dataset()
+    >>> cs.history(ds).select("snapshot", "packages", "specs", "kept", "new", "gone").rows()
+    [('develop-2024-06-02', 11, 29, None, None, None), ('develop-2025-03-09', 13, 39, 0, 39, 29)]
+    >>> cs.history(ds, by="target").filter(target="aarch64").select("snapshot", "packages", "share").rows()
+    [('develop-2025-03-09', 11, 0.8461538461538461)]
     """
     axes = [] if by is None else [as_axis(by, HISTORY_AXES, "by")]
     found = spec_rows(specs, ("snapshot", "package", "hash", *axes), union=union, every_snapshot=True)
@@ -110,7 +115,7 @@ def lifespans(
     ----------
     specs
         A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the column `snapshot` of the
-        table `specs` and those named by `by`.
+        table `specs` and those named by `by`. A dataset stands for all of its snapshots.
     by
         The columns whose combinations are tracked, out of package, version, platform, os, target, compiler,
         compiler_name and stack.
@@ -122,16 +127,18 @@ def lifespans(
 
     Returns
     -------
-    One row per combination and kind of snapshot that has it, with the columns of `by` and
+    polars.DataFrame
+        One row per combination and kind of snapshot that has it. Sorted by the columns of `by`, versions as numbers,
+        targets by family, null last, and then by kind:
 
-    - `kind`: `release`, `weekly`, `rolling` (`develop`) or `other`. Releases have no date in the data, so only
-      snapshots of the same kind have an order: releases by version, weekly snapshots by date.
-    - `first_seen`, `last_seen`: the first and the last snapshot that have it
-    - `first_date`, `last_date`: the dates of weekly snapshots
-    - `snapshots`, `missed` (Int64): the number of snapshots from the first to the last that have it, and that do not
-    - `is_current`: whether the last is the newest of its kind among the snapshots considered
-
-    sorted by the columns of `by`, versions as numbers, targets by family, null last, and then by kind.
+        - the columns of `by` (String).
+        - `kind` (String): `release`, `weekly`, `rolling` (`develop`) or `other`. Releases have no date in the data, so
+          only snapshots of the same kind have an order: releases by version, weekly snapshots by date.
+        - `first_seen`, `last_seen` (String): the first and the last snapshot that have it.
+        - `first_date`, `last_date` (Date): their dates; null except for weekly snapshots.
+        - `snapshots`, `missed` (Int64): of the snapshots from the first to the last, the number that have it and the
+          number that do not.
+        - `is_current` (Boolean): whether the last is the newest of its kind among the snapshots considered.
 
     Raises
     ------
@@ -141,10 +148,9 @@ def lifespans(
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.lifespans(demo.specs, by=["package"]).select("package", "kind", "first_seen", "last_seen").rows()
-    [('py-filelock', 'rolling', 'develop', 'develop'),
-     ('py-filelock', 'weekly', 'develop-2025-03-09', 'develop-2025-03-09'),
-     ('py-propcache', 'rolling', 'develop', 'develop')]
+    >>> spans = cs.lifespans(cs.example_dataset(), by=["package", "version"])
+    >>> spans.filter(package="zlib-ng").select("version", "first_seen", "snapshots", "is_current").rows()
+    [('2.1.6', 'develop-2024-06-02', 1, False), ('2.2.3', 'develop-2025-03-09', 1, True)]
     """
     if isinstance(by, str) or not by or len(set(by)) < len(by):
         raise ArgumentError(
@@ -178,6 +184,7 @@ def snapshots_before(names: Iterable[str]) -> dict[str, str]:
 
     Examples
     --------
+    >>> from cachestats.analysis.history import snapshots_before
     >>> snapshots_before(["develop", "v0.10.0", "v0.9.0", "develop-2025-03-09"])
     {'v0.10.0': 'v0.9.0'}
     """
@@ -199,6 +206,7 @@ def pair_to_compare(names: Iterable[str], snapshot: str | None = None) -> tuple[
 
     Examples
     --------
+    >>> from cachestats.analysis.history import pair_to_compare
     >>> pair_to_compare(["develop", "v0.10.0", "v0.9.0", "develop-2025-03-09"])
     ('v0.9.0', 'v0.10.0')
     """
@@ -228,24 +236,25 @@ def _kept(specs: SpecRows, by: str | None, before: dict[str, str]) -> pl.DataFra
     """Count the specs of each cell, those that it had in the previous snapshot, and those that are new or gone."""
     split = [by] if by and by != "stack" else []
     key = ["snapshot", *split, "hash"]
+    api = specs.api
     rows, masks, names = specs.united(key, "stack") if by == "stack" else (specs.frame.select(*key).unique(), [], [])
     # A spec moved to the following snapshot can be compared with the same hash there.
     after = {old: new for new, old in before.items()}
     before_masks = [f"{mask}_before" for mask in masks]
     moved = rows.filter(specs.is_in("snapshot", after)).select(
-        specs.relabel("snapshot", after), "hash", *(nw.col(name).alias(f"{name}_before") for name in [*split, *masks])
+        specs.relabel("snapshot", after), "hash", *(api.col(name).alias(f"{name}_before") for name in [*split, *masks])
     )
-    now = specs.collect(rows.group_by("snapshot", *split, *masks).agg(number=nw.len()))
+    now = specs.collect(rows.group_by("snapshot", *split, *masks).agg(number=api.len()))
     was = now.filter(pl.col("snapshot").is_in(list(after))).with_columns(_mapped("snapshot", after, pl.String))
     both = rows.join(moved, on=["snapshot", "hash"])
     for name in split:
-        has_none = nw.col(name).is_null() & nw.col(f"{name}_before").is_null()
-        both = both.filter((nw.col(name) == nw.col(f"{name}_before")) | has_none)
-    both = both.group_by("snapshot", *split, *masks, *before_masks).agg(number=nw.len())
+        now_has, had = api.col(name), api.col(f"{name}_before")
+        both = both.filter((now_has == had) | (now_has.is_null() & had.is_null()))
+    both = both.group_by("snapshot", *split, *masks, *before_masks).agg(number=api.len())
     kept = specs.collect(both) if after else now.clear().with_columns(pl.col(masks).name.suffix("_before"))
     if by == "stack":
-        now, was = (unfolded(part, masks, names, "stack") for part in (now, was))
-        kept = unfolded(kept, masks, names, "stack", and_in=before_masks)
+        now, was = (totals(part, "number", ["snapshot"], masks, names, "stack") for part in (now, was))
+        kept = totals(kept, "number", ["snapshot"], masks, names, "stack", and_in=before_masks)
     cells = ["snapshot", *([by] if by else [])]
     specs_of, were, stayed = (
         part.group_by(cells).agg(pl.col("number").sum().alias(name))
@@ -266,8 +275,8 @@ def _packages(specs: SpecRows, by: str | None) -> tuple[pl.DataFrame, pl.DataFra
         packages, whole = (specs.count(*some, of=["package"]) for some in (key, ["snapshot"]))
     else:
         united, masks, names = specs.united(["snapshot", "package"], "stack")
-        sets = specs.collect(united.group_by("snapshot", *masks).agg(value=nw.len()))
-        packages = unfolded(sets, masks, names, "stack").group_by("snapshot", "stack").agg(pl.col("value").sum())
+        sets = specs.collect(united.group_by("snapshot", *masks).agg(value=specs.api.len()))
+        packages = totals(sets, "value", ["snapshot"], masks, names, "stack")
         whole = sets.group_by("snapshot").agg(pl.col("value").sum())
     return packages.rename({"value": "packages"}), whole.rename({"value": "whole"})
 
@@ -275,7 +284,7 @@ def _packages(specs: SpecRows, by: str | None) -> tuple[pl.DataFrame, pl.DataFra
 def _first_and_last(specs: SpecRows, by: Sequence[str], names: Sequence[str]) -> pl.DataFrame:
     """Return the first and the last snapshot of each combination and kind, as positions in `names`, and how many."""
     if "stack" in by:  # a spec may have many, so that the combinations are found first
-        specs = SpecRows(nw.from_native(specs.distinct(*by, "snapshot").lazy()), None, specs.union)
+        specs = SpecRows(specs.distinct(*by, "snapshot").lazy(), None, specs.union)
     united, masks, _ = specs.united(by, "snapshot", names)
     found = specs.collect(united)
     kinds = [snapshot_kind(name)[0] for name in names]

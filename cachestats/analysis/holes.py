@@ -6,7 +6,6 @@ from collections.abc import Collection
 from itertools import count
 from typing import NamedTuple
 
-import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.edges import levels_above, specs_and_edges
@@ -41,7 +40,7 @@ def holes(
     specs
         A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the columns `snapshot`,
         `hash`, `package`, `version` and `spec_format` of the table `specs`. It should contain all specs of its
-        snapshots: a spec that was filtered out counts as missing.
+        snapshots: a spec that was filtered out counts as missing. A dataset stands for its newest snapshot.
     dependencies
         The dataset (the default if `specs` is of one), or its table `dependencies` as a frame of the same kind. The
         frame's own engine finds the missing ones; edges are collected only for snapshots that have any, to follow them
@@ -54,37 +53,40 @@ def holes(
 
     Returns
     -------
-    By `spec`, sorted by package, version, snapshot and hash: `snapshot`, `package`, `version` and `hash` of the broken
-    spec; `missing`, the number of specs missing below it; `missing_package` (null if no source names it) and
-    `missing_hash` of the nearest one, or of the one with the smallest hash among equally near ones; and `chain`, the
-    path to it as `package/hash > package/hash`, with hashes shortened to seven characters as Spack does.
+    polars.DataFrame
+        By `spec`, one row per broken spec, sorted by package, version, snapshot and hash:
 
-    By `missing`, sorted by `breaks` in descending order: `snapshot`, `package` and `hash` of the missing spec;
-    `direct`, the number of cached specs that need it directly; and `breaks`, the number that need it directly or
-    indirectly.
+        - `snapshot`, `package`, `version`, `hash` (String): the broken spec.
+        - `missing` (Int64): the number of specs missing below it.
+        - `missing_package`, `missing_hash` (String): the nearest of these, or the one with the smallest hash among
+          equally near ones. The package is null if no source names it.
+        - `chain` (String): the path to it as `package/hash > package/hash`, with hashes shortened to seven characters,
+          as Spack does.
+
+        By `missing`, one row per missing spec, sorted by `breaks` in descending order:
+
+        - `snapshot`, `package`, `hash` (String): the missing spec.
+        - `direct` (Int64): the number of cached specs that need it directly.
+        - `breaks` (Int64): the number that need it directly or indirectly.
 
     Raises
     ------
     ArgumentError
-        If the dependencies of a spec are not known, for example because it was read from a page; `by` or one of
-        `deptypes` is not one of these; or a frame lacks a column or is of another kind.
+        If the dependencies of a spec are not known, for example because it was read from a page; if `by` or one of
+        `deptypes` is not one of these; or if a frame lacks a column or is of another kind.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> import polars as pl
-    >>> specs = pl.DataFrame({"snapshot": "develop", "hash": ["a", "b"], "package": ["hdf5", "mpich"]})
-    >>> specs = specs.with_columns(version=pl.lit("1"), spec_format=pl.lit(5))
-    >>> edges = pl.DataFrame(
-    ...     {
-    ...         "snapshot": "develop", "hash": ["a", "b"], "dependency_hash": ["b", "c"],
-    ...         "dependency_package": ["mpich", "libfabric"], "is_link": True, "is_run": False, "is_external": False,
-    ...     }
-    ... )
-    >>> cs.holes(specs, edges)["chain"].to_list()
-    ['hdf5/a > mpich/b > libfabric/c', 'mpich/b > libfabric/c']
-    >>> cs.holes(specs, edges, by="missing").rows()
-    [('develop', 'libfabric', 'c', 1, 2)]
+    >>> ds = cs.example_dataset()
+    >>> cs.holes(ds).height
+    0
+    >>> missing = cs.holes(ds, by="missing", deptypes=["build", "link", "run"])  # what building again would lack
+    >>> missing.select("package", "direct", "breaks").rows()[:3]
+    [('gmake', 24, 24), ('m4', 4, 13), ('util-macros', 1, 12)]
+    >>> specs = cs.holes(ds.specs.filter(package="hdf5"), ds.dependencies)  # as if nothing else were cached
+    >>> specs.select("version", "missing", "chain").row(0)
+    ('1.14.3', 4, 'hdf5/5oasanf > zlib-ng/54554gr')
     """
     check_choice(by, HOLE_ROWS, "by")
     return _answer(_search(specs, dependencies, deptypes), by)
@@ -124,7 +126,7 @@ def _search(specs: SpecsLike, dependencies: SpecsLike | None, deptypes: Collecti
     edge_columns = ("hash", "dependency_hash", "dependency_package", "is_external")
     rows, edges = specs_and_edges(specs, columns, dependencies, edge_columns, deptypes)
     cached = rows.frame.select("snapshot", "hash", "package", "version")
-    needs = edges.filter(~nw.col("is_external").fill_null(False))
+    needs = edges.filter(~rows.api.col("is_external").fill_null(False))
     key, below = rows.spec_key, [*rows.spec_key[:-1], "dependency_hash"]
     is_absent = needs.join(cached.rename({"hash": "dependency_hash"}).select(*below), on=below, how="anti")
     missing = rows.collect_codes(
@@ -134,7 +136,7 @@ def _search(specs: SpecsLike, dependencies: SpecsLike | None, deptypes: Collecti
     )
     if missing.is_empty():
         return None
-    broken = nw.col("snapshot").is_in(missing["snapshot"].unique().to_list())
+    broken = rows.api.col("snapshot").is_in(missing["snapshot"].unique().to_list())
     needs = needs.select("snapshot", "hash", "dependency_hash").join(cached.select(*key), on=key, how="semi")
     cached = cached if rows.has_row_per_spec else cached.unique()
     return _follow(rows, missing, rows.collect_codes(needs.filter(broken)), rows.collect_codes(cached.filter(broken)))

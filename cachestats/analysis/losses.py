@@ -25,7 +25,7 @@ class LossCheck(NamedTuple):
 def losses(
     old: SpecsLike, new: SpecsLike, *, by: ChangeAxis | None = "stack", union: bool = False, among: Sides | None = None
 ) -> pl.DataFrame:
-    """Return, for each stack, the share of its packages that it lost from one snapshot to another.
+    """Measure the share of its packages that each stack lost from one snapshot to another.
 
     An added package does not make up for a removed one, which somebody may have used. A package that only changed its
     representation (see `compare`) is not lost.
@@ -37,21 +37,25 @@ def losses(
 
     Returns
     -------
-    One row per value of `by` that has a package in `old`, with the columns `<by>`; `old_packages` and `new_packages`
-    (Int64); `lost` (Int64), the packages of `old` that `new` lacks; and `drop` (Float64, from 0 to 1), `lost` divided
-    by `old_packages`. Sorted by `drop` in descending order, and then by `<by>`.
+    polars.DataFrame
+        One row per value of `by` that has a package in `old`, sorted by `drop` in descending order, and then by `<by>`:
+
+        - `<by>` (String): the stack, target, ..., unless `by` is None.
+        - `old_packages`, `new_packages` (Int64): the packages on each side.
+        - `lost` (Int64): the packages of `old` that `new` lacks.
+        - `drop` (Float64, from 0 to 1): `lost` divided by `old_packages`.
 
     Raises
     ------
     ArgumentError
-        As `compare`.
+        As in `compare`.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> develop, weekly = (demo.specs.filter(snapshot=name) for name in ("develop", "develop-2025-03-09"))
-    >>> cs.losses(develop, weekly, by=None).rows()
-    [(2, 1, 1, 0.5)]
+    >>> ds = cs.example_dataset()
+    >>> cs.losses(ds.at("previous"), ds.newest, by="target").rows()
+    [('neoverse_v1', 11, 0, 11, 1.0), ('x86_64_v3', 10, 11, 0, 0.0)]
     """
     counts = compare_counts(old, new, by=by, union=union, among=among).filter(pl.col("old_packages") > 0)
     return counts.select(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.causes import causes_in_words, causes_of, ranked
@@ -36,7 +35,8 @@ def match(
         A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the columns `hash`,
         `package`, `version`, `compiler`, `platform`, `os`, `target`, `variants`, `flags`, `namespace`, `package_hash`
         and `spec_format` of the table `specs`: the specs of one snapshot, for instance. A spec hits if it is anywhere
-        in the frame. The frame's own engine looks up the hashes and packages of the environment.
+        in the frame. The frame's own engine looks up the hashes and packages of the environment. A dataset stands for
+        its newest snapshot.
     dependencies
         The dataset, or its table `dependencies` as a frame of the same kind as `specs`. With it, dependencies are
         followed to those that differ in themselves.
@@ -45,48 +45,57 @@ def match(
 
     Returns
     -------
-    One row per spec of the environment, with its `package`, `version`, `compiler`, `platform`, `os`, `target`,
-    `variants`, `flags`, `namespace`, `package_hash`, `hash` and `is_root`, and
+    polars.DataFrame
+        One row per spec of the environment, sorted by `build_step`, then by closeness (hits, near specs by the number
+        of differing fields, misses), then by package and hash:
 
-    - `status`: `hit` if its hash is cached or, for a spliced spec, the hash of its build spec; `near` if another spec
-      of its package is cached; `miss` if its package is not.
-    - `differs`: for a near spec, the fields in which the closest cached spec differs, joined by commas, with `recipe`
-      for `package_hash`. They are followed by `dependencies` if dependencies differ, or if no field differs and the
-      dependencies are not known; and by `representation` if one of the two specs, or one of their dependencies, is
-      written in an older format, which gives the same spec another hash.
-    - `near_hash`, and `near_version` to `near_package_hash`: the closest spec. It differs in the fewest fields. Ties
-      are broken by agreement in the fields that come first in this order, then by agreement of dependencies, as far as
-      they are known, then in favour of the system of the closest specs of most others, then of the smallest hash.
-      Fields that the source of a spec does not provide are assumed to be equal.
-    - `causes`: for a near spec, the differences to be removed for it to hit, including those of its dependencies,
-      joined by `; `: `openssl 3.3.0~docs instead of +docs`. A difference that follows from another is not a cause. They
-      are in the order of the function `causes`; null if only the representation differs.
-    - `cause_fields`: the distinct fields of these causes, joined by commas: those of `differs`, and `libc`, `provider`
-      (of a virtual package), `external`, `dependencies` and `unknown` (the difference is not visible).
-    - `proof`: for a near spec, `proven` if nothing else differs: with the cached values put back, its hash and the
-      hashes of all differing dependencies equal the cached ones. Otherwise `supposed`: the dataset does not contain
-      everything that the hash covers, such as patches, or the hash cannot be computed, as for spliced specs, for
-      formats 1 and 2, and for specs first written in an older format than that of their file.
-    - `build_step`: the step in which it can be built: 1 immediately, 2 after step 1, and so on. Null if it need not be
-      built: hits are not built, and neither are dependencies that only the build of a hit would need.
-
-    Sorted by `build_step`, then by closeness (hits, near specs by the number of differing fields, misses), then by
-    package and hash.
+        - `package`, `version`, `compiler`, `platform`, `os`, `target`, `variants`, `flags`, `namespace`,
+          `package_hash`, `hash` (String) and `is_root` (Boolean): the spec, as in `environment.specs`.
+        - `status` (String): `hit` if its hash is cached or, for a spliced spec, the hash of its build spec; `near` if
+          another spec of its package is cached; `miss` if its package is not.
+        - `differs` (String): for a near spec, the fields in which the closest cached spec differs, joined by commas,
+          with `recipe` for `package_hash`. They are followed by `dependencies` if dependencies differ, or if no field
+          differs and the dependencies are not known; and by `representation` if one of the two specs, or one of their
+          dependencies, is written in an older format, which gives the same spec another hash.
+        - `near_hash`, and `near_version` to `near_package_hash` (String): the closest spec (see Notes).
+        - `causes` (String): for a near spec, the differences to be removed for it to hit, including those of its
+          dependencies, joined by semicolons, such as `openssl 3.3.0~docs instead of +docs`. A difference that follows
+          from another is not a cause. They are in the order of the function `causes`; null if only the representation
+          differs.
+        - `cause_fields` (String): the distinct fields of these causes, joined by commas: those of `differs`, and
+          `libc`, `provider` (of a virtual package), `external`, `dependencies` and `unknown` (the difference is not
+          visible).
+        - `proof` (String): for a near spec, `proven` if nothing else differs, otherwise `supposed` (see Notes).
+        - `build_step` (Int64): the step in which it can be built: 1 immediately, 2 after step 1, and so on. Null if it
+          need not be built: hits are not built, and neither are dependencies that only the build of a hit would need.
 
     Raises
     ------
     ArgumentError
         If `environment` is not an environment, a frame lacks a column, or dependencies form a cycle.
 
+    Notes
+    -----
+    The closest spec differs in the fewest fields. Ties are broken by agreement in the fields that come first in the
+    order of the columns, then by agreement of dependencies, as far as they are known, then in favour of the system of
+    the closest specs of most others, then of the smallest hash. Fields that the source of a spec does not provide are
+    assumed to be equal.
+
+    A difference is proven if, with the cached values put back, the hash of the spec and the hashes of all differing
+    dependencies equal the cached ones. It is supposed if the dataset does not contain everything that the hash covers,
+    such as patches, or if the hash cannot be computed, as for spliced specs, for formats 1 and 2, and for specs first
+    written in an older format than that of their file.
+
     Examples
     --------
     >>> import cachestats as cs
-    >>> import polars as pl
-    >>> environment = cs.read_environment("data/developer-tools.spack.lock.gz")
-    >>> specs = environment.specs.filter(package="zlib-ng").with_columns(target=pl.lit("zen4"), hash=pl.lit("abc"))
-    >>> matches = cs.match(environment, specs)
-    >>> matches.filter(status="near").select("package", "differs", "causes").rows()
-    [('zlib-ng', 'target', 'target x86_64_v3 instead of zen4 (zlib-ng)')]
+    >>> ds = cs.example_dataset()
+    >>> environment = cs.read_environment(ds.path / "spack.lock")
+    >>> cs.match(environment, ds.at("previous"))["status"].value_counts(sort=True).rows()
+    [('miss', 32), ('hit', 10)]
+    >>> matches = cs.match(environment, ds.newest, dependencies=ds)
+    >>> matches.filter(package="libpciaccess").select("status", "differs", "near_version", "proof").rows()
+    [('near', 'dependencies', '0.17', 'supposed')]
     """
     return matches_of(explain(environment, specs, dependencies=dependencies, among=among), environment)
 
@@ -132,10 +141,12 @@ def summary(matches: pl.DataFrame) -> Summary:
     Examples
     --------
     >>> import cachestats as cs
-    >>> environment = cs.read_environment("data/developer-tools.spack.lock.gz")
-    >>> found = summary(cs.match(environment, environment.specs.filter(package="zlib-ng")))
+    >>> from cachestats.analysis.match import summary
+    >>> ds = cs.example_dataset()
+    >>> environment = cs.read_environment(ds.path / "spack.lock")
+    >>> found = summary(cs.match(environment, ds.at("previous")))
     >>> found.hits, found.missing, found.to_build
-    (1, 144, 144)
+    (10, 32, 0)
     """
     status, root_status = matches["status"].to_list(), matches.filter("is_root")["status"].to_list()
     steps = matches["build_step"].drop_nulls().to_list()
@@ -212,7 +223,7 @@ def hit_rates(
     specs
         A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the columns `snapshot`,
         `hash`, `package` and, for stacks, `stack` of the table `specs`. The frame's own engine looks up the hashes and
-        packages of the environment.
+        packages of the environment. A dataset stands for all of its snapshots.
     by
         `snapshot`: a row for each snapshot. `stack`: a row for each stack of each snapshot.
     union
@@ -220,11 +231,16 @@ def hit_rates(
 
     Returns
     -------
-    `snapshot`, and `stack` if by stack; `hits`, the number of the environment's `specs` that are cached there, and
-    `rate`, hits / specs from 0 to 1; `near`, the number of specs that are not cached but have another cached spec of
-    their package; `root_hits`, `roots` and `root_rate`, the same for its roots, the specs that were requested. The rate
-    of an empty set is null. Sorted by `rate` in descending order, then by `root_rate` in descending order, then the
-    newest snapshot first, then by stack, null (no stack) last.
+    polars.DataFrame
+        One row per snapshot, or per stack of a snapshot. Sorted by `rate` in descending order, then by `root_rate` in
+        descending order, then the newest snapshot first, then by stack, null (no stack) last:
+
+        - `snapshot`, and `stack` if by stack (String).
+        - `hits` (Int64): the specs of the environment that are cached there.
+        - `specs` (Int64): all specs of the environment.
+        - `rate` (Float64, from 0 to 1): `hits` divided by `specs`; null if there are none.
+        - `near` (Int64): the specs that are not cached there but have another cached spec of their package.
+        - `root_hits`, `roots`, `root_rate`: the same for the roots of the environment, the specs that were requested.
 
     Raises
     ------
@@ -234,12 +250,10 @@ def hit_rates(
     Examples
     --------
     >>> import cachestats as cs
-    >>> import polars as pl
-    >>> environment = cs.read_environment("data/developer-tools.spack.lock.gz")
-    >>> rebuilt = pl.when("is_root").then(pl.lit("another")).otherwise("hash")
-    >>> specs = environment.specs.with_columns(snapshot=pl.lit("develop"), hash=rebuilt)
-    >>> cs.hit_rates(environment, specs).select("snapshot", "hits", "specs", "near", "root_hits", "roots").rows()
-    [('develop', 107, 145, 38, 0, 38)]
+    >>> ds = cs.example_dataset()
+    >>> environment = cs.read_environment(ds.path / "spack.lock")
+    >>> cs.hit_rates(environment, ds).select("snapshot", "hits", "specs", "near", "root_hits", "roots").rows()
+    [('develop-2024-06-02', 10, 42, 0, 1, 1), ('develop-2025-03-09', 0, 42, 11, 0, 1)]
     """
     check_choice(by, HIT_RATE_AXES, "by")
     keys = ["snapshot", *(["stack"] if by == "stack" else [])]
@@ -275,7 +289,7 @@ def hit_rates(
 def _found(specs: SpecRows, keys: list[str], **wanted: pl.Series) -> pl.DataFrame:
     """Return the distinct pairs of a snapshot, or a stack of it, and one of the wanted values of a column, as codes."""
     ((name, values),) = wanted.items()
-    return specs.filter(nw.col(name).is_in(values.unique().sort().to_list())).distinct_codes(*keys, name)
+    return specs.filter(specs.api.col(name).is_in(values.unique().sort().to_list())).distinct_codes(*keys, name)
 
 
 def _shares(parts: pl.Series, whole: int) -> pl.Series:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
-import numpy as np
 import polars as pl
 
 from cachestats.analysis.frames import check_choice
 from cachestats.analysis.spec_rows import BITS, SpecRows, SpecsLike, spec_rows
 from cachestats.axes import GROUP_AXES, GroupAxis
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def overlap(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = False) -> pl.DataFrame:
@@ -22,8 +23,9 @@ def overlap(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = False) -
     ----------
     specs
         A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the columns `hash` and
-        `package` of the table `specs`, and the one named by `by`. A hash counts once even if several snapshots contain
-        it; filter for one snapshot to count only that.
+        `package` of the table `specs`, and the one named by `by`. A dataset stands for its newest snapshot, or for all
+        of them if `by` is snapshot. A hash counts once even if several snapshots contain it; filter a frame for one
+        snapshot to count only that.
     by
         The axis to compare: pairs of stacks, or of snapshots, platforms, os, targets, compilers (`compiler`,
         `compiler_name`). A spec has one target, so two targets may share packages but no hashes.
@@ -32,15 +34,15 @@ def overlap(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = False) -
 
     Returns
     -------
-    One row per pair, including those that share nothing, with the columns
+    polars.DataFrame
+        One row per pair, including those that share nothing, sorted by the pair, whose members are in the same order;
+        null (no compiler, no stack) last:
 
-    - `<by>`, `other_<by>`: the pair
-    - `hashes`, `other_hashes`, `common_hashes` (Int64): distinct hashes of the first, of the second, and of both
-    - `jaccard_hashes` (Float64, from 0 to 1): common hashes divided by the hashes of either, the Jaccard index
-      (Jaccard 1901, https://en.wikipedia.org/wiki/Jaccard_index)
-    - `packages`, `other_packages`, `common_packages`, `jaccard_packages`: the same for packages
-
-    sorted by the pair, whose members are in the same order; null (no compiler, no stack) last.
+        - `<by>`, `other_<by>` (String): the pair.
+        - `hashes`, `other_hashes`, `common_hashes` (Int64): distinct hashes of the first, of the second, and of both.
+        - `jaccard_hashes` (Float64, from 0 to 1): common hashes divided by the hashes of either, the Jaccard index
+          (Jaccard 1901, https://en.wikipedia.org/wiki/Jaccard_index).
+        - `packages`, `other_packages`, `common_packages`, `jaccard_packages`: the same for packages.
 
     Raises
     ------
@@ -50,10 +52,12 @@ def overlap(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = False) -
     Examples
     --------
     >>> import cachestats as cs
-    >>> shared = cs.overlap(demo.specs, by="platform")
-    >>> shared.select("platform", "other_platform", "common_hashes", "common_packages", "jaccard_packages").rows()
-    [('darwin', 'linux', 0, 2, 1.0)]
+    >>> subset = cs.example_dataset().at("previous").where(stack=["e4s", "ml-linux-x86_64-cpu"])
+    >>> cs.overlap(subset).select("hashes", "other_hashes", "common_hashes", "jaccard_packages").rows()
+    [(13, 4, 3, 0.4)]
     """
+    import numpy as np  # here, as `overlap_sets` does without, and this takes long
+
     rows = _checked(specs, by, union)
     names = rows.names(by)
     pairs = list(combinations(range(len(names)), 2))
@@ -84,23 +88,28 @@ def overlap_sets(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = Fal
 
     Returns
     -------
-    One row per non-empty combination, with the columns `combination`, its names separated by `, ` (a missing name is
-    called `none`); `members` (Int64), the number of names; `hashes` and `packages` (Int64), those that are in all of
-    these and in no others. Every hash and every package counts in exactly one row. Sorted by `hashes` and `packages` in
-    descending order, and then by `combination`.
+    polars.DataFrame
+        One row per combination that is not empty. Every hash and every package counts in exactly one row. Sorted by
+        `hashes` and `packages` in descending order, and then by `combination`:
 
-    UpSet: Lex et al. 2014, https://doi.org/10.1109/TVCG.2014.2346248.
+        - `combination` (String): its names, separated by commas; a missing name is called `none`.
+        - `members` (Int64): the number of names.
+        - `hashes`, `packages` (Int64): those that are in all of these and in no others.
 
     Raises
     ------
     ArgumentError
-        As `overlap`.
+        As in `overlap`.
+
+    Notes
+    -----
+    UpSet: Lex et al. 2014, https://doi.org/10.1109/TVCG.2014.2346248.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.overlap_sets(demo.specs, by="platform").rows()
-    [('linux', 1, 163, 0), ('darwin', 1, 29, 0), ('darwin, linux', 2, 0, 2)]
+    >>> cs.overlap_sets(cs.example_dataset().at("previous")).rows()[:3]
+    [('e4s-neoverse_v1', 1, 13, 1), ('e4s', 1, 10, 0), ('e4s, ml-linux-x86_64-cpu', 2, 3, 0)]
     """
     found = _checked(specs, by, union)
     names = found.names(by)
@@ -131,7 +140,7 @@ def _sets(rows: SpecRows, by: str, names: list[str | None], item: str) -> dict[t
     if not names:
         return {}
     united, masks, _ = rows.united([item], by, names)
-    found = rows.collect(united.group_by(*masks).agg(value=nw.len()))
+    found = rows.collect(united.group_by(*masks).agg(value=rows.api.len()))
     return {tuple(_positions(row[:-1])): row[-1] for row in found.select(*masks, "value").iter_rows()}
 
 
@@ -142,6 +151,8 @@ def _positions(masks: tuple[int, ...]) -> Iterator[int]:
 
 def _matrix(sets: dict[tuple[int, ...], int], width: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return a row for each set, with a one at the position of each of its names, and the size of each set."""
+    import numpy as np
+
     is_in = np.zeros((len(sets), width), dtype=np.int64)
     for row, positions in enumerate(sets):
         is_in[row, list(positions)] = 1

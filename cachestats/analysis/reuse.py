@@ -61,11 +61,15 @@ def judge(requirement: Requirement, host: Host, rules: Rules) -> Verdict:
 
     Returns
     -------
-    `usable`, or the first obstacle, in the order excluded, platform, target, os or libc, format, incomplete, external.
-    It is never `native`: a requirement does not record the target of the spec itself.
+    Verdict
+        `usable`, or the first obstacle, in the order excluded, platform, target, os or libc, format, incomplete,
+        external. It is never `native`: a requirement does not record the target of the spec itself.
 
     Examples
     --------
+    >>> from cachestats.analysis.reuse import judge
+    >>> from cachestats.hosts import Host
+    >>> from cachestats.requirement import Requirement
     >>> requirement = Requirement.parse("platform=linux os=ubuntu22.04 target=x86_64_v3 libc=glibc@2.35 format=4")
     >>> judge(requirement, Host("zen4", os="debian12"), "0.23")
     Verdict(status='usable', by=None)
@@ -152,11 +156,14 @@ def judge_all(requirements: Iterable[str], host: Host, rules: Rules | None = Non
 
     Returns
     -------
-    One row per distinct requirement, sorted by it, with the columns `requirement`, `status` and `by` (null if it is
-    usable), all String.
+    polars.DataFrame
+        One row per distinct requirement, sorted by it, with the columns `requirement`, `status` and `by` (null if it is
+        usable), all String.
 
     Examples
     --------
+    >>> from cachestats.analysis.reuse import judge_all
+    >>> from cachestats.hosts import Host
     >>> text = "platform=linux os=rhel9 target=zen4 libc=glibc@2.34 format=5"
     >>> judge_all([text, text], Host("zen3", os="rhel9"), "1.1").rows()
     [('platform=linux os=rhel9 target=zen4 libc=glibc@2.34 format=5', 'target', 'zen4')]
@@ -176,6 +183,8 @@ def reused_requirements(requirements: Iterable[str], host: Host, rules: Rules | 
 
     Examples
     --------
+    >>> from cachestats.analysis.reuse import reused_requirements
+    >>> from cachestats.hosts import Host
     >>> texts = [f"platform=linux os=rhel9 target={target} libc=glibc@2.34" for target in ("zen4", "zen3")]
     >>> reused_requirements(texts, Host("zen3", os="rhel9"), "0.23")
     ['platform=linux os=rhel9 target=zen3 libc=glibc@2.34']
@@ -218,11 +227,13 @@ def distinct_libcs(requirements: Iterable[str]) -> list[str]:
 
     Returns
     -------
-    Each libc as `name@version`, sorted by name and then by version in Spack's order. A libc outside `/usr` is left out,
-    because no host with such a libc is considered.
+    list of str
+        Each libc as `name@version`, sorted by name and then by version in Spack's order. A libc outside `/usr` is left
+        out, because no host with such a libc is considered.
 
     Examples
     --------
+    >>> from cachestats.analysis.reuse import distinct_libcs
     >>> texts = [f"platform=linux os=x target=zen4 libc=glibc@{version}" for version in ("2.35", "2.4", "2.28")]
     >>> distinct_libcs(texts)
     ['glibc@2.4', 'glibc@2.28', 'glibc@2.35']

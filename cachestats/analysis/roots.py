@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.frames import check_choice
@@ -62,8 +61,8 @@ def match_roots(
 ) -> pl.DataFrame:
     """Find the cached specs that satisfy what an environment asks for, before anything is concretized.
 
-    It is a bound, not a solve: roots are looked at one by one. Spack chooses specs that go together, and recipes that
-    have changed may keep it from reusing what satisfies a root.
+    The result is a bound, not a solution: roots are looked at one by one. Spack chooses specs that go together, and
+    recipes that have changed may keep it from reusing a spec that satisfies a root.
 
     Parameters
     ----------
@@ -71,43 +70,57 @@ def match_roots(
         What `read_roots` returns, spec expressions as text or values, or an environment from a lockfile, which says
         what its roots were concretized from.
     specs
-        A dataset or a subset of one; by default its newest snapshot is meant.
+        A dataset, which stands for its newest snapshot, or a subset of one.
     host
-        The machine, as in `reusable`; by default, specs need not be reusable on any.
+        The machine, as in `reusable`. By default, specs need not be reusable on any machine.
     spack
         The Spack version whose reuse rules apply, as in `reusable`.
 
     Returns
     -------
-    One row per root, in the given order, with the columns
+    polars.DataFrame
+        One row per root, in the given order:
 
-    - `root`, as it was written, and `status`: `reusable` if the host can reuse a spec that satisfies it, `cached` if
-      such specs are cached but the host cannot reuse them, or no host is given, `missing` if there are none, and
-      `unknown` if the snapshots do not tell.
-    - `num_cached`: the cached specs that satisfy it; `num_reusable`: those that the host can reuse, if one is given.
-    - `cause`, null if it is available: what no spec fulfils, when the conditions are applied one by one, in the order
-      `package`, `namespace`, `version`, `variant`, `flags`, `compiler`, `platform`, `os`, `target`, `dependency`,
-      `hash`; for cached ones, the host's obstacle, as in `reusable`; `by`: the condition, and what is there instead.
-    - the best of the reusable specs, else of those with this obstacle: `snapshot`, `package`, `version`, `hash`,
-      `variants`, `compiler`, `platform`, `os`, `target` and `stacks` (joined by commas). It has the newest version;
-      then the fewest variants with another value than most cached specs of its package; then the target closest to the
-      host's; then it is in the newest snapshot, and has the smallest hash.
-    - `closure_specs`: that spec and the cached specs below it that are needed to link or run it; `added_specs`: those
-      that are not in the closures of the rows before; `added_bytes`: the size of these, if it is known. They are null
-      if it is not available, or if pages are the source, which do not list dependencies.
+        - `root` (String): the root as it was written.
+        - `status` (String): `reusable` if the host can reuse a spec that satisfies it; `cached` if such specs are
+          cached but the host cannot reuse them, or no host is given; `missing` if there are none; `unknown` if the
+          snapshots lack what it asks about, such as dependencies.
+        - `num_cached` (Int64): the cached specs that satisfy it.
+        - `num_reusable` (Int64): those that the host can reuse; null if no host is given.
+        - `cause` (String): what stands in the way; null if nothing does. For missing roots, the first condition that
+          leaves no spec, when they are applied in the order `package`, `namespace`, `version`, `variant`, `flags`,
+          `compiler`, `platform`, `os`, `target`, `dependency`, `hash`. For cached ones, the host's obstacle, as in
+          `reusable`. For unknown ones, `unknown`.
+        - `by` (String): that condition or obstacle, and what there is instead.
+        - `snapshot`, `package`, `version`, `hash`, `variants`, `compiler`, `platform`, `os`, `target` and `stacks`
+          (joined by commas; String): the best of the reusable specs, otherwise of those with this obstacle. It has the
+          newest version; then the fewest variants with another value than most cached specs of its package; then the
+          target closest to the host's; then it is in the newest snapshot, and has the smallest hash.
+        - `closure_specs` (Int64): that spec and the cached specs below it that are needed to link or run it.
+        - `added_specs` (Int64): those that are not in the closures of the rows before.
+        - `added_bytes` (Int64): the size of the added specs, if it is known.
+
+        The last three columns are null if the root is not available, or if the specs come from pages, which do not list
+        dependencies.
 
     Raises
     ------
+    ExpressionError
+        If a text is not a spec expression.
     ArgumentError
-        If a text is not a spec, there are no roots, or `specs` is not a dataset or a subset of one.
+        If there are no roots, an environment does not say what its roots were concretized from, or `specs` is not a
+        dataset or a subset of one.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> found = cs.match_roots(["py-filelock@3.12:", "py-propcache@9"], demo, host="neoverse_v2:ubuntu24.04")
-    >>> found.select("root", "status", "num_cached", "version", "target", "by").rows()
-    [('py-filelock@3.12:', 'reusable', 124, '3.12.4', 'neoverse_v2', None),
-     ('py-propcache@9', 'missing', 0, None, None, '@9; there is 0.3.1')]
+    >>> ds = cs.example_dataset()
+    >>> found = cs.match_roots(["zlib-ng@2.2:", "hdf5+mpi", "hdf5@2:"], ds, host="zen4:rhel9")
+    >>> for row in found.select("root", "status", "num_cached", "cause", "by").rows():
+    ...     print(row)
+    ('zlib-ng@2.2:', 'reusable', 5, None, None)
+    ('hdf5+mpi', 'cached', 7, 'libc', 'glibc@2.35')
+    ('hdf5@2:', 'missing', 0, 'version', '@2:; there is 1.14.5, 1.8.23')
     """
     asked, subset, machine = _asked(roots), _subset(specs, every_snapshot=False), _host(host)
     parts = [_OneSnapshot(one, asked, machine, spack) for one in _each_snapshot(subset)]
@@ -127,14 +140,14 @@ def root_rates(
 ) -> pl.DataFrame:
     """Rank snapshots, or their stacks, by the roots that they have a spec for, before anything is concretized.
 
-    It is a bound, not a solve, as `match_roots` is.
+    As in `match_roots`, the result is a bound, not a solution.
 
     Parameters
     ----------
     roots, host, spack
         As in `match_roots`.
     specs
-        A dataset or a subset of one; all of its snapshots are meant unless some were chosen.
+        A dataset, which stands for all of its snapshots, or a subset of one.
     by
         `snapshot`: a row for each snapshot. `stack`: a row for each stack of each snapshot.
     union
@@ -142,21 +155,29 @@ def root_rates(
 
     Returns
     -------
-    `snapshot`, and `stack` if by stack; `available_roots`, the roots that are satisfied by a spec there, and that the
-    host can reuse if one is given; `roots`, the number of all; `unknown_roots`, those of which the snapshot does not
-    tell; and `rate`, the available ones / all. Sorted by `available_roots` in descending order, then the newest
-    snapshot first, then by stack.
+    polars.DataFrame
+        One row per snapshot, or per stack of a snapshot, sorted by `available_roots` in descending order, then the
+        newest snapshot first, then by stack:
+
+        - `snapshot`, and `stack` if by stack (String).
+        - `available_roots` (Int64): the roots that a spec there satisfies; if a host is given, one that it can reuse.
+        - `roots` (Int64): all roots.
+        - `rate` (Float64, from 0 to 1): `available_roots` divided by `roots`.
+        - `unknown_roots` (Int64): the roots that ask about something that the snapshot lacks, such as dependencies.
 
     Raises
     ------
+    ExpressionError
+        As in `match_roots`.
     ArgumentError
-        As `match_roots`, or if `by` is not one of these.
+        As in `match_roots`, or if `by` is not one of these.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.root_rates("py-filelock py-propcache", demo).select("snapshot", "available_roots", "roots").rows()
-    [('develop', 2, 2), ('develop-2025-03-09', 1, 2)]
+    >>> rates = cs.root_rates("hdf5+mpi zlib-ng@2.2:", cs.example_dataset())
+    >>> rates.select("snapshot", "available_roots", "roots", "rate").rows()
+    [('develop-2025-03-09', 2, 2, 1.0), ('develop-2024-06-02', 1, 2, 0.5)]
     """
     check_choice(by, HIT_RATE_AXES, "by")
     asked, subset, machine = _asked(roots), _subset(specs, every_snapshot=True), _host(host)
@@ -202,8 +223,9 @@ def summary(answer: pl.DataFrame) -> Summary:
     Examples
     --------
     >>> import cachestats as cs
-    >>> summary(cs.match_roots("py-filelock py-propcache@9", demo))
-    Summary(roots=2, available=1, cached=0, missing=1, unknown=0, added_specs=None)
+    >>> from cachestats.analysis.roots import summary
+    >>> summary(cs.match_roots("hdf5 zlib-ng@3", cs.example_dataset()))
+    Summary(roots=2, available=1, cached=0, missing=1, unknown=0, added_specs=10)
     """
     counts = Counter(answer["status"])
     num_blocked = int(answer["cause"].is_not_null().sum()) - counts[MISSING] - counts[UNKNOWN]
@@ -310,7 +332,7 @@ class _OneSnapshot:
         specs = frame.collect(engine="streaming")
         if self._host is None:
             return specs
-        verdicts = judged(SpecRows(nw.from_native(specs.lazy()), subset, union=False), self._host, self._spack)
+        verdicts = judged(SpecRows(specs.lazy(), subset, union=False), self._host, self._spack)
         codes = pl.Series([code_of(text) for text in verdicts["requirement"]], dtype=pl.Int64)
         return specs.join(verdicts.with_columns(requirement=codes), on="requirement", how="left")
 
@@ -342,7 +364,7 @@ class _OneSnapshot:
 
     def stacks(self, specs: pl.DataFrame, *, union: bool) -> list[str | None]:
         """Return the stacks that list some specs."""
-        rows = SpecRows(nw.from_native(specs.lazy()), self._subset, union)
+        rows = SpecRows(specs.lazy(), self._subset, union)
         return rows.distinct_codes("hash", "stack")["stack"].unique().to_list()
 
     def names(self, column: str, codes: pl.Series) -> dict[int, str]:

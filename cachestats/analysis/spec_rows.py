@@ -14,15 +14,21 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.derived import AnyAxis, ExpressionAxis, VariantAxis
-from cachestats.analysis.frame_source import FrameSource
-from cachestats.analysis.frames import collect_small, sort_names, validated, validated_pair, without_union
+from cachestats.analysis.frames import (
+    LazyFrame,
+    api_of,
+    collect_small,
+    kind_of,
+    sort_names,
+    validated,
+    validated_pair,
+    without_union,
+)
 from cachestats.codes import code_of, code_of_hash
 from cachestats.dataset.dataset import Dataset
-from cachestats.dataset.expressions import Alternatives, EncodedSource, check_names, specs_satisfying
 from cachestats.dataset.subset import Subset, snapshot_names
 from cachestats.errors import ArgumentError
 from cachestats.naming import UNION_STACK
@@ -49,7 +55,7 @@ class SpecRows:
 
     Attributes
     ----------
-    frame : narwhals.LazyFrame
+    frame : LazyFrame
         The rows, with the columns that the question needs; in place of `stack` there are `stacks`, if they are coded.
     subset : Subset, optional
         The subset of a dataset from which the rows come; None if they are any other frame.
@@ -59,40 +65,45 @@ class SpecRows:
         Further subsets whose codes the rows are compared with, and have names, too.
     """
 
-    frame: nw.LazyFrame[Any]
+    frame: LazyFrame
     subset: Subset | None
     union: bool
     others: tuple[Subset, ...] = ()
 
-    def filter(self, *predicates: nw.Expr) -> SpecRows:
+    @property
+    def api(self) -> Any:
+        """The module with the expressions that the frame takes, `polars` or `narwhals`."""
+        return api_of(self.frame)
+
+    def filter(self, *predicates: Any) -> SpecRows:
         """Return only the rows for which all predicates hold."""
         return replace(self, frame=self.frame.filter(*predicates))
 
-    def is_in(self, column: str, names: Iterable[str]) -> nw.Expr:
+    def is_in(self, column: str, names: Iterable[str]) -> Any:
         """Return whether a column has one of these names."""
-        return nw.col(column).is_in(self._keys(column, names))
+        return self.api.col(column).is_in(self.keys(column, names))
 
-    def lookup(self, column: str, values: Mapping[str, Any], dtype: type[Any]) -> nw.Expr:
+    def lookup(self, column: str, values: Mapping[str, Any], dtype: type[Any]) -> Any:
         """Return the value of the name in a column, or null if there is none for it."""
-        keys = self._keys(column, values)
-        return nw.col(column).replace_strict(keys, list(values.values()), default=None, return_dtype=dtype)
+        keys = self.keys(column, values)
+        return self.api.col(column).replace_strict(keys, list(values.values()), default=None, return_dtype=dtype)
 
-    def relabel(self, column: str, names: Mapping[str, str]) -> nw.Expr:
+    def relabel(self, column: str, names: Mapping[str, str]) -> Any:
         """Return a column with other names for some of its names, and null for the rest."""
         if not self._is_coded(column):
-            return self.lookup(column, names, nw.String)
-        return self.lookup(column, {name: code_of(other) for name, other in names.items()}, nw.Int64)
+            return self.lookup(column, names, self.api.String)
+        return self.lookup(column, {name: code_of(other) for name, other in names.items()}, self.api.Int64)
 
-    def collect(self, frame: nw.LazyFrame[Any]) -> pl.DataFrame:
+    def collect(self, frame: LazyFrame) -> pl.DataFrame:
         """Collect a small frame made from these rows; names are text, counts Int64. Rows come in no order."""
         return self.named(self.collect_codes(frame))
 
-    def collect_codes(self, frame: nw.LazyFrame[Any]) -> pl.DataFrame:
+    def collect_codes(self, frame: LazyFrame) -> pl.DataFrame:
         """Collect a frame without names for its codes, to work on it further before `named`."""
         if self.subset is None:
             return collect_small(frame)
         # The streaming engine needs a fraction of the memory, and is faster on numbers.
-        found: pl.DataFrame = frame.to_native().collect(engine="streaming")
+        found: pl.DataFrame = frame.collect(engine="streaming")
         return found.with_columns(
             pl.col(name).cast(pl.Int64) for name, dtype in found.schema.items() if dtype.is_integer()
         )
@@ -102,32 +113,35 @@ class SpecRows:
         if self.subset is None:
             return frame
         coded = [name for name in frame.columns if self._is_coded(name) and frame.schema[name] == pl.Int64]
-        for column in coded:
-            names = self._names_of(column, frame[column])
-            text = pl.col(column).replace_strict(names["code"], names["name"], default=None, return_dtype=pl.String)
-            frame = frame.with_columns(text)
-        return frame
+        names = self._names_of({column: frame[column] for column in coded})
+        return frame.with_columns(
+            pl.col(column).replace_strict(found["code"], found["name"], default=None, return_dtype=pl.String)
+            for column, found in names.items()
+        )
 
     def coded(self, frame: pl.DataFrame, **columns: str) -> pl.DataFrame:
         """Return a frame with text as these rows have it; `columns` are its columns, and those that they stand for."""
         for column, of in columns.items():
             if self._is_coded(of):
                 texts = frame[column].drop_nulls().unique()
-                codes = pl.Series(self._keys(of, texts), dtype=pl.Int64)
+                codes = pl.Series(self.keys(of, texts), dtype=pl.Int64)
                 text = pl.col(column).replace_strict(texts, codes, default=None, return_dtype=pl.Int64)
                 frame = frame.with_columns(text)
         return frame
 
-    def _names_of(self, column: str, codes: pl.Series) -> pl.DataFrame:
+    def _names_of(self, codes: Mapping[str, pl.Series]) -> dict[str, pl.DataFrame]:
+        """Return the names of some codes of some columns: the columns `code` and `name`."""
         subsets = [one for one in (self.subset, *self.others) if one is not None]
-        is_hash = column in {"hash", "dependency_hash"}
-        found = [
-            one.dataset.names.of_hashes(codes, one.snapshots)
-            if is_hash
-            else one.dataset.names.of_codes(column, codes, one.snapshots)
+        hashes = {column: found for column, found in codes.items() if column in {"hash", "dependency_hash"}}
+        others = {column: found for column, found in codes.items() if column not in hashes}
+        parts = [
+            one.dataset.names.of_columns(others, one.snapshots)
+            | {column: one.dataset.names.of_hashes(found, one.snapshots) for column, found in hashes.items()}
             for one in subsets
         ]
-        return pl.concat(found).unique("code") if len(found) > 1 else found[0]
+        if len(parts) == 1:
+            return parts[0]
+        return {column: pl.concat(part[column] for part in parts).unique("code") for column in codes}
 
     def names(self, axis: str) -> list[str | None]:
         """Return the names on an axis, in natural order; None if a spec has none."""
@@ -141,12 +155,13 @@ class SpecRows:
             distinct = self.frame.select(*dict.fromkeys([*by, *of])).unique()
             if self._is_row_per_spec(of):
                 distinct = self.frame  # a row per spec already
-            counted = distinct.group_by(*by).agg(value=nw.len()) if by else distinct.select(value=nw.len())
+            number = self.api.len()
+            counted = distinct.group_by(*by).agg(value=number) if by else distinct.select(value=number)
             return self.collect(counted)
         others = [name for name in by if name != "stack"]
         united, masks, names = self.united([*dict.fromkeys([*others, *of])], "stack")
-        counts = self.collect_codes(united.group_by(*others, *masks).agg(value=nw.len()))
-        return self.named(unfolded(counts, masks, names, "stack").group_by(*by).agg(pl.col("value").sum()))
+        counts = self.collect_codes(united.group_by(*others, *masks).agg(value=self.api.len()))
+        return self.named(totals(counts, "value", others, masks, names, "stack").select(*by, "value"))
 
     def distinct(self, *columns: str) -> pl.DataFrame:
         """Collect the distinct combinations of some columns."""
@@ -156,7 +171,7 @@ class SpecRows:
         """Collect the distinct combinations of some columns without names for codes; stacks have their names."""
         return self._distinct(columns, self.collect_codes)
 
-    def _distinct(self, columns: Sequence[str], collect: Callable[[nw.LazyFrame[Any]], pl.DataFrame]) -> pl.DataFrame:
+    def _distinct(self, columns: Sequence[str], collect: Callable[[LazyFrame], pl.DataFrame]) -> pl.DataFrame:
         if "stack" not in columns:
             return collect(self.frame.select(*columns).unique())
         others = [name for name in columns if name != "stack"]
@@ -165,13 +180,14 @@ class SpecRows:
 
     def united(
         self, by: Sequence[str], axis: str, names: Sequence[str | None] | None = None
-    ) -> tuple[nw.LazyFrame[Any], list[str], list[str | None]]:
+    ) -> tuple[LazyFrame, list[str], list[str | None]]:
         """Return a row for each combination of `by`, with the names on an axis that it has as bits of numbers.
 
         Returns
         -------
-        The frame, with the columns `by` and those of the numbers; the columns of the numbers; and the names, of which
-        each number holds `BITS` in turn, the first as its lowest bit.
+        tuple of narwhals.LazyFrame, list and list
+            The frame, with the columns `by` and those of the numbers; the columns of the numbers; and the names, of
+            which each number holds `BITS` in turn, the first as its lowest bit.
         """
         known = self.names(axis) if names is None else list(names)
         masks = masks_of(known)
@@ -180,15 +196,15 @@ class SpecRows:
 
     def marked(
         self, columns: Sequence[str], axis: str | None, names: Sequence[str | None], masks: Sequence[str]
-    ) -> nw.LazyFrame[Any]:
+    ) -> LazyFrame:
         """Return the rows with some columns and, as bits of the numbers `masks`, the names that each has on an axis.
 
         Without an axis, each row has the first bit. Rows are not united.
         """
         if axis is None:
-            return self.frame.select(*columns, nw.lit(1, nw.Int64).alias(masks[0]))
-        if axis == "stack" and self.subset is not None:
-            return self._with_stacks(masks, names).select(*columns, *masks)
+            return self.frame.select(*columns, self.api.lit(1, self.api.Int64).alias(masks[0]))
+        if self.subset is not None:
+            return self._with_bits(axis, names, masks).select(*columns, *masks)
         parts = [names[start : start + BITS] for start in range(0, len(names) or 1, BITS)]
         bits = (self._bit(axis, part).alias(mask) for mask, part in zip(masks, parts, strict=True))
         return self.frame.select(*dict.fromkeys([*columns, axis])).with_columns(*bits).select(*columns, *masks)
@@ -211,22 +227,23 @@ class SpecRows:
         """Whether no two rows are equal in these columns, because each is another spec of a snapshot."""
         return self.subset is not None and {*self.spec_key} <= {*columns}
 
-    def _keys(self, column: str, names: Iterable[str]) -> list[Any]:
+    def keys(self, column: str, names: Iterable[str]) -> list[Any]:
         """Return names as a column has them."""
         if not self._is_coded(column):
             return list(names)
         code = code_of_hash if column in {"hash", "dependency_hash"} else code_of
         return [code(name) for name in names]
 
-    def _bit(self, axis: str, names: Sequence[str | None]) -> nw.Expr:
+    def _bit(self, axis: str, names: Sequence[str | None]) -> Any:
         """Return the bit of the name on an axis, 0 if it is not among the names."""
         bits = {name: 1 << place for place, name in enumerate(names) if name is not None}
         missing = 1 << names.index(None) if None in names else 0
-        bit: nw.Expr = nw.lit(0, nw.Int64)
+        api = self.api
+        bit = api.lit(0, api.Int64)
         if bits:
-            keys = self._keys(axis, bits)
-            bit = nw.col(axis).replace_strict(keys, list(bits.values()), default=0, return_dtype=nw.Int64)
-        return nw.when(nw.col(axis).is_null()).then(nw.lit(missing, nw.Int64)).otherwise(bit)
+            keys = self.keys(axis, bits)
+            bit = api.col(axis).replace_strict(keys, list(bits.values()), default=0, return_dtype=api.Int64)
+        return api.when(api.col(axis).is_null()).then(api.lit(missing, api.Int64)).otherwise(bit)
 
     @cached_property
     def _sets(self) -> pl.DataFrame:
@@ -243,19 +260,22 @@ class SpecRows:
         """The stacks of these rows, in natural order."""
         sets = self._sets
         if self.subset and (self.subset.expressions or not self.subset.filters.keys() <= {"stack"}):
-            sets = sets.join(self.frame.select("stacks").unique().to_native().collect(engine="streaming"), on="stacks")
+            sets = sets.join(self.frame.select("stacks").unique().collect(engine="streaming"), on="stacks")
         return sort_names(sets["stack"].unique(), "stack")
 
-    def _with_stacks(self, masks: Sequence[str], names: Sequence[str | None]) -> nw.LazyFrame[Any]:
-        """Return the rows that have a stack, with their stacks as bits."""
+    def _with_bits(self, axis: str, names: Sequence[str | None], masks: Sequence[str]) -> LazyFrame:
+        """Return the rows that have any of the names on an axis, with these as bits."""
         bits = {
             mask: [1 << place % BITS if place // BITS == number else 0 for place in range(len(names))]
             for number, mask in enumerate(masks)
         }
-        types = {"stack": pl.String, **dict.fromkeys(masks, pl.Int64)}
-        places = pl.DataFrame({"stack": names, **bits}, schema=types)
-        sets = self._sets.join(places, on="stack", nulls_equal=True).group_by("stacks").agg(pl.col(list(masks)).sum())
-        return self.frame.join(nw.from_native(sets.lazy()), on="stacks")
+        found = pl.DataFrame({axis: names, **bits}, schema={axis: pl.String, **dict.fromkeys(masks, pl.Int64)})
+        if axis == "stack":
+            found = self._sets.join(found, on=axis, nulls_equal=True).group_by("stacks").agg(pl.col(masks).sum())
+        # This takes less time than to look up each of the numbers.
+        return self.frame.join(
+            self.coded(found, **{axis: axis}).lazy(), on=_ENCODED_AS.get(axis, axis), nulls_equal=None in names
+        )
 
 
 def spec_rows(
@@ -291,8 +311,9 @@ def spec_rows(
     coded = [_ENCODED_AS.get(name, name) for name in needed]
     if subset.filters.get("stack") is not None and "stack" in needed and UNION_STACK in subset.filters["stack"]:
         union = True  # a filter that names root asks for it
-    frame = nw.from_native(subset.encoded(*coded)).rename({"spec": "hash"} if "hash" in needed else {})
-    return _with_derived(SpecRows(frame, subset, union), subset, derived)
+    frame = subset.encoded(*coded).rename({"spec": "hash"} if "hash" in needed else {})
+    rows = SpecRows(frame, subset, union)
+    return _with_derived(rows, subset, derived) if derived else rows
 
 
 def _rows_of_frame(specs: IntoFrame, needed: Iterable[str], *, union: bool) -> SpecRows:
@@ -302,8 +323,11 @@ def _rows_of_frame(specs: IntoFrame, needed: Iterable[str], *, union: bool) -> S
 
 def _with_derived(rows: SpecRows, subset: Subset, axes: Sequence[VariantAxis | ExpressionAxis]) -> SpecRows:
     """Return coded rows with the columns of some axes, whose names are text."""
+    # Imported here and below, as few questions have such axes, and these modules take long to import.
+    from cachestats.dataset.expressions import Alternatives, EncodedSource, check_names
+
     for axis in axes:
-        frame = rows.frame.to_native()
+        frame = rows.frame
         if isinstance(axis, VariantAxis):
             codes = frame.select("variants").unique().collect(engine="streaming")["variants"]
             names = subset.dataset.names.of_codes("variants", codes, subset.snapshots)
@@ -317,17 +341,21 @@ def _with_derived(rows: SpecRows, subset: Subset, axes: Sequence[VariantAxis | E
                 found = subset.dataset.satisfying(wanted, snapshots)
                 asked.append(found.with_columns(pl.lit(text).alias(axis.column)))
             frame = frame.join(pl.concat(asked).lazy(), on=["snapshot", "hash"])
-        rows = replace(rows, frame=nw.from_native(frame))
+        rows = replace(rows, frame=frame)
     return rows
 
 
 def _with_derived_text(rows: SpecRows, axes: Sequence[VariantAxis | ExpressionAxis], specs: IntoFrame) -> SpecRows:
     """Return rows of a frame with the columns of some axes."""
+    from cachestats.analysis.frame_source import FrameSource
+    from cachestats.dataset.expressions import Alternatives, specs_satisfying
+
     for axis in axes:
         if isinstance(axis, VariantAxis):
             texts = collect_small(rows.frame.select("variants").unique())["variants"].drop_nulls()
             labels = axis.labels(texts).to_list()
-            label = nw.col("variants").replace_strict(texts.to_list(), labels, default=None, return_dtype=nw.String)
+            api = rows.api
+            label = api.col("variants").replace_strict(texts.to_list(), labels, default=None, return_dtype=api.String)
             rows = replace(rows, frame=rows.frame.with_columns(label.alias(axis.column)))
             continue
         source = FrameSource.collect(specs)
@@ -336,7 +364,7 @@ def _with_derived_text(rows: SpecRows, axes: Sequence[VariantAxis | ExpressionAx
             for text in axis.texts
         )
         here = collect_small(rows.frame).join(pl.concat(asked), on=["snapshot", "hash"])
-        rows = replace(rows, frame=nw.from_native(here.lazy()))
+        rows = replace(rows, frame=here.lazy())
     return rows
 
 
@@ -356,7 +384,7 @@ def spec_and_edge_rows(
     edge_columns: Iterable[str],
     *,
     every_snapshot: bool = False,
-) -> tuple[SpecRows, nw.LazyFrame[Any]]:
+) -> tuple[SpecRows, LazyFrame]:
     """Return specs and the edges between them, in the same form.
 
     Parameters
@@ -381,7 +409,7 @@ def spec_and_edge_rows(
     rows = spec_rows(specs, columns, every_snapshot=every_snapshot)
     subset: Any = rows.subset
     edges = subset.dataset.scan("encoded_dependencies", snapshots=subset.snapshots)
-    return rows, nw.from_native(edges.select(**{name: _ENCODED_AS.get(name, name) for name in wanted}))
+    return rows, edges.select(**{name: _ENCODED_AS.get(name, name) for name in wanted})
 
 
 def has_columns(specs: SpecsLike, columns: Iterable[str]) -> bool:
@@ -404,10 +432,10 @@ def spec_rows_of_two(
         sides = [spec_rows(side, needed, union=union) for side in (old, new)]
     else:
         sides = [spec_rows(frame_of_specs(side), needed, union=union) for side in (old, new)]
-    kinds = [side.frame.implementation for side in sides]
-    if kinds[0] is not kinds[1]:
+    kinds = [kind_of(side.frame) for side in sides]
+    if kinds[0] != kinds[1]:
         raise ArgumentError(
-            f"expected two frames of the same kind, found {' and '.join(kind.value for kind in kinds)}",
+            f"expected two frames of the same kind, found {' and '.join(kinds)}",
             hint="pass both as Polars LazyFrames, or both as relations",
         )
     old_rows, new_rows = (
@@ -434,41 +462,57 @@ def masks_of(names: Sequence[object], prefix: str = "") -> list[str]:
     return [f"{prefix}mask_{number}" for number in range(-(-len(names) // BITS) or 1)]
 
 
-def unite(
-    rows: nw.LazyFrame[Any], by: Sequence[str], masks: Sequence[str], details: Sequence[str] = ()
-) -> nw.LazyFrame[Any]:
+def unite(rows: LazyFrame, by: Sequence[str], masks: Sequence[str], details: Sequence[str] = ()) -> LazyFrame:
     """Return a row for each combination of `by`, with all the bits of its rows, and the least of other columns."""
-    if rows.implementation is nw.Implementation.POLARS:
-        united = rows.to_native().group_by(*by).agg(pl.col(list(details)).min(), pl.col(list(masks)).bitwise_or())
-        result: nw.LazyFrame[Any] = nw.from_native(united)
-        return result
+    if isinstance(rows, pl.LazyFrame):
+        return rows.group_by(*by).agg(pl.col(list(details)).min(), pl.col(list(masks)).bitwise_or())
     # Elsewhere no row has two bits, so that the sum of the distinct ones is their union.
-    result = rows.select(*by, *masks).unique().group_by(*by).agg(nw.col(*masks).sum())
+    col = api_of(rows).col
+    result = rows.select(*by, *masks).unique().group_by(*by).agg(col(*masks).sum())
     if details:
-        result = result.join(rows.group_by(*by).agg(nw.col(*details).min()), on=list(by))
+        result = result.join(rows.group_by(*by).agg(col(*details).min()), on=list(by))
     return result
 
 
-def unfolded(
+def unfolded(frame: pl.DataFrame, masks: Sequence[str], names: Sequence[str | None], axis: str) -> pl.DataFrame:
+    """Return a row for each name whose bit a row has; the column `axis` holds the name, in place of the numbers."""
+    kept = [name for name in frame.columns if name not in masks]
+    rows = frame.lazy()
+    parts = [
+        rows.filter(_has_all(place, masks)).select(pl.lit(name, pl.String).alias(axis), *kept)
+        for place, name in enumerate(names)
+    ]
+    return pl.concat(parts).collect() if parts else frame.select(pl.lit(None, pl.String).alias(axis), *kept).clear()
+
+
+def totals(
     frame: pl.DataFrame,
+    value: str,
+    by: Sequence[str],
     masks: Sequence[str],
     names: Sequence[str | None],
     axis: str,
     *,
     and_in: Sequence[str] = (),
 ) -> pl.DataFrame:
-    """Return a row for each name whose bit a row has; the column `axis` holds the name, in place of the numbers.
+    """Return the sums of a column of counts for each combination of `by` and each name whose bit its rows have.
 
-    With `and_in`, the bit must be in these numbers, too.
+    With `and_in`, the bit must be in these numbers, too. Sums that are zero are left out. `unfolded` would make a row
+    for each name of each row, which are many times as many.
     """
-    kept = [name for name in frame.columns if name not in {*masks, *and_in}]
-    parts = [
-        frame.filter(*(has(each[place // BITS], place % BITS) for each in (masks, and_in) if each)).select(
-            pl.lit(name, pl.String).alias(axis), *kept
-        )
-        for place, name in enumerate(names)
-    ]
-    return pl.concat(parts) if parts else frame.select(pl.lit(None, pl.String).alias(axis), *kept).clear()
+    sums = {
+        str(place): (pl.col(value) * pl.all_horizontal(_has_all(place, masks, and_in))).sum()
+        for place in range(len(names))
+    }
+    wide = frame.group_by(by).agg(**sums) if by else frame.select(**sums)
+    found = wide.unpivot(list(sums), index=by, variable_name=axis, value_name=value).cast({value: pl.Int64})
+    text = pl.Series(names, dtype=pl.String).gather(found[axis].cast(pl.Int64))
+    return found.with_columns(text.alias(axis)).filter(pl.col(value) > 0)
+
+
+def _has_all(place: int, *masks: Sequence[str]) -> list[pl.Expr]:
+    """Return whether rows have the bit of a name in the numbers `masks`, each of which holds `BITS` of the names."""
+    return [has(each[place // BITS], place % BITS) for each in masks if each]
 
 
 def has(mask: str, bit: int) -> pl.Expr:

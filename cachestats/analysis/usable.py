@@ -27,34 +27,40 @@ def reusable(specs: SpecsLike, *, host: Host | str, spack: str | None = None) ->
     Parameters
     ----------
     specs
-        A dataset, a subset of one, or any frame that narwhals supports, with the columns `snapshot, package, version,
-        hash, target, requirement` of the table `specs`.
+        A dataset, a subset of one, or any frame that narwhals supports, with the columns `snapshot`, `package`,
+        `version`, `hash`, `target` and `requirement` of the table `specs`. A dataset stands for its newest snapshot.
     host
-        The machine: a `cachestats.Host`, or text such as `zen4:rhel9`, `zen4:glibc@2.34` or `host` (this machine).
+        The machine: a `Host`, or text such as `zen4:rhel9`, `zen4:glibc@2.34` or `host` (this machine).
     spack
         The Spack version whose reuse rules apply, such as `0.21`, `1.0.2`, or `newest`. By default, each snapshot is
         judged by the rules of the Spack that wrote it.
 
     Returns
     -------
-    One row per spec, sorted by package, version in Spack's order, snapshot and hash, with the columns `snapshot`,
-    `package`, `version`, `hash`, `target`, `status` and `by`. The status is `native` (it can be reused, and was built
-    for exactly the host's target), `usable` (it can be reused), or the obstacle: `excluded` (Spack never reuses it),
-    `platform`, `target`, `os`, `libc`, `format` (it was written by too old a Spack), `incomplete` (the cache lacks a
-    dependency) or `external` (the host has to declare a dependency). `by` gives details, such as `glibc@2.39`; null if
-    it can be reused.
+    polars.DataFrame
+        One row per spec, sorted by package, version in Spack's order, snapshot and hash:
+
+        - `snapshot`, `package`, `version`, `hash`, `target` (String): the spec.
+        - `status` (String): `native` (it can be reused, and was built for exactly the host's target), `usable` (it can
+          be reused), or the obstacle: `excluded` (Spack never reuses it), `platform`, `target`, `os`, `libc`, `format`
+          (it was written by too old a Spack), `incomplete` (the cache lacks a dependency) or `external` (the host has
+          to declare a dependency).
+        - `by` (String): details of the obstacle, such as `glibc@2.39`; null if the spec can be reused.
 
     Raises
     ------
     ArgumentError
-        If the frame lacks a column, or the host has neither an operating system nor a libc although one is compared.
+        If the frame lacks a column; if the host or the version of Spack is not one; or if the host has neither an
+        operating system nor a libc although one is compared.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> found = cs.reusable(demo.specs, host="neoverse_v2:ubuntu24.04")
-    >>> found.filter(package="py-propcache").group_by("status").len().sort("status").rows()
-    [('platform', 14), ('target', 35), ('usable', 19)]
+    >>> found = cs.reusable(cs.example_dataset(), host="zen4:rhel9")
+    >>> found.filter(package="hwloc").select("version", "target", "status", "by").rows()
+    [('2.11.1', 'aarch64', 'platform', 'darwin')]
+    >>> found["status"].value_counts(sort=True).rows()
+    [('libc', 25), ('platform', 11), ('usable', 3)]
     """
     host = as_host(host)
     columns = ("snapshot", "package", "version", "hash", "target", "requirement")
@@ -79,31 +85,39 @@ def usable(specs: SpecsLike, *, host: Host | str, spack: str | None = None) -> p
     Parameters
     ----------
     specs
-        A dataset, a subset of one, or any frame that narwhals supports, with the columns `package, version, snapshot,
-        hash, target, requirement` of the table `specs`. The frame's own engine does the counting.
+        A dataset, a subset of one, or any frame that narwhals supports, with the columns `package`, `version`,
+        `snapshot`, `hash`, `target` and `requirement` of the table `specs`. The frame's own engine does the counting. A
+        dataset stands for its newest snapshot.
     host, spack
         As in `reusable`.
 
     Returns
     -------
-    One row per package and version in `specs`, sorted by package and by version in Spack's order, with the columns
-    `package`, `version`, `cell` (`native`: a spec built for exactly the host's target can be reused; `usable`: only
-    specs built for an ancestor of the host's target can be reused; `missing`: no spec can be reused), `best_target`
-    (the target of the spec that fits best, that is, the nearest ancestor; null if the cell is missing), `num_specs`
-    (Int64: distinct specs that can be reused), and, if the cell is missing, `status` and `by`: the obstacle of the spec
-    that is nearest to being reusable.
+    polars.DataFrame
+        One row per package and version in `specs`, sorted by package and by version in Spack's order:
+
+        - `package`, `version` (String).
+        - `cell` (String): `native`: a spec built for exactly the host's target can be reused; `usable`: only specs
+          built for an ancestor of the host's target can be reused; `missing`: no spec can be reused.
+        - `best_target` (String): the target of the spec that fits best, that is, the nearest ancestor; null if the cell
+          is missing.
+        - `num_specs` (Int64): distinct specs that can be reused.
+        - `status`, `by` (String): if the cell is missing, the obstacle of the spec that is nearest to being reusable,
+          as in `reusable`; otherwise null.
 
     Raises
     ------
     ArgumentError
-        As `reusable`.
+        As in `reusable`.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> found = cs.usable(demo.specs, host=cs.Host(target="neoverse_v2", os="ubuntu24.04"))
-    >>> found.select("package", "version", "cell", "best_target", "num_specs").rows()
-    [('py-filelock', '3.12.4', 'native', 'neoverse_v2', 29), ('py-propcache', '0.3.1', 'usable', 'aarch64', 19)]
+    >>> found = cs.usable(cs.example_dataset(), host=cs.Host(target="zen4", os="rhel9"))
+    >>> found.filter(cell="usable").select("package", "version", "best_target").rows()
+    [('gcc-runtime', '7.5.0', 'x86_64_v3'), ('zlib-ng', '2.2.3', 'x86_64_v3')]
+    >>> found.filter(package="hdf5").select("version", "cell", "status", "by").row(0)
+    ('1.8.23', 'missing', 'libc', 'glibc@2.35')
     """
     host = as_host(host)
     rows = spec_rows(specs, ("package", "version", "snapshot", "hash", "target", "requirement"))
@@ -166,9 +180,10 @@ def summary(answer: pl.DataFrame) -> Summary:
     Examples
     --------
     >>> import cachestats as cs
-    >>> found = summary(cs.usable(demo.specs, host="neoverse_v2:ubuntu22.04"))
+    >>> from cachestats.analysis.usable import summary
+    >>> found = summary(cs.usable(cs.example_dataset(), host="zen4:rhel9"))
     >>> found.num_usable, found.num_packages, found.num_versions
-    (1, 2, {'native': 1, 'usable': 0, 'missing': 1})
+    (2, 13, {'native': 0, 'usable': 2, 'missing': 14})
     """
     reached = answer.filter(pl.col("cell") != "missing")
     versions: dict[State, int] = dict.fromkeys(STATES, 0) | dict(answer["cell"].value_counts().iter_rows())
@@ -187,14 +202,16 @@ def obstacles(answer: pl.DataFrame) -> pl.DataFrame:
 
     Returns
     -------
-    One row per obstacle, with the columns `status`, `by` and `packages`. Externals that the host only has to declare
-    come first, then the most frequent obstacles.
+    polars.DataFrame
+        One row per obstacle, with the columns `status`, `by` and `packages`. Externals that the host only has to
+        declare come first, then the most frequent obstacles.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> obstacles(cs.usable(demo.specs, host="neoverse_v2:ubuntu22.04")).rows()
-    [('libc', 'glibc@2.39', 1)]
+    >>> from cachestats.analysis.usable import obstacles
+    >>> obstacles(cs.usable(cs.example_dataset(), host="zen4:rhel9")).rows()
+    [('libc', 'glibc@2.35', 9), ('platform', 'darwin', 2)]
     """
     reached = answer.filter(pl.col("cell") != MISSING)["package"]
     lacking = answer.filter(~pl.col("package").is_in(reached.implode())).sort(nearness(), "by")
@@ -239,20 +256,24 @@ def usable_by_system(specs: SpecsLike, *, host: Host | str, spack: str | None = 
 
     Returns
     -------
-    One row per libc, then per operating system if it is compared, in natural order, with the columns `system`,
-    `packages` and `specs` (Int64: distinct ones that can be reused) and `packages_of` (Int64: all packages in `specs`).
-    If neither is compared, there is one row, `any`.
+    polars.DataFrame
+        One row per libc, then per operating system if it is compared, in natural order. If neither is compared, there
+        is one row:
+
+        - `system` (String): the libc or the operating system; `any` if neither is compared.
+        - `packages`, `specs` (Int64): distinct ones that can be reused.
+        - `packages_of` (Int64): all packages in `specs`.
 
     Raises
     ------
     ArgumentError
-        If the frame lacks a column.
+        If the frame lacks a column, or the host or the version of Spack is not one.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.usable_by_system(demo.specs, host="zen4").select("system", "packages").rows()
-    [('glibc@2.27', 1), ('glibc@2.35', 2), ('glibc@2.39', 2)]
+    >>> cs.usable_by_system(cs.example_dataset(), host="zen4").rows()
+    [('glibc@2.27', 2, 3, 13), ('glibc@2.35', 11, 28, 13)]
     """
     host, rules = as_host(host), checked_rules(spack)
     found = spec_rows(specs, ("package", "snapshot", "hash", "requirement"))
@@ -284,7 +305,8 @@ def judged_requirements(requirements: list[str], host: Host, spack: str | None) 
         systems = [system for system, _ in _systems(requirements, host, rules)]
         raise ArgumentError(
             f"expected the {what} of the host, which decides what it can reuse, found {host}",
-            hint=f"such as {host.target}:{systems[-1] if systems else 'rhel9'}; `usable` shows the result for each",
+            hint=f"such as {host.target}:{systems[-1] if systems else 'rhel9'}; "
+            "`usable` in a shell and `cs.usable_by_system` show the result for each",
         )
     return judge_all(requirements, host, rules)
 

@@ -13,14 +13,15 @@ from cachestats.naming import version_key
 def versions(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = False) -> pl.DataFrame:
     """Find the newest version of each package in each stack, snapshot, ..., and which of them lag behind.
 
-    Versions are ordered as Spack orders them (`cachestats.naming.version_key`): `1.10` after `1.9`, `develop` and
-    `main` after every number, commits after the version that they represent.
+    Versions are ordered as Spack orders them: `1.10` after `1.9`, `develop` and `main` after every number, and commits
+    after the version that they represent. `version_sort_key` gives the same order to text.
 
     Parameters
     ----------
     specs
         A dataset, a subset of one, or any frame that narwhals supports, with the columns `package` and `version` of the
-        table `specs`, and the one named by `by`.
+        table `specs`, and the one named by `by`. A dataset stands for its newest snapshot, or for all of them if `by`
+        is snapshot.
     by
         The axis to compare: stack, snapshot, platform, os, target, compiler or compiler_name.
     union
@@ -28,10 +29,18 @@ def versions(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = False) 
 
     Returns
     -------
-    One row per package and stack (or other value of `by`), sorted by these two, null last, with the columns `package`,
-    `<by>`, `version` (the newest there), `newest` (the newest of the package anywhere in `specs`), `is_behind` (whether
-    `version` is older than `newest`) and `num_versions` (Int64: distinct versions there). If Spack considers versions
-    equal, such as `1.0` and `1_0`, the one that sorts last as text is given, and neither is behind.
+    polars.DataFrame
+        One row per package and stack (or other value of `by`), sorted by these two, null last:
+
+        - `package` (String): the package.
+        - `<by>` (String): the stack, snapshot, ...
+        - `version` (String): the newest version there.
+        - `newest` (String): the newest version of the package anywhere in `specs`.
+        - `is_behind` (Boolean): whether `version` is older than `newest`.
+        - `num_versions` (Int64): distinct versions there.
+
+        If Spack considers versions equal, such as `1.0` and `1_0`, the one that sorts last as text is given, and
+        neither is behind.
 
     Raises
     ------
@@ -41,9 +50,9 @@ def versions(specs: SpecsLike, *, by: GroupAxis = "stack", union: bool = False) 
     Examples
     --------
     >>> import cachestats as cs
-    >>> specs = pl.DataFrame({"package": "hdf5", "stack": ["e4s", "ml", "ml"], "version": ["1.14.5", "1.8.23", "1.12"]})
-    >>> cs.versions(specs, by="stack").rows()
-    [('hdf5', 'e4s', '1.14.5', '1.14.5', False, 1), ('hdf5', 'ml', '1.12', '1.14.5', True, 2)]
+    >>> found = cs.versions(cs.example_dataset(), by="snapshot")
+    >>> found.filter(package="zlib-ng").select("snapshot", "version", "newest", "is_behind").rows()
+    [('develop-2024-06-02', '2.1.6', '2.2.3', True), ('develop-2025-03-09', '2.2.3', '2.2.3', False)]
     """
     check_choice(by, GROUP_AXES, "by")
     rows = spec_rows(specs, ("package", "version", by), union=union, every_snapshot=by == "snapshot")

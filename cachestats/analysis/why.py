@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-import narwhals as nw
 import polars as pl
 
 from cachestats.analysis.edges import levels_above, of_stacks, specs_and_edges, specs_meant, whole
@@ -43,14 +42,15 @@ def why(
 ) -> pl.DataFrame:
     """Find out why a package depends on another: the shortest chains of dependencies between them.
 
-    For each spec of the package, these are all chains to a spec of the other package with the fewest edges. Chains
-    through the same packages are one row.
+    For each spec of the package, all chains with the fewest edges to a spec of the other package are found. Chains
+    through the same packages form one row.
 
     Parameters
     ----------
     specs
         A dataset, a subset of one, or any lazy or eager frame that narwhals supports, with the columns `snapshot`,
         `hash`, `package`, `version`, `stack` and `spec_format` of the table `specs`. Chains begin only at these specs.
+        A dataset stands for its newest snapshot.
     package
         The package at the beginning of the chains, or a spec expression, such as `hdf5+mpi`, as in `find`. An
         expression that is not just a name needs all columns of both tables.
@@ -67,37 +67,35 @@ def why(
 
     Returns
     -------
-    One row per path of packages, with the columns `path` (such as `hdf5 > mpich > zlib-ng`), `length` (Int64: its
-    number of edges), `num_specs` (Int64: the specs of the package whose shortest chains include one along the path),
-    `stacks` (their stacks, joined by commas; null if they have none), `example` (a chain, as
-    `package@version/hash > ...`, with hashes shortened to seven characters as Spack does) and `deptypes` (the types of
-    the edges in the example: `build,link > run`). The example begins at the newest version. Sorted by `length`, then
-    by `num_specs` in descending order, then by path. If no spec of the package depends on the other, there are no rows.
+    polars.DataFrame
+        One row per path of packages, sorted by `length`, then by `num_specs` in descending order, then by path. If no
+        spec of the package depends on the other, there are no rows:
+
+        - `path` (String): such as `hdf5 > mpich > zlib-ng`.
+        - `length` (Int64): its number of edges.
+        - `num_specs` (Int64): the specs of the package whose shortest chains include one along the path.
+        - `stacks` (String): their stacks, joined by commas; null if they have none.
+        - `example` (String): a chain, as `package@version/hash > ...`, with hashes shortened to seven characters as
+          Spack does. It begins at the newest version.
+        - `deptypes` (String): the types of the edges in the example: `build,link > run`.
 
     Raises
     ------
     ExpressionError
         If `package` or `dependency` is neither a package nor a spec expression; the message points at the character.
     ArgumentError
-        If there is no such package, an expression names a package, variant, ... that no spec has, the dependencies of a
-        spec are not known, for example because it was read from a page, one of `deptypes` is not one of these, or a
-        frame lacks a column or is of another kind.
+        If there is no such package, or an expression names a package, variant, ... that no spec has; if the
+        dependencies of a spec are not known, for example because it was read from a page; if one of `deptypes` is not
+        one of these; or if a frame lacks a column or is of another kind.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> import polars as pl
-    >>> specs = pl.DataFrame({"snapshot": "develop", "hash": ["a", "b", "c"], "package": ["hdf5", "mpich", "zlib"]})
-    >>> specs = specs.with_columns(version=pl.lit("1"), stack=pl.lit("e4s"), spec_format=pl.lit(5))
-    >>> edges = pl.DataFrame(
-    ...     {
-    ...         "snapshot": "develop", "hash": ["a", "b"], "dependency_hash": ["b", "c"],
-    ...         "dependency_package": ["mpich", "zlib"], "dependency_version": "1",
-    ...         "is_build": False, "is_link": True, "is_run": False, "is_test": False,
-    ...     }
-    ... )
-    >>> cs.why(specs, "hdf5", "zlib", dependencies=edges).rows()
-    [('hdf5 > mpich > zlib', 2, 1, 'e4s', 'hdf5@1/a > mpich@1/b > zlib@1/c', 'link > link')]
+    >>> chains = cs.why(cs.example_dataset(), "hdf5", "libxml2", deptypes=["link", "run"])
+    >>> chains.select("path", "num_specs", "stacks").rows()
+    [('hdf5 > mpich > libxml2', 7, 'e4s, ml-darwin-aarch64-mps')]
+    >>> chains["example"].item()
+    'hdf5@1.14.5/5hez3mh > mpich@3.4.3/bczp5em > libxml2@2.13.5/r3bbnyo'
     """
     return chains_and_totals(specs, package, dependency, dependencies=dependencies, deptypes=deptypes, union=union)[0]
 
@@ -125,7 +123,7 @@ def chains_and_totals(
     edges = rows.collect_codes(needs.select(*edge_columns))
     every = whole(rows, "hash", "package", "version")
     tops, ends = (specs_meant(one, every, edges, specs, dependencies) for one in (package, dependency))
-    mine = rows.filter(nw.col("hash").is_in(tops.to_list()))
+    mine = rows.filter(rows.api.col("hash").is_in(tops.to_list()))
     starts = rows.collect_codes(mine.frame.select("hash").unique())["hash"]
     on_way = _shortest(starts, ends, edges.select(pair))
     if on_way.is_empty():

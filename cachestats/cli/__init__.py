@@ -52,7 +52,7 @@ def cli() -> None:
     """Ask Spack's binary build cache what it covers.
 
     \b
-    Make a dataset first, then ask it:
+    Make a dataset first, then ask about it:
       cachestats build SOURCE --out cache
       cachestats coverage cache --rows stack --columns target --measure packages
 
@@ -66,7 +66,7 @@ def cli() -> None:
        12  dataset missing, damaged, of another schema version, or not writable
        13  a snapshot would lose more than half of its specs
        14  dataset busy
-       15  a package that an extra brings is not installed
+       15  a Python package from an optional extra is not installed
        16  a worker process was killed; nothing was published
        70  internal error
       130  interrupted

@@ -69,6 +69,7 @@ def is_file(text: str) -> bool:
 
     Examples
     --------
+    >>> from cachestats.cli.asked_for import is_file
     >>> [is_file(text) for text in ("no/spack.lock", "my/env-1", "hdf5/abc", "hdf5+mpi prefix='/opt'")]
     [True, True, False, False]
     """
@@ -101,9 +102,9 @@ def emit_roots(
         added_bytes = found["added_bytes"]
         is_known = added_bytes.null_count() == found["added_specs"].null_count()
         size = f", {byte_size(int(added_bytes.sum()))}" if is_known else ""
-        talk(f"the best of them and what they need to be linked and run: {counted(counts.added_specs, 'spec')}{size}")
+        talk(f"the best specs, with their link and run dependencies: {counted(counts.added_specs, 'spec')}{size}")
     if host is None:
-        talk("no host was given: --host host says what of it this machine can reuse")
+        talk("no host was given: add --host host to see what this machine can reuse")
     talk(_A_BOUND)
     emit(_for_eyes(found, host, asked) if form in {"table", "markdown"} else found, form, out)
     return counts.available / counts.roots
@@ -140,7 +141,7 @@ def say_what_reuse_gives(environment: Environment, asked: Question, host: Host |
     added = "" if counts.added_specs is None else f", {counted(counts.added_specs, 'spec')} in all"
     available = f"{counts.available:,} of {counted(counts.roots, 'root')}"
     where = f"{host.target}:{host.os or host.libc}"
-    talk(f"concretized again with reuse, up to {available} could be from the cache{added}, on {where}")
+    talk(f"if concretized again with reuse, up to {available} could come from the cache{added}, on {where}")
 
 
 def _host_of(environment: Environment, given: Host | None) -> Host | None:

@@ -44,9 +44,10 @@ def build(sources: tuple[str, ...], out: Path, dry_run: bool, **options: Any) ->
     - a catalogue of mirrors, cache_spack_io_index.json
     - one index.json, or the database of an installation (.spack-db/index.json)
 
-    NAME=SOURCE names the snapshot of a mirror, an index or an installation, as in develop-2026-11-28=/srv/mirror; so
-    a mirror can be followed week by week with `cachestats update`. A source of several snapshots gets a name only if
-    --snapshot selects one of them, and pages get none. An existing path or a URL that has a = is not split.
+    NAME=SOURCE names the snapshot of a mirror, an index or an installation, as in develop-2026-11-28=/srv/mirror, so
+    that you can follow it week by week with `cachestats update`. If the source has several snapshots, select one of
+    them with --snapshot. Pages name their snapshots themselves. An existing path or a URL that contains a = is not
+    split.
 
     A snapshot found in the sources replaces the dataset's snapshot of the same name completely. The dataset's other
     snapshots stay as they are.

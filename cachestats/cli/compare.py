@@ -80,10 +80,10 @@ def compare(
 ) -> None:
     """List the packages that changed between two snapshots.
 
-    OLD and NEW, of which newest and previous are possible, too, are compared package by package. A package is removed,
-    added, updated (its set of versions changed), rebuilt (only its hashes changed) or unchanged. Spack made packages of
-    runtimes in 0.22, and of compilers and their wrapper in 1.0. Where such a package is in only one of the snapshots
-    for this reason, its change is one of representation, not of coverage.
+    OLD and NEW are snapshots: names, or newest and previous. They are compared package by package. A package is
+    removed, added, updated (its set of versions changed), rebuilt (only its hashes changed) or unchanged. Spack made
+    packages of runtimes in 0.22, and of compilers and their wrapper in 1.0. Where such a package is in only one of the
+    snapshots for this reason, its change is one of representation, not of coverage.
     """
     import polars as pl
 
@@ -131,7 +131,7 @@ def compare_specs(
 ) -> None:
     """List the specs of the packages that changed.
 
-    They are the specs of the packages that `compare` lists, on both sides.
+    The answer has the specs, on both sides, of the packages that `compare` lists.
     """
     import polars as pl
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 @click.option(
     "--usable",
     is_flag=True,
-    help=f"Instead of counting, say whether hosts of each target can use something: {alternatives(STATES)}. Takes "
+    help=f"Instead of counting, say whether hosts of each target can use something: {alternatives(STATES)}. Needs "
     "`--columns target`. The hosts have the operating system or libc given by --os or --libc, or any that the cache "
     "was built for on their platform.",
 )

@@ -34,7 +34,7 @@ def deptype_option(default: Iterable[str]) -> Callable[[Callable[..., None]], Ca
         default=",".join(default),
         show_default=True,
         metavar="TYPE[,TYPE]",
-        help=f"Types of dependencies that count, out of {', '.join(DEPTYPES)}.",
+        help=f"Types of dependencies that count: any of {', '.join(DEPTYPES)}.",
     )
 
 
@@ -45,7 +45,8 @@ def question_of_known(
 
     Returns
     -------
-    The question, and a function that says which of the chosen snapshots it leaves out.
+    tuple of Question and callable
+        The question, and a function that says which of the chosen snapshots it leaves out.
 
     Raises
     ------

@@ -44,7 +44,7 @@ def dependents(
     need it through others, out of num_all specs of the package there.
 
     Filters choose the specs that are counted; what these depend on may be any spec of the snapshot. Only snapshots that
-    were read from indices can be asked, because pages do not list dependencies.
+    were read from indices can be asked about, because pages do not list dependencies.
     """
     from cachestats.analysis.dependents import dependents_and_totals
 

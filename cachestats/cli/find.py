@@ -184,6 +184,7 @@ def expressions_in(words: Iterable[str]) -> list[str]:
 
     Examples
     --------
+    >>> from cachestats.cli.find import expressions_in
     >>> expressions_in(["hdf5", "+mpi", "not os=rhel9"])
     ['not os=rhel9', 'hdf5 +mpi']
     """
@@ -200,6 +201,7 @@ def joined(words: Iterable[str]) -> str:
 
     Examples
     --------
+    >>> from cachestats.cli.find import joined
     >>> joined(["hdf5", "+mpi", "cflags=-O3 -g"])
     "hdf5 +mpi cflags='-O3 -g'"
     """

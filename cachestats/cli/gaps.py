@@ -87,11 +87,11 @@ def gaps(
 ) -> None:
     """List the packages that one stack lacks and another has.
 
-    Packages that most other packages need come first. How many need them is known only for snapshots that were read
-    from indices.
+    Packages that the most others need come first. How many need them is known only for snapshots that were read from
+    indices.
 
-    The answer has a row for each package and stack, or other axis (--by), that lacks it. With a host, a stack has only
-    the packages that the host can reuse; what only other hosts could use is a gap.
+    The answer has a row for each package and stack, or other axis (--by), that lacks it. With a host, only the
+    packages that it can reuse count as present.
 
     --where package=NAME restricts the question to these packages, as --packages does. The other filters decide
     which stacks there are.

@@ -34,8 +34,8 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
     """Count packages and specs in each snapshot, and what changed.
 
     The answer also counts the specs that each snapshot kept from the previous one, gained and lost. The previous
-    snapshot of a weekly one is the weekly one before it, that of a release is the next lower version, among those
-    chosen with --snapshot. `develop` has no previous snapshot.
+    snapshot of a weekly one is the weekly one before it, and that of a release is the next lower version, among the
+    snapshots chosen with --snapshot. `develop` has no previous snapshot.
     """
     from cachestats.analysis.history import history as series
 
@@ -68,7 +68,7 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
     metavar="AXIS,...",
     shell_complete=complete_words(HISTORY_AXES),
     callback=lambda ctx, param, value: [name.strip() for name in value.split(",")],
-    help=f"Axes whose combinations to look for, out of {', '.join(HISTORY_AXES)}.",
+    help=f"Axes whose combinations to follow: any of {', '.join(HISTORY_AXES)}.",
 )
 @snapshots_option("all")
 @where_option

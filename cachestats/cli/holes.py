@@ -87,7 +87,7 @@ def holes(
     if expressions and by == "missing":
         raise ArgumentError(
             "expected --spec with --by spec, found it with --by missing",
-            hint="what is missing has nothing but a name: use --where package=NAME",
+            hint="missing specs can be chosen only by their package: use --where package=NAME",
         )
     asked, say_what_is_left_out = question_of_known(dataset, snapshot=snapshot, where=(), expressions=expressions)
     broken, missing = broken_and_missing(asked.among, deptypes=deptypes)

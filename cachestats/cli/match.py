@@ -76,8 +76,8 @@ def match(
 
     ENVIRONMENT is a spack.lock, a spec.json, the output of `spack spec --json`, or the folder of an environment or an
     installation. If there are several, their specs are put together. A spack.yaml, or SPEC such as 'hdf5+mpi ^mpich',
-    asks about roots, before anything is concretized: see below. An argument is a file if there is one, or if it ends
-    in .lock, .json or .yaml or has a slash that does not begin a hash.
+    asks about roots, before anything is concretized: see below. An argument is taken as a file if that file exists, or
+    if it ends in .lock, .json or .yaml or has a slash that does not begin a hash.
 
     A spec is a `hit` if the cache has its hash, `near` if the cache has other specs of its package, and a `miss`
     otherwise. For a near one, the answer says how the closest cached spec differs. The specs left to build come first,
@@ -85,11 +85,11 @@ def match(
     the formats csv, json and parquet have all of them, and the closest spec. The first line says how many roots Spack
     could reuse if it concretized the environment again, on the host, or else on the system in the environment.
 
-    A root is `reusable` if the host can reuse a cached spec that satisfies it, `cached` if such specs are there but not
-    for the host, or no host is given, `unknown` if the snapshot does not tell, as pages do not tell dependencies, and
-    `missing` otherwise. The answer has the best spec of each, the number of specs that it adds, with all that it needs,
-    to those of the roots before, or the condition that keeps the cached specs from satisfying it. Roots are looked at
-    one by one: the answer is a bound, not a solution.
+    A root is `reusable` if the host can reuse a cached spec that satisfies it, and `cached` if cached specs satisfy it,
+    but the host cannot reuse them or no host is given. It is `unknown` if the snapshot does not record what the root
+    asks for, such as dependencies in pages, and `missing` otherwise. For each root, the answer has the best spec and
+    the number of specs that this adds, with all that it needs, to those of the roots above; or else the first condition
+    that no cached spec satisfies. Roots are looked at one by one: the answer is a bound, not a solution.
     """
     from cachestats.analysis.causes import hits_if_target_changed
 
@@ -157,8 +157,8 @@ def hit_rates(
 ) -> None:
     """Rank snapshots by how much of an environment they have.
 
-    ENVIRONMENT and SPEC are what `match` takes: a spack.yaml and specs ask for how many roots there are specs, which
-    the host, if one is given, can reuse. Stacks are ranked with --by stack.
+    ENVIRONMENT and SPEC are what `match` takes. For a spack.yaml or specs, the answer counts the roots that cached
+    specs satisfy; with a host, only specs that the host can reuse count. --by stack ranks stacks.
     """
     from cachestats.analysis.match import hit_rates as rank
 

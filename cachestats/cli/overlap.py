@@ -42,7 +42,8 @@ _by_option = click.option(
 def overlap(dataset: Any, by: Any, form: str, out: Path | None, **question: Any) -> None:
     """Count the hashes and packages that two stacks share.
 
-    Each pair of stacks has a row, with the counts and with the share of what the two have together (the Jaccard index).
+    Each pair of stacks has a row, with the number of hashes and packages that both have, and the share of these among
+    all that at least one of the two has (the Jaccard index).
     """
     import polars as pl
 
@@ -93,4 +94,4 @@ def overlap_sets(dataset: Any, by: Any, form: str, out: Path | None, **question:
 
 
 def _say_there_is_nothing(asked: Question, by: str) -> None:
-    talk(f"{asked.words}: nothing to compare: that takes two values of {by}")
+    talk(f"{asked.words}: nothing to compare: a comparison takes two values of {by}")

@@ -150,7 +150,7 @@ def output_options(function: Callable[..., None]) -> Callable[..., None]:
         "--format",
         "form",
         type=click.Choice(FORMATS),
-        help="Format of the answer.  [default: what the ending of --out says, otherwise table]",
+        help="Format of the answer.  [default: by the ending of --out, otherwise table]",
     )
     @click.option(
         "--out",
@@ -181,8 +181,8 @@ _WHERE = click.option(
     multiple=True,
     shell_complete=complete_filters,
     metavar="COLUMN=VALUE",
-    help="Only specs with this value, which may be a pattern such as 'py-*', or `none`; COLUMN!=VALUE leaves out. May "
-    "be repeated: values of the same column are alternatives, and all columns must match.",
+    help="Only specs with this value, which may be a pattern such as 'py-*', or `none`; COLUMN!=VALUE leaves specs "
+    "out. May be repeated: values of the same column are alternatives, and all columns must match.",
 )
 spec_option = click.option(
     "--spec",
@@ -190,8 +190,8 @@ spec_option = click.option(
     multiple=True,
     metavar="EXPR",
     shell_complete=complete_packages,
-    help="Only specs that satisfy this expression, such as 'hdf5@1.14:+mpi %gcc'; 'not EXPR' leaves out. May be "
-    "repeated: several are alternatives.",
+    help="Only specs that satisfy this expression, such as 'hdf5@1.14:+mpi %gcc'; 'not EXPR' leaves specs out. "
+    "May be repeated: several are alternatives.",
 )
 
 
@@ -247,8 +247,8 @@ def axis_option(name: str, axes: Sequence[str], words: str, **options: Any) -> C
         metavar="AXIS|EXPR",
         callback=axis_of,
         shell_complete=complete_words(axes),
-        help=f"{words}: {alternatives(axes)}, variant:NAME, or a spec expression such as 'hdf5+mpi' for each name on "
-        "it; expressions may be repeated.",
+        help=f"{words}: {alternatives(axes)}, variant:NAME, or a spec expression such as 'hdf5+mpi', which "
+        "may be repeated for several.",
         **options,
     )
 
@@ -310,7 +310,7 @@ _HOST_OPTIONS = (
         "--host",
         type=NAME,
         metavar="TARGET:OS|TARGET:LIBC|host",
-        help="The host in one word, such as zen4:rhel9 or zen4:glibc@2.34; `host` is this machine.",
+        help="The host, such as zen4:rhel9 or zen4:glibc@2.34; `host` is this machine.",
     ),
 )
 _ANY_TARGET = "x86_64"

@@ -32,7 +32,7 @@ def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, ou
     if rule is not None and rule not in RULES:
         raise ArgumentError(
             f"expected one of the {len(RULES)} rules, found {rule!r}",
-            hint=f"try {', '.join(nearest([rule], RULES) or sorted(RULES)[:3])}; docs/rules.md lists them",
+            hint=f"try {', '.join(nearest([rule], RULES) or sorted(RULES)[:3])}; docs/reference/rules.md lists them",
         )
     everything = dataset.rejected.collect()
     frame = everything

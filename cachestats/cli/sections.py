@@ -22,8 +22,8 @@ class Verb(click.Command):
         super().__init__(*arguments, **options)
         taken = {name for option in self.params for name in option.opts}
         for wanted, words in (
-            (Verbosity.QUIET, "Print only errors besides the answer."),
-            (Verbosity.VERBOSE, "Also print the log, and what the names in the question stand for."),
+            (Verbosity.QUIET, "Print only the answer and errors."),
+            (Verbosity.VERBOSE, "Also print the log, and which snapshots and values the question covers."),
         ):
             # A verb may use a letter for something else, as Spack's command of the same name does.
             names = [name for name in (f"-{wanted.value[0]}", f"--{wanted.value}") if name not in taken]

@@ -21,12 +21,12 @@ from cachestats.text import counted
 @click.option(
     "--recheck",
     is_flag=True,
-    help="Read everything again: trust neither dates nor tags, nor that weekly snapshots and releases never change.",
+    help="Read everything again, whatever dates and tags say, weekly snapshots and releases included.",
 )
 @click.option(
     "--git",
     is_flag=True,
-    help="For folders in a git checkout: do not read again what only has new dates, as after a fresh clone.",
+    help="For folders in a git checkout: do not read files again that only have new dates, as after a fresh clone.",
 )
 @dry_run_option
 @source_options
@@ -35,11 +35,11 @@ def update(dataset: Path, sources: tuple[str, ...], dry_run: bool, form: str, ou
     """Update a dataset, reading only what changed in its sources.
 
     Without SOURCE, the sources and options are those that the dataset was built with. The answer has a row for each
-    snapshot in which files were added, changed or removed. What has gone from a source stays in the dataset, unless
+    snapshot in which files were added, changed or removed. What is gone from a source stays in the dataset, unless
     --prune is given.
 
-    NAME=SOURCE reads a mirror, an index or an installation into the snapshot NAME, and so do later updates without
-    SOURCE. Its snapshot under an earlier name, or its own, stays as it is and is not read again.
+    NAME=SOURCE reads a mirror, an index or an installation into the snapshot NAME, as do later updates without SOURCE.
+    The source's snapshots under other names stay as they are and are not read again.
     """
     from cachestats.dataset.dataset import open_dataset
     from cachestats.ingest.changes import changes_frame
@@ -66,7 +66,7 @@ def update(dataset: Path, sources: tuple[str, ...], dry_run: bool, form: str, ou
         for numbers in zip(*((*one[2:5], one.specs_added, one.specs_removed) for one in changes), strict=True)
     )
     talk(
-        f"{dataset}: {counted(len(changes), 'snapshot')}; files: {came} came, {changed} changed, {gone} gone; "
+        f"{dataset}: {counted(len(changes), 'snapshot')}; files: {came} new, {changed} changed, {gone} gone; "
         f"{added} specs added, {removed} removed"
     )
     say_what_is_wrong(after)

@@ -76,8 +76,7 @@ def usable(dataset: Any, host: Host | None, spack: Any, form: str, out: Path | N
 def reusable(dataset: Any, host: Host | None, spack: Any, form: str, out: Path | None, **question: Any) -> None:
     """Show which specs a host can reuse, and what stops the rest.
 
-    The answer has a row for each spec, with its hash. What `usable` says of a package is what the best of its specs
-    gives.
+    The answer has a row for each spec, with its hash. `usable` shows only the best spec of each version of a package.
     """
     from cachestats.analysis.usable import reusable as look
     from cachestats.axes import NATIVE, USABLE

@@ -42,7 +42,7 @@ def versions(
 ) -> None:
     """Compare the newest version of each package across stacks.
 
-    The answer has a row for each package and stack, or other axis (--by), and says whether a newer version is
+    The answer has a row for each package and stack, or other axis (--by), and says whether there is a newer version
     elsewhere. Versions are ordered as in Spack: 1.10 comes after 1.9, and develop and main come after every number. A
     table or Markdown shows the versions that lag behind first.
     """

@@ -44,13 +44,13 @@ def why(
 ) -> None:
     """Show the shortest chains of dependencies from FROM to TO.
 
-    FROM and TO are packages, or specs as in `find`. For each path of packages, the answer has an example, which begins
-    at the newest version, with the types of its dependencies, and the number of specs of FROM whose shortest chains to
-    TO include one along this path. In a table, an example is a tree; the other formats have a row for each path.
+    FROM and TO are packages, or specs as in `find`. For each path of packages, the answer has the number of specs of
+    FROM that have a shortest chain along it, and an example, which begins at the newest version, with the types of its
+    dependencies. In a table, an example is a tree; the other formats have a row for each path.
 
     Filters choose the specs of FROM; what these depend on may be any spec of the snapshot. Only snapshots that were
-    read from indices can be asked, because pages do not list dependencies. That FROM does not depend on TO is an
-    answer, and the exit code is 0.
+    read from indices can be asked about, because pages do not list dependencies. If FROM does not depend on TO, the
+    answer says so, and the exit code is 0.
 
     \b
     Examples:

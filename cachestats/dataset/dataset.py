@@ -51,8 +51,16 @@ if TYPE_CHECKING:
 class Dataset:
     """A dataset on disk: its path, its manifest and its tables as Polars LazyFrames.
 
-    The tables are read when a frame is collected. A frame that is collected after another build was published may mix
-    old and new snapshots; open the dataset again to see the new ones.
+    `open_dataset` and `build_dataset` return it. The tables are read when a frame is collected. A frame that is
+    collected after another build was published may mix old and new snapshots; open the dataset again to see the new
+    ones.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    manifest
+        The contents of its `manifest.json`.
 
     Attributes
     ----------
@@ -66,9 +74,12 @@ class Dataset:
 
     Examples
     --------
-    >>> import polars as pl
-    >>> ds.specs.filter(pl.col("package") == "py-propcache").select(pl.col("hash").n_unique()).collect().item()
-    68
+    >>> import cachestats as cs
+    >>> ds = cs.example_dataset()
+    >>> ds.manifest.tables["specs"]
+    139
+    >>> ds.specs.filter(package="hdf5").select("version").unique().sort("version").collect()["version"].to_list()
+    ['1.14.3', '1.14.5', '1.8.23']
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
@@ -78,51 +89,74 @@ class Dataset:
 
     @property
     def specs(self) -> pl.LazyFrame:
-        """One row per (snapshot, stack, hash)."""
+        """The table `specs`: one row per (snapshot, stack, hash)."""
         return self.scan("specs")
 
     @property
     def variants(self) -> pl.LazyFrame:
-        """One row per (snapshot, hash, variant, value)."""
+        """The table `variants`: one row per (snapshot, hash, variant, value)."""
         return self.scan("variants")
 
     @property
     def dependencies(self) -> pl.LazyFrame:
-        """One row per (snapshot, hash, dependency_hash)."""
+        """The table `dependencies`: one row per (snapshot, hash, dependency_hash)."""
         return self.scan("dependencies")
 
     @property
     def requirements(self) -> pl.LazyFrame:
-        """One row per (snapshot, requirement)."""
+        """The table `requirements`: one row per (snapshot, requirement), what specs require of a host."""
         return self.scan("requirements")
 
     @property
     def snapshots(self) -> pl.LazyFrame:
-        """One row per snapshot."""
+        """The table `snapshots`: one row per snapshot."""
         return self.scan("snapshots")
 
     @property
     def targets(self) -> pl.LazyFrame:
-        """One row per (target, runs_on)."""
+        """The table `targets`: one row per (target, runs_on), the machines that run the binaries for a target."""
         return self.scan("targets")
 
     @property
     def rejected(self) -> pl.LazyFrame:
-        """One row per finding."""
+        """The table `rejected`: one row per finding, what could not be read and why."""
         return self.scan("rejected")
 
     @property
     def inputs(self) -> pl.LazyFrame:
-        """One row per page or index that was read."""
+        """The table `inputs`: one row per page or index that was read."""
         return self.scan("inputs")
 
     def scan(self, table: str, *, snapshots: Iterable[str] | None = None) -> pl.LazyFrame:
-        """Return one table by name; with `snapshots`, only these, if the table is stored by snapshot.
+        """Return one table by its name.
+
+        Parameters
+        ----------
+        table
+            The name of the table.
+        snapshots
+            Names of snapshots: return only these, if the table is stored by snapshot. By default, all.
+
+        Returns
+        -------
+        polars.LazyFrame
+            The table, with the columns of `cachestats.data_dictionary()`.
 
         Raises
         ------
         ArgumentError
             If there is no such table.
+        KeyError
+            If there is no such snapshot.
+        DatasetError
+            If a file of the table is missing.
+
+        Examples
+        --------
+        >>> import cachestats as cs
+        >>> dependencies = cs.example_dataset().scan("dependencies", snapshots=["develop-2025-03-09"])
+        >>> dependencies.filter(is_link=True).select("dependency_package").unique().collect().height
+        12
         """
         import polars as pl
 
@@ -134,18 +168,38 @@ class Dataset:
 
     @cached_property
     def names(self) -> Names:
-        """The names of the codes in the encoded tables."""
+        """The names that the codes in the encoded tables stand for."""
         return Names(self)
 
     def satisfying(self, wanted: Alternatives, snapshots: tuple[str, ...]) -> pl.DataFrame:
-        """Return the specs of some snapshots that spec expressions ask for: `snapshot` and `hash`, as codes.
+        """Return the specs of some snapshots that spec expressions ask for, as codes.
 
-        What was found is kept, as a question may ask for the same specs again.
+        The result is kept, because a question may ask for the same specs again. `Subset.where` and `cachestats.find`
+        are the ways to ask with text.
+
+        Parameters
+        ----------
+        wanted
+            The expressions, as `cachestats.dataset.expressions.Alternatives`.
+        snapshots
+            Names of the snapshots.
+
+        Returns
+        -------
+        polars.DataFrame
+            One row per spec, with the columns `snapshot` and `hash` (Int64: codes, which `names` translates).
 
         Raises
         ------
         ArgumentError
             If an expression is about dependencies, and those of all the snapshots are unknown.
+
+        Examples
+        --------
+        >>> import cachestats as cs
+        >>> from cachestats.dataset.expressions import Alternatives
+        >>> cs.example_dataset().satisfying(Alternatives.parse("hdf5+mpi"), ("develop-2025-03-09",)).height
+        7
         """
         from cachestats.dataset.expressions import EncodedSource, specs_satisfying
 
@@ -154,21 +208,73 @@ class Dataset:
         return self._satisfying[snapshots, wanted]
 
     def at(self, *names: str | Iterable[str]) -> Subset:
-        """Return some of the snapshots; see `Subset.at`."""
+        """Return some of the snapshots.
+
+        Parameters
+        ----------
+        *names
+            Names of snapshots, words and patterns, as in `Subset.at`.
+
+        Returns
+        -------
+        Subset
+            The snapshots.
+
+        Raises
+        ------
+        ArgumentError
+            As in `Subset.at`.
+
+        Examples
+        --------
+        >>> import cachestats as cs
+        >>> cs.example_dataset().at("develop-2024-*").names
+        ('develop-2024-06-02',)
+        """
         return Subset(self).at(*names)
 
     def where(self, *, spec: str | Iterable[str] = (), **columns: Asked) -> Subset:
-        """Return the specs with some values, or that satisfy spec expressions; see `Subset.where`."""
+        """Return the specs with some values, or those that satisfy spec expressions.
+
+        Parameters
+        ----------
+        spec
+            Spec expressions, as in `Subset.where`.
+        **columns
+            Columns of the table `specs` and the values that they may have, as in `Subset.where`.
+
+        Returns
+        -------
+        Subset
+            These specs, of all snapshots.
+
+        Raises
+        ------
+        ExpressionError, ArgumentError
+            As in `Subset.where`.
+
+        Examples
+        --------
+        >>> import cachestats as cs
+        >>> cs.example_dataset().where(package="hdf5", stack="e4s").num_specs
+        9
+        """
         return Subset(self).where(spec=spec, **columns)
 
     @property
     def newest(self) -> Subset:
-        """The newest snapshot: `develop`, or the newest if there is no `develop`.
+        """The newest snapshot as a `Subset`: `develop`, or the newest if there is no `develop`.
 
         Raises
         ------
         ArgumentError
             If the dataset has no snapshots.
+
+        Examples
+        --------
+        >>> import cachestats as cs
+        >>> cs.example_dataset().newest.names
+        ('develop-2025-03-09',)
         """
         return Subset(self).at(snapshot_names(self)[-1:])
 
@@ -180,16 +286,22 @@ class Dataset:
         query
             One statement that selects; the tables are those of `cachestats.data_dictionary()`.
 
+        Returns
+        -------
+        polars.LazyFrame
+            The result, which is computed when it is collected.
+
         Raises
         ------
         ArgumentError
-            If it is not such a statement, uses an unknown name, or reads a file itself (`read_csv`, ...).
+            If the query is not such a statement, uses an unknown name, or reads a file itself (`read_csv`, ...).
 
         Examples
         --------
-        >>> query = "SELECT package, count(DISTINCT hash) AS specs FROM specs GROUP BY package ORDER BY package"
-        >>> ds.sql(query).collect().rows()
-        [('py-filelock', 124), ('py-propcache', 68)]
+        >>> import cachestats as cs
+        >>> query = "SELECT os, count(*) AS n FROM specs WHERE package = 'hdf5' AND stack = 'root' GROUP BY os"
+        >>> sorted(cs.example_dataset().sql(query).collect().rows())
+        [('sequoia', 1), ('ubuntu22.04', 12)]
         """
         import polars as pl
         from polars.exceptions import PolarsError
@@ -203,13 +315,61 @@ class Dataset:
             raise query_error(error) from None
 
     def files(self, table: str, *, snapshots: Iterable[str] | None = None) -> list[Path]:
-        """Return the Parquet files of a table, or of some of its snapshots, sorted by the names of the snapshots."""
+        """Return the Parquet files of a table, or of some of its snapshots, sorted by the names of the snapshots.
+
+        Parameters
+        ----------
+        table
+            The name of the table.
+        snapshots
+            Names of snapshots: return only their files, if the table is stored by snapshot. By default, all.
+
+        Returns
+        -------
+        list of pathlib.Path
+            The files.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such table.
+        KeyError
+            If there is no such snapshot.
+        DatasetError
+            If a file is missing.
+
+        Examples
+        --------
+        >>> import cachestats as cs
+        >>> [file.name for file in cs.example_dataset().files("specs")]
+        ['develop-2024-06-02.parquet', 'develop-2025-03-09.parquet']
+        """
         return [file for files in self.files_by_snapshot(table, snapshots=snapshots).values() for file in files]
 
     def files_by_snapshot(self, table: str, *, snapshots: Iterable[str] | None = None) -> dict[str | None, list[Path]]:
         """Return the Parquet files of a table by snapshot, sorted; a large snapshot has several.
 
-        A table that is not stored by snapshot has one file, of None.
+        Parameters
+        ----------
+        table, snapshots
+            As in `files`.
+
+        Returns
+        -------
+        dict of str or None to list of pathlib.Path
+            The files of each snapshot. A table that is not stored by snapshot has one file, under the key None.
+
+        Raises
+        ------
+        ArgumentError, KeyError, DatasetError
+            As in `files`.
+
+        Examples
+        --------
+        >>> import cachestats as cs
+        >>> files = cs.example_dataset().files_by_snapshot("specs")
+        >>> {snapshot: len(paths) for snapshot, paths in files.items()}
+        {'develop-2024-06-02': 1, 'develop-2025-03-09': 1}
         """
         declared, known = find_table(table, STORED_TABLES), self.manifest.snapshots
         found: dict[str | None, list[Path]] = {None: [table_file(self.path, declared)]}
@@ -252,14 +412,24 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     path
         The dataset's folder.
 
+    Returns
+    -------
+    Dataset
+        The dataset.
+
     Raises
     ------
     DatasetError
         If there is no dataset at `path`, it is damaged, or it has another schema version.
+    BusyError
+        If another process is publishing to it, and does not finish.
 
     Examples
     --------
     >>> import cachestats as cs
+    >>> ds = cs.open_dataset(cs.example_dataset().path)
+    >>> ds.manifest.schema_version
+    3
     >>> cs.open_dataset("no/such/folder")
     Traceback (most recent call last):
         ...

@@ -40,6 +40,7 @@ class Alternatives:
 
     Examples
     --------
+    >>> from cachestats.dataset.expressions import Alternatives
     >>> wanted = Alternatives.parse(["hdf5+mpi", "not os=ubuntu20.04"])
     >>> [*map(str, wanted.included)], [*map(str, wanted.excluded)]
     (['hdf5+mpi'], ['os=ubuntu20.04'])
@@ -89,7 +90,7 @@ class EncodedTables:
     @property
     def edges(self) -> pl.LazyFrame:
         """One row per dependency."""
-        edges = self._dataset.scan("encoded_dependencies", snapshots=self._snapshots)
+        edges = self._dataset.scan("encoded_dependencies", snapshots=self._snapshots if self._has_edges else ())
         return edges.rename({"spec": "hash", "dependency": "dependency_hash"})
 
     def key(self, name: str) -> int:
@@ -113,13 +114,21 @@ class EncodedTables:
     @cached_property
     def packages(self) -> set[str]:
         """The packages of the specs and of their dependencies."""
-        columns = ("package", "dependency_package")
+        columns = ("package", "dependency_package") if self._has_edges else ("package",)
         return {name for column in columns for name in self._dataset.names.of(column, self._snapshots)["name"]}
 
     @cached_property
     def virtuals(self) -> set[str]:
         """The virtual packages that dependencies provide."""
+        if not self._has_edges:
+            return set()
         return {one for text in self._dataset.names.of("virtuals", self._snapshots)["name"] for one in text.split(",")}
+
+    @cached_property
+    def _has_edges(self) -> bool:
+        """Whether there is any dependency in these snapshots."""
+        snapshots = self._dataset.manifest.snapshots
+        return any(snapshots[name].rows["dependencies"] for name in self._snapshots)
 
     def values(self, column: str) -> list[str]:
         """Return the names in a column."""

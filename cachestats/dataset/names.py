@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -44,17 +45,25 @@ class Names:
 
     def of_codes(self, column: str, codes: pl.Series, snapshots: Snapshots) -> pl.DataFrame:
         """Return names of a column, among which are those of some codes: the columns `code` and `name`."""
+        return self.of_columns({column: codes}, snapshots)[column]
+
+    def of_columns(self, codes: Mapping[str, pl.Series], snapshots: Snapshots) -> dict[str, pl.DataFrame]:
+        """Return what `of_codes` returns for the codes of several columns, whose names are read at once."""
         import polars as pl
 
-        if column in COMMONLY_NAMED:
-            return self.of(column, None)
-        wanted = codes.drop_nulls().unique()
-        if wanted.is_empty():
-            return pl.DataFrame(schema={"code": pl.Int64, "name": pl.String})
-        names = self._dataset.scan("names", snapshots=snapshots).filter(
-            pl.col("column") == column, pl.col("code").is_in(wanted.implode())
-        )
-        return self._checked(column, names.select("code", "name").unique().collect())
+        known = {column: self.of(column, None) for column in codes if column in COMMONLY_NAMED}
+        wanted = {column: codes[column].drop_nulls().unique() for column in codes if column not in known}
+        wanted = {column: found for column, found in wanted.items() if not found.is_empty()}
+        nothing = pl.DataFrame(schema={"code": pl.Int64, "name": pl.String})
+        known |= {column: nothing for column in codes if column not in known}
+        if wanted:
+            names = self._dataset.scan("names", snapshots=snapshots).filter(
+                pl.col("column").is_in([*wanted]), pl.col("code").is_in(pl.concat(wanted.values()).implode())
+            )
+            found = names.unique().collect()
+            for column in wanted:
+                known[column] = self._checked(column, found.filter(column=column).select("code", "name"))
+        return known
 
     def of_hashes(self, codes: pl.Series, snapshots: Snapshots) -> pl.DataFrame:
         """Return the hashes of some codes of specs, or of dependencies: the columns `code` and `name`."""

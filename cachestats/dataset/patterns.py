@@ -36,6 +36,7 @@ def matching(
 
     Examples
     --------
+    >>> from cachestats.dataset.patterns import matching
     >>> def among(*asked: str) -> list[str | None]:
     ...     there = ["py-numpy", "py-scipy", "zlib"]
     ...     return sorted(matching(asked, there, words={}, whole=there, refuse=KeyError))

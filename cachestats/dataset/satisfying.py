@@ -140,9 +140,7 @@ class _Evaluation:
         self._is_spack_1 = is_spack_1
 
     def _is_virtual(self, name: str) -> bool:
-        if name in self._tables.values("package"):  # which takes less to read than the packages of dependencies
-            return False
-        return name not in self._tables.packages and name in self._tables.virtuals
+        return name in self._tables.virtuals and name not in self._tables.packages
 
     def specs(self, expression: Expression, *, among: pl.Series | None = None) -> pl.DataFrame:
         """Return the specs that satisfy an expression; with `among`, only those with these hashes."""
@@ -180,6 +178,8 @@ class _Evaluation:
             specs = specs.filter(self._is_named(expression))
         specs = specs.filter(*(self._tables.begins("hash", prefix) for prefix in prefixes))
         conditions += [("hash", _begins_with(prefix)) for prefix in prefixes]
+        # Specs have many more variants than other names, which are read only of those that fulfil the other conditions.
+        conditions.sort(key=lambda condition: condition[0] == "variants")
         columns = dict.fromkeys(["snapshot", "hash", "compiler", "spec_format", *(column for column, _ in conditions)])
         found: pl.DataFrame = specs.select(*columns).collect(engine="streaming")
         for column, test in conditions:
@@ -362,6 +362,8 @@ def variant_values(texts: pl.Series, name: str) -> pl.Series:
 
     Examples
     --------
+    >>> import polars as pl
+    >>> from cachestats.dataset.satisfying import variant_values
     >>> variant_values(pl.Series(["~mpi api=v18", "+shared"]), "mpi").to_list()
     ['false', None]
     """

@@ -40,26 +40,32 @@ _NULLABLE = frozenset(column.name for column in SPECS.columns if column.nullable
 class Subset:
     """Some snapshots of a dataset, and filters on its specs.
 
-    It is what `--snapshot` and `--where` choose in the shell. Every analysis takes one. For anything else, `specs` and
-    the other tables are Polars LazyFrames.
+    `Dataset.at`, `Dataset.where` and `Dataset.newest` return it. It is what `--snapshot` and `--where` choose in the
+    shell. Every analysis takes one. For anything else, `specs` and the other tables are Polars LazyFrames.
+
+    Parameters
+    ----------
+    dataset, snapshots, filters, expressions
+        The attributes; `at` and `where` set them.
 
     Attributes
     ----------
     dataset : Dataset
         The dataset.
     snapshots : tuple of str, optional
-        Names of the snapshots, oldest first; None if none were chosen, which means all of them in the tables, and the
-        newest in analyses of a single one.
+        Names of the snapshots, oldest first. None if none were chosen: the tables then have all of them, and analyses
+        of a single snapshot take the newest.
     filters : mapping
-        For each filtered column the values that it may have.
-    expressions : tuple of Alternatives
-        What the specs must satisfy, besides.
+        The values that each filtered column may have.
+    expressions : tuple of cachestats.dataset.expressions.Alternatives
+        Spec expressions that the specs must satisfy as well.
 
     Examples
     --------
-    >>> subset = demo.at("develop").where(package="py-propcache", target=["aarch64", "x86_64_v3"])
-    >>> subset.specs.select("hash").collect().n_unique()
-    68
+    >>> import cachestats as cs
+    >>> subset = cs.example_dataset().newest.where(package="hdf5", stack="e4s")
+    >>> subset.specs.select("version").collect()["version"].value_counts(sort=True).rows()
+    [('1.14.5', 5), ('1.8.23', 1)]
     """
 
     dataset: Dataset
@@ -78,7 +84,12 @@ class Subset:
         *names
             Names of snapshots, or lists of them. `newest` is `develop`, or the newest if there is no `develop`;
             `previous` is the one before it; `all` are all; `develop-2025-*` is a pattern; and a leading `!` leaves out
-            what it stands before. A snapshot that has such a name wins.
+            what follows it. If a snapshot really has such a name, that snapshot is meant.
+
+        Returns
+        -------
+        Subset
+            These snapshots, with the same filters.
 
         Raises
         ------
@@ -87,10 +98,12 @@ class Subset:
 
         Examples
         --------
-        >>> demo.at("develop", "develop-2025-03-09").snapshots
-        ('develop-2025-03-09', 'develop')
-        >>> demo.at("!newest").snapshots
-        ('develop-2025-03-09',)
+        >>> import cachestats as cs
+        >>> ds = cs.example_dataset()
+        >>> ds.at("all").snapshots
+        ('develop-2024-06-02', 'develop-2025-03-09')
+        >>> ds.at("!newest").snapshots
+        ('develop-2024-06-02',)
         """
         given = [name for one in names for name in ([one] if isinstance(one, str) else one)]
         if not given:
@@ -100,7 +113,7 @@ class Subset:
         found = matching(given, there, words=words, whole=there, refuse=self._no_such_snapshot)
         if not found:
             raise ArgumentError(
-                f"expected a snapshot of {self.dataset.path}, found that what is named is left out, too",
+                f"expected a snapshot of {self.dataset.path}, found that all of the named ones are left out",
                 hint=f"leave out fewer; there is {', '.join(there[-3:])}",
             )
         return replace(self, snapshots=tuple(name for name in there if name in found))
@@ -119,43 +132,51 @@ class Subset:
         Parameters
         ----------
         spec
-            Spec expressions, such as `hdf5@1.14:+mpi %gcc`: several are alternatives, and those that begin with `not `
+            Spec expressions, such as `hdf5@1.14:+mpi %gcc`: several are alternatives, and those that begin with `not`
             leave specs out.
         **columns
             Columns of the table `specs` and the values that they may have: text, None for no value, or a list of these.
-            `py-*` is a pattern, `none` the same as None, and a leading `!` leaves out what it stands before; a value
-            that is spelled so wins. `root`, the union of the stacks, is only meant by its name.
+            `py-*` is a pattern, `none` the same as None, and a leading `!` leaves out what follows it. If a value is
+            really spelled like this, that value is meant. `root`, the union of the stacks, is only meant by its name,
+            not by a pattern.
+
+        Returns
+        -------
+        Subset
+            These specs of the same snapshots.
 
         Raises
         ------
         ExpressionError
             If a text is not a spec expression.
         ArgumentError
-            If there is no such column, or no spec of the snapshots has one of the values, or one of a pattern, or a
-            package, variant, ... of an expression.
+            If there is no such column; if no spec of the snapshots has one of the values, or matches one of the
+            patterns; or if no spec has a package, variant, ... that an expression names.
 
         Examples
         --------
-        >>> demo.where(package="py-*", target="!x86_64*").num_specs
-        96
-        >>> demo.where(spec="py-filelock@3.12: target=aarch64:").num_specs
-        59
-        >>> demo.where(target="zen4")
+        >>> import cachestats as cs
+        >>> newest = cs.example_dataset().newest
+        >>> newest.where(package="lib*", target="!aarch64").num_specs
+        5
+        >>> newest.where(spec="hdf5@1.14: ^mpich@4").num_specs
+        5
+        >>> newest.where(target="zen4")
         Traceback (most recent call last):
             ...
-        cachestats.errors.ArgumentError: expected a target of the specs in 2 snapshots, found 'zen4'
-        hint: there is aarch64, neoverse_v1, neoverse_v2 and 2 others
+        cachestats.errors.ArgumentError: expected a target of the specs in develop-2025-03-09, found 'zen4'
+        hint: there is aarch64, x86_64_v3
         """
         return filtered((self,), columns, spec=spec)[0]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the snapshots, all of them if none were chosen, oldest first."""
+        """Names of the snapshots, oldest first; all snapshots of the dataset if none were chosen."""
         return snapshot_names(self.dataset) if self.snapshots is None else self.snapshots
 
     @property
     def whole(self) -> Subset:
-        """All specs of its snapshots."""
+        """The same snapshots with all of their specs, without filters."""
         return replace(self, filters={}, expressions=())
 
     @property
@@ -165,7 +186,7 @@ class Subset:
 
     @property
     def specs(self) -> pl.LazyFrame:
-        """The table `specs`: one row per (snapshot, stack, hash)."""
+        """The rows of the table `specs` that pass the filters: one per (snapshot, stack, hash)."""
         import polars as pl
 
         frame = self.dataset.scan("specs", snapshots=self.snapshots)
@@ -183,21 +204,38 @@ class Subset:
 
     @property
     def dependencies(self) -> pl.LazyFrame:
-        """The table `dependencies` of the snapshots: all of it, as the filters choose specs only."""
+        """The table `dependencies` of the snapshots, in full: filters choose specs only."""
         return self.dataset.scan("dependencies", snapshots=self.snapshots)
 
     @property
     def variants(self) -> pl.LazyFrame:
-        """The table `variants` of the snapshots: all of it, as the filters choose specs only."""
+        """The table `variants` of the snapshots, in full: filters choose specs only."""
         return self.dataset.scan("variants", snapshots=self.snapshots)
 
     @property
     def requirements(self) -> pl.LazyFrame:
-        """The table `requirements` of the snapshots: all of it, as the filters choose specs only."""
+        """The table `requirements` of the snapshots, in full: filters choose specs only."""
         return self.dataset.scan("requirements", snapshots=self.snapshots)
 
     def encoded(self, *columns: str) -> pl.LazyFrame:
-        """Return columns of the table `encoded_specs`: one row per spec, names as codes (`dataset.names`)."""
+        """Return columns of the table `encoded_specs`: one row per spec, names as codes (`dataset.names`).
+
+        Parameters
+        ----------
+        *columns
+            Names of the columns.
+
+        Returns
+        -------
+        polars.LazyFrame
+            The columns, for the specs that pass the filters.
+
+        Examples
+        --------
+        >>> import cachestats as cs
+        >>> cs.example_dataset().newest.where(package="hdf5").encoded("spec", "version").collect().height
+        7
+        """
         import polars as pl
 
         frame = self.dataset.scan("encoded_specs", snapshots=self.snapshots)
@@ -224,7 +262,24 @@ class Subset:
         return int(self.encoded("spec").select(pl.len()).collect(engine="streaming").item())
 
     def values(self, column: str) -> list[str]:
-        """Return the values of a column of `specs` in the snapshots, sorted; the filters do not count."""
+        """Return the values of a column of `specs` in the snapshots, sorted. Filters are ignored.
+
+        Parameters
+        ----------
+        column
+            The name of the column; one with text.
+
+        Returns
+        -------
+        list of str
+            The values, without nulls.
+
+        Examples
+        --------
+        >>> import cachestats as cs
+        >>> cs.example_dataset().newest.values("target")
+        ['aarch64', 'x86_64_v3']
+        """
         if column == "hash":
             frame = self.dataset.scan("encoded_specs", snapshots=self.snapshots).select("hash").unique()
             return sorted(frame.collect()["hash"])

@@ -135,5 +135,5 @@ class Writer:
             self._lock.acquire(timeout=0)
         except filelock.Timeout:
             logger.warning("another process is writing %s; waiting up to %.0f s for it", self.path, self._wait)
-            busy = f"another process is writing {self.path}, and still was after {self._wait:.0f} s"
+            busy = f"another process is still writing {self.path} after {self._wait:.0f} s"
             acquire(self._lock, busy, wait=self._wait)

@@ -48,10 +48,10 @@ _NEEDS_NO_ESCAPE = re.compile(r"[A-Za-z0-9_.+-]+")
 def export_site(dataset: Dataset, out: str | os.PathLike[str]) -> int:
     """Write a dataset as pages of the cache site, and return the number of pages.
 
-    A dataset built from these pages has the same `specs` and `variants`, byte for byte; and a dataset built from the
-    indices from which the site's pages are made gives the site's pages, byte for byte. Pages have the current format,
-    with compilers spelled as in their snapshot: `gcc@=13.2.0` in snapshots from before Spack 1.0, and in snapshots that
-    have pages of both kinds.
+    A dataset built from these pages has the same `variants` and `specs`, except that what only an index tells, such as
+    libc and flags, is null. A dataset built from the indices from which the site's pages are made gives the site's
+    pages, byte for byte. Pages have the current format, with compilers spelled as in their snapshot: `gcc@=13.2.0` in
+    snapshots from before Spack 1.0, and in snapshots that have pages of both kinds.
 
     In addition to the pages, the export writes `_data/tags.yaml`, in the form used by the site, and `api/data.json`,
     the list that the site's own template makes from its pages: the keys, values and order are the same, but the white
@@ -68,6 +68,11 @@ def export_site(dataset: Dataset, out: str | os.PathLike[str]) -> int:
         The folder to write to: a new or empty one, or that of an earlier export, which is updated. Pages that an
         earlier export wrote and this one does not are removed; other files are left alone.
 
+    Returns
+    -------
+    int
+        The number of pages.
+
     Raises
     ------
     DatasetError
@@ -79,10 +84,11 @@ def export_site(dataset: Dataset, out: str | os.PathLike[str]) -> int:
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.export_site(ds, tmp / "site")
-    3
-    >>> (tmp / "site/_cache/develop/py-propcache/specs.md").read_text().splitlines()[1]
-    'title: "py-propcache"'
+    >>> from pathlib import Path
+    >>> cs.export_site(cs.example_dataset(), "site")
+    24
+    >>> Path("site/_cache/develop-2025-03-09/hdf5/specs.md").read_text().splitlines()[1]
+    'title: "hdf5"'
     """
     if not os.fspath(out):
         raise DatasetError("expected a folder to write to, found an empty path", hint="use '.' for the current folder")

@@ -43,6 +43,11 @@ def export_table(
         Names of snapshots: write only the rows that belong to these, or to no known snapshot, such as a page that could
         not be read. By default all rows. The table `targets` has no snapshots and is always written completely.
 
+    Returns
+    -------
+    int
+        The number of rows that were written.
+
     Raises
     ------
     ArgumentError
@@ -53,8 +58,8 @@ def export_table(
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.export_table(ds, "specs", tmp / "specs.parquet")
-    524
+    >>> cs.export_table(cs.example_dataset().where(package="hdf5"), "specs", "hdf5.csv")
+    26
     """
     target = Path(out)
     if target.suffix not in {".parquet", ".csv"}:

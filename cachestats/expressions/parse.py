@@ -110,6 +110,7 @@ def parse_expression(text: str) -> Expression:
 
     Examples
     --------
+    >>> from cachestats.expressions.parse import parse_expression
     >>> expression = parse_expression("py-numpy@1.26: target=x86_64_v2: ^[virtuals=blas] openblas")
     >>> expression.targets, expression.dependencies[0].virtuals
     (('x86_64_v2:',), ('blas',))
@@ -130,6 +131,7 @@ def parse_expressions(text: str, *, most: int | None = None) -> list[Expression]
 
     Examples
     --------
+    >>> from cachestats.expressions.parse import parse_expressions
     >>> [str(expression) for expression in parse_expressions("hdf5 +mpi ^mpich zlib@1.3")]
     ['hdf5+mpi ^mpich', 'zlib@1.3']
     """

@@ -176,6 +176,7 @@ def split_flags(text: str) -> tuple[str, ...]:
 
     Examples
     --------
+    >>> from cachestats.expressions.syntax import split_flags
     >>> split_flags("-O3 -isystem /opt/include")
     ('-O3', '-isystem /opt/include')
     """

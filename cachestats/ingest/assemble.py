@@ -112,9 +112,10 @@ def merge_specs(
 
     Returns
     -------
-    The same table as `assemble` makes from all fragments, and the hashes kept from the old table. None if the table
-    cannot be determined without reading the whole snapshot, because a hash that was read also appears elsewhere in the
-    snapshot, as a different spec.
+    tuple of pyarrow.Table and pyarrow.Array, or None
+        The same table as `assemble` makes from all fragments, and the hashes kept from the old table. None if the table
+        cannot be determined without reading the whole snapshot, because a hash that was read also appears elsewhere in
+        the snapshot, as a different spec.
     """
     is_left_out = _is_in(old.column("package"), packages) | _is_in(old.column("stack"), stacks)
     specs = old.drop_columns("requirement").filter(pa.array(~is_left_out))

@@ -30,6 +30,7 @@ def bucket_count(num_entries: int) -> int:
 
     Examples
     --------
+    >>> from cachestats.ingest.buckets import bucket_count
     >>> bucket_count(8_000), bucket_count(65_536), bucket_count(377_000)
     (1, 4, 32)
     """
@@ -43,6 +44,7 @@ def bucket_of(package: str, count: int) -> int:
 
     Examples
     --------
+    >>> from cachestats.ingest.buckets import bucket_of
     >>> bucket_of("hdf5", 32), bucket_of("hdf5", 1)
     (14, 0)
     """

@@ -65,10 +65,10 @@ def build_dataset(
     out
         Folder of the dataset; created if it does not exist.
     snapshots, stacks
-        Read only these from the sources. For an index whose folders do not name its snapshot and stack, they name them:
-        one snapshot, by default `local` for an installation, and one stack, by default `root`.
+        Read only these from the sources. If the folders of an index do not name its snapshot and stack, these do: one
+        snapshot, by default `local` for an installation, and one stack, by default `root`.
     allow_shrink
-        Publish a snapshot even if it has less than half the specs it had.
+        Publish a snapshot even if it has lost more than half of its specs.
     max_rejected
         Share (0 to 1) of the pages and indices, and of the specs, that may be rejected. A snapshot is not published if
         one of its indices cannot be read.
@@ -80,14 +80,19 @@ def build_dataset(
         or two small files for each spec. Where there is an index, `rejected` lists the specs that it lacks and those
         that only it has. A build that was killed continues where it stopped, and later updates read only new specs.
     network
-        Settings for servers and object stores; a `cachestats.Network`.
+        Settings for servers and object stores.
     workers
         Number of workers, threads and (for large sources) processes; by default one for each CPU that this process may
-        use. Does not change the result.
+        use. The number does not change the result.
     wait
         Seconds to wait for another process that is writing the same dataset.
     progress
         Wraps iterables to show a progress bar, such as `tqdm.tqdm`; with `sizes` it is also called in other threads.
+
+    Returns
+    -------
+    Dataset
+        The dataset in `out`, with the snapshots that were read.
 
     Raises
     ------
@@ -107,9 +112,10 @@ def build_dataset(
     Examples
     --------
     >>> import cachestats as cs
-    >>> ds = cs.build_dataset("data/_cache", out=tmp / "dataset")
+    >>> pages = cs.export_site(cs.example_dataset(), "site")  # pages to read
+    >>> ds = cs.build_dataset("site", out="dataset")
     >>> ds.manifest.tables["specs"]
-    524
+    139
     """
     limits, count = Limits(max_rejected, allow_shrink).checked(), checked_workers(workers)
     reading = SpecFileReading(Path(out) / SPEC_FILES)
@@ -138,8 +144,8 @@ def plan_build(
 ) -> pl.DataFrame:
     """Read sources and return what `build_dataset` would do with them. Nothing is written.
 
-    Only a publication that another process left unfinished is finished first, as whenever a dataset is opened: the plan
-    starts from its result, as the build would.
+    There is one exception: a publication that another process left unfinished is finished first, as whenever a dataset
+    is opened. The plan starts from its result, as the build would.
 
     Parameters
     ----------
@@ -148,20 +154,28 @@ def plan_build(
 
     Returns
     -------
-    One row per snapshot, action and reason, in the order of the snapshots, with the columns `snapshot` (null for files
-    that could not be read), `action` (`read`, `keep`, `drop`, `read whole` or `leave`), `reason` and `num_files`
-    (Int64: pages and indices).
+    polars.DataFrame
+        One row per snapshot, action and reason, in the order of the snapshots:
+
+        - `snapshot` (String): the snapshot; null for files that could not be read.
+        - `action` (String): what happens to the files: `read`, `keep`, `drop`, `read whole` (they did not change, but
+          depend on files that are read), or `leave` (the snapshot stays as it is).
+        - `reason` (String): why, such as `new`, `changed` or `unchanged`.
+        - `num_files` (Int64): the number of pages and indices.
 
     Raises
     ------
     SourceError, ArgumentError, DatasetError
-        As `build_dataset`.
+        As in `build_dataset`.
+    BusyError
+        If another process is publishing to the dataset, and does not finish.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.plan_build("data/_cache", out=tmp / "dataset").row(0)
-    ('develop-2025-03-09', 'read', 'new', 1)
+    >>> pages = cs.export_site(cs.example_dataset(), "site")
+    >>> cs.plan_build("site", out="dataset").rows()
+    [('develop-2024-06-02', 'read', 'new', 11), ('develop-2025-03-09', 'read', 'new', 13)]
     """
     count = checked_workers(workers)
     requests = SourceRequest.for_any(snapshots, stacks, network, without_index=without_index).at(sources)

@@ -20,14 +20,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ParsedPage:
-    """The contents of one page.
+    """The contents of one page, as `parse_page` returns them.
+
+    Parameters
+    ----------
+    snapshot, package, specs, variants, rejected
+        The attributes.
 
     Attributes
     ----------
     snapshot, package : str or None
         The snapshot and the package of the page; None if it cannot be read.
     specs, variants, rejected : polars.DataFrame
-        Its rows of these tables.
+        The rows of the page in these tables.
+
+    Examples
+    --------
+    >>> import cachestats as cs
+    >>> from pathlib import Path
+    >>> pages = cs.export_site(cs.example_dataset(), "site")
+    >>> page = cs.parse_page(Path("site/_cache/develop-2025-03-09/hdf5/specs.md").read_bytes())
+    >>> page.specs["target"].unique().sort().to_list()
+    ['aarch64', 'x86_64_v3']
     """
 
     snapshot: str | None
@@ -46,7 +60,7 @@ class ParsedPage:
 
 
 def parse_page(data: bytes | str, *, origin: str = "page") -> ParsedPage:
-    r"""Read one page of the cache site.
+    """Read one page of the cache site.
 
     Parameters
     ----------
@@ -57,18 +71,20 @@ def parse_page(data: bytes | str, *, origin: str = "page") -> ParsedPage:
 
     Returns
     -------
-    A ParsedPage with the page's rows of `specs`, `variants` and `rejected`, as Polars DataFrames. Every fault of the
-    page is a row in `rejected`; nothing is raised.
+    ParsedPage
+        The rows of the page in the tables `specs`, `variants` and `rejected`. Every fault of the page is a row in
+        `rejected`; nothing is raised.
 
     Examples
     --------
     >>> import cachestats as cs
     >>> from pathlib import Path
-    >>> page = cs.parse_page(Path("data/_cache/develop/py-propcache/specs.md").read_bytes())
+    >>> pages = cs.export_site(cs.example_dataset(), "site")
+    >>> page = cs.parse_page(Path("site/_cache/develop-2025-03-09/hdf5/specs.md").read_bytes())
     >>> page.package, page.snapshot, page.specs["hash"].n_unique(), page.rejected.height
-    ('py-propcache', 'develop', 68, 0)
-    >>> cs.parse_page("---\ntitle: x").rejected["rule"].to_list()
-    ['truncated']
+    ('hdf5', 'develop-2025-03-09', 7, 0)
+    >>> cs.parse_page("---").rejected["rule"].to_list()
+    ['no-front-matter']
     """
     import polars as pl
 

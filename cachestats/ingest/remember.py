@@ -55,7 +55,7 @@ def remembered_requests(
     if not addresses:
         if not remembered:
             raise DatasetError(
-                f"expected {existing.path} to remember where it was read from, found no sources",
+                f"expected {existing.path} to name the sources that it was read from, found none",
                 hint="name the source: cachestats update DATASET SOURCE",
             )
         locations = [source.location for source in remembered]

@@ -60,8 +60,8 @@ def update_dataset(
     prune
         Drop files that are gone from the sources.
     recheck
-        Trust neither dates nor tags, and read everything again. By default servers are also not asked again about
-        weekly snapshots and releases, which do not change once they are published.
+        Read everything again, whatever its dates and tags. By default, servers are not even asked about weekly
+        snapshots and releases, which do not change once they are published.
     git
         For folders in a checkout: do not read pages again that only have new dates, as after a fresh clone, if git says
         that their folder is as it was when an update with `git` last read it. What git cannot vouch for is looked at
@@ -78,24 +78,35 @@ def update_dataset(
 
     Returns
     -------
-    One row per snapshot in which something came, changed or went, the newest last: `snapshot, change, files_came,
-    files_changed, files_gone` (pages and indices), `specs_added, specs_removed, num_specs`. The change is `came`,
-    `changed`, `went`, `kept` (something is gone from the source now, and kept in the dataset) or `failed` (an index
-    could not be read, and the snapshot was left as it was).
+    polars.DataFrame
+        One row per snapshot that changed, the newest last; no rows if nothing changed:
+
+        - `snapshot` (String): the snapshot.
+        - `change` (String): `came`, `changed`, `went`, `kept` (files are gone from the source, and are kept in the
+          dataset) or `failed` (an index could not be read, and the snapshot was left as it was).
+        - `files_came`, `files_changed`, `files_gone` (Int64): pages and indices.
+        - `specs_added`, `specs_removed` (Int64): specs that came and went.
+        - `num_specs` (Int64): the specs that it has now.
 
     Raises
     ------
     DatasetError
         If there is no dataset at `path`, or it remembers no sources and none is given.
     SourceError, RejectedError, ShrinkError, ArgumentError, BusyError
-        As `build_dataset` does.
+        As in `build_dataset`.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> ds = cs.build_dataset("data/_cache", out=tmp / "dataset")
-    >>> cs.update_dataset(ds.path).height
+    >>> from pathlib import Path
+    >>> pages = cs.export_site(cs.example_dataset(), "site")
+    >>> ds = cs.build_dataset("site", out="dataset")
+    >>> cs.update_dataset("dataset").height
     0
+    >>> Path("site/_cache/develop-2025-03-09/hwloc/specs.md").unlink()
+    >>> changes = cs.update_dataset("dataset", prune=True)
+    >>> changes.select("snapshot", "change", "files_gone", "specs_removed", "num_specs").rows()
+    [('develop-2025-03-09', 'changed', 1, 1, 38)]
     """
     return changes_frame(
         changes_of_update(
@@ -181,7 +192,7 @@ def plan_update(
 ) -> pl.DataFrame:
     """Read the inputs that changed and return what `update_dataset` would do with them. Nothing is written.
 
-    Only a publication that another process left unfinished is finished first, as in `plan_build`.
+    As in `plan_build`, only a publication that another process left unfinished is finished first.
 
     Parameters
     ----------
@@ -190,19 +201,21 @@ def plan_update(
 
     Returns
     -------
-    A table like that of `plan_build`.
+    polars.DataFrame
+        A table like that of `plan_build`.
 
     Raises
     ------
-    DatasetError, SourceError, ArgumentError
-        As `update_dataset`.
+    DatasetError, SourceError, ArgumentError, BusyError
+        As in `update_dataset`.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> ds = cs.build_dataset("data/_cache", out=tmp / "dataset")
-    >>> cs.plan_update(ds.path)["action"].unique().to_list()
-    ['keep']
+    >>> pages = cs.export_site(cs.example_dataset(), "site")
+    >>> ds = cs.build_dataset("site", out="dataset")
+    >>> cs.plan_update("dataset").rows()
+    [('develop-2024-06-02', 'keep', 'unchanged', 11), ('develop-2025-03-09', 'keep', 'unchanged', 13)]
     """
     from cachestats.ingest.merge import plan_merge
 

@@ -385,6 +385,7 @@ def parameters(data: bytes | msgspec.Raw, *, list_sign: naming.ListSign = "=") -
 
     Examples
     --------
+    >>> from cachestats.parse.nodes import parameters
     >>> parameters(b'{"shared": true, "pic": false, "libs": ["shared", "static"], "cflags": ["-O3", "-g"]}')
     Parameters(variants=['libs=shared,static', '~pic', '+shared'], flags="cflags='-O3 -g'")
     """

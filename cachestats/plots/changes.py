@@ -34,7 +34,8 @@ def plot_changes(counts: pl.DataFrame, *, subtitle: str | None = None, ax: Axes 
 
     Returns
     -------
-    The Axes, with a bar for each stack in the order of the frame, labelled with its old and new number of packages.
+    matplotlib.axes.Axes
+        The Axes, with a bar for each stack in the order of the frame, labelled with its old and new number of packages.
 
     Raises
     ------
@@ -44,11 +45,11 @@ def plot_changes(counts: pl.DataFrame, *, subtitle: str | None = None, ax: Axes 
     Examples
     --------
     >>> import cachestats as cs
-    >>> weekly, develop = (demo.specs.filter(snapshot=name) for name in ("develop-2025-03-09", "develop"))
-    >>> counts = cs.compare_counts(weekly, develop, by="platform")
-    >>> ax = cs.plot_changes(counts, subtitle="develop-2025-03-09 to develop")
+    >>> ds = cs.example_dataset()
+    >>> counts = cs.compare_counts(ds.at("previous"), ds.newest, by="target")
+    >>> ax = cs.plot_changes(counts, subtitle="June 2024 to March 2025")
     >>> [label.get_text() for label in ax.get_yticklabels()], [text.get_text() for text in ax.texts]
-    (['darwin', 'linux'], ['1 to 2', '1 to 2'])
+    (['aarch64', 'neoverse_v1', 'x86_64_v3'], ['0 to 11', '11 to 0', '10 to 11'])
     """
     checked(counts, numbers=("old_packages", "new_packages", *_LOOKS), maker="compare_counts")
     by = counts.columns[0] if counts.columns[0] != "old_packages" else None

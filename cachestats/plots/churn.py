@@ -29,7 +29,8 @@ def plot_churn(history: pl.DataFrame, *, subtitle: str | None = None, ax: Axes |
 
     Returns
     -------
-    The Axes, with a bar for each snapshot in the order of the frame.
+    matplotlib.axes.Axes
+        The Axes, with a bar for each snapshot in the order of the frame.
 
     Raises
     ------
@@ -39,11 +40,10 @@ def plot_churn(history: pl.DataFrame, *, subtitle: str | None = None, ax: Axes |
     Examples
     --------
     >>> import cachestats as cs
-    >>> import polars as pl
-    >>> specs = demo.specs.with_columns(pl.col("snapshot").replace("develop", "develop-2025-03-16"))
-    >>> print(cs.plot_churn(cs.history(specs)).get_title(loc="left"))
-    Specs kept from the snapshot before, new and gone
-    1 of 2 snapshots: the others have none before them
+    >>> ax = cs.plot_churn(cs.history(cs.example_dataset()))
+    >>> print(ax.get_title(loc="left"))
+    Specs kept, new and gone since the previous snapshot
+    1 of 2 snapshots: the others have no previous one
     """
     counts = ("kept", "new", "gone")
     checked(history, names=("snapshot", "previous"), numbers=counts, maker="history")
@@ -60,11 +60,11 @@ def plot_churn(history: pl.DataFrame, *, subtitle: str | None = None, ax: Axes |
             hint="include at least two weekly snapshots or two releases",
         )
     shown = known.tail(MAX_SNAPSHOTS)
-    title = ["Specs kept from the snapshot before, new and gone", *in_words(subtitle)]
+    title = ["Specs kept, new and gone since the previous snapshot", *in_words(subtitle)]
     if by:
         title.append(f"{by.replace('_', ' ')} {short(history[by][0])}")
     if known.height < history.height:
-        title.append(f"{known.height:,} of {counted(history.height, 'snapshot')}: the others have none before them")
+        title.append(f"{known.height:,} of {counted(history.height, 'snapshot')}: the others have no previous one")
     if shown.height < known.height:
         title.append(f"the last {shown.height} of {known.height:,}")
     return draw_columns(

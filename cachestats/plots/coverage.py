@@ -68,7 +68,8 @@ def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
 
     Returns
     -------
-    The Axes. `cachestats.save_plot` writes them to a file.
+    matplotlib.axes.Axes
+        The Axes. `save_plot` writes them to a file.
 
     Raises
     ------
@@ -78,11 +79,12 @@ def plot_coverage(matrix: pl.DataFrame, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import cachestats as cs
-    >>> matrix = cs.coverage_matrix(demo.specs, rows="package", columns="target")
+    >>> ds = cs.example_dataset()
+    >>> matrix = cs.coverage_matrix(ds, rows="package", columns="stack")
     >>> print(cs.plot_coverage(matrix).get_title(loc="left"))
-    Specs, by package and target
-    2 snapshots: develop-2025-03-09 to develop
-    >>> matrix = cs.coverage_matrix(demo.specs, rows="package", columns="target", usable=True)
+    Specs, by package and stack
+    snapshot develop-2025-03-09
+    >>> matrix = cs.coverage_matrix(ds, rows="package", columns="target", usable=True)
     >>> print(cs.plot_coverage(matrix).get_title(loc="left").splitlines()[0])
     What a machine can use, by package and target
     """

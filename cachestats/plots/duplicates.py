@@ -26,7 +26,8 @@ def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax
 
     Returns
     -------
-    The Axes, with a bar for each package or cause. If there is none, they say so.
+    matplotlib.axes.Axes
+        The Axes, with a bar for each package or cause. If there is none, the chart says so.
 
     Raises
     ------
@@ -36,9 +37,9 @@ def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax
     Examples
     --------
     >>> import cachestats as cs
-    >>> ax = cs.plot_duplicates(cs.duplicates(demo.specs, by="package"))
+    >>> ax = cs.plot_duplicates(cs.duplicates(cs.example_dataset(), by="package"))
     >>> [label.get_text() for label in ax.get_yticklabels()], [text.get_text() for text in ax.texts]
-    (['py-filelock', 'py-propcache'], ['127', '64'])
+    (['hdf5', 'mpich', 'yaksa', 'libxml2'], ['3', '3', '3', '1'])
     """
     item = "cause" if column(duplicates, 0, "package") == "cause" else "package"
     checked(duplicates, names=(item,), numbers=("excess",), maker="duplicates", may_be_empty=True)
@@ -49,7 +50,7 @@ def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax
         .sort("excess", item, descending=[True, False])
     )
     shown = every.head(MAX_BARS)
-    title = [f"Specs that were built again and look alike, by {item}", *in_words(subtitle)]
+    title = [f"Duplicate specs, by {item}", *in_words(subtitle)]
     if every.is_empty():
         return draw_nothing("none: nothing is built twice", title=title, ax=ax)
     if shown.height < every.height:

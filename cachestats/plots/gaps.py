@@ -25,7 +25,9 @@ def plot_gaps(gaps: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | Non
 
     Returns
     -------
-    The Axes, with a bar for each package, labelled with the stacks that lack it. If there is none, they say so.
+    matplotlib.axes.Axes
+        The Axes, with a bar for each package, labelled with the stacks that lack it. If there is none, the chart says
+        so.
 
     Raises
     ------
@@ -35,9 +37,10 @@ def plot_gaps(gaps: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | Non
     Examples
     --------
     >>> import cachestats as cs
-    >>> ax = cs.plot_gaps(cs.gaps(demo.specs, by="target"), subtitle="all snapshots")
+    >>> ds = cs.example_dataset()
+    >>> ax = cs.plot_gaps(cs.gaps(ds, by="target", dependencies=ds), subtitle="the newest snapshot")
     >>> [text.get_text() for text in ax.texts]
-    ['2, not in neoverse_v1, neoverse_v2, ppc64le']
+    ['10, not in aarch64', '3, not in x86_64_v3', '2, not in x86_64_v3', '2, not in aarch64']
     """
     by = column(gaps, 0, "stack")
     checked(gaps, names=(by, "package"), numbers=("num_columns", "num_dependents"), maker="gaps", may_be_empty=True)

@@ -80,7 +80,8 @@ def plot_history(
 
     Returns
     -------
-    The Axes, with a legend that lists the series in the order of their last values.
+    matplotlib.axes.Axes
+        The Axes, with a legend that lists the series in the order of their last values.
 
     Raises
     ------
@@ -90,10 +91,10 @@ def plot_history(
     Examples
     --------
     >>> import cachestats as cs
-    >>> history = cs.history(demo.specs, by="platform")
+    >>> history = cs.history(cs.example_dataset(), by="stack")
     >>> print(cs.plot_history(history, measure="specs").get_title(loc="left"))
-    Specs, by platform
-    2025-03-09; without develop, which has no date
+    Specs, by stack
+    2 snapshots, 2024-06-02 to 2025-03-09
     """
     check_choice(measure, HISTORY_MEASURES, "measure")
     checked(history, names=("snapshot", "snapshot_date"), numbers=(measure,), maker="history")

@@ -24,7 +24,8 @@ def plot_hit_rates(rates: pl.DataFrame, *, subtitle: str | None = None, ax: Axes
 
     Returns
     -------
-    The Axes, with a bar for each snapshot or stack in the order of the frame, the best first.
+    matplotlib.axes.Axes
+        The Axes, with a bar for each snapshot or stack in the order of the frame, the best first.
 
     Raises
     ------
@@ -34,12 +35,11 @@ def plot_hit_rates(rates: pl.DataFrame, *, subtitle: str | None = None, ax: Axes
     Examples
     --------
     >>> import cachestats as cs
-    >>> import polars as pl
-    >>> environment = cs.read_environment("data/developer-tools.spack.lock.gz")
-    >>> specs = environment.specs.with_columns(snapshot=pl.lit("develop")).head(116)
-    >>> ax = cs.plot_hit_rates(cs.hit_rates(environment, specs))
+    >>> ds = cs.example_dataset()
+    >>> environment = cs.read_environment(ds.path / "spack.lock")
+    >>> ax = cs.plot_hit_rates(cs.hit_rates(environment, ds), subtitle="an environment with hdf5")
     >>> [text.get_text() for text in ax.texts]
-    ['116 of 145, 80.0%']
+    ['10 of 42, 23.8%', '0 of 42, 0.0%']
     """
     checked(rates, names=("snapshot",), numbers=("hits", "specs", "rate"), maker="hit_rates")
     places = [name for name in ("snapshot", "stack") if name in rates.columns]

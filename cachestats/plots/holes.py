@@ -24,8 +24,9 @@ def plot_holes(holes: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | N
 
     Returns
     -------
-    The Axes, with a bar for each missing spec, labelled `package/hash` with the first seven characters of the hash.
-    If there is none, they say so.
+    matplotlib.axes.Axes
+        The Axes, with a bar for each missing spec, labelled `package/hash` with the first seven characters of the hash.
+        If there is none, the chart says so.
 
     Raises
     ------
@@ -35,10 +36,9 @@ def plot_holes(holes: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | N
     Examples
     --------
     >>> import cachestats as cs
-    >>> import polars as pl
-    >>> missing = pl.DataFrame({"snapshot": "develop", "package": "zlib", "hash": "abcdefghi", "breaks": 7})
-    >>> cs.plot_holes(missing).get_yticklabels()[0].get_text()
-    'zlib/abcdefg'
+    >>> ax = cs.plot_holes(cs.holes(cs.example_dataset(), by="missing", deptypes=["build", "link", "run"]))
+    >>> [label.get_text() for label in ax.get_yticklabels()][:2], [text.get_text() for text in ax.texts][:2]
+    (['gmake/qp5blvc', 'm4/rsbk2he'], ['24', '13'])
     """
     checked(holes, names=("package", "hash"), numbers=("breaks",), maker='holes(..., by="missing")', may_be_empty=True)
     shown = holes.sort("breaks", descending=True, maintain_order=True).head(MAX_BARS)

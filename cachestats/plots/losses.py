@@ -23,7 +23,8 @@ def plot_losses(losses: pl.DataFrame, *, subtitle: str | None = None, ax: Axes |
 
     Returns
     -------
-    The Axes, with a bar for each stack in the order of the frame.
+    matplotlib.axes.Axes
+        The Axes, with a bar for each stack in the order of the frame.
 
     Raises
     ------
@@ -33,10 +34,10 @@ def plot_losses(losses: pl.DataFrame, *, subtitle: str | None = None, ax: Axes |
     Examples
     --------
     >>> import cachestats as cs
-    >>> develop, weekly = (demo.specs.filter(snapshot=name) for name in ("develop", "develop-2025-03-09"))
-    >>> ax = cs.plot_losses(cs.losses(develop, weekly, by="platform"), subtitle="develop to develop-2025-03-09")
+    >>> ds = cs.example_dataset()
+    >>> ax = cs.plot_losses(cs.losses(ds.at("previous"), ds.newest, by="target"))
     >>> [text.get_text() for text in ax.texts]
-    ['50.0%, 1 of 2', '50.0%, 1 of 2']
+    ['100.0%, 11 of 11', '0.0%, 0 of 10']
     """
     checked(losses, numbers=("old_packages", "lost", "drop"), maker="losses")
     by = losses.columns[0] if losses.columns[0] != "old_packages" else None

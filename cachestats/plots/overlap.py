@@ -58,7 +58,8 @@ def plot_overlap(
 
     Returns
     -------
-    The Axes.
+    matplotlib.axes.Axes
+        The Axes, with a row and a column for each stack.
 
     Raises
     ------
@@ -68,10 +69,9 @@ def plot_overlap(
     Examples
     --------
     >>> import cachestats as cs
-    >>> ax = cs.plot_overlap(cs.overlap(demo.specs), measure="common_packages", subtitle="all snapshots")
-    >>> print(ax.get_title(loc="left"))
+    >>> overlap = cs.overlap(cs.example_dataset())
+    >>> print(cs.plot_overlap(overlap, measure="common_packages").get_title(loc="left"))
     Packages in common, by stack
-    all snapshots
     """
     check_choice(measure, OVERLAP_MEASURES, "measure")
     by = column(overlap, 0, "stack")

@@ -51,8 +51,6 @@ def plot_overlap_sets(
     Each column is a combination: its dots mark the stacks, and the bar above them shows how many hashes are in all of
     these stacks and in no others. The bars to the right show whole stacks.
 
-    UpSet: Lex et al. 2014, https://doi.org/10.1109/TVCG.2014.2346248.
-
     Parameters
     ----------
     sets
@@ -68,17 +66,22 @@ def plot_overlap_sets(
 
     Returns
     -------
-    The divided Axes, which carry the title. Their `child_axes` are the bars, the dots and the whole stacks.
+    matplotlib.axes.Axes
+        The divided Axes, which carry the title. Their `child_axes` are the bars, the dots and the whole stacks.
 
     Raises
     ------
     ArgumentError
         If `measure` is not one of these, or `sets` is not a frame, lacks a column, or has no combination to show.
 
+    Notes
+    -----
+    UpSet: Lex et al. 2014, https://doi.org/10.1109/TVCG.2014.2346248.
+
     Examples
     --------
     >>> import cachestats as cs
-    >>> ax = cs.plot_overlap_sets(cs.overlap_sets(demo.specs, by="platform"), measure="packages")
+    >>> ax = cs.plot_overlap_sets(cs.overlap_sets(cs.example_dataset()), measure="packages")
     >>> print(ax.get_title(loc="left"))
     Packages in exactly the marked combination
     >>> bars, dots, whole = ax.child_axes

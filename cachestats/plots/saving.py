@@ -39,8 +39,8 @@ def save_plot(ax: Axes, out: str | os.PathLike[str]) -> None:
     Examples
     --------
     >>> import cachestats as cs
-    >>> matrix = cs.coverage_matrix(demo.specs, rows="package", columns="target")
-    >>> cs.save_plot(cs.plot_coverage(matrix), tmp / "coverage.svg")
+    >>> matrix = cs.coverage_matrix(cs.example_dataset(), rows="package", columns="target")
+    >>> cs.save_plot(cs.plot_coverage(matrix), "coverage.svg")
     """
     path = Path(out)
     if path.suffix not in _METADATA:

@@ -24,7 +24,8 @@ def plot_versions(versions: pl.DataFrame, *, subtitle: str | None = None, ax: Ax
 
     Returns
     -------
-    The Axes, with a bar for each stack, the one with the most packages behind at the top.
+    matplotlib.axes.Axes
+        The Axes, with a bar for each stack, the one with the most packages behind at the top.
 
     Raises
     ------
@@ -34,9 +35,9 @@ def plot_versions(versions: pl.DataFrame, *, subtitle: str | None = None, ax: Ax
     Examples
     --------
     >>> import cachestats as cs
-    >>> ax = cs.plot_versions(cs.versions(demo.specs, by="os"))
-    >>> [label.get_text() for label in ax.get_yticklabels()], ax.texts[0].get_text()
-    (['sequoia', 'ubuntu18.04', 'ubuntu20.04', 'ubuntu22.04', 'ubuntu24.04'], '0 of 2 behind')
+    >>> ax = cs.plot_versions(cs.versions(cs.example_dataset(), by="stack"))
+    >>> [label.get_text() for label in ax.get_yticklabels()], [text.get_text() for text in ax.texts]
+    (['radiuss', 'e4s', 'ml-darwin-aarch64-mps'], ['1 of 2 behind', '0 of 11 behind', '0 of 11 behind'])
     """
     by = column(versions, 1, "stack")
     checked(versions, names=("package", by, "is_behind"), maker="versions")

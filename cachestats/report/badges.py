@@ -13,6 +13,7 @@ def badge(label: str, message: str, *, share: float) -> str:
 
     Examples
     --------
+    >>> from cachestats.report.badges import badge
     >>> badge("e4s", "468 packages", share=0.95)[:4]
     '<svg'
     """

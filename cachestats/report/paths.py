@@ -27,6 +27,7 @@ def path_of(kind: Kind, name: str | None) -> str:
 
     Examples
     --------
+    >>> from cachestats.report.paths import path_of
     >>> path_of("packages", "py-numpy"), path_of("badges", "../e4s")
     ('packages/py-numpy.html', 'badges/%2E.%2Fe4s.svg')
     """
@@ -40,6 +41,7 @@ def link_to(kind: Kind, name: str | None) -> str:
 
     Examples
     --------
+    >>> from cachestats.report.paths import link_to
     >>> link_to("badges", "../e4s")
     'badges/%252E.%252Fe4s.svg'
     """

@@ -66,20 +66,30 @@ def write_report(specs: Dataset | Subset, out: str | os.PathLike[str], *, title:
     title
         The name of the cache, shown on every page.
 
+    Returns
+    -------
+    int
+        The number of pages.
+
     Raises
     ------
     ArgumentError
         If the dataset has no snapshots.
     DatasetError
         If `out` is something else, or it cannot be written.
+    BusyError
+        If another process is writing the report.
+    CachestatsError
+        If the extra `report` is not installed.
 
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.write_report(ds, tmp / "report")
-    19
-    >>> sorted(path.name for path in (tmp / "report" / "packages").iterdir())
-    ['py-filelock.html', 'py-propcache.html']
+    >>> from pathlib import Path
+    >>> cs.write_report(cs.example_dataset().where(package=["hdf5", "zlib-ng"]), "report")
+    12
+    >>> sorted(path.name for path in Path("report/packages").iterdir())
+    ['hdf5.html', 'zlib-ng.html']
     """
     subset = as_subset(specs)
     facts = gather(subset)
@@ -315,8 +325,8 @@ class _Dependencies:
     def of(self, package: str) -> Row | None:
         """Return the counts of what depends on a package, and what does directly; None if there is nothing to say.
 
-        `needing` and `needed` are links to other packages, those first of which most specs need the other directly, and
-        how many of all specs of the same package do.
+        `needing` and `needed` are links to other packages, each with the share of specs for which the dependency is
+        direct, such as `2 of 3 specs`; the highest numbers come first.
         """
         if package not in self._counts:
             return None
@@ -358,6 +368,7 @@ def newest_of_each_kind(names: list[str]) -> list[str]:
 
     Examples
     --------
+    >>> from cachestats.report.report import newest_of_each_kind
     >>> newest_of_each_kind(["develop-2025-03-09", "develop-2025-03-02", "v1.0.0", "v0.23.1"])
     ['develop-2025-03-09', 'v1.0.0']
     """

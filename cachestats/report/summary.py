@@ -20,7 +20,7 @@ def summary_markdown(facts: Facts) -> str:
         return "\n".join([*lines, "", "There is no earlier snapshot to compare it with.", ""])
     changes = facts.changes.get(facts.current)
     if changes is None:  # neither of the two snapshots has any of the specs
-        return "\n".join([*lines, "", f"Nor were there any in {_escaped(before)}.", ""])
+        return "\n".join([*lines, "", f"There were none in {_escaped(before)} either.", ""])
     numbers = dict(changes.group_by("change").len().rows())
     words = ", ".join(f"{numbers.get(what, 0):,} {what}" for what in ("removed", "added", "updated", "rebuilt"))
     if represented := numbers.get("representation"):

@@ -16,6 +16,7 @@ def signed_text(data: bytes) -> bytes:
 
     Examples
     --------
+    >>> from cachestats.sources.signature import signed_text
     >>> signed_text(b"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{}\n-----BEGIN PGP SIGNATURE-----\n")
     b'{}'
     """

@@ -37,8 +37,8 @@ _ROWS_AT_ONCE = 1 << 16
 class SparkTables:
     """The tables of a dataset as Spark DataFrames, with the columns and types of `cachestats.data_dictionary()`.
 
-    Nothing is read until one of them is used. The result of reading is kept on the workers, in memory or on their
-    disks, until `unpersist`.
+    `read_site` and `read_mirrors` return it. Nothing is read until one of the tables is used. The result of reading is
+    kept on the workers, in memory or on their disks, until `unpersist`.
 
     Attributes
     ----------
@@ -46,6 +46,18 @@ class SparkTables:
         The tables. Rows are in any order.
     sources : dict
         The sources of the tables, for `write_dataset`.
+
+    Examples
+    --------
+    Given a Spark session `spark`, with workers on this machine:
+
+    >>> import cachestats as cs
+    >>> from cachestats.spark import read_site
+    >>> pages = cs.export_site(cs.example_dataset(), "site")
+    >>> tables = read_site(spark, "site")
+    >>> tables.specs.where("stack = 'e4s'").select("package").distinct().count()
+    11
+    >>> tables.unpersist()
     """
 
     specs: DataFrame
@@ -78,6 +90,11 @@ def read_site(spark: SparkSession, path: str | os.PathLike[str], *, network: Net
     network
         Settings for servers and object stores; a `cachestats.Network`.
 
+    Returns
+    -------
+    SparkTables
+        The tables of the dataset.
+
     Raises
     ------
     SourceError
@@ -87,10 +104,14 @@ def read_site(spark: SparkSession, path: str | os.PathLike[str], *, network: Net
 
     Examples
     --------
+    Given a Spark session `spark`, with workers on this machine:
+
+    >>> import cachestats as cs
     >>> from cachestats.spark import read_site
-    >>> tables = read_site(spark, "data/_cache")
-    >>> tables.specs.where("package = 'py-propcache'").select("hash").distinct().count()
-    68
+    >>> pages = cs.export_site(cs.example_dataset(), "site")
+    >>> tables = read_site(spark, "site")
+    >>> tables.specs.where("package = 'hdf5'").select("hash").distinct().count()
+    13
     """
     return _read(spark, path, network, indices=False)
 
@@ -114,6 +135,11 @@ def read_mirrors(spark: SparkSession, path: str | os.PathLike[str], *, network: 
     network
         Settings for servers and object stores; a `cachestats.Network`.
 
+    Returns
+    -------
+    SparkTables
+        The tables of the dataset.
+
     Raises
     ------
     SourceError
@@ -123,12 +149,19 @@ def read_mirrors(spark: SparkSession, path: str | os.PathLike[str], *, network: 
 
     Examples
     --------
+    Given a Spark session `spark`, with workers on this machine, an index is written and read:
+
+    >>> import json
+    >>> from pathlib import Path
     >>> from cachestats.spark import read_mirrors
-    >>> read_mirrors(spark, "data/_cache")
-    Traceback (most recent call last):
-        ...
-    cachestats.errors.SourceError: expected indices `build_cache/index.json` in data/_cache, found pages only
-    hint: read them with read_site
+    >>> arch = {"platform": "linux", "platform_os": "ubuntu22.04", "target": {"name": "x86_64_v3"}}
+    >>> node = {"name": "zlib-ng", "version": "2.2.3", "hash": "fvnrghamgcwonwqvbw5ocmsitaekh2rm", "arch": arch}
+    >>> installs = {node["hash"]: {"spec": node, "in_buildcache": True}}
+    >>> index = Path("mirror/develop-2025-03-09/e4s/build_cache/index.json")
+    >>> index.parent.mkdir(parents=True)
+    >>> size = index.write_text(json.dumps({"database": {"version": "8", "installs": installs}}))
+    >>> read_mirrors(spark, "mirror").specs.select("snapshot", "stack", "package", "target").collect()
+    [Row(snapshot='develop-2025-03-09', stack='e4s', package='zlib-ng', target='x86_64_v3')]
     """
     return _read(spark, path, network, indices=True)
 

@@ -63,19 +63,30 @@ def write_dataset(
     allow_shrink, max_rejected, wait, progress
         As in `build_dataset`.
 
+    Returns
+    -------
+    Dataset
+        The dataset in `out`.
+
     Raises
     ------
     ArgumentError
         If a frame lacks a column, has a wrong type or a null in a required column, or has a row twice.
     RejectedError, ShrinkError, DatasetError, BusyError
-        As `build_dataset` does.
+        As in `build_dataset`.
+    CachestatsError
+        If pyspark is not installed.
 
     Examples
     --------
+    Given a Spark session `spark`, with workers on this machine:
+
+    >>> import cachestats as cs
     >>> from cachestats.spark import read_site, write_dataset
-    >>> ds = write_dataset(read_site(spark, "data/_cache"), tmp / "dataset")
+    >>> pages = cs.export_site(cs.example_dataset(), "site")
+    >>> ds = write_dataset(read_site(spark, "site"), "dataset")
     >>> ds.manifest.tables["specs"]
-    524
+    139
     """
     require_extra("spark", "pyspark", "pandas", purpose="Spark")
     limits = Limits(max_rejected, allow_shrink).checked()

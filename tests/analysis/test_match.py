@@ -376,7 +376,8 @@ def test_the_verb_says_what_hits_and_what_is_left(sample: cs.Dataset) -> None:
     steps = expected["build_step"].drop_nulls()
     first, _, *others = done.stderr.splitlines()
     assert (
-        first == "concretized again with reuse, up to 0 of 24 roots could be from the cache, on x86_64_v3:ubuntu18.04"
+        first
+        == "if concretized again with reuse, up to 0 of 24 roots could come from the cache, on x86_64_v3:ubuntu18.04"
     )
     assert others[:2] == [
         f"develop-2025-05-25, stack=build_systems: {counts['hit']} of 282 specs hit, {counts['hit'] / 282:.1%}; "
@@ -416,7 +417,7 @@ def test_the_verb_ranks_causes(sample: cs.Dataset) -> None:
     assert all(len(line) <= 88 for line in done.stderr.splitlines())
     first, *others = invoke(*asked).stderr.splitlines()
     assert first == (
-        "concretized again with reuse, up to 3 of 38 roots could be from the cache, 23 specs in all, "
+        "if concretized again with reuse, up to 3 of 38 roots could come from the cache, 23 specs in all, "
         "on x86_64_v3:ubuntu18.04"
     )
     assert others == done.stderr.splitlines()

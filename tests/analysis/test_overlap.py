@@ -204,7 +204,7 @@ def test_pairs_that_share_nothing_are_counted_and_one_stack_is_no_pair(demo: cs.
     one = ("--where", "stack=e4s")
     assert (
         run("overlap", demo.path, *one).stderr
-        == b"develop, stack=e4s: nothing to compare: that takes two values of stack\n"
+        == b"develop, stack=e4s: nothing to compare: a comparison takes two values of stack\n"
     )
 
 
@@ -219,5 +219,5 @@ def test_the_verb_prints_sets_and_the_proportion(sample: cs.Dataset) -> None:
 def test_a_verb_without_an_answer_says_so(demo: cs.Dataset) -> None:
     for verb in ("overlap", "overlap-sets"):
         done = run(verb, demo.path, "--where", "os=sequoia", "--where", "target=ppc64le")
-        assert "nothing to compare: that takes two values of stack" in done.stderr.decode()
+        assert "nothing to compare: a comparison takes two values of stack" in done.stderr.decode()
     assert b"as by, found 'hash'" in run("overlap", demo.path, "--by", "hash", code=2).stderr

@@ -22,7 +22,7 @@ from cachestats.axes import AXES, CHANGE_AXES, GAP_AXES, GROUP_AXES, HISTORY_AXE
 from cachestats.cli import cli, main
 from cachestats.cli.output import _columns, _table
 from cachestats.cli.sections import Verbs
-from conftest import SEEDS
+from conftest import ROOT, SEEDS
 from tests.support.cli import run
 from tests.support.site import page, spec, write
 
@@ -439,6 +439,22 @@ print(sorted({"matplotlib", "numpy", "polars", "pyarrow"} & sys.modules.keys()))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
+
+
+def test_small_questions_import_only_what_they_need() -> None:
+    code = """
+import sys
+from click.testing import CliRunner
+from cachestats.cli import cli
+for words in ("gaps --by stack", "coverage --rows stack --columns target", "compare-counts previous newest"):
+    verb, *rest = words.split()
+    assert CliRunner().invoke(cli, [verb, sys.argv[1], *rest]).exit_code == 0
+heavy = {"cachestats.dataset.expressions", "narwhals", "pyarrow"}
+print("polars" in sys.modules, sorted(heavy & sys.modules.keys()))
+"""
+    words = [sys.executable, "-c", code, str(ROOT / "data" / "sample")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "True []\n"
 
 
 def test_help_names_the_axes_that_the_analyses_take() -> None:

@@ -71,7 +71,7 @@ def test_duplicates_by_spec_are_drawn_as_by_package(demo: cs.Dataset) -> None:
     assert names(by_spec) == names(by_package) == ["py-filelock", "py-propcache"]
     assert bars(by_spec) == bars(by_package) == {"excess": [(0, 127), (0, 64)]}
     causes = pl.DataFrame({"cause": ["python"], "groups": [3], "packages": [2], "excess": [5]})
-    assert title(cs.plot_duplicates(causes)) == ["Specs that were built again and look alike, by cause"]
+    assert title(cs.plot_duplicates(causes)) == ["Duplicate specs, by cause"]
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_bars_are_what_was_kept_new_and_gone() -> None:
     assert gone == [(0, -count) for count in known["gone"]]
     assert [label.get_text() for label in ax.get_xticklabels()] == known["snapshot"].to_list()
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["new", "kept", "gone"]
-    assert title(ax)[-1] == "5 of 6 snapshots: the others have none before them"
+    assert title(ax)[-1] == "5 of 6 snapshots: the others have no previous one"
 
 
 def test_bars_are_of_one_stack_and_of_the_last_snapshots() -> None:
@@ -141,7 +141,7 @@ def test_bars_are_of_one_stack_and_of_the_last_snapshots() -> None:
     with pytest.raises(ArgumentError, match="one row for each snapshot, found more: one for each stack"):
         cs.plot_churn(counts)
     ax = cs.plot_churn(counts.filter(stack="ml"))
-    assert title(ax)[1:] == ["stack ml", "99 of 100 snapshots: the others have none before them", "the last 60 of 99"]
+    assert title(ax)[1:] == ["stack ml", "99 of 100 snapshots: the others have no previous one", "the last 60 of 99"]
     assert [label.get_text() for label in ax.get_xticklabels()] == [f"develop-{day}" for day in weekly(100)[-60:]]
     with pytest.raises(ArgumentError, match="a snapshot with a previous one, found 1 snapshot without"):
         cs.plot_churn(history(DATES[:1]))

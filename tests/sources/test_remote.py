@@ -307,7 +307,7 @@ def test_a_redirect_cannot_lead_to_another_host_or_a_file(target: str, tmp_path:
     server = http_server(tmp_path)
     port = server.url.rpartition(":")[2]
     server.forever("/develop/build_cache/index.json", redirect(target.format(port=port)))
-    with pytest.raises(SourceError, match=r"on its own host, found that it leads to|cannot read"):
+    with pytest.raises(SourceError, match=r"to stay on its own host, found that it leads to|cannot read"):
         cs.build_dataset(f"{server.url}/develop", out=tmp_path / "dataset")
     assert "/x" not in {one.path for one in server.requests}
 

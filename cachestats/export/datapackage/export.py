@@ -62,14 +62,20 @@ def export_package(
         The dataset, or a subset of it: its snapshots, and of the tables `specs`, `variants` and `dependencies` the rows
         of its specs.
     out
-        The folder to write to: a new or empty one, or that of an earlier export, which is updated: files that it wrote
-        and this one does not are removed, and other files are left alone. Tools may continue to read in the meantime.
+        The folder to write to: a new or empty one, or that of an earlier export. An earlier export is updated: files
+        that it wrote and this one does not are removed, and other files are left alone. Tools may continue to read
+        meanwhile.
     tables
         Names of tables; by default all.
     snapshots
         Names of snapshots: write only the rows that belong to these, or to no known snapshot. By default all.
     format
         `parquet` or `csv`.
+
+    Returns
+    -------
+    dict of str to int
+        The number of rows of each table that was written.
 
     Raises
     ------
@@ -83,9 +89,10 @@ def export_package(
     Examples
     --------
     >>> import cachestats as cs
-    >>> cs.export_package(ds, tmp / "package", tables=["specs", "snapshots"])
-    {'specs': 524, 'snapshots': 2}
-    >>> sorted(path.name for path in (tmp / "package").glob("[!.]*"))
+    >>> from pathlib import Path
+    >>> cs.export_package(cs.example_dataset(), "package", tables=["specs", "snapshots"])
+    {'specs': 139, 'snapshots': 2}
+    >>> sorted(path.name for path in Path("package").glob("[!.]*"))
     ['DICTIONARY.md', 'KNOWN_ISSUES.md', 'datapackage.json', 'snapshots.parquet', 'specs.parquet', 'views.sql']
     """
     if not os.fspath(out):

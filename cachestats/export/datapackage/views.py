@@ -206,6 +206,7 @@ def views_sql(tables: Iterable[str], snapshots: Sequence[str], kind: str) -> str
 
     Examples
     --------
+    >>> from cachestats.export.datapackage.views import views_sql
     >>> script = views_sql(["snapshots"], ["develop"], "parquet")
     >>> print(script[script.index("CREATE OR REPLACE VIEW snapshots") :].splitlines()[0])
     CREATE OR REPLACE VIEW snapshots AS SELECT * FROM 'snapshots.parquet';

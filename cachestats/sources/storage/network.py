@@ -12,6 +12,11 @@ from cachestats.errors import ArgumentError
 class Network:
     """Settings for servers and object stores.
 
+    Parameters
+    ----------
+    timeout, retries, allow_hosts, signed, on_bytes
+        The attributes.
+
     Attributes
     ----------
     timeout : float
@@ -25,11 +30,19 @@ class Network:
     on_bytes : callable, optional
         Called with the number of bytes of each chunk that arrives, from any thread.
 
+    Raises
+    ------
+    ArgumentError
+        If `timeout` is not above 0, `retries` is negative, or `allow_hosts` is not a tuple.
+
     Examples
     --------
+    The settings are for `build_dataset` and other functions that read from servers:
+
     >>> import cachestats as cs
     >>> network = cs.Network(timeout=10, retries=2, allow_hosts=("mirror.example.org",))
-    >>> ds = cs.build_dataset("data/_cache", out=tmp / "dataset", network=network)
+    >>> network.signed
+    False
     """
 
     timeout: float = 60.0

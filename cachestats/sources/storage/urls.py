@@ -45,6 +45,7 @@ def redact_url(address: str) -> str:
 
     Examples
     --------
+    >>> from cachestats.sources.storage.urls import redact_url
     >>> redact_url("https://me:secret@example.org/develop?token=secret")
     'https://example.org/develop'
     """
@@ -84,7 +85,7 @@ def check_host(target: str, origin: str, allowed: Collection[str]) -> None:
     elif there.hostname in allowed or _server(here) == _server(there):
         return
     raise SourceError(
-        f"expected everything of {redact_url(origin)} on its own host, found that it leads to {redact_url(target)}",
+        f"expected {redact_url(origin)} to stay on its own host, found that it leads to {redact_url(target)}",
         hint=hint,
     )
 

@@ -1,4 +1,4 @@
-"""Put the types of parameters, which the docstrings leave to the annotations, into the lists of parameters.
+"""Add to docstrings what the code knows: types of parameters, links to other names, and the pictures of examples.
 
 Names of types become words that a reader knows: the values of a `Literal`, and "frame" for what narwhals takes.
 """
@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args, get_origin
 
 from sphinx.application import Sphinx
+
+import cachestats
 
 WORDS = {
     "Any": "object",
@@ -105,7 +107,29 @@ def add_types(app: Sphinx, what: str, name: str, of: Any, options: Any, lines: l
                 lines[number] = f"{line} : {of_all[0]}"
 
 
+def add_links(app: Sphinx, what: str, name: str, of: Any, options: Any, lines: list[str]) -> None:
+    """Link public names, and the methods of public classes, where a docstring has them as code."""
+    own = {name, *inspect.signature(of).parameters} if callable(of) else {name}
+
+    def linked(code: re.Match[str]) -> str:
+        words = code[1].removeprefix("cachestats.")
+        first, _, method = words.partition(".")
+        is_known = first in cachestats.__all__ and (not method or hasattr(getattr(cachestats, first), method))
+        return f":py:obj:`~cachestats.{words}`" if is_known and not {words, f"cachestats.{words}"} & own else code[0]
+
+    lines[:] = [re.sub(r"(?<![:`])`([\w.]+)`(?!`)", linked, line) for line in lines]
+
+
+def draw_examples(app: Sphinx, what: str, name: str, of: Any, options: Any, lines: list[str]) -> None:
+    """Let the examples of what draws show the picture."""
+    if name.startswith("cachestats.plot_") and "Examples" in lines:
+        start = lines.index("Examples") + 2
+        lines[start:] = [".. plot::", "", *(f"    {line}" for line in lines[start:])]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
-    app.connect("autodoc-process-docstring", add_types, priority=400)  # numpydoc's is 500
+    app.setup_extension("sphinx.ext.autodoc")
+    for change in (add_types, add_links, draw_examples):
+        app.connect("autodoc-process-docstring", change, priority=400)  # numpydoc's is 500
     return {"parallel_read_safe": True}

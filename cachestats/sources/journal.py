@@ -40,9 +40,9 @@ _decode = Decoder(Entry).decode
 class Journal:
     """The spec files that were read from one place; without a folder it is empty, and keeps nothing."""
 
-    def __init__(self, folder: Path | None, origin: str) -> None:
-        self._complete = folder / f"{file_stem(origin)}.json.gz" if folder else None
-        self._unfinished = folder / f"{file_stem(origin)}.part.json.gz" if folder else None
+    def __init__(self, folder: Path | None, place: str) -> None:
+        self._complete = folder / f"{file_stem(place)}.json.gz" if folder else None
+        self._unfinished = folder / f"{file_stem(place)}.part.json.gz" if folder else None
         self._file: IO[bytes] | None = None
         self._open: gzip.GzipFile | None = None
 

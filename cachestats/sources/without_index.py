@@ -46,6 +46,7 @@ from cachestats.sources.spec_files import (
 from cachestats.sources.storage.base import Entry as StorageEntry
 from cachestats.sources.storage.base import Fingerprint, Storage
 from cachestats.sources.storage.transfer import DamagedError, ForbiddenError, MissingError
+from cachestats.text import counted
 
 logger = logging.getLogger(__name__)
 
@@ -124,12 +125,16 @@ class SpecFilesLocation(IndexLocation):
         """Return the index of the spec files; with the index beside them in memory, none of them is."""
         indexed, findings = self._indexed(listed)
         found = SpecFiles()
-        with closing(Journal(self.reading.folder, self.origin)) as journal:
+        # Files on a disk are read as fast as a journal is. The journal has the name of the place of the spec files, not
+        # of their origin: of a cache that is given another name each week, only new spec files are read.
+        folder = self.reading.folder if self.storage.is_remote else None
+        with closing(Journal(folder, self.storage.name(self.path))) as journal:
             known: set[str] = set()
             if previous.recheck:
                 journal.forget()
             else:
-                known = journal.take(names, found, is_update=self.origin in previous.fingerprints)
+                known = journal.take(names, found, is_update=bool(previous.fingerprints))
+            logger.info("%s: %s, %s of them known", self.origin, counted(len(names), "spec file"), f"{len(known):,}")
             for some in self._answers(sorted(names.keys() - known)):
                 entries = []
                 for name, answer in some.items():

@@ -51,6 +51,7 @@ _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 _NEXT = re.compile(r'<([^<>]{1,4096})>\s{0,9};[^,]{0,200}\brel="?next\b')
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
+_MOST_RENEWALS = 2  # a token may expire right after another request has renewed it
 _MAX_TOKEN_BYTES = 1 << 20
 _MAX_PAGE_BYTES = 16 << 20
 _TAGS_A_PAGE = 1000
@@ -172,25 +173,34 @@ class RegistryStorage(HttpStorage):
         return None
 
     def _request(self, path: str, headers: dict[str, str] | None = None) -> Opened:
-        """Request a path, with the token of its repository, and once more with a new one if that is refused."""
+        """Request a path, with the token of its repository, and again with a new one if that is refused."""
         repository = _repository(path)
         headers = {**(headers or {}), **({"Accept": _MANIFESTS} if _is_manifest(path) else {})}
-        for is_last in (False, True):
+        for renewals in range(_MOST_RENEWALS + 1):
             known = self._authorizations.get(repository)
             try:
-                authorization = {"Authorization": known} if known else {}
-                return self._get(path, headers | authorization, trace_request_ctx={"is_blob": _kind(path) == "blobs"})
+                return self._get(path, known, headers=headers, trace_request_ctx={"is_blob": _kind(path) == "blobs"})
             except Exception as error:
-                if is_last or getattr(error, "status", None) != 401:
+                if renewals == _MOST_RENEWALS or getattr(error, "status", None) != 401:
                     raise
                 challenges = _challenges(getattr(error, "headers", None))
             with self._one_at_a_time:
                 if self._authorizations.get(repository) == known:  # no other thread has renewed it
                     self._authorizations[repository] = self._authorize(repository, challenges)
-        raise AssertionError("the second try has returned or raised")
+        raise AssertionError("the last try has returned or raised")
 
-    def _get(self, url: str, headers: dict[str, str], **options: Any) -> Opened:
-        file = self.filesystem.open(url, "rb", block_size=0, size=1, headers=headers, **options)
+    def _get(self, url: str, authorization: str | None, **options: Any) -> Opened:
+        """Request a URL; the authorization goes to its server only, and what a `.netrc` has for a host goes to none."""
+        server = _server(url)
+
+        async def authorize(request: Any, handler: Any) -> Any:
+            request.headers.pop("Authorization", None)
+            if authorization is not None and _server(str(request.url)) == server:
+                request.headers["Authorization"] = authorization
+            return await handler(request)
+
+        options |= {"middlewares": (self._in_time, authorize)}
+        file = self.filesystem.open(url, "rb", block_size=0, size=1, **options)
         tag = file.r.headers.get("ETag", "")
         return Opened(file, None if tag.startswith("W/") else tag or None)
 
@@ -231,7 +241,7 @@ class RegistryStorage(HttpStorage):
             if service := asked.get("service"):
                 query["service"] = service
             url = f"{_checked_realm(realm, repository)}{'&' if '?' in realm else '?'}{urlencode(query)}"
-            return f"Bearer {self._token(url, {'Authorization': credentials.basic()} if credentials else {}, host)}"
+            return f"Bearer {self._token(url, credentials.basic() if credentials else None, host)}"
         if "basic" in challenges and credentials:
             return credentials.basic()
         raise ForbiddenError(
@@ -239,9 +249,9 @@ class RegistryStorage(HttpStorage):
             hint=f"log in: docker login {host}",
         )
 
-    def _token(self, url: str, headers: dict[str, str], host: str) -> str:
+    def _token(self, url: str, authorization: str | None, host: str) -> str:
         try:
-            with closing(self._get(url, headers, allow_redirects=False).file) as file:
+            with closing(self._get(url, authorization, allow_redirects=False).file) as file:
                 status, data = file.r.status, self._body(file, _MAX_TOKEN_BYTES, url)
         except Exception as error:
             status = getattr(error, "status", None)
@@ -298,6 +308,11 @@ def _repository(path: str) -> _Repository:
     match = _PATH.fullmatch(path.partition("?")[0])
     assert match, "`api_url` makes all paths"  # noqa: S101
     return _Repository(f"{match['scheme']}://{match['host']}", match["name"])
+
+
+def _server(url: str) -> tuple[str, str | None, int | None]:
+    parts = split_url(url)
+    return parts.scheme, parts.hostname, parts.port or WEB_PORTS.get(parts.scheme)
 
 
 def _is_manifest(path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from cachestats.sources.storage.oci import RegistryStorage
 from cachestats.sources.storage.pool import Storages
 from cachestats.sources.storage.urls import is_url, redact_url
 from cachestats.text import printable
+
+logger = logging.getLogger(__name__)
 
 
 def open_sources(sources: Sequence[SourceRequest]) -> dict[Source, SourceRequest]:
@@ -102,6 +105,7 @@ def _is_listed_beside(candidate: Candidate) -> bool:
     if (
         not candidate.is_folder_of_storage
         or candidate.snapshot is None
+        or candidate.spec_files is not None
         or not candidate.storage.exists(candidate.catalogue_beside)
     ):
         return False
@@ -184,6 +188,8 @@ def _file_of_mirror(candidate: Candidate) -> NoReturn:
 
 
 def _catalogue(candidate: Candidate) -> Source:
+    if candidate.spec_files is not None:
+        logger.warning("%s: the indices that it lists are read; for spec files, give the mirrors", candidate.name)
     return CatalogueSource(candidate.name, candidate.storage, candidate.path, candidate.storages, candidate.selection)
 
 
@@ -230,7 +236,11 @@ _KINDS = (
     _Kind(lambda candidate: candidate.has_images, _image_layout),
     _Kind(lambda candidate: candidate.is_local_folder, _folder),
     _Kind(
-        lambda candidate: candidate.is_folder_of_storage and candidate.storage.exists(candidate.catalogue),
+        lambda candidate: (
+            candidate.is_folder_of_storage
+            and candidate.spec_files is None
+            and candidate.storage.exists(candidate.catalogue)
+        ),
         _catalogue_inside,
     ),
     _Kind(_is_listed_beside, _snapshot_listed_beside),

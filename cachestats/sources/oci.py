@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Annotated, Protocol
 
 import msgspec
@@ -143,11 +143,11 @@ class Layout:
 
     def tags(self) -> Mapping[str, Fingerprint]:
         """Return the tags with their digests."""
-        return {tag: one.digest for tag, one in self._list().items()}
+        return {tag: one.digest for tag, one in self._images.items()}
 
     def manifest(self, tag: str) -> bytearray:
         """Return the manifest of an image."""
-        found = self._list().get(tag)
+        found = self._images.get(tag)
         if found is None:
             raise MissingError(f"expected the tag {tag}, found none in {self.name}", hint="check the path")
         path = self.blob(found.checksum)
@@ -157,7 +157,8 @@ class Layout:
         """Return the path of a blob."""
         return f"{self.path}/blobs/sha256/{checksum}"
 
-    def _list(self) -> dict[str, _Tagged]:
+    @cached_property
+    def _images(self) -> dict[str, _Tagged]:
         path = f"{self.path}/index.json"
         try:
             found = decode(self.storage.read(path, limit=_MAX_LIST_BYTES), _Layout).manifests

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -55,6 +55,8 @@ _AHEAD = 64  # the most requests that are pending at a time, and the most answer
 _SPEC_FILES = (".spec.json", ".spec.json.sig")
 _SPEC_MANIFEST = ".spec.manifest.json"
 _SPEC = re.compile(r"application/vnd\.spack\.spec\.v([0-9]{1,4})\+json")
+_NO_SPEC_FILES = "%s: this index is read, because there are no spec files that belong to it"
+_UPDATE_INDEX = "let Spack write the index again: spack buildcache update-index"
 _PUSH_AGAIN = "push it again: spack buildcache push --force; or remove it from the cache"
 
 
@@ -96,6 +98,9 @@ class SpecFilesLocation(IndexLocation):
     def index(self, previous: Previous) -> Index:
         """List the spec files, and return the index that can be made of them."""
         names = self.store.names()
+        if not names and self.listed is not None:
+            logger.warning(_NO_SPEC_FILES, self.listed.origin)
+            return replace(self.listed, origin=self.origin).index(previous)
         if not names:
             raise SourceError(f"expected spec files in {self.origin}, found none", hint="check the path or URL")
         listed, look = self._look_at_listed(previous)
@@ -210,9 +215,6 @@ class SpecFilesLocation(IndexLocation):
         return Finding(self.origin, key, rule, words, _UPDATE_INDEX, snapshot=self.snapshot, package=package or None)
 
 
-_UPDATE_INDEX = "let Spack write the index again: spack buildcache update-index"
-
-
 @dataclass(frozen=True)
 class _Sizes:
     """The sizes of binaries: those that came with the spec files, and the rest from the mirror."""
@@ -313,7 +315,7 @@ def locate_spec_files(
     for path in sorted({*indices, *expected}):
         found = locate_index(storage, path, origin(path), mirrors)
         if path not in expected:
-            logger.warning("%s: read, because there are no spec files of it", found.origin)
+            logger.warning(_NO_SPEC_FILES, found.origin)
             result.append(found)
             continue
         mirror = Layout3(storage, mirror_of(path))

@@ -196,6 +196,11 @@ def test_images_that_are_no_specs_are_passed_over_and_damaged_ones_are_said(regi
     ]
     with pytest.raises(RejectedError):
         cs.build_dataset(server.cache, out=tmp_path / "strict", without_index=True)
+    server.asked_for("manifests")
+    assert cs.update_dataset(dataset.path, max_rejected=0.5).is_empty()
+    assert len(server.asked_for("manifests")) == 6, "the five, and the index"
+    server.push("lost.spack", config)
+    assert cs.update_dataset(dataset.path, max_rejected=0.5)["specs_added"].to_list() == [1]
 
 
 @pytest.mark.parametrize(
@@ -343,6 +348,17 @@ def test_the_helper_that_docker_names_is_asked(
         docker.write_text(json.dumps(config))
         dataset = cs.build_dataset(server.cache, out=tmp_path / "dataset")
         assert dataset.manifest.snapshots["cache"].num_specs == 2
+
+
+def test_a_registry_may_want_the_password_itself(docker: Path, served: RegistryServer, tmp_path: Path) -> None:
+    path = "/v2/site/cache/manifests/index.spack"
+    served.answer(path, status(401, www_authenticate='Basic realm="registry"'))
+    with pytest.raises(SourceError, match="asks for credentials, and there are none"):
+        cs.build_dataset(served.cache, out=tmp_path / "dataset")
+    docker.write_text(json.dumps({"auths": {served.url.removeprefix("http://"): {"auth": "bWU6cGFzc3dvcmQ="}}}))
+    served.answer(path, status(401, www_authenticate='Basic realm="registry"'))
+    cs.build_dataset(served.cache, out=tmp_path / "dataset")
+    assert served.requests[-1].headers["authorization"] == "Basic bWU6cGFzc3dvcmQ="
 
 
 def _helper(folder: Path, name: str, script: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,11 +96,18 @@ def _index_of_layout_2(mirror: Path, data: bytes) -> None:
     (mirror / "build_cache/index.json").write_bytes(data)
 
 
-def test_a_mirror_without_spec_files_is_read_from_its_index(tmp_path: Path) -> None:
+def test_a_mirror_without_spec_files_is_read_from_its_index(
+    http_server: Callable[..., HttpServer], tmp_path: Path
+) -> None:
     mirrors.layout_2(tmp_path / "mirrors/develop", INDEX)
     layout_3(tmp_path / "mirrors/v1.0", INDEX)
     dataset = build(tmp_path)
-    assert {name: one.num_specs for name, one in dataset.manifest.snapshots.items()} == {"develop": 3, "v1.0": 3}
+    counts = {name: one.num_specs for name, one in dataset.manifest.snapshots.items()}
+    assert counts == {"develop": 3, "v1.0": 3}
+    for listings in ("nginx", None):
+        server = http_server(tmp_path / "mirrors/develop", listings=listings)
+        served = cs.build_dataset(server.url, out=tmp_path / str(listings), without_index=True)
+        assert [one.num_specs for one in served.manifest.snapshots.values()] == [3]
 
 
 def test_damaged_spec_files_are_left_out_and_said(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ def main() -> None:
     # On import, NumPy's linear algebra library starts a thread for each core. They are not needed here, and cost more
     # CPU time than reading a thousand pages.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # By default, the garbage collector would keep going through a build's inputs, none of which is garbage.
+    gc.set_threshold(100_000)
     try:
         from cachestats.cli import main as run
     except KeyboardInterrupt:

@@ -78,8 +78,10 @@ def ranks_of(column: pa.DictionaryArray) -> Codes:
 def _by_appearance(column: pa.DictionaryArray) -> pa.DictionaryArray:
     """Return a dictionary column without nulls with its dictionary in order of first appearance."""
     codes = column.indices.to_numpy()
-    used, first = np.unique(codes, return_index=True)
-    names = used[np.argsort(first)]
+    first = np.full(len(column.dictionary), len(codes))
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # of equal codes the last counts, which comes first
+    used = np.flatnonzero(first < len(codes))
+    names = used[np.argsort(first[used])]
     position = np.empty(len(column.dictionary), np.int32)
     position[names] = np.arange(len(names), dtype=np.int32)
     return pa.DictionaryArray.from_arrays(position[codes], column.dictionary.take(pa.array(names)))
@@ -92,14 +94,24 @@ def encoded(column: pa.DictionaryArray, canonical: Callable[[str], str | None] |
     spelled = column.dictionary.take(used)
     if canonical:
         spelled = pa.array(map(canonical, spelled.to_pylist()), pa.string())
-    # A name's code is its rank; null comes last.
-    rank = pc.rank(spelled, tiebreaker="dense").to_numpy().astype(np.int32) - 1
-    names = spelled.take(np.unique(rank, return_index=True)[1]).drop_null()
+    elif len(used) == len(column.dictionary) and _is_sorted(spelled):
+        return column
+    if _is_sorted(spelled):
+        names, rank = spelled, np.arange(len(spelled), dtype=np.int32)
+    else:
+        # A name's code is its rank; null comes last.
+        rank = pc.rank(spelled, tiebreaker="dense").to_numpy().astype(np.int32) - 1
+        names = spelled.take(np.unique(rank, return_index=True)[1]).drop_null()
     # One extra element at the end, which the -1 of a null indexes.
     codes = np.full(len(column.dictionary) + 1, -1, np.int32)
     codes[used] = np.where(rank < len(names), rank, -1)
     codes = codes[indices]
     return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), names)
+
+
+def _is_sorted(names: pa.StringArray) -> bool:
+    """Return whether names are distinct and sorted, which those of a part of a sorted table are."""
+    return bool(names.null_count == 0 and pc.all(pc.less(names[:-1], names[1:]), min_count=0).as_py())
 
 
 def table_of(table: Table, columns: dict[str, pa.Array]) -> pa.Table:

@@ -256,7 +256,7 @@ def _distinct(records: pa.Table, pages: list[PageInfo], snapshot: str) -> tuple[
     )
     order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
     hashes = records.column("hash")
-    if pc.count_distinct(hashes).as_py() == len(hashes):
+    if len(pc.unique(hashes)) == len(hashes):
         return order, []
     kept: list[int] = []
     findings: list[Finding] = []

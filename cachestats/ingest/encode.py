@@ -74,10 +74,9 @@ def _encoded_specs(specs: pa.Table, names: _Names) -> pa.Table:
     # The rows of a spec, one per stack, follow each other.
     first = np.flatnonzero(np.append(True, owners[1:] != owners[:-1])) if len(owners) else owners.astype(np.int64)
     rows = pa.array(first)
-    each = hashes.dictionary.take(hashes.indices.take(rows))
     columns = {
-        "spec": _codes_of_hashes(each),
-        "hash": each,
+        "spec": _codes_of_hashes(hashes.dictionary),  # in order of first appearance
+        "hash": hashes.dictionary,
         "stacks": _sets(as_array(specs.column("stack")), first, names),
     }
     for column in ENCODED_SPECS.columns:
@@ -128,10 +127,11 @@ def _sets(stacks: pa.DictionaryArray, first: Codes, names: _Names) -> pa.Array:
             masks.append(np.bitwise_or.reduceat(bits[codes], first))
     examples, sets = distinct_rows(masks)
     ends = np.append(first[1:], len(codes))
-    texts = []
-    for spec in examples.tolist():
-        found = stacks.slice(int(first[spec]), int(ends[spec] - first[spec])).to_pylist()
-        texts.append(name_of_set(found))
+    stack = [*stacks.dictionary.to_pylist(), None]  # for the -1 of a null, too
+    texts = [
+        name_of_set(stack[code] for code in codes[start:end].tolist())
+        for start, end in zip(first[examples].tolist(), ends[examples].tolist(), strict=True)
+    ]
     found = _codes_of(texts)
     names["stacks"] = pa.array(texts, pa.string()), found
     return pa.array(found[sets])

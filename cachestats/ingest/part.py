@@ -158,7 +158,8 @@ def write_bucket(part: Part, bucket: int, tables: dict[str, pa.Table], missing: 
         with reported(part.folder):
             file.parent.mkdir(exist_ok=True)
             write_parquet(file, name, table)
-    pa.default_memory_pool().release_unused()  # else the memory of one bucket is not available to the next
+    if part.count > 1:  # otherwise the memory of one bucket is not available to the next
+        pa.default_memory_pool().release_unused()
     return BucketRecord(summary.num_specs, summary.num_packages, rows)
 
 

@@ -7,10 +7,11 @@ files. Loky rather than the standard library's pool, whose processes run the use
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from functools import cached_property
 from threading import Event
 from typing import Any, Protocol, Self, TypeVar
@@ -25,6 +26,12 @@ _HERE = 24
 
 _AHEAD = 16
 """Items for each worker that are taken ahead of the next result: pages of `develop` take as long as ten other tasks."""
+
+_HUGE_PAGES = "glibc.malloc.hugetlb=1"
+"""Lets processes take memory from Linux in pages of 2 MiB, which saves a tenth of the time: large arrays come and go.
+
+It must be set before a process starts, so this process does without it. Other systems ignore it.
+"""
 
 
 class Progress(Protocol):
@@ -97,16 +104,19 @@ class Workers:
     def _processes(self) -> Any:
         from loky import ProcessPoolExecutor
 
-        return ProcessPoolExecutor(self.count)
+        return ProcessPoolExecutor(
+            self.count,
+            initializer=gc.set_threshold,
+            initargs=gc.get_threshold(),
+            env={"GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", _HUGE_PAGES)},
+        )
 
 
 def _result(future: Future[R]) -> R:
     """Return what a worker answered."""
-    from concurrent.futures.process import BrokenProcessPool
-
     try:
         return future.result()
-    except BrokenProcessPool as error:
+    except BrokenExecutor as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise WorkerError(
             f"expected a worker process to finish, found that it was killed: {reason}",

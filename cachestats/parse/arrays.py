@@ -32,8 +32,9 @@ def tally(numbers: Codes, bound: int) -> tuple[Codes, Codes]:
 def distinct_pairs(owners: Codes, codes: Codes, count: int) -> tuple[Codes, Codes]:
     """Return the distinct pairs of owner and code, sorted; `count` is the number of possible codes."""
     keys = owners * count + codes
-    if not (np.diff(keys) > 0).all():  # pages are written in this order, so there is rarely anything to do
-        keys = distinct(keys)
+    if (np.diff(keys) > 0).all():  # pages are written in this order, so there is rarely anything to do
+        return owners, codes
+    keys = distinct(keys)
     return keys // max(count, 1), keys % max(count, 1)
 
 

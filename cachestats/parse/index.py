@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from functools import partial
-from itertools import chain, count, islice
+from itertools import chain, compress, count, islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -24,19 +24,18 @@ from cachestats import naming
 from cachestats.decode import FAULTS, Decoder, JsonError
 from cachestats.findings import Finding
 from cachestats.parse.arrays import Codes
+from cachestats.parse.edges import cut_edges, edges_of_pieces, piece_of_edge
 from cachestats.parse.nodes import (
     LANGUAGES,
+    Dependency,
     Parts,
     Reasons,
     decode_parts,
     dependency,
-    edges_of_pieces,
     external,
     origin_of,
     parameters,
     parse_node,
-    piece_of_edge,
-    pieces_of,
     platform_of,
     reasons_of,
     usual_parts,
@@ -47,7 +46,7 @@ from cachestats.spack_releases import is_spelled_as_spack_1, spec_format_of_data
 
 NEWEST_VERSION = 9
 _KNOWN_VERSIONS = frozenset(map(str, range(1, NEWEST_VERSION + 1)))
-_RECORDS_AT_ONCE = 128  # their nodes stay in the processor's cache: with 1,024 it takes half as long again
+_RECORDS_AT_ONCE = 512  # with 128 it takes a third longer, because each call of Arrow has its price; more saves nothing
 _UNKNOWN = -1
 _COLUMNS = 10
 _LIBC = "libc"
@@ -123,10 +122,17 @@ class _Distinct(defaultdict[K, int], Generic[K, T]):
         return codes
 
 
-class _Edge(NamedTuple):
-    """An edge, as the numbers of the hash that it leads to, of the package that the node names, and of its reasons."""
+class _Edges(NamedTuple):
+    """The edges of some specs: how many each spec has, and the hash and the number of the kind of each edge."""
 
-    end: Any
+    counts: _Numbers
+    hashes: pa.StringArray
+    kinds: _Numbers
+
+
+class _Kind(NamedTuple):
+    """What an edge says besides its hash: the numbers of the package that it names, and of its reasons."""
+
     package: Any
     reasons: Any
 
@@ -159,12 +165,10 @@ class _Reader:
         self.platforms = _Distinct(partial(map, platform_of))
         self.origins = _Distinct(partial(map, origin_of))
         self.parameters = _Distinct(partial(map, partial(parameters, list_sign=list_sign)))
-        # Hashes are numbered by the positions of their records; those that only edges have follow.
-        self.hashes = _Distinct[str, str](_themselves)
-        self.hashes.codes(database.installs)
         self.reasons = _Distinct(partial(map, reasons_of))
         # (Not a method: in a cycle the index would outlive its reader.)
-        self.edges = _Distinct(partial(_read_edges, self.hashes, self.names, self.reasons))
+        self.kinds = _Distinct(partial(_read_kinds, self.names, self.reasons))
+        self.keys = [*database.installs]
         records = database.installs.values()
         is_buildcache = any(record.in_buildcache is not None for record in records)
         self.is_cached = [bool(record.in_buildcache if is_buildcache else record.installed) for record in records]
@@ -172,9 +176,9 @@ class _Reader:
         self.packages, self.versions = np.full((2, len(records)), _UNKNOWN, np.int32)
         self.is_complete = np.zeros(len(records), bool)
         self.externals: dict[int, str] = {}
-        # The cached specs and the numbers of their edges, those of some records at a time.
+        # The cached specs and their edges, those of some records at a time.
         self.rows = [np.empty((len(_Row._fields), 0), np.int32)]
-        self.edges_of_rows = [np.empty(0, np.int32)]
+        self.edges = [_Edges(np.empty(0, np.int32), pa.nulls(0, pa.string()), np.empty(0, np.int32))]
 
     def fragment(self) -> Fragment:
         version = self.database.version
@@ -196,36 +200,50 @@ class _Reader:
 
     def _read_together(self, records: Sequence[tuple[int, _Record]]) -> None:
         """Store some records, or none of them if anything about them is unusual."""
+        positions = [position for position, _ in records]
         nodes = [decode_parts(record.spec) for _, record in records]
-        pieces = [pieces_of(bytes(node.dependencies)) for node in nodes]
-        self._store([position for position, _ in records], nodes, pieces)
+        pairs = zip(positions, nodes, strict=True)
+        externals = {position: str(external(node)) for position, node in pairs if node.is_external}
+        is_row = [self.is_cached[position] and position not in externals for position in positions]
+        others = [node for node, is_one in zip(nodes, is_row, strict=True) if not is_one]
+        if not all(bytes(node.dependencies).startswith(b"[") for node in others):
+            raise msgspec.ValidationError("dependencies that are no list")
+        cached = [*compress(range(len(nodes)), is_row)]
+        counts, hashes, pieces = cut_edges([nodes[row].dependencies for row in cached])
+        kinds = self.kinds.codes(pieces.dictionary.to_pylist())[pieces.indices.to_numpy()]
+        self._store(positions, nodes, cached, _Edges(counts, hashes, kinds))
+        self.externals |= externals
 
     def _read_singly(self, records: Iterable[tuple[int, _Record]]) -> None:
         """Store some records, except those with a fault, which is reported if the spec should be in the cache."""
-        found: list[tuple[int, Parts, list[bytes]]] = []
+        found: list[tuple[int, Parts, list[Dependency]]] = []
         for position, record in records:
             try:
                 found += self._read(position, record)
             except (msgspec.DecodeError, RecursionError) as error:
                 if self.is_cached[position]:
                     self._find(
-                        f"database.installs[{self.hashes.found[position]!r}]",
+                        f"database.installs[{self.keys[position]!r}]",
                         "record",
                         f"expected a spec, found: {error}",
                         "rebuild the index with `spack buildcache update-index`",
                         num_specs=1,
                     )
         if found:
-            positions, nodes, pieces = zip(*found, strict=True)
-            self._store([*positions], nodes, pieces)
+            positions, nodes, edges_of_nodes = zip(*found, strict=True)
+            edges = [*chain.from_iterable(edges_of_nodes)]
+            counts = np.fromiter(map(len, edges_of_nodes), np.int32, len(nodes))
+            hashes = pa.array([edge.hash for edge in edges], pa.string())
+            kinds = self.kinds.codes([*map(piece_of_edge, edges)])
+            self._store([*positions], nodes, range(len(nodes)), _Edges(counts, hashes, kinds))
 
-    def _read(self, position: int, record: _Record) -> list[tuple[int, Parts, list[bytes]]]:
+    def _read(self, position: int, record: _Record) -> list[tuple[int, Parts, list[Dependency]]]:
         """Return the parts and edges of a spec if it is cached; note what specs that depend on it need of it."""
         if record.spec is _NO_SPEC:
             raise msgspec.ValidationError("no spec")
         node = parse_node(record.spec)
         self.packages[position], self.versions[position] = self.names.codes([node.name, node.version])
-        key, arch = self.hashes.found[position], node.arch
+        key, arch = self.keys[position], node.arch
         if not (key and node.name and node.version and arch.platform and arch.platform_os and node.target):
             raise msgspec.ValidationError("an empty name")
         self.is_complete[position] = True
@@ -234,25 +252,19 @@ class _Reader:
             return []
         if not self.is_cached[position]:
             return []
-        pieces = [piece_of_edge(dependency(edge)) for edge in node.dependencies]
+        edges = [dependency(edge) for edge in node.dependencies]
         self.parameters.codes([bytes(node.parameters)])
-        return [(position, usual_parts(node), pieces)]
+        return [(position, usual_parts(node), edges)]
 
-    def _store(self, positions: Sequence[int], nodes: Sequence[Parts], pieces: Sequence[list[bytes]]) -> None:
-        """Store nodes, or none of them if one has a fault."""
-        keys = [self.hashes.found[position] for position in positions]
+    def _store(self, positions: Sequence[int], nodes: Sequence[Parts], cached: Sequence[int], edges: _Edges) -> None:
+        """Store nodes, some of them cached specs with edges, or none of them if one has a fault."""
+        keys = [self.keys[position] for position in positions]
         names, versions_ = [node.name for node in nodes], [node.version for node in nodes]
         if not (all(keys) and all(names) and all(versions_)):
             raise msgspec.ValidationError("an empty name")
         packages, versions = self.names.codes(names), self.names.codes(versions_)
         platforms = self.platforms.codes([bytes(node.arch) for node in nodes])
         origins = self.origins.codes([(bytes(node.compiler), bytes(node.annotations)) for node in nodes])
-        pairs = zip(positions, nodes, strict=True)
-        externals = {position: str(external(node)) for position, node in pairs if node.is_external}
-        cached = [row for row, place in enumerate(positions) if self.is_cached[place] and place not in externals]
-        if not all(bytes(nodes[row].dependencies).startswith(b"[") for row in {*range(len(nodes))} - {*cached}):
-            raise msgspec.ValidationError("dependencies that are no list")
-        edges = [pieces[row] for row in cached]
         nodes = [nodes[row] for row in cached]
         rows = _Row(
             position=np.array(positions, np.int32)[cached],
@@ -264,13 +276,11 @@ class _Reader:
             namespace=self.names.codes([node.namespace for node in nodes]),
             package_hash=self.names.codes([node.package_hash for node in nodes]),
             build_spec=self.names.codes([node.build_spec.hash if node.build_spec else None for node in nodes]),
-            num_edges=np.fromiter(map(len, edges), np.int32, len(edges)),
+            num_edges=edges.counts,
         )
-        edges_of_rows = self.edges.codes([*chain.from_iterable(edges)])
         self.packages[positions], self.versions[positions], self.is_complete[positions] = packages, versions, True
-        self.externals |= externals
         self.rows.append(np.array(rows))
-        self.edges_of_rows.append(edges_of_rows)
+        self.edges.append(edges)
 
     def _find(self, location: str, rule: str, message: str, hint: str, **fields: Any) -> None:
         self.findings.append(Finding(self.origin, location, rule, message, hint, snapshot=self.snapshot, **fields))
@@ -283,15 +293,23 @@ class _Columns:
         self.read = read
         self.rows = _Row(*np.concatenate(read.rows, axis=1))
         self.owners = np.repeat(np.arange(len(self.rows.position)), self.rows.num_edges)
-        self.numbers = np.concatenate(read.edges_of_rows)
-        # Of each distinct edge.
-        self.edges = _columns_of(read.edges.found)
+        hashes = pa.chunked_array([pa.array(read.keys, pa.string()), *(edges.hashes for edges in read.edges)])
+        encoded = hashes.dictionary_encode().combine_chunks()
+        # Hashes are numbered in their order, so that edges can be sorted by numbers.
+        order = pc.sort_indices(encoded.dictionary).to_numpy()
+        self.hashes = encoded.dictionary.take(order)
+        numbers = np.empty(len(order), np.int64)
+        numbers[order] = np.arange(len(order))
+        self.of_records, self.ends = np.split(numbers[encoded.indices.to_numpy()], [len(read.keys)])
+        self.numbers = np.concatenate([edges.kinds for edges in read.edges])
+        # Of each distinct kind of edge.
+        self.kinds = _columns_of(read.kinds.found)
         # Of each hash, which may have no record.
-        others = np.full(len(read.hashes) - len(read.packages), _UNKNOWN, np.int32)
-        self.packages, self.versions = np.append(read.packages, others), np.append(read.versions, others)
-        self.is_complete = np.append(read.is_complete, others >= 0)
+        self.packages, self.versions = np.full((2, len(order)), _UNKNOWN, np.int32)
+        self.packages[self.of_records], self.versions[self.of_records] = read.packages, read.versions
+        self.is_complete = np.zeros(len(order), bool)
+        self.is_complete[self.of_records] = read.is_complete
         self.names = pa.array(read.names.found, NAME)
-        self.hashes = pa.array(read.hashes.found, pa.string())
 
     def fragment(self) -> Fragment:
         read = self.read
@@ -322,7 +340,7 @@ class _Columns:
         columns = {
             "page": page,
             "position": rows.position,
-            "hash": self.hashes.take(rows.position),
+            "hash": self.hashes.take(self.of_records[rows.position]),
             "os": oses,
             "platform": platforms,
             "target": targets,
@@ -348,8 +366,8 @@ class _Columns:
         provider = np.full(len(self.rows.position), _UNKNOWN)
         for language in reversed(LANGUAGES):  # the first of them decides, so it comes last
             edges = self._providing(language)
-            edges = edges[self.packages[self._ends(edges)] != _UNKNOWN][::-1]  # so does the first edge
-            provider[self.owners[edges]] = self._ends(edges)
+            edges = edges[self.packages[self.ends[edges]] != _UNKNOWN][::-1]  # so does the first edge
+            provider[self.owners[edges]] = self.ends[edges]
         codes = self.rows.origin.copy()
         named_by_edge = np.flatnonzero(np.array([text is None for text in texts], bool)[codes] & (provider != _UNKNOWN))
         ends, number = np.unique(provider[named_by_edge], return_inverse=True)
@@ -361,23 +379,16 @@ class _Columns:
     def _libcs(self) -> Codes:
         """Return the number of the libc that each cached spec is built against, or that of no hash."""
         edges = self._providing(_LIBC)
-        ends, number = np.unique(self._ends(edges), return_inverse=True)
         # Spack writes one; if there are several, the first hash is used, whatever their order.
-        rank = pc.rank(self.hashes.take(ends)).to_numpy()[number]
-        edges = edges[np.argsort(rank)[::-1]]
+        edges = edges[np.argsort(self.ends[edges])[::-1]]
         libcs = np.full(len(self.rows.position), _UNKNOWN)
-        libcs[self.owners[edges]] = self._ends(edges)
+        libcs[self.owners[edges]] = self.ends[edges]
         return libcs
 
     def _providing(self, virtual: str) -> Codes:
         """Return which edges of cached specs provide a virtual package."""
         provides = np.array([virtual in reasons.virtuals for reasons in self.read.reasons.found], bool)
-        return np.flatnonzero(provides[self.edges.reasons][self.numbers])
-
-    def _ends(self, edges: Codes) -> Codes:
-        """Return the numbers of the hashes to which some edges of cached specs lead."""
-        ends: Codes = self.edges.end[self.numbers[edges]]
-        return ends
+        return np.flatnonzero(provides[self.kinds.reasons][self.numbers])
 
     def _if_complete(self, names: _Numbers, hashes: Codes) -> Codes:
         """Return the package or version of each of some hashes, or the number of no name if that is not known."""
@@ -386,69 +397,78 @@ class _Columns:
 
     def _dependencies(self) -> pa.Table:
         """Return a row for each spec that a cached spec depends on."""
-        self._join_edges()
-        read, (end, package, reasons) = self.read, self.edges
+        self._sort_edges()
+        read, ends, names = self.read, self.ends, self.names
+        package, reasons = (column[self.numbers] for column in self.kinds)
         found = read.reasons.found
-        is_named = np.array([*map(bool, read.names.found)], bool)[package]
-        texts = [*read.externals.values(), None]
-        external = np.full(len(self.hashes), len(texts) - 1)
-        external[[*read.externals]] = np.arange(len(texts) - 1)
         of_reasons = {
             **{f"is_{kind}": pa.array([kind in one.types for one in found], pa.bool_()) for kind in DEPTYPES},
             "virtuals": pa.array([",".join(sorted(one.virtuals)) or None for one in found], NAME),
         }
-        columns = {
-            "dependency_hash": pa.DictionaryArray.from_arrays(end, self.hashes),
-            "dependency_package": self.names.take(np.where(is_named, package, self._if_complete(self.packages, end))),
-            "dependency_version": self.names.take(self._if_complete(self.versions, end)),
-            **{name: column.take(reasons) for name, column in of_reasons.items()},
-            "is_external": pa.array(external[end] < len(texts) - 1, mask=~self.is_complete[end]),
-            "external": pa.array(texts, NAME).take(external[end]),
+        texts = [*read.externals.values(), None]
+        external = np.full(len(self.hashes), len(texts) - 1)
+        external[self.of_records[[*read.externals]]] = np.arange(len(texts) - 1)
+        packages, versions = (
+            np.where(self.is_complete, numbers, read.none) for numbers in (self.packages, self.versions)
+        )
+        of_hashes = {
+            "dependency_version": names.take(versions),
+            "is_external": pa.array(external < len(texts) - 1, mask=~self.is_complete),
+            "external": pa.array(texts, NAME).take(external),
         }
-        rows = pa.table(columns, schema=DEPENDENCY_RECORDS.remove(0)).take(self.numbers)
-        owners = pa.DictionaryArray.from_arrays(self.rows.position[self.owners], self.hashes)
-        return rows.add_column(0, DEPENDENCY_RECORDS.field(0), owners)
+        is_named = np.array([*map(bool, read.names.found)], bool)
+        hashes = self.of_records[self.rows.position[self.owners]]
+        columns = {
+            "hash": pa.DictionaryArray.from_arrays(hashes.astype(np.int32), self.hashes),
+            "dependency_hash": pa.DictionaryArray.from_arrays(ends.astype(np.int32), self.hashes),
+            "dependency_package": names.take(np.where(is_named[package], package, packages[ends])),
+            **{name: column.take(reasons) for name, column in of_reasons.items()},
+            **{name: column.take(ends) for name, column in of_hashes.items()},
+        }
+        return pa.table(columns, schema=DEPENDENCY_RECORDS)
 
-    def _join_edges(self) -> None:
-        """Join the edges of a spec that lead to the same spec: the first gets the reasons of all."""
-        pairs = self.owners * len(self.hashes) + self.edges.end[self.numbers]
-        order = np.argsort(pairs, kind="stable")  # fast if they are sorted already
+    def _sort_edges(self) -> None:
+        """Sort the edges by hashes, and join those of a spec that lead to the same spec: the first gets all reasons."""
+        pairs = self.of_records[self.rows.position[self.owners]] * len(self.hashes) + self.ends
+        order = np.argsort(pairs)
         repeats = np.flatnonzero(np.diff(pairs[order]) == 0)
-        if not len(repeats):
-            return
-        edges, reasons, names = [*self.read.edges.found], self.read.reasons.found, self.read.names.found
+        if len(repeats):
+            order = np.argsort(pairs, kind="stable")  # takes twice as long
+            self._join(zip(order[repeats].tolist(), order[repeats + 1].tolist(), strict=True))
+            order = np.delete(order, repeats + 1)
+        self.numbers, self.owners, self.ends = self.numbers[order], self.owners[order], self.ends[order]
+
+    def _join(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Give an edge the reasons of another one, which comes right after it or after one that was joined with it."""
+        kinds, reasons, names = [*self.read.kinds.found], self.read.reasons.found, self.read.names.found
         first: dict[int, int] = {}
-        for before, row in zip(order[repeats].tolist(), order[repeats + 1].tolist(), strict=True):
+        for before, row in pairs:
             first[row] = first.get(before, before)
-            one, other = (_Edge(*edges[self.numbers[number]]) for number in (first[row], row))
+            one, other = (_Kind(*kinds[self.numbers[number]]) for number in (first[row], row))
             reasons.append(Reasons(*map(frozenset.union, reasons[one.reasons], reasons[other.reasons])))
-            self.numbers[first[row]] = len(edges)
-            edges.append(one._replace(package=(one if names[one.package] else other).package, reasons=len(reasons) - 1))
-        self.edges = _columns_of(edges)
-        kept = np.delete(np.arange(len(self.numbers)), [*first])
-        self.numbers, self.owners = self.numbers[kept], self.owners[kept]
+            self.numbers[first[row]] = len(kinds)
+            kinds.append((one if names[one.package] else other)._replace(reasons=len(reasons) - 1))
+        self.kinds = _columns_of(kinds)
 
 
-def _columns_of(edges: list[tuple[int, ...]]) -> _Edge:
-    """Return the numbers of edges, one array for each field."""
-    flat = np.fromiter(chain.from_iterable(edges), np.int32, len(_Edge._fields) * len(edges))
-    return _Edge(*np.ascontiguousarray(flat.reshape(-1, len(_Edge._fields)).T))
+def _columns_of(kinds: list[tuple[int, ...]]) -> _Kind:
+    """Return the numbers of kinds of edges, one array for each field."""
+    flat = np.fromiter(chain.from_iterable(kinds), np.int32, len(_Kind._fields) * len(kinds))
+    return _Kind(*np.ascontiguousarray(flat.reshape(-1, len(_Kind._fields)).T))
 
 
 def _themselves(names: list[T]) -> list[T]:
     return names
 
 
-def _read_edges(
-    hashes: _Distinct[str, str],
+def _read_kinds(
     names: _Distinct[str | None, str | None],
     reasons: _Distinct[tuple[frozenset[str], bytes], Reasons],
     pieces: list[bytes],
 ) -> Iterable[tuple[int, ...]]:
-    """Return the edges that pieces of JSON hold, as the numbers of an `_Edge`."""
+    """Return the kinds of the edges of which pieces of JSON are left, as the numbers of a `_Kind`."""
     edges = edges_of_pieces(pieces)
     columns = (
-        hashes.codes([edge.key for edge in edges]),
         names.codes([edge.name for edge in edges]),
         reasons.codes([(edge.type, bytes(edge.parameters)) for edge in edges]),
     )

@@ -159,7 +159,7 @@ class Parts(msgspec.Struct, gc=False):
     parameters: msgspec.Raw = msgspec.Raw(b"{}")
     """Parsed by `parameters`."""
     dependencies: msgspec.Raw = msgspec.Raw(b"[]")
-    """Cut apart by `pieces_of`."""
+    """Cut apart by `cut_edges`."""
     external: msgspec.Raw = NOT_EXTERNAL
     """Parsed by `external`."""
     namespace: str | None = None
@@ -200,7 +200,8 @@ _NO_EXTERNAL = (b"null", b"false", b"{}", b'""')
 _decode_node = msgspec.json.Decoder(Node).decode
 decode_parts = msgspec.json.Decoder(Parts).decode
 """Returns a node as its parts, for code that turns `FAULTS` into a `JsonError` itself."""
-_decode_edge = msgspec.json.Decoder(Edge).decode
+decode_edge = msgspec.json.Decoder(Edge).decode
+"""Returns an edge, for such code, too."""
 _decode_arch = msgspec.json.Decoder(_Arch).decode
 _decode_compiler = msgspec.json.Decoder(_Compiler | None).decode
 _decode_annotations = msgspec.json.Decoder(_Annotations).decode
@@ -258,35 +259,6 @@ def _encoded(value: object) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
 
 
-def pieces_of(dependencies: bytes) -> list[bytes]:
-    """Return the edges in the JSON of a node's dependencies, each a piece for `edges_of_pieces`, which checks it.
-
-    The text is cut wherever one object may end and the next begin. If every piece is an object by itself, then the text
-    is a list of just these objects; if any cut is inside an object or a text, the piece before it is not an object.
-    """
-    return [] if dependencies == b"[]" else dependencies.split(b"},{")
-
-
-def edges_of_pieces(pieces: Iterable[bytes]) -> list[Edge]:
-    """Return the edges that pieces from `pieces_of` hold, for code that turns `FAULTS` into a `JsonError` itself.
-
-    Raises
-    ------
-    ValidationError
-        If one of them does not hold an edge, or one without a hash.
-    """
-    edges = [_decode_edge(b"{%b}" % piece.removeprefix(b"[{").removesuffix(b"}]")) for piece in pieces]
-    if not all([edge.key for edge in edges]):  # noqa: C419 (a generator takes longer)
-        raise msgspec.ValidationError("no hash")
-    return edges
-
-
-def piece_of_edge(edge: Dependency) -> bytes:
-    """Return the piece from which `edges_of_pieces` makes this edge."""
-    parameters = {"deptypes": edge.types, "virtuals": edge.virtuals}
-    return msgspec.json.encode({"name": edge.package, "hash": edge.hash, "parameters": parameters})[1:-1]
-
-
 def dependency(data: bytes | msgspec.Raw) -> Dependency:
     """Return one of a node's dependencies from its JSON, which has one of two forms.
 
@@ -295,7 +267,7 @@ def dependency(data: bytes | msgspec.Raw) -> Dependency:
     JsonError
         If it has neither.
     """
-    edge = _decoded(_decode_edge, data, "dependencies[...]")
+    edge = _decoded(decode_edge, data, "dependencies[...]")
     if not edge.key:
         raise msgspec.ValidationError("Object missing required field `hash` - at `$.dependencies[...]`")
     return Dependency(edge.key, edge.name, *reasons_of((edge.type, bytes(edge.parameters))))

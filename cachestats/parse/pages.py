@@ -167,7 +167,7 @@ def _read_columns(splits: list[_Split]) -> Fragment | None:
         return None
     # A value such as `[{...}], "x": [{}]` is not JSON, though the line made from it is. Like every value it ends in
     # `}]`, so it must have a closing brace that does not belong to a counted spec.
-    if lines.count(b"}") != len(specs) + len(splits):
+    if np.count_nonzero(np.frombuffer(lines, np.uint8) == ord("}")) != len(specs) + len(splits):
         return None
     counts = np.diff(lists.offsets.to_numpy())
     pages = np.repeat(np.arange(len(splits), dtype=np.int32), counts)

@@ -9,14 +9,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import cachestats as cs
 from benchmarks.make_index import write_index
 from cachestats.decode import FAULTS
 from cachestats.parse.index import read_index
-from cachestats.parse.nodes import Edge, compiler, dependency, edges_of_pieces, parse_node, pieces_of
+from cachestats.parse.nodes import compiler, dependency, parse_node
 from cachestats.parse.records import Fragment
 from cachestats.schema import TABLES
 from conftest import CORPUS, in_corpus
@@ -192,32 +190,9 @@ def test_damage_is_a_row_and_the_rest_is_kept(
     assert dataset.specs.collect().height == kept
 
 
-TEXTS = st.text('{}[],:"\\\\ a\u00e9', max_size=6)
-ANYTHING = st.recursive(TEXTS | st.none(), lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=6)
-EDGES = st.fixed_dictionaries(
-    {"name": TEXTS, "hash": TEXTS}, optional={"a": ANYTHING, "parameters": st.dictionaries(TEXTS, ANYTHING, max_size=2)}
-)
-
-
 def compact(value: object) -> bytes:
     """Return JSON without spaces, as Spack writes indices."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-@given(st.lists(EDGES, max_size=4))
-def test_what_can_be_cut_apart_is_what_a_parser_finds(edges: list[dict[str, Any]]) -> None:
-    text = compact(edges)
-    try:
-        found = edges_of_pieces(pieces_of(text))
-    except FAULTS:
-        # Spack's own edges have objects and lists of text in them, but no lists of objects and no braces in text.
-        inner = [compact(one)[1:-1] for one in edges]
-        assert any(not one["hash"] for one in edges) or any(b"{" in one or b"}" in one for one in inner)
-        return
-    expected = msgspec.json.decode(text, type=list[Edge])
-    assert [(one.name, one.key, bytes(one.parameters)) for one in found] == [
-        (one.name, one.key, bytes(one.parameters)) for one in expected
-    ]
 
 
 def rows_of(data: bytes) -> tuple[list[Any], ...]:

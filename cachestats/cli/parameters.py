@@ -478,23 +478,24 @@ def source_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--without-index",
             is_flag=True,
-            help="Read the spec files of mirrors and OCI caches instead of their indices, which may be missing or out "
-            "of date, and list the differences: many small files.",
+            help="Read the spec files of mirrors and OCI caches, one or two small files for each spec, instead of "
+            "their indices, which may be missing or out of date; `rejected` then lists what an index lacks.",
         ),
         click.option(
             "--stack",
             "stacks",
             multiple=True,
             metavar="NAME",
-            help="Read only this stack; may be repeated. For an installation or a single index: the name of its stack.",
+            help="Read only this stack; may be repeated. For an installation, an OCI cache or a single index: the name "
+            "of its stack.",
         ),
         click.option(
             "--snapshot",
             "snapshots",
             multiple=True,
             metavar="NAME",
-            help="Read only this snapshot; may be repeated. For an installation or a single index: the name of its "
-            "snapshot.",
+            help="Read only this snapshot; may be repeated. For an installation, an OCI cache or a single index: the "
+            "name of its snapshot.",
         ),
     ):
         function = option(function)

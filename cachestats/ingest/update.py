@@ -54,9 +54,9 @@ def update_dataset(
         The dataset's folder.
     *sources
         Sources to look at, which the dataset remembers from then on; by default those that it remembers, with the
-        `snapshots`, `stacks`, `sizes`, hosts and signing that they were given with. `NAME=SOURCE`, as in
-        `build_dataset`, reads the source into the snapshot NAME now and later; its snapshot under an earlier name, or
-        its own, stays as it is and is not read again.
+        `snapshots`, `stacks`, `sizes`, `without_index`, hosts and signing that they were given with. `NAME=SOURCE`, as
+        in `build_dataset`, reads the source into the snapshot NAME now and later; its snapshot under an earlier name,
+        or its own, stays as it is and is not read again.
     prune
         Drop files that are gone from the sources.
     recheck

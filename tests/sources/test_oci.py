@@ -369,11 +369,17 @@ def _helper(folder: Path, name: str, script: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PATH", str(path.parent), prepend=":")
 
 
-@pytest.mark.parametrize("realm", ["file:///etc/passwd", "ftp://127.0.0.1/token", "token"])
+@pytest.mark.parametrize("realm", ["file:///etc/passwd", "ftp://127.0.0.1/token", "http:///token", "token"])
 def test_only_a_server_is_asked_for_a_token(realm: str, served: RegistryServer, tmp_path: Path) -> None:
     served.forever("/v2/site/cache/manifests/index.spack", status(401, www_authenticate=f'Bearer realm="{realm}"'))
     with pytest.raises(SourceError, match="to name an http server that gives tokens"):
         cs.build_dataset(served.cache, out=tmp_path / "dataset")
+
+
+def test_a_registry_without_tls_has_its_own_scheme(served: RegistryServer, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no connection by TLS") as caught:
+        cs.build_dataset(served.cache.replace("oci+http", "oci"), out=tmp_path / "dataset", network=ANYTHING)
+    assert "oci+http://" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

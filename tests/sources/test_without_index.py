@@ -21,10 +21,12 @@ from tests.support.nodes import GCC, edge, node
 from tests.support.servers import HttpServer
 from tests.support.spec_files import layout_2, layout_3, spec_file
 
-B, C = "b" * 32, "c" * 32
+B, C, D = "b" * 32, "c" * 32, "d" * 32
 EXTERNAL = node("glibc", C, version="2.36", external={"path": "/usr", "module": None})
-OTHER = node("b", B, dependencies=[edge("glibc", C, ["link"], ["libc"]), edge("gcc", G, ["build"], ["c"])])
-NODES = {A: PACKAGE, B: OTHER, C: EXTERNAL, G: GCC}
+NOT_CACHED = node("d", D)
+NEEDS = [edge("glibc", C, ["link"], ["libc"]), edge("gcc", G, ["build"], ["c"]), edge("d", D, ["build"], [])]
+OTHER = node("b", B, dependencies=NEEDS)
+NODES = {A: PACKAGE, B: OTHER, C: EXTERNAL, D: NOT_CACHED, G: GCC}
 INDEX = index(NODES, cached={A, B, G})
 LAYOUTS = {2: layout_2, 3: layout_3}
 

@@ -160,7 +160,9 @@ class RegistryStorage(HttpStorage):
         return Opened(_Verified(file, file.r.headers.get("Docker-Content-Digest", ""), self.name(path)))
 
     def refusal(self, path: str, error: Exception) -> SourceError | None:
-        """Return the error to raise if a registry wants other credentials, or has nothing at a path."""
+        """Return the error to raise if a registry wants other credentials, has nothing at a path, or speaks no TLS."""
+        import aiohttp
+
         name, status = self.name(path), getattr(error, "status", None)
         if status in {401, 403}:
             host = split_url(path).netloc
@@ -170,6 +172,10 @@ class RegistryStorage(HttpStorage):
             )
         if isinstance(error, FileNotFoundError):
             return MissingError(f"expected an OCI cache, found nothing at {name}", hint="check the URL")
+        if isinstance(error, aiohttp.ClientSSLError):
+            return SourceError(
+                f"cannot read {name}: no connection by TLS", hint="if it is a registry without TLS, use oci+http://"
+            )
         return None
 
     def _request(self, path: str, headers: dict[str, str] | None = None) -> Opened:

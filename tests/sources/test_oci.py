@@ -63,7 +63,9 @@ def test_a_cache_gives_what_a_mirror_gives(without_index: bool, served: Registry
     dataset = cs.build_dataset(served.cache, out=tmp_path / "dataset", **options)
     assert bytes_of(dataset) == bytes_of(mirror), "the last part of its name names the snapshot"
     assert rejected(dataset) == []
+    served.asked_for("manifests")
     sized = cs.build_dataset(served.cache, out=tmp_path / "sized", sizes=True, **options)
+    assert len(served.asked_for("manifests")) == 3, "each of them once"
     assert sized.specs.select("package", "size_bytes").collect().rows() == [("a", 1), ("gcc", 3)]
     named = cs.build_dataset(f"week1={served.cache}", out=tmp_path / "named", stacks=["e4s"], **options)
     assert named.specs.select("snapshot", "stack").unique().collect().rows() == [("week1", "e4s")]
@@ -314,6 +316,7 @@ def test_secrets_go_only_where_they_belong(
             "from the helper docker-credential-no-such, .* no such program",
         ),
         ({"credHelpers": {"HOST": "../x"}}, "found no such program"),
+        ({"credHelpers": {"HOST": "\0"}}, "found no such program"),
         ({"credHelpers": {"HOST": "failing"}}, "found that it failed with exit code 3"),
         ({"credHelpers": {"HOST": "chatty"}}, "found another answer"),
         ({"auths": ["secret"]}, "expected the configuration of docker in .*, found something else"),

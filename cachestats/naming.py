@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 from datetime import date
 from typing import Literal
 
@@ -25,6 +26,8 @@ SNAPSHOT_WORDS = ("newest", "previous", "all")
 
 LEAVES_OUT = "!"
 """What leaves out a name before which it stands."""
+NOT = "not "
+"""A spec expression that begins so leaves out, in questions."""
 
 MAX_NAME = 200
 """The maximum number of characters in the name of a package or snapshot; a page with a longer name is rejected."""
@@ -144,6 +147,18 @@ def split_variants(text: str) -> list[str]:
     if "'" in text or '"' in text or "\\" in text:
         return shlex.split(text)
     return text.split(" ") if text else []  # a hundred times faster
+
+
+def variant_names(texts: Iterable[str]) -> set[str]:
+    """Return the names of the variants in some values of the column `variants`.
+
+    Examples
+    --------
+    >>> from cachestats.naming import variant_names
+    >>> sorted(variant_names(["~mpi api=v18", "+mpi"]))
+    ['api', 'mpi']
+    """
+    return {split_variant(variant)[0] for text in texts for variant in split_variants(text)}
 
 
 def source_address(source: str, name: str | None) -> str:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import polars as pl
 
-from cachestats.analysis.edges import levels_above, of_stacks, specs_and_edges, specs_meant, whole
+from cachestats.analysis.edges import of_stacks, specs_and_edges, specs_meant, whole
 from cachestats.analysis.frames import check_choice
 from cachestats.analysis.spec_rows import SpecRows, SpecsLike, unfolded
 from cachestats.axes import GROUP_AXES, GroupAxis
+from cachestats.dataset.levels import levels
 from cachestats.schema import DEPTYPES, DepType
 
 
@@ -116,9 +117,9 @@ def dependents_and_totals(
     # A hash determines a spec and all its dependencies, in any snapshot.
     found = rows.collect_codes(edges.select(*edge_columns))
     ends = specs_meant(package, whole(rows, "hash", "package"), found, specs, dependencies)
-    levels = levels_above(ends, found)
-    direct = next(levels, found.clear())["hash"]
-    every = pl.concat([direct, *(level["hash"] for level in levels)]).unique().implode()
+    above = levels(ends, found)
+    direct = next(above, found.clear())["hash"]
+    every = pl.concat([direct, *(level["hash"] for level in above)]).unique().implode()
     status = {"num_direct": pl.col("hash").is_in(direct.unique().implode()), "num_specs": pl.col("hash").is_in(every)}
     totals = rows.collect_codes(rows.frame.select("hash").unique()).select(
         *(one.sum().alias(name) for name, one in status.items()), num_all=pl.len()

@@ -10,7 +10,7 @@ import polars as pl
 
 from cachestats.axes import VARIANT
 from cachestats.errors import ArgumentError
-from cachestats.naming import split_variant, split_variants
+from cachestats.naming import variant_names
 from cachestats.text import nearest
 
 _VARIANT = re.compile(rf"{VARIANT}(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)")
@@ -41,8 +41,7 @@ class VariantAxis:
 
         values = variant_values(texts, self.name)
         if len(texts) and not values.count():
-            there = {split_variant(one)[0] for text in texts for one in split_variants(text)}
-            near = nearest([self.name], sorted(there))
+            near = nearest([self.name], sorted(variant_names(texts)))
             raise ArgumentError(
                 f"expected a variant of these specs as an axis, found {self.name!r}",
                 hint=f"try {', '.join(near)}" if near else None,

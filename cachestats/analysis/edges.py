@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import reduce
 from operator import or_
@@ -163,29 +163,3 @@ def _source(rows: SpecRows, specs: SpecsLike, dependencies: SpecsLike | None) ->
         return EncodedSource(rows.subset.dataset, rows.subset.names)
     frames = (specs, _dependencies_of(specs, dependencies))
     return FrameSource.collect(frame_of_specs(frames[0]), frame_of_dependencies(frames[1]))
-
-
-def levels_above(ends: pl.Series, edges: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Yield the edges of all paths up from some specs, by the distance of their lower ends.
-
-    Parameters
-    ----------
-    ends
-        The specs from which the paths go up, as `edges` has them.
-    edges
-        The columns `hash` and `dependency_hash`, and any others.
-
-    Yields
-    ------
-    polars.DataFrame
-        First the edges to the ends themselves; then, each time, those to specs that the edges before led to first. An
-        end that depends on another counts as reached only then.
-    """
-    # Measured on 2.2 million edges: this takes a quarter of the time of looking up sorted edges in NumPy.
-    level, reached = ends, ends.clear()
-    while not level.is_empty():
-        above = edges.filter(pl.col("dependency_hash").is_in(level.implode()))
-        yield above
-        owners = above["hash"].unique()
-        level = owners.filter(~owners.is_in(reached.implode()))
-        reached = pl.concat([reached, level])

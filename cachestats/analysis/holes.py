@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import polars as pl
 
-from cachestats.analysis.edges import levels_above, specs_and_edges
+from cachestats.analysis.edges import specs_and_edges
 from cachestats.analysis.frames import check_choice
 from cachestats.analysis.spec_rows import SpecRows, SpecsLike
 from cachestats.axes import HOLE_ROWS, HoleRow
+from cachestats.dataset.levels import levels
 from cachestats.schema import DepType
 
 _COLUMNS = {
@@ -153,7 +154,7 @@ def _follow(rows: SpecRows, missing: pl.DataFrame, needs: pl.DataFrame, cached: 
     # One snapshot at a time, a spec is told by its hash alone, and joins by one column take half as long.
     for (snapshot,), lost in absent.partition_by("snapshot", as_dict=True).items():
         here = needs.filter(snapshot=snapshot).select("hash", "dependency_hash")
-        edges = pl.concat(levels_above(lost["hash"], here))
+        edges = pl.concat(levels(lost["hash"], here))
         # There may be millions of pairs of a spec and a missing dependency. Numbering specs in the order of their
         # hashes reduces a pair to a few bytes.
         ends = pl.concat([edges["hash"], lost["hash"]]).unique().sort()

@@ -23,6 +23,7 @@ from cachestats.axes import HIT_RATE_AXES, MISSING, HitRateAxis
 from cachestats.codes import code_of
 from cachestats.dataset.dataset import Dataset
 from cachestats.dataset.expressions import EncodedSource, EncodedTables
+from cachestats.dataset.levels import levels
 from cachestats.dataset.satisfying import is_compiler, needs_dependencies, satisfying
 from cachestats.dataset.subset import Subset
 from cachestats.environment import Environment
@@ -591,15 +592,11 @@ class _Closures:
         links = dataset.scan("encoded_dependencies", snapshots=[snapshot]).filter(pl.col("is_link") | pl.col("is_run"))
         edges = links.select("spec", "dependency").collect(engine="streaming")
         below: dict[int, list[int]] = {}
-        level = pl.Series(starts, dtype=pl.Int64).unique()
-        reached = level
-        while not level.is_empty():
-            found = edges.filter(pl.col("spec").is_in(level.implode()))
-            for spec, needed in found.iter_rows():
-                below.setdefault(spec, []).append(needed)
-            ends = found["dependency"].unique()
-            level = ends.filter(~ends.is_in(reached.implode()))
-            reached = pl.concat([reached, level])
+        start = pl.Series(starts, dtype=pl.Int64).unique()
+        found = pl.concat(levels(start, edges, at="spec", to="dependency")).unique()
+        for spec, needed in found.iter_rows():
+            below.setdefault(spec, []).append(needed)
+        reached = pl.concat([start, found["dependency"]]).unique()
         specs = dataset.scan("encoded_specs", snapshots=[snapshot]).filter(pl.col("spec").is_in(reached.implode()))
         return cls(below, dict(specs.select("spec", "size_bytes").collect(engine="streaming").iter_rows()))
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import polars as pl
 
-from cachestats.analysis.edges import levels_above, of_stacks, specs_and_edges, specs_meant, whole
+from cachestats.analysis.edges import of_stacks, specs_and_edges, specs_meant, whole
 from cachestats.analysis.spec_rows import SpecsLike
+from cachestats.dataset.levels import levels
 from cachestats.naming import version_key
 from cachestats.schema import DEPTYPES, DepType
 
@@ -142,7 +143,7 @@ def chains_and_totals(
 def _shortest(starts: pl.Series, ends: pl.Series, edges: pl.DataFrame) -> pl.DataFrame:
     """Return the edges of all shortest chains from each start to an end, and the `length` of the chain from each."""
     steps, reached, waiting = [], starts.clear(), starts
-    for length, above in enumerate(levels_above(ends, edges), 1):
+    for length, above in enumerate(levels(ends, edges), 1):
         steps.append(above.filter(~pl.col("hash").is_in(reached.implode())).unique().with_columns(length=length))
         reached = pl.concat([reached, steps[-1]["hash"].unique()])
         waiting = waiting.filter(~waiting.is_in(reached.implode()))

@@ -21,8 +21,9 @@ from cachestats.cli.parameters import (
 )
 from cachestats.cli.question import PAGES_TELL_NONE, Question, known_snapshots
 from cachestats.cli.sections import Verb
-from cachestats.cli.usable import obstacle
+from cachestats.cli.usable import say_obstacles
 from cachestats.errors import ArgumentError
+from cachestats.naming import NOT
 from cachestats.text import counted
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from cachestats.hosts import Host
 
 _SHORT = 7
-_MOST_OBSTACLES = 5
 _GROUPS = ("snapshot", "package", "version", "platform", "os", "target", "compiler", "stack", "variants")
 _PAIR = re.compile(r"(?P<key>[A-Za-z0-9_][A-Za-z0-9_.-]*:?==?)(?P<value>[^'\"].*)", re.DOTALL)
 
@@ -148,7 +148,8 @@ def _say_how_many(answer: Found, asked: Question, texts: list[str], host: Host |
     if host is not None and number:
         reused = f"; {host} can reuse {answer.specs.height:,} of them, {answer.specs.height / number:.1%}"
     talk(f"{number:,} of {counted(every, 'spec')}{named} in {asked.words}{share}{reused}")
-    _say_what_is_not_there(included, asked)
+    if len(included) > 1 or not number:
+        _say_what_is_not_there(included, asked)
     _say_what_is_in_the_way(answer)
 
 
@@ -167,11 +168,7 @@ def _say_what_is_in_the_way(answer: Found) -> None:
     """Say why a host cannot reuse some specs."""
     if answer.others.is_empty():
         return
-    ways = answer.others.group_by("status", "by").len().sort("len", "by", descending=[True, False]).rows()
-    if ways:
-        shown = [f"{obstacle(status, by)} ({number:,})" for status, by, number in ways[:_MOST_OBSTACLES]]
-        more = f" and {len(ways) - _MOST_OBSTACLES:,} more" if len(ways) > _MOST_OBSTACLES else ""
-        talk(f"obstacles for the others: {', '.join(shown)}{more}")
+    say_obstacles(answer.others.group_by("status", "by").len().sort("len", "by", descending=[True, False]))
 
 
 def expressions_in(words: Iterable[str]) -> list[str]:
@@ -189,7 +186,7 @@ def expressions_in(words: Iterable[str]) -> list[str]:
     ['not os=rhel9', 'hdf5 +mpi']
     """
     given = list(words)
-    apart = [word for word in given if word.lstrip().startswith("not ")]
+    apart = [word for word in given if word.lstrip().startswith(NOT)]
     text = joined(word for word in given if word not in apart)
     if given and not text.strip() and not apart:
         raise ArgumentError("expected a spec, found nothing", hint="such as 'hdf5@1.14:+mpi', or leave it out for all")

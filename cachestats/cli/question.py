@@ -10,10 +10,9 @@ from cachestats.cli.output import detail, talk
 from cachestats.dataset.dataset import reuse_rules, with_dependencies
 from cachestats.dataset.subset import Subset, filtered, find_snapshot, snapshot_names
 from cachestats.errors import ArgumentError
-from cachestats.naming import LEAVES_OUT, UNION_STACK
+from cachestats.naming import LEAVES_OUT, NOT, UNION_STACK
 from cachestats.text import counted
 
-_NOT = "not "
 _MOST_VALUES = 20  # that are named
 PAGES_TELL_NONE = "pages do not list dependencies, only indices do"
 
@@ -110,8 +109,8 @@ class Question:
 
 def expressions_in_words(texts: tuple[str, ...]) -> list[str]:
     """Return spec expressions as `hdf5+mpi or zlib` and `not cmake`."""
-    included = [text for text in texts if not text.startswith(_NOT)]
-    return [" or ".join(included)] * bool(included) + [text for text in texts if text.startswith(_NOT)]
+    included = [text for text in texts if not text.startswith(NOT)]
+    return [" or ".join(included)] * bool(included) + [text for text in texts if text.startswith(NOT)]
 
 
 def some(values: Sequence[str | None]) -> str:

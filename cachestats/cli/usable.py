@@ -117,19 +117,23 @@ def _say_how_much(counts: Summary, host: Host, asked: Question, rules: str) -> N
 def _say_obstacles(obstacles: pl.DataFrame, host: Host) -> None:
     """Say why some packages cannot be used; those that only need the host to declare an external come first."""
     declared = obstacles.filter(status="external").rows()
-    others = obstacles.rows()[len(declared) :]
     where = "" if host.externals is not None else "; list what it declares with --externals packages.yaml"
     for _, by, packages in declared[:_MOST_OBSTACLES]:
         talk(f"{counted(packages, 'more package')} if the host declares {by}{where}")
     if left := sum(packages for *_, packages in declared[_MOST_OBSTACLES:]):
         talk(f"{counted(left, 'more package')} if it declares others: see the column `by`")
-    ways = [f"{obstacle(status, by)} ({packages:,})" for status, by, packages in others[:_MOST_OBSTACLES]]
+    say_obstacles(obstacles[len(declared) :])
+
+
+def say_obstacles(obstacles: pl.DataFrame) -> None:
+    """Say what stops a host, from the columns `status` and `by` and a number, the most frequent first."""
+    ways = [f"{_obstacle(status, by)} ({number:,})" for status, by, number in obstacles.head(_MOST_OBSTACLES).rows()]
     if ways:
-        more = f" and {len(others) - _MOST_OBSTACLES} more" if len(others) > _MOST_OBSTACLES else ""
+        more = f" and {obstacles.height - len(ways):,} more" if obstacles.height > len(ways) else ""
         talk(f"obstacles for the others: {', '.join(ways)}{more}")
 
 
-def obstacle(status: str, by: str) -> str:
+def _obstacle(status: str, by: str) -> str:
     """Return an obstacle in words, without saying anything twice."""
     return by if by.startswith((status, "names ", "libc ")) or status in by else f"{status} {by}"
 

@@ -23,15 +23,13 @@ from cachestats.dataset.satisfying import (
 from cachestats.errors import ArgumentError
 from cachestats.expressions.parse import parse_expressions
 from cachestats.expressions.syntax import ANY_VALUE, Expression, Variant
-from cachestats.naming import split_variant, split_variants
+from cachestats.naming import NOT, variant_names
 from cachestats.spack_releases import RULES, canonical_compiler
 from cachestats.targets import is_in_range, known_targets
 from cachestats.text import counted, nearest
 
 if TYPE_CHECKING:
     from cachestats.dataset.dataset import Dataset
-
-_NOT = "not "
 
 
 @dataclass(frozen=True)
@@ -65,10 +63,10 @@ class Alternatives:
             if not isinstance(text, str):
                 raise ArgumentError(f"expected a spec as text, found {text!r}", hint="such as 'hdf5@1.14:+mpi'")
             body = text.lstrip()
-            found = parse_expressions(body.removeprefix(_NOT))
+            found = parse_expressions(body.removeprefix(NOT))
             if not found:
                 raise ArgumentError(f"expected a spec, found {text!r}", hint="such as 'hdf5@1.14:+mpi'")
-            (excluded if body.startswith(_NOT) else included).extend(found)
+            (excluded if body.startswith(NOT) else included).extend(found)
         return cls(tuple(included), tuple(excluded))
 
     def __str__(self) -> str:
@@ -190,7 +188,7 @@ def specs_satisfying(source: SpecSource, wanted: Alternatives) -> pl.DataFrame:
     if wanted.included:
         found = pl.concat([_satisfying(source, expression) for expression in wanted.included]).unique()
     else:
-        specs = source.tables(tuple(one.name for one in source.snapshots)).specs
+        specs = _all_tables(source).specs
         found = specs.select("snapshot", "hash").unique().collect(engine="streaming")
     for expression in wanted.excluded:
         found = found.join(_satisfying(source, expression), on=["snapshot", "hash"], how="anti")
@@ -222,8 +220,12 @@ def _nodes(source: SpecSource, expression: Expression) -> pl.Series:
     return pl.concat(parts)
 
 
+def _all_tables(source: SpecSource) -> SpecTables:
+    return source.tables(tuple(one.name for one in source.snapshots))
+
+
 def _satisfying(source: SpecSource, expression: Expression) -> pl.DataFrame:
-    every = source.tables(tuple(one.name for one in source.snapshots))
+    every = _all_tables(source)
     if not expression.dependencies and not needs_dependencies(expression, is_spack_1=True):
         return satisfying(every, expression, is_spack_1=True)  # it means the same by all rules
     parts = [every.specs.select("snapshot", "hash").clear().collect()]
@@ -278,7 +280,7 @@ def _fault(source: SpecSource, expression: Expression) -> ArgumentError | None:
         expression = replace(expression, dependencies=compilers)
     try:
         among = source.snapshots[0].name if len(source.snapshots) == 1 else counted(len(source.snapshots), "snapshot")
-        _check_expression(source.tables(tuple(one.name for one in source.snapshots)), expression, among)
+        _check_expression(_all_tables(source), expression, among)
     except ArgumentError as error:
         return error
     return None
@@ -335,7 +337,7 @@ def _check_variants(tables: SpecTables, package: str, variants: Iterable[Variant
     is_named = pl.col("package").eq(tables.key(package))
     codes = tables.specs.filter(is_named).select("variants").unique().collect()["variants"]
     texts = tables.named("variants", codes)["name"]
-    there = {split_variant(variant)[0] for text in texts for variant in split_variants(text)}
+    there = variant_names(texts)
     for variant in variants if len(codes) else ():
         _check(variant.name, there, f"a variant of {package} in {among}")
 

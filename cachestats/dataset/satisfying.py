@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
+from cachestats.dataset.levels import levels
 from cachestats.errors import ArgumentError
 from cachestats.expressions.syntax import ANY_VALUE, Dependency, Expression, Variant, split_flags
 from cachestats.naming import split_variant, split_variants
@@ -227,7 +228,7 @@ class _Evaluation:
         direct = edges["hash"].unique()
         if dependency.is_direct:
             return direct
-        return pl.concat([direct, self._above(edges.filter("passes")["hash"].unique(), self._passing_links)])
+        return pl.concat([direct, _and_above(edges.filter("passes")["hash"].unique(), self._passing_links)])
 
     def _edges_to(self, dependency: Dependency, among: pl.Series | None = None) -> pl.DataFrame:
         """Return the edges to what a condition describes: `hash`, and whether `^` sees through them, `passes`.
@@ -238,12 +239,14 @@ class _Evaluation:
         edges = self._tables.edges
         if among is not None:
             edges = edges.filter(pl.col("hash").is_in(among.implode()))
-        if expression.name is not None and self._is_virtual(expression.name):
+        if expression.name is None:
+            pass
+        elif self._is_virtual(expression.name):
             _check_virtual(expression)
             virtuals.add(expression.name)
-        elif expression.name is not None and not dependency.is_direct:
+        elif not dependency.is_direct:
             edges = edges.filter(pl.col("dependency_package") == self._tables.key(expression.name))
-        if expression.name not in (None, *virtuals) and dependency.is_direct:
+        elif expression.name not in virtuals:
             compiler = canonical_compiler(expression.name)[1]  # a package may be called by the name of its compiler
             named = [name for name in self._tables.packages if canonical_compiler(name)[1] == compiler]
             edges = edges.filter(pl.col("dependency_package").is_in([self._tables.key(name) for name in named]))
@@ -279,20 +282,12 @@ class _Evaluation:
     def _contradicting(self, variant: Variant) -> pl.Series:
         """Return the specs in whose graph something has a variant with other values."""
         specs = self._tables.specs.select("hash", "variants").collect(engine="streaming")
-        wrong = specs.filter(self._fulfils(specs, "variants", _each(lambda text: _contradicts(text, variant))))
+        contradict = _each(lambda text: not _has(split_variants(text), [variant]))
+        wrong = specs.filter(self._fulfils(specs, "variants", contradict))
         edges = self._tables.edges.select("hash", "external").drop_nulls().collect(engine="streaming")
         is_wrong = _each(lambda text: not _has(External.parse(text).variants, [variant]))
         to_wrong = edges.filter(self._fulfils(edges, "external", is_wrong))
-        return self._above(pl.concat([wrong["hash"], to_wrong["hash"]]).unique(), self._links)
-
-    def _above(self, start: pl.Series, links: pl.DataFrame) -> pl.Series:
-        """Return some specs and all that lead to them by some links."""
-        reached = level = start
-        while not level.is_empty():
-            owners = links.filter(pl.col("dependency_hash").is_in(level.implode()))["hash"].unique()
-            level = owners.filter(~owners.is_in(reached.implode()))
-            reached = pl.concat([reached, level])
-        return reached
+        return _and_above(pl.concat([wrong["hash"], to_wrong["hash"]]).unique(), self._links)
 
     def _passes(self) -> pl.Expr:
         """Return whether `^` sees what is below an edge."""
@@ -306,6 +301,11 @@ class _Evaluation:
     def _passing_links(self) -> pl.DataFrame:
         links = self._tables.edges.filter(self._passes()).select("hash", "dependency_hash")
         return links.collect(engine="streaming")
+
+
+def _and_above(start: pl.Series, links: pl.DataFrame) -> pl.Series:
+    """Return some specs and all that lead to them by some links."""
+    return pl.concat([start, *(level["hash"] for level in levels(start, links))]).unique()
 
 
 def _check_virtual(expression: Expression) -> None:
@@ -399,12 +399,6 @@ def _has(variants: Iterable[str], wanted: Iterable[Variant]) -> bool:
         variant.includes(values[variant.name]) if variant.name in values else variant.is_propagated
         for variant in wanted
     )
-
-
-def _contradicts(text: str, variant: Variant) -> bool:
-    """Return whether a value of the column `variants` has a variant that does not fulfil a condition."""
-    values = (frozenset(found) for name, found in map(split_variant, split_variants(text)) if name == variant.name)
-    return any(not variant.includes(found) for found in values)
 
 
 def _has_flags(text: str, wanted: dict[str, set[str]]) -> bool:

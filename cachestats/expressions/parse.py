@@ -32,6 +32,7 @@ from cachestats.expressions.syntax import (
     Variant,
     split_flags,
 )  # fmt: skip
+from cachestats.naming import NOT
 from cachestats.schema import DEPTYPES
 from cachestats.text import alternatives, nearest
 from cachestats.version_ranges import VersionList
@@ -47,7 +48,7 @@ _ARCHITECTURE = {
 }  # fmt: skip
 _NOT_PROPAGATED = {*_ARCHITECTURE, "branch", "commit", "dev_path", "namespace", "patches", "tag"}
 _WITH_VALUE = {*_ARCHITECTURE, *FLAGS, "namespace"}
-_NOT = "not"  # which no package is called
+_NOT = NOT.strip()  # which no package is called
 _EDGE_PROPERTIES = ("virtuals", "deptypes", "when")
 _COMMA = re.compile(r"\s*,\s*")
 _SHOWN = 60  # characters of a token in a message

@@ -198,6 +198,7 @@ def tag_of(package: str, version: str, hash_: str) -> str:
 
     Examples
     --------
+    >>> from cachestats.sources.oci import tag_of
     >>> tag_of("zlib", "git.1.3=1.3", "hlcpgi6pqe5zzc7l4oyiewk73mmxoqmt")
     'zlib-git.1.3_1.3-hlcpgi6pqe5zzc7l4oyiewk73mmxoqmt.spack'
     """

@@ -94,6 +94,16 @@ def test_an_index_beside_the_spec_files_is_compared_with_them(tmp_path: Path) ->
     assert indices.rejected.collect().is_empty()
 
 
+def test_views_are_read_from_their_indices(tmp_path: Path) -> None:
+    layout_3(tmp_path / "mirrors/ours", INDEX)
+    mirrors.layout_3(tmp_path / "mirrors/ours", (8, index(NODES, cached={A})))
+    indices = tmp_path / "mirrors/ours/v3/manifests/index"
+    (indices / "view").mkdir()
+    (indices / "index.manifest.json").rename(indices / "view/index.manifest.json")
+    found = build(tmp_path).specs.select("stack", "package").collect().rows()
+    assert sorted(found) == [("root", "a"), ("root", "b"), ("root", "gcc"), ("view", "a")]
+
+
 def _index_of_layout_2(mirror: Path, data: bytes) -> None:
     (mirror / "build_cache/index.json").write_bytes(data)
 

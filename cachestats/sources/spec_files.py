@@ -14,8 +14,8 @@ import msgspec
 from cachestats.decode import BYTE_ORDER_MARK, JsonError, decode
 from cachestats.sources.signature import is_signed, signed_text
 
-MAX_SPEC_FILE_BYTES = 64 << 20
-"""Larger spec files are refused. One with a closure of a thousand nodes has some megabytes."""
+MAX_SPEC_FILE_BYTES = 16 << 20
+"""Larger spec files are refused. One with a thousand nodes has two megabytes or so."""
 
 _DATABASE_AFTER_FORMAT = 3
 """Since format 3, Spack's databases are numbered three ahead of the formats of the specs in them."""

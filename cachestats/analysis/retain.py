@@ -282,5 +282,5 @@ def _check_sizes(graph: SpecGraph) -> None:
         raise ArgumentError(
             f"expected the size of every spec for a budget, found {unknown:,} of {counted(graph.specs.height, 'spec')} "
             "without one",
-            hint="build the dataset with --sizes, which reads them from mirrors of layout 3; pages have none",
+            hint="build the dataset with --sizes, which reads them from mirrors of layout 3 and OCI caches",
         )

@@ -248,7 +248,7 @@ def _say_what_it_means(retention: Retention, budget: int | None) -> None:
 
 def _bytes_in_words(counts: Counts) -> str:
     if counts.kept_bytes is None or counts.dropped_bytes is None:
-        return "sizes are unknown: `build --sizes` reads them from mirrors of layout 3"
+        return "sizes are unknown: `build --sizes` reads them from mirrors of layout 3 and OCI caches"
     words = f"{byte_size(counts.kept_bytes)} stay, {byte_size(counts.dropped_bytes)} go"
     unknown = f", without {counted(counts.unknown_sizes, 'spec')} of unknown size" if counts.unknown_sizes else ""
     return words + unknown

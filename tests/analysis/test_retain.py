@@ -349,7 +349,7 @@ def test_the_verb_counts_lists_and_says_what_is_lost(sample: cs.Dataset, tmp_pat
     said = done.stderr.decode().splitlines()
     hits, kept, lost = expected.hits.select("hits", "kept_hits", "lost_hits").row(0)
     assert said[-3].startswith(f"5 snapshots: {expected.counts.kept:,} of 8,197 specs stay")
-    assert said[-2] == "sizes are unknown: `build --sizes` reads them from mirrors of layout 3"
+    assert said[-2] == "sizes are unknown: `build --sizes` reads them from mirrors of layout 3 and OCI caches"
     assert said[-1] == f"{LOCKFILE.name}: {hits} of 145 specs hit, {kept} afterwards; {lost} lost"
     assert expected.lost_hits.height == lost > 0
     for which in ("keep", "drop"):

@@ -393,7 +393,7 @@ def test_a_registry_without_tls_has_its_own_scheme(served: RegistryServer, tmp_p
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("oci://ghcr.io/spack/cache/", "https://ghcr.io/v2/spack/cache"),
+        ("oci://registry.example.org/spack/cache/", "https://registry.example.org/v2/spack/cache"),
         ("OCI+HTTP://LocalHost/Cache", "http://localhost/v2/cache"),
         ("oci://docker.io/site/cache", "https://registry-1.docker.io/v2/site/cache"),
         ("oci://site/cache", "https://registry-1.docker.io/v2/site/cache"),
@@ -404,7 +404,7 @@ def test_urls_are_spelled_as_spack_spells_them(url: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["oci://ghcr.io", "oci:///x", "oci://h.io/x:tag", "oci://h.io/x?y=z", "oci://h.io/../x"]
+    "url", ["oci://registry.example.org", "oci:///x", "oci://h.io/x:tag", "oci://h.io/x?y=z", "oci://h.io/../x"]
 )
 def test_urls_of_no_cache_are_errors(url: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="expected the URL of an OCI cache"):

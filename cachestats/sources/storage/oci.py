@@ -86,8 +86,8 @@ def api_url(address: str) -> str:
     Examples
     --------
     >>> from cachestats.sources.storage.oci import api_url
-    >>> api_url("oci://ghcr.io/Spack/Cache"), api_url("oci+http://localhost:5000/site/cache")
-    ('https://ghcr.io/v2/spack/cache', 'http://localhost:5000/v2/site/cache')
+    >>> api_url("oci://registry.example.org/Spack/Cache"), api_url("oci+http://localhost:5000/site/cache")
+    ('https://registry.example.org/v2/spack/cache', 'http://localhost:5000/v2/site/cache')
     """
     parts = split_url(address)
     shown = redact_url(address)

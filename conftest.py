@@ -18,7 +18,7 @@ from hypothesis import settings
 
 import cachestats as cs
 from benchmarks.make_corpus import write_corpus
-from tests.support.servers import HttpServer, S3Server
+from tests.support.servers import HttpServer, RegistryServer, S3Server
 from tests.support.site import G0B, HOSTILE, page, spec, write
 
 ROOT = Path(__file__).parent
@@ -197,6 +197,22 @@ def http_server() -> Iterator[Callable[..., HttpServer]]:
     """Return how to start a server of a folder, which ends with the test."""
     with ExitStack() as stack:
         yield lambda folder, **options: stack.enter_context(HttpServer(folder, **options))
+
+
+@pytest.fixture
+def registry() -> Iterator[Callable[..., RegistryServer]]:
+    """Return how to start an OCI registry, which ends with the test."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(RegistryServer(**options))
+
+
+@pytest.fixture(scope="session")
+def docker_registry() -> str:
+    """Return the path of the program of a real OCI registry, where Debian's docker-registry is installed."""
+    program = shutil.which("docker-registry")
+    if program is None:
+        pytest.skip("there is no docker-registry")
+    return program
 
 
 @pytest.fixture

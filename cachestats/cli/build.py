@@ -32,20 +32,22 @@ if TYPE_CHECKING:
 def build(sources: tuple[str, ...], out: Path, dry_run: bool, **options: Any) -> None:
     """Build a dataset from cache pages or build-cache indices.
 
-    SOURCE is a path, or a URL that begins with https://, http:// or s3://. It is one of:
+    SOURCE is a path, or a URL that begins with https://, http://, s3:// or oci://. It is one of:
 
     \b
     - a checkout of the cache site: its root, its _cache folder, the folder of a
       snapshot, or one page; or an archive of these (.tar, .tar.gz, .tar.zst, .zip)
     - a build-cache mirror of layout 1, 2 or 3, or a folder of such mirrors in
       which each snapshot contains its stacks: SNAPSHOT/STACK/...
+    - an OCI build cache, oci://HOST/NAME (oci+http:// without TLS), or a folder
+      with the OCI image layout
     - a catalogue of mirrors, cache_spack_io_index.json
     - one index.json, or the database of an installation (.spack-db/index.json)
 
-    NAME=SOURCE names the snapshot of a mirror, an index or an installation, as in develop-2026-11-28=/srv/mirror, so
-    that you can follow it week by week with `cachestats update`. If the source has several snapshots, select one of
-    them with --snapshot. Pages name their snapshots themselves. An existing path or a URL that contains a = is not
-    split.
+    NAME=SOURCE names the snapshot of a mirror, an OCI cache, an index or an installation, as in
+    develop-2026-11-28=/srv/mirror, so that you can follow it week by week with `cachestats update`. If the source has
+    several snapshots, select one of them with --snapshot. Pages name their snapshots themselves. An existing path or a
+    URL that contains a = is not split.
 
     A snapshot found in the sources replaces the dataset's snapshot of the same name completely. The dataset's other
     snapshots stay as they are.

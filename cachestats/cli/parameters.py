@@ -472,22 +472,30 @@ def source_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--sizes",
             is_flag=True,
-            help="Also read the sizes of binaries (mirrors of layout 3 only): one more small file for each spec.",
+            help="Also read the sizes of binaries (mirrors of layout 3 and OCI caches only): one more small file for "
+            "each spec.",
+        ),
+        click.option(
+            "--without-index",
+            is_flag=True,
+            help="Read the spec files of mirrors and OCI caches, one or two small files for each spec, instead of "
+            "their indices, which may be missing or out of date; `rejected` then lists what an index lacks.",
         ),
         click.option(
             "--stack",
             "stacks",
             multiple=True,
             metavar="NAME",
-            help="Read only this stack; may be repeated. For an installation or a single index: the name of its stack.",
+            help="Read only this stack; may be repeated. For an installation, an OCI cache or a single index: the name "
+            "of its stack.",
         ),
         click.option(
             "--snapshot",
             "snapshots",
             multiple=True,
             metavar="NAME",
-            help="Read only this snapshot; may be repeated. For an installation or a single index: the name of its "
-            "snapshot.",
+            help="Read only this snapshot; may be repeated. For an installation, an OCI cache or a single index: the "
+            "name of its snapshot.",
         ),
     ):
         function = option(function)

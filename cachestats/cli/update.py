@@ -38,8 +38,8 @@ def update(dataset: Path, sources: tuple[str, ...], dry_run: bool, form: str, ou
     snapshot in which files were added, changed or removed. What is gone from a source stays in the dataset, unless
     --prune is given.
 
-    NAME=SOURCE reads a mirror, an index or an installation into the snapshot NAME, as do later updates without SOURCE.
-    The source's snapshots under other names stay as they are and are not read again.
+    NAME=SOURCE reads a mirror, an OCI cache, an index or an installation into the snapshot NAME, as do later updates
+    without SOURCE. The source's snapshots under other names stay as they are and are not read again.
     """
     from cachestats.dataset.dataset import open_dataset
     from cachestats.ingest.changes import changes_frame

@@ -27,6 +27,8 @@ class SourceRecord(msgspec.Struct, frozen=True):
     allow_hosts: list[str]
     signed: bool
     sizes: bool
+    without_index: bool = False
+    """Whether its spec files are read instead of its indices."""
     name: str | None = None
     """The name given to its snapshot; that of the snapshot itself if none is."""
     files: int = 0

@@ -17,6 +17,8 @@ LOCK = f"{STATE}/lock"
 NEW = f"{STATE}/new"
 SCRATCH = f"{STATE}/scratch"
 JOURNALS = f"{STATE}/journals"
+SPEC_FILES = f"{STATE}/spec-files"
+"""Spec files that were read, so that an update need not read them again; removing them costs only time."""
 COMMIT = f"{STATE}/commit.json"
 _RECOVERY_SECONDS = 10
 

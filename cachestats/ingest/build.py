@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cachestats.dataset.dataset import Dataset, open_dataset
-from cachestats.dataset.publication import finish_moves
+from cachestats.dataset.publication import SPEC_FILES, finish_moves
 from cachestats.dataset.writer import Writer
 from cachestats.errors import reported
 from cachestats.ingest.existing import Existing
@@ -23,7 +23,7 @@ from cachestats.ingest.remember import named_requests, source_records
 from cachestats.ingest.workers import Progress, Workers, checked_workers
 from cachestats.sources.detect import open_sources
 from cachestats.sources.items import Previous
-from cachestats.sources.request import SourceRequest
+from cachestats.sources.request import SourceRequest, SpecFileReading
 from cachestats.sources.storage.network import Network
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def build_dataset(
     allow_shrink: bool = False,
     max_rejected: float = 0.01,
     sizes: bool = False,
+    without_index: bool = False,
     network: Network | None = None,
     workers: int | None = None,
     wait: float = 600.0,
@@ -51,11 +52,12 @@ def build_dataset(
     Parameters
     ----------
     *sources
-        Paths, or URLs that begin with https://, http:// or s3://. Each is one of these: a checkout of the cache site
-        (the root, `_cache`, one snapshot's folder, one page) or an archive of one (.tar, .tar.gz, .tar.zst, .zip); a
-        build-cache mirror of layout 1, 2 or 3, or a folder of mirrors, as `<snapshot>/` with its stacks in
-        `<snapshot>/<stack>/`; a catalogue of mirrors (`cache_spack_io_index.json`); one index; the database of an
-        installation (`.spack-db/index.json`, or its folder). Only the indices of mirrors are read.
+        Paths, or URLs that begin with https://, http://, s3:// or oci://. Each is one of these: a checkout of the cache
+        site (the root, `_cache`, one snapshot's folder, one page) or an archive of one (.tar, .tar.gz, .tar.zst, .zip);
+        a build-cache mirror of layout 1, 2 or 3, or a folder of mirrors, as `<snapshot>/` with its stacks in
+        `<snapshot>/<stack>/`; an OCI build cache (`oci://HOST/NAME`, or `oci+http://HOST/NAME` without TLS), also as a
+        folder with the OCI image layout; a catalogue of mirrors (`cache_spack_io_index.json`); one index; the database
+        of an installation (`.spack-db/index.json`, or its folder). Of mirrors and OCI caches only the indices are read.
 
         With `NAME=SOURCE`, such as `"develop-2026-11-28=/srv/mirror"`, NAME is the name of the source's snapshot, in
         place of the one that its folder gives. The source must have indices of one snapshot, or `snapshots` must select
@@ -71,8 +73,12 @@ def build_dataset(
         Share (0 to 1) of the pages and indices, and of the specs, that may be rejected. A snapshot is not published if
         one of its indices cannot be read.
     sizes
-        Also read the sizes of binaries, from mirrors of layout 3: one small file for each spec. A build that was killed
-        continues where it stopped.
+        Also read the sizes of binaries, from mirrors of layout 3 and OCI caches: one small file for each spec. A build
+        that was killed continues where it stopped.
+    without_index
+        Read the spec files of mirrors and OCI caches instead of their indices, which may be missing or out of date: one
+        or two small files for each spec. Where there is an index, `rejected` lists the specs that it lacks and those
+        that only it has. A build that was killed continues where it stopped, and later updates read only new specs.
     network
         Settings for servers and object stores.
     workers
@@ -112,8 +118,10 @@ def build_dataset(
     139
     """
     limits, count = Limits(max_rejected, allow_shrink).checked(), checked_workers(workers)
-    requests = SourceRequest.for_any(snapshots, stacks, network, sizes=sizes).at(sources)
-    with Writer(out, wait=wait) as writer, Workers(count, progress) as pool:
+    reading = SpecFileReading(Path(out) / SPEC_FILES)
+    asked = SourceRequest.for_any(snapshots, stacks, network, sizes=sizes, without_index=without_index, reading=reading)
+    requests = asked.at(sources)
+    with Writer(out, wait=wait) as writer, Workers(count, progress, reading.stopping) as pool:
         existing = Existing.read(writer.path)
         opened = open_sources(named_requests(requests, existing))
         result = read_sources([*opened], Previous(), pool, writer.scratch / "new")
@@ -129,6 +137,7 @@ def plan_build(
     out: str | os.PathLike[str],
     snapshots: Iterable[str] = (),
     stacks: Iterable[str] = (),
+    without_index: bool = False,
     network: Network | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -140,7 +149,7 @@ def plan_build(
 
     Parameters
     ----------
-    *sources, out, snapshots, stacks, network, workers, progress
+    *sources, out, snapshots, stacks, without_index, network, workers, progress
         As in `build_dataset`.
 
     Returns
@@ -169,7 +178,7 @@ def plan_build(
     [('develop-2024-06-02', 'read', 'new', 11), ('develop-2025-03-09', 'read', 'new', 13)]
     """
     count = checked_workers(workers)
-    requests = SourceRequest.for_any(snapshots, stacks, network).at(sources)
+    requests = SourceRequest.for_any(snapshots, stacks, network, without_index=without_index).at(sources)
     with reported(Path(out)):
         finish_moves(Path(out))
     existing = Existing.read(Path(out))

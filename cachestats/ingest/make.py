@@ -181,7 +181,7 @@ class _SnapshotMaker:
         mirrors = self.result.mirrors.get(self.name, {}) if self.wants_sizes else {}
         if not mirrors:
             if self.wants_sizes and self.planned.read:
-                logger.warning("%s: no sizes, because only mirrors of layout 3 have them", self.name)
+                logger.warning("%s: no sizes, because only mirrors of layout 3 and OCI caches have them", self.name)
             return None
         origin = min(one.origin for one in self.planned.read if one.stack in mirrors)
         return Sizes(self.name, origin, mirrors, self.writer.journals / file_stem(self.name), self.workers).fill

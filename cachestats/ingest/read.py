@@ -254,10 +254,14 @@ def _parse_index(index: Index, source: str, previous: Previous, path: str, found
             _fail(FailedIndex(index.origin, index.snapshot, error), found)
             return
         digest = content.digest[:_DIGEST_LENGTH]
+        # What was left out of it is looked for again, whether the rest changes or not.
+        is_whole = all(one.severity != "error" for one in content.findings)
+        fingerprint = index.fingerprint if is_whole else None
         if previous.holds(index.origin, digest, (index.snapshot, index.stack)):
             found.unchanged.add(index.origin)
-            if index.fingerprint != previous.fingerprints.get(index.origin):
-                found.new_fingerprints[index.origin] = index.fingerprint
+            found.findings += content.findings
+            if fingerprint != previous.fingerprints.get(index.origin):
+                found.new_fingerprints[index.origin] = fingerprint
             return
         fragment = read_index(content.data, origin=index.origin, snapshot=index.snapshot, stack=index.stack)
     if isinstance(fragment, Finding):
@@ -266,6 +270,7 @@ def _parse_index(index: Index, source: str, previous: Previous, path: str, found
         found.refused.add(index.origin)
         return
     _write_fragment(fragment, Path(path), found)
+    found.findings += content.findings
     if index.mirror:
         found.mirrors.setdefault(index.snapshot, {})[index.stack] = index.mirror
     found.inputs[index.origin] = Input(
@@ -278,7 +283,7 @@ def _parse_index(index: Index, source: str, previous: Previous, path: str, found
         num_specs=sum(page.num_specs for page in fragment.pages),
         is_copy=False,
         is_gone=False,
-        fingerprint=index.fingerprint,
+        fingerprint=fingerprint,
         digest=digest,
     )
 

@@ -131,13 +131,19 @@ def _with_options(request: SourceRequest, source: SourceRecord | None) -> Source
     if name is None:
         name = source.name
         snapshots = tuple(one for one in snapshots if one != name)  # the source itself calls it something else
-    named_before = source.kind == "index" and name != source.name  # its selection was its earlier name
+    named_before = source.kind in {"index", "oci"} and name != source.name  # its selection was its earlier name
     selection = Selection(
         snapshots or (() if named_before else tuple(source.snapshots)), asked.stacks or tuple(source.stacks), name
     )
     hosts = tuple(sorted({*request.network.allow_hosts, *source.allow_hosts}))
     network = replace(request.network, allow_hosts=hosts, signed=request.network.signed or source.signed)
-    return replace(request, selection=selection, network=network, sizes=request.sizes or source.sizes)
+    return replace(
+        request,
+        selection=selection,
+        network=network,
+        sizes=request.sizes or source.sizes,
+        without_index=request.without_index or source.without_index,
+    )
 
 
 def _record(
@@ -162,6 +168,7 @@ def _record(
         allow_hosts=sorted(set(request.network.allow_hosts)),
         signed=request.network.signed,
         sizes=request.sizes,
+        without_index=request.without_index,
         name=request.selection.name,
         files=files,
         passed_over=source.passed_over,

@@ -1,4 +1,4 @@
-"""The sizes of binaries, which only the spec manifests of mirrors of layout 3 have, one small file per spec.
+"""The sizes of binaries, which only the manifests of mirrors of layout 3 and of OCI caches have, a small file per spec.
 
 Many manifests are requested at a time. Each answer is written to a journal at once, so that a build that was killed
 continues where it stopped.
@@ -23,8 +23,6 @@ from cachestats.ingest.workers import Workers
 from cachestats.naming import UNION_STACK
 from cachestats.regular import read_regular
 from cachestats.sources.items import Mirror
-from cachestats.sources.mirror import ManifestError, read_manifest
-from cachestats.sources.storage.transfer import MissingError
 from cachestats.text import counted
 
 logger = logging.getLogger(__name__)
@@ -34,8 +32,6 @@ NO_SIZE = "no-size"
 
 _AT_ONCE = 16
 _AHEAD = 1024  # the most requests that are pending at a time
-_BINARY = "application/vnd.spack.install."
-_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+=~-]*")
 
 
 class _Answer(NamedTuple):
@@ -70,14 +66,13 @@ class Sizes:
         """
         specs = _with_sizes(specs, known)
         lacking = specs.filter(pc.is_null(specs.column("size_bytes")))
-        wanted: dict[str, list[str]] = {}
+        wanted: dict[str, tuple[str, str, list[str]]] = {}
         columns = (lacking.column(name).to_pylist() for name in ("hash", "package", "version", "stack"))
         for hash_, package, version, stack in zip(*columns, strict=True):
-            if stack in self.mirrors and all(map(_SAFE_NAME.fullmatch, (hash_, package, version))):
+            if stack in self.mirrors:
                 # The mirror of the whole snapshot has nearly all manifests, and is tried first.
-                path = f"{package}/{package}-{version}-{hash_}.spec.manifest.json"
-                stacks = wanted.setdefault(hash_, [path])
-                stacks.insert(1 if stack == UNION_STACK else len(stacks), stack)
+                _, _, stacks = wanted.setdefault(hash_, (package, version, []))
+                stacks.insert(0 if stack == UNION_STACK else len(stacks), stack)
         answers = {answer.hash: answer for answer in self._answers(wanted)}
         sizes = {hash_: answer.size for hash_, answer in answers.items() if answer.size is not None}
         signed = sum(answer.is_signed for answer in answers.values())
@@ -87,7 +82,7 @@ class Sizes:
         )
         return _with_sizes(specs, sizes), self._say(sorted(wanted.keys() - sizes.keys()))
 
-    def _answers(self, wanted: Mapping[str, list[str]]) -> Iterator[_Answer]:
+    def _answers(self, wanted: Mapping[str, tuple[str, str, list[str]]]) -> Iterator[_Answer]:
         """Yield an answer for each spec, first those known from a run that was killed."""
         known = {answer.hash: answer for answer in self._read_journal() if answer.hash in wanted}
         yield from known.values()
@@ -102,17 +97,12 @@ class Sizes:
                         journal.write(f"{answer.hash} {answer.size} {answer.is_signed:d}\n")
                     yield answer
 
-    def _ask(self, hash_: str, path: str, *stacks: str) -> _Answer:
+    def _ask(self, hash_: str, package: str, version: str, stacks: list[str]) -> _Answer:
         if self.workers.stopping.is_set():
             raise SourceError("stopped before all sizes were read", hint="run it again: it continues where it stopped")
         for stack in stacks:
-            mirror = self.mirrors[stack]
-            try:
-                blobs, is_signed = read_manifest(mirror.storage, f"{mirror.path}/v3/manifests/spec/{path}")
-            except (MissingError, ManifestError):
-                continue
-            sizes = [blob.content_length for blob in blobs if blob.media_type.startswith(_BINARY)]
-            return _Answer(hash_, sizes[0] if sizes else None, is_signed)
+            if (size := self.mirrors[stack].size(package, version, hash_)) is not None:
+                return _Answer(hash_, *size)
         return _Answer(hash_, None, False)
 
     def _read_journal(self) -> Iterator[_Answer]:
@@ -133,7 +123,7 @@ class Sizes:
         return [
             Finding(
                 self.origin,
-                "v3/manifests/spec",
+                "manifests",
                 NO_SIZE,
                 f"expected a manifest with a size for each spec, found none for {counted(len(missing), 'spec')}, "
                 f"such as {missing[0]}",

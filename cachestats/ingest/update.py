@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cachestats.dataset.dataset import open_dataset
-from cachestats.dataset.publication import is_being_written
+from cachestats.dataset.publication import SPEC_FILES, is_being_written
 from cachestats.ingest.changes import Change, changes_frame
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.limits import Limits
 from cachestats.ingest.look import first_look, log_files
 from cachestats.ingest.workers import Progress, Workers, checked_workers
-from cachestats.sources.request import SourceRequest
+from cachestats.sources.request import SourceRequest, SpecFileReading
 from cachestats.sources.storage.network import Network
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def update_dataset(
     allow_shrink: bool = False,
     max_rejected: float = 0.01,
     sizes: bool = False,
+    without_index: bool = False,
     network: Network | None = None,
     workers: int | None = None,
     wait: float = 600.0,
@@ -53,9 +54,9 @@ def update_dataset(
         The dataset's folder.
     *sources
         Sources to look at, which the dataset remembers from then on; by default those that it remembers, with the
-        `snapshots`, `stacks`, `sizes`, hosts and signing that they were given with. `NAME=SOURCE`, as in
-        `build_dataset`, reads the source into the snapshot NAME now and later; its snapshot under an earlier name, or
-        its own, stays as it is and is not read again.
+        `snapshots`, `stacks`, `sizes`, `without_index`, hosts and signing that they were given with. `NAME=SOURCE`, as
+        in `build_dataset`, reads the source into the snapshot NAME now and later; its snapshot under an earlier name,
+        or its own, stays as it is and is not read again.
     prune
         Drop files that are gone from the sources.
     recheck
@@ -71,6 +72,9 @@ def update_dataset(
         As in `build_dataset`.
     sizes
         Read the sizes of binaries from now on; those that were not found before are requested again.
+    without_index
+        Read the spec files of mirrors and OCI caches instead of their indices from now on. Those that were read before
+        are not read again, unless `recheck` is set: their names contain the hashes of the specs.
 
     Returns
     -------
@@ -116,6 +120,7 @@ def update_dataset(
             allow_shrink=allow_shrink,
             max_rejected=max_rejected,
             sizes=sizes,
+            without_index=without_index,
             network=network,
             workers=workers,
             wait=wait,
@@ -135,6 +140,7 @@ def changes_of_update(
     allow_shrink: bool = False,
     max_rejected: float = 0.01,
     sizes: bool = False,
+    without_index: bool = False,
     network: Network | None = None,
     workers: int | None = None,
     wait: float = 600.0,
@@ -143,7 +149,10 @@ def changes_of_update(
     """Do what `update_dataset` does, and return what changed without importing Polars."""
     limits, count = Limits(max_rejected, allow_shrink).checked(), checked_workers(workers)
     existing = _existing(path)
-    request = SourceRequest.for_any(snapshots, stacks, network, sizes=sizes)
+    reading = SpecFileReading(existing.path / SPEC_FILES)
+    request = SourceRequest.for_any(
+        snapshots, stacks, network, sizes=sizes, without_index=without_index, reading=reading
+    )
     look = partial(first_look, request=request, sources=sources, recheck=recheck, git=git)
     found = look(existing)
     is_to_prune = prune and existing.manifest.num_gone
@@ -153,7 +162,7 @@ def changes_of_update(
         return []
     from cachestats.ingest.merge import merge
 
-    with Workers(count, progress) as pool:
+    with Workers(count, progress, reading.stopping) as pool:
         return merge(
             look,
             found,
@@ -176,6 +185,7 @@ def plan_update(
     snapshots: Iterable[str] = (),
     stacks: Iterable[str] = (),
     sizes: bool = False,
+    without_index: bool = False,
     network: Network | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -186,7 +196,7 @@ def plan_update(
 
     Parameters
     ----------
-    path, *sources, prune, recheck, git, snapshots, stacks, sizes, network, workers, progress
+    path, *sources, prune, recheck, git, snapshots, stacks, sizes, without_index, network, workers, progress
         As in `update_dataset`.
 
     Returns
@@ -210,7 +220,7 @@ def plan_update(
     from cachestats.ingest.merge import plan_merge
 
     count = checked_workers(workers)
-    request = SourceRequest.for_any(snapshots, stacks, network, sizes=sizes)
+    request = SourceRequest.for_any(snapshots, stacks, network, sizes=sizes, without_index=without_index)
     found = first_look(_existing(path), request, sources, recheck=recheck, git=git)
     with Workers(count, progress) as pool:
         return plan_merge(found, prune=prune, recheck=recheck, sizes=sizes, workers=pool)

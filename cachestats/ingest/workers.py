@@ -45,9 +45,9 @@ class Progress(Protocol):
 class Workers:
     """A few workers that process items in order."""
 
-    def __init__(self, count: int, progress: Progress | None) -> None:
+    def __init__(self, count: int, progress: Progress | None, stopping: Event | None = None) -> None:
         self.count = count
-        self.stopping = Event()
+        self.stopping = stopping or Event()
         """Set once something failed or the user interrupted: long-running work may check it."""
         self.progress = progress or _no_progress
         self._threads = ThreadPoolExecutor(count)

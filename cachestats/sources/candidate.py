@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from cachestats.decode import BYTE_ORDER_MARK
 from cachestats.errors import SourceError
 from cachestats.sources.catalogue import FILE_NAME
 from cachestats.sources.items import EXPECTED, source_name
-from cachestats.sources.request import Selection, SourceRequest
+from cachestats.sources.oci import LAYOUT
+from cachestats.sources.request import Selection, SourceRequest, SpecFileReading
 from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.compression import GZIP, ZSTD, opened
+from cachestats.sources.storage.oci import RegistryStorage
 from cachestats.sources.storage.pool import Storages
 from cachestats.sources.storage.transfer import ForbiddenError, MissingError
 from cachestats.sources.storage.urls import is_url
@@ -37,6 +39,18 @@ class Candidate:
     """The first bytes of a file; None for a folder."""
     refusal: SourceError | None = None
     """The error by which a server refused to send a folder as a file."""
+    spec_files: SpecFileReading | None = None
+    """How to read spec files instead of indices; None if indices are read."""
+
+    @property
+    def is_in_registry(self) -> bool:
+        """Whether it is a repository of an OCI registry."""
+        return isinstance(self.storage, RegistryStorage)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether it is a folder with the OCI image layout."""
+        return self.is_local_folder and self.storage.exists(f"{self.path}/{LAYOUT}")
 
     @property
     def is_local_folder(self) -> bool:
@@ -81,7 +95,8 @@ def look(request: SourceRequest, storages: Storages) -> Candidate:
     """
     if not request.address:
         raise SourceError(f"expected {EXPECTED}, found an empty path", hint="give '.' for the current folder")
-    return _look_at_url(request, storages) if is_url(request.address) else _look_on_disk(request, storages)
+    found = _look_at_url(request, storages) if is_url(request.address) else _look_on_disk(request, storages)
+    return replace(found, spec_files=request.spec_files)
 
 
 def _look_on_disk(request: SourceRequest, storages: Storages) -> Candidate:
@@ -107,6 +122,8 @@ def _look_on_disk(request: SourceRequest, storages: Storages) -> Candidate:
 def _look_at_url(request: SourceRequest, storages: Storages) -> Candidate:
     storage, location = storages.find(request.address)
     name = request.selection.label(storage.name(location))
+    if isinstance(storage, RegistryStorage):
+        return Candidate(request.selection, storages, storage, location, name, None)
     refusal: SourceError | None = None
     try:
         if not location.endswith("/") and not _is_list(head := storage.head(location, _HEAD_BYTES)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +18,16 @@ from cachestats.sources.catalogue import CatalogueSource, read_catalogue
 from cachestats.sources.folder import FolderSource, PageSource
 from cachestats.sources.items import EXPECTED, Source, is_page
 from cachestats.sources.mirror import IndexLocation, IndexSource, is_index, locate_index, plain_path
+from cachestats.sources.oci import Images, Layout, OciSource, Repository
 from cachestats.sources.remote import RemoteSource
 from cachestats.sources.request import SourceRequest
 from cachestats.sources.storage.network import Network
+from cachestats.sources.storage.oci import RegistryStorage
 from cachestats.sources.storage.pool import Storages
 from cachestats.sources.storage.urls import is_url, redact_url
 from cachestats.text import printable
+
+logger = logging.getLogger(__name__)
 
 
 def open_sources(sources: Sequence[SourceRequest]) -> dict[Source, SourceRequest]:
@@ -69,8 +74,24 @@ def _covers(folder: Path, location: Path) -> bool:
     return not any(part.startswith(".") for part in location.relative_to(folder).parts)
 
 
+def _repository(candidate: Candidate) -> Source:
+    assert isinstance(candidate.storage, RegistryStorage), "the table has checked is_in_registry"  # noqa: S101
+    return _images(candidate, Repository(candidate.storage, candidate.path, candidate.storage.name(candidate.path)))
+
+
+def _image_layout(candidate: Candidate) -> Source:
+    return _images(candidate, Layout(candidate.storage, candidate.path, candidate.selection.address(candidate.name)))
+
+
+def _images(candidate: Candidate, images: Images) -> Source:
+    """Return the reader of an OCI cache: the last part of its name is that of its snapshot, as that of a mirror is."""
+    snapshots = candidate.selection.snapshots or (candidate.path.rpartition("/")[2],)
+    names = _given_names(candidate, snapshots)
+    return OciSource(candidate.name, images, candidate.selection, names, candidate.spec_files)
+
+
 def _folder(candidate: Candidate) -> Source:
-    return FolderSource(candidate.name, candidate.path, candidate.storage, candidate.selection)
+    return FolderSource(candidate.name, candidate.path, candidate.storage, candidate.selection, candidate.spec_files)
 
 
 def _catalogue_inside(candidate: Candidate) -> Source:
@@ -84,6 +105,7 @@ def _is_listed_beside(candidate: Candidate) -> bool:
     if (
         not candidate.is_folder_of_storage
         or candidate.snapshot is None
+        or candidate.spec_files is not None
         or not candidate.storage.exists(candidate.catalogue_beside)
     ):
         return False
@@ -102,7 +124,14 @@ def _snapshot_listed_beside(candidate: Candidate) -> Source:
 
 
 def _remote_folder(candidate: Candidate) -> Source:
-    return RemoteSource(candidate.name, candidate.storage, candidate.path, candidate.selection, candidate.refusal)
+    return RemoteSource(
+        candidate.name,
+        candidate.storage,
+        candidate.path,
+        candidate.selection,
+        candidate.refusal,
+        candidate.spec_files,
+    )
 
 
 def _index_of_mirror(candidate: Candidate) -> Source:
@@ -112,14 +141,7 @@ def _index_of_mirror(candidate: Candidate) -> Source:
 
 def _single_index(candidate: Candidate) -> Source:
     """Return the reader of an index outside a mirror, with its snapshot and stack as the user named them."""
-    snapshots, stacks, name = candidate.selection.snapshots, candidate.selection.stacks, candidate.selection.name
-    if name is not None:
-        if snapshots not in {(), (name,)}:
-            raise SourceError(
-                f"expected one name for the snapshot of {candidate.name}, found also {', '.join(snapshots)}",
-                hint="leave out --snapshot",
-            )
-        snapshots = (name,)
+    snapshots, stacks = candidate.selection.snapshots, candidate.selection.stacks
     if candidate.path.endswith(DATABASE):
         snapshots = snapshots or ("local",)
         if len(stacks) != 1:
@@ -128,14 +150,28 @@ def _single_index(candidate: Candidate) -> Source:
                 f"{', '.join(stacks) or 'none'}",
                 hint="give it one with --stack NAME",
             )
+    found = IndexLocation(candidate.storage, candidate.path, candidate.name, *_given_names(candidate, snapshots))
+    return IndexSource(candidate.name, found, candidate.selection)
+
+
+def _given_names(candidate: Candidate, snapshots: Sequence[str]) -> tuple[str, str]:
+    """Return the names of the snapshot and the stack of a source that has one of each, as the user named them."""
+    name, stacks = candidate.selection.name, candidate.selection.stacks
+    if name is not None:
+        if candidate.selection.snapshots not in {(), (name,)}:
+            raise SourceError(
+                f"expected one name for the snapshot of {candidate.name}, found also "
+                f"{', '.join(candidate.selection.snapshots)}",
+                hint="leave out --snapshot",
+            )
+        snapshots = (name,)
     if len(snapshots) != 1 or len(stacks) > 1:
+        what, found = ("stack", stacks) if len(snapshots) == 1 else ("snapshot", tuple(snapshots))
         raise SourceError(
-            f"expected folders that name the snapshot of {candidate.name}, found none",
+            f"expected one name for the {what} of {candidate.name}, found {', '.join(found) or 'none'}",
             hint="name it: NAME=SOURCE or --snapshot NAME, and the stack with --stack NAME if it is one",
         )
-    stack = stacks[0] if stacks else UNION_STACK
-    found = IndexLocation(candidate.storage, candidate.path, candidate.name, printable(snapshots[0]), printable(stack))
-    return IndexSource(candidate.name, found, candidate.selection)
+    return printable(snapshots[0]), printable(stacks[0] if stacks else UNION_STACK)
 
 
 def _lockfile(candidate: Candidate) -> NoReturn:
@@ -152,6 +188,8 @@ def _file_of_mirror(candidate: Candidate) -> NoReturn:
 
 
 def _catalogue(candidate: Candidate) -> Source:
+    if candidate.spec_files is not None:
+        logger.warning("%s: the indices that it lists are read; for spec files, give the mirrors", candidate.name)
     return CatalogueSource(candidate.name, candidate.storage, candidate.path, candidate.storages, candidate.selection)
 
 
@@ -194,9 +232,15 @@ class _Kind(NamedTuple):
 # To read another kind of source, add a row. The first row that recognizes a source opens it, so the order decides:
 # folders come first, then what a file's path says, then JSON by its first key, and then the first bytes of other files.
 _KINDS = (
+    _Kind(lambda candidate: candidate.is_in_registry, _repository),
+    _Kind(lambda candidate: candidate.has_images, _image_layout),
     _Kind(lambda candidate: candidate.is_local_folder, _folder),
     _Kind(
-        lambda candidate: candidate.is_folder_of_storage and candidate.storage.exists(candidate.catalogue),
+        lambda candidate: (
+            candidate.is_folder_of_storage
+            and candidate.spec_files is None
+            and candidate.storage.exists(candidate.catalogue)
+        ),
         _catalogue_inside,
     ),
     _Kind(_is_listed_beside, _snapshot_listed_beside),

@@ -27,11 +27,12 @@ from cachestats.sources.items import (
     unreadable,
 )
 from cachestats.sources.look import Look, look_at
-from cachestats.sources.mirror import IndexLocation, index_tasks, is_index, locate_index, no_index
-from cachestats.sources.request import Selection
+from cachestats.sources.mirror import IndexLocation, index_for, index_tasks, is_index, locate_index, no_index
+from cachestats.sources.request import Selection, SpecFileReading
 from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.disk import disk_fingerprint, fingerprint_of
 from cachestats.sources.walk import Walk
+from cachestats.sources.without_index import locate_spec_files
 from cachestats.text import counted, printable
 
 if TYPE_CHECKING:
@@ -48,10 +49,13 @@ class FolderSource(Source):
 
     kind: SourceKind = "folder"
 
-    def __init__(self, name: str, path: str, storage: Storage, selection: Selection) -> None:
+    def __init__(
+        self, name: str, path: str, storage: Storage, selection: Selection, spec_files: SpecFileReading | None = None
+    ) -> None:
         self.name = name
         self.passed_over = 0
         self._path, self._storage, self.selection = path, storage, selection
+        self._spec_files = spec_files
 
     def batches(self, previous: Previous) -> Iterator[ReadTask]:
         """Yield tasks of some pages each, folder by folder in the order of their names, and then one task per index."""
@@ -60,7 +64,7 @@ class FolderSource(Source):
         pages: list[str] = []
         unchanged: list[str] = []
         num_settled = 0
-        indices: list[IndexLocation] = []
+        of_mirrors: list[str] = []
         for folder in Walk(self._path, self._origin, previous, self.selection).folders():
             unchanged += folder.unchanged
             num_settled += folder.num_settled
@@ -69,15 +73,17 @@ class FolderSource(Source):
                 counts[kind] += 1
                 if kind == "unchanged page":
                     unchanged.append(self._origin(path))
-                elif kind == "index":
-                    indices.append(locate_index(self._storage, path, self._origin(path)))
+                elif kind in {"index", "spec file"}:
+                    of_mirrors.append(path)
                 elif kind == "page":
                     if pages and (len(pages) == _PAGES_A_BATCH or _folder_above(path) != _folder_above(pages[-1])):
                         yield partial(self._read, pages)  # at once: these are parsed while the rest are searched for
                         pages = []
                     pages.append(path)
-        self.passed_over = counts["unselected page"] + counts["spec file"] + counts["other"]
+        self.passed_over = counts["unselected page"] + counts["other"]
+        self.passed_over += 0 if self._spec_files else counts["spec file"]
         has_pages = bool(unchanged or num_settled or pages or counts["unselected page"])
+        indices = self._locate(of_mirrors)
         if not has_pages and not indices:
             raise self._nothing_found(counts["spec file"])
         if has_pages:
@@ -103,13 +109,22 @@ class FolderSource(Source):
         settle: Callable[[Collection[str]], Mapping[str, int]] | None = None,
     ) -> Look:
         """Look at the folders of pages in it, as `look_at`; the paths of folders are completed to their origins."""
-        found = look_at(
-            self._path, checksums, lambda path: is_page(path) or is_index(path), is_whole=is_whole, settle=settle
-        )
+        found = look_at(self._path, checksums, self._is_input, is_whole=is_whole, settle=settle)
         top = self._origin(self._path)
         settled = {f"{top}/{inside}" if inside else top: count for inside, count in found.settled.items()}
         self.passed_over = found.passed_over
         return found._replace(settled=settled)
+
+    def _locate(self, files: list[str]) -> list[IndexLocation]:
+        """Return the locations of the indices among some files of mirrors, or of the spec files in their place."""
+        indices = [path for path in files if is_index(path)]
+        if self._spec_files:
+            expected = {index for path in files if (index := index_for(path))}
+            return locate_spec_files(self._storage, indices, expected, self._origin, self._spec_files)
+        return [locate_index(self._storage, path, self._origin(path)) for path in indices]
+
+    def _is_input(self, path: str) -> bool:
+        return is_page(path) or is_index(path) or (self._spec_files is not None and path.endswith(_OF_MIRRORS))
 
     def _kind(self, path: str, previous: Previous) -> _Kind:
         if not is_page(path):

@@ -12,12 +12,12 @@ from cachestats.errors import SourceError
 from cachestats.findings import Finding
 from cachestats.naming import snapshot_kind
 from cachestats.sources.request import Selection
-from cachestats.sources.storage.base import Fingerprint, Storage
+from cachestats.sources.storage.base import Fingerprint
 from cachestats.sources.storage.transfer import MissingError
 from cachestats.text import printable
 
 ArchiveKind = Literal["tar", "tar.gz", "tar.zst", "zip"]
-SourceKind = Literal[ArchiveKind, "folder", "page", "catalogue", "index"]
+SourceKind = Literal[ArchiveKind, "folder", "page", "catalogue", "index", "oci"]
 """The kind of a source, as datasets remember it."""
 
 SOURCES: Mapping[str, Sequence[SourceKind]] = {
@@ -27,6 +27,7 @@ SOURCES: Mapping[str, Sequence[SourceKind]] = {
     "a folder of mirrors": ("folder",),
     "a catalogue": ("catalogue",),
     "an index": ("index",),
+    "an OCI build cache": ("oci",),
     "the database of an installation": ("index",),
 }
 """What can be read, in the words of messages, with the kinds of source that it can be."""
@@ -48,10 +49,33 @@ class Page(NamedTuple):
 
 
 class Content(NamedTuple):
-    """The bytes of an index, and the checksum of its file as stored."""
+    """The bytes of an index, and the checksum of its file as stored, or of the spec files that it was made of."""
 
     data: bytes | bytearray
     digest: str
+    findings: Sequence[Finding] = ()
+    """What is wrong with the spec files, if it was made of some."""
+
+
+class BinarySize(NamedTuple):
+    """The size of a binary in bytes, None if its manifest does not tell, and whether the manifest is signed."""
+
+    num_bytes: int | None
+    is_signed: bool = False
+
+
+class Mirror(Protocol):
+    """A mirror or a cache that tells the sizes of its binaries."""
+
+    def size(self, package: str, version: str, hash_: str) -> BinarySize | None:
+        """Return the size of the binary of a spec, or None if it has no manifest.
+
+        Raises
+        ------
+        SourceError
+            If there is a manifest, and it cannot be read.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -201,11 +225,3 @@ def unreadable(origin: str, problem: str) -> Finding:
     return Finding(
         origin, "file", "unreadable", f"expected a readable file, found: {problem}", "check the file", num_specs=None
     )
-
-
-@dataclass(frozen=True)
-class Mirror:
-    """A mirror of layout 3."""
-
-    storage: Storage
-    path: str

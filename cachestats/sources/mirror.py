@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated
@@ -21,6 +21,7 @@ from cachestats.decode import JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.naming import UNION_STACK, snapshot_kind
 from cachestats.sources.items import (
+    BinarySize,
     Content,
     FailedIndex,
     Index,
@@ -36,7 +37,7 @@ from cachestats.sources.request import Selection
 from cachestats.sources.signature import is_signed, signed_text
 from cachestats.sources.storage.base import Fingerprint, Storage
 from cachestats.sources.storage.compression import unpack
-from cachestats.sources.storage.transfer import ForbiddenError, MissingError
+from cachestats.sources.storage.transfer import DamagedError, ForbiddenError, MissingError
 from cachestats.sources.storage.urls import is_url, split_url
 from cachestats.text import printable
 
@@ -51,6 +52,15 @@ _INDEX_PATH = re.compile(
     rf"(?P<mirror>.*)(?:{_INDEX}|{_MANIFESTS}(?:/(?P<view>[^/]+))?/index\.manifest\.json)", re.DOTALL
 )
 _BLOB_PATH = re.compile(r"(?P<mirror>.*)/blobs/sha256/[0-9a-f]{2}/(?P<checksum>[0-9a-f]{64})", re.DOTALL)
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+=~-]*")
+_OF_SPECS = re.compile(
+    r"(?P<mirror>.*)/(?:build_cache/[^/]+\.spec\.json(?:\.sig)?|v3/manifests/spec/[^/]+/[^/]+\.spec\.manifest\.json)",
+    re.DOTALL,
+)
+SPEC_MANIFESTS = "v3/manifests/spec"
+"""The folder of the spec manifests in a mirror of layout 3."""
+BINARY = "application/vnd.spack.install."
+"""The media types of binaries begin so."""
 
 _NEWEST_DATABASE = 9
 _DATABASE = re.compile(r"application/vnd\.spack\.db\.v([0-9]{1,4})\+json")
@@ -69,6 +79,21 @@ class Blob(msgspec.Struct):
     compression: str = "none"
     checksum_algorithm: str = msgspec.field(name="checksumAlgorithm", default="sha256")
 
+    def sha256(self, name: str) -> str:
+        """Return the checksum, which names the file.
+
+        Raises
+        ------
+        ManifestError
+            If it is not a sha256 checksum.
+        """
+        if self.checksum_algorithm != "sha256" or not re.fullmatch("[0-9a-f]{64}", self.checksum):
+            raise ManifestError(
+                f"expected a sha256 checksum in {name}, found {self.checksum_algorithm} {self.checksum!r}",
+                hint="fetch the mirror again",
+            )
+        return self.checksum
+
 
 class _Manifest(msgspec.Struct):
     data: list[Blob]
@@ -86,11 +111,10 @@ class IndexLocation:
 
     @property
     def mirror(self) -> Mirror | None:
-        """The mirror of layout 3 that it belongs to, or None if its layout is older."""
-        match = _BLOB_PATH.fullmatch(self.path) or _INDEX_PATH.fullmatch(self.path)
-        return Mirror(self.storage, match["mirror"]) if match and not self.path.endswith(_INDEX) else None
+        """The mirror that it belongs to if that tells sizes: one of layout 3."""
+        return self._layout_3
 
-    def index(self) -> Index:
+    def index(self, previous: Previous) -> Index:
         """Look at the index and return it with its fingerprint.
 
         Raises
@@ -98,7 +122,7 @@ class IndexLocation:
         SourceError
             If it does not exist, or its manifest is not a manifest.
         """
-        return Index(self.origin, self.snapshot, self.stack, *self._look(), self.mirror)
+        return Index(self.origin, self.snapshot, self.stack, *self.look(previous), self.mirror)
 
     def items(self, previous: Previous) -> Iterator[Item]:
         """Yield the index, or that it has not changed, or the reason why it cannot be read."""
@@ -109,23 +133,60 @@ class IndexLocation:
             yield Unchanged([self.origin])
             return
         try:
-            index = self.index()
+            index = self.index(previous)
         except SourceError as error:
             yield FailedIndex(self.origin, self.snapshot, error)
             return
         yield Unchanged([self.origin]) if previous.has(self.origin, index.fingerprint, label) else index
 
-    def _look(self) -> tuple[Fingerprint, partial[Content]]:
+    def look(self, previous: Previous) -> tuple[Fingerprint, Callable[[], Content]]:
+        """Return the fingerprint of the index, and how to read it."""
         if blob := _BLOB_PATH.fullmatch(self.path):
-            return blob["checksum"], partial(_read, self.storage, self.path, blob["checksum"])
-        if (mirror := self.mirror) is not None:
+            return blob["checksum"], partial(read_verified, self.storage, self.path, blob["checksum"])
+        if (mirror := self._layout_3) is not None:
             blob_ = _index_blob(mirror.storage, self.path)
-            path = f"{mirror.path}/blobs/sha256/{blob_.checksum[:2]}/{blob_.checksum}"
-            return blob_.checksum, partial(_read, self.storage, path, blob_.checksum, blob_.content_length)
+            path = mirror.blob(blob_.checksum)
+            return blob_.checksum, partial(read_verified, self.storage, path, blob_.checksum, blob_.content_length)
         if self.storage.has_cheap_fingerprints:
             return self.storage.fingerprint(self.path), partial(_read_beside_checksum, self.storage, self.path)
         checksum = _checksum_beside(self.storage, self.path)
-        return checksum or self.storage.fingerprint(self.path), partial(_read, self.storage, self.path, checksum)
+        return checksum or self.storage.fingerprint(self.path), partial(
+            read_verified, self.storage, self.path, checksum
+        )
+
+    @property
+    def _layout_3(self) -> Layout3 | None:
+        match = _BLOB_PATH.fullmatch(self.path) or _INDEX_PATH.fullmatch(self.path)
+        return Layout3(self.storage, match["mirror"]) if match and not self.path.endswith(_INDEX) else None
+
+
+@dataclass(frozen=True)
+class Layout3:
+    """A mirror of layout 3, in which a manifest of each spec has the size of its binary."""
+
+    storage: Storage
+    path: str
+
+    def blob(self, checksum: str) -> str:
+        """Return the path of a blob."""
+        return f"{self.path}/blobs/sha256/{checksum[:2]}/{checksum}"
+
+    def size(self, package: str, version: str, hash_: str) -> BinarySize | None:
+        """Return the size of the binary of a spec, or None if it has no manifest."""
+        if not all(map(_SAFE_NAME.fullmatch, (package, version, hash_))):
+            return None
+        name = f"{package}/{package}-{version}-{hash_}.spec.manifest.json"
+        try:
+            blobs, has_signature = read_manifest(self.storage, f"{self.path}/{SPEC_MANIFESTS}/{name}")
+        except (MissingError, ManifestError):
+            return None
+        return binary_size(blobs, has_signature)
+
+
+def binary_size(blobs: list[Blob], is_signed: bool) -> BinarySize:
+    """Return the size of the binary among the files that a manifest lists."""
+    sizes = [blob.content_length for blob in blobs if blob.media_type.startswith(BINARY)]
+    return BinarySize(sizes[0] if sizes else None, is_signed)
 
 
 @dataclass(frozen=True)
@@ -172,17 +233,45 @@ class IndexSource(Source):
         yield from index_tasks(self.name, [self._found], previous, self.selection)
 
 
-def no_index(mirror: str, found: str) -> SourceError:
+def no_index(mirror: str, found: str) -> MissingError:
     """Return the error for a mirror without an index, in which something else was found."""
-    return SourceError(
+    return MissingError(
         f"expected the index of the mirror {mirror}, found {found} without one",
-        hint=f"let Spack write it: spack buildcache update-index {mirror}",
+        hint=f"read its spec files with --without-index, or let Spack write it: spack buildcache update-index {mirror}",
     )
+
+
+def mirror_of(path: str) -> str:
+    """Return the path of the mirror whose index has this path."""
+    match = _INDEX_PATH.fullmatch(plain_path(path))
+    assert match, "the caller has checked is_index"  # noqa: S101
+    return match["mirror"]
 
 
 def is_index(path: str) -> bool:
     """Whether a path is that of the index of a mirror."""
     return _INDEX_PATH.fullmatch(path) is not None
+
+
+def index_for(path: str) -> str | None:
+    """Return the path of the index that lists a spec file or a spec manifest, whether it exists or not.
+
+    None if it is the path of neither.
+
+    Examples
+    --------
+    >>> index_for("mirror/v3/manifests/spec/zlib/zlib-1.3.1-abc.spec.manifest.json")
+    'mirror/v3/manifests/index/index.manifest.json'
+    """
+    match = _OF_SPECS.fullmatch(path)
+    if match is None:
+        return None
+    return match["mirror"] + (_MANIFEST if path.endswith(".spec.manifest.json") else _INDEX)
+
+
+def index_of_folder(mirror: str, folder: str) -> str:
+    """Return the path of the index of a mirror that has the folder `build_cache` or `v3`."""
+    return mirror + (_INDEX if folder == "build_cache" else _MANIFEST)
 
 
 def plain_path(path: str) -> str:
@@ -191,8 +280,16 @@ def plain_path(path: str) -> str:
     return re.sub(r"\.(?:gz|zst)$", "", path)
 
 
-def locate_index(storage: Storage, path: str, origin: str) -> IndexLocation:
-    """Return the index at a path whose plain path `is_index`, with the snapshot and stack that its folders name."""
+def locate_index(storage: Storage, path: str, origin: str, mirrors: Collection[str] = ()) -> IndexLocation:
+    """Return the index at a path whose plain path `is_index`, with the snapshot and stack that its folders name.
+
+    Parameters
+    ----------
+    storage, path, origin
+        Its location.
+    mirrors
+        Paths of mirrors that may have no index.
+    """
     match = _INDEX_PATH.fullmatch(plain_path(path))
     assert match, "the caller has checked is_index"  # noqa: S101
     mirror, view = match["mirror"], match["view"]
@@ -203,7 +300,12 @@ def locate_index(storage: Storage, path: str, origin: str) -> IndexLocation:
     is_stack = (
         bool(parent)
         and snapshot_kind(name)[0] == "other"
-        and (snapshot_kind(parent)[0] != "other" or storage.exists(above + _INDEX) or storage.exists(above + _MANIFEST))
+        and (
+            snapshot_kind(parent)[0] != "other"
+            or above in mirrors
+            or storage.exists(above + _INDEX)
+            or storage.exists(above + _MANIFEST)
+        )
     )
     snapshot, stack = (parent, name) if is_stack else (name, UNION_STACK)
     if view:
@@ -252,11 +354,7 @@ def _index_blob(storage: Storage, path: str) -> Blob:
     if not databases:
         raise SourceError(f"expected an index in {name}, found none", hint="run `spack buildcache update-index` there")
     blob = databases[max((version for version in databases if version <= _NEWEST_DATABASE), default=min(databases))]
-    if blob.checksum_algorithm != "sha256" or not re.fullmatch("[0-9a-f]{64}", blob.checksum):
-        raise SourceError(
-            f"expected a sha256 checksum in {name}, found {blob.checksum_algorithm} {blob.checksum!r}",
-            hint="fetch the mirror again",
-        )
+    blob.sha256(name)
     return blob
 
 
@@ -277,18 +375,28 @@ def _checksum_beside(storage: Storage, path: str) -> str | None:
 
 
 def _read_beside_checksum(storage: Storage, path: str) -> Content:
-    return _read(storage, path, _checksum_beside(storage, path))
+    return read_verified(storage, path, _checksum_beside(storage, path))
 
 
-def _read(storage: Storage, path: str, checksum: str | None = None, length: int | None = None) -> Content:
-    """Read an index, verify its checksum and length, and decompress it."""
-    data = storage.read(path, limit=MAX_INDEX_BYTES)
+def read_verified(
+    storage: Storage, path: str, checksum: str | None = None, length: int | None = None, *, limit: int = MAX_INDEX_BYTES
+) -> Content:
+    """Return a file, decompressed, after its checksum and length were verified.
+
+    Raises
+    ------
+    DamagedError
+        If it is not what its checksum and length say, or larger than the limit.
+    SourceError
+        If it cannot be read.
+    """
+    data = storage.read(path, limit=limit)
     name = storage.name(path)
     if length is not None and len(data) != length:
-        raise SourceError(f"expected {length:,} bytes in {name}, found {len(data):,}", hint="fetch the mirror again")
+        raise DamagedError(f"expected {length:,} bytes in {name}, found {len(data):,}", hint="fetch the mirror again")
     digest = hashlib.sha256(data).hexdigest()
     if checksum not in {None, digest}:
-        raise SourceError(
+        raise DamagedError(
             f"expected the sha256 checksum {checksum} of {name}, found {digest}", hint="fetch the mirror again"
         )
     return Content(unpack(data, name), digest)

@@ -24,10 +24,11 @@ from cachestats.sources.items import (
     page_folders,
     unreadable,
 )
-from cachestats.sources.mirror import IndexLocation, index_tasks, indices_at, locate_index, no_index
-from cachestats.sources.request import Selection
+from cachestats.sources.mirror import IndexLocation, index_of_folder, index_tasks, indices_at, locate_index, no_index
+from cachestats.sources.request import Selection, SpecFileReading
 from cachestats.sources.storage.base import Entry, Storage
 from cachestats.sources.storage.transfer import ForbiddenError, MissingError
+from cachestats.sources.without_index import locate_spec_files
 
 _PAGES_A_BATCH = 200
 _AT_ONCE = 16
@@ -43,17 +44,24 @@ class RemoteSource(Source):
     kind: SourceKind = "folder"
 
     def __init__(
-        self, name: str, storage: Storage, path: str, selection: Selection, refusal: SourceError | None = None
+        self,
+        name: str,
+        storage: Storage,
+        path: str,
+        selection: Selection,
+        refusal: SourceError | None = None,
+        spec_files: SpecFileReading | None = None,
     ) -> None:
         self.name = name
-        self._refusal = refusal
+        self._refusal, self._spec_files = refusal, spec_files
         self.passed_over = 0
         self._storage, self._path, self.selection = storage, path.rstrip("/"), selection
 
     def batches(self, previous: Previous) -> Iterator[ReadTask]:
         """Yield tasks of some pages each, and then one task per index."""
         self.passed_over = 0
-        indices: list[IndexLocation] = []
+        indices: list[str] = []
+        expected: set[str] = set()
         pages: list[Entry] = []
         without_index: list[SourceError] = []
         for number, (folder, entries) in enumerate(self._walk(self._path), 1):
@@ -65,26 +73,34 @@ class RemoteSource(Source):
             names = {_last_name(entry.path) for entry in entries}
             if not entries or names & _NOT_ENTERED:
                 paths = [*indices_at(self._storage, folder)]
-                indices += [self._locate(path) for path in paths]
-                if not paths and (of_mirror := names & _OF_MIRROR):
+                indices += paths
+                if self._spec_files:
+                    expected |= {index_of_folder(folder, name) for name in names & _OF_MIRROR}
+                elif not paths and (of_mirror := names & _OF_MIRROR):
                     without_index.append(no_index(self._storage.name(folder), f"its folder {min(of_mirror)}"))
             for entry in entries:
                 if not entry.is_folder and is_page(entry.path):
                     pages.append(entry)
                 else:
                     self.passed_over += not entry.is_folder
-        if not indices and not pages:
+        if not indices and not expected and not pages:
             raise without_index[0] if without_index else self._nothing_found()
         if pages:
             self.selection.check_pages(self.name)
             pages = [page for page in pages if self.selection.takes(page_folders(unquote(page.path))[0])]
         for first in range(0, len(pages), _PAGES_A_BATCH):
             yield partial(self._read, pages[first : first + _PAGES_A_BATCH], previous)
-        if indices:
-            yield from index_tasks(self.name, indices, previous, self.selection)
+        if indices or expected:
+            yield from index_tasks(self.name, self._locate(indices, expected), previous, self.selection)
 
-    def _locate(self, path: str) -> IndexLocation:
-        return locate_index(self._storage, path, self.selection.label(self._storage.name(path)))
+    def _locate(self, indices: list[str], expected: set[str]) -> list[IndexLocation]:
+        """Return the locations of indices, or of the spec files in their place."""
+        if self._spec_files:
+            return locate_spec_files(self._storage, indices, expected, self._origin, self._spec_files)
+        return [locate_index(self._storage, path, self._origin(path)) for path in indices]
+
+    def _origin(self, path: str) -> str:
+        return self.selection.label(self._storage.name(path))
 
     def _walk(self, folder: str, depth: int = 0) -> Iterator[tuple[str, list[Entry]]]:
         """Yield each folder with its entries; one that cannot be listed has none."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event
 from typing import Self
 
 from cachestats.errors import SourceError
@@ -100,6 +102,19 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class SpecFileReading:
+    """What the reading of spec files, one by one, needs to be resumed and to be stopped."""
+
+    folder: Path | None = None
+    """Where spec files that were read are kept, so that the next run need not read them again; None keeps none."""
+    stopping: Event = field(default_factory=Event, compare=False)
+    """Set once the run is to end."""
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path | None]]:
+        return type(self), (self.folder,)  # no other process reads spec files
+
+
+@dataclass(frozen=True)
 class SourceRequest:
     """A source as the user specifies it."""
 
@@ -108,15 +123,31 @@ class SourceRequest:
     network: Network = field(default_factory=Network)
     sizes: bool = False
     """Whether to read the sizes of binaries, too."""
+    without_index: bool = False
+    """Whether to read the spec files of mirrors and OCI caches instead of their indices."""
+    reading: SpecFileReading = field(default_factory=SpecFileReading)
     name: str | None = None
     """The name of the source if it is a path; by default the path as given."""
 
     @classmethod
     def for_any(
-        cls, snapshots: Iterable[str], stacks: Iterable[str], network: Network | None, *, sizes: bool = False
+        cls,
+        snapshots: Iterable[str],
+        stacks: Iterable[str],
+        network: Network | None,
+        *,
+        sizes: bool = False,
+        without_index: bool = False,
+        reading: SpecFileReading | None = None,
     ) -> Self:
         """Return a request without an address, for the sources that are asked for with these options."""
-        return cls("", Selection(tuple(snapshots), tuple(stacks)), network or Network(), sizes)
+        selection = Selection(tuple(snapshots), tuple(stacks))
+        return cls("", selection, network or Network(), sizes, without_index, reading or SpecFileReading())
+
+    @property
+    def spec_files(self) -> SpecFileReading | None:
+        """How to read spec files instead of indices; None if indices are read."""
+        return self.reading if self.without_index else None
 
     def at(self, addresses: Iterable[str | os.PathLike[str]]) -> list[Self]:
         """Return this request for each of some addresses, which may be `NAME=SOURCE`.

@@ -53,7 +53,7 @@ def test_one_index_may_be_given_alone(tmp_path: Path) -> None:
     dataset = cs.build_dataset(tmp_path / "develop/e4s/build_cache/index.json", out=tmp_path / "dataset")
     assert set(dataset.specs.select("snapshot", "stack").collect().rows()) == {("develop", "e4s")}
     (tmp_path / "index.json").write_bytes(DEFAULT)
-    with pytest.raises(SourceError, match="expected folders that name the snapshot of"):
+    with pytest.raises(SourceError, match="expected one name for the snapshot of"):
         cs.build_dataset(tmp_path / "index.json", out=tmp_path / "dataset")
     named = cs.build_dataset(tmp_path / "index.json", out=tmp_path / "named", snapshots=["v1.0"], stacks=["ours"])
     assert set(named.specs.select("snapshot", "stack").collect().rows()) == {("v1.0", "ours")}

@@ -426,7 +426,7 @@ def test_credentials_are_neither_kept_nor_told(
 
 
 def test_an_address_of_another_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="begins with https://, http:// or s3://, found 'ftp://"):
+    with pytest.raises(SourceError, match="begins with https://, http://, s3:// or oci://, found 'ftp://"):
         cs.build_dataset("ftp://example.org/develop", out=tmp_path / "dataset")
     lock = tmp_path / "spack.lock"
     lock.write_text('{"_meta": {"file-type": "spack-lockfile"}}')

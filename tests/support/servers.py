@@ -1,4 +1,4 @@
-"""Real servers on loopback, for the tests of sources on the network: HTTP with its misfortunes, and S3.
+"""Real servers on loopback, for the tests of sources on the network: HTTP with its misfortunes, OCI registries, and S3.
 
 An answer is given once, or for as long as a test wants; `|` joins what two of them say:
 
@@ -11,9 +11,11 @@ An answer is given once, or for as long as a test wants; `|` joins what two of t
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import html
 import http.client
+import json
 import logging
 import mimetypes
 import re
@@ -30,7 +32,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import gmtime, strftime
 from typing import Any, Literal, NamedTuple, Self
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qs, quote, unquote
 
 
 class Request(NamedTuple):
@@ -98,6 +100,7 @@ def _named(headers: dict[str, str | None]) -> dict[str, str | None]:
 
 
 Listing = Literal["apache", "nginx", "python"]
+Reply = tuple[int, bytes, dict[str, str | None]]
 
 
 class HttpServer:
@@ -146,6 +149,10 @@ class HttpServer:
         with self._lock:
             self._once.pop(path, None)
             self._forever.pop(path, None)
+
+    def reply(self, path: str, asked: Request) -> Reply | None:
+        """Return the usual answer to a request: code, body and headers; None if that is a file of the folder."""
+        return None
 
     def close(self) -> None:
         """Stop listening, break off every answer in progress, and wait for its thread."""
@@ -241,12 +248,14 @@ class _Handler(BaseHTTPRequestHandler):
         elif answer.chunked:
             self.wfile.write(b"0\r\n\r\n")
 
-    def _reply(self, path: str, answer: Answer, asked: Request) -> tuple[int, bytes, dict[str, str | None]]:
+    def _reply(self, path: str, answer: Answer, asked: Request) -> Reply:
         if answer.status is not None:
             return self._plain(answer.status) if answer.body is None else (answer.status, answer.body, {})
         if answer.body is not None:
             return self._content(answer.body, {}, asked, answer)
         owner, place = self.server.owner, self._place(path)
+        if (own := owner.reply(path, asked)) is not None:
+            return own
         if place is None or (place.is_dir() and not owner.listings):
             return self._plain(404)
         if place.is_dir():
@@ -260,7 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
         }
         return self._content(place.read_bytes(), headers, asked, answer)
 
-    def _plain(self, code: int) -> tuple[int, bytes, dict[str, str | None]]:
+    def _plain(self, code: int) -> Reply:
         if code in (204, 304):
             return code, b"", {"Content-Length": None}
         phrase = self.responses.get(code, ("Unknown",))[0]
@@ -277,9 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return place
         return None
 
-    def _content(
-        self, data: bytes, headers: dict[str, str | None], asked: Request, answer: Answer
-    ) -> tuple[int, bytes, dict[str, str | None]]:
+    def _content(self, data: bytes, headers: dict[str, str | None], asked: Request, answer: Answer) -> Reply:
         """Return the content, the part of it that was asked for, or that it is unchanged."""
         owner, whole = self.server.owner, len(data)
         if owner.etags:
@@ -367,6 +374,94 @@ def _python(path: str, place: Path) -> str:
 
 
 _LISTINGS: dict[str | None, Callable[[str, Path], str]] = {"apache": _apache, "nginx": _nginx, "python": _python}
+
+
+class RegistryServer(HttpServer):
+    """An OCI registry with one repository, `site/cache`, and what registries do to their clients.
+
+    If it has a `login`, it wants tokens, each good for so many requests, and gives them only to this user and password.
+    It redirects blobs to `blobs_at`, if that is given: the URL of a folder that has them by their digests.
+    """
+
+    repository = "site/cache"
+
+    def __init__(
+        self,
+        *,
+        login: str | None = None,
+        uses: int = 1_000_000,
+        tags_a_page: int = 1000,
+        blobs_at: str | None = None,
+    ) -> None:
+        super().__init__(Path(__file__))
+        self.login, self.uses, self.tags_a_page, self.blobs_at = login, uses, tags_a_page, blobs_at
+        self.manifests: dict[str, bytes] = {}
+        self.blobs: dict[str, bytes] = {}
+        self.tokens: dict[str, int] = {}
+
+    @property
+    def cache(self) -> str:
+        """The URL of the cache as Spack knows it."""
+        return f"{self.url.replace('http', 'oci+http')}/{self.repository}"
+
+    def push(self, tag: str, config: bytes, *layers: bytes) -> None:
+        """Give a tag to an image of this config and these layers."""
+        manifest = {"schemaVersion": 2, "config": self._blob(config), "layers": [*map(self._blob, layers)]}
+        self.manifests[tag] = json.dumps(manifest).encode()
+
+    def asked_for(self, kind: str) -> list[str]:
+        """Return what clients asked for since this was last called, of the tags, the manifests or the blobs."""
+        prefix = f"/v2/{self.repository}/{kind}/"
+        asked = [one.path.removeprefix(prefix) for one in self.requests if one.path.startswith(prefix)]
+        self.requests = [one for one in self.requests if not one.path.startswith(prefix)]
+        return sorted(asked)
+
+    def reply(self, path: str, asked: Request) -> Reply | None:
+        """Return the registry's answer."""
+        if path == "/token":
+            return self._token(asked)
+        if self.login and not self._is_allowed(asked.headers.get("authorization", "")):
+            challenge = f'Bearer realm="{self.url}/token",service="registry",scope="repository:other:pull,push"'
+            return 401, b"{}", {"WWW-Authenticate": challenge}
+        prefix, _, name = path.rpartition("/")
+        if prefix == f"/v2/{self.repository}/tags":
+            return self._tags(asked)
+        data = {"manifests": self.manifests, "blobs": self.blobs}.get(prefix.rpartition("/")[2], {}).get(name)
+        if data is None or not prefix.startswith(f"/v2/{self.repository}/"):
+            return 404, b'{"errors": []}', {}
+        if prefix.endswith("blobs") and self.blobs_at:
+            return 307, b"", {"Location": f"{self.blobs_at}/{name}?signature=secret-signature"}
+        return 200, data, {"Docker-Content-Digest": digest_of(data)} if prefix.endswith("manifests") else {}
+
+    def _blob(self, data: bytes) -> dict[str, Any]:
+        self.blobs[digest_of(data)] = data
+        return {"digest": digest_of(data), "size": len(data)}
+
+    def _token(self, asked: Request) -> Reply:
+        wanted = f"Basic {base64.b64encode((self.login or '').encode()).decode()}"
+        scope = parse_qs(asked.path.partition("?")[2]).get("scope")
+        if asked.headers.get("authorization") != wanted or scope != [f"repository:{self.repository}:pull"]:
+            return 401, b"{}", {}
+        token = f"secret-token-{len(self.tokens)}"
+        self.tokens[token] = self.uses
+        return 200, json.dumps({"token": token}).encode(), {}
+
+    def _is_allowed(self, authorization: str) -> bool:
+        token = authorization.removeprefix("Bearer ")
+        self.tokens[token] = self.tokens.get(token, 0) - 1
+        return self.tokens[token] >= 0
+
+    def _tags(self, asked: Request) -> Reply:
+        last = parse_qs(asked.path.partition("?")[2]).get("last", [""])[0]
+        left = [tag for tag in sorted(self.manifests) if tag > last]
+        page, rest = left[: self.tags_a_page], left[self.tags_a_page :]
+        link = f'</v2/{self.repository}/tags/list?last={quote(page[-1])}>; rel="next"' if rest else None
+        return 200, json.dumps({"name": self.repository, "tags": page}).encode(), {"Link": link}
+
+
+def digest_of(data: bytes) -> str:
+    """Return the digest by which a registry knows a blob."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 class S3Server:

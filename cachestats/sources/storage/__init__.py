@@ -1,1 +1,1 @@
-"""Uniform access to files on disk, over http(s) and in S3: fingerprints, contents and listings."""
+"""Uniform access to files on disk, over http(s), in S3 and in OCI registries: fingerprints, contents and listings."""

@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple, Self, TypeVar
 from cachestats.errors import SourceError
 from cachestats.sources.storage import transfer
 from cachestats.sources.storage.network import Network
-from cachestats.sources.storage.transfer import CHUNK_BYTES, ForbiddenError, MissingError, Opened
+from cachestats.sources.storage.transfer import CHUNK_BYTES, DamagedError, ForbiddenError, MissingError, Opened
 from cachestats.text import printable
 
 T = TypeVar("T")
@@ -71,14 +71,16 @@ class Storage:
         ------
         MissingError
             If there is no such file.
+        DamagedError
+            If it is larger.
         SourceError
-            If it cannot be read, even after retries, or is larger.
+            If it cannot be read, even after retries.
         """
         data = bytearray()
         for chunk in self.chunks(path):
             data += chunk
             if len(data) > limit:
-                raise SourceError(
+                raise DamagedError(
                     f"expected at most {limit:,} bytes, found more in {self.name(path)}", hint="check the file"
                 )
         return data

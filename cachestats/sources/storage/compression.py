@@ -7,7 +7,7 @@ import io
 import zlib
 from typing import TYPE_CHECKING
 
-from cachestats.errors import SourceError
+from cachestats.sources.storage.transfer import DamagedError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +26,7 @@ def unpack(data: bytes | bytearray, name: str) -> bytes | bytearray:
 
     Raises
     ------
-    SourceError
+    DamagedError
         If it is damaged, or so much larger when decompressed that it must be a bomb.
     """
     if not data.startswith((GZIP, ZSTD)):
@@ -40,12 +40,12 @@ def unpack(data: bytes | bytearray, name: str) -> bytes | bytearray:
         while chunk := stream.read(_CHUNK_BYTES):
             unpacked += chunk
             if len(unpacked) > limit:
-                raise SourceError(
+                raise DamagedError(
                     f"expected an index, found one that unpacks to more than {limit:,} bytes: {name}",
                     hint="check where it comes from",
                 )
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
-        raise SourceError(
+        raise DamagedError(
             f"expected a complete file, found damage in {name}: {error}", hint="fetch it again"
         ) from error
     return unpacked

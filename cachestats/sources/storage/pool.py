@@ -11,6 +11,7 @@ from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.disk import DiskStorage
 from cachestats.sources.storage.http import HttpStorage
 from cachestats.sources.storage.network import Network
+from cachestats.sources.storage.oci import SCHEMES, RegistryStorage, api_url
 from cachestats.sources.storage.s3 import S3Storage
 from cachestats.sources.storage.urls import WEB_PORTS, is_url, public_url, redact_urls, split_url
 
@@ -38,12 +39,15 @@ class Storages:
             return self._storage(DiskStorage), os.path.abspath(address)
         address = public_url(address)
         parts = split_url(address)
+        if parts.scheme in SCHEMES:
+            return self._storage(RegistryStorage), api_url(address)
         if parts.scheme in WEB_PORTS and parts.hostname:
             return self._storage(HttpStorage), address
         if parts.scheme == "s3" and parts.hostname:
             return self._storage(S3Storage), address.partition("://")[2]
         raise SourceError(
-            f"expected a path or a URL that begins with https://, http:// or s3://, found {redact_urls(address)!r}",
+            f"expected a path or a URL that begins with https://, http://, s3:// or oci://, found "
+            f"{redact_urls(address)!r}",
             hint="download it, and give its path",
         )
 

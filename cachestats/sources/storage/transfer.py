@@ -42,6 +42,10 @@ class ForbiddenError(SourceError):
     """A path may not be read."""
 
 
+class DamagedError(SourceError):
+    """A file has another checksum or length than it should, or cannot be decompressed."""
+
+
 class _ChangedError(Exception):
     """A file was replaced between two tries."""
 
@@ -91,8 +95,8 @@ def chunks(storage: Endpoint, path: str) -> Iterator[bytes]:
             opened = storage.open_at(path, offset, identity)
             identity = opened.identity
             with closing(opened.file) as file:
-                received = _received(file, storage.network)
-                for chunk in _after(received, offset, read.digest()) if opened.start < offset else received:
+                arriving = received(file, storage.network)
+                for chunk in _after(arriving, offset, read.digest()) if opened.start < offset else arriving:
                     offset += len(chunk)
                     if storage.is_remote:  # a disk is not asked twice, and the checksum of a big index takes long
                         read.update(chunk)
@@ -116,23 +120,29 @@ def again(storage: Endpoint, path: str, ask: Callable[[], T]) -> T:
             _pause(storage, path, error, failures)
 
 
-def _received(file: IO[bytes], network: Network) -> Iterator[bytes]:
-    """Yield chunks as they arrive; fail if they arrive too slowly."""
-    waited, received = 0.0, 0
+def received(file: IO[bytes], network: Network) -> Iterator[bytes]:
+    """Yield the chunks of an open file as they arrive.
+
+    Raises
+    ------
+    TimeoutError
+        If they arrive too slowly.
+    """
+    waited, size = 0.0, 0
     while True:
         asked = time.monotonic()
         chunk = file.read(CHUNK_BYTES)
         waited += time.monotonic() - asked
         if not chunk:
             return
-        received += len(chunk)
+        size += len(chunk)
         if network.on_bytes:
             network.on_bytes(len(chunk))
         yield chunk
         if waited > network.timeout:
-            if received < _SLOWEST_BYTES:
-                raise TimeoutError(f"{received:,} bytes in {waited:.0f} s")
-            waited, received = 0.0, 0
+            if size < _SLOWEST_BYTES:
+                raise TimeoutError(f"{size:,} bytes in {waited:.0f} s")
+            waited, size = 0.0, 0
 
 
 def _after(chunks: Iterator[bytes], size: int, digest: bytes) -> Iterator[bytes]:

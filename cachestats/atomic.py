@@ -4,6 +4,9 @@ A file is written under a temporary name beside its target and renamed: `replace
 whole, `replaced_folder`, or kept up to date file by file, `ExportFolder`. A list in it names the files of the export.
 The list is written before the files, so an export that is killed leaves only complete files, and the next one finishes
 its work. A dataset is published by a list of moves (`dataset.publication`): its files are too large to copy.
+
+Before a rename, what it publishes is written down to the disk, and afterwards the rename itself is (`sync`), so that a
+power cut leaves what a kill leaves.
 """
 
 from __future__ import annotations
@@ -24,6 +27,27 @@ if TYPE_CHECKING:
     import filelock
 
 
+def sync(paths: Iterable[str | os.PathLike[str]]) -> None:
+    """Have files, or the entries of folders, written down to the disk.
+
+    They are synced side by side, since a file system writes down at once what several of them wait for: 900 files of
+    170 kB take 0.2 s so, and 2.5 s one after the other.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # on first use: most verbs write nothing
+
+    with ThreadPoolExecutor(16) as pool:
+        for _ in pool.map(_sync, paths):
+            pass
+
+
+def _sync(path: str | os.PathLike[str]) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def replaced_file(target: Path) -> Iterator[Path]:
     """Yield a temporary path to write to, and rename the file to the target once it is complete."""
@@ -36,7 +60,9 @@ def replaced_file(target: Path) -> Iterator[Path]:
     with reported(target.parent):
         try:
             yield unfinished
+            sync([unfinished])
             os.replace(unfinished, target)
+            sync([target.parent])
         finally:
             unfinished.unlink(missing_ok=True)
 
@@ -80,6 +106,7 @@ class ExportFolder:
         self.path, self.names, self.listing = path, names, listing
         self.own, self.always, self.holds = own, set(always), holds
         self.state = path / listing.partition("/")[0]
+        self._waiting: dict[str, str] = {}
         import filelock  # on first use: it imports asyncio, and most verbs need no lock
 
         self._lock = filelock.FileLock(self.state / "lock")
@@ -103,6 +130,7 @@ class ExportFolder:
     ) -> None:
         try:
             if error is None:
+                self._put_waiting()
                 for name in self.before - self.names:
                     self._remove(name)
                 self._list(self.names)
@@ -110,12 +138,16 @@ class ExportFolder:
             self._lock.release()
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file, unless it already has these bytes."""
+        """Write a file, unless it already has these bytes; it is put in place with others, or when all are written."""
         with suppress(FileNotFoundError), open_regular(self.path / name) as file:
             if file.read() == data:
                 return
-        with self.replaced(name) as file:
+        unfinished = f"{self.state}/{len(self._waiting)}"
+        with open(unfinished, "wb") as file:
             file.write(data)
+        self._waiting[name] = unfinished
+        if len(self._waiting) == _AT_ONCE:
+            self._put_waiting()
 
     @contextmanager
     def replaced(self, name: str) -> Iterator[IO[bytes]]:
@@ -128,10 +160,21 @@ class ExportFolder:
         """Return the temporary path of a file before it is put in place."""
         return f"{self.state}/{name.rpartition('/')[2]}"
 
-    def put(self, name: str) -> None:
-        """Put a finished file in place."""
-        os.makedirs(f"{self.path}/{name.rpartition('/')[0]}", exist_ok=True)
-        os.replace(self.unfinished(name), f"{self.path}/{name}")
+    def put(self, *names: str) -> None:
+        """Put finished files in place, in this order."""
+        self._put({name: self.unfinished(name) for name in names})
+
+    def _put_waiting(self) -> None:
+        self._put(self._waiting)
+        self._waiting = {}
+
+    def _put(self, files: dict[str, str]) -> None:
+        sync(files.values())
+        folders = {name: f"{self.path}/{name.rpartition('/')[0]}" for name in files}
+        for name, unfinished in files.items():
+            os.makedirs(folders[name], exist_ok=True)
+            os.replace(unfinished, f"{self.path}/{name}")
+        sync({*folders.values()})
 
     def _refuse_foreign(self) -> None:
         if self.path.exists() and not (self.path / self.listing).exists():
@@ -196,6 +239,10 @@ class ExportFolder:
                 (self.path / folder).rmdir()
 
 
+_AT_ONCE = 512
+"""The files that are put in place together."""
+
+
 @contextmanager
 def replaced_folder(out: Path, *, holds: str, foreign: Callable[[Path], Iterable[str]]) -> Iterator[Path]:
     """Yield a new folder to write to, and replace the old one with it when everything has been written.
@@ -230,9 +277,12 @@ def replaced_folder(out: Path, *, holds: str, foreign: Callable[[Path], Iterable
                 refuse_foreign(out, foreign(out) if out.is_dir() else [out.name], holds=holds)
             new.mkdir()
             yield new
-            if out.exists():
-                out.rename(old)
-            new.rename(out)
+            sync(path for path in (new, *new.rglob("*")) if not path.is_symlink())
+            if not (out.exists() and _exchanged(new, out)):
+                if out.exists():
+                    out.rename(old)
+                new.rename(out)
+            sync([out.parent])
         finally:
             _recover(out, new, old)
             lock.unlink(missing_ok=True)
@@ -268,6 +318,17 @@ def refuse_foreign(folder: Path, others: Iterable[str], *, holds: str) -> None:
             f"expected an empty folder or {holds}, found {folder} with {found[0]} in it",
             hint="choose another folder to write to",
         )
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange two folders at once, and return whether the system can; Linux can on most file systems."""
+    import ctypes
+
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    at_working_folder, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE
+    return rename is not None and not rename(
+        at_working_folder, os.fsencode(one), at_working_folder, os.fsencode(other), exchange
+    )
 
 
 def _recover(out: Path, new: Path, old: Path) -> None:

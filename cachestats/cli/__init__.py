@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 import traceback
 
@@ -71,11 +72,13 @@ def cli() -> None:
        16  a worker process was killed; nothing was published
        70  internal error
       130  interrupted
+      143  terminated
     """  # noqa: D301 (a real backspace, which tells Click not to wrap the paragraph)
 
 
 def main() -> None:
     """Run the command line, and turn every error into a message and an exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         _run()
     except CachestatsError as error:
@@ -86,6 +89,9 @@ def main() -> None:
         error.show(words)
         talk(words.getvalue().rstrip())
         sys.exit(error.exit_code)
+    except _Terminated:
+        talk("terminated")
+        sys.exit(143)
     except (click.Abort, KeyboardInterrupt):
         talk("interrupted")
         sys.exit(130)
@@ -100,6 +106,14 @@ def main() -> None:
             f"hint: please report it, with the traceback that {_DEBUG}=1 prints"
         )
         sys.exit(_INTERNAL_ERROR)
+
+
+class _Terminated(BaseException):
+    """The process was asked to end: what is unfinished is cleaned up as after an interruption."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise _Terminated
 
 
 def _run() -> None:

@@ -1,4 +1,8 @@
-"""Publication of a dataset: files are staged, a commit lists their moves, and any later process can finish them."""
+"""Publication of a dataset: files are staged, a commit lists their moves, and any later process can finish them.
+
+The staged files are on the disk before the commit is, and the moves before it is removed, so that a power cut at any
+instant leaves what a kill leaves.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,9 @@ from pathlib import Path
 
 import msgspec
 
+from cachestats.atomic import sync
+from cachestats.dataset.manifest import MANIFEST, read_manifest
+from cachestats.dataset.paths import files_by_snapshot
 from cachestats.decode import JsonError, decode
 from cachestats.errors import BusyError, DatasetError
 from cachestats.regular import read_regular
@@ -36,7 +43,7 @@ def move_published(folder: Path) -> None:
     if not commit.exists():
         return
     try:
-        decided = decode(read_regular(commit), Commit)
+        decided = _decided(folder, read_regular(commit))
         if not all(map(_is_inside, (*decided.move, *decided.remove))):
             raise JsonError("a path outside the dataset")
     except (OSError, JsonError) as error:
@@ -50,7 +57,27 @@ def move_published(folder: Path) -> None:
             os.replace(staged, target)
     for name in decided.remove:
         (folder / name).unlink(missing_ok=True)
+    changed = {(folder / name).parent for name in (*decided.move, *decided.remove)}
+    sync(path for path in (folder, *changed) if path.exists())
     commit.unlink()
+
+
+def _decided(folder: Path, commit: bytes) -> Commit:
+    """Return the list of a publication; one that is damaged is made again from what was staged.
+
+    The manifest is moved last: if it is no longer staged, only files to remove may be left.
+    """
+    try:
+        return decode(commit, Commit)
+    except JsonError:
+        staging = folder / NEW
+        if not (staging / MANIFEST).exists():
+            return Commit([], [])
+        staged = {path.relative_to(staging).as_posix() for path in staging.rglob("*") if path.is_file()}
+        manifests = [read_manifest(one) for one in (folder, staging)]
+        old, new = ({*files_by_snapshot(folder, one)} if one else set() for one in manifests)
+        removed = [path.relative_to(folder).as_posix() for path in sorted(old - new)]
+        return Commit([*sorted(staged - {MANIFEST}), MANIFEST], removed)
 
 
 def is_being_written(folder: Path) -> bool:

@@ -16,7 +16,7 @@ import filelock
 import msgspec
 import pyarrow as pa
 
-from cachestats.atomic import acquire, refuse_foreign
+from cachestats.atomic import acquire, refuse_foreign, sync
 from cachestats.dataset.manifest import MANIFEST, Manifest
 from cachestats.dataset.parquet import write_parquet
 from cachestats.dataset.paths import files_by_snapshot, table_file
@@ -110,7 +110,9 @@ class Writer:
             removed = sorted(str(file.relative_to(self.path)) for file in old - new)
             draft = self.path / STATE / "draft.json"
             draft.write_text(json.dumps({"move": [*moved, MANIFEST], "remove": removed}), encoding="utf-8")
+            sync([*self.staging.rglob("*"), self.staging, draft])
             os.replace(draft, self.path / COMMIT)
+            sync([self.path / STATE])
             move_published(self.path)
         shutil.rmtree(self.journals, ignore_errors=True)
 

@@ -52,7 +52,7 @@ def test_every_analysis_has_a_verb_and_every_verb_a_function() -> None:
 
 def test_the_exit_codes_are_the_same_in_the_errors_the_help_and_the_docs() -> None:
     kinds = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, cs.CachestatsError)]
-    codes = {0, 70, 130, *(kind.exit_code for kind in kinds)}
+    codes = {0, 70, 130, 143, *(kind.exit_code for kind in kinds)}
     help_ = str(cli.help).partition("Exit codes:")[2]
     assert {int(code) for code in re.findall(r"^ +(\d+)  ", help_, re.MULTILINE)} == codes, (
         "see cachestats/cli/__init__.py"

@@ -270,7 +270,7 @@ def test_a_second_build_waits_or_says_that_another_is_running(two: tuple[Path, P
     path, _, new = two
     lock = filelock.FileLock(path / ".cachestats/lock", thread_local=False)
     lock.acquire()
-    with pytest.raises(BusyError, match="another process is writing"):
+    with pytest.raises(BusyError, match="another process is still writing"):
         cs.build_dataset(new, out=path, wait=0.1)
     threading.Timer(0.5, lock.release).start()
     assert cs.build_dataset(new, out=path, wait=30).manifest.snapshots["develop"].num_specs == 9

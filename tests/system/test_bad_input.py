@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -303,14 +305,20 @@ def test_a_damaged_file_of_a_dataset_is_an_error(name: str, damage: bytes | str 
 
 
 @pytest.mark.parametrize("damage", ["{", "[1]", "null", ""])
-def test_a_damaged_list_of_moves_is_an_error(damage: str, tmp_path: Path) -> None:
-    site = write(tmp_path / "site", {("develop", "zlib"): GOOD})
+def test_a_damaged_list_of_moves_is_made_again(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = write(tmp_path / "site", {("develop", "zlib"): GOOD, ("v1.0", "zlib"): page("zlib", "v1.0", [spec()])})
     dataset = cs.build_dataset(site, out=tmp_path / "dataset")
-    (dataset.path / ".cachestats/commit.json").write_text(damage)
-    with pytest.raises(DatasetError, match="expected a list of files"):
-        cs.open_dataset(dataset.path)
-    with pytest.raises(DatasetError, match="expected a list of files"):
-        cs.build_dataset(site, out=dataset.path)
+    commit = dataset.path / ".cachestats/commit.json"
+    commit.write_text(damage)
+    assert cs.open_dataset(dataset.path).manifest == dataset.manifest  # nothing was left to move
+    shutil.rmtree(site / "_cache" / "v1.0")
+    with monkeypatch.context() as patch:  # as a process that is killed as soon as its publication is decided
+        patch.setattr("cachestats.dataset.writer.move_published", lambda path: None)
+        cs.update_dataset(dataset.path, prune=True)
+    commit.write_text(damage)
+    assert cs.open_dataset(dataset.path).manifest.snapshots.keys() == {"develop"}
+    assert not commit.exists()
+    assert not list(dataset.path.glob("*/v1.0.parquet"))
 
 
 NEWER = '{"schema_version": 99, "sources": {}, "snapshots": {}, "tables": {}}'
@@ -325,3 +333,17 @@ def test_a_damaged_or_newer_manifest_is_an_error(damage: str, tmp_path: Path) ->
         cs.open_dataset(tmp_path / "dataset")
     with pytest.raises(DatasetError, match="expected a "):
         cs.build_dataset(site, out=tmp_path / "dataset")
+
+
+def test_a_build_that_is_terminated_says_so_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    pages = {("develop", f"p{n}"): page(f"p{n}", specs=[spec(f"{n:0>32}")]) for n in range(3_000)}
+    site, path = write(tmp_path / "site", pages), tmp_path / "dataset"
+    command = [sys.executable, "-m", "cachestats", "build", str(site), "--out", str(path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        while not (path / ".cachestats/new").exists():
+            time.sleep(0.01)
+        process.terminate()
+        _, messages = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert messages.decode().splitlines()[-1] == "terminated"
+    assert not (path / ".cachestats/new").exists()

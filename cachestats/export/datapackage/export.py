@@ -130,8 +130,7 @@ def export_package(
         texts[DESCRIPTOR] = json.dumps(descriptor(dataset, chosen, paths, rows), indent=2, ensure_ascii=False) + "\n"
         for file, text in texts.items():
             Path(folder.unfinished(file)).write_text(text, encoding="utf-8")
-        for file in written:
-            folder.put(file)
+        folder.put(*written)
     return rows
 
 

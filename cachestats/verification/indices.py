@@ -17,14 +17,24 @@ from cachestats.ingest.part import summarize_specs
 from cachestats.naming import UNION_STACK
 from cachestats.parse.index import read_index
 from cachestats.parse.records import Fragment
+from cachestats.schema import DEPTYPES
 from cachestats.sources.items import FailedIndex, Index, Page, Previous, Source
 from cachestats.sources.mirror import IndexLocation, IndexTask
 from cachestats.spack_releases import rules_of_sources
 from cachestats.verification.hashes import check_hashes
 from cachestats.verification.ledger import Ledger, Place
 from cachestats.verification.mirrors import Mirror, contents_of
-from cachestats.verification.snapshot import Contents, check_holes, check_usable
+from cachestats.verification.snapshot import CONTENT, Contents, check_holes, check_usable
 
+_OF_SPECS = ("snapshot", "hash", "package", "version", "spec_format", "stack", "requirement")
+_OF_EDGES = (
+    "snapshot",
+    "hash",
+    "dependency_hash",
+    "dependency_package",
+    "is_external",
+    *(f"is_{one}" for one in DEPTYPES),
+)
 _KEY = re.compile(r"\['(\w+)'\]")
 _COMPARED = "stacks-disagree"  # found again, in more columns, where all indices are compared
 
@@ -65,7 +75,9 @@ def find_snapshots(sources: Iterable[Source], ledger: Ledger) -> list[Snapshot]:
     return [*found.values()]
 
 
-def check_snapshot(snapshot: Snapshot, compared: Contents, mirrors: dict[str, Mirror] | None, ledger: Ledger) -> None:
+def check_snapshot(
+    snapshot: Snapshot, compared: Contents | None, mirrors: dict[str, Mirror] | None, ledger: Ledger
+) -> None:
     """Check the indices of a snapshot.
 
     Parameters
@@ -73,7 +85,7 @@ def check_snapshot(snapshot: Snapshot, compared: Contents, mirrors: dict[str, Mi
     snapshot
         The snapshot.
     compared
-        To which the content of each index is added.
+        To which the content of each index is added; None if there is only one index.
     mirrors
         To which the mirrors are added, by name; None if they are not looked at.
     ledger
@@ -86,9 +98,10 @@ def check_snapshot(snapshot: Snapshot, compared: Contents, mirrors: dict[str, Mi
         if fragment is None:
             continue
         fragments.append(fragment)
-        if fragment.pages:
+        if fragment.pages and compared is not None:
             tables = assemble([fragment])
-            compared.add(place, _frame(tables.specs).lazy(), _frame(tables.dependencies).lazy())
+            edges = _frame(tables.dependencies, ("hash", "dependency_hash"))
+            compared.add(place, _frame(tables.specs, ("hash", *CONTENT)).lazy(), edges.lazy())
         if mirrors is not None:
             _add_mirror(location, place, fragment, mirrors, ledger)
     if any(fragment.pages for fragment in fragments):
@@ -138,8 +151,8 @@ def _check_tables(place: Place, fragments: Sequence[Fragment], ledger: Ledger) -
     summary = summarize_specs(tables.specs)
     generations = {page.generation for fragment in fragments for page in fragment.pages}
     rules = rules_of_sources(place.snapshot or "", generations, names_libc=summary.name_libc)
-    specs = _frame(add_requirements(tables.specs, tables.dependencies, rules))
-    check_holes(specs, _frame(tables.dependencies), place, summary.num_specs, ledger)
+    specs = _frame(add_requirements(tables.specs, tables.dependencies, rules), _OF_SPECS)
+    check_holes(specs, _frame(tables.dependencies, _OF_EDGES), place, summary.num_specs, ledger)
     check_usable(specs.lazy(), place, summary.num_specs, ledger)
     if summary.stacks and UNION_STACK in specs["stack"]:
         _check_union(specs, place, ledger)
@@ -156,8 +169,8 @@ def _check_union(specs: pl.DataFrame, place: Place, ledger: Ledger) -> None:
         ledger.find("union", place, message, package=package, digest=digest)
 
 
-def _frame(table: pa.Table) -> pl.DataFrame:
-    frame = pl.from_arrow(table)
+def _frame(table: pa.Table, columns: Sequence[str]) -> pl.DataFrame:
+    frame = pl.from_arrow(table.select(columns))
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 (Polars does not say so of tables)
     return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
 

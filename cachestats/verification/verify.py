@@ -104,11 +104,12 @@ def verify(
     readers = open_sources([_with_names(one) for one in request.at(addresses)])
     with _depth(deep, blobs, keyring, resume, ledger) as depth:
         mirrors: dict[str, Mirror] = {}
-        compared = Contents()
         listed = find_snapshots(readers, ledger)
+        compared = Contents() if sum(len(one.indices) for one in listed) > 1 else None
         for snapshot in _shown(progress, listed, "indices", len(listed), "snapshot"):
             check_snapshot(snapshot, compared, None if depth is None else mirrors, ledger)
-        compared.check(ledger)
+        if compared is not None:
+            compared.check(ledger)
         if depth is not None:
             for name, mirror in mirrors.items():
                 for _ in _shown(progress, check_mirror(mirror, depth, ledger), name, None, "spec"):

@@ -74,7 +74,7 @@ def is_as_hashed(node: bytes, digest: str) -> bool:
     False
     """
     content = node.replace(b',"hash":"%b"' % digest.encode(), b"", 1)
-    return _encoded(content) == digest
+    return _encoded(content) == digest and b'"build_spec":' not in content
 
 
 def _encoded(content: bytes) -> str:

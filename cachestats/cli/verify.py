@@ -59,35 +59,34 @@ def verify(sources: tuple[str, ...], form: str, out: Path | None, **options: Any
     with progress_bar() as (progress, on_bytes):
         found = verified(*sources, progress=progress, **with_network(options, on_bytes))
     emit(_for_eyes(found.findings) if form in {"table", "markdown"} else found.findings, form, out)
+    left_out: dict[str, list[str]] = {}
     for row in found.checks.iter_rows(named=True):
-        if row["found"] or row["not_checked"] != 0:
+        if row["not_checked"] is None:
+            left_out.setdefault(row["why"], []).append(row["check"])
+        elif row["found"] or row["not_checked"]:
             talk(_in_words(**row))
+    for why, checks in left_out.items():
+        talk(f"not checked {why}: {', '.join(checks)}")
     made = found.checks.filter(found.checks["checked"] > 0)["check"]
     errors, warnings = found.count("error"), found.count("warning")
-    talk(f"{', '.join(sources)}: {counted(errors, 'error')}, {counted(warnings, 'warning')} by {_named(made)}")
+    talk(
+        f"{', '.join(sources)}: {counted(errors, 'error')}, {counted(warnings, 'warning')} by "
+        f"{counted(len(made), 'check')} ({', '.join(made)})"
+    )
     if errors:
         raise CheckError(f"expected no errors, found {errors:,}", hint="docs/reference/checks.md says what they mean")
 
 
 def _for_eyes(findings: pl.DataFrame) -> pl.DataFrame:
-    """Shorten hashes, and leave out hints, which the reference has."""
+    """Shorten hashes, and leave out hints, which the reference has, and the snapshot if there is only one."""
     import polars as pl
 
-    columns = ("severity", "check", "package", "hash", "snapshot", "message")
-    return findings.select(columns).with_columns(pl.col("hash").str.head(7))
+    same = ["snapshot"] if findings["snapshot"].n_unique() < 2 else []
+    return findings.drop("source", "hint", *same).with_columns(pl.col("hash").str.head(7))
 
 
-def _in_words(*, check: str, checked: int, found: int, not_checked: int | None, why: str | None) -> str:
-    """Return a line such as `hash: 2 of 39 wrong; 4 not checked: first written in format 4`."""
-    parts = []
-    if checked or found:
-        parts.append(f"{counted(found, 'finding')}, {checked:,} checked")
-    if not_checked is None:
-        parts.append(f"not checked: {why}")
-    elif not_checked:
-        parts.append(f"{not_checked:,} not checked: {why}")
+def _in_words(*, check: str, checked: int, found: int, not_checked: int, why: str | None) -> str:
+    """Return a line such as `hash: 2 findings in 39; 4 not checked: first written in format 4`."""
+    parts = [f"{counted(found, 'finding')} in {checked:,}"] if checked or found else []
+    parts += [f"{not_checked:,} not checked: {why}"] if not_checked else []
     return f"{check}: {'; '.join(parts)}"
-
-
-def _named(checks: pl.Series) -> str:
-    return f"{counted(len(checks), 'check')} ({', '.join(checks)})"

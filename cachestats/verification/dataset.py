@@ -10,12 +10,14 @@ from cachestats.schema import STORED_TABLES
 from cachestats.verification.ledger import Ledger, Place
 from cachestats.verification.snapshot import CONTENT, Contents, check_holes, check_usable
 
+_NOT_HERE = "in a dataset, only in its sources"
+
 
 def check_dataset(dataset: Dataset, ledger: Ledger) -> None:
     """Check a dataset. If a file is damaged, nothing else can be said."""
     source = str(dataset.path)
-    for check in ("hash", "no-binary", "signature"):
-        ledger.skip(check, "a dataset does not have what this is computed from: give its sources")
+    for check in ("hash", "union", "no-manifest", "no-binary", "unindexed", "blob", "signature"):
+        ledger.skip(check, _NOT_HERE)
     if not _check_files(dataset, Place(source), ledger):
         return
     contents = Contents()

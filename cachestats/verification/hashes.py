@@ -68,7 +68,7 @@ def check_hashes(data: bytes | bytearray, place: Place, ledger: Ledger) -> None:
             computed = "none"
         named = found.get("hash", key)
         if computed != key:
-            wrong[key] = f"found content with the hash {computed}"
+            wrong[key] = f"found that of {computed}"
         elif named != key:
             wrong[key] = f"found a node that says {named!s:.40}"
     if wrong:
@@ -103,7 +103,7 @@ def _report(wrong: Mapping[str, str], records: Mapping[str, _Record], place: Pla
         ledger.find(
             "hash",
             place,
-            f"expected content with the hash of the spec, {found}{by}",
+            f"expected content with this hash, {found}{by}",
             package=names[key] or None,
             digest=key,
         )

@@ -56,6 +56,16 @@ class Verification:
     def count(self, severity: Severity) -> int:
         """Return the number of findings of a severity.
 
+        Parameters
+        ----------
+        severity
+            `error` or `warning`.
+
+        Returns
+        -------
+        int
+            The number.
+
         Examples
         --------
         >>> import cachestats as cs

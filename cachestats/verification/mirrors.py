@@ -309,6 +309,7 @@ def hash_in(path: str) -> str | None:
 
     Examples
     --------
+    >>> from cachestats.verification.mirrors import hash_in
     >>> hash_in("zlib/zlib-1.3.1-hlcpgi6pqe5zzc7l4oyiewk73mmxoqmt.spec.manifest.json")
     'hlcpgi6pqe5zzc7l4oyiewk73mmxoqmt'
     """

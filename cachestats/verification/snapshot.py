@@ -58,7 +58,7 @@ def check_usable(specs: pl.LazyFrame, place: Place, num_specs: int, ledger: Ledg
         ledger.find(
             "unusable",
             place,
-            f"expected a spec that some host can use, found {reasons[text]}",
+            f"expected a spec that hosts can use, found {reasons[text]}",
             package=package,
             digest=digest,
             hint=_NOTHING_TO_DO if package == _WRAPPER else None,

@@ -86,7 +86,7 @@ def verify(
     >>> found.findings.height
     0
     >>> found.checks.filter(check="hole").select("checked", "found").row(0)
-    (39, 0)
+    (68, 0)
     """
     addresses = [os.fspath(source) for source in sources]
     if resume is not None and not blobs:

@@ -38,10 +38,11 @@ def check_dataset(dataset: Dataset, ledger: Ledger) -> None:
 
 def _check_files(dataset: Dataset, place: Place, ledger: Ledger) -> bool:
     """Check that every file can be read, and has the rows that the manifest tells."""
-    ledger.count("file", sum(len(dataset.files(table)) for table in STORED_TABLES))
     try:
         check_files(dataset)
+        ledger.count("file", sum(len(dataset.files(table)) for table in STORED_TABLES))
     except DatasetError as error:
+        ledger.count("file")  # those after it were not read
         ledger.find("file", place, error.message, hint=error.hint)
         return False
     return True

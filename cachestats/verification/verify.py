@@ -89,12 +89,13 @@ def verify(
     (68, 0)
     """
     addresses = [os.fspath(source) for source in sources]
+    snapshots, stacks = tuple(snapshots), tuple(stacks)
     if resume is not None and not blobs:
         raise ArgumentError("expected resume with blobs, found it alone", hint="add blobs, or leave out resume")
     ledger = Ledger()
     if any(map(_is_dataset, addresses)):
-        if len(addresses) > 1 or deep or blobs or keyring is not None:
-            found = "other sources" if len(addresses) > 1 else "deep, blobs or a keyring"
+        if len(addresses) > 1 or deep or blobs or keyring is not None or snapshots or stacks:
+            found = "other sources" if len(addresses) > 1 else "options for sources"
             raise ArgumentError(
                 f"expected a dataset alone, found {found} with it", hint="verify the sources of the dataset instead"
             )

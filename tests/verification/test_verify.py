@@ -45,9 +45,11 @@ def test_the_snapshots_of_a_dataset_are_checked_and_compared(dataset: cs.Dataset
 def test_a_damaged_file_of_a_dataset_is_an_error(dataset: cs.Dataset) -> None:
     file = dataset.files("specs")[0]
     file.write_bytes(file.read_bytes()[:-100])
-    verified = cs.verify(dataset.path)
-    assert found(verified) == [("file", None)]
-    assert str(file) in messages(verified)
+    for damage in (lambda: None, file.unlink):
+        damage()
+        verified = cs.verify(dataset.path)
+        assert found(verified) == [("file", None)]
+        assert str(file) in messages(verified)
 
 
 def test_holes_of_pages_are_not_checked(demo: cs.Dataset) -> None:
@@ -56,7 +58,11 @@ def test_holes_of_pages_are_not_checked(demo: cs.Dataset) -> None:
 
 
 def test_a_dataset_is_given_alone(dataset: cs.Dataset) -> None:
-    for sources, options in (((dataset.path, dataset.path), {}), ((dataset.path,), {"deep": True})):
+    for sources, options in (
+        ((dataset.path, dataset.path), {}),
+        ((dataset.path,), {"deep": True}),
+        ((dataset.path,), {"snapshots": ["develop"]}),
+    ):
         with pytest.raises(ArgumentError, match="expected a dataset alone"):
             cs.verify(*sources, **options)
 

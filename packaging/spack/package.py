@@ -37,7 +37,7 @@ class PyCachestats(PythonPackage):
         depends_on("py-narwhals@2.28:")
         depends_on("py-numpy@2.0:")
         depends_on("py-polars@2.0:")
-        depends_on("py-pyarrow@20:")
+        depends_on("py-pyarrow@23:")
         depends_on("py-pyyaml@6.0:")
         depends_on("py-rich@14.3:")
 

@@ -264,6 +264,8 @@ class _Seen(NamedTuple):
     """Checks that were made, once for each file."""
     whole: list[str]
     """Names of files that were read and are whole."""
+    unknown: list[str]
+    """Names of files whose checksums are not known."""
 
 
 def check_mirror(mirror: Mirror, depth: Depth, ledger: Ledger) -> Iterator[None]:
@@ -296,6 +298,8 @@ def check_mirror(mirror: Mirror, depth: Depth, ledger: Ledger) -> Iterator[None]
         digest = hash_in(seen.name) or ""
         for check in seen.checked:
             ledger.count(check)
+        if seen.unknown:
+            ledger.skip("blob", "whose checksum is not known", len(seen.unknown))
         for check, message in seen.faults:
             ledger.find(check, mirror.place, message, package=mirror.indexed.get(digest) or None, digest=digest)
         if depth.finished is not None:
@@ -318,7 +322,7 @@ def hash_in(path: str) -> str | None:
 
 
 def _look(contents: Contents, depth: Depth, name: str) -> _Seen:
-    seen = _Seen(name, [], ["no-binary"], [])
+    seen = _Seen(name, [], ["no-binary"], [], [])
     try:
         if depth.keyring is not None and contents.has_signatures:
             _check_signature(contents, depth.keyring, seen)
@@ -355,6 +359,7 @@ def _check_file(storage: Storage, file: File, depth: Depth, seen: _Seen) -> None
             seen.whole.extend([] if fault else [name])
         else:
             storage.fingerprint(file.path)
+            seen.unknown.extend([name] if depth.blobs else [])
     except (MissingError, ForbiddenError):
         what = "binary" if file.is_binary else "spec file"
         seen.faults.append(("no-binary", f"expected the {what} of {seen.name}, found none at {name}"))

@@ -41,7 +41,10 @@ class Keyring:
     def fault(self, signed: bytes) -> str | None:
         """Return what is wrong with the signature of a clear-signed message, or None if it is valid."""
         # The keys were given as those to trust.
-        done = self._run("--trust-model", "always", "--verify", "-", data=signed)
+        try:
+            done = self._run("--trust-model", "always", "--verify", "-", data=signed)
+        except subprocess.TimeoutExpired:
+            return f"one that gpg did not read within {_SECONDS} seconds"
         status = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(b"[GNUPG:] ")]
         if done.returncode == 0 and b"VALIDSIG" in status and b"GOODSIG" in status:
             return None

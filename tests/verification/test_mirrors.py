@@ -106,6 +106,15 @@ def test_a_damaged_binary_is_found(write: Write, content: bytes, tmp_path: Path)
     assert ("expected 4 bytes, found 3" if is_shorter else "expected the sha256 checksum") in messages(verified)
 
 
+def test_a_binary_without_a_known_checksum_is_counted(tmp_path: Path) -> None:
+    mirror = write_layout_2(tmp_path / "develop")
+    spec_file = next(mirror.glob("**/*hdf5*.spec.json.sig"))
+    spec_file.write_bytes(spec_file.read_bytes().replace(b"binary_cache_checksum", b"other"))
+    verified = cs.verify(mirror, blobs=True)
+    assert verified.findings.is_empty()
+    assert counts(verified, "blob") == (1, 0, 1, "whose checksum is not known")
+
+
 def test_a_damaged_manifest_is_told(tmp_path: Path) -> None:
     mirror = write_layout_3(tmp_path / "develop")
     next(mirror.glob("**/zlib*.spec.manifest.json")).write_text("{")

@@ -44,7 +44,7 @@ class Journal:
         self._complete = folder / f"{file_stem(place)}.json.gz" if folder else None
         self._unfinished = folder / f"{file_stem(place)}.part.json.gz" if folder else None
         self._file: IO[bytes] | None = None
-        self._open: gzip.GzipFile | None = None
+        self._lines: gzip.GzipFile | None = None
 
     def take(self, names: Mapping[str, Fingerprint], found: SpecFiles, *, is_update: bool) -> set[str]:
         """Add the spec files that need not be read to those found, begin a new reading, and return their names.
@@ -54,9 +54,9 @@ class Journal:
         paths = (self._complete, self._unfinished) if is_update else (self._unfinished,)
         usable = {}
         for entry in (entry for path in paths if path for entry in _entries(path)):
-            if names.get(entry.key) == entry.fingerprint:
-                usable[entry.key] = entry
             found.add_nodes(entry.spec.nodes)
+            if names.get(entry.key) == entry.fingerprint and found.has_nodes(entry.spec.hashes):
+                usable[entry.key] = entry
         for entry in usable.values():
             found.add(entry.spec)
         self._begin(usable.values(), found)
@@ -68,10 +68,10 @@ class Journal:
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Keep some spec files."""
-        if self._open is not None and self._unfinished is not None:
+        if self._lines is not None and self._unfinished is not None:
             with reported(self._unfinished):
-                self._open.writelines(msgspec.json.encode(entry) + b"\n" for entry in entries)
-                self._open.flush()
+                self._lines.writelines(msgspec.json.encode(entry) + b"\n" for entry in entries)
+                self._lines.flush()
 
     def finish(self) -> None:
         """Make this reading the last complete one."""
@@ -82,10 +82,10 @@ class Journal:
 
     def close(self) -> None:
         """Close the file, which is then one of an unfinished reading."""
-        for file in (self._open, self._file):
+        for file in (self._lines, self._file):
             if file is not None:
                 file.close()
-        self._open = self._file = None
+        self._lines = self._file = None
 
     def _begin(self, entries: Iterable[Entry], nodes: SpecFiles) -> None:
         if self._unfinished is None:
@@ -94,7 +94,7 @@ class Journal:
         with reported(draft):
             draft.parent.mkdir(parents=True, exist_ok=True)
             self._file = draft.open("wb")
-            self._open = gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=_FASTEST, mtime=0)
+            self._lines = gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=_FASTEST, mtime=0)
         written: set[str] = set()
         self.write(_with_nodes(entry, nodes, written) for entry in entries)
         with reported(draft):
@@ -103,7 +103,7 @@ class Journal:
 
 def _with_nodes(entry: Entry, nodes: SpecFiles, written: set[str]) -> Entry:
     """Return an entry with those of its nodes that no entry before it has."""
-    own = {key: nodes.node(key) for key in entry.spec.hashes if key not in written or key == entry.spec.hash}
+    own = {key: nodes.node(key) for key in entry.spec.hashes if key not in written}
     written |= own.keys()
     return msgspec.structs.replace(entry, spec=msgspec.structs.replace(entry.spec, nodes=own))
 

@@ -260,6 +260,7 @@ def index_for(path: str) -> str | None:
 
     Examples
     --------
+    >>> from cachestats.sources.mirror import index_for
     >>> index_for("mirror/v3/manifests/spec/zlib/zlib-1.3.1-abc.spec.manifest.json")
     'mirror/v3/manifests/index/index.manifest.json'
     """

@@ -32,6 +32,7 @@ LAYOUT = "oci-layout"
 """The file by which a folder says that it has the OCI image layout."""
 
 _ENDING = ".spack"
+_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)  # of any other, a URL might lead elsewhere
 _LONGEST_TAG = 128
 _MAX_MANIFEST_BYTES = 4 << 20  # as much as registries must accept
 _MAX_LIST_BYTES = 256 << 20
@@ -63,10 +64,10 @@ class Descriptor(msgspec.Struct):
 
 
 class Manifest(msgspec.Struct):
-    """The manifest of an image."""
+    """The manifest of an image; that of images for several platforms has no config."""
 
-    config: Descriptor
-    layers: list[Descriptor]
+    config: Descriptor | None = None
+    layers: list[Descriptor] = []
 
 
 class _Tagged(Descriptor):
@@ -178,7 +179,7 @@ def read_image(images: Images, tag: str) -> Manifest:
     Raises
     ------
     ManifestError
-        If it is another kind of manifest, such as that of images for several platforms.
+        If it is no manifest.
     MissingError
         If there is no such tag.
     SourceError
@@ -197,6 +198,7 @@ def tag_of(package: str, version: str, hash_: str) -> str:
 
     Examples
     --------
+    >>> from cachestats.sources.oci import tag_of
     >>> tag_of("zlib", "git.1.3=1.3", "hlcpgi6pqe5zzc7l4oyiewk73mmxoqmt")
     'zlib-git.1.3_1.3-hlcpgi6pqe5zzc7l4oyiewk73mmxoqmt.spack'
     """
@@ -264,11 +266,10 @@ class SpecFilesOfImages:
 
     def read(self, name: str) -> SpecFile:
         """Return the spec file in the image at a tag."""
-        try:
-            manifest = read_image(self._images, name)
-        except ManifestError as error:
-            raise NoSpecError from error
+        manifest = read_image(self._images, name)
         config = manifest.config
+        if config is None:
+            raise NoSpecError
         if config.size > MAX_SPEC_FILE_BYTES:
             raise DamagedError(
                 f"expected a spec file of at most {MAX_SPEC_FILE_BYTES:,} bytes at {name}, found {config.size:,}",
@@ -281,7 +282,7 @@ class SpecFilesOfImages:
 
 
 def _is_of_spec(tag: str) -> bool:
-    return tag.endswith(_ENDING) and tag != INDEX_TAG
+    return _TAG.fullmatch(tag) is not None and tag.endswith(_ENDING) and tag != INDEX_TAG
 
 
 class OciSource(Source):

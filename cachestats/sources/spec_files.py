@@ -14,8 +14,8 @@ import msgspec
 from cachestats.decode import BYTE_ORDER_MARK, JsonError, decode
 from cachestats.sources.signature import is_signed, signed_text
 
-MAX_SPEC_FILE_BYTES = 64 << 20
-"""Larger spec files are refused. One with a closure of a thousand nodes has some megabytes."""
+MAX_SPEC_FILE_BYTES = 16 << 20
+"""Larger spec files are refused. One with a thousand nodes has two megabytes or so."""
 
 _DATABASE_AFTER_FORMAT = 3
 """Since format 3, Spack's databases are numbered three ahead of the formats of the specs in them."""
@@ -96,7 +96,7 @@ def read_spec_file(data: bytes | bytearray, *, version: int = _FIRST_FORMAT) -> 
     read = [(raw, decode(bytes(raw), _Node)) for raw in dag.nodes]
     if not all(node.hash and node.name for _, node in read):
         raise JsonError("a node without a hash or a name")
-    nodes = {node.hash: _with_format(raw, node, dag.meta.version) for raw, node in reversed(read)}
+    nodes = {node.hash: _with_format(raw, node, dag.meta.version) for raw, node in read}
     own = read[0][1]
     return SpecFile(own.hash, own.name, digest, dag.meta.version, [*nodes], nodes, is_signed=has_signature)
 
@@ -132,6 +132,10 @@ class SpecFiles:
     def add_nodes(self, nodes: dict[str, msgspec.Raw]) -> None:
         """Add nodes of a spec file that is not in the cache any more: others may lack them."""
         self._nodes = nodes | self._nodes
+
+    def has_nodes(self, keys: Iterable[str]) -> bool:
+        """Whether all nodes with these hashes are known."""
+        return all(key in self._nodes for key in keys)
 
     def node(self, key: str) -> msgspec.Raw:
         """Return a node by its hash."""

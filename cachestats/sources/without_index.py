@@ -80,16 +80,16 @@ class SpecFileStore(Protocol):
         NoSpecError
             If there is something else.
         JsonError, ManifestError, MissingError, DamagedError
-            If this one cannot be read, whatever is with the others.
+            If this one cannot be read, but others may.
         SourceError
-            If there is no reading on.
+            If the storage cannot be read.
         """
         ...
 
 
 @dataclass(frozen=True)
 class SpecFilesLocation(IndexLocation):
-    """The location of spec files of which an index is made, and of the index beside them, if there is one."""
+    """The location of spec files, of which an index is made, and of the index to compare with them, if there is one."""
 
     store: SpecFileStore
     reading: SpecFileReading
@@ -127,7 +127,7 @@ class SpecFilesLocation(IndexLocation):
         sizes: _Sizes,
         previous: Previous,
     ) -> Content:
-        """Return the index of the spec files; with the index beside them in memory, none of them is."""
+        """Return the index of the spec files. The other index is released before the first of them is read."""
         indexed, findings = self._indexed(listed)
         found = SpecFiles()
         # Files on a disk are read as fast as a journal is. The journal has the name of the place of the spec files, not

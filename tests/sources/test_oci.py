@@ -63,13 +63,17 @@ def test_a_cache_gives_what_a_mirror_gives(without_index: bool, served: Registry
     dataset = cs.build_dataset(served.cache, out=tmp_path / "dataset", **options)
     assert bytes_of(dataset) == bytes_of(mirror), "the last part of its name names the snapshot"
     assert rejected(dataset) == []
+    served.asked_for("manifests")
     sized = cs.build_dataset(served.cache, out=tmp_path / "sized", sizes=True, **options)
+    assert len(served.asked_for("manifests")) == 3, "each of them once"
     assert sized.specs.select("package", "size_bytes").collect().rows() == [("a", 1), ("gcc", 3)]
     named = cs.build_dataset(f"week1={served.cache}", out=tmp_path / "named", stacks=["e4s"], **options)
     assert named.specs.select("snapshot", "stack").unique().collect().rows() == [("week1", "e4s")]
     also = cs.build_dataset(served.cache, out=tmp_path / "also", snapshots=["v1.0"], **options)
     assert also.manifest.snapshots.keys() == {"v1.0"}
     assert all(cs.update_dataset(one.path).is_empty() for one in (dataset, named, also))
+    cs.update_dataset(also.path, f"week2={served.cache}")
+    assert cs.open_dataset(also.path).manifest.snapshots.keys() == {"v1.0", "week2"}
 
 
 def test_a_folder_with_the_image_layout_is_a_cache(served: RegistryServer, tmp_path: Path) -> None:
@@ -179,17 +183,19 @@ def test_images_that_are_no_specs_are_passed_over_and_damaged_ones_are_said(regi
     server.push("latest", b"no JSON")
     server.push("image.spack", b'{"architecture": "amd64"}', b"layer")
     server.manifests["platforms.spack"] = b'{"schemaVersion": 2, "manifests": []}'
+    server.manifests |= {"cut.spack": b'{"config": {', "../../token?x.spack": b"{}"}
     server.push("odd.spack", b'{"spec": {"nodes": [{"name": "odd"}]}}')
     config = spec_file(node("lost", "f" * 32))
     server.push("lost.spack", config)
     del server.blobs[digest_of(config)]
     server.push("other.spack", b"{} ")
     server.manifests["other.spack"] = server.manifests["other.spack"].replace(b"sha256:", b"sha512:")
-    dataset = cs.build_dataset(server.cache, out=tmp_path / "dataset", without_index=True, max_rejected=0.5)
+    dataset = cs.build_dataset(server.cache, out=tmp_path / "dataset", without_index=True, max_rejected=0.6)
     assert dataset.manifest.snapshots["cache"].num_specs == 3
     assert rejected(dataset) == [
         ("no-spec", "image.spack"),
         ("no-spec", "platforms.spack"),
+        ("spec-file", "cut.spack"),
         ("spec-file", "lost.spack"),
         ("spec-file", "odd.spack"),
         ("spec-file", "other.spack"),
@@ -197,10 +203,10 @@ def test_images_that_are_no_specs_are_passed_over_and_damaged_ones_are_said(regi
     with pytest.raises(RejectedError):
         cs.build_dataset(server.cache, out=tmp_path / "strict", without_index=True)
     server.asked_for("manifests")
-    assert cs.update_dataset(dataset.path, max_rejected=0.5).is_empty()
-    assert len(server.asked_for("manifests")) == 6, "the five, and the index"
+    assert cs.update_dataset(dataset.path, max_rejected=0.6).is_empty()
+    assert len(server.asked_for("manifests")) == 7, "the six, and the index"
     server.push("lost.spack", config)
-    assert cs.update_dataset(dataset.path, max_rejected=0.5)["specs_added"].to_list() == [1]
+    assert cs.update_dataset(dataset.path, max_rejected=0.6)["specs_added"].to_list() == [1]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +219,8 @@ def test_images_that_are_no_specs_are_passed_over_and_damaged_ones_are_said(regi
             body(b"{}", docker_content_digest=f"sha256:{'0' * 64}"),
             "expected the digest sha256:0",
         ),
-        ("manifests/index.spack", body(b"{}"), "expected the manifest of an image"),
+        ("manifests/index.spack", body(b"[]"), "expected the manifest of an image"),
+        ("manifests/index.spack", body(b"{}"), "expected an index in .*, found no layers"),
         ("manifests/index.spack", body(b" " * (5 << 20)), "expected at most 4,194,304 bytes"),
         ("manifests/index.spack", redirect("http://other.example.org/"), "on its own host"),
         ("blobs/DIGEST", redirect("file:///etc/passwd"), "leads to file:///etc/passwd"),
@@ -314,6 +321,7 @@ def test_secrets_go_only_where_they_belong(
             "from the helper docker-credential-no-such, .* no such program",
         ),
         ({"credHelpers": {"HOST": "../x"}}, "found no such program"),
+        ({"credHelpers": {"HOST": "\0"}}, "found no such program"),
         ({"credHelpers": {"HOST": "failing"}}, "found that it failed with exit code 3"),
         ({"credHelpers": {"HOST": "chatty"}}, "found another answer"),
         ({"auths": ["secret"]}, "expected the configuration of docker in .*, found something else"),
@@ -369,17 +377,23 @@ def _helper(folder: Path, name: str, script: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PATH", str(path.parent), prepend=":")
 
 
-@pytest.mark.parametrize("realm", ["file:///etc/passwd", "ftp://127.0.0.1/token", "token"])
+@pytest.mark.parametrize("realm", ["file:///etc/passwd", "ftp://127.0.0.1/token", "http:///token", "token"])
 def test_only_a_server_is_asked_for_a_token(realm: str, served: RegistryServer, tmp_path: Path) -> None:
     served.forever("/v2/site/cache/manifests/index.spack", status(401, www_authenticate=f'Bearer realm="{realm}"'))
     with pytest.raises(SourceError, match="to name an http server that gives tokens"):
         cs.build_dataset(served.cache, out=tmp_path / "dataset")
 
 
+def test_a_registry_without_tls_has_its_own_scheme(served: RegistryServer, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no connection by TLS") as caught:
+        cs.build_dataset(served.cache.replace("oci+http", "oci"), out=tmp_path / "dataset", network=ANYTHING)
+    assert "oci+http://" in str(caught.value.hint)
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("oci://ghcr.io/spack/cache/", "https://ghcr.io/v2/spack/cache"),
+        ("oci://registry.example.org/spack/cache/", "https://registry.example.org/v2/spack/cache"),
         ("OCI+HTTP://LocalHost/Cache", "http://localhost/v2/cache"),
         ("oci://docker.io/site/cache", "https://registry-1.docker.io/v2/site/cache"),
         ("oci://site/cache", "https://registry-1.docker.io/v2/site/cache"),
@@ -390,7 +404,7 @@ def test_urls_are_spelled_as_spack_spells_them(url: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["oci://ghcr.io", "oci:///x", "oci://h.io/x:tag", "oci://h.io/x?y=z", "oci://h.io/../x"]
+    "url", ["oci://registry.example.org", "oci:///x", "oci://h.io/x:tag", "oci://h.io/x?y=z", "oci://h.io/../x"]
 )
 def test_urls_of_no_cache_are_errors(url: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="expected the URL of an OCI cache"):

@@ -21,10 +21,12 @@ from tests.support.nodes import GCC, edge, node
 from tests.support.servers import HttpServer
 from tests.support.spec_files import layout_2, layout_3, spec_file
 
-B, C = "b" * 32, "c" * 32
+B, C, D = "b" * 32, "c" * 32, "d" * 32
 EXTERNAL = node("glibc", C, version="2.36", external={"path": "/usr", "module": None})
-OTHER = node("b", B, dependencies=[edge("glibc", C, ["link"], ["libc"]), edge("gcc", G, ["build"], ["c"])])
-NODES = {A: PACKAGE, B: OTHER, C: EXTERNAL, G: GCC}
+NOT_CACHED = node("d", D)
+NEEDS = [edge("glibc", C, ["link"], ["libc"]), edge("gcc", G, ["build"], ["c"]), edge("d", D, ["build"], [])]
+OTHER = node("b", B, dependencies=NEEDS)
+NODES = {A: PACKAGE, B: OTHER, C: EXTERNAL, D: NOT_CACHED, G: GCC}
 INDEX = index(NODES, cached={A, B, G})
 LAYOUTS = {2: layout_2, 3: layout_3}
 
@@ -90,6 +92,16 @@ def test_an_index_beside_the_spec_files_is_compared_with_them(tmp_path: Path) ->
     assert set(dataset.specs.collect()["package"]) == {"a", "b", "gcc"}
     indices = cs.build_dataset(tmp_path / "mirrors", out=tmp_path / "indices")
     assert indices.rejected.collect().is_empty()
+
+
+def test_views_are_read_from_their_indices(tmp_path: Path) -> None:
+    layout_3(tmp_path / "mirrors/ours", INDEX)
+    mirrors.layout_3(tmp_path / "mirrors/ours", (8, index(NODES, cached={A})))
+    indices = tmp_path / "mirrors/ours/v3/manifests/index"
+    (indices / "view").mkdir()
+    (indices / "index.manifest.json").rename(indices / "view/index.manifest.json")
+    found = build(tmp_path).specs.select("stack", "package").collect().rows()
+    assert sorted(found) == [("root", "a"), ("root", "b"), ("root", "gcc"), ("view", "a")]
 
 
 def _index_of_layout_2(mirror: Path, data: bytes) -> None:

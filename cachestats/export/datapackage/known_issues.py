@@ -145,7 +145,8 @@ def _gaps(found: _Snapshots) -> Iterator[str]:
     specs, sized = sizes.row(0)
     yield (
         f"**Sizes**: `size_bytes` is known for {sized:,} of the {counted(specs, 'spec')}{_share(sized, specs)}. Pages "
-        "do not contain sizes; the manifests of mirrors of layout 3 do, if the dataset was built with `--sizes`."
+        "do not contain sizes; the manifests of mirrors of layout 3 and of OCI caches do, if the dataset was built "
+        "with `--sizes`."
     )
     without = [name for name in found.names if not found.rows[name]["has_dependencies"]]
     yield (

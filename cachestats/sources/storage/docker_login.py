@@ -55,7 +55,7 @@ class _Answer(msgspec.Struct):
 
 
 def find_credentials(registry: str) -> Credentials | None:
-    """Return the credentials for a registry, such as `ghcr.io` or `localhost:5000`; None if nobody logged in to it.
+    """Return the credentials for a registry, such as `localhost:5000`; None if nobody logged in to it.
 
     A helper is run only if the configuration names one for this registry, or names one for all and lists this registry
     among those that were logged in to.

@@ -85,8 +85,9 @@ def api_url(address: str) -> str:
 
     Examples
     --------
-    >>> api_url("oci://ghcr.io/Spack/Cache"), api_url("oci+http://localhost:5000/site/cache")
-    ('https://ghcr.io/v2/spack/cache', 'http://localhost:5000/v2/site/cache')
+    >>> from cachestats.sources.storage.oci import api_url
+    >>> api_url("oci://registry.example.org/Spack/Cache"), api_url("oci+http://localhost:5000/site/cache")
+    ('https://registry.example.org/v2/spack/cache', 'http://localhost:5000/v2/site/cache')
     """
     parts = split_url(address)
     shown = redact_url(address)
@@ -160,7 +161,9 @@ class RegistryStorage(HttpStorage):
         return Opened(_Verified(file, file.r.headers.get("Docker-Content-Digest", ""), self.name(path)))
 
     def refusal(self, path: str, error: Exception) -> SourceError | None:
-        """Return the error to raise if a registry wants other credentials, or has nothing at a path."""
+        """Return the error to raise if a registry wants other credentials, has nothing at a path, or speaks no TLS."""
+        import aiohttp
+
         name, status = self.name(path), getattr(error, "status", None)
         if status in {401, 403}:
             host = split_url(path).netloc
@@ -170,6 +173,10 @@ class RegistryStorage(HttpStorage):
             )
         if isinstance(error, FileNotFoundError):
             return MissingError(f"expected an OCI cache, found nothing at {name}", hint="check the URL")
+        if isinstance(error, aiohttp.ClientSSLError):
+            return SourceError(
+                f"cannot read {name}: no connection by TLS", hint="if it is a registry without TLS, use oci+http://"
+            )
         return None
 
     def _request(self, path: str, headers: dict[str, str] | None = None) -> Opened:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -270,42 +270,46 @@ class _Seen(NamedTuple):
 
 def check_mirror(mirror: Mirror, depth: Depth, ledger: Ledger) -> Iterator[None]:
     """Check the storage of a mirror; yield after each spec, for the progress."""
-    storage = mirror.contents.storage
     names = {digest: name for name in mirror.contents.names() if (digest := hash_in(name))}
-    if not names and not storage.has_local_paths:
+    if not names and not mirror.contents.storage.has_local_paths:
         for check in ("no-manifest", "no-binary", "unindexed"):
             ledger.skip(check, "in mirrors whose server lists no files", len(mirror.indexed))
         return
-    ledger.count("no-manifest", len(mirror.indexed))
-    if not names:
-        ledger.find(
-            "no-manifest",
-            mirror.place,
-            f"expected spec files or manifests of {counted(len(mirror.indexed), 'spec')}, found none at all",
-            hint="check that the mirror was copied whole",
-        )
-        return
-    for digest in mirror.indexed.keys() - names.keys():
-        message = "expected a spec file or manifest of a spec in the index, found none"
-        ledger.find("no-manifest", mirror.place, message, package=mirror.indexed[digest] or None, digest=digest)
-    ledger.count("unindexed", len(names))
-    for digest in names.keys() - mirror.indexed.keys():
-        ledger.find("unindexed", mirror.place, f"expected the spec in the index, found only {names[digest]}",
-                    digest=digest)  # fmt: skip
+    _compare(mirror, names, ledger)
     if not mirror.contents.has_signatures:
         ledger.skip("signature", "in OCI caches, which Spack does not sign", len(names))
     for seen in _each(partial(_look, mirror.contents, depth), sorted(names.values())):
-        digest = hash_in(seen.name) or ""
-        for check in seen.checked:
-            ledger.count(check)
-        if seen.unknown:
-            ledger.skip("blob", "whose checksum is not known", len(seen.unknown))
-        for check, message in seen.faults:
-            ledger.find(check, mirror.place, message, package=mirror.indexed.get(digest) or None, digest=digest)
+        _write_down(seen, mirror, ledger)
         if depth.finished is not None:
             for whole in seen.whole:
                 depth.finished.add(whole)
         yield
+
+
+def _compare(mirror: Mirror, names: Mapping[str, str], ledger: Ledger) -> None:
+    """Compare the specs that the indices list with those that are there, whose names are given by their hashes."""
+    ledger.count("no-manifest", len(mirror.indexed))
+    ledger.count("unindexed", len(names))
+    if not names:
+        message = f"expected spec files or manifests of {counted(len(mirror.indexed), 'spec')}, found none at all"
+        ledger.find("no-manifest", mirror.place, message, hint="check that the mirror was copied whole")
+        return
+    for digest in mirror.indexed.keys() - names.keys():
+        message = "expected a spec file or manifest of a spec in the index, found none"
+        ledger.find("no-manifest", mirror.place, message, package=mirror.indexed[digest] or None, digest=digest)
+    for digest in names.keys() - mirror.indexed.keys():
+        message = f"expected the spec in the index, found only {names[digest]}"
+        ledger.find("unindexed", mirror.place, message, digest=digest)
+
+
+def _write_down(seen: _Seen, mirror: Mirror, ledger: Ledger) -> None:
+    digest = hash_in(seen.name) or ""
+    for check in seen.checked:
+        ledger.count(check)
+    if seen.unknown:
+        ledger.skip("blob", "whose checksum is not known", len(seen.unknown))
+    for check, message in seen.faults:
+        ledger.find(check, mirror.place, message, package=mirror.indexed.get(digest) or None, digest=digest)
 
 
 def hash_in(path: str) -> str | None:

@@ -17,7 +17,16 @@ import msgspec
 from cachestats.decode import Decoder, JsonError
 from cachestats.errors import SourceError, reported
 from cachestats.regular import read_regular
-from cachestats.sources.mirror import BINARY, SPEC_MANIFESTS, IndexLocation, Layout3, is_index, mirror_of, read_manifest
+from cachestats.sources.mirror import (
+    BINARY,
+    SPEC_MANIFESTS,
+    IndexLocation,
+    Layout3,
+    ManifestError,
+    is_index,
+    mirror_of,
+    read_manifest,
+)
 from cachestats.sources.oci import ImageOfIndex, Images, SpecFilesOfImages, read_image
 from cachestats.sources.signature import is_signed, signed_text
 from cachestats.sources.spec_files import MAX_SPEC_FILE_BYTES
@@ -176,6 +185,8 @@ class ContentsOfImages:
     def files(self, name: str) -> list[File]:
         """Return the config and the last layer of an image; other layers belong to other images, too."""
         manifest = read_image(self._images, name)
+        if manifest.config is None:
+            raise ManifestError(f"expected the image of a spec at {name}, found no config", hint="push the spec again")
         parts = [(manifest.config, False), *((layer, True) for layer in manifest.layers[-1:])]
         files = [File(self._images.blob(one.checksum), is_one, one.checksum, one.size) for one, is_one in parts]
         return files if manifest.layers else [*files, File(f"{name} (it has no layers)", is_binary=True)]

@@ -176,7 +176,10 @@ def test_an_oci_cache_is_checked(registry: Callable[..., RegistryServer]) -> Non
     assert found(cs.verify(server.cache, blobs=True)) == [("blob", "zlib")]
     del server.blobs[name]
     assert found(cs.verify(server.cache, deep=True)) == [("no-binary", "zlib")]
-    del server.manifests[next(tag for tag in server.manifests if tag.startswith("zlib"))]
+    tag = next(tag for tag in server.manifests if tag.startswith("zlib"))
+    server.manifests[tag] = b'{"schemaVersion": 2, "manifests": []}'
+    assert found(cs.verify(server.cache, deep=True)) == [("unreadable", "zlib")], "an image for several platforms"
+    del server.manifests[tag]
     assert found(cs.verify(server.cache, deep=True)) == [("no-manifest", "zlib")]
 
 

@@ -171,6 +171,7 @@ def test_an_oci_cache_is_checked(registry: Callable[..., RegistryServer]) -> Non
     verified = cs.verify(server.cache, blobs=True)
     assert verified.findings.is_empty()
     assert (counts(verified, "blob")[0], counts(verified, "no-manifest")[0]) == (4, 2)
+    assert counts(verified, "signature") == (0, 0, None, "without a keyring")
     name = next(key for key, data in server.blobs.items() if data == b"zlib")
     server.blobs[name] = b"zlob"
     assert found(cs.verify(server.cache, blobs=True)) == [("blob", "zlib")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 import cachestats as cs
 from cachestats.errors import ArgumentError
 from conftest import IS_GATE
-from tests.support.whole import counts, found, messages, write_layout_2, write_layout_3
+from tests.support import spec_files
+from tests.support.servers import RegistryServer
+from tests.support.whole import NODES, compact, counts, found, messages, write_layout_2, write_layout_3
 
 pytestmark = [
     pytest.mark.slow,
@@ -107,6 +110,14 @@ def test_a_spec_without_a_signature_is_a_warning(mirror: Path, signer: Signer) -
     assert found(verified) == [("unsigned", "zlib")]
     assert counts(verified, "unsigned") == (2, 1, 0, None)
     assert verified.count("error") == 0
+
+
+def test_oci_caches_have_none(registry: Callable[..., RegistryServer], signer: Signer) -> None:
+    server = registry()
+    spec_files.push(server, compact(NODES), listed=compact(NODES))
+    verified = cs.verify(server.cache, keyring=signer.keyring)
+    assert verified.findings.is_empty()
+    assert counts(verified, "signature") == (0, 0, 2, "in OCI caches, which Spack does not sign")
 
 
 def test_a_file_without_keys_is_an_error(mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,8 @@ dist: $(VENV)/ready-for-check
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/twine check --strict dist/*
 
-# What is made from the code: data/DICTIONARY.md, docs/reference/rules.md and docs/contributing/layout.md. It takes seconds.
+# What is made from the code: data/DICTIONARY.md, rules.md and checks.md in docs/reference, and
+# docs/contributing/layout.md. It takes seconds.
 pages: $(VENV)/ready-for-check
 	$(BIN)/python docs/make.py pages
 

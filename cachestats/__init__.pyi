@@ -70,5 +70,7 @@ from .schema import data_dictionary as data_dictionary
 from .sources.storage.network import Network as Network
 from .targets import host_target as host_target
 from .targets import runnable as runnable
+from .verification.ledger import Verification as Verification
+from .verification.verify import verify as verify
 
 __version__: str

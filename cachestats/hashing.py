@@ -52,7 +52,30 @@ def dag_hash(node: Mapping[str, Any] | bytes) -> str:
             raise ValueError(f"expected a node as a JSON object, found {type(node).__name__}")
     # Do not use msgspec: it leaves characters outside ASCII unchanged, whereas Spack escapes them.
     text = json.dumps({key: value for key, value in node.items() if key != "hash"}, separators=(",", ":"))
-    digest = base64.b32encode(hashlib.sha1(text.encode(), usedforsecurity=False).digest()).decode().lower()
+    digest = _encoded(text.encode())
     if build_spec := node.get("build_spec"):
         return f"{digest[:-_OF_BUILD_SPEC]}{build_spec['hash'][-_OF_BUILD_SPEC:]}"
     return digest
+
+
+def is_as_hashed(node: bytes, digest: str) -> bool:
+    """Whether the JSON of a node is exactly what a hash was computed from, apart from the hash itself.
+
+    It is for nodes that Spack wrote, and nothing is parsed: it takes a tenth of the time of `dag_hash`. Of JSON that is
+    written in another way, and of spliced specs, only `dag_hash` tells.
+
+    Examples
+    --------
+    >>> from cachestats.hashing import is_as_hashed
+    >>> key = "wwqa7or5e6pvpyceoyreabzaivyt2dqx"
+    >>> is_as_hashed(b'{"name":"zlib-ng","version":"2.2.1","hash":"%b"}' % key.encode(), key)
+    True
+    >>> is_as_hashed(b'{"name":"zlib-ng","version":"2.2.2","hash":"%b"}' % key.encode(), key)
+    False
+    """
+    content = node.replace(b',"hash":"%b"' % digest.encode(), b"", 1)
+    return _encoded(content) == digest and b'"build_spec":' not in content
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b32encode(hashlib.sha1(content, usedforsecurity=False).digest()).decode().lower()

@@ -2,7 +2,7 @@
 
 `docs/make.py PART ...` makes some parts:
 
-- `pages`: the data dictionary, the rules of input and the layout of the package, in seconds
+- `pages`: the data dictionary, the rules of input, the checks and the layout of the package, in seconds
 - `answers`: the answers to the commands in README.md and in the pages of `docs`, and the pictures that they draw;
   `docs/make.py answers PATH ...` does so for some pages
 - `notebooks`: the outputs of the notebooks
@@ -30,6 +30,7 @@ from nbclient import NotebookClient
 from cachestats.errors import CheckError
 from cachestats.findings import rules_markdown
 from cachestats.schema import dictionary_markdown
+from cachestats.verification.checks import checks_markdown
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -189,6 +190,7 @@ def run_notebook(path: Path) -> nbformat.NotebookNode:
 PAGES: dict[str, Callable[[], str]] = {
     "data/DICTIONARY.md": dictionary_markdown,
     "docs/reference/rules.md": rules_markdown,
+    "docs/reference/checks.md": checks_markdown,
     "docs/contributing/layout.md": layout_markdown,
     "docs/images/layout.svg": layout_svg,
 }

@@ -39,6 +39,7 @@ from cachestats.cli.sections import Verbs
 from cachestats.cli.sql import sql
 from cachestats.cli.update import update
 from cachestats.cli.usable import reusable, usable
+from cachestats.cli.verify import verify
 from cachestats.cli.versions import versions
 from cachestats.cli.why import why
 from cachestats.errors import CachestatsError
@@ -156,6 +157,7 @@ cli.add_section(
     dependents,
     why,
     rejected,
+    verify,
     dictionary,
     sql,
 )

@@ -424,6 +424,50 @@ dry_run_option = click.option(
 )
 
 
+_NETWORK_OPTIONS = (
+    click.option(
+        "--retries",
+        type=click.IntRange(0),
+        default=5,
+        show_default=True,
+        help="Number of retries when a server is busy or a connection breaks.",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(0, min_open=True),
+        default=60,
+        show_default=True,
+        help="Seconds to wait for a server to answer or to send more.",
+    ),
+    click.option("--signed", is_flag=True, help="Sign requests to S3 with your AWS credentials."),
+    click.option(
+        "--allow-host",
+        "allow_hosts",
+        multiple=True,
+        metavar="HOST",
+        help="Another host that servers may redirect to and catalogues may link to; may be repeated.",
+    ),
+)
+_SELECTION_OPTIONS = (
+    click.option(
+        "--stack",
+        "stacks",
+        multiple=True,
+        metavar="NAME",
+        help="Read only this stack; may be repeated. For an installation, an OCI cache or a single index: the name "
+        "of its stack.",
+    ),
+    click.option(
+        "--snapshot",
+        "snapshots",
+        multiple=True,
+        metavar="NAME",
+        help="Read only this snapshot; may be repeated. For an installation, an OCI cache or a single index: the "
+        "name of its snapshot.",
+    ),
+)
+
+
 def source_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options that control how sources are read."""
     for option in (
@@ -437,28 +481,7 @@ def source_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--workers", type=click.IntRange(1), help="Number of worker processes.  [default: one for each CPU]"
         ),
-        click.option(
-            "--retries",
-            type=click.IntRange(0),
-            default=5,
-            show_default=True,
-            help="Number of retries when a server is busy or a connection breaks.",
-        ),
-        click.option(
-            "--timeout",
-            type=click.FloatRange(0, min_open=True),
-            default=60,
-            show_default=True,
-            help="Seconds to wait for a server to answer or to send more.",
-        ),
-        click.option("--signed", is_flag=True, help="Sign requests to S3 with your AWS credentials."),
-        click.option(
-            "--allow-host",
-            "allow_hosts",
-            multiple=True,
-            metavar="HOST",
-            help="Another host that servers may redirect to and catalogues may link to; may be repeated.",
-        ),
+        *_NETWORK_OPTIONS,
         click.option(
             "--max-rejected",
             type=Share(),
@@ -481,22 +504,14 @@ def source_options(function: Callable[..., None]) -> Callable[..., None]:
             help="Read the spec files of mirrors and OCI caches, one or two small files for each spec, instead of "
             "their indices, which may be missing or out of date; `rejected` then lists what an index lacks.",
         ),
-        click.option(
-            "--stack",
-            "stacks",
-            multiple=True,
-            metavar="NAME",
-            help="Read only this stack; may be repeated. For an installation, an OCI cache or a single index: the name "
-            "of its stack.",
-        ),
-        click.option(
-            "--snapshot",
-            "snapshots",
-            multiple=True,
-            metavar="NAME",
-            help="Read only this snapshot; may be repeated. For an installation, an OCI cache or a single index: the "
-            "name of its snapshot.",
-        ),
+        *_SELECTION_OPTIONS,
     ):
+        function = option(function)
+    return function
+
+
+def input_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options that control how sources are read where nothing is written."""
+    for option in (*_NETWORK_OPTIONS, *_SELECTION_OPTIONS):
         function = option(function)
     return function

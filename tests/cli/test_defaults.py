@@ -74,14 +74,8 @@ QUESTIONS |= {
     ),
     "versions --by stack --spec %gcc@11:": lambda ds, _: cs.versions(ds.newest.where(spec="%gcc@11:"), by="stack"),
 }
-OTHERS = {
-    "build",
-    "update",
-    "check",
-    "export",
-    "report",
-    "retain",
-}  # which write, or whose --snapshot chooses something else
+# These write, or their --snapshot chooses something else.
+OTHERS = {"build", "update", "check", "export", "report", "retain", "verify"}
 
 
 def test_every_verb_that_chooses_snapshots_is_asked() -> None:

@@ -304,18 +304,20 @@ def test_a_damaged_file_of_a_dataset_is_an_error(name: str, damage: bytes | str 
             cs.build_dataset(site, out=dataset.path)
 
 
-@pytest.mark.parametrize("damage", ["{", "[1]", "null", ""])
-def test_a_damaged_list_of_moves_is_made_again(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "damage", [b"{", b"[1]", b"null", b"", b'{"move":["specs/\xff.parquet"],"remove":[]}', b'{"x": ' + b"[" * 100_000]
+)
+def test_a_damaged_list_of_moves_is_made_again(damage: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = write(tmp_path / "site", {("develop", "zlib"): GOOD, ("v1.0", "zlib"): page("zlib", "v1.0", [spec()])})
     dataset = cs.build_dataset(site, out=tmp_path / "dataset")
     commit = dataset.path / ".cachestats/commit.json"
-    commit.write_text(damage)
+    commit.write_bytes(damage)
     assert cs.open_dataset(dataset.path).manifest == dataset.manifest  # nothing was left to move
     shutil.rmtree(site / "_cache" / "v1.0")
     with monkeypatch.context() as patch:  # as a process that is killed as soon as its publication is decided
         patch.setattr("cachestats.dataset.writer.move_published", lambda path: None)
         cs.update_dataset(dataset.path, prune=True)
-    commit.write_text(damage)
+    commit.write_bytes(damage)
     assert cs.open_dataset(dataset.path).manifest.snapshots.keys() == {"develop"}
     assert not commit.exists()
     assert not list(dataset.path.glob("*/v1.0.parquet"))

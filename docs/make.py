@@ -150,7 +150,7 @@ def _with_answers(block: str, folder: Path) -> str:
     return EXAMPLE.sub(lambda example: f"$ {example['command']}\n{_answer(example['command'], folder)}", block)
 
 
-_WIDTH = 110
+_WIDTH = 100
 """Long messages are broken as a terminal of this width breaks them, since pages do not."""
 
 

@@ -11,6 +11,7 @@ power cut leaves what a kill leaves.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     import filelock
 
 
+_AT_ONCE = 512
+"""The files of an export that are put in place together."""
+
+
 def sync(paths: Iterable[str | os.PathLike[str]]) -> None:
     """Have files, or the entries of folders, written down to the disk.
 
@@ -41,9 +46,15 @@ def sync(paths: Iterable[str | os.PathLike[str]]) -> None:
 
 
 def _sync(path: str | os.PathLike[str]) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # a folder that may be written to, but not listed
+        return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some file systems sync no folders
+            raise
     finally:
         os.close(descriptor)
 
@@ -237,10 +248,6 @@ class ExportFolder:
         with suppress(OSError):  # the folder contains other files
             for folder in list(Path(name).parents)[:-1]:
                 (self.path / folder).rmdir()
-
-
-_AT_ONCE = 512
-"""The files that are put in place together."""
 
 
 @contextmanager

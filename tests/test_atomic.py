@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import cachestats as cs
+from cachestats.atomic import replaced_file
 from cachestats.errors import DatasetError
 from tests.support.exports import EXPORTS, Export, Steps, faults
 from tests.support.site import page, spec, write
@@ -175,3 +177,19 @@ def test_a_full_disk_leaves_the_file_that_was_there(
         uses[name]()
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "old"
+
+
+def test_a_file_system_that_syncs_no_folders_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, refused = os.fsync, []
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            refused.append(descriptor)
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        plain(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with replaced_file(tmp_path / "file") as unfinished:
+        unfinished.write_text("whole")
+    assert (tmp_path / "file").read_text() == "whole"
+    assert refused

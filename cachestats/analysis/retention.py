@@ -16,6 +16,7 @@ from cachestats.analysis.spec_rows import spec_rows, unfolded
 from cachestats.axes import RETAIN_ROWS, RetainRow
 from cachestats.codes import code_of_hash
 from cachestats.dataset.levels import levels
+from cachestats.dataset.names import name_of
 from cachestats.dataset.subset import Subset
 from cachestats.environment import Environment
 from cachestats.naming import snapshot_order
@@ -128,10 +129,7 @@ class Retention:
         return (
             self._graph.specs.select("spec", "package", "version", "age", "size_bytes")
             .with_columns(
-                *(
-                    pl.col(column).replace_strict(found["code"], found["name"], default=None, return_dtype=pl.String)
-                    for column, found in names.items()
-                ),
+                *(name_of(column, found) for column, found in names.items()),
                 pl.Series(ages, dtype=pl.String).gather(self._graph.specs["age"]).alias("snapshot"),
                 self._keeps.alias("keeps"),
                 pl.concat_str(*reasons, separator=",", ignore_nulls=True).alias("reasons"),
@@ -340,9 +338,7 @@ class Retention:
         """Return a frame with the names of the codes in a column."""
         names = self.subset.dataset.names
         asked = names.of_hashes if column == "hash" else lambda codes, of: names.of_codes(column, codes, of)
-        found = asked(frame[column], self.subset.names)
-        text = pl.col(column).replace_strict(found["code"], found["name"], default=None, return_dtype=pl.String)
-        return frame.with_columns(text)
+        return frame.with_columns(name_of(column, asked(frame[column], self.subset.names)))
 
 
 def cached_specs_of(environment: Environment, specs: pl.DataFrame) -> pl.DataFrame:

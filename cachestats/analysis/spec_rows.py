@@ -29,6 +29,7 @@ from cachestats.analysis.frames import (
 )
 from cachestats.codes import code_of, code_of_hash
 from cachestats.dataset.dataset import Dataset
+from cachestats.dataset.names import name_of
 from cachestats.dataset.subset import Subset, snapshot_names
 from cachestats.errors import ArgumentError
 from cachestats.naming import UNION_STACK
@@ -114,10 +115,7 @@ class SpecRows:
             return frame
         coded = [name for name in frame.columns if self._is_coded(name) and frame.schema[name] == pl.Int64]
         names = self._names_of({column: frame[column] for column in coded})
-        return frame.with_columns(
-            pl.col(column).replace_strict(found["code"], found["name"], default=None, return_dtype=pl.String)
-            for column, found in names.items()
-        )
+        return frame.with_columns(name_of(column, found) for column, found in names.items())
 
     def coded(self, frame: pl.DataFrame, **columns: str) -> pl.DataFrame:
         """Return a frame with text as these rows have it; `columns` are its columns, and those that they stand for."""

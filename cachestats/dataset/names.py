@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 Snapshots = tuple[str, ...] | None
 
 
+def name_of(column: str, names: pl.DataFrame) -> pl.Expr:
+    """Return the names of the codes in a column, from the columns `code` and `name`; null for other codes."""
+    import polars as pl
+
+    return pl.col(column).replace_strict(names["code"], names["name"], default=None, return_dtype=pl.String)
+
+
 class Names:
     """The names of the codes of a dataset; what was read is kept, as a question asks for the same names again."""
 

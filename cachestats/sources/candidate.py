@@ -104,7 +104,7 @@ def _look_on_disk(request: SourceRequest, storages: Storages) -> Candidate:
     storage, location = storages.find(str(path))
     try:
         if path.is_dir():
-            database = _database(path, location)
+            database = find_database(path, location)
             is_folder, location = database is None, database or location
         elif not path.exists():
             raise SourceError(f"expected {EXPECTED}, found nothing at {path}", hint="check the path")
@@ -133,7 +133,7 @@ def _look_at_url(request: SourceRequest, storages: Storages) -> Candidate:
     return Candidate(request.selection, storages, storage, location.rstrip("/"), name.rstrip("/"), None, refusal)
 
 
-def _database(path: Path, location: str) -> str | None:
+def find_database(path: Path, location: str) -> str | None:
     """Return the location of the database if a folder is an installation or its `.spack-db`."""
     if path.name == ".spack-db" and (path / "index.json").is_file():
         return f"{location}/index.json"

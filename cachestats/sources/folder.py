@@ -32,7 +32,6 @@ from cachestats.sources.request import Selection, SpecFileReading
 from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.disk import disk_fingerprint, fingerprint_of
 from cachestats.sources.walk import Walk
-from cachestats.sources.without_index import locate_spec_files
 from cachestats.text import counted, printable
 
 if TYPE_CHECKING:
@@ -120,6 +119,8 @@ class FolderSource(Source):
         indices = [path for path in files if is_index(path)]
         if self._spec_files:
             expected = {index for path in files if (index := index_for(path))}
+            from cachestats.sources.without_index import locate_spec_files  # on first use: few sources need it
+
             return locate_spec_files(self._storage, indices, expected, self._origin, self._spec_files)
         return [locate_index(self._storage, path, self._origin(path)) for path in indices]
 

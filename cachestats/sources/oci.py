@@ -24,7 +24,6 @@ from cachestats.sources.spec_files import MAX_SPEC_FILE_BYTES, NoSpecError, Spec
 from cachestats.sources.storage.base import Fingerprint, Storage
 from cachestats.sources.storage.oci import RegistryStorage
 from cachestats.sources.storage.transfer import DamagedError, MissingError
-from cachestats.sources.without_index import SpecFilesLocation
 from cachestats.text import counted
 
 INDEX_TAG = "index.spack"
@@ -309,6 +308,8 @@ class OciSource(Source):
         images = self._images
         found: IndexLocation = ImageOfIndex(images.storage, INDEX_TAG, f"{self.name}:{INDEX_TAG}", *self._names, images)
         if self._spec_files is not None:
+            from cachestats.sources.without_index import SpecFilesLocation  # on first use: few sources need it
+
             store = SpecFilesOfImages(images)
             found = SpecFilesLocation(
                 images.storage, images.name, self.name, *self._names, store, self._spec_files, found

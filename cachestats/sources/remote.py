@@ -28,7 +28,6 @@ from cachestats.sources.mirror import IndexLocation, index_of_folder, index_task
 from cachestats.sources.request import Selection, SpecFileReading
 from cachestats.sources.storage.base import Entry, Storage
 from cachestats.sources.storage.transfer import ForbiddenError, MissingError
-from cachestats.sources.without_index import locate_spec_files
 
 _PAGES_A_BATCH = 200
 _AT_ONCE = 16
@@ -96,6 +95,8 @@ class RemoteSource(Source):
     def _locate(self, indices: list[str], expected: set[str]) -> list[IndexLocation]:
         """Return the locations of indices, or of the spec files in their place."""
         if self._spec_files:
+            from cachestats.sources.without_index import locate_spec_files  # on first use: few sources need it
+
             return locate_spec_files(self._storage, indices, expected, self._origin, self._spec_files)
         return [locate_index(self._storage, path, self._origin(path)) for path in indices]
 

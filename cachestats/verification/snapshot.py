@@ -34,9 +34,9 @@ def check_holes(specs: SpecsLike, dependencies: SpecsLike | None, place: Place, 
         ledger.skip("hole", "whose dependencies are not known", num_specs)
         return
     ledger.count("hole", num_specs)
+    chains = dict(broken.unique("missing_hash", keep="first").select("missing_hash", "chain").iter_rows())
     for package, digest, breaks in missing.select("package", "hash", "breaks").iter_rows():
-        chain = broken.filter(missing_hash=digest)["chain"]
-        such = f", such as {chain[0]}" if len(chain) else ""
+        such = f", such as {chains[digest]}" if digest in chains else ""
         ledger.find(
             "hole",
             place,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from cachestats.dataset.dataset import open_dataset
 from cachestats.dataset.manifest import MANIFEST
 from cachestats.errors import ArgumentError
-from cachestats.sources.candidate import DATABASE
+from cachestats.sources.candidate import DATABASE, find_database
 from cachestats.sources.detect import open_sources
 from cachestats.sources.request import SourceRequest
 from cachestats.verification.dataset import check_dataset
@@ -146,8 +146,8 @@ def _is_dataset(address: str) -> bool:
 
 def _with_names(request: SourceRequest) -> SourceRequest:
     """Return the request for a source; an installation needs no names here, where nothing is kept under them."""
-    path, selection = Path(request.address), request.selection
-    is_installation = str(path).endswith(DATABASE.lstrip("/")) or (path / DATABASE.lstrip("/")).is_file()
+    address, selection = request.address, request.selection
+    is_installation = f"/{address}".endswith(DATABASE) or find_database(Path(address), address) is not None
     if not is_installation or selection.stacks:
         return request
     snapshot, stack = _OF_INSTALLATION

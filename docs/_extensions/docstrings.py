@@ -44,9 +44,8 @@ def _in_words(node: ast.expr, names: dict[str, Any]) -> str:
             return "None"
         case ast.Constant(value=str() as text):
             return in_words(text, names)
-        case ast.BinOp(left=left, right=right):
-            words = [*_alternatives(left), right]
-            return _joined(list(dict.fromkeys(_in_words(word, names) for word in words)))
+        case ast.BinOp():
+            return _joined(list(dict.fromkeys(_in_words(one, names) for one in _alternatives(node))))
         case ast.Subscript(value=value, slice=inner):
             of = inner.elts if isinstance(inner, ast.Tuple) else [inner]
             outer = ast.unparse(value)

@@ -125,8 +125,8 @@ def print_by_snapshots(folder: Path, runs: int) -> None:
 def print_archive(folder: Path, runs: int) -> None:
     """Build a corpus with the size and the shape of the public archive, where `develop` has a third of all specs."""
     corpora = {
-        "91 weekly snapshots and `develop`": make_corpus(folder, 91, specs=6.6, develop=315),
-        "92 weekly snapshots": make_corpus(folder, 92, specs=10),
+        "91 dated snapshots and `develop`": make_corpus(folder, 91, specs=6.6, develop=315),
+        "92 dated snapshots": make_corpus(folder, 92, specs=10),
     }
     out = folder / "out" / "archive"
     costs = alternate({name: cachestats(corpus, out) for name, corpus in corpora.items()}, runs)

@@ -184,7 +184,7 @@ def main() -> None:
     """Write the corpus that the command line describes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--snapshots", type=int, default=10, help="weekly snapshots")
+    parser.add_argument("--snapshots", type=int, default=10, help="dated snapshots")
     parser.add_argument("--pages", type=int, default=1200, help="pages a snapshot")
     parser.add_argument("--specs", type=float, default=16, help="mean number of specs a page")
     parser.add_argument("--develop", type=float, default=0, help="the same in one more snapshot, `develop`; 0: no such")

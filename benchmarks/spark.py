@@ -225,7 +225,7 @@ def questions() -> dict[str, Callable[[Any], pl.DataFrame]]:
 
 
 def make_rows(folder: Path, millions: int) -> None:
-    """Write specs of as many weekly snapshots as it takes, a file each; of a week's specs most are there a week on."""
+    """Write specs of as many dated snapshots as it takes, a file each; of a week's specs most are there a week on."""
     import datetime
 
     import pyarrow.parquet as pq

@@ -34,10 +34,10 @@ def main() -> None:
     words = {
         "build": "cachestats build",
         "nothing": "update, nothing changed",
-        "weekly": "update, one page of a weekly snapshot changed",
+        "dated": "update, one page of a dated snapshot changed",
         "develop": "update, one page of `develop` changed",
         "git nothing": "update --git, nothing changed",
-        "git weekly": "update --git, one page of a weekly snapshot changed and committed",
+        "git dated": "update --git, one page of a dated snapshot changed and committed",
         "git clone": "update --git, all pages with new dates",
         "clone": "update, all pages with new dates",
     }
@@ -49,13 +49,13 @@ def main() -> None:
     for number in range(arguments.runs):
         costs["build"].append(run(build))
         costs["nothing"].append(run(update(out)))
-        for name, snapshot in (("weekly", snapshots[-1 - number]), ("develop", "develop")):
+        for name, snapshot in (("dated", snapshots[-1 - number]), ("develop", "develop")):
             change(sorted((corpus / "_cache" / snapshot).iterdir())[number] / "specs.md")
             costs[name].append(run(update(out)))
         costs["git nothing"].append(run(update(cloned, "--git")))
         change(sorted((clone / "_cache" / snapshots[-1 - number]).iterdir())[number] / "specs.md")
         git(clone, "commit", "-qam", "change")
-        costs["git weekly"].append(run(update(cloned, "--git")))
+        costs["git dated"].append(run(update(cloned, "--git")))
         renew(clone, number)
         costs["git clone"].append(run(update(cloned, "--git")))
         costs["clone"].append(run(update(cloned)))

@@ -15,7 +15,7 @@ from typing import Literal
 
 NaturalKey = tuple[tuple[int, int, str], ...]
 VersionKey = tuple[bool, NaturalKey, NaturalKey, str]
-SnapshotKind = Literal["rolling", "weekly", "release", "other"]
+SnapshotKind = Literal["rolling", "dated", "release", "other"]
 ListSign = Literal["=", ":="]
 
 UNION_STACK = "root"
@@ -33,7 +33,7 @@ MAX_NAME = 200
 """The maximum number of characters in the name of a package or snapshot; a page with a longer name is rejected."""
 
 
-_WEEKLY = re.compile(r"develop-(\d{4})-(\d\d)-(\d\d)")
+_DATED = re.compile(r"develop-(\d{4})-(\d\d)-(\d\d)")
 _RELEASE = re.compile(r"v\d+(\.\d+)+")
 _DIGITS = re.compile(r"([0-9]+)")
 _SEGMENT = re.compile(r"[0-9]+|[a-zA-Z]+")
@@ -174,21 +174,21 @@ def source_address(source: str, name: str | None) -> str:
 
 
 def snapshot_kind(snapshot: str) -> tuple[SnapshotKind, date | None]:
-    """Return the kind of a snapshot and, for a weekly one, its date.
+    """Return the kind of a snapshot and, for a dated one, its date.
 
     Examples
     --------
     >>> from cachestats.naming import snapshot_kind
     >>> snapshot_kind("develop-2025-03-09")
-    ('weekly', datetime.date(2025, 3, 9))
+    ('dated', datetime.date(2025, 3, 9))
     >>> snapshot_kind("v2025.07.0")
     ('release', None)
     """
     if snapshot == "develop":
         return "rolling", None
-    if match := _WEEKLY.fullmatch(snapshot):
+    if match := _DATED.fullmatch(snapshot):
         try:
-            return "weekly", date(*map(int, match.groups()))
+            return "dated", date(*map(int, match.groups()))
         except ValueError:
             return "other", None
     return ("release" if _RELEASE.fullmatch(snapshot) else "other"), None
@@ -319,7 +319,7 @@ def _escaped(reference: str) -> str:
 
 
 def snapshot_order(snapshot: str) -> tuple[int, date, NaturalKey]:
-    """Return a sort key, the newest last: other kinds, releases by version, weekly snapshots by date, then `develop`.
+    """Return a sort key, the newest last: other kinds, releases by version, dated snapshots by date, then `develop`.
 
     Examples
     --------
@@ -328,4 +328,4 @@ def snapshot_order(snapshot: str) -> tuple[int, date, NaturalKey]:
     ['v0.9.0', 'v0.21.0', 'develop-2025-03-09', 'develop']
     """
     kind, day = snapshot_kind(snapshot)
-    return ("other", "release", "weekly", "rolling").index(kind), day or date.min, natural_key(snapshot)
+    return ("other", "release", "dated", "rolling").index(kind), day or date.min, natural_key(snapshot)

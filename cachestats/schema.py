@@ -110,7 +110,7 @@ class Table:
 _SNAPSHOT = Column(
     "snapshot",
     "string",
-    "Name of the snapshot of the build cache: `develop` (rolling), `develop-YYYY-MM-DD` (weekly) or a release.",
+    "Name of the snapshot of the build cache: `develop` (rolling), `develop-YYYY-MM-DD` (dated) or a release.",
 )
 _REUSE_RULES = Column(
     "reuse_rules",
@@ -153,7 +153,7 @@ SPECS = Table(
             "and newer, `develop` included.",
         ),
         _SNAPSHOT,
-        Column("snapshot_date", "date", "Date of a weekly snapshot; null for `develop` and for releases.", True),
+        Column("snapshot_date", "date", "Date of a dated snapshot; null for `develop` and for releases.", True),
         _HASH,
         Column("platform", "string", "Platform for which the binary was built: `linux`, `darwin`, `windows`."),
         Column("os", "string", "Operating system on which the binary was built, such as `ubuntu22.04`."),
@@ -345,8 +345,8 @@ SNAPSHOTS = Table(
     sort=("snapshot",),
     columns=(
         _SNAPSHOT,
-        Column("kind", "string", "`rolling` (`develop`), `weekly`, `release`, or `other`."),
-        Column("snapshot_date", "date", "Date of a weekly snapshot; null for the other kinds.", True),
+        Column("kind", "string", "`rolling` (`develop`), `dated`, `release`, or `other`."),
+        Column("snapshot_date", "date", "Date of a dated snapshot; null for the other kinds.", True),
         Column("source", "string", "Source from which the snapshot was read; several sources are separated by `; `."),
         Column(
             "generation",

@@ -56,8 +56,8 @@ def write(columns: Columns, folder: Path, snapshot: str, key: list[str]) -> None
 
 def specs(snapshot: str, cached: dict[str, Node], nodes: dict[str, Node], lists: list[Variants]) -> Columns:
     """Return a row for each cached spec."""
-    weekly = re.fullmatch(r"develop-(\d{4}-\d\d-\d\d)", snapshot)
-    date = datetime.date.fromisoformat(weekly[1]) if weekly else None
+    dated = re.fullmatch(r"develop-(\d{4}-\d\d-\d\d)", snapshot)
+    date = datetime.date.fromisoformat(dated[1]) if dated else None
     archs = [node["arch"] for node in cached.values()]
     targets = [arch["target"] for arch in archs]
     compilers = [compiler(node, nodes) for node in cached.values()]

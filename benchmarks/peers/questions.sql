@@ -88,7 +88,7 @@ FROM cells LEFT JOIN packages USING (stack, snapshot) LEFT JOIN names USING (sna
 
 -- question: lifespans
 WITH names AS (
-    SELECT snapshot, CASE WHEN snapshot LIKE 'develop-%' THEN 'weekly' ELSE 'rolling' END AS kind,
+    SELECT snapshot, CASE WHEN snapshot LIKE 'develop-%' THEN 'dated' ELSE 'rolling' END AS kind,
         row_number() OVER (PARTITION BY kind ORDER BY snapshot) AS place
     FROM (SELECT DISTINCT snapshot FROM specs)
 )

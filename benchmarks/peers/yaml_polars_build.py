@@ -77,8 +77,8 @@ def spec_rows(package: str, snapshot: str, spec: dict[str, Any], variants: str) 
     compiler = (f"{name}@{version}" if version else name, name, version or None)
     if name == "none":
         compiler = (None, None, None)
-    weekly = re.fullmatch(r"develop-(\d{4}-\d\d-\d\d)", snapshot)
-    date = datetime.date.fromisoformat(weekly[1]) if weekly else None
+    dated = re.fullmatch(r"develop-(\d{4}-\d\d-\d\d)", snapshot)
+    date = datetime.date.fromisoformat(dated[1]) if dated else None
     common = (package, spec["versions"][0], snapshot, date, spec["hash"], spec["platform"], spec["os"], spec["target"])
     return [(*common, *compiler, stack, variants, None) for stack in spec["stacks"]]
 

@@ -133,7 +133,7 @@ def compare_snapshots(specs: Dataset | Subset, before: Mapping[str, str]) -> pl.
     -------
     polars.DataFrame
         The rows that `compare` returns for each snapshot, whose name is in the first column, `snapshot`. They are
-        sorted by `snapshot` (releases by version, weekly snapshots by date, `develop`) and `package`.
+        sorted by `snapshot` (releases by version, dated snapshots by date, `develop`) and `package`.
 
     Examples
     --------

@@ -25,7 +25,7 @@ def history(
 ) -> pl.DataFrame:
     """Count packages and specs in each snapshot, and the specs kept from the previous snapshot.
 
-    Among the snapshots considered, the previous one of a weekly snapshot is the latest earlier weekly one, however long
+    Among the snapshots considered, the previous one of a dated snapshot is the latest earlier dated one, however long
     ago; that of a release is the next lower version. `develop`, which is rolling, snapshots of unknown kind, and the
     first of a series have no previous snapshot.
 
@@ -49,11 +49,11 @@ def history(
     -------
     polars.DataFrame
         One row for each value of `by` and each snapshot that has it or directly follows one that had it. Sorted by
-        `<by>`, null (no compiler, no stack) last, and then releases by version, weekly snapshots by date, and
+        `<by>`, null (no compiler, no stack) last, and then releases by version, dated snapshots by date, and
         `develop`:
 
         - `<by>` (String): the stack, target, ..., if `by` is given.
-        - `snapshot` (String), `snapshot_date` (Date; null except for weekly snapshots): the snapshot.
+        - `snapshot` (String), `snapshot_date` (Date; null except for dated snapshots): the snapshot.
         - `packages`, `specs` (Int64): distinct packages and hashes.
         - `share` (Float64, from 0 to 1): `packages` divided by all packages of the snapshot in the frame.
         - `previous` (String): the previous snapshot, null if there is none; the following columns are then null, too.
@@ -132,10 +132,10 @@ def lifespans(
         targets by family, null last, and then by kind:
 
         - the columns of `by` (String).
-        - `kind` (String): `release`, `weekly`, `rolling` (`develop`) or `other`. Releases have no date in the data, so
-          only snapshots of the same kind have an order: releases by version, weekly snapshots by date.
+        - `kind` (String): `release`, `dated`, `rolling` (`develop`) or `other`. Releases have no date in the data, so
+          only snapshots of the same kind have an order: releases by version, dated snapshots by date.
         - `first_seen`, `last_seen` (String): the first and the last snapshot that have it.
-        - `first_date`, `last_date` (Date): their dates; null except for weekly snapshots.
+        - `first_date`, `last_date` (Date): their dates; null except for dated snapshots.
         - `snapshots`, `missed` (Int64): of the snapshots from the first to the last, the number that have it and the
           number that do not.
         - `is_current` (Boolean): whether the last is the newest of its kind among the snapshots considered.
@@ -180,7 +180,7 @@ def lifespans(
 
 
 def snapshots_before(names: Iterable[str]) -> dict[str, str]:
-    """Return the previous snapshot for each weekly snapshot and release that has one, of the same kind.
+    """Return the previous snapshot for each dated snapshot and release that has one, of the same kind.
 
     Examples
     --------
@@ -189,14 +189,14 @@ def snapshots_before(names: Iterable[str]) -> dict[str, str]:
     {'v0.10.0': 'v0.9.0'}
     """
     pairs = pairwise(sorted(names, key=snapshot_order))
-    kinds = {"weekly", "release"}
+    kinds = {"dated", "release"}
     return {new: old for old, new in pairs if snapshot_kind(new)[0] == snapshot_kind(old)[0] in kinds}
 
 
 def pair_to_compare(names: Iterable[str], snapshot: str | None = None) -> tuple[str, str] | None:
     """Return the previous snapshot and a snapshot: the one given, or the newest that has a previous one.
 
-    The newest is a weekly one, or a release if no weekly one has a previous one. The result is None if no snapshot is
+    The newest is a dated one, or a release if no dated one has a previous one. The result is None if no snapshot is
     given and none has a previous one.
 
     Raises

@@ -56,10 +56,10 @@ def retain(
     dataset
         A dataset, of which all snapshots count, or a subset of some snapshots.
     newest
-        Keep this number of the newest snapshots: `develop`, then the weekly ones by their dates, then releases, which
+        Keep this number of the newest snapshots: `develop`, then the dated ones by their dates, then releases, which
         have none, by their versions.
     days
-        Keep `develop`, and the snapshots that are less than this number of days older than the newest weekly one.
+        Keep `develop`, and the snapshots that are less than this number of days older than the newest dated one.
     rolling
         Whether `develop` counts as the newest snapshot in `newest` and `days`. If not, these two pass it over.
     snapshots
@@ -98,7 +98,7 @@ def retain(
     ArgumentError
         If there is no policy; if a number is negative; if a name stands for nothing in the dataset; if the subset has
         filters, as whatever it leaves out would go; if an environment has no name, or is kept and watched; if there is
-        no weekly snapshot from which to count `days`; or if there is a budget but the size of a spec is unknown.
+        no dated snapshot from which to count `days`; or if there is a budget but the size of a spec is unknown.
 
     Notes
     -----
@@ -226,13 +226,13 @@ def _in_snapshots(names: Iterable[str]) -> pl.Expr:
 
 
 def _younger(names: list[str], days: int) -> list[str]:
-    """Return the rolling snapshots, and the weekly ones that are less than some days older than the newest of them."""
+    """Return the rolling snapshots, and the dated ones that are less than some days older than the newest of them."""
     kinds = {name: snapshot_kind(name) for name in names}
     dates = {name: date for name, (_, date) in kinds.items() if date is not None}
     if not dates:
         raise ArgumentError(
-            f"expected a weekly snapshot from which to count {counted(days, 'day')}, found none",
-            hint="only weekly snapshots, such as develop-2025-03-09, have dates: keep others by newest, or by name",
+            f"expected a dated snapshot from which to count {counted(days, 'day')}, found none",
+            hint="only dated snapshots, such as develop-2025-03-09, have dates: keep others by newest, or by name",
         )
     last = max(dates.values())
     young = {name for name, date in dates.items() if last - date < timedelta(days)}

@@ -42,7 +42,7 @@ from cachestats.errors import ArgumentError, CheckError
     type=NAME,
     metavar="NAME",
     shell_complete=complete_snapshots,
-    help="Snapshot to check.  [default: the newest weekly one, or else the newest release, that has a previous one]",
+    help="Snapshot to check.  [default: the newest dated one, or else the newest release, that has a previous one]",
 )
 @by_option(CHANGE_AXES, default="stack")
 @where_option
@@ -59,7 +59,7 @@ def check(
 ) -> None:
     """Fail if a stack lost packages since the previous snapshot.
 
-    The newest weekly snapshot is compared with the weekly one before it, or a release with the next lower version. The
+    The newest dated snapshot is compared with the dated one before it, or a release with the next lower version. The
     answer lists the stacks that lost packages. The exit code is 1 if any stack lost more than --fail-over of its
     packages, even if it gained others, and 0 otherwise. It is also 0, with a message, if there is no previous snapshot.
     """
@@ -69,7 +69,7 @@ def check(
     chosen = None if snapshot is None else find_snapshot(dataset, snapshot)
     pair = pair_to_compare(dataset.manifest.snapshots, chosen)
     if pair is None:
-        talk("nothing to compare: there are neither two weekly snapshots nor two releases")
+        talk("nothing to compare: there are neither two dated snapshots nor two releases")
         return
     old, new = sides(dataset, pair[0], dataset, pair[1], **question)
     among = old.among, new.among

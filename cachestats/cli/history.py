@@ -34,7 +34,7 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
     """Count packages and specs in each snapshot, and what changed.
 
     The answer also counts the specs that each snapshot kept from the previous one, gained and lost. The previous
-    snapshot of a weekly one is the weekly one before it, and that of a release is the next lower version, among the
+    snapshot of a dated one is the dated one before it, and that of a release is the next lower version, among the
     snapshots chosen with --snapshot. `develop` has no previous snapshot.
     """
     from cachestats.analysis.history import history as series
@@ -77,7 +77,7 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
 def lifespans(dataset: Any, by: Any, form: str, out: Path | None, **question: Any) -> None:
     """Show when each package and version was first and last seen.
 
-    The answer also counts the snapshots in between that lack it. Weekly snapshots, releases and develop have separate
+    The answer also counts the snapshots in between that lack it. Dated snapshots, releases and develop have separate
     rows, because the data has no dates for releases.
     """
     import polars as pl

@@ -112,7 +112,7 @@ def plot_coverage(dataset: Any, out: Path, usable: bool, host: Any, spack: Any, 
 @_measure_option(HISTORY_MEASURES)
 @_out_option
 def plot_history(dataset: Any, by: Any, measure: Any, out: Path, **question: Any) -> None:
-    """Draw the packages or specs of weekly snapshots over time."""
+    """Draw the packages or specs of dated snapshots over time."""
     from cachestats.analysis.history import history as series
     from cachestats.plots.history import plot_history as draw
 

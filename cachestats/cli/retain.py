@@ -68,7 +68,7 @@ _POLICIES = (
         "--days",
         type=click.IntRange(0),
         metavar="D",
-        help="Keep develop, and the snapshots less than D days older than the newest weekly one.",
+        help="Keep develop, and the snapshots less than D days older than the newest dated one.",
     ),
     click.option(
         "--rolling/--no-rolling",

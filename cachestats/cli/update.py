@@ -21,7 +21,7 @@ from cachestats.text import counted
 @click.option(
     "--recheck",
     is_flag=True,
-    help="Read everything again, whatever dates and tags say, weekly snapshots and releases included.",
+    help="Read everything again, whatever dates and tags say, dated snapshots and releases included.",
 )
 @click.option(
     "--git",

@@ -12,7 +12,7 @@ EXAMPLE = Path(__file__).parent / "example_data"
 def example_dataset() -> Dataset:
     """Open the tiny dataset that the package brings along, for trying things out.
 
-    It has two weekly snapshots, one with four stacks and one with three. They hold hdf5, zlib-ng and the packages that
+    It has two dated snapshots, one with four stacks and one with three. They hold hdf5, zlib-ng and the packages that
     these need to link and run, for Linux and macOS. Spack itself wrote the specs, with their real hashes, when it
     concretized the stacks of its public build cache. Most of each stack is left out, so all counts are far below those
     of the public cache.

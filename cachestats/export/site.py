@@ -310,7 +310,7 @@ def _tag_order(snapshot: str) -> tuple[int, int, naming.NaturalKey]:
     """Return the sort key of a snapshot in `_data/tags.yaml`: `develop`, releases by version, the newest week first."""
     kind, day = naming.snapshot_kind(snapshot)
     return (
-        ("rolling", "release", "weekly", "other").index(kind),
+        ("rolling", "release", "dated", "other").index(kind),
         -day.toordinal() if day else 0,
         naming.natural_key(snapshot),
     )

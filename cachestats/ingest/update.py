@@ -60,7 +60,7 @@ def update_dataset(
     prune
         Drop files that are gone from the sources.
     recheck
-        Read everything again, whatever its dates and tags. By default, servers are not even asked about weekly
+        Read everything again, whatever its dates and tags. By default, servers are not even asked about dated
         snapshots and releases, which do not change once they are published.
     git
         For folders in a checkout: do not read pages again that only have new dates, as after a fresh clone, if git says

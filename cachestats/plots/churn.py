@@ -57,7 +57,7 @@ def plot_churn(history: pl.DataFrame, *, subtitle: str | None = None, ax: Axes |
     if known.is_empty():
         raise ArgumentError(
             f"expected a snapshot with a previous one, found {counted(history.height, 'snapshot')} without",
-            hint="include at least two weekly snapshots or two releases",
+            hint="include at least two dated snapshots or two releases",
         )
     shown = known.tail(MAX_SNAPSHOTS)
     title = ["Specs kept, new and gone since the previous snapshot", *in_words(subtitle)]

@@ -58,7 +58,7 @@ class _Series(NamedTuple):
 def plot_history(
     history: pl.DataFrame, *, measure: HistoryMeasure = "packages", subtitle: str | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw a series over the weekly snapshots as a line on a date axis, or a line for each stack, target, ...
+    """Draw a series over the dated snapshots as a line on a date axis, or a line for each stack, target, ...
 
     A line connects each snapshot to the next. It is dotted if snapshots are missing in between, that is, if two
     neighbours are more than one and a half times as far apart as is usual in the frame (the median). It falls to zero
@@ -86,7 +86,7 @@ def plot_history(
     Raises
     ------
     ArgumentError
-        If `measure` is not one of these, or `history` is not a frame, lacks a column, or has no weekly snapshot.
+        If `measure` is not one of these, or `history` is not a frame, lacks a column, or has no dated snapshot.
 
     Examples
     --------
@@ -101,8 +101,8 @@ def plot_history(
     dated = history.drop_nulls("snapshot_date")
     if dated.is_empty():
         raise ArgumentError(
-            f"expected weekly snapshots, found {_names(history['snapshot'])}",
-            hint="only weekly snapshots, such as develop-2025-03-09, have a date",
+            f"expected dated snapshots, found {_names(history['snapshot'])}",
+            hint="only dated snapshots, such as develop-2025-03-09, have a date",
         )
     by = history.columns[0] if history.columns[0] != "snapshot" else None
     every = _series(dated, by, measure)

@@ -51,7 +51,7 @@ def draw_overview(subset: Subset, facts: Facts, folder: Path) -> dict[str, Chart
         "history": (
             has_series,
             "Packages over time",
-            "A line for each stack: its packages in each weekly snapshot.",
+            "A line for each stack: its packages in each dated snapshot.",
             lambda: plot_history(series),
         ),
         "churn": (
@@ -86,7 +86,7 @@ def draw_stack(facts: Facts, stack: str | None, folder: Path) -> Chart | None:
     if series["snapshot_date"].drop_nulls().len() < 2:
         return None
     path = path_of("badges", stack).replace("badges/", "charts/stack-")
-    words = f"A line: the packages of {stack or 'no stack'} in each weekly snapshot; the table below has the numbers."
+    words = f"A line: the packages of {stack or 'no stack'} in each dated snapshot; the table below has the numbers."
     return _saved(plot_history(series), folder, path, "Packages over time", words)
 
 

@@ -28,7 +28,7 @@ class Facts(NamedTuple):
 
     current: str
     before: dict[str, str]
-    """The snapshot with which each one is compared: the previous one, and for `develop` the newest weekly one."""
+    """The snapshot with which each one is compared: the previous one, and for `develop` the newest dated one."""
     snapshots: pl.DataFrame
     """The table `snapshots`, the newest first."""
     packages: pl.DataFrame
@@ -126,8 +126,8 @@ def _snapshots(base: Subset, series: pl.DataFrame, by_stack: pl.DataFrame) -> pl
 def _before(names: list[str]) -> dict[str, str]:
     """Return, for each snapshot, the one with which it is compared."""
     before = snapshots_before(names)
-    weekly = [name for name in names if snapshot_kind(name)[0] == "weekly"]
-    rolling = {name: weekly[-1] for name in names if snapshot_kind(name)[0] == "rolling" and weekly}
+    dated = [name for name in names if snapshot_kind(name)[0] == "dated"]
+    rolling = {name: dated[-1] for name in names if snapshot_kind(name)[0] == "rolling" and dated}
     return before | rolling
 
 
@@ -143,9 +143,7 @@ def _packages(here: Subset, newest: pl.DataFrame) -> pl.DataFrame:
 def _stacks(by_stack: pl.DataFrame, current: str, lag: pl.DataFrame, changes: pl.DataFrame | None) -> pl.DataFrame:
     behind = lag.group_by("stack").agg(behind=pl.col("is_behind").sum().cast(pl.Int64))
     found = by_stack.filter(pl.col("snapshot") == current, pl.col("specs") > 0)
-    if (
-        changes is not None
-    ):  # `develop` has no previous snapshot in a series, and is compared with the newest weekly one
+    if changes is not None:  # `develop` has no previous snapshot in a series, and is compared with the newest dated one
         common = pl.col("common_specs").sum()
         churn = changes.group_by("stack").agg(
             kept=common, new=pl.col("new_specs").sum() - common, gone=pl.col("old_specs").sum() - common

@@ -149,7 +149,7 @@ class Previous:
     def is_settled(self, origin: str, label: tuple[str, str]) -> bool:
         """Whether an index was read and its snapshot never changes: looking again would cost a request for each."""
         is_known = origin in self.fingerprints and self._is_taken(origin, label)
-        return is_known and not self.recheck and snapshot_kind(label[0])[0] in {"weekly", "release"}
+        return is_known and not self.recheck and snapshot_kind(label[0])[0] in {"dated", "release"}
 
     def _is_taken(self, origin: str, label: tuple[str, str] | None) -> bool:
         return origin not in self.again and self.labels.get(origin) == label

@@ -35,7 +35,7 @@ BEFORE = {
     "develop-2025-03-16": "develop-2025-03-09",
     "develop": None,
 }
-KINDS = {"v": "release", "develop-": "weekly", "develop": "rolling"}
+KINDS = {"v": "release", "develop-": "dated", "develop": "rolling"}
 
 some_specs = specs_of(list(BEFORE))
 looked_at = st.sets(st.sampled_from(list(BEFORE)))
@@ -239,7 +239,7 @@ def test_the_snapshot_before_is_of_the_same_kind() -> None:
     assert snapshots_before([]) == {}
 
 
-def test_the_newest_weekly_snapshot_is_compared_or_else_the_newest_release() -> None:
+def test_the_newest_dated_snapshot_is_compared_or_else_the_newest_release() -> None:
     names = ["develop", "develop-2025-03-16", "v0.9.0", "v0.10.0", "develop-2025-03-09"]
     assert pair_to_compare(names) == ("develop-2025-03-09", "develop-2025-03-16")
     assert pair_to_compare(names, "v0.10.0") == ("v0.9.0", "v0.10.0")
@@ -311,7 +311,7 @@ def test_the_verb_seen_prints_first_and_last_and_the_proportion(sample: cs.Datas
     table = run("lifespans", demo.path, "--by", "package, os", "--format", "csv").stdout.decode()
     header, row, *_ = csv.reader(io.StringIO(table))
     assert header[:5] == ["package", "os", "kind", "first_seen", "last_seen"]
-    assert row[:5] == ["py-filelock", "sequoia", "rolling", "develop", "develop"]
+    assert row[:5] == ["py-filelock", "sequoia", "dated", "develop-2025-03-09", "develop-2025-03-09"]
 
 
 def test_a_series_of_one_snapshot_has_none_before(demo: cs.Dataset) -> None:

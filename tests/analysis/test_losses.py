@@ -157,4 +157,4 @@ def test_machines_get_the_tidy_table(sample: cs.Dataset) -> None:
 def test_nothing_to_compare_is_said_and_is_no_failure(demo: cs.Dataset) -> None:
     done = run("check", demo.path)
     assert done.stdout == b""
-    assert done.stderr == b"nothing to compare: there are neither two weekly snapshots nor two releases\n"
+    assert done.stderr == b"nothing to compare: there are neither two dated snapshots nor two releases\n"

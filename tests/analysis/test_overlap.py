@@ -21,9 +21,9 @@ from cachestats.errors import ArgumentError
 from cachestats.naming import UNION_STACK
 from cachestats.schema import SPECS
 from tests.support.cli import run
-from tests.support.frames import WEEKLY, specs_of
+from tests.support.frames import DATED, specs_of
 
-some_specs = specs_of([*WEEKLY, "develop"])
+some_specs = specs_of([*DATED, "develop"])
 by_anything = st.sampled_from(GROUP_AXES)
 
 

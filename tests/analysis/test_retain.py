@@ -227,7 +227,7 @@ def test_what_is_promised_is_what_a_dataset_built_after_deleting_shows(cache: Ca
                 ask(before, policy, wanted)
             return
         if "days" in policy and not DATES.keys() & cache.cached.keys():
-            with pytest.raises(ArgumentError, match="expected a weekly snapshot"):
+            with pytest.raises(ArgumentError, match="expected a dated snapshot"):
                 ask(before, policy, wanted)
             return
         if "stacks" in policy and not any(cache.stacked.values()):

@@ -107,7 +107,7 @@ def test_releases_and_develop_are_left_out_and_the_title_says_so(demo: cs.Datase
     assert title(cs.plot_history(cs.history(demo.specs)))[1] == "2025-03-09; without develop, which has no date"
     both = pl.concat([history([], snapshots=["v0.21.0", "v0.22.0"]), history(DATES)], how="vertical_relaxed")
     assert title(cs.plot_history(both))[1].endswith("; without 2 others, which have no date")
-    with pytest.raises(ArgumentError, match="expected weekly snapshots, found 2 others"):
+    with pytest.raises(ArgumentError, match="expected dated snapshots, found 2 others"):
         cs.plot_history(history([], snapshots=["v0.21.0", "v0.22.0"]))
 
 

@@ -16,7 +16,7 @@ from tests.support.site import page, spec, write
 
 @pytest.fixture(scope="module")
 def weeks(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
-    """Return a dataset of two weekly snapshots of two stacks."""
+    """Return a dataset of two dated snapshots of two stacks."""
     folder = tmp_path_factory.mktemp("weeks")
     pages = {
         ("develop-2025-03-02", "a"): page(

@@ -180,7 +180,7 @@ def test_the_summary_says_what_changed(report: Path) -> None:
     assert "| ml-darwin-aarch64-mps | 0 | 260 | 260 | 0 | 0 |".replace("-", r"-") in text
 
 
-def test_develop_is_compared_with_the_newest_weekly_snapshot(odd: Path) -> None:
+def test_develop_is_compared_with_the_newest_dated_snapshot(odd: Path) -> None:
     about = json.loads((odd / "report.json").read_text())
     assert (about["snapshot"], about["before"]) == ("develop", "develop-2025-06-01")
     assert about["stacks"] == {HOSTILE: 1, "../e4s": 1, "none": 1}

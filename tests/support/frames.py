@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cachestats.schema import SPECS
 
 PACKAGES = ("zlib", "gcc-runtime", "compiler-wrapper", "llvm", "cmake")
-WEEKLY = ("develop-2025-03-09", "develop-2025-03-16", "develop-2025-04-06")
+DATED = ("develop-2025-03-09", "develop-2025-03-16", "develop-2025-04-06")
 
 
 def specs_of(snapshots: Sequence[str]) -> st.SearchStrategy[pl.DataFrame]:

@@ -53,7 +53,7 @@ _MACOS = "\n  UNION ALL ".join(f"SELECT '{os}' AS os, {position} AS position" fo
 _VIEWS = (
     _View(
         "newest_specs",
-        "The specs of the newest snapshot: `develop` if it exists, otherwise the newest weekly one or release.",
+        "The specs of the newest snapshot: `develop` if it exists, otherwise the newest dated one or release.",
         ("specs",),
         """\
 SELECT specs.*
@@ -217,7 +217,7 @@ def views_sql(tables: Iterable[str], snapshots: Sequence[str], kind: str) -> str
         "-- 1. The tables.\n",
         *(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {_file(TABLES[name], kind)};" for name in there),  # noqa: S608
         "\n-- 2. The views.",
-        "\n-- The snapshots in order: those of unknown kind, releases by version, weekly ones by date, `develop`.",
+        "\n-- The snapshots in order: those of unknown kind, releases by version, dated ones by date, `develop`.",
         f"CREATE OR REPLACE VIEW snapshot_positions AS\n{_positions(snapshots)};",
         *(
             f"\n-- {view.words}\nCREATE OR REPLACE VIEW {view.name} AS\n{view.query};"

@@ -39,7 +39,7 @@ class Storage:
     """
 
     is_remote: bool  # no default: either answer would do silent harm to a storage for which it is wrong
-    """Whether each look at a file is a request; if so, known weekly snapshots and releases are not looked at again."""
+    """Whether each look at a file is a request; if so, known dated snapshots and releases are not looked at again."""
     has_local_paths = False
     """Whether the operating system opens files and lists folders at these paths, without help from the storage."""
     has_cheap_fingerprints = False

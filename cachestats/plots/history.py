@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from itertools import pairwise
 from statistics import median_low
 from typing import NamedTuple
@@ -47,6 +47,7 @@ REPRESENTATIONS = {date(2025, 3, 30): "Spack 1.0: compilers are packages"}
 _UNITS = {"packages": "packages", "specs": "specs", "share": "share of the snapshot's packages"}
 _COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 _MARKERS = "osD^vPX"
+_NEIGHBOURS = 5  # the intervals on each side from which the usual one is found: two of them may be gaps
 _WIDTH, _HEIGHT = 5.6, 3.2  # inches, without the labels around the lines
 
 
@@ -61,9 +62,11 @@ def plot_history(
     """Draw a series over the dated snapshots as a line on a date axis, or a line for each stack, target, ...
 
     A line connects each snapshot to the next. It is dotted if snapshots are missing in between, that is, if two
-    neighbours are more than one and a half times as far apart as is usual in the frame (the median). It falls to zero
-    at the first snapshot that lacks the stack, unless snapshots are missing there, and resumes at the next one that has
-    it. A vertical line marks a change in what Spack treats as a package; values on its two sides are not comparable.
+    neighbours are more than one and a half times as far apart as is usual there: as the median of the five intervals
+    before them, or of the five after them if that is longer, so that a change from weekly snapshots to more frequent
+    ones hides no gap and makes none. It falls to zero at the first snapshot that lacks the stack, unless snapshots are
+    missing there, and resumes at the next one that has it. A vertical line marks a change in what Spack treats as a
+    package; values on its two sides are not comparable.
 
     Parameters
     ----------
@@ -140,10 +143,15 @@ def _series(dated: pl.DataFrame, by: str | None, measure: str) -> list[_Series]:
 
 
 def _breaks(dates: Sequence[date]) -> set[date]:
-    """Return the dates directly before which snapshots are missing."""
-    spans = {day: day - before for before, day in pairwise(dates)}
-    usual = median_low(spans.values()) if spans else timedelta()
-    return {day for day, span in spans.items() if span > 1.5 * usual}
+    """Return the dates directly before which snapshots are missing, by the rhythm of the snapshots around them."""
+    spans = [day - before for before, day in pairwise(dates)]
+    found = set()
+    for position, (day, span) in enumerate(zip(dates[1:], spans, strict=True)):
+        sides = spans[max(0, position - _NEIGHBOURS) : position], spans[position + 1 : position + 1 + _NEIGHBOURS]
+        usual = max((median_low(side) for side in sides if side), default=span)
+        if span > 1.5 * usual:
+            found.add(day)
+    return found
 
 
 def _draw_series(ax: Axes, series: _Series, dates: Sequence[date], breaks: set[date], position: int) -> Line2D:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 
 import polars as pl
@@ -59,6 +59,17 @@ def test_a_line_is_dotted_where_snapshots_are_missing() -> None:
     assert title(ax)[-1] == "dotted where snapshots are missing"
     ax = cs.plot_history(history(DATES[::4]))
     assert not dotted(ax), "who looks at every fourth misses none of them"
+
+
+def test_missing_snapshots_are_judged_by_the_rhythm_around_them() -> None:
+    frequent = [DATES[-1] + timedelta(days=3 * number) for number in range(1, 9)]
+    assert not dotted(cs.plot_history(history([*DATES, *frequent])))
+    assert dotted(cs.plot_history(history([*DATES[:3], *DATES[4:], *frequent[:4], *frequent[5:]]))) == [
+        (DATES[2], DATES[4]),
+        (frequent[3], frequent[5]),
+    ]
+    later = [day + timedelta(days=60) for day in frequent]
+    assert dotted(cs.plot_history(history([*DATES, *later]))) == [(DATES[-1], later[0])]
 
 
 def test_a_line_is_not_drawn_through_a_snapshot_that_has_nothing() -> None:

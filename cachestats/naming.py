@@ -173,6 +173,18 @@ def source_address(source: str, name: str | None) -> str:
     return source if name is None else source.removeprefix(f"{name}=")
 
 
+def canonical_snapshot(name: str) -> str:
+    """Return the name of a snapshot without the folder `snapshots/`, in which some places keep the dated ones.
+
+    Examples
+    --------
+    >>> from cachestats.naming import canonical_snapshot
+    >>> canonical_snapshot("snapshots/develop-2026-06-07"), canonical_snapshot("develop")
+    ('develop-2026-06-07', 'develop')
+    """
+    return name.removeprefix("snapshots/") or name
+
+
 def snapshot_kind(snapshot: str) -> tuple[SnapshotKind, date | None]:
     """Return the kind of a snapshot and, for a dated one, its date.
 

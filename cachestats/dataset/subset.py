@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from cachestats.codes import code_of
 from cachestats.dataset.patterns import matching
 from cachestats.errors import ArgumentError
-from cachestats.naming import SNAPSHOT_WORDS, UNION_STACK, snapshot_order
+from cachestats.naming import LEAVES_OUT, SNAPSHOT_WORDS, UNION_STACK, canonical_snapshot, snapshot_order
 from cachestats.schema import SPECS
 from cachestats.text import alternatives, counted, nearest
 
@@ -105,7 +105,7 @@ class Subset:
         >>> ds.at("!newest").snapshots
         ('develop-2024-06-02',)
         """
-        given = [name for one in names for name in ([one] if isinstance(one, str) else one)]
+        given = [_canonical(name) for one in names for name in ([one] if isinstance(one, str) else one)]
         if not given:
             raise ArgumentError("expected a snapshot, found none", hint="name one, or leave them out to take all")
         there = self.names
@@ -367,6 +367,12 @@ def find_values(column: str, asked: Sequence[str | None], there: Iterable[str], 
         return ()
     found = matching(asked, others, words=words, whole=[*others, *nothing], refuse=refuse)
     return (*(name for name in names if name in found), *([None] if None in found else []))
+
+
+def _canonical(text: str) -> str:
+    """Return the name or pattern of a snapshot, which may be left out, in its one spelling."""
+    sign = LEAVES_OUT if text.startswith(LEAVES_OUT) else ""
+    return sign + canonical_snapshot(text.removeprefix(sign))
 
 
 def _with_filter(subset: Subset, column: str, wanted: Wanted) -> Subset:

@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 
 from cachestats.findings import Finding
-from cachestats.naming import MAX_NAME
+from cachestats.naming import MAX_NAME, canonical_snapshot
 from cachestats.parse.form import LISTS, META_LISTS, TEXTS, VERSIONS, summarize
 from cachestats.parse.frontmatter import REPEATED, PageError, read_front_matter, show
 from cachestats.parse.records import RECORDS, Fragment, PageInfo, generation
@@ -79,7 +79,7 @@ class _Reader:
                 "write the page again; without its snapshot a page cannot be placed",
                 lost,
             )
-        self.snapshot = _text(categories[1], "categories[1]", "the name of the snapshot", lost)
+        self.snapshot = canonical_snapshot(_text(categories[1], "categories[1]", "the name of the snapshot", lost))
         self.findings = folder_findings(page, self.snapshot, self.package)
         if rest.strip():
             has_specs = "spec_details:" in rest

@@ -17,7 +17,7 @@ import msgspec
 from cachestats.decode import JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.findings import Finding
-from cachestats.naming import snapshot_order
+from cachestats.naming import canonical_snapshot, snapshot_order
 from cachestats.sources.items import FailedIndex, Item, Previous, ReadTask, Source, SourceKind
 from cachestats.sources.mirror import IndexLocation
 from cachestats.sources.request import Selection
@@ -116,7 +116,7 @@ class CatalogueSource(Source):
 
 
 def read_catalogue(storage: Storage, path: str) -> Catalogue:
-    """Return the entries of a catalogue by snapshot.
+    """Return the entries of a catalogue by snapshot, those of one that it spells in two ways together.
 
     Raises
     ------
@@ -125,8 +125,12 @@ def read_catalogue(storage: Storage, path: str) -> Catalogue:
     """
     data = storage.read(path, limit=_MAX_BYTES)
     try:
-        return decode(data, Catalogue)
+        listed = decode(data, Catalogue)
     except JsonError as error:
         raise SourceError(
             f"expected a catalogue of snapshots at {storage.name(path)}, found: {error}", hint="fetch it again"
         ) from error
+    catalogue: Catalogue = {}
+    for snapshot, entries in listed.items():
+        catalogue.setdefault(canonical_snapshot(snapshot), []).extend(entries)
+    return catalogue

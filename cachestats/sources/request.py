@@ -10,7 +10,7 @@ from threading import Event
 from typing import Self
 
 from cachestats.errors import SourceError
-from cachestats.naming import LEAVES_OUT, MAX_NAME, SNAPSHOT_WORDS, source_address
+from cachestats.naming import LEAVES_OUT, MAX_NAME, SNAPSHOT_WORDS, canonical_snapshot, source_address
 from cachestats.sources.storage.network import Network
 from cachestats.text import counted, nearest, printable
 
@@ -141,7 +141,7 @@ class SourceRequest:
         reading: SpecFileReading | None = None,
     ) -> Self:
         """Return a request without an address, for the sources that are asked for with these options."""
-        selection = Selection(tuple(snapshots), tuple(stacks))
+        selection = Selection(tuple(map(canonical_snapshot, snapshots)), tuple(stacks))
         return cls("", selection, network or Network(), sizes, without_index, reading or SpecFileReading())
 
     @property

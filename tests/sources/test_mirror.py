@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 import cachestats as cs
-from cachestats.errors import SourceError
+from cachestats.errors import ArgumentError, SourceError
 from cachestats.sources.items import Index, Previous, Unchanged
 from cachestats.sources.mirror import locate_index
 from cachestats.sources.storage.base import Storage
@@ -20,6 +21,7 @@ from tests.support.datasets import bytes_of
 from tests.support.indices import index
 from tests.support.mirrors import DEFAULT, PACKAGE, A, build, layout_2, layout_3
 from tests.support.servers import HttpServer
+from tests.support.site import page, spec, write
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
@@ -80,6 +82,34 @@ def test_folders_tell_snapshot_and_stack(folders: list[str], expected: set[tuple
         layout_2(tmp_path / "mirrors" / folder, DEFAULT)
     found = build(tmp_path).specs.select("snapshot", "stack").collect().rows()
     assert set(found) == expected
+
+
+DATED = "develop-2026-06-07"
+
+
+def test_a_dated_snapshot_in_a_folder_of_snapshots_has_one_name(tmp_path: Path) -> None:
+    spelled = f"snapshots/{DATED}"
+    layout_2(tmp_path / "cache" / spelled / "e4s", DEFAULT)
+    write(tmp_path / "site", {(spelled, "zlib"): page("zlib", spelled, [spec()])})
+    url = f"s3://cache/{spelled}/e4s/build_cache/index.json"
+    entries = {name: [{"label": stack, "url": url}] for name, stack in ((spelled, "e4s"), (DATED, "ml"))}
+    (tmp_path / "cache/cache_spack_io_index.json").write_text(json.dumps(entries))
+    for number, (source, stacks) in enumerate(
+        [
+            ("site", {"e4s", "root"}),
+            ("cache", {"e4s"}),
+            ("cache/cache_spack_io_index.json", {"e4s", "ml"}),
+            (f"cache/{spelled}", {"e4s"}),
+            (f"cache/{spelled}/e4s/build_cache/index.json", {"e4s"}),
+        ]
+    ):
+        dataset = cs.build_dataset(tmp_path / source, out=tmp_path / str(number), snapshots=[spelled])
+        assert dataset.rejected.collect().is_empty()
+        assert [*dataset.manifest.snapshots] == [DATED]
+        assert {*dataset.specs.collect()["stack"]} == stacks
+        assert dataset.at(spelled).snapshots == dataset.at("snapshots/develop-2026-*").snapshots == (DATED,)
+        with pytest.raises(ArgumentError, match="all of the named ones are left out"):
+            dataset.at(f"!{spelled}")
 
 
 def test_what_is_not_as_its_checksum_says_is_refused(tmp_path: Path) -> None:

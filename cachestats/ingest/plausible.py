@@ -8,13 +8,19 @@ from collections.abc import Collection
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cachestats.dataset.paths import snapshot_files
+from cachestats.dataset.publication import NEW
 from cachestats.errors import RejectedError, ShrinkError
 from cachestats.findings import FAILURES, RULES, Finding
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.limits import Limits
-from cachestats.ingest.make import Staged, copies_in
+from cachestats.ingest.make import Staged, StagedSnapshot, copies_in
 from cachestats.ingest.read import ReadResult
+from cachestats.naming import UNION_STACK, snapshot_kind
+from cachestats.schema import SPECS
 from cachestats.text import counted
+
+_MOST_NAMED = 3
 
 
 def check(result: ReadResult, staged: Staged, existing: Existing, limits: Limits) -> None:
@@ -70,9 +76,42 @@ def _check_shrink(staged: Staged, existing: Existing) -> None:
         if 2 * one.row["num_specs"] < before.num_specs:
             raise ShrinkError(
                 f"expected at least half of the {before.num_specs:,} specs of {name}, found "
-                f"{one.row['num_specs']:,}; nothing was published",
-                hint="check that the source is complete, or publish it anyway with --allow-shrink",
+                f"{one.row['num_specs']:,}{_gone_of_stacks(name, one, existing)}; nothing was published",
+                hint=f"{_pruning(name)}: check that the source is complete, and publish it with --allow-shrink",
             )
+
+
+def _pruning(name: str) -> str:
+    """Return in words that the cause may be pruning."""
+    if snapshot_kind(name)[0] == "rolling":
+        return f"every Saturday the public {name} is pruned to what two weeks of lockfiles need, and looks like this"
+    return "a cache that was pruned looks like this"
+
+
+def _gone_of_stacks(name: str, staged: StagedSnapshot, existing: Existing) -> str:
+    """Return in words how many specs are gone of the stacks that lost most; nothing if the stacks are not known."""
+    import polars as pl  # on first use: only a refusal needs it
+
+    record = existing.manifest.snapshots[name]
+    old = snapshot_files(existing.path, SPECS, name, record)
+    new = snapshot_files(existing.path, SPECS, name, staged.record or record)
+    moved = [existing.path / NEW / file.relative_to(existing.path) for file in new]
+    new = [one if one.exists() else other for one, other in zip(moved, new, strict=True)]
+    before, after = (pl.scan_parquet(files).select("stack", "hash") for files in (old, new))
+    gone = (
+        before.join(after.with_columns(stays=True), on=["stack", "hash"], how="left")
+        .filter(pl.col("stack") != UNION_STACK)
+        .group_by("stack")
+        .agg(of=pl.len(), gone=pl.col("stays").is_null().sum())
+        .filter(pl.col("gone") > 0)
+        .sort(-pl.col("gone").cast(pl.Int64), "stack")
+        .collect()
+    )
+    if gone.is_empty():
+        return ""
+    most = [f"{lost:,} of {of:,} in {stack}" for stack, of, lost in gone.head(_MOST_NAMED).iter_rows()]
+    others = gone.height - len(most)
+    return f"; gone: {', '.join(most)}" + (f", and some in {counted(others, 'other stack')}" if others else "")
 
 
 def _most_common(findings: Collection[Finding]) -> str:

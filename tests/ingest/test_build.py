@@ -26,6 +26,10 @@ from cachestats.ingest import read as reading
 from cachestats.schema import TABLES
 from conftest import SEEDS
 from tests.support.datasets import bytes_of, site_archive, state
+from tests.support.indices import index
+from tests.support.mirrors import build as mirrors_dataset
+from tests.support.mirrors import layout_2
+from tests.support.nodes import node
 from tests.support.site import page, spec, write
 
 
@@ -302,6 +306,27 @@ def test_a_snapshot_that_shrinks_is_refused_unless_asked_for(two: tuple[Path, Pa
     assert cs.open_dataset(dataset).manifest.snapshots["develop"].num_specs == 9
     cs.build_dataset(old, out=dataset, allow_shrink=True)
     assert cs.open_dataset(dataset).manifest.snapshots["develop"].num_specs == 1
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "why"),
+    [("develop", "every Saturday the public develop is pruned"), ("develop-2026-06-07", "a cache that was pruned")],
+)
+def test_a_refusal_says_how_much_is_gone_of_which_stacks(snapshot: str, why: str, tmp_path: Path) -> None:
+    nodes = {letter * 32: node(letter, letter * 32) for letter in "abcdef"}
+
+    def build(**stacks: str) -> cs.Dataset:
+        shutil.rmtree(tmp_path / "mirrors", ignore_errors=True)
+        for stack, letters in {"": "".join(sorted({*"".join(stacks.values())})), **stacks}.items():
+            layout_2(tmp_path / "mirrors" / snapshot / stack, index(nodes, cached={one * 32 for one in letters}))
+        return mirrors_dataset(tmp_path)
+
+    build(e4s="abcdef", ml="abc", radiuss="ab", sdk="cd", hep="f")
+    with pytest.raises(ShrinkError) as caught:
+        build(e4s="f", ml="a", radiuss="a", sdk="a", hep="f")
+    assert "; gone: 5 of 6 in e4s, 2 of 3 in ml, 2 of 2 in sdk, and some in 1 other stack;" in caught.value.message
+    assert why in str(caught.value.hint)
+    assert "--allow-shrink" in str(caught.value.hint)
 
 
 def test_too_much_rejected_publishes_nothing(two: tuple[Path, Path, Path], tmp_path: Path) -> None:

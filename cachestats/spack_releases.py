@@ -40,7 +40,15 @@ FORMAT_OF_DATABASE = {5: 1, 6: 3, 7: 4, 8: 5, 9: 6}
 """The format of the specs in an index, by the version of the index.
 
 Indices of version 6 were written with specs of format 2 by Spack 0.17 and of format 3 by its successors; no rule
-depends on the difference.
+depends on the difference. Version 9 came with format 6, whose nodes also have `provided_virtuals`.
+"""
+
+OLD_DATABASES = ("0.9", "0.9.1", "0.9.2", "0.9.3")
+"""The versions of databases before 5, of Spack 0.9 to 0.12. Their specs have format 1.
+
+Only installations have them: there were no indices of build caches yet. Version 5 added `deprecated_for` to records.
+Nodes that were first written before Spack 0.10 have an `arch` without platform and operating system, `variants` in
+place of `parameters`, and edges without reasons.
 """
 
 FORMAT_OF_SPACK_1 = 5
@@ -251,19 +259,33 @@ def spec_format_of(rules: Rules) -> int:
 
 
 def spec_format_of_database(version: str) -> int | None:
-    """Return the format of the specs in an index, by the version of the index; None if the version is not known.
+    """Return the format of the specs in an index, by the version of the index; None if there was no such version.
 
-    An index of a newer version is treated as one of the newest known version.
+    An index of a newer version is treated as one of the newest known version: `is_known_database` tells it.
 
     Examples
     --------
     >>> from cachestats.spack_releases import spec_format_of_database
-    >>> [spec_format_of_database(version) for version in ("7", "8", "10", "0.9.2")]
-    [4, 5, 6, None]
+    >>> [spec_format_of_database(version) for version in ("7", "8", "10", "0.9.2", "0.8")]
+    [4, 5, 6, 1, None]
     """
+    if version in OLD_DATABASES:
+        return FORMAT_OF_DATABASE[min(FORMAT_OF_DATABASE)]
     if not (version.isascii() and version.isdecimal() and len(version) < 10):
         return None
     return FORMAT_OF_DATABASE.get(min(int(version), max(FORMAT_OF_DATABASE)))
+
+
+def is_known_database(version: str) -> bool:
+    """Return whether indices of a version are known, so that nothing about them is a guess.
+
+    Examples
+    --------
+    >>> from cachestats.spack_releases import is_known_database
+    >>> [is_known_database(version) for version in ("9", "10", "0.9.2")]
+    [True, False, True]
+    """
+    return version in OLD_DATABASES or version in map(str, FORMAT_OF_DATABASE)
 
 
 def canonical_os(os: str) -> str:

@@ -1,4 +1,4 @@
-"""Parse build-cache indices (`index.json`), database versions 5 to 9, into the records of one stack.
+"""Parse build-cache indices (`index.json`), of all versions, into the records of one stack.
 
 An index has the cached specs, those with `in_buildcache`, and all specs that they refer to. Its records are read some
 at a time, as columns of numbers: nearly all values of a node repeat those of earlier nodes, and the same bytes are
@@ -42,15 +42,18 @@ from cachestats.parse.nodes import (
 )
 from cachestats.parse.records import DEPENDENCY_RECORDS, NAME, RECORDS, Fragment, PageInfo
 from cachestats.schema import DEPTYPES
-from cachestats.spack_releases import is_spelled_as_spack_1, spec_format_of_database
+from cachestats.spack_releases import (
+    FORMAT_OF_DATABASE,
+    is_known_database,
+    is_spelled_as_spack_1,
+    spec_format_of_database,
+)
 
-NEWEST_VERSION = 9
-_KNOWN_VERSIONS = frozenset(map(str, range(1, NEWEST_VERSION + 1)))
 _RECORDS_AT_ONCE = 512  # with 128 it takes a third longer, because each call of Arrow has its price; more saves nothing
 _UNKNOWN = -1
 _COLUMNS = 10
 _LIBC = "libc"
-_FIRST_FORMAT = 1  # the format in databases from before versions were whole numbers
+_FIRST_FORMAT = 1  # the format in databases without a version that ever was
 _NO_SPEC = msgspec.Raw()
 
 _Numbers = npt.NDArray[np.int32]
@@ -182,13 +185,13 @@ class _Reader:
 
     def fragment(self) -> Fragment:
         version = self.database.version
-        if str(version) not in _KNOWN_VERSIONS:
+        if not is_known_database(str(version)):
             self._find(
                 "database.version",
                 "version",
-                f"expected a database of version 1 to {NEWEST_VERSION}, found {version!r}",
-                "it was read as far as possible; "
-                + ("it is of Spack 0.12 or older" if str(version).startswith("0.") else "look for a newer cachestats"),
+                f"expected a database of version {min(FORMAT_OF_DATABASE)} to {max(FORMAT_OF_DATABASE)}, "
+                f"found {version!r}, which was read as far as possible",
+                "look for a newer cachestats",
             )
         records = enumerate(self.database.installs.values())
         while some := [*islice(records, _RECORDS_AT_ONCE)]:

@@ -20,7 +20,14 @@ from cachestats.decode import FAULTS, JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.parse.nodes import Dependency, Node, compiler, dependency, external, parameters, parse_node
 from cachestats.schema import DEPTYPES
-from cachestats.spack_releases import FORMAT_OF_DATABASE, FORMAT_OF_LOCKFILE, SPACK_OF_FORMAT, canonical_compiler
+from cachestats.spack_releases import (
+    FORMAT_OF_DATABASE,
+    FORMAT_OF_LOCKFILE,
+    SPACK_OF_FORMAT,
+    canonical_compiler,
+    is_known_database,
+    spec_format_of_database,
+)
 
 _ANOTHER = "give a spack.lock, a spec.json, what `spack spec --json` prints, or the .spack-db of an installation"
 _WRITE_AGAIN = "it is cut off or was edited: let Spack write it again"
@@ -329,8 +336,9 @@ def _graph_of_database(database: _Records, origin: str) -> _Graph:
             f"expected the database of an installation, found the index of a build cache: {origin}",
             hint="make a dataset of it with `cachestats build`",
         )
-    version = int(database.version) if str(database.version).isdecimal() else None
-    spec_format = FORMAT_OF_DATABASE.get(version or 0)
+    version = str(database.version)
+    is_known = is_known_database(version)
+    spec_format = spec_format_of_database(version) if is_known else None
     return _Graph(
         kind="database",
         path="database.installs[{!r}]",
@@ -339,12 +347,12 @@ def _graph_of_database(database: _Records, origin: str) -> _Graph:
         specs=[key for key, record in records.items() if record.installed],
         spec_format=spec_format,
         spack=SPACK_OF_FORMAT.get(spec_format or 0),
-        warning=_newer("database", version, FORMAT_OF_DATABASE, origin),
+        warning=None if is_known else _newer("database", version, FORMAT_OF_DATABASE, origin),
         is_whole=False,
     )
 
 
-def _newer(kind: str, version: int | None, known: Mapping[int, object], origin: str) -> str | None:
+def _newer(kind: str, version: int | str | None, known: Mapping[int, object], origin: str) -> str | None:
     if version in known:
         return None
     return (

@@ -232,11 +232,24 @@ def _as_version_2(value: Any) -> Any:
     if isinstance(value, dict) and "name" not in value and len(value) == 1:
         # The name is the only key, with the rest below it; dependencies also have their names as keys.
         ((name, rest),) = value.items()
-        value = {"name": name, **rest} if isinstance(rest, dict) else rest
+        value = {"name": name, **_as_of_spack_0_10(rest)} if isinstance(rest, dict) else rest
     if isinstance(value, dict) and isinstance(edges := value.get("dependencies"), dict):
-        named = [{"name": name, **edge} if isinstance(edge, dict) else edge for name, edge in edges.items()]
-        value = value | {"dependencies": named}
+        value = value | {"dependencies": [{"name": name, **_edge_of_version_1(edge)} for name, edge in edges.items()]}
     return value
+
+
+def _edge_of_version_1(edge: Any) -> dict[str, Any]:
+    """Return an edge, of which Spack up to 0.9 wrote only the hash; it meant one to build and link."""
+    return edge if isinstance(edge, dict) else {"hash": edge, "type": ["build", "link"]}
+
+
+def _as_of_spack_0_10(node: dict[str, Any]) -> dict[str, Any]:
+    """Return a node of Spack 0.9 in the form of its successor, with the names that Spack has for what it lacks."""
+    if isinstance(target := node.get("arch"), str):
+        node = node | {"arch": {"platform": "spack09", "platform_os": "unknown", "target": target}}
+    if "parameters" not in node and "variants" in node:
+        node = node | {"parameters": node["variants"]}
+    return node
 
 
 def usual_parts(node: Node) -> Parts:

@@ -39,6 +39,7 @@ from cachestats.sources.storage.base import Fingerprint, Storage
 from cachestats.sources.storage.compression import unpack
 from cachestats.sources.storage.transfer import DamagedError, ForbiddenError, MissingError
 from cachestats.sources.storage.urls import is_url, split_url
+from cachestats.spack_releases import FORMAT_OF_DATABASE
 from cachestats.text import printable
 
 MAX_INDEX_BYTES = 4 << 30
@@ -62,7 +63,6 @@ SPEC_MANIFESTS = "v3/manifests/spec"
 BINARY = "application/vnd.spack.install."
 """The media types of binaries begin so."""
 
-_NEWEST_DATABASE = 9
 _DATABASE = re.compile(r"application/vnd\.spack\.db\.v([0-9]{1,4})\+json")
 
 
@@ -348,13 +348,26 @@ def read_manifest(storage: Storage, path: str) -> tuple[list[Blob], bool]:
 
 
 def _index_blob(storage: Storage, path: str) -> Blob:
-    """Return the blob that a manifest names; if it names several databases, that of the newest known version."""
+    """Return the blob that a manifest names; if it names several databases, that of the newest known version.
+
+    Raises
+    ------
+    SourceError
+        If it names no database, or none of a known version.
+    """
     blobs, _ = read_manifest(storage, path)
     name = storage.name(path)
     databases = {int(match[1]): blob for blob in blobs if (match := _DATABASE.fullmatch(blob.media_type))}
     if not databases:
         raise SourceError(f"expected an index in {name}, found none", hint="run `spack buildcache update-index` there")
-    blob = databases[max((version for version in databases if version <= _NEWEST_DATABASE), default=min(databases))]
+    known = databases.keys() & FORMAT_OF_DATABASE
+    if not known:
+        raise SourceError(
+            f"expected a database of version {min(FORMAT_OF_DATABASE)} to {max(FORMAT_OF_DATABASE)} in {name}, "
+            f"found version {', '.join(map(str, sorted(databases)))}",
+            hint="look for a newer cachestats, or update the index with a Spack whose databases it knows",
+        )
+    blob = databases[max(known)]
     blob.sha256(name)
     return blob
 

@@ -103,12 +103,33 @@ def test_a_dependency_named_twice_is_one_and_what_is_missing_is_known_by_name(tm
     ]
 
 
-def test_an_old_database_is_read_and_said_to_be_old(tmp_path: Path) -> None:
-    layout_2(tmp_path / "mirrors/develop", index({A: PACKAGE}, cached={A}, version="0.9.2"))
+@pytest.mark.parametrize("version", ["0.9", "0.9.2", "0.9.3"])
+def test_old_databases_and_their_nodes_are_read(version: str, tmp_path: Path) -> None:
+    old = {"version": "1.0", "compiler": {"name": "gcc", "version": "4.9"}, "arch": "linux-x86_64"}
+    specs = {
+        A: {"a": old | {"variants": {"shared": True}, "dependencies": {"b": "b" * 32, "c": {"hash": "c" * 32}}}},
+        "b" * 32: {"b": OLD | NO_COMPILER},
+    }
+    layout_2(tmp_path / "mirrors/develop", index(specs, cached={*specs}, version=version))
     dataset = build(tmp_path)
-    assert dataset.specs.collect()["spec_format"].to_list() == [1]
-    (row,) = dataset.rejected.collect().rows(named=True)
-    assert (row["rule"], row["hint"]) == ("version", "it was read as far as possible; it is of Spack 0.12 or older")
+    assert dataset.rejected.collect().is_empty()
+    columns = ("package", "platform", "os", "target", "compiler", "variants", "spec_format")
+    assert dataset.specs.select(columns).collect().rows()[0] == (
+        *("a", "spack09", "unknown", "linux-x86_64", "gcc@4.9", "+shared", 1),
+    )
+    assert dataset.dependencies.select("hash", "dependency_hash", "is_build", "is_link").collect().rows() == [
+        (A, "b" * 32, True, True),
+        (A, "c" * 32, False, False),
+    ]
+
+
+def test_nodes_of_version_6_are_read(tmp_path: Path) -> None:
+    package = PACKAGE | {"provided_virtuals": ["zlib-api"], "annotations": {"original_specfile_version": 6}}
+    layout_2(tmp_path / "mirrors/develop", index({A: package, G: GCC}, cached={A}, version="9"))
+    dataset = build(tmp_path)
+    assert dataset.rejected.collect().is_empty()
+    assert dataset.specs.select("package", "compiler", "spec_format").collect().rows() == [("a", "gcc@14.2.0", 6)]
+    assert dataset.snapshots.select("generation", "reuse_rules").collect().row(0) == ("db9", "1.1")
 
 
 def test_cycles_and_spliced_specs_are_specs_like_others(tmp_path: Path) -> None:

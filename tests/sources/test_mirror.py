@@ -67,6 +67,12 @@ def test_of_several_databases_the_newest_known_is_taken(tmp_path: Path) -> None:
     assert build(tmp_path).specs.collect()["version"].to_list() == ["9"]
 
 
+def test_without_a_known_database_both_what_is_there_and_what_is_known_are_told(tmp_path: Path) -> None:
+    layout_3(tmp_path / "mirrors/develop", (12, DEFAULT), (10, DEFAULT))
+    with pytest.raises(SourceError, match=r"a database of version 5 to 9 in .*, found version 10, 12"):
+        build(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("folders", "expected"),
     [

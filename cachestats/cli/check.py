@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,10 +22,15 @@ from cachestats.cli.parameters import (
     union_option,
     where_option,
 )
-from cachestats.cli.question import sides
+from cachestats.cli.question import Question, sides
 from cachestats.cli.sections import Verb
 from cachestats.dataset.subset import find_snapshot
-from cachestats.errors import ArgumentError, CheckError
+from cachestats.errors import ArgumentError, CheckError, DatasetError
+
+if TYPE_CHECKING:
+    from cachestats.analysis.alerts import Followed
+    from cachestats.analysis.losses import LossCheck
+    from cachestats.dataset.alerts import Alert
 
 
 @click.command(cls=Verb)
@@ -44,6 +50,12 @@ from cachestats.errors import ArgumentError, CheckError
     shell_complete=complete_snapshots,
     help="Snapshot to check.  [default: the newest dated one, or else the newest release, that has a previous one]",
 )
+@click.option(
+    "--once",
+    is_flag=True,
+    help="Exit with 1 only for losses that no earlier run with --once told. The answer also lists those that were told "
+    "before and are not made good. The dataset remembers them.",
+)
 @by_option(CHANGE_AXES, default="stack")
 @where_option
 @union_option
@@ -52,6 +64,7 @@ def check(
     dataset: Any,
     fail_over: float,
     snapshot: str | None,
+    once: bool,
     by: Any,
     form: str,
     out: Path | None,
@@ -62,10 +75,18 @@ def check(
     The newest dated snapshot is compared with the dated one before it, or a release with the next lower version. The
     answer lists the stacks that lost packages. The exit code is 1 if any stack lost more than --fail-over of its
     packages, even if it gained others, and 0 otherwise. It is also 0, with a message, if there is no previous snapshot.
+
+    With --once, each loss is told once, until it is made good: the exit code is 1 only for a loss that is new or has
+    grown. The answer then has the first snapshot that lacks the packages, and since when that is known.
     """
     from cachestats.analysis.history import pair_to_compare
     from cachestats.analysis.losses import check_losses
 
+    if once and snapshot is not None:
+        raise ArgumentError(
+            "expected --once without --snapshot, found both",
+            hint="what is made good is seen in the newest snapshot only",
+        )
     chosen = None if snapshot is None else find_snapshot(dataset, snapshot)
     pair = pair_to_compare(dataset.manifest.snapshots, chosen)
     if pair is None:
@@ -79,13 +100,20 @@ def check(
             f"expected specs to compare with, found none in {old.words}",
             hint="leave out filters",
         )
+    shown, news, alerts = found.lost, found.excessive, None
+    if once:
+        (shown, news, _), alerts = _followed(dataset, old, new, found, by)
     short = {"old_packages": "old", "new_packages": "new"} if form in {"table", "markdown"} else {}
-    emit(found.lost.rename(short), form, out, percent=True)
+    emit(shown.rename(short), form, out, percent=True)
     had, _, lost, drop = found.whole.row(0)
     good_news = "nothing was lost from " * found.lost.is_empty()
     talk(f"{good_news}{old.words} to {new.names}: {lost:,} of {had:,} packages lost, {drop:.1%}")
-    if not found.excessive.is_empty():
-        rows = found.excessive.to_dicts()
+    if alerts is not None:
+        _remember(dataset, alerts)
+        if news.is_empty() and (number := shown["known_since"].count()):
+            talk(f"{number:,} known {'loss is' if number == 1 else 'losses are'} not made good")
+    if not news.is_empty():
+        rows = news.to_dicts()
         drops = ", ".join(
             f"{row[by] or 'none'} {_amount(row, fail_over)}" if by else _amount(row, fail_over) for row in rows
         )
@@ -94,6 +122,37 @@ def check(
             f"expected no {by or 'snapshot'} to lose more than {most}, found {drops}",
             hint=f"list them with: {_list_command(dataset, *pair, by, **question)}",
         )
+
+
+def _followed(dataset: Any, old: Question, new: Question, found: LossCheck, by: Any) -> tuple[Followed, list[Alert]]:
+    """Return what of the losses is news, and all alerts that the dataset should remember."""
+    from cachestats.analysis.alerts import follow, lost_packages, packages_there
+    from cachestats.dataset.alerts import read_alerts
+
+    question = f"by {by or 'none'}{', with the union' * old.union}{', ' * bool(old.filters)}{old.filters}"
+    remembered = read_alerts(dataset.path)
+    followed = follow(
+        found,
+        lost_packages(old.subset, new.subset, by=by, union=old.union, among=(old.among, new.among)),
+        packages_there(new.subset, by=by, union=old.union),
+        [one for one in remembered if one.question == question],
+        by=by,
+        snapshot=new.chosen[0],
+        question=question,
+        today=datetime.now(UTC).date(),
+    )
+    return followed, [*(one for one in remembered if one.question != question), *followed.alerts]
+
+
+def _remember(dataset: Any, alerts: list[Alert]) -> None:
+    from cachestats.dataset.alerts import read_alerts, write_alerts
+
+    if alerts == read_alerts(dataset.path):
+        return
+    try:
+        write_alerts(dataset.path, alerts)
+    except DatasetError as error:
+        talk(f"note: the alerts are not remembered, and will be told again: {error.message}")
 
 
 def _amount(row: dict[str, Any], limit: float) -> str:

@@ -26,6 +26,8 @@ SCRATCH = f"{STATE}/scratch"
 JOURNALS = f"{STATE}/journals"
 SPEC_FILES = f"{STATE}/spec-files"
 """Spec files that were read, so that an update need not read them again; removing them costs only time."""
+ALERTS = f"{STATE}/alerts.json"
+"""Losses that were told and are not made good; removing it costs only that they are told again."""
 COMMIT = f"{STATE}/commit.json"
 _RECOVERY_SECONDS = 10
 

@@ -107,7 +107,9 @@ def _draw_hits(curve: pl.DataFrame, measure: str, subtitle: list[str], ax: Axes 
     """Draw a line for each environment: its hits against what is kept."""
     if curve["environment"].null_count() == curve.height and curve["hits"].null_count():
         raise ArgumentError("expected environments, found none", hint="pass some to retention_curve")
-    whole = curve.filter(pl.col("newest") == pl.col("newest").max()).sort("rate", descending=True, nulls_last=True)
+    whole = curve.filter(pl.col("newest") == pl.col("newest").max()).sort(
+        "rate", descending=True, nulls_last=True, maintain_order=True
+    )
     names = whole["environment"].to_list()
     shown = names[:MAX_LINES]
     title = [f"Specs of environments that hit, by the {measure} kept", *subtitle]

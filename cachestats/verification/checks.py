@@ -92,6 +92,13 @@ _CHECKS = (
     Check("no-binary", "error", "deep", "A spec has no binary, or its manifest names a file that is not there.",
           "Push the spec again."),
     Check("unindexed", "warning", "deep", "A spec is there, but in no index.", "`spack buildcache update-index`."),
+    Check(
+        "age",
+        "warning",
+        "deep",
+        "The index of a mirror is more than an hour older than its newest spec.",
+        "`spack buildcache update-index`.",
+    ),
     Check("blob", "error", "blobs", "A file has another checksum or length than it should.", "Push the spec again."),
     Check("signature", "error", "keyring", "A signature is not by a key of the keyring.", "Do not install the spec."),
     Check("unsigned", "warning", "keyring", "A spec is not signed.", "`spack buildcache push --key`."),
@@ -101,6 +108,8 @@ _CHECKS = (
 )  # fmt: skip
 CHECKS = {check.name: check for check in _CHECKS}
 """All checks by name."""
+LISTED = ("no-manifest", "no-binary", "unindexed", "age")
+"""The checks for which a mirror must be listed."""
 
 
 def checks_markdown() -> str:

@@ -7,6 +7,7 @@ from cachestats.dataset.parquet import check_files
 from cachestats.dataset.subset import Subset
 from cachestats.errors import DatasetError
 from cachestats.schema import STORED_TABLES
+from cachestats.verification.checks import LISTED
 from cachestats.verification.ledger import Ledger, Place
 from cachestats.verification.snapshot import CONTENT, Contents, check_holes, check_usable
 
@@ -16,7 +17,7 @@ _NOT_HERE = "in a dataset, only in its sources"
 def check_dataset(dataset: Dataset, ledger: Ledger) -> None:
     """Check a dataset. If a file is damaged, nothing else can be said."""
     source = str(dataset.path)
-    for check in ("hash", "union", "no-manifest", "no-binary", "unindexed", "blob", "signature"):
+    for check in ("hash", "union", *LISTED, "blob", "signature"):
         ledger.skip(check, _NOT_HERE)
     if not _check_files(dataset, Place(source), ledger):
         return

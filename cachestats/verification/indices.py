@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import polars as pl
 import pyarrow as pa
@@ -21,6 +22,7 @@ from cachestats.schema import DEPTYPES
 from cachestats.sources.items import FailedIndex, Index, Page, Previous, Source
 from cachestats.sources.mirror import IndexLocation, IndexTask
 from cachestats.spack_releases import rules_of_sources
+from cachestats.verification.checks import LISTED
 from cachestats.verification.hashes import check_hashes
 from cachestats.verification.ledger import Ledger, Place
 from cachestats.verification.mirrors import Mirror, contents_of
@@ -127,16 +129,25 @@ def _read(index: Index, place: Place, ledger: Ledger) -> Fragment | None:
     return fragment
 
 
+def _written(location: IndexLocation) -> datetime | None:
+    """Return when an index was written; None if that is not known."""
+    try:
+        return location.storage.modified(location.path)
+    except SourceError:  # it was read: whatever is wrong with its date is no fault of the mirror
+        return None
+
+
 def _add_mirror(
     location: IndexLocation | None, place: Place, fragment: Fragment, mirrors: dict[str, Mirror], ledger: Ledger
 ) -> None:
     found = None if location is None else contents_of(location)
-    if found is None:
-        for check in ("no-manifest", "no-binary", "unindexed"):
+    if location is None or found is None:
+        for check in LISTED:
             ledger.skip(check, "of indices without their mirrors", len(fragment.records))
         return
     name, contents = found
     mirror = mirrors.setdefault(name, Mirror(Place(name, place.snapshot), contents))
+    mirror.written.append(_written(location))
     packages = [page.package for page in fragment.pages]
     pages, hashes = (fragment.records.column(column).to_pylist() for column in ("page", "hash"))
     mirror.indexed.update((digest, packages[page]) for page, digest in zip(pages, hashes, strict=True))

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -34,11 +35,13 @@ from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.transfer import ForbiddenError, MissingError
 from cachestats.sources.without_index import SpecFilesOfLayout2, SpecFilesOfLayout3
 from cachestats.text import counted
+from cachestats.verification.checks import LISTED
 from cachestats.verification.ledger import Ledger, Place
 from cachestats.verification.signatures import Keyring
 
 _AT_ONCE = 16
 _AHEAD = 1024
+_SAME_TIME = timedelta(hours=1)  # Spack pushes specs, then the index; a copy without their times has them in any order
 _HASH = re.compile(r"-([a-z0-9]{32})(?:\.spec\.json(?:\.sig)?|\.spec\.manifest\.json|\.spack)$")
 _BINARY_OF_LAYOUT_2 = ".spack"
 _SIGNED = ".sig"
@@ -216,6 +219,8 @@ class Mirror:
     contents: Contents
     indexed: dict[str, str] = field(default_factory=dict)
     """The packages of the cached specs that any of its indices lists, by hash."""
+    written: list[datetime | None] = field(default_factory=list)
+    """When each of its indices was written; None if that is not known."""
 
 
 @dataclass(frozen=True)
@@ -277,24 +282,58 @@ class _Seen(NamedTuple):
     """Names of files that were read and are whole."""
     unknown: list[str]
     """Names of files whose checksums are not known."""
+    pushed: list[datetime | None]
+    """When the binary was written; None if that is not known."""
 
 
 def check_mirror(mirror: Mirror, depth: Depth, ledger: Ledger) -> Iterator[None]:
     """Check the storage of a mirror; yield after each spec, for the progress."""
     names = {digest: name for name in mirror.contents.names() if (digest := hash_in(name))}
     if not names and not mirror.contents.storage.has_local_paths:
-        for check in ("no-manifest", "no-binary", "unindexed"):
+        for check in LISTED:
             ledger.skip(check, "in mirrors whose server lists no files", len(mirror.indexed))
         return
     _compare(mirror, names, ledger)
     if depth.keyring is not None and not mirror.contents.has_signatures:
         ledger.skip("signature", "in OCI caches, which Spack does not sign", len(names))
+    pushed: dict[str, datetime | None] = {}
     for seen in _each(partial(_look, mirror.contents, depth), sorted(names.values())):
         _write_down(seen, mirror, ledger)
+        pushed.update((seen.name, when) for when in seen.pushed)
         if depth.finished is not None:
             for whole in seen.whole:
                 depth.finished.add(whole)
         yield
+    _check_age(mirror, pushed, ledger)
+
+
+def _check_age(mirror: Mirror, pushed: Mapping[str, datetime | None], ledger: Ledger) -> None:
+    """Compare the time of the index with those of the binaries."""
+    written = [one for one in mirror.written if one is not None]
+    times = {name: when for name, when in pushed.items() if when is not None}
+    if not written:
+        ledger.skip("age", "of indices whose times the storage does not tell", len(pushed))
+        return
+    if len(times) < len(pushed):
+        ledger.skip("age", "of specs whose times the storage does not tell", len(pushed) - len(times))
+    ledger.count("age", len(times))
+    index = max(written)
+    later = {name: when for name, when in times.items() if when - index > _SAME_TIME}
+    if not later:
+        return
+    newest = max(later, key=lambda name: (later[name], name))
+    not_in_it = sum(hash_in(name) not in mirror.indexed for name in later)
+    ledger.find(
+        "age",
+        mirror.place,
+        f"expected an index that is as new as its specs, found one of {index:%Y-%m-%d %H:%M}, "
+        f"{_age_in_words(later[newest] - index)} older than {newest}; {counted(len(later), 'spec')} came after it, "
+        f"and it lacks {not_in_it:,} of them",
+    )
+
+
+def _age_in_words(age: timedelta) -> str:
+    return counted(age.days, "day") if age.days else counted(age.seconds // 3600, "hour")
 
 
 def _compare(mirror: Mirror, names: Mapping[str, str], ledger: Ledger) -> None:
@@ -337,7 +376,7 @@ def hash_in(path: str) -> str | None:
 
 
 def _look(contents: Contents, depth: Depth, name: str) -> _Seen:
-    seen = _Seen(name, [], ["no-binary"], [], [])
+    seen = _Seen(name, [], ["no-binary"], [], [], [])
     try:
         if depth.keyring is not None and contents.has_signatures:
             _check_signature(contents, depth.keyring, seen)
@@ -373,8 +412,10 @@ def _check_file(storage: Storage, file: File, depth: Depth, seen: _Seen) -> None
             seen.faults.extend([("blob", f"{fault} in {name}")] if fault else [])
             seen.whole.extend([] if fault else [name])
         else:
-            storage.fingerprint(file.path)
             seen.unknown.extend([name] if depth.blobs else [])
+        if file.is_binary or not is_read:  # which also shows that it is there
+            when = storage.modified(file.path)
+            seen.pushed.extend([when] if file.is_binary else [])
     except (MissingError, ForbiddenError):
         what = "binary" if file.is_binary else "spec file"
         seen.faults.append(("no-binary", f"expected the {what} of {seen.name}, found none at {name}"))

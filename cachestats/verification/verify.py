@@ -15,6 +15,7 @@ from cachestats.errors import ArgumentError
 from cachestats.sources.candidate import DATABASE, find_database
 from cachestats.sources.detect import open_sources
 from cachestats.sources.request import SourceRequest
+from cachestats.verification.checks import LISTED
 from cachestats.verification.dataset import check_dataset
 from cachestats.verification.indices import check_snapshot, find_snapshots
 from cachestats.verification.ledger import Ledger, Verification
@@ -128,7 +129,7 @@ def _depth(
 ) -> Iterator[Depth | None]:
     """Give how deep to look at mirrors, None if not at all; write down what is left out."""
     if not (deep or blobs or keyring is not None):
-        for check in ("no-manifest", "no-binary", "unindexed"):
+        for check in LISTED:
             ledger.skip(check, "without deep")
     if not blobs:
         ledger.skip("blob", "without blobs")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 import cachestats as cs
 from cachestats.errors import ArgumentError
 from cachestats.sources.storage import disk, transfer
+from cachestats.sources.storage.base import Storage
 from cachestats.verification import mirrors
 from tests.support import spec_files
 from tests.support.servers import HttpServer, RegistryServer
@@ -52,6 +55,37 @@ def test_without_deep_nothing_is_looked_at(write: Write, tmp_path: Path) -> None
     assert verified.findings.is_empty()
     assert counts(verified, "no-binary") == (0, 0, None, "without deep")
     assert counts(verified, "blob") == (0, 0, None, "without blobs")
+
+
+def made_old(mirror: Path, days: int) -> None:
+    """Date the index of a mirror back."""
+    for path in mirror.rglob("index*.json"):
+        when = time.time() - days * 86_400 - 60
+        os.utime(path, (when, when))
+
+
+@LAYOUTS
+def test_an_index_that_is_older_than_its_specs_is_told(
+    write: Write, tmp_path: Path, http_server: Callable[..., HttpServer]
+) -> None:
+    mirror = write(tmp_path / "develop")
+    assert counts(cs.verify(mirror, deep=True), "age") == (2, 0, 0, None)
+    made_old(mirror, days=3)
+    url = f"{http_server(tmp_path, listings='apache').url}/develop"
+    for source, options in ((mirror, {"deep": True}), (mirror, {"blobs": True}), (url, {"deep": True})):
+        verified = cs.verify(source, **options)
+        assert found(verified) == [("age", None)]
+        assert verified.count("error") == 0
+        assert "3 days older than" in messages(verified)
+        assert "2 specs came after it, and it lacks 0 of them" in messages(verified)
+
+
+@LAYOUTS
+def test_an_age_that_is_not_known_is_said(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror = write(tmp_path / "develop")
+    monkeypatch.setattr(disk.DiskStorage, "modified", Storage.modified)
+    assert counts(cs.verify(mirror, deep=True), "age") == (0, 0, 2, "of indices whose times the storage does not tell")
+    assert counts(cs.verify(mirror), "age") == (0, 0, None, "without deep")
 
 
 @LAYOUTS

@@ -117,7 +117,7 @@ def test_the_verb_fails_if_there_are_errors(tmp_path: Path) -> None:
     assert re.search(rf"error +hash +zlib +{KEYS['zlib'][:7]} +expected content", done.stdout.decode())
     words = done.stderr.decode()
     assert "hash: 1 finding in 2\n" in words
-    assert "not checked without deep: no-manifest, no-binary, unindexed\n" in words
+    assert "not checked without deep: no-manifest, no-binary, unindexed, age\n" in words
     assert f"{mirror}: 1 error, 0 warnings" in words
     rows = json.loads(run("verify", mirror, "--format", "json", code=1).stdout)
     assert rows[0]["hash"] == KEYS["zlib"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from functools import cached_property
 from typing import IO, Any, NamedTuple, Self, TypeVar
 
@@ -114,6 +115,10 @@ class Storage:
         """Return a value that changes when the file changes, or None if the storage has none."""
         return self.again(path, lambda: _fingerprint(self.filesystem.info(path)))
 
+    def modified(self, path: str) -> datetime | None:
+        """Return when a file was last written, or None if the storage does not say."""
+        return self.again(path, lambda: _modified(self.filesystem.info(path)))
+
     def size(self, path: str) -> int | None:
         """Return the size of a file in bytes, or None if the storage does not say."""
         return self.again(path, lambda: int(self.filesystem.info(path)["size"]))
@@ -178,6 +183,11 @@ class _Chunks(io.RawIOBase):
 
 def _fingerprint(info: dict[str, Any]) -> Fingerprint:
     return str(info["ETag"]) if "ETag" in info else None
+
+
+def _modified(info: dict[str, Any]) -> datetime | None:
+    told = info.get("LastModified")  # in object stores
+    return told if isinstance(told, datetime) and told.tzinfo else None
 
 
 Fingerprint = str | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +33,10 @@ class DiskStorage(Storage):
     def fingerprint(self, path: str) -> Fingerprint:
         """Return size and date, or None if the file was only just written."""
         return self.again(path, lambda: fingerprint_of(os.stat(path)))
+
+    def modified(self, path: str) -> datetime | None:
+        """Return when a file was last written."""
+        return self.again(path, lambda: datetime.fromtimestamp(os.stat(path).st_mtime, UTC))
 
     def open_at(self, path: str, offset: int, identity: str | None) -> Opened:
         """Open a file at an offset."""

@@ -10,6 +10,8 @@ import html
 import re
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, urljoin
@@ -49,6 +51,19 @@ class HttpStorage(Storage):
         def ask() -> Fingerprint:
             with closing(self._request(path).file) as file:
                 return _fingerprint(file.r.headers)
+
+        return self.again(path, ask)
+
+    def modified(self, path: str) -> datetime | None:
+        """Return the date of the file according to the server."""
+
+        def ask() -> datetime | None:
+            with closing(self._request(path).file) as file:
+                told = file.r.headers.get("Last-Modified", "")
+            try:
+                return parsedate_to_datetime(told).replace(tzinfo=UTC)  # HTTP dates are in GMT
+            except ValueError:
+                return None
 
         return self.again(path, ask)
 

@@ -37,7 +37,7 @@ from cachestats.dataset.names import Names
 from cachestats.dataset.paths import snapshot_files, table_file
 from cachestats.dataset.publication import COMMIT, finish_moves
 from cachestats.dataset.sql import check_query, query_error
-from cachestats.dataset.subset import Asked, Subset, snapshot_names
+from cachestats.dataset.subset import Asked, Subset, no_such_snapshot, snapshot_names
 from cachestats.errors import ArgumentError, DatasetError, reported
 from cachestats.schema import STORED_TABLES, TABLES, Table
 from cachestats.text import counted
@@ -145,9 +145,7 @@ class Dataset:
         Raises
         ------
         ArgumentError
-            If there is no such table.
-        KeyError
-            If there is no such snapshot.
+            If there is no such table or snapshot.
         DatasetError
             If a file of the table is missing.
 
@@ -332,9 +330,7 @@ class Dataset:
         Raises
         ------
         ArgumentError
-            If there is no such table.
-        KeyError
-            If there is no such snapshot.
+            If there is no such table or snapshot.
         DatasetError
             If a file is missing.
 
@@ -361,7 +357,7 @@ class Dataset:
 
         Raises
         ------
-        ArgumentError, KeyError, DatasetError
+        ArgumentError, DatasetError
             As in `files`.
 
         Examples
@@ -375,6 +371,9 @@ class Dataset:
         found: dict[str | None, list[Path]] = {None: [table_file(self.path, declared)]}
         if declared.by_snapshot:
             names = sorted(known if snapshots is None else snapshots)
+            for name in names:
+                if name not in known:
+                    raise no_such_snapshot(self, name, snapshot_names(self))
             found = {name: snapshot_files(self.path, declared, name, known[name]) for name in names}
         if missing := [file for files in found.values() for file in files if not file.is_file()]:
             instead = "something else" if missing[0].exists() else "nothing"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from cachestats.codes import code_of
@@ -110,21 +111,15 @@ class Subset:
             raise ArgumentError("expected a snapshot, found none", hint="name one, or leave them out to take all")
         there = self.names
         words = dict(zip(SNAPSHOT_WORDS, (there[-1:], there[-2:-1], there), strict=True))
-        found = matching(given, there, words=words, whole=there, refuse=self._no_such_snapshot)
+        found = matching(
+            given, there, words=words, whole=there, refuse=partial(no_such_snapshot, self.dataset, there=there)
+        )
         if not found:
             raise ArgumentError(
                 f"expected a snapshot of {self.dataset.path}, found that all of the named ones are left out",
                 hint=f"leave out fewer; there is {', '.join(there[-3:])}",
             )
         return replace(self, snapshots=tuple(name for name in there if name in found))
-
-    def _no_such_snapshot(self, name: str) -> ArgumentError:
-        there = self.names
-        near = nearest([name], there) or there[-3:]
-        return ArgumentError(
-            f"expected one of the {counted(len(there), 'snapshot')} of {self.dataset.path}, found {name!r}",
-            hint=f"try {', '.join(near) or 'another dataset'}",
-        )
 
     def where(self, *, spec: str | Iterable[str] = (), **columns: Asked) -> Subset:
         """Return only the specs with these values, and those that satisfy spec expressions.
@@ -403,6 +398,15 @@ def find_snapshot(dataset: Dataset, name: str) -> str:
             hint=f"name one, such as {found[-1]}",
         )
     return found[0]
+
+
+def no_such_snapshot(dataset: Dataset, name: str, there: Sequence[str]) -> ArgumentError:
+    """Return the error for a name that none of some snapshots of a dataset has."""
+    near = nearest([name], there) or there[-3:]
+    return ArgumentError(
+        f"expected one of the {counted(len(there), 'snapshot')} of {dataset.path}, found {name!r}",
+        hint=f"try {', '.join(near) or 'another dataset'}",
+    )
 
 
 def as_subset(specs: Dataset | Subset) -> Subset:

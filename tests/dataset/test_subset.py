@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -163,3 +164,10 @@ def test_expressions_add_up(sample: cs.Dataset) -> None:
     assert subset.where(spec="hdf5+mpi", os="ubuntu22.04").num_specs == both.num_specs
     with pytest.raises(ArgumentError, match="found 'hdf6'"):
         subset.where(spec="not hdf6")
+
+
+@pytest.mark.parametrize("ask", [cs.Dataset.scan, cs.Dataset.files, cs.Dataset.files_by_snapshot])
+def test_a_snapshot_that_is_not_there_is_an_error_with_the_nearest_names(ask: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"one of the 2 snapshots of .*, found 'develop-2025-03-08'") as caught:
+        ask(cs.example_dataset(), "specs", snapshots=["develop-2025-03-08"])
+    assert "try develop-2025-03-09" in str(caught.value.hint)

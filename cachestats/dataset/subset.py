@@ -85,7 +85,8 @@ class Subset:
         *names
             Names of snapshots, or lists of them. `newest` is `develop`, or the newest if there is no `develop`;
             `previous` is the one before it; `all` are all; `develop-2025-*` is a pattern; and a leading `!` leaves out
-            what follows it. If a snapshot really has such a name, that snapshot is meant.
+            what follows it. If a snapshot really has such a name, that snapshot is meant. `snapshots/NAME`, as some
+            places spell dated snapshots, is `NAME`.
 
         Returns
         -------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -24,7 +25,29 @@ if TYPE_CHECKING:
     from cachestats.spack_releases import Rules
 
 FORMATS = ("table", "csv", "json", "markdown", "parquet")
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+_SIZE = re.compile(rf"(\d+(?:\.\d+)?) ?({'|'.join(_UNITS)})?", re.IGNORECASE)
 _ENDINGS = {".txt": "table", ".csv": "csv", ".json": "json", ".md": "markdown", ".parquet": "parquet"}
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, such as `500GB`."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the bytes."""
+        if isinstance(value, int):
+            return value
+        found = _SIZE.fullmatch(str(value).strip())
+        if not found:
+            self.fail(f"expected a number of bytes such as 500GB or 1.5TB, found {value!r}", param, ctx)
+        number, unit = found.groups()
+        power = [one.casefold() for one in _UNITS].index((unit or "B").casefold())
+        whole, _, part = number.partition(".")
+        # Not by floats: a limit of bytes is exact.
+        size: int = int(whole + part) * 1000**power // 10 ** len(part)
+        return size
 
 
 class Share(click.ParamType[float]):

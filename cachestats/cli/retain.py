@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from cachestats.axes import RETAIN_ROWS
 from cachestats.cli.completion import complete_packages, complete_snapshots
 from cachestats.cli.match import environment_in
 from cachestats.cli.output import emit, talk, write
-from cachestats.cli.parameters import NAME, dataset_argument, output_options, union_option
+from cachestats.cli.parameters import NAME, Size, dataset_argument, output_options, union_option
 from cachestats.cli.question import PAGES_TELL_NONE
 from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError
@@ -24,29 +23,6 @@ if TYPE_CHECKING:
 
     from cachestats.analysis.retention import Counts, Retention
     from cachestats.environment import Environment
-
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
-_SIZE = re.compile(rf"(\d+(?:\.\d+)?) ?({'|'.join(_UNITS)})?", re.IGNORECASE)
-
-
-class Size(click.ParamType[int]):
-    """A number of bytes, such as `500GB`."""
-
-    name = "size"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the bytes."""
-        if isinstance(value, int):
-            return value
-        found = _SIZE.fullmatch(str(value).strip())
-        if not found:
-            self.fail(f"expected a number of bytes such as 500GB or 1.5TB, found {value!r}", param, ctx)
-        number, unit = found.groups()
-        power = [one.casefold() for one in _UNITS].index((unit or "B").casefold())
-        whole, _, part = number.partition(".")
-        # Not by floats: a limit of bytes is exact.
-        size: int = int(whole + part) * 1000**power // 10 ** len(part)
-        return size
 
 
 def watch_option(function: Callable[..., None]) -> Callable[..., None]:

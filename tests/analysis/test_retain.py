@@ -384,7 +384,7 @@ def test_dependencies_break_only_if_asked_to(sample: cs.Dataset) -> None:
     ("text", "size"), [("40", 40), ("1.5kB", 1500), ("2 TB", 2 * 10**12), ("0.1gb", 10**8), ("7B", 7)]
 )
 def test_a_budget_is_a_number_of_bytes(text: str, size: int) -> None:
-    from cachestats.cli.retain import Size
+    from cachestats.cli.parameters import Size
 
     assert Size().convert(text, None, None) == size
 

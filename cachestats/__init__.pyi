@@ -67,6 +67,7 @@ from .plots.versions import plot_versions as plot_versions
 from .report.report import write_report as write_report
 from .roots import read_roots as read_roots
 from .schema import data_dictionary as data_dictionary
+from .sources.storage.input_limits import InputLimits as InputLimits
 from .sources.storage.network import Network as Network
 from .targets import host_target as host_target
 from .targets import runnable as runnable

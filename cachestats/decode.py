@@ -6,6 +6,8 @@ is not UTF-8, and a `RecursionError` for JSON that is nested too deeply. Callers
 
 from __future__ import annotations
 
+import math
+import threading
 from typing import Generic, TypeVar
 
 import msgspec
@@ -37,25 +39,52 @@ class JsonError(msgspec.DecodeError):
         return cls(str(fault))
 
 
+class TooManyError(JsonError):
+    """JSON has more records than are decoded, each of which may take many times the memory of its text."""
+
+
+class Record(msgspec.Struct, gc=False):
+    """A part of JSON that occurs many times: `Decoder.decode` counts them, and stops at the most that it may decode."""
+
+    def __post_init__(self) -> None:
+        _left.records -= 1
+        if _left.records < 0:
+            raise ValueError("too many")
+
+
+class _Left(threading.local):
+    """How many records may still be decoded in this thread."""
+
+    records: float = math.inf
+
+
+_left = _Left()
+
+
 class Decoder(Generic[T]):
     """Decodes JSON into values of one type."""
 
     def __init__(self, type: type[T]) -> None:  # noqa: A002 (msgspec's own name)
         self._decode = msgspec.json.Decoder(type).decode
 
-    def decode(self, data: bytes | bytearray) -> T:
-        """Return the value; a byte order mark before it is skipped.
+    def decode(self, data: bytes | bytearray, *, most_records: float = math.inf) -> T:
+        """Return the value, which may have at most so many `Record`; a byte order mark before it is skipped.
 
         Raises
         ------
+        TooManyError
+            If it has more records.
         JsonError
             If the data is not JSON, or has another shape.
         """
+        _left.records = most_records
         # Do not use `removeprefix`, which would copy an index of hundreds of megabytes.
         content = memoryview(data)[len(BYTE_ORDER_MARK) :] if data.startswith(BYTE_ORDER_MARK) else data
         try:
             return self._decode(content)
         except FAULTS as fault:
+            if _left.records < 0:
+                raise TooManyError(f"more than {most_records:,} records") from None
             raise JsonError.of(fault) from fault
 
 

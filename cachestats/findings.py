@@ -5,6 +5,7 @@ All rules stand in one table, `RULES`, from which the documentation lists them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Scope = Literal["source", "file", "spec"]
+
+MOST_LISTED = 10_000
+"""The most findings of one rule in one file that are listed."""
 
 
 class Rule(NamedTuple):
@@ -49,6 +53,14 @@ _RULES = (
     Rule("unreadable", "file", "error", "The bytes of a file cannot be read.", "Check the file or the server.", True),
     Rule("index", "file", "error", "An index is not the JSON of a Spack database.", "Fetch it again.", True),
     Rule("too-large", "file", "error", "A page is larger than any page can be.", "Check the file."),
+    Rule(
+        "too-many",
+        "file",
+        "error",
+        "A page or an index has more specs than are read from one.",
+        "Check the file, or raise the limit with `--max-records` or `--max-specs`.",
+        True,
+    ),
     Rule(
         "unsafe-path",
         "file",
@@ -232,6 +244,54 @@ class Finding(NamedTuple):
     def scope(self) -> Scope:
         """What the finding is about."""
         return RULES[self.rule].scope
+
+
+class Findings:
+    """Collects findings: of each rule, only the first in a file are listed, and the others are counted.
+
+    A small file may have millions of faults, and nobody reads so many rows.
+    """
+
+    def __init__(self, findings: Iterable[Finding] = ()) -> None:
+        self._listed: list[Finding] = []
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._unlisted: Counter[tuple[str, str, str | None]] = Counter()
+        self._specs: Counter[tuple[str, str, str | None]] = Counter()
+        for one in findings:
+            self.add(one)
+
+    def add(self, finding: Finding) -> None:
+        """List a finding, or count it."""
+        if self.is_full(finding.origin, finding.rule):
+            self.count(finding.origin, finding.rule, finding.snapshot, num_specs=finding.num_specs or 0)
+        else:
+            self._counts[finding.origin, finding.rule] += 1
+            self._listed.append(finding)
+
+    def is_full(self, origin: str, rule: str) -> bool:
+        """Whether further findings of a rule in a file are only counted."""
+        return self._counts[origin, rule] >= MOST_LISTED
+
+    def count(self, origin: str, rule: str, snapshot: str | None, *, num_specs: int) -> None:
+        """Count a finding that is not listed, and the specs that it leaves out."""
+        self._unlisted[origin, rule, snapshot] += 1
+        self._specs[origin, rule, snapshot] += num_specs
+
+    def all(self) -> list[Finding]:
+        """Return the findings that are listed, and one for all others of a rule in a file."""
+        return self._listed + [
+            Finding(
+                origin,
+                "file",
+                rule,
+                f"expected at most {MOST_LISTED:,} findings of a rule in a file, found {number:,} more, "
+                "which are not listed",
+                "start with those that are listed",
+                num_specs=self._specs[origin, rule, snapshot],
+                snapshot=snapshot,
+            )
+            for (origin, rule, snapshot), number in self._unlisted.items()
+        ]
 
 
 def rejected_table(findings: Iterable[Finding]) -> pa.Table:

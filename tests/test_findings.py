@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pyarrow as pa
+import pytest
 
-from cachestats.findings import RULES, Finding, findings_in, rejected_table
+from cachestats.findings import RULES, Finding, Findings, findings_in, rejected_table
 from conftest import ROOT
 
 # Where a page does not name its package or its snapshot, the rule is the key that should.
@@ -30,6 +31,20 @@ def test_findings_are_stored_once_with_what_their_rules_say() -> None:
     ]
     assert rejected_table([]).num_rows == 0
     assert isinstance(table, pa.Table)
+
+
+def test_findings_that_are_not_listed_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cachestats.findings.MOST_LISTED", 2)
+    every = [
+        Finding(origin, f"spec_details[{number}]", rule, "expected a spec", "", num_specs=number)
+        for origin, rule in (("a", "spec"), ("a", "size"), ("b", "spec"))
+        for number in range(2 if origin == "b" else 5)
+    ]
+    found = Findings(every).all()
+    assert [one for one in found if one in every] == [one for one in every if one.location[-2] in "01"]
+    rest = [one for one in found if one not in every]
+    assert [(one.origin, one.rule, one.num_specs) for one in rest] == [("a", "spec", 9), ("a", "size", 9)]
+    assert all("found 3 more" in one.message for one in rest)
 
 
 def test_no_two_rules_have_the_same_meaning() -> None:

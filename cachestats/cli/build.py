@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cachestats.cli.output import emit, log, progress_bar, talk, with_network
+from cachestats.cli.output import emit, log, progress_bar, talk, with_settings
 from cachestats.cli.parameters import dry_run_option, source_options
 from cachestats.cli.sections import Verb
 from cachestats.errors import SourceError
@@ -57,10 +57,10 @@ def build(sources: tuple[str, ...], out: Path, dry_run: bool, **options: Any) ->
     log()
     with progress_bar() as (progress, on_bytes):
         if dry_run:
-            asked = without(with_network(options, on_bytes), "wait", "max_rejected", "allow_shrink", "sizes")
+            asked = without(with_settings(options, on_bytes), "wait", "max_rejected", "allow_shrink", "sizes")
             say_plan(plan_build(*sources, out=out, progress=progress, **asked), out)
             return
-        dataset = build_dataset(*sources, out=out, progress=progress, **with_network(options, on_bytes))
+        dataset = build_dataset(*sources, out=out, progress=progress, **with_settings(options, on_bytes))
     counts, snapshots = dataset.manifest.tables, dataset.manifest.snapshots
     specs = sum(snapshot.num_specs for snapshot in snapshots.values())
     talk(f"{out}: {counted(len(snapshots), 'snapshot')}, {counted(specs, 'spec')} in {counted(counts['specs'], 'row')}")

@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TextIO, TypeVar
@@ -292,13 +293,15 @@ def log() -> None:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
 
 
-def with_network(options: dict[str, Any], on_bytes: Callable[[int], None] | None) -> dict[str, Any]:
-    """Return options in which those about servers are replaced by one `Network`."""
+def with_settings(options: dict[str, Any], on_bytes: Callable[[int], None] | None) -> dict[str, Any]:
+    """Return options in which those about servers are replaced by one `Network`, and limits by `InputLimits`."""
+    from cachestats.sources.storage.input_limits import InputLimits
     from cachestats.sources.storage.network import Network
 
     names = ("timeout", "retries", "allow_hosts", "signed")
     network = Network(**{name: options.pop(name) for name in names}, on_bytes=on_bytes)
-    return options | {"network": network}
+    limits = InputLimits(**{one.name: options.pop(f"max_{one.name}") for one in fields(InputLimits)})
+    return options | {"network": network, "limits": limits}
 
 
 @contextmanager

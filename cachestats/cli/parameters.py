@@ -17,7 +17,8 @@ from cachestats.cli.output import talk
 from cachestats.dataset.subset import FILTER_COLUMNS
 from cachestats.errors import ArgumentError, CachestatsError
 from cachestats.naming import LEAVES_OUT
-from cachestats.text import alternatives, counted, nearest
+from cachestats.sources.storage.input_limits import InputLimits
+from cachestats.text import alternatives, byte_size, counted, nearest
 
 if TYPE_CHECKING:
     from cachestats.dataset.dataset import Dataset
@@ -471,6 +472,46 @@ _NETWORK_OPTIONS = (
         help="Another host that servers may redirect to and catalogues may link to; may be repeated.",
     ),
 )
+_LIMIT_OPTIONS = (
+    click.option(
+        "--max-listings",
+        type=click.IntRange(1),
+        default=InputLimits.listings,
+        metavar="N",
+        help="Most folders that a source may list, and most pages of tags of an OCI cache.  "
+        f"[default: {InputLimits.listings:,}]",
+    ),
+    click.option(
+        "--max-records",
+        type=click.IntRange(1),
+        default=InputLimits.records,
+        metavar="N",
+        help="Most records of an index, and most files in an archive or below a URL.  "
+        f"[default: {InputLimits.records:,}]",
+    ),
+    click.option(
+        "--max-specs",
+        type=click.IntRange(1),
+        default=InputLimits.specs,
+        metavar="N",
+        help=f"Most specs of a page.  [default: {InputLimits.specs:,}]",
+    ),
+    click.option(
+        "--max-archive-bytes",
+        type=Size(),
+        default=InputLimits.archive_bytes,
+        metavar="SIZE",
+        help=f"Largest size of an archive when decompressed.  [default: {byte_size(InputLimits.archive_bytes)}]",
+    ),
+    click.option(
+        "--max-file-bytes",
+        type=Size(),
+        default=InputLimits.file_bytes,
+        metavar="SIZE",
+        help="Largest size of a file, as it is sent and when decompressed.  "
+        f"[default: {byte_size(InputLimits.file_bytes)}]",
+    ),
+)
 _SELECTION_OPTIONS = (
     click.option(
         "--stack",
@@ -504,6 +545,7 @@ def source_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--workers", type=click.IntRange(1), help="Number of worker processes.  [default: one for each CPU]"
         ),
+        *_LIMIT_OPTIONS,
         *_NETWORK_OPTIONS,
         click.option(
             "--max-rejected",
@@ -535,6 +577,6 @@ def source_options(function: Callable[..., None]) -> Callable[..., None]:
 
 def input_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options that control how sources are read where nothing is written."""
-    for option in (*_NETWORK_OPTIONS, *_SELECTION_OPTIONS):
+    for option in (*_LIMIT_OPTIONS, *_NETWORK_OPTIONS, *_SELECTION_OPTIONS):
         function = option(function)
     return function

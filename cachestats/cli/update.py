@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cachestats.cli.build import say_plan, say_what_is_wrong, without
-from cachestats.cli.output import emit, emit_rows, log, progress_bar, talk, with_network
+from cachestats.cli.output import emit, emit_rows, log, progress_bar, talk, with_settings
 from cachestats.cli.parameters import dry_run_option, output_options, source_options
 from cachestats.cli.sections import Verb
 from cachestats.text import counted
@@ -48,10 +48,10 @@ def update(dataset: Path, sources: tuple[str, ...], dry_run: bool, form: str, ou
     log()
     with progress_bar() as (progress, on_bytes):
         if dry_run:
-            asked = without(with_network(options, on_bytes), "wait", "max_rejected", "allow_shrink")
+            asked = without(with_settings(options, on_bytes), "wait", "max_rejected", "allow_shrink")
             say_plan(plan_update(dataset, *sources, progress=progress, **asked), dataset, form, out)
             return
-        changes = changes_of_update(dataset, *sources, progress=progress, **with_network(options, on_bytes))
+        changes = changes_of_update(dataset, *sources, progress=progress, **with_settings(options, on_bytes))
     if form != "table":
         emit(changes_frame(changes), form, out)
     elif changes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cachestats.cli.output import emit, log, progress_bar, talk, with_network
+from cachestats.cli.output import emit, log, progress_bar, talk, with_settings
 from cachestats.cli.parameters import input_options, output_options
 from cachestats.cli.sections import Verb
 from cachestats.errors import CheckError
@@ -57,7 +57,7 @@ def verify(sources: tuple[str, ...], form: str, out: Path | None, **options: Any
 
     log()
     with progress_bar() as (progress, on_bytes):
-        found = verified(*sources, progress=progress, **with_network(options, on_bytes))
+        found = verified(*sources, progress=progress, **with_settings(options, on_bytes))
     emit(_for_eyes(found.findings) if form in {"table", "markdown"} else found.findings, form, out)
     left_out: dict[str, list[str]] = {}
     for row in found.checks.iter_rows(named=True):

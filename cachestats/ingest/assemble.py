@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from cachestats import naming
 from cachestats.dataset.rows import as_array, encoded, sort_rows, table_of
-from cachestats.findings import Finding
+from cachestats.findings import Finding, Findings
 from cachestats.parse.arrays import Codes, distinct_pairs, ranges
 from cachestats.parse.records import INDEX_ONLY, Fragment, PageInfo
 from cachestats.schema import DEPENDENCIES, SPECS, TABLES, VARIANTS
@@ -37,6 +37,7 @@ _SIGNS = (":=", "=", "+", "~", "")
 
 # Snapshots have most versions in common: without a cache, the keys take 3% of the time of a build of pages.
 _MOST_VERSIONS = 1 << 16
+_REPEATED = "duplicate-hash"
 _version_sort_key = lru_cache(_MOST_VERSIONS)(naming.version_sort_key)
 
 T = TypeVar("T")
@@ -219,12 +220,12 @@ def _disagreements_in(records: pa.Table, pages: list[PageInfo], snapshot: str, n
     counts = Counter(facts.column("hash").to_pylist())
     kept = records.take(facts.column("row_min")).select(["page", "hash", *names])
     first: dict[str, dict[str, Any]] = {}
-    findings = []
+    findings = Findings()
     for row in sorted(kept.to_pylist(), key=lambda row: pages[row["page"]].origin):
         hash_, page = row["hash"], pages[row.pop("page")]
         if counts[hash_] > 1 and (other := first.setdefault(hash_, row)) is not row:
             differs = ", ".join(name for name in names if row[name] != other[name])
-            findings.append(
+            findings.add(
                 Finding(
                     page.origin,
                     f"database.installs[{hash_!r}]",
@@ -235,7 +236,7 @@ def _disagreements_in(records: pa.Table, pages: list[PageInfo], snapshot: str, n
                     package=page.package,
                 )
             )
-    return findings
+    return findings.all()
 
 
 def _distinct(records: pa.Table, pages: list[PageInfo], snapshot: str) -> tuple[pa.Array, list[Finding]]:
@@ -259,16 +260,19 @@ def _distinct(records: pa.Table, pages: list[PageInfo], snapshot: str) -> tuple[
     if len(pc.unique(hashes)) == len(hashes):
         return order, []
     kept: list[int] = []
-    findings: list[Finding] = []
+    findings = Findings()
     first_with: dict[str, int] = {}
     hash_list = hashes.to_pylist()
     for row in order.to_pylist():
         first = first_with.setdefault(hash_list[row], row)
         if first == row:
             kept.append(row)
+        elif page[first] == page[row] and findings.is_full(origin := pages[page[row]].origin, _REPEATED):
+            findings.count(origin, _REPEATED, snapshot, num_specs=1)  # on one page, none is a copy of another
         else:
-            findings += _repeat(records, pages, snapshot, first, row)
-    return pa.array(kept, pa.int64()), findings
+            for finding in _repeat(records, pages, snapshot, first, row):
+                findings.add(finding)
+    return pa.array(kept, pa.int64()), findings.all()
 
 
 def _repeat(records: pa.Table, pages: list[PageInfo], snapshot: str, first: int, again: int) -> list[Finding]:
@@ -284,7 +288,7 @@ def _repeat(records: pa.Table, pages: list[PageInfo], snapshot: str, first: int,
         Finding(
             page.origin,
             f"spec_details[{position}].hash",
-            "duplicate-hash",
+            _REPEATED,
             f"expected each hash once in a snapshot, found {left_out['hash']} again; "
             f"the first is spec_details[{kept_position}] of {kept_page.origin}, and differs in {differs}",
             "the first was kept; give one source for each snapshot, or write the page again",

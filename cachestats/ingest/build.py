@@ -24,6 +24,7 @@ from cachestats.ingest.workers import Progress, Workers, checked_workers
 from cachestats.sources.detect import open_sources
 from cachestats.sources.items import Previous
 from cachestats.sources.request import SourceRequest, SpecFileReading
+from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.sources.storage.network import Network
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def build_dataset(
     sizes: bool = False,
     without_index: bool = False,
     network: Network | None = None,
+    limits: InputLimits | None = None,
     workers: int | None = None,
     wait: float = 600.0,
     progress: Progress | None = None,
@@ -81,6 +83,8 @@ def build_dataset(
         that only it has. A build that was killed continues where it stopped, and later updates read only new specs.
     network
         Settings for servers and object stores.
+    limits
+        Limits for what the sources may contain.
     workers
         Number of workers, threads and (for large sources) processes; by default one for each CPU that this process may
         use. The number does not change the result.
@@ -117,9 +121,11 @@ def build_dataset(
     >>> ds.manifest.tables["specs"]
     139
     """
-    limits, count = Limits(max_rejected, allow_shrink).checked(), checked_workers(workers)
+    accepted, count = Limits(max_rejected, allow_shrink).checked(), checked_workers(workers)
     reading = SpecFileReading(Path(out) / SPEC_FILES)
-    asked = SourceRequest.for_any(snapshots, stacks, network, sizes=sizes, without_index=without_index, reading=reading)
+    asked = SourceRequest.for_any(
+        snapshots, stacks, network, limits, sizes=sizes, without_index=without_index, reading=reading
+    )
     requests = asked.at(sources)
     with Writer(out, wait=wait) as writer, Workers(count, progress, reading.stopping) as pool:
         existing = Existing.read(writer.path)
@@ -127,7 +133,7 @@ def build_dataset(
         result = read_sources([*opened], Previous(), pool, writer.scratch / "new")
         plan = plan_of_build(result, existing.inputs, [source.name for source in opened])
         staged = make(plan, result, existing.manifest, writer, pool, sizes=sizes)
-        check(result, staged, existing, limits)
+        check(result, staged, existing, accepted)
         publish(plan, result, staged, existing, source_records(opened, existing, result.files), writer)
     return open_dataset(out)
 
@@ -139,6 +145,7 @@ def plan_build(
     stacks: Iterable[str] = (),
     without_index: bool = False,
     network: Network | None = None,
+    limits: InputLimits | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
@@ -149,7 +156,7 @@ def plan_build(
 
     Parameters
     ----------
-    *sources, out, snapshots, stacks, without_index, network, workers, progress
+    *sources, out, snapshots, stacks, without_index, network, limits, workers, progress
         As in `build_dataset`.
 
     Returns
@@ -178,7 +185,7 @@ def plan_build(
     [('develop-2024-06-02', 'read', 'new', 11), ('develop-2025-03-09', 'read', 'new', 13)]
     """
     count = checked_workers(workers)
-    requests = SourceRequest.for_any(snapshots, stacks, network, without_index=without_index).at(sources)
+    requests = SourceRequest.for_any(snapshots, stacks, network, limits, without_index=without_index).at(sources)
     with reported(Path(out)):
         finish_moves(Path(out))
     existing = Existing.read(Path(out))

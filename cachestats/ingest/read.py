@@ -190,7 +190,7 @@ def parse_chunk(chunk: list[Item], reader: Source, previous: Previous, prefix: s
             pages.append(item)
         else:
             number += 1
-            _parse_index(item, source, previous, f"{prefix}-i{number}.arrow", found)
+            _parse_index(item, reader, previous, f"{prefix}-i{number}.arrow", found)
         found.files[source] += 1
     _parse_pages(pages, reader, previous, prefix, found)
     found.findings = [one._replace(source=source) for one in found.findings]
@@ -218,7 +218,7 @@ def _parse_pages(pages: list[Page], reader: Source, previous: Previous, prefix: 
             digests[page.origin] = digest
     infos: dict[str, tuple[str, PageInfo]] = {}
     not_wanted: set[str] = set()
-    for number, fragment in enumerate(read_pages(changed)):
+    for number, fragment in enumerate(read_pages(changed, reader.limits)):
         if isinstance(fragment, Finding):
             found.findings.append(fragment)
         elif not reader.selection.takes(fragment.snapshot):  # the folder may not name the snapshot
@@ -246,7 +246,7 @@ def _parse_pages(pages: list[Page], reader: Source, previous: Previous, prefix: 
         )
 
 
-def _parse_index(index: Index, source: str, previous: Previous, path: str, found: ReadResult) -> None:
+def _parse_index(index: Index, reader: Source, previous: Previous, path: str, found: ReadResult) -> None:
     with _ONE_INDEX:
         try:
             content = index.read()
@@ -263,7 +263,8 @@ def _parse_index(index: Index, source: str, previous: Previous, path: str, found
             if fingerprint != previous.fingerprints.get(index.origin):
                 found.new_fingerprints[index.origin] = fingerprint
             return
-        fragment = read_index(content.data, origin=index.origin, snapshot=index.snapshot, stack=index.stack)
+        names = {"origin": index.origin, "snapshot": index.snapshot, "stack": index.stack}
+        fragment = read_index(content.data, **names, limits=reader.limits)
     if isinstance(fragment, Finding):
         found.findings.append(fragment)
         found.incomplete.add(index.snapshot)
@@ -274,7 +275,7 @@ def _parse_index(index: Index, source: str, previous: Previous, path: str, found
     if index.mirror:
         found.mirrors.setdefault(index.snapshot, {})[index.stack] = index.mirror
     found.inputs[index.origin] = Input(
-        source=source,
+        source=reader.name,
         origin=index.origin,
         snapshot=index.snapshot,
         package=None,

@@ -19,6 +19,7 @@ from cachestats.ingest.limits import Limits
 from cachestats.ingest.look import first_look, log_files
 from cachestats.ingest.workers import Progress, Workers, checked_workers
 from cachestats.sources.request import SourceRequest, SpecFileReading
+from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.sources.storage.network import Network
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def update_dataset(
     sizes: bool = False,
     without_index: bool = False,
     network: Network | None = None,
+    limits: InputLimits | None = None,
     workers: int | None = None,
     wait: float = 600.0,
     progress: Progress | None = None,
@@ -68,7 +70,7 @@ def update_dataset(
         as usual, and the log says why.
     snapshots, stacks
         Look only at these; if no source is named, for this run only.
-    allow_shrink, max_rejected, network, workers, wait, progress
+    allow_shrink, max_rejected, network, limits, workers, wait, progress
         As in `build_dataset`.
     sizes
         Read the sizes of binaries from now on; those that were not found before are requested again.
@@ -122,6 +124,7 @@ def update_dataset(
             sizes=sizes,
             without_index=without_index,
             network=network,
+            limits=limits,
             workers=workers,
             wait=wait,
             progress=progress,
@@ -142,16 +145,17 @@ def changes_of_update(
     sizes: bool = False,
     without_index: bool = False,
     network: Network | None = None,
+    limits: InputLimits | None = None,
     workers: int | None = None,
     wait: float = 600.0,
     progress: Progress | None = None,
 ) -> list[Change]:
     """Do what `update_dataset` does, and return what changed without importing Polars."""
-    limits, count = Limits(max_rejected, allow_shrink).checked(), checked_workers(workers)
+    accepted, count = Limits(max_rejected, allow_shrink).checked(), checked_workers(workers)
     existing = _existing(path)
     reading = SpecFileReading(existing.path / SPEC_FILES)
     request = SourceRequest.for_any(
-        snapshots, stacks, network, sizes=sizes, without_index=without_index, reading=reading
+        snapshots, stacks, network, limits, sizes=sizes, without_index=without_index, reading=reading
     )
     look = partial(first_look, request=request, sources=sources, recheck=recheck, git=git)
     found = look(existing)
@@ -170,7 +174,7 @@ def changes_of_update(
             recheck=recheck,
             sizes=sizes,
             keeps_selections=not sources,
-            limits=limits,
+            limits=accepted,
             workers=pool,
             wait=wait,
         )
@@ -187,6 +191,7 @@ def plan_update(
     sizes: bool = False,
     without_index: bool = False,
     network: Network | None = None,
+    limits: InputLimits | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
@@ -196,7 +201,7 @@ def plan_update(
 
     Parameters
     ----------
-    path, *sources, prune, recheck, git, snapshots, stacks, sizes, without_index, network, workers, progress
+    path, *sources, prune, recheck, git, snapshots, stacks, sizes, without_index, network, limits, workers, progress
         As in `update_dataset`.
 
     Returns
@@ -220,7 +225,7 @@ def plan_update(
     from cachestats.ingest.merge import plan_merge
 
     count = checked_workers(workers)
-    request = SourceRequest.for_any(snapshots, stacks, network, sizes=sizes, without_index=without_index)
+    request = SourceRequest.for_any(snapshots, stacks, network, limits, sizes=sizes, without_index=without_index)
     found = first_look(_existing(path), request, sources, recheck=recheck, git=git)
     with Workers(count, progress) as pool:
         return plan_merge(found, prune=prune, recheck=recheck, sizes=sizes, workers=pool)

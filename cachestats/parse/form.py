@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
@@ -40,11 +40,18 @@ class Meta(msgspec.Struct, gc=False):
     versions: list[str]
 
 
-def summarize(specs: Collection[Mapping[str, str | Collection[str]]]) -> Meta:
+def summarize(specs: Iterable[Mapping[str, str | Collection[str]]]) -> Meta:
     """Summarize the specs of a page; each has all fields that `META_LISTS` names, and names a stack at most once."""
-    lists = {key: sorted({text for spec in specs for text in _texts(spec[field])}) for key, field in META_LISTS.items()}
-    by_stack = Counter(stack for spec in specs for stack in _texts(spec["stacks"]))
-    return Meta(num_specs=len(specs), num_specs_by_stack=dict(sorted(by_stack.items())), **lists)
+    texts: dict[str, set[str]] = {key: set() for key in META_LISTS}
+    by_stack: Counter[str] = Counter()
+    num_specs = 0
+    for spec in specs:
+        num_specs += 1
+        by_stack.update(_texts(spec["stacks"]))
+        for key, field in META_LISTS.items():
+            texts[key].update(_texts(spec[field]))
+    lists = {key: sorted(found) for key, found in texts.items()}
+    return Meta(num_specs=num_specs, num_specs_by_stack=dict(sorted(by_stack.items())), **lists)
 
 
 def _texts(value: str | Collection[str]) -> Collection[str]:

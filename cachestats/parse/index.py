@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachestats import naming
-from cachestats.decode import FAULTS, Decoder, JsonError
-from cachestats.findings import Finding
+from cachestats.decode import FAULTS, Decoder, JsonError, Record, TooManyError
+from cachestats.findings import Finding, Findings
 from cachestats.parse.arrays import Codes
 from cachestats.parse.edges import cut_edges, edges_of_pieces, piece_of_edge
 from cachestats.parse.nodes import (
@@ -42,6 +42,7 @@ from cachestats.parse.nodes import (
 )
 from cachestats.parse.records import DEPENDENCY_RECORDS, NAME, RECORDS, Fragment, PageInfo
 from cachestats.schema import DEPTYPES
+from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.spack_releases import (
     FORMAT_OF_DATABASE,
     is_known_database,
@@ -62,7 +63,7 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 
-class _Record(msgspec.Struct, gc=False):
+class _Record(Record, gc=False):
     spec: msgspec.Raw = _NO_SPEC
     in_buildcache: bool | None = None  # missing in the database of an installation, which has the next field instead
     installed: bool = False
@@ -80,13 +81,19 @@ class _Index(msgspec.Struct):
 _decode_index = Decoder(_Index).decode
 
 
-def read_index(data: bytes | bytearray, *, origin: str, snapshot: str, stack: str) -> Fragment | Finding:
+def read_index(
+    data: bytes | bytearray, *, origin: str, snapshot: str, stack: str, limits: InputLimits | None = None
+) -> Fragment | Finding:
     """Read one index; return its cached specs as records of one stack, or the reason why it cannot be read.
 
     Externals, and specs that the index has only as dependencies, are left out.
     """
+    limits = limits or InputLimits()
     try:
-        database = _decode_index(data).database
+        database = _decode_index(data, most_records=limits.records).database
+    except TooManyError:
+        message = f"expected an index of at most {limits.records:,} records, found more"
+        return Finding(origin, "file", "too-many", message, limits.hint("records"), num_specs=None, snapshot=snapshot)
     except JsonError as error:
         return Finding(
             origin,
@@ -160,7 +167,7 @@ class _Reader:
 
     def __init__(self, database: _Database, origin: str, snapshot: str, stack: str) -> None:
         self.database, self.origin, self.snapshot, self.stack = database, origin, snapshot, stack
-        self.findings: list[Finding] = []
+        self.findings = Findings()
         self.generation = f"db{database.version}"
         list_sign: naming.ListSign = ":=" if is_spelled_as_spack_1(self.generation) else "="
         self.names = _Distinct[str | None, str | None](_themselves)
@@ -286,7 +293,7 @@ class _Reader:
         self.edges.append(edges)
 
     def _find(self, location: str, rule: str, message: str, hint: str, **fields: Any) -> None:
-        self.findings.append(Finding(self.origin, location, rule, message, hint, snapshot=self.snapshot, **fields))
+        self.findings.add(Finding(self.origin, location, rule, message, hint, snapshot=self.snapshot, **fields))
 
 
 class _Columns:
@@ -325,7 +332,7 @@ class _Columns:
             read.snapshot,
             pages,
             self._records(page),
-            read.findings,
+            read.findings.all(),
             dependencies=self._dependencies(),
             is_part_of_stacks=True,
         )

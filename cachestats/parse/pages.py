@@ -28,6 +28,7 @@ from cachestats.parse.frontmatter import normalise
 from cachestats.parse.records import INDEX_ONLY, RECORDS, Fragment, Generation, PageInfo, generation
 from cachestats.parse.validate import folder_findings, read_page
 from cachestats.sources.items import Page
+from cachestats.sources.storage.input_limits import InputLimits
 
 # Only names that YAML certainly reads as text; a page with another name goes to the validating reader.
 _HEAD = re.compile(
@@ -38,6 +39,8 @@ _HEAD = re.compile(
 )
 _TAIL = re.compile(rb"\n---\n?\Z")
 _SPECS = b"spec_details: "
+_LISTS_OF_A_SPEC = len((VERSIONS, *LISTS))
+_VALUES_OF_A_SPEC = 40  # most of them variants
 
 _JSON = pj.ParseOptions(
     explicit_schema=pa.schema(
@@ -67,13 +70,17 @@ class _Split(NamedTuple):
     generation: Generation
 
 
-def read_pages(pages: Iterable[Page]) -> Iterator[Fragment | Finding]:
+def read_pages(pages: Iterable[Page], limits: InputLimits | None = None) -> Iterator[Fragment | Finding]:
     """Read pages of any snapshots; yield fragments with their specs, and findings for pages that cannot be read.
 
     Every entry of every page becomes a record or a rejection.
     """
+    limits = limits or InputLimits()
     clean: dict[str, list[_Split]] = {}
     for page in pages:
+        if _has_too_many(page.data, limits.specs):
+            yield _too_many(page, limits)
+            continue
         split = _split(page)
         if split is None:
             yield read_page(page)
@@ -81,6 +88,25 @@ def read_pages(pages: Iterable[Page]) -> Iterator[Fragment | Finding]:
             clean.setdefault(split.snapshot, []).append(split)
     for splits in clean.values():
         yield from _read_splits(splits)
+
+
+def _has_too_many(data: bytes, most: int) -> bool:
+    """Whether a page has more objects, lists or values than so many specs have, counted before any is made."""
+    least = ((b"{", 1), (b"[", _LISTS_OF_A_SPEC), (b",", _VALUES_OF_A_SPEC))
+    return len(data) > most and any(data.count(mark) > most * number for mark, number in least)
+
+
+def _too_many(page: Page, limits: InputLimits) -> Finding:
+    return Finding(
+        page.origin,
+        "file",
+        "too-many",
+        f"expected a page of at most {limits.specs:,} specs, found more",
+        limits.hint("specs"),
+        num_specs=None,
+        snapshot=page.folder_snapshot,
+        package=page.folder_package,
+    )
 
 
 def _read_splits(splits: list[_Split]) -> Iterator[Fragment | Finding]:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from cachestats.findings import Finding
+from cachestats.findings import Finding, Findings
 from cachestats.naming import MAX_NAME, canonical_snapshot
 from cachestats.parse.form import LISTS, META_LISTS, TEXTS, VERSIONS, summarize
 from cachestats.parse.frontmatter import REPEATED, PageError, read_front_matter, show
@@ -80,7 +80,7 @@ class _Reader:
                 lost,
             )
         self.snapshot = canonical_snapshot(_text(categories[1], "categories[1]", "the name of the snapshot", lost))
-        self.findings = folder_findings(page, self.snapshot, self.package)
+        self.findings = Findings(folder_findings(page, self.snapshot, self.package))
         if rest.strip():
             has_specs = "spec_details:" in rest
             self._find(
@@ -117,10 +117,10 @@ class _Reader:
             ),
             len(entries),
         )
-        return Fragment(self.snapshot, [info], pa.Table.from_pylist(rows, schema=RECORDS), self.findings)
+        return Fragment(self.snapshot, [info], pa.Table.from_pylist(rows, schema=RECORDS), self.findings.all())
 
     def _find(self, location: str, rule: str, message: str, hint: str, *, num_specs: int | None = 0) -> None:
-        self.findings.append(
+        self.findings.add(
             Finding(
                 self.page.origin,
                 location,
@@ -135,17 +135,21 @@ class _Reader:
 
     def _record(self, position: int, entry: object) -> dict[str, Any] | None:
         """Return one spec as a record, or None after reporting all its faults."""
+        if not isinstance(entry, dict) and self.findings.is_full(self.page.origin, "spec"):
+            self.findings.count(self.page.origin, "spec", self.snapshot, num_specs=1)
+            return None
         location = f"spec_details[{position}]"
         if not isinstance(entry, dict):
             self._find(location, "spec", f"expected a spec, found {show(entry)}", "write the page again", num_specs=1)
             return None
-        faults = [
-            f"expected {expected} in '{key}', found {show(entry[key]) if key in entry else 'no such key'}"
-            for key, expected, is_valid in _FIELDS
-            if not is_valid(entry.get(key))
-        ]
-        faults += [f"expected each key once, found '{key}' again" for key in entry.get(REPEATED, ())]
-        if faults:
+        wrong = [(key, expected) for key, expected, is_valid in _FIELDS if not is_valid(entry.get(key))]
+        repeated = entry.get(REPEATED, ())
+        if wrong or repeated:
+            faults = [
+                f"expected {expected} in '{key}', found {show(entry[key]) if key in entry else 'no such key'}"
+                for key, expected in wrong
+            ]
+            faults += [f"expected each key once, found '{key}' again" for key in repeated]
             self._find(location, "field", "; ".join(faults), "write the page again, or correct the spec", num_specs=1)
             return None
         versions = entry["versions"]
@@ -186,7 +190,8 @@ class _Reader:
         if not isinstance(meta, dict):
             self._find("meta", "meta", f"expected a summary of the specs, found {show(meta)}", hint)
             return
-        expected = summarize(list(map(_texts_by_field, entries)))
+        specs = (_texts_by_field(entry) for entry in entries if isinstance(entry, dict))
+        expected = msgspec.structs.replace(summarize(specs), num_specs=len(entries))
         for key, value in msgspec.structs.asdict(expected).items():
             found = meta.get(key)
             if key in meta and (_distinct_texts(found) if isinstance(value, list) else found) != (
@@ -234,10 +239,9 @@ def _is_texts(value: object) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
 
 
-def _texts_by_field(entry: object) -> dict[str, set[str]]:
-    """Return the distinct texts in the fields that `meta` summarizes, since an entry may hold anything."""
-    spec = entry if isinstance(entry, dict) else {}
-    return {field: _distinct_texts(spec.get(field)) for field in META_LISTS.values()}
+def _texts_by_field(entry: dict[str, Any]) -> dict[str, set[str]]:
+    """Return the distinct texts in the fields that `meta` summarizes, since a field may hold anything."""
+    return {field: _distinct_texts(entry.get(field)) for field in META_LISTS.values()}
 
 
 def _distinct_texts(value: object) -> set[str]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import tarfile
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import PurePosixPath
@@ -40,11 +39,7 @@ from cachestats.text import printable
 
 _BATCH_BYTES = 8 << 20
 
-# Pages compress to a tenth at best, since their hashes are random: a stream that grows more than this is a bomb.
-_MAX_GROWTH = 200
-_GROWTH_COUNTS_FROM = 64 << 20
-_MAX_COPY_BYTES = 8 << 30
-_UNKNOWN = 1 << 50  # a limit that nothing exceeds, for servers that do not say how many bytes they send
+_MAX_HEADER_BYTES = 1 << 20  # of one member: tarfile holds a long name, or the map of a sparse file, in memory
 
 
 def archive_kind(head: bytes) -> ArchiveKind | None:
@@ -125,20 +120,21 @@ class ArchiveSource(Source):
             raise self._damaged(str(error) or type(error).__name__) from error
 
     def _tar_members(self) -> Iterator[Page | Finding]:
-        size = self._storage.size(self._path)
-        limit = _UNKNOWN if size is None else size * (1 if self.kind == "tar" else _MAX_GROWTH)
+        size = self._storage.size(self._path) if self.kind == "tar" else None
         with (
             self._storage.stream(self._path) as raw,
-            self._decompressed(raw) as stream,
+            _Bounded(self._decompressed(raw), self.limits.archive_bytes, self._too_large) as stream,
             tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictTarInfo) as archive,
         ):
-            for member in archive:
+            for number, member in enumerate(archive, 1):
+                self._check_number(number)
                 # tarfile keeps every member that it has seen, which for a whole site takes as much as the archive.
                 archive.members = []  # type: ignore[attr-defined]
-                if not 0 <= member.offset_data + member.size <= max(limit, _GROWTH_COUNTS_FROM):
-                    if self.kind != "tar":
-                        raise _bomb(self.name)
+                end = member.offset_data + member.size
+                if size is not None and not 0 <= end <= size:
                     raise self._damaged(f"{printable(member.name)} would have {member.size:,} bytes")
+                if not 0 <= end <= self.limits.archive_bytes:
+                    raise self._too_large()
                 if member.isdir():
                     continue
                 kind = _unusual(member)
@@ -155,11 +151,11 @@ class ArchiveSource(Source):
 
     def _zip_members(self) -> Iterator[Page | Finding]:
         with self._seekable() as file, zipfile.ZipFile(file) as archive:
-            packed = file.seek(0, os.SEEK_END)
-            size = sum(member.file_size for member in archive.infolist() if is_page(member.filename))
-            if size > max(_GROWTH_COUNTS_FROM, _MAX_GROWTH * packed):
-                raise _bomb(self.name)
-            for member in archive.infolist():
+            members = archive.infolist()
+            self._check_number(len(members))
+            if sum(member.file_size for member in members if is_page(member.filename)) > self.limits.archive_bytes:
+                raise self._too_large()
+            for member in members:
                 if member.is_dir():
                     continue
                 unix_type = member.external_attr >> 28
@@ -176,12 +172,15 @@ class ArchiveSource(Source):
             return
         with tempfile.TemporaryFile() as copy:
             for chunk in self._storage.chunks(self._path):
-                copy.write(chunk)
-                if copy.tell() > _MAX_COPY_BYTES:
+                try:
+                    copy.write(chunk)
+                except OSError as error:
                     raise SourceError(
-                        f"expected at most {_MAX_COPY_BYTES:,} bytes, found more in {self.name}",
-                        hint="download it, and give its path",
-                    )
+                        f"cannot copy {self.name} to {tempfile.gettempdir()}: {error.strerror}",
+                        hint="free space there, or set TMPDIR to another folder",
+                    ) from error
+                if copy.tell() > self.limits.archive_bytes:
+                    raise self._too_large()
             yield cast("IO[bytes]", copy)
 
     def _zip_page(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Page | Finding:
@@ -195,7 +194,8 @@ class ArchiveSource(Source):
 
     def _is_page(self, name: str) -> bool:
         found = is_page(name)
-        self._times[name] += found
+        if found:
+            self._times[name] += 1
         self.passed_over += not found
         self._num_indices += is_index(f"/{name}")
         return found
@@ -219,6 +219,20 @@ class ArchiveSource(Source):
     def _page(self, name: str, data: bytes) -> Page:
         return make_page(self._origin(name), name, data, self._fingerprint)
 
+    def _check_number(self, members: int) -> None:
+        if members > self.limits.records:
+            raise SourceError(
+                f"expected an archive of at most {self.limits.records:,} files, found more in {self.name}",
+                hint=self.limits.hint("records"),
+            )
+
+    def _too_large(self) -> SourceError:
+        return SourceError(
+            f"expected an archive of at most {self.limits.archive_bytes:,} bytes when decompressed, found more in "
+            f"{self.name}",
+            hint=self.limits.hint("archive_bytes"),
+        )
+
     def _damaged(self, problem: str) -> SourceError:
         return SourceError(
             f"expected a complete {self.kind} archive, found {self.name} cut off or damaged: {problem}",
@@ -232,29 +246,42 @@ class ArchiveSource(Source):
 
     def _decompressed(self, raw: IO[bytes]) -> IO[bytes]:
         if self.kind == "tar.gz":
-            return _Bounded(cast("IO[bytes]", gzip.GzipFile(fileobj=raw)), raw, self.name)
+            return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
         if self.kind == "tar.zst":
             import pyarrow as pa
 
-            stream = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
-            return _Bounded(cast("IO[bytes]", stream), raw, self.name)
+            return cast("IO[bytes]", pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd"))
         return raw
 
 
 class _Bounded(io.BytesIO):
-    """A decompressed stream that fails once it grows out of proportion to its compressed size."""
+    """A stream that fails after a number of bytes, and earlier in the headers of a member, which tarfile holds."""
 
-    def __init__(self, stream: IO[bytes], raw: IO[bytes], name: str) -> None:
+    def __init__(self, stream: IO[bytes], most: int, error: Callable[[], SourceError]) -> None:
         super().__init__()
-        self._stream, self._raw, self._name = stream, raw, name
+        self._stream, self._most, self._error = stream, most, error
         self._total = 0
+        self._end_of_headers: int | None = None
 
     def read(self, size: int | None = -1, /) -> bytes:
         data = bytes(self._stream.read(-1 if size is None else size))
         self._total += len(data)
-        if self._total > max(_GROWTH_COUNTS_FROM, _MAX_GROWTH * self._raw.tell()):
-            raise _bomb(self._name)
+        if self._total > self._most:
+            raise self._error()
+        if self._end_of_headers is not None and self._total > self._end_of_headers:
+            raise tarfile.ReadError(f"a member has more than {_MAX_HEADER_BYTES:,} bytes of headers")
         return data
+
+    @contextmanager
+    def headers(self) -> Iterator[None]:
+        """Read the headers of a member, each of which may lead to another one."""
+        before = self._end_of_headers
+        if before is None:
+            self._end_of_headers = self._total + _MAX_HEADER_BYTES
+        try:
+            yield
+        finally:
+            self._end_of_headers = before
 
 
 class _StrictTarInfo(tarfile.TarInfo):
@@ -263,7 +290,8 @@ class _StrictTarInfo(tarfile.TarInfo):
     @classmethod
     def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
         try:
-            return super().fromtarfile(tarfile_)
+            with tarfile_.fileobj.fileobj.headers():  # type: ignore[attr-defined]
+                return super().fromtarfile(tarfile_)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             raise
         except tarfile.HeaderError as error:
@@ -277,10 +305,3 @@ def _unusual(member: tarfile.TarInfo) -> str | None:
     if member.issparse():
         return "a sparse file"
     return None if member.isreg() else "a device"
-
-
-def _bomb(name: str) -> SourceError:
-    return SourceError(
-        f"expected an archive of pages, found one that unpacks to more than {_MAX_GROWTH} times its size: {name}",
-        hint="check where it comes from",
-    )

@@ -27,7 +27,7 @@ from cachestats.sources.storage.urls import public_url, redact_urls, split_url
 from cachestats.text import printable
 
 FILE_NAME = "cache_spack_io_index.json"
-_MAX_BYTES = 64 << 20
+_MAX_BYTES = 16 << 20  # ten times that of the public cache
 _PLAIN = "-._~+:@ "
 
 

@@ -21,6 +21,7 @@ from cachestats.sources.mirror import IndexLocation, IndexSource, is_index, loca
 from cachestats.sources.oci import Images, Layout, OciSource, Repository
 from cachestats.sources.remote import RemoteSource
 from cachestats.sources.request import SourceRequest
+from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.sources.storage.network import Network
 from cachestats.sources.storage.oci import RegistryStorage
 from cachestats.sources.storage.pool import Storages
@@ -40,7 +41,7 @@ def open_sources(sources: Sequence[SourceRequest]) -> dict[Source, SourceRequest
     """
     if not sources:
         raise SourceError("expected at least one source, found none", hint=f"give {EXPECTED}")
-    storages: dict[Network, Storages] = {}
+    storages: dict[tuple[Network, InputLimits], Storages] = {}
     readers: dict[str | Path, tuple[Source, SourceRequest]] = {}
     for source in sources:
         if source.address.startswith("file://"):
@@ -54,8 +55,10 @@ def open_sources(sources: Sequence[SourceRequest]) -> dict[Source, SourceRequest
                 hint="give it one name now, and the next one when its contents have changed",
             )
         if location not in readers:
-            candidate = look(source, storages.setdefault(source.network, Storages(source.network)))
-            readers[location] = _open(candidate), source
+            options = source.network, source.limits
+            reader = _open(look(source, storages.setdefault(options, Storages(*options))))
+            reader.limits = source.limits
+            readers[location] = reader, source
     folders = [location for location in readers if isinstance(location, Path)]
     return dict(
         opened

@@ -13,6 +13,7 @@ from cachestats.findings import Finding
 from cachestats.naming import snapshot_kind
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Fingerprint
+from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.sources.storage.transfer import MissingError
 from cachestats.text import printable
 
@@ -161,6 +162,7 @@ class Source(Protocol):
     name: str
     kind: SourceKind
     selection: Selection
+    limits: InputLimits = InputLimits()
     passed_over: int
     """Files that are neither; final once `batches` is exhausted."""
     may_have_pages: bool = True

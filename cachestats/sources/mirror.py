@@ -42,8 +42,6 @@ from cachestats.sources.storage.urls import is_url, split_url
 from cachestats.spack_releases import FORMAT_OF_DATABASE
 from cachestats.text import printable
 
-MAX_INDEX_BYTES = 4 << 30
-"""Larger indices are refused. The largest of the public cache has some hundreds of megabytes."""
 _MAX_MANIFEST_BYTES = 1 << 20
 
 _INDEX = "/build_cache/index.json"
@@ -393,14 +391,14 @@ def _read_beside_checksum(storage: Storage, path: str) -> Content:
 
 
 def read_verified(
-    storage: Storage, path: str, checksum: str | None = None, length: int | None = None, *, limit: int = MAX_INDEX_BYTES
+    storage: Storage, path: str, checksum: str | None = None, length: int | None = None, *, limit: int | None = None
 ) -> Content:
     """Return a file, decompressed, after its checksum and length were verified.
 
     Raises
     ------
     DamagedError
-        If it is not what its checksum and length say, or larger than the limit.
+        If it is not what its checksum and length say, or larger than the limit, which is that of the user by default.
     SourceError
         If it cannot be read.
     """
@@ -413,4 +411,4 @@ def read_verified(
         raise DamagedError(
             f"expected the sha256 checksum {checksum} of {name}, found {digest}", hint="fetch the mirror again"
         )
-    return Content(unpack(data, name), digest)
+    return Content(unpack(data, name, storage.limits), digest)

@@ -15,7 +15,7 @@ from typing import Annotated, Protocol
 
 import msgspec
 
-from cachestats.decode import JsonError, decode
+from cachestats.decode import Decoder, JsonError, Record, decode
 from cachestats.errors import SourceError
 from cachestats.sources.items import BinarySize, Content, Mirror, Previous, ReadTask, Source, SourceKind
 from cachestats.sources.mirror import IndexLocation, ManifestError, index_tasks, no_index, read_verified
@@ -39,7 +39,7 @@ _NAME_OF_TAG = "org.opencontainers.image.ref.name"
 _DIGEST = re.compile("sha256:([0-9a-f]{64})")
 
 
-class Descriptor(msgspec.Struct):
+class Descriptor(Record):
     """The digest and the size of a blob."""
 
     digest: str
@@ -70,7 +70,7 @@ class Manifest(msgspec.Struct):
 
 
 class _Tagged(Descriptor):
-    annotations: dict[str, str] = {}
+    annotations: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class _Layout(msgspec.Struct):
@@ -161,7 +161,8 @@ class Layout:
     def _images(self) -> dict[str, _Tagged]:
         path = f"{self.path}/index.json"
         try:
-            found = decode(self.storage.read(path, limit=_MAX_LIST_BYTES), _Layout).manifests
+            data = self.storage.read(path, limit=_MAX_LIST_BYTES)
+            found = Decoder(_Layout).decode(data, most_records=self.storage.limits.records).manifests
         except JsonError as error:
             raise SourceError(
                 f"expected the list of the images in {self.name}, found in its index.json: {error}",

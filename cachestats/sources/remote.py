@@ -32,7 +32,6 @@ from cachestats.sources.storage.transfer import ForbiddenError, MissingError
 _PAGES_A_BATCH = 200
 _AT_ONCE = 16
 _DEEPEST = 6
-_MOST_FOLDERS = 250_000  # twice what the public site has
 _OF_MIRROR = frozenset({"build_cache", "v3"})
 _NOT_ENTERED = _OF_MIRROR | {"blobs"}  # the locations of the indices in these are known
 
@@ -63,12 +62,10 @@ class RemoteSource(Source):
         expected: set[str] = set()
         pages: list[Entry] = []
         without_index: list[SourceError] = []
+        num_entries = 0
         for number, (folder, entries) in enumerate(self._walk(self._path), 1):
-            if number > _MOST_FOLDERS:
-                raise SourceError(
-                    f"expected at most {_MOST_FOLDERS:,} folders, found more at {self.name}",
-                    hint="give the URL of one snapshot",
-                )
+            num_entries += len(entries)
+            self._storage.check_listed(self.name, number, num_entries)
             names = {_last_name(entry.path) for entry in entries}
             if not entries or names & _NOT_ENTERED:
                 paths = [*indices_at(self._storage, folder)]

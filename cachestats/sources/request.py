@@ -11,6 +11,7 @@ from typing import Self
 
 from cachestats.errors import SourceError
 from cachestats.naming import LEAVES_OUT, MAX_NAME, SNAPSHOT_WORDS, canonical_snapshot, source_address
+from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.sources.storage.network import Network
 from cachestats.text import counted, nearest, printable
 
@@ -121,6 +122,7 @@ class SourceRequest:
     address: str
     selection: Selection = field(default_factory=Selection)
     network: Network = field(default_factory=Network)
+    limits: InputLimits = field(default_factory=InputLimits)
     sizes: bool = False
     """Whether to read the sizes of binaries, too."""
     without_index: bool = False
@@ -135,6 +137,7 @@ class SourceRequest:
         snapshots: Iterable[str],
         stacks: Iterable[str],
         network: Network | None,
+        limits: InputLimits | None,
         *,
         sizes: bool = False,
         without_index: bool = False,
@@ -142,7 +145,15 @@ class SourceRequest:
     ) -> Self:
         """Return a request without an address, for the sources that are asked for with these options."""
         selection = Selection(tuple(map(canonical_snapshot, snapshots)), tuple(stacks))
-        return cls("", selection, network or Network(), sizes, without_index, reading or SpecFileReading())
+        return cls(
+            "",
+            selection,
+            network or Network(),
+            limits or InputLimits(),
+            sizes,
+            without_index,
+            reading or SpecFileReading(),
+        )
 
     @property
     def spec_files(self) -> SpecFileReading | None:

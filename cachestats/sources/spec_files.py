@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from cachestats.decode import BYTE_ORDER_MARK, JsonError, decode
+from cachestats.decode import BYTE_ORDER_MARK, Decoder, JsonError, Record, decode
 from cachestats.sources.signature import is_signed, signed_text
 
 MAX_SPEC_FILE_BYTES = 16 << 20
@@ -161,7 +161,7 @@ class SpecFiles:
         return hashlib.sha256("\n".join([*lines, *more]).encode()).hexdigest()
 
 
-class _Record(msgspec.Struct):
+class _Record(Record):
     spec: msgspec.Raw = msgspec.Raw()
     in_buildcache: bool = False
 
@@ -178,15 +178,15 @@ class _Name(msgspec.Struct):
     name: str = ""
 
 
-def cached_specs(data: bytes | bytearray) -> dict[str, str]:
+def cached_specs(data: bytes | bytearray, most: int) -> dict[str, str]:
     """Return the names of the packages of the specs that an index lists as cached, by hash.
 
     Raises
     ------
     JsonError
-        If it is not an index.
+        If it is not an index, or has more than so many records.
     """
-    records = decode(data, _Index).database.installs
+    records = Decoder(_Index).decode(data, most_records=most).database.installs
     return {key: _package(one.spec) for key, one in records.items() if one.in_buildcache}
 
 

@@ -20,7 +20,7 @@ import msgspec
 
 from cachestats.decode import JsonError
 from cachestats.errors import SourceError
-from cachestats.findings import Finding
+from cachestats.findings import Finding, Findings
 from cachestats.sources.items import BinarySize, Content, Index, Mirror, Previous
 from cachestats.sources.journal import Entry, Journal
 from cachestats.sources.mirror import (
@@ -128,8 +128,8 @@ class SpecFilesLocation(IndexLocation):
         previous: Previous,
     ) -> Content:
         """Return the index of the spec files. The other index is released before the first of them is read."""
-        indexed, findings = self._indexed(listed)
-        found = SpecFiles()
+        indexed, faults = self._indexed(listed)
+        findings, found = Findings(faults), SpecFiles()
         # Files on a disk are read as fast as a journal is. The journal has the name of the place of the spec files, not
         # of their origin: of a cache that is given another name each week, only new spec files are read.
         folder = self.reading.folder if self.storage.is_remote else None
@@ -144,7 +144,7 @@ class SpecFilesLocation(IndexLocation):
                 entries = []
                 for name, answer in some.items():
                     if isinstance(answer, Finding):
-                        findings.append(answer)
+                        findings.add(answer)
                         continue
                     fingerprint, new = names[name], found.add(answer)
                     if fingerprint is not None:
@@ -152,13 +152,15 @@ class SpecFilesLocation(IndexLocation):
                 journal.write(entries)
             journal.finish()
         if not found.specs:
-            why = f": {findings[0].message}" if findings else ""
+            first = next(iter(findings.all()), None)
+            why = f": {first.message}" if first else ""
             raise SourceError(f"expected specs in {self.origin}, found none{why}", hint="check the path or URL")
         if indexed is not None:
-            findings += self._differences(indexed, found)
+            for one in self._differences(indexed, found):
+                findings.add(one)
         sizes.known.update((key, BinarySize(one.size, one.is_signed)) for key, one in found.specs.items())
-        told = sorted(f"{one.rule} {one.location}" for one in findings)
-        return Content(found.index(), found.digest(told), findings)
+        told = sorted(f"{one.rule} {one.location}" for one in findings.all())
+        return Content(found.index(), found.digest(told), findings.all())
 
     def _answers(self, names: Sequence[str]) -> Iterator[dict[str, SpecFile | Finding]]:
         """Yield what is in the spec files of these names, some at a time."""
@@ -192,7 +194,7 @@ class SpecFilesLocation(IndexLocation):
         try:
             if isinstance(listed, SourceError):
                 raise listed
-            return cached_specs(listed().data), []
+            return cached_specs(listed().data, self.storage.limits.records), []
         except SourceError as error:
             words = error.message
         except JsonError as error:
@@ -271,8 +273,10 @@ class SpecFilesOfLayout3:
         top = f"{self.mirror.path}/{SPEC_MANIFESTS}"
         folders = [entry.path for entry in _entries(self.storage, top) if entry.is_folder]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            inside = pool.map(partial(_entries, self.storage), folders)
-            entries = [entry for some in inside for entry in some if entry.path.endswith(_SPEC_MANIFEST)]
+            entries: list[StorageEntry] = []
+            for number, some in enumerate(pool.map(partial(_entries, self.storage), folders), 1):
+                entries += (entry for entry in some if entry.path.endswith(_SPEC_MANIFEST))
+                self.storage.check_listed(self.storage.name(top), number, len(entries))
         return {entry.path[len(top) + 1 :]: _fingerprint_of(self.storage, entry) for entry in entries}
 
     def read(self, name: str) -> SpecFile:

@@ -23,6 +23,7 @@ from cachestats.sources.detect import open_sources
 from cachestats.sources.items import Previous, ReadTask, Source
 from cachestats.sources.mirror import IndexTask
 from cachestats.sources.request import SourceRequest
+from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.sources.storage.network import Network
 from cachestats.spark.frames import PARTS, READ, STORED, columns, schema
 from cachestats.spark.make import Notes, assemble_snapshot
@@ -74,7 +75,13 @@ class SparkTables:
         self._parts.unpersist()
 
 
-def read_site(spark: SparkSession, path: str | os.PathLike[str], *, network: Network | None = None) -> SparkTables:
+def read_site(
+    spark: SparkSession,
+    path: str | os.PathLike[str],
+    *,
+    network: Network | None = None,
+    limits: InputLimits | None = None,
+) -> SparkTables:
     """Read pages of the cache site on the workers of a Spark session.
 
     Every entry of every page is a row of `specs`, or is counted in `rejected`.
@@ -89,6 +96,8 @@ def read_site(spark: SparkSession, path: str | os.PathLike[str], *, network: Net
         which cannot be read in parts.
     network
         Settings for servers and object stores; a `cachestats.Network`.
+    limits
+        Limits for what the source may contain; a `cachestats.InputLimits`.
 
     Returns
     -------
@@ -113,10 +122,16 @@ def read_site(spark: SparkSession, path: str | os.PathLike[str], *, network: Net
     >>> tables.specs.where("package = 'hdf5'").select("hash").distinct().count()
     13
     """
-    return _read(spark, path, network, indices=False)
+    return _read(spark, path, network or Network(), limits or InputLimits(), indices=False)
 
 
-def read_mirrors(spark: SparkSession, path: str | os.PathLike[str], *, network: Network | None = None) -> SparkTables:
+def read_mirrors(
+    spark: SparkSession,
+    path: str | os.PathLike[str],
+    *,
+    network: Network | None = None,
+    limits: InputLimits | None = None,
+) -> SparkTables:
     """Read the indices of build-cache mirrors on the workers of a Spark session.
 
     Snapshot and stack of an index come from its location, as in `build_dataset`, and its checksum is verified. An index
@@ -134,6 +149,8 @@ def read_mirrors(spark: SparkSession, path: str | os.PathLike[str], *, network: 
         binaries are not read. `NAME=SOURCE` names its one snapshot, as in `build_dataset`.
     network
         Settings for servers and object stores; a `cachestats.Network`.
+    limits
+        Limits for what the source may contain; a `cachestats.InputLimits`.
 
     Returns
     -------
@@ -163,13 +180,15 @@ def read_mirrors(spark: SparkSession, path: str | os.PathLike[str], *, network: 
     >>> read_mirrors(spark, "mirror").specs.select("snapshot", "stack", "package", "target").collect()
     [Row(snapshot='develop-2025-03-09', stack='e4s', package='zlib-ng', target='x86_64_v3')]
     """
-    return _read(spark, path, network, indices=True)
+    return _read(spark, path, network or Network(), limits or InputLimits(), indices=True)
 
 
-def _read(spark: SparkSession, path: str | os.PathLike[str], network: Network | None, *, indices: bool) -> SparkTables:
+def _read(
+    spark: SparkSession, path: str | os.PathLike[str], network: Network, limits: InputLimits, *, indices: bool
+) -> SparkTables:
     """Return the tables of a source, of its indices or of its pages."""
     require_extra("spark", "pyspark", "pandas", purpose="Spark")
-    (request,) = SourceRequest("", network=network or Network()).at([path])
+    (request,) = SourceRequest("", network=network, limits=limits).at([path])
     address = re.sub("^s3a://", "s3://", request.address)  # Hadoop's name for S3
     sources = open_sources([replace(request, address=address)])
     (source,) = sources

@@ -21,6 +21,7 @@ from cachestats.parse.records import Fragment
 from cachestats.schema import DEPTYPES
 from cachestats.sources.items import FailedIndex, Index, Page, Previous, Source
 from cachestats.sources.mirror import IndexLocation, IndexTask
+from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.spack_releases import rules_of_sources
 from cachestats.verification.checks import LISTED
 from cachestats.verification.hashes import check_hashes
@@ -78,7 +79,11 @@ def find_snapshots(sources: Iterable[Source], ledger: Ledger) -> list[Snapshot]:
 
 
 def check_snapshot(
-    snapshot: Snapshot, compared: Contents | None, mirrors: dict[str, Mirror] | None, ledger: Ledger
+    snapshot: Snapshot,
+    limits: InputLimits,
+    compared: Contents | None,
+    mirrors: dict[str, Mirror] | None,
+    ledger: Ledger,
 ) -> None:
     """Check the indices of a snapshot.
 
@@ -86,6 +91,8 @@ def check_snapshot(
     ----------
     snapshot
         The snapshot.
+    limits
+        Limits for the indices.
     compared
         To which the content of each index is added; None if there is only one index.
     mirrors
@@ -96,7 +103,7 @@ def check_snapshot(
     fragments: list[Fragment] = []
     for index, location in snapshot.indices:
         place = Place(index.origin, index.snapshot)
-        fragment = _read(index, place, ledger)
+        fragment = _read(index, place, limits, ledger)
         if fragment is None:
             continue
         fragments.append(fragment)
@@ -110,7 +117,7 @@ def check_snapshot(
         _check_tables(snapshot.place, fragments, ledger)
 
 
-def _read(index: Index, place: Place, ledger: Ledger) -> Fragment | None:
+def _read(index: Index, place: Place, limits: InputLimits, ledger: Ledger) -> Fragment | None:
     """Check the hashes in an index, and return its specs; None if it cannot be read."""
     ledger.count("unreadable")
     try:
@@ -118,7 +125,8 @@ def _read(index: Index, place: Place, ledger: Ledger) -> Fragment | None:
     except SourceError as error:
         _write_down(FailedIndex(index.origin, index.snapshot, error).finding(), ledger)
         return None
-    fragment = read_index(content.data, origin=index.origin, snapshot=index.snapshot, stack=index.stack)
+    names = {"origin": index.origin, "snapshot": index.snapshot, "stack": index.stack}
+    fragment = read_index(content.data, **names, limits=limits)
     if isinstance(fragment, Finding):
         _write_down(fragment, ledger)
         return None

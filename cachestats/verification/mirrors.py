@@ -446,10 +446,13 @@ def _each(look: Callable[[str], _Seen], names: list[str]) -> Iterator[_Seen]:
 def _below(storage: Storage, folder: str) -> Iterator[str]:
     """Yield the paths of the binaries below a folder."""
     waiting = [folder]
+    num_folders = num_entries = 0
     while waiting:
         try:
             entries = storage.entries(waiting.pop())
         except (MissingError, ForbiddenError):
             continue
+        num_folders, num_entries = num_folders + 1, num_entries + len(entries)
+        storage.check_listed(storage.name(folder), num_folders, num_entries)
         waiting += [entry.path for entry in entries if entry.is_folder]
         yield from (entry.path for entry in entries if entry.path.endswith(_BINARY_OF_LAYOUT_2))

@@ -25,6 +25,7 @@ from cachestats.verification.snapshot import Contents
 
 if TYPE_CHECKING:
     from cachestats.ingest.workers import Progress
+    from cachestats.sources.storage.input_limits import InputLimits
     from cachestats.sources.storage.network import Network
 
 T = TypeVar("T")
@@ -42,6 +43,7 @@ def verify(
     snapshots: Iterable[str] = (),
     stacks: Iterable[str] = (),
     network: Network | None = None,
+    limits: InputLimits | None = None,
     progress: Progress | None = None,
 ) -> Verification:
     """Check that build caches, or a dataset, are whole.
@@ -61,7 +63,7 @@ def verify(
     resume
         A file to write down which files were found whole, with `blobs`. If it is there, a run that was stopped
         continues; it is removed at the end.
-    snapshots, stacks, network
+    snapshots, stacks, network, limits
         As in `build_dataset`.
     progress
         A function such as `tqdm.tqdm`, which shows the progress of `deep`.
@@ -102,14 +104,14 @@ def verify(
             )
         check_dataset(open_dataset(addresses[0]), ledger)
         return ledger.verification()
-    request = SourceRequest.for_any(snapshots, stacks, network)
+    request = SourceRequest.for_any(snapshots, stacks, network, limits)
     readers = open_sources([_with_names(one) for one in request.at(addresses)])
     with _depth(deep, blobs, keyring, resume, ledger) as depth:
         mirrors: dict[str, Mirror] = {}
         listed = find_snapshots(readers, ledger)
         compared = Contents() if sum(len(one.indices) for one in listed) > 1 else None
         for snapshot in _shown(progress, listed, "indices", len(listed), "snapshot"):
-            check_snapshot(snapshot, compared, None if depth is None else mirrors, ledger)
+            check_snapshot(snapshot, request.limits, compared, None if depth is None else mirrors, ledger)
         if compared is not None:
             compared.check(ledger)
         if depth is not None:

@@ -91,28 +91,6 @@ def test_unsafe_members_of_an_archive_are_rejected(member: Member, rule: str, tm
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "site.tar"], "nothing was unpacked"
 
 
-def zip_bomb() -> bytes:
-    buffer = io.BytesIO()
-    with (
-        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
-        archive.open("_cache/develop/zlib/specs.md", "w") as member,
-    ):
-        for _ in range(160):
-            member.write(bytes(1 << 20))
-    return buffer.getvalue()
-
-
-@pytest.mark.slow
-def test_bombs_are_defused(tmp_path: Path) -> None:
-    (tmp_path / "bomb.zip").write_bytes(zip_bomb())
-    with pytest.raises(SourceError, match="unpacks to more than 200 times its size"):
-        cs.build_dataset(tmp_path / "bomb.zip", out=tmp_path / "dataset")
-    inner = tar_of([("padding", bytes(300 << 20), tarfile.REGTYPE)])
-    (tmp_path / "bomb.tar.gz").write_bytes(gzip.compress(inner, 9))
-    with pytest.raises(SourceError, match="unpacks to more than 200 times its size"):
-        cs.build_dataset(tmp_path / "bomb.tar.gz", out=tmp_path / "dataset")
-
-
 def test_a_cut_or_damaged_archive_is_an_error_and_publishes_nothing(tmp_path: Path) -> None:
     pages = [(f"_cache/develop/p{n}/specs.md", page(f"p{n}", specs=[spec(f"{n:032d}")])) for n in range(9)]
     tarred = tar_of([(name, text.encode(), tarfile.REGTYPE) for name, text in pages])
@@ -146,7 +124,7 @@ def test_a_member_that_claims_to_be_huge_is_not_waited_for(size: int, kind: str,
     member.size = size
     data = member.tobuf(tarfile.GNU_FORMAT) + bytes(1024)
     (tmp_path / kind).write_bytes(gzip.compress(data) if kind == "tar.gz" else data)
-    with pytest.raises(SourceError, match=f"would have {size:,} bytes|more than 200 times its size"):
+    with pytest.raises(SourceError, match=f"would have {size:,} bytes|bytes when decompressed|cut off"):
         cs.build_dataset(tmp_path / kind, out=tmp_path / "dataset")
 
 

@@ -161,7 +161,7 @@ def test_if_in_doubt_nothing_is_settled(why: str, site: Path, tmp_path: Path, mo
     dataset = cs.build_dataset(site, out=tmp_path / "dataset", snapshots=selected, max_rejected=1).path
     if why == "other version":
         monkeypatch.setattr("cachestats.ingest.remember.__version__", "0.0.0")
-    request = SourceRequest.for_any(["develop"] if why == "selected" else [], [], None)
+    request = SourceRequest.for_any(["develop"] if why == "selected" else [], [], None, None)
     found = first_look(Existing.read(dataset), request, (), recheck=why == "recheck", git=False)
     assert not found.is_all
     folders = [folder for each in found.existing.settled.values() for folder in each]

@@ -126,14 +126,12 @@ def test_what_is_not_as_its_checksum_says_is_refused(tmp_path: Path) -> None:
     blob.write_bytes(DEFAULT[:-1] + b" ")
     layout_3(tmp_path / "d/mirrors/develop", (8, DEFAULT), checksum="../../../../etc/passwd")
     layout_3(tmp_path / "e/mirrors/develop", (8, DEFAULT), mediaType="application/vnd.spack.spec.v5+json")
-    layout_3(tmp_path / "f/mirrors/develop", (8, bytes(100 << 20)), compression="gzip")
     for name, message in (
         ("a", "expected the sha256 checksum 0000"),
         ("b", f"expected 7 bytes in .*, found {len(DEFAULT):,}"),
         ("c", "expected the sha256 checksum"),
         ("d", "expected a sha256 checksum in"),
         ("e", "expected an index in"),
-        ("f", "unpacks to more than"),
     ):
         with pytest.raises(SourceError, match=message):
             build(tmp_path / name)

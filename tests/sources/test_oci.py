@@ -245,9 +245,9 @@ def test_tags_without_an_end_are_refused(
         cs.build_dataset(served.cache, out=tmp_path / "dataset", without_index=True)
     served.normal("/v2/site/cache/tags/list")
     served.tags_a_page = 1
-    monkeypatch.setattr(oci, "_MOST_PAGES", 2)
-    with pytest.raises(SourceError, match=r"an end to the tags of .*, found another page after 2 with 2 tags"):
-        cs.build_dataset(served.cache, out=tmp_path / "dataset", without_index=True)
+    limits = cs.InputLimits(listings=2)
+    with pytest.raises(SourceError, match=r"found another page after 2 with 2 tags\nhint: .* --max-listings"):
+        cs.build_dataset(served.cache, out=tmp_path / "dataset", without_index=True, limits=limits)
     monkeypatch.setattr(oci, "_MAX_PAGE_BYTES", 10)
     with pytest.raises(SourceError, match="expected at most 10 bytes"):
         cs.build_dataset(served.cache, out=tmp_path / "dataset", without_index=True)

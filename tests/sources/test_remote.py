@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import pytest
 import cachestats as cs
 from cachestats.errors import RejectedError, SourceError
 from cachestats.sources.storage import transfer
+from cachestats.sources.storage.http import HttpStorage
 from cachestats.sources.storage.urls import public_url
 from conftest import CORPUS, SEEDS
 from tests.support.datasets import OF_INDICES, bytes_of, column_bytes, site_archive
@@ -343,6 +345,39 @@ def test_trouble_that_passes_is_waited_out(
         dataset = cs.build_dataset(f"{server.url}{path}", out=tmp_path / "dataset")
     assert dataset.manifest.tables["specs"] == 2
     assert caplog.text.count("trying again in") == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "least", "most"),
+    [
+        ("7", 7, 7),
+        (formatdate(time.time() + 600, usegmt=True), 590, 600),
+        (formatdate(time.time() - 600), 0, 0),
+        ("9" * 5000, 1e8, 1e9),
+        ("soon", None, None),
+        ("\u0667", None, None),
+    ],
+)
+def test_a_server_says_when_to_try_again(asked: str, least: float | None, most: float | None) -> None:
+    class BusyError(Exception):
+        headers = {"Retry-After": asked}  # noqa: RUF012
+
+    pause = HttpStorage(cs.Network()).requested_pause(BusyError())
+    assert pause == least if least is None or most is None or pause is None else least <= pause <= most
+
+
+@pytest.mark.slow
+def test_a_listing_of_s3_has_an_end(
+    tmp_path: Path, s3_server: Callable[..., S3Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        (tmp_path / f"served/develop/p{number}").mkdir(parents=True)
+        (tmp_path / f"served/develop/p{number}/specs.md").write_text("---")
+    server = s3_server(tmp_path / "served", bucket="caches")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+    with pytest.raises(SourceError, match="at most 10 files and folders") as caught:
+        cs.build_dataset(f"s3://{server.bucket}/develop/", out=tmp_path / "out", limits=cs.InputLimits(records=10))
+    assert "--max-records" in str(caught.value)
 
 
 def test_a_broken_connection_goes_on_where_it_broke(tmp_path: Path, http_server: Serve) -> None:

@@ -54,6 +54,7 @@ class Answer:
     drip: float | None = None
     chunked: bool | None = None
     hang: float | None = None
+    endless: bool | None = None
 
     def __or__(self, other: Answer) -> Answer:
         said = {name: value for name, value in vars(other).items() if value is not None}
@@ -88,6 +89,11 @@ def drip(seconds: float) -> Answer:
 def chunked() -> Answer:
     """Send the body in chunks, without its length."""
     return Answer(chunked=True)
+
+
+def endless() -> Answer:
+    """Send the body in chunks, again and again."""
+    return Answer(chunked=True, endless=True)
 
 
 def hang(seconds: float) -> Answer:
@@ -237,6 +243,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, data: bytes, answer: Answer) -> None:
         size = 1 if answer.drip else 1000 if answer.chunked else len(data) or 1
         sent = data[: answer.cut]
+        while answer.endless and not self.server.owner.closing.is_set():
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(sent), sent))
         for start in range(0, len(sent), size):
             if answer.drip and self.server.owner.closing.wait(answer.drip):
                 self.close_connection = True

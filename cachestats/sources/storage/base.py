@@ -15,6 +15,7 @@ from typing import IO, Any, NamedTuple, Self, TypeVar
 
 from cachestats.errors import SourceError
 from cachestats.sources.storage import transfer
+from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.sources.storage.network import Network
 from cachestats.sources.storage.transfer import CHUNK_BYTES, DamagedError, ForbiddenError, MissingError, Opened
 from cachestats.text import printable
@@ -46,11 +47,12 @@ class Storage:
     has_cheap_fingerprints = False
     """Whether the fingerprint of an index costs less than reading the checksum beside it."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, limits: InputLimits | None = None) -> None:
         self.network = network
+        self.limits = limits or InputLimits()
 
-    def __reduce__(self) -> tuple[type[Self], tuple[Network]]:
-        return type(self), (self.network,)  # another process opens its own connections
+    def __reduce__(self) -> tuple[type[Self], tuple[Network, InputLimits]]:
+        return type(self), (self.network, self.limits)  # another process opens its own connections
 
     @cached_property
     def filesystem(self) -> Any:
@@ -65,8 +67,8 @@ class Storage:
         """Return the names of the folders above a path, and its own."""
         return [part for part in path.split("/") if part]
 
-    def read(self, path: str, *, limit: int) -> bytearray:
-        """Return the bytes of a file of at most `limit` bytes.
+    def read(self, path: str, *, limit: int | None = None) -> bytearray:
+        """Return the bytes of a file of at most `limit` bytes; without it, of as many as the user allows.
 
         Raises
         ------
@@ -77,12 +79,14 @@ class Storage:
         SourceError
             If it cannot be read, even after retries.
         """
+        most = self.limits.file_bytes if limit is None else limit
         data = bytearray()
         for chunk in self.chunks(path):
             data += chunk
-            if len(data) > limit:
+            if len(data) > most:
                 raise DamagedError(
-                    f"expected at most {limit:,} bytes, found more in {self.name(path)}", hint="check the file"
+                    f"expected at most {most:,} bytes, found more in {self.name(path)}",
+                    hint="check the file" if limit is not None else self.limits.hint("file_bytes"),
                 )
         return data
 
@@ -133,6 +137,20 @@ class Storage:
             if (name := entry["name"].rstrip("/").rpartition("/")[2]) and not name.startswith(".")
         ]
         return sorted(entries)
+
+    def check_listed(self, name: str, folders: int, entries: int) -> None:
+        """Check that the folders of a source that were listed, and the entries in them, are not too many.
+
+        Raises
+        ------
+        SourceError
+            If they are.
+        """
+        for limit, number, what in (("listings", folders, "folders"), ("records", entries, "files and folders")):
+            if number > (most := getattr(self.limits, limit)):
+                raise SourceError(
+                    f"expected at most {most:,} {what}, found more at {name}", hint=self.limits.hint(limit)
+                )
 
     def again(self, path: str, ask: Callable[[], T]) -> T:
         """Return the answer to a question about a path, asked again after a temporary failure."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.sources.storage.transfer import DamagedError
 
 if TYPE_CHECKING:
@@ -15,40 +17,48 @@ if TYPE_CHECKING:
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
 
-_MAX_GROWTH = 100  # JSON of specs compresses to a twentieth or so
-_GROWTH_COUNTS_FROM = 64 << 20
-_MAX_BYTES = 4 << 30
+_USUAL_GROWTH = 100  # JSON of specs compresses to a twentieth or so
+_USUAL_BYTES = 64 << 20
 _CHUNK_BYTES = 1 << 20
 
 
-def unpack(data: bytes | bytearray, name: str) -> bytes | bytearray:
+def unpack(data: bytes | bytearray, name: str, limits: InputLimits) -> bytes | bytearray:
     """Return the decompressed contents of a gzip or zstd file, or the bytes of any other file.
 
     Raises
     ------
     DamagedError
-        If it is damaged, or so much larger when decompressed that it must be a bomb.
+        If it is damaged, or too large when decompressed.
     """
     if not data.startswith((GZIP, ZSTD)):
         return data
     import pyarrow as pa
 
-    limit = min(max(_MAX_GROWTH * len(data), _GROWTH_COUNTS_FROM), _MAX_BYTES)
-    unpacked = bytearray()
+    usual = min(max(_USUAL_GROWTH * len(data), _USUAL_BYTES), limits.file_bytes)
+    unpacked, size = bytearray(), 0
     try:
-        stream = opened(data)
-        while chunk := stream.read(_CHUNK_BYTES):
-            unpacked += chunk
-            if len(unpacked) > limit:
+        for chunk in _chunks(data):
+            size += len(chunk)
+            if size > limits.file_bytes:
                 raise DamagedError(
-                    f"expected an index, found one that unpacks to more than {limit:,} bytes: {name}",
-                    hint="check where it comes from",
+                    f"expected at most {limits.file_bytes:,} bytes when decompressed, found more in {name}",
+                    hint=limits.hint("file_bytes"),
                 )
+            if size <= usual:
+                unpacked += chunk
+            else:  # it may be a bomb: its size is found out before it is held in memory
+                unpacked.clear()
+        return unpacked if size <= usual else bytearray().join(_chunks(data))
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         raise DamagedError(
             f"expected a complete file, found damage in {name}: {error}", hint="fetch it again"
         ) from error
-    return unpacked
+
+
+def _chunks(data: bytes | bytearray) -> Iterator[bytes]:
+    stream = opened(data)
+    while chunk := stream.read(_CHUNK_BYTES):
+        yield chunk
 
 
 def opened(data: bytes | bytearray) -> io.BufferedIOBase | pa.CompressedInputStream:

@@ -22,6 +22,7 @@ from cachestats.sources.storage.urls import check_host, redact_url, split_url
 
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MAX_LIST_BYTES = 16 << 20
+_LONGEST_SECONDS = 9  # digits
 _LINK = re.compile(r"""href\s{0,9}=\s{0,9}(?:"([^"]{1,4096})"|'([^']{1,4096})')""", re.IGNORECASE)
 
 
@@ -113,10 +114,18 @@ class HttpStorage(Storage):
         return isinstance(error, broken) and not isinstance(error, aiohttp.ClientSSLError)
 
     def requested_pause(self, error: Exception) -> float | None:
-        """Return the seconds in the server's header `Retry-After`."""
+        """Return the seconds in the server's header `Retry-After`, or until the date in it."""
         headers = getattr(error, "headers", None) or {}
-        asked = headers.get("Retry-After", "")
-        return float(asked) if asked.isdecimal() else None
+        asked = headers.get("Retry-After", "").strip()
+        if asked.isascii() and asked.isdecimal():
+            return float(asked[:_LONGEST_SECONDS])
+        try:
+            date = parsedate_to_datetime(asked)
+        except ValueError:
+            return None
+        # A date without a zone is in UTC, as all dates of HTTP are.
+        until = date if date.tzinfo else date.replace(tzinfo=UTC)
+        return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
     def _request(self, path: str, headers: dict[str, str] | None = None) -> Opened:
         # With any size other than None fsspec makes this one request, and no other before it.

@@ -23,6 +23,7 @@ import msgspec
 from cachestats.decode import JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.sources.storage.http import HttpStorage
+from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.sources.storage.network import Network
 from cachestats.sources.storage.transfer import DamagedError, ForbiddenError, MissingError, Opened, received
 from cachestats.sources.storage.urls import WEB_PORTS, check_host, redact_url, split_url
@@ -55,8 +56,6 @@ _MOST_RENEWALS = 2  # a token may expire right after another request has renewed
 _MAX_TOKEN_BYTES = 1 << 20
 _MAX_PAGE_BYTES = 16 << 20
 _TAGS_A_PAGE = 1000
-_MOST_PAGES = 10_000
-_MOST_TAGS = 2_000_000  # five times what `develop` of the public cache has ever had
 
 
 class _Token(msgspec.Struct):
@@ -112,8 +111,8 @@ def api_url(address: str) -> str:
 class RegistryStorage(HttpStorage):
     """OCI registries, by URLs of their API: `.../v2/NAME/manifests/TAG` and `.../v2/NAME/blobs/DIGEST`."""
 
-    def __init__(self, network: Network) -> None:
-        super().__init__(network)
+    def __init__(self, network: Network, limits: InputLimits | None = None) -> None:
+        super().__init__(network, limits)
         self._authorizations: dict[_Repository, str] = {}
         self._one_at_a_time = threading.Lock()
 
@@ -145,11 +144,15 @@ class RegistryStorage(HttpStorage):
             pages += 1
             count = len(found)
             found.update(tags)
-            if query is not None and (len(found) == count or pages == _MOST_PAGES or len(found) > _MOST_TAGS):
+            if query is None:
+                break
+            limits = {"listings": pages == self.limits.listings, "records": len(found) > self.limits.records}
+            exceeded = next((limit for limit, is_reached in limits.items() if is_reached), None)
+            if exceeded or len(found) == count:
                 raise SourceError(
                     f"expected an end to the tags of {self.name(path)}, found another page after {pages:,} with "
                     f"{len(found):,} tags",
-                    hint="tell the maintainers of the registry",
+                    hint=self.limits.hint(exceeded) if exceeded else "tell the maintainers of the registry",
                 )
         return found
 

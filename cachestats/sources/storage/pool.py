@@ -10,6 +10,7 @@ from cachestats.errors import SourceError
 from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.disk import DiskStorage
 from cachestats.sources.storage.http import HttpStorage
+from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.sources.storage.network import Network
 from cachestats.sources.storage.oci import SCHEMES, RegistryStorage, api_url
 from cachestats.sources.storage.s3 import S3Storage
@@ -19,13 +20,13 @@ from cachestats.sources.storage.urls import WEB_PORTS, is_url, public_url, redac
 class Storages:
     """The storages that one build reads from; connections are reused for further files of a server."""
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
+    def __init__(self, network: Network, limits: InputLimits) -> None:
+        self.network, self.limits = network, limits
         self._open: dict[type[Storage], Storage] = {}
         self._one_at_a_time = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[Self], tuple[Network]]:
-        return type(self), (self.network,)
+    def __reduce__(self) -> tuple[type[Self], tuple[Network, InputLimits]]:
+        return type(self), (self.network, self.limits)
 
     def find(self, address: str) -> tuple[Storage, str]:
         """Return the storage of a URL or path, and the path in it.
@@ -54,5 +55,5 @@ class Storages:
     def _storage(self, kind: type[Storage]) -> Storage:
         with self._one_at_a_time:
             if kind not in self._open:
-                self._open[kind] = kind(self.network)
+                self._open[kind] = kind(self.network, self.limits)
             return self._open[kind]

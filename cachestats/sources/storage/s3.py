@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from functools import cached_property
 from typing import Any
 
@@ -28,9 +29,19 @@ class S3Storage(Storage):
         require_extra("s3", "s3fs", purpose="an s3:// URL")
         import s3fs
 
+        class FileSystem(s3fs.S3FileSystem):  # type: ignore[misc]
+            """The file system, with an end to the pages of a listing, which all are one answer."""
+
+            async def _iterdir(_, bucket: str, **options: Any) -> AsyncIterator[Any]:  # noqa: N805
+                count = 0
+                async for entry in super()._iterdir(bucket, **options):
+                    count += 1
+                    self.check_listed(self.name(f"{bucket}/{options.get('prefix', '')}"), 1, count)
+                    yield entry
+
         network = self.network
         timeouts = {"connect_timeout": network.timeout, "read_timeout": network.timeout}
-        filesystem = s3fs.S3FileSystem(
+        filesystem = FileSystem(
             anon=not network.signed,
             config_kwargs=timeouts | {"retries": {"max_attempts": network.retries + 1, "mode": "standard"}},
             skip_instance_cache=True,

@@ -18,7 +18,7 @@ from cachestats.regular import open_regular
 from cachestats.roots import Root, roots_of_lockfile
 from cachestats.schema import DEPENDENCIES, SPECS
 from cachestats.sources.signature import is_signed, signed_text
-from cachestats.text import counted, printable
+from cachestats.text import counted, storable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -138,8 +138,8 @@ def read_environment(*paths: str | os.PathLike[str]) -> Environment:
         raise ArgumentError("expected the path of an environment, found none", hint="pass a spack.lock")
     parts: list[Environment] = []
     for path in paths:
-        for parsed in parse_environments(_read(path), origin=printable(str(path))):
-            roots, notes = roots_of_lockfile(parsed.root_texts, printable(str(path)))
+        for parsed in parse_environments(_read(path), origin=storable(str(path))):
+            roots, notes = roots_of_lockfile(parsed.root_texts, storable(str(path)))
             for note in [*([parsed.warning] if parsed.warning else []), *notes]:
                 warnings.warn(note, stacklevel=2)
             parts.append(_environment(parsed, roots))
@@ -189,7 +189,7 @@ def _read(path: str | os.PathLike[str]) -> bytes:
             raise OSError(f"it has more than {MAX_BYTES:,} bytes")
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise SourceError(
-            f"cannot read the environment {printable(str(path))}: {getattr(error, 'strerror', None) or error}",
+            f"cannot read the environment {storable(str(path))}: {getattr(error, 'strerror', None) or error}",
             hint="check the path",
         ) from error
     return signed_text(data) if is_signed(data) else data

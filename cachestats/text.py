@@ -10,7 +10,7 @@ from urllib.parse import quote
 _MAX_STEM = 200
 
 
-def printable(path: str) -> str:
+def storable(path: str) -> str:
     """Return a path as text that can be stored, even if a file name is not UTF-8."""
     return path if path.isascii() else path.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 

@@ -12,7 +12,7 @@ from cachestats.parse.pages import read_pages
 from cachestats.schema import REJECTED, SPECS, VARIANTS
 from cachestats.sources.items import Page
 from cachestats.spack_releases import rules_of_snapshot
-from cachestats.text import printable
+from cachestats.text import storable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -90,7 +90,7 @@ def parse_page(data: bytes | str, *, origin: str = "page") -> ParsedPage:
 
     # Lone surrogates cannot be encoded in UTF-8; "surrogatepass" keeps them as bytes that are then found and reported.
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    found = next(read_pages([Page(printable(origin), raw)]))
+    found = next(read_pages([Page(storable(origin), raw)]))
     if isinstance(found, Finding):
         specs, variants = SPECS.arrow().empty_table(), VARIANTS.arrow().empty_table()
         snapshot = package = None

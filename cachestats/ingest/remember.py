@@ -17,7 +17,7 @@ from cachestats.sources.items import Source, source_name
 from cachestats.sources.request import Selection, SourceRequest
 from cachestats.sources.storage.urls import is_url, redact_url
 from cachestats.targets import archspec_version
-from cachestats.text import printable
+from cachestats.text import storable
 from cachestats.version import __version__
 
 
@@ -103,7 +103,7 @@ def location_of(address: str, dataset: Path) -> str:
         return redact_url(address).rstrip("/")
     if "\0" in address:
         raise SourceError("expected a path, found one with a null character", hint="check the path")
-    return printable(os.path.relpath(Path(address).resolve(), dataset.resolve()))
+    return storable(os.path.relpath(Path(address).resolve(), dataset.resolve()))
 
 
 def are_changed(records: Mapping[str, SourceRecord], manifest: Manifest) -> bool:

@@ -35,7 +35,7 @@ from cachestats.sources.mirror import is_index
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Fingerprint, Storage
 from cachestats.sources.storage.compression import GZIP, ZSTD
-from cachestats.text import printable
+from cachestats.text import storable
 
 _BATCH_BYTES = 8 << 20
 
@@ -132,7 +132,7 @@ class ArchiveSource(Source):
                 archive.members = []  # type: ignore[attr-defined]
                 end = member.offset_data + member.size
                 if size is not None and not 0 <= end <= size:
-                    raise self._damaged(f"{printable(member.name)} would have {member.size:,} bytes")
+                    raise self._damaged(f"{storable(member.name)} would have {member.size:,} bytes")
                 if not 0 <= end <= self.limits.archive_bytes:
                     raise self._too_large()
                 if member.isdir():
@@ -241,7 +241,7 @@ class ArchiveSource(Source):
 
     def _origin(self, name: str) -> str:
         """Return the origin of a member; an archive may have several members of the same name."""
-        origin = f"{self.name}!{printable(name)}"
+        origin = f"{self.name}!{storable(name)}"
         return f"{origin}#{self._times[name]}" if self._times[name] > 1 else origin
 
     def _decompressed(self, raw: IO[bytes]) -> IO[bytes]:

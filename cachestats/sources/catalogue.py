@@ -24,7 +24,7 @@ from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.pool import Storages
 from cachestats.sources.storage.urls import public_url, redact_urls, split_url
-from cachestats.text import printable
+from cachestats.text import storable
 
 FILE_NAME = "cache_spack_io_index.json"
 _MAX_BYTES = 16 << 20  # ten times that of the public cache
@@ -81,7 +81,7 @@ class CatalogueSource(Source):
                 # Names are quoted where they could be mistaken for another pair of names.
                 location = "/".join(quote(name, safe=_PLAIN) for name in (snapshot, stack))
                 origin = f"{self.name}!{location}{f'#{seen[stack]}' if seen[stack] > 1 else ''}"
-                yield partial(self._items, previous, origin, given or printable(snapshot), printable(stack), entry.url)
+                yield partial(self._items, previous, origin, given or storable(snapshot), storable(stack), entry.url)
 
     def _items(self, previous: Previous, origin: str, snapshot: str, stack: str, url: str) -> Iterator[Item]:
         try:
@@ -107,11 +107,11 @@ class CatalogueSource(Source):
     def _finding(self, snapshot: str, rule: str, expected: str, hint: str) -> Finding:
         return Finding(
             self.name,
-            printable(snapshot),
+            storable(snapshot),
             rule,
             f"expected {expected}",
             hint,
-            snapshot=printable(snapshot),
+            snapshot=storable(snapshot),
         )
 
 

@@ -26,7 +26,7 @@ from cachestats.sources.storage.network import Network
 from cachestats.sources.storage.oci import RegistryStorage
 from cachestats.sources.storage.pool import Storages
 from cachestats.sources.storage.urls import is_url, redact_url
-from cachestats.text import printable
+from cachestats.text import storable
 
 logger = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ def _given_names(candidate: Candidate, snapshots: Sequence[str]) -> tuple[str, s
             f"expected one name for the {what} of {candidate.name}, found {', '.join(found) or 'none'}",
             hint="name it: NAME=SOURCE or --snapshot NAME, and the stack with --stack NAME if it is one",
         )
-    return printable(snapshots[0]), printable(stacks[0] if stacks else UNION_STACK)
+    return storable(snapshots[0]), storable(stacks[0] if stacks else UNION_STACK)
 
 
 def _lockfile(candidate: Candidate) -> NoReturn:

@@ -32,7 +32,7 @@ from cachestats.sources.request import Selection, SpecFileReading
 from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.disk import disk_fingerprint, fingerprint_of
 from cachestats.sources.walk import Walk
-from cachestats.text import counted, printable
+from cachestats.text import counted, storable
 
 if TYPE_CHECKING:
     from cachestats.sources.git import Checkout
@@ -150,7 +150,7 @@ class FolderSource(Source):
 
     def _origin(self, path: str) -> str:
         """Return the origin of a file, which begins with the path as the user gave it."""
-        return f"{self.name.rstrip('/')}{printable(path[len(self._path.rstrip('/')) :])}"
+        return f"{self.name.rstrip('/')}{storable(path[len(self._path.rstrip('/')) :])}"
 
 
 class PageSource(Source):

@@ -15,7 +15,7 @@ from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Fingerprint
 from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.sources.storage.transfer import MissingError
-from cachestats.text import printable
+from cachestats.text import storable
 
 ArchiveKind = Literal["tar", "tar.gz", "tar.zst", "zip"]
 SourceKind = Literal[ArchiveKind, "folder", "page", "catalogue", "index", "oci"]
@@ -198,7 +198,7 @@ def page_folders(path: str) -> tuple[str | None, str | None]:
         snapshot = package = ""
     if snapshot == "_cache":
         snapshot = ""
-    return printable(snapshot) or None, printable(package) or None
+    return storable(snapshot) or None, storable(package) or None
 
 
 def source_name(path: Path) -> str:
@@ -207,7 +207,7 @@ def source_name(path: Path) -> str:
     if os.path.isabs(given) and os.path.commonpath([given, os.getcwd()]) == os.getcwd():
         given = os.path.relpath(given)
     # So no path looks like `NAME=SOURCE`.
-    return printable(f"./{given}" if "=" in given.partition("/")[0] else given)
+    return storable(f"./{given}" if "=" in given.partition("/")[0] else given)
 
 
 def too_large(origin: str, size: int) -> Finding:

@@ -40,7 +40,7 @@ from cachestats.sources.storage.compression import unpack
 from cachestats.sources.storage.transfer import DamagedError, ForbiddenError, MissingError
 from cachestats.sources.storage.urls import is_url, split_url
 from cachestats.spack_releases import FORMAT_OF_DATABASE
-from cachestats.text import printable
+from cachestats.text import storable
 
 _MAX_MANIFEST_BYTES = 1 << 20
 
@@ -309,7 +309,7 @@ def locate_index(storage: Storage, path: str, origin: str, mirrors: Collection[s
     snapshot, stack = (parent, name) if is_stack else (name, UNION_STACK)
     if view:
         stack = f"{stack}/{view}" if is_stack else view
-    return IndexLocation(storage, path, origin, printable(snapshot), printable(stack))
+    return IndexLocation(storage, path, origin, storable(snapshot), storable(stack))
 
 
 def indices_at(storage: Storage, mirror: str) -> Iterator[str]:

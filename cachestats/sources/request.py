@@ -13,7 +13,7 @@ from cachestats.errors import SourceError
 from cachestats.naming import LEAVES_OUT, MAX_NAME, SNAPSHOT_WORDS, canonical_snapshot, source_address
 from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.sources.storage.network import Network
-from cachestats.text import counted, nearest, printable
+from cachestats.text import counted, nearest, storable
 
 _MOST_NAMED = 30
 
@@ -185,7 +185,7 @@ def split_name(text: str) -> tuple[str | None, str]:
         return None, text
     if not name or name.strip() != name or len(name) > MAX_NAME or not name.isprintable() or name in {".", ".."}:
         raise SourceError(
-            f"expected NAME=SOURCE with the name of a snapshot, found {printable(name)[:MAX_NAME]!r} before the =",
+            f"expected NAME=SOURCE with the name of a snapshot, found {storable(name)[:MAX_NAME]!r} before the =",
             hint="for a path that begins like this, write ./ before it",
         )
     if name in SNAPSHOT_WORDS or {*name} & {LEAVES_OUT, "*", "?"}:

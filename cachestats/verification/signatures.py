@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from cachestats.errors import ArgumentError
-from cachestats.text import printable
+from cachestats.text import storable
 
 _SECONDS = 60
 
@@ -34,7 +34,7 @@ class Keyring:
         if b"[GNUPG:] IMPORT_OK" not in done.stdout:
             self._folder.cleanup()
             raise ArgumentError(
-                f"expected public keys in {printable(str(path))}, found none",
+                f"expected public keys in {storable(str(path))}, found none",
                 hint="write them with: gpg --export --output FILE",
             )
 

@@ -18,7 +18,7 @@ from cachestats.sources.storage import transfer
 from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.sources.storage.network import Network
 from cachestats.sources.storage.transfer import CHUNK_BYTES, DamagedError, ForbiddenError, MissingError, Opened
-from cachestats.text import printable
+from cachestats.text import storable
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class Storage:
 
     def name(self, path: str) -> str:
         """Return the name of a path in messages and tables."""
-        return printable(path)
+        return storable(path)
 
     def parts(self, path: str) -> list[str]:
         """Return the names of the folders above a path, and its own."""

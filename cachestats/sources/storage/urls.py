@@ -7,7 +7,7 @@ from collections.abc import Collection
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from cachestats.errors import SourceError
-from cachestats.text import printable
+from cachestats.text import storable
 
 WEB_PORTS = {"http": 80, "https": 443}
 
@@ -50,7 +50,7 @@ def redact_url(address: str) -> str:
     'https://example.org/develop'
     """
     parts = split_url(address)
-    return printable(urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")))
+    return storable(urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")))
 
 
 def redact_urls(text: str) -> str:

@@ -3,16 +3,56 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 from urllib.parse import quote
 
 _MAX_STEM = 200
+_MARKS = frozenset({"Mn", "Me"})
+_MOST_MARKS = 3  # on one character
+# Printable to Python, and without a shape: fillers of Hangul, selectors of variants, and others that Unicode lets
+# programs ignore.
+_HIDDEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 
 
 def storable(path: str) -> str:
     """Return a path as text that can be stored, even if a file name is not UTF-8."""
     return path if path.isascii() else path.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def visible(text: str) -> str:
+    r"""Return text in which what a terminal would obey, or a reader would not see, is escaped.
+
+    Escaped are control characters, marks that change the direction of text, and characters without a width. Of marks
+    that combine with the character before them, some are kept, as languages need them.
+
+    Examples
+    --------
+    >>> from cachestats.text import visible
+    >>> print(visible("zlib\x1b[31m@1.3\u202e"))
+    zlib\x1b[31m@1.3\u202e
+    """
+    if text.isascii():
+        return text if text.isprintable() else "".join(map(_visible, text))
+    shown: list[str] = []
+    marks = _MOST_MARKS  # one at the start would combine with what comes before the text
+    for character in text:
+        marks = marks + 1 if unicodedata.category(character) in _MARKS else 0
+        shown.append(_escaped(character) if marks > _MOST_MARKS else _visible(character))
+    return "".join(shown)
+
+
+def _visible(character: str) -> str:
+    is_hidden = not character.isprintable() or _HIDDEN.fullmatch(character)
+    return _escaped(character) if is_hidden else character
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def nearest(names: Iterable[str], there: Iterable[str], most: int = 3) -> list[str]:

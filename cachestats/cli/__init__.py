@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 
 import click
 
@@ -80,6 +81,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line, and turn every error into a message and an exit code."""
     signal.signal(signal.SIGTERM, _terminate)
+    warnings.showwarning = _warn  # type: ignore[assignment]
     try:
         _run()
     except CachestatsError as error:
@@ -107,6 +109,10 @@ def main() -> None:
             f"hint: please report it, with the traceback that {_DEBUG}=1 prints"
         )
         sys.exit(_INTERNAL_ERROR)
+
+
+def _warn(message: Warning | str, *_: object) -> None:
+    talk(f"warning: {message}")
 
 
 class _Terminated(BaseException):

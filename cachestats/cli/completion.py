@@ -10,6 +10,7 @@ import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
 
 from cachestats.naming import LEAVES_OUT, SNAPSHOT_WORDS
+from cachestats.text import visible
 
 if TYPE_CHECKING:
     from cachestats.dataset.dataset import Dataset
@@ -68,7 +69,8 @@ def _quietly(complete: Callable[[Dataset, str], Iterable[str]]) -> Complete:
 
     def completed(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         try:
-            return [CompletionItem(value) for value in complete(ctx.params["dataset"], incomplete)]
+            values = complete(ctx.params["dataset"], incomplete)
+            return [CompletionItem(value) for value in values if visible(value) == value]
         except Exception:  # there is no dataset, it is damaged, ...: nothing can be said in the middle of a line
             return []
 

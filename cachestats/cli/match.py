@@ -18,7 +18,7 @@ from cachestats.cli.asked_for import (
     roots_in,
     say_what_reuse_gives,
 )
-from cachestats.cli.output import emit, printable, talk
+from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import (
     Share,
     dataset_argument,
@@ -32,7 +32,7 @@ from cachestats.cli.parameters import (
 from cachestats.cli.question import Question
 from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError, CheckError
-from cachestats.text import counted
+from cachestats.text import counted, visible
 
 if TYPE_CHECKING:
     import polars as pl
@@ -217,7 +217,7 @@ def environment_in(paths: tuple[Path, ...]) -> Environment:
 
 def _say_what_it_is(environment: Environment, paths: tuple[Path, ...]) -> None:
     roots = int(environment.specs["is_root"].sum())
-    written = f", written by Spack {printable(environment.spack)}" if environment.spack else ""
+    written = f", written by Spack {visible(environment.spack)}" if environment.spack else ""
     names = ", ".join(path.name or str(path) for path in paths)
     talk(f"{names}: {counted(environment.specs.height, 'spec')}, {counted(roots, 'root')}{written}")
 

@@ -19,7 +19,7 @@ import click
 
 from cachestats.atomic import replaced_file
 from cachestats.errors import ArgumentError, DatasetError
-from cachestats.text import counted
+from cachestats.text import counted, visible
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,13 +67,13 @@ def detail(words: str) -> None:
 def talk(words: str) -> None:
     """Print a message to stderr. If stderr is closed, the message is lost; the answer and the exit code still count.
 
-    A quiet verb prints none; errors are printed when it has ended. Messages contain names from sources that anybody may
-    have written, so control characters are escaped.
+    A quiet verb prints none; errors are printed when it has ended. Messages have names from sources that anybody may
+    have written, so what a terminal would obey is escaped.
     """
     if verbosity() == Verbosity.QUIET:
         return
     try:
-        click.echo("\n".join(map(printable, words.split("\n"))), err=True)
+        click.echo(_lines(words), err=True)
     except OSError:
         _give_up(sys.stderr)
 
@@ -138,7 +138,7 @@ def _markdown(frame: pl.DataFrame, *, percent: bool) -> str:
     import polars as pl
 
     cells = {
-        printable(name).replace("|", r"\|"): [cell.replace("|", r"\|") for cell in _cells(frame[name], percent=percent)]
+        visible(name).replace("|", r"\|"): [cell.replace("|", r"\|") for cell in _cells(frame[name], percent=percent)]
         for name in frame.columns
     }
     shown = pl.DataFrame(cells, schema=dict.fromkeys(cells, pl.String))
@@ -191,7 +191,7 @@ class _Column(NamedTuple):
     def of(cls, name: str, is_number: bool, cells: list[str]) -> Self:
         from rich.cells import cell_len
 
-        return cls(printable(name), is_number, cells, max(map(cell_len, cells), default=0))
+        return cls(visible(name), is_number, cells, max(map(cell_len, cells), default=0))
 
     @property
     def width(self) -> int:
@@ -276,21 +276,28 @@ def _cell(value: object, *, percent: bool = False) -> str:
         return "yes" if value else "no"
     if percent:
         return f"{value:.1%}"
-    return f"{value:,}" if isinstance(value, int) else printable(str(value))
+    return f"{value:,}" if isinstance(value, int) else visible(str(value))
 
 
-def printable(text: str) -> str:
-    """Return text with control characters escaped, so that a terminal shows them and does not obey them."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+def _lines(words: str) -> str:
+    """Return a message, which may have several lines, with all else escaped that does not show itself."""
+    return "\n".join(map(visible, words.split("\n")))
+
+
+class _Formatter(logging.Formatter):
+    """Formats log lines, which have names from sources that anybody may have written."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _lines(super().format(record))
 
 
 def log() -> None:
     """Log warnings only on a terminal, which has a progress bar, and progress as well elsewhere, or if verbose."""
     level = logging.WARNING if sys.stderr.isatty() else logging.INFO
     level = {Verbosity.QUIET: logging.ERROR, Verbosity.VERBOSE: logging.INFO}.get(verbosity(), level)
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
 
 
 def with_settings(options: dict[str, Any], on_bytes: Callable[[int], None] | None) -> dict[str, Any]:
@@ -317,7 +324,7 @@ def progress_bar() -> Iterator[tuple[Progress | None, Callable[[int], None] | No
     from rich.console import Console
 
     columns = (
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
         progress.TextColumn("{task.fields[received]}"),
@@ -326,7 +333,7 @@ def progress_bar() -> Iterator[tuple[Progress | None, Callable[[int], None] | No
     total = 0
 
     def track(iterable: Iterable[T], /, *, desc: str, total: int | None, unit: str) -> Iterable[T]:
-        return bar.track(iterable, task_id=bar.add_task(f"{desc} ({unit})", total=total, received=""))
+        return bar.track(iterable, task_id=bar.add_task(visible(f"{desc} ({unit})"), total=total, received=""))
 
     def received(size: int) -> None:
         nonlocal total

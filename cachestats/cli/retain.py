@@ -16,7 +16,7 @@ from cachestats.cli.parameters import NAME, Size, dataset_argument, output_optio
 from cachestats.cli.question import PAGES_TELL_NONE
 from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError
-from cachestats.text import byte_size, counted
+from cachestats.text import byte_size, counted, visible
 
 if TYPE_CHECKING:
     import polars as pl
@@ -170,7 +170,7 @@ def retain(
     retention = decide(dataset, **policies, environments=kept, watched=others)
     if listed:
         hashes = retention.hashes(keep=listed == "keep")
-        write("".join(f"{one}\n" for one in hashes).encode(), out)
+        write("".join(f"{visible(one)}\n" for one in hashes).encode(), out)
     else:
         answer = retention.by(by, union=union)
         emit(_for_eyes(answer) if form in {"table", "markdown"} else answer, form, out)

@@ -10,11 +10,11 @@ import click
 
 from cachestats.cli.completion import complete_packages
 from cachestats.cli.dependencies import deptype_option, of_types, question_of_known
-from cachestats.cli.output import emit, printable, talk, write
+from cachestats.cli.output import emit, talk, write
 from cachestats.cli.parameters import NAME, dataset_argument, output_options, question_options, union_option
 from cachestats.cli.sections import Verb
 from cachestats.schema import DEPTYPES
-from cachestats.text import counted
+from cachestats.text import counted, visible
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,7 +63,7 @@ def why(
     ask = {"deptypes": deptypes, "union": asked.axes["union"]}
     answer, totals = chains_and_totals(asked.subset, package, dependency, **ask)
     if form == "table":
-        write("".join(f"{printable(line)}\n" for line in _trees(answer, totals.num_all)).encode(), out)
+        write("".join(f"{visible(line)}\n" for line in _trees(answer, totals.num_all)).encode(), out)
     else:
         emit(answer, form, out)
     if totals.num_specs:

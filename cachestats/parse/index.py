@@ -42,7 +42,7 @@ from cachestats.parse.nodes import (
 )
 from cachestats.parse.records import DEPENDENCY_RECORDS, NAME, RECORDS, Fragment, PageInfo
 from cachestats.schema import DEPTYPES
-from cachestats.sources.storage.input_limits import InputLimits
+from cachestats.sources.storage.input_limits import InputLimits, limit_hint
 from cachestats.spack_releases import (
     FORMAT_OF_DATABASE,
     is_known_database,
@@ -93,7 +93,7 @@ def read_index(
         database = _decode_index(data, most_records=limits.records).database
     except TooManyError:
         message = f"expected an index of at most {limits.records:,} records, found more"
-        return Finding(origin, "file", "too-many", message, limits.hint("records"), num_specs=None, snapshot=snapshot)
+        return Finding(origin, "file", "too-many", message, limit_hint("records"), num_specs=None, snapshot=snapshot)
     except JsonError as error:
         return Finding(
             origin,

@@ -28,7 +28,7 @@ from cachestats.parse.frontmatter import normalise
 from cachestats.parse.records import INDEX_ONLY, RECORDS, Fragment, Generation, PageInfo, generation
 from cachestats.parse.validate import folder_findings, read_page
 from cachestats.sources.items import Page
-from cachestats.sources.storage.input_limits import InputLimits
+from cachestats.sources.storage.input_limits import InputLimits, limit_hint
 
 # Only names that YAML certainly reads as text; a page with another name goes to the validating reader.
 _HEAD = re.compile(
@@ -102,7 +102,7 @@ def _too_many(page: Page, limits: InputLimits) -> Finding:
         "file",
         "too-many",
         f"expected a page of at most {limits.specs:,} specs, found more",
-        limits.hint("specs"),
+        limit_hint("specs"),
         num_specs=None,
         snapshot=page.folder_snapshot,
         package=page.folder_package,

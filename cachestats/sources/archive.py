@@ -35,6 +35,7 @@ from cachestats.sources.mirror import is_index
 from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Fingerprint, Storage
 from cachestats.sources.storage.compression import GZIP, ZSTD
+from cachestats.sources.storage.input_limits import limit_hint
 from cachestats.text import storable
 
 _BATCH_BYTES = 8 << 20
@@ -223,14 +224,14 @@ class ArchiveSource(Source):
         if members > self.limits.records:
             raise SourceError(
                 f"expected an archive of at most {self.limits.records:,} files, found more in {self.name}",
-                hint=self.limits.hint("records"),
+                hint=limit_hint("records"),
             )
 
     def _too_large(self) -> SourceError:
         return SourceError(
             f"expected an archive of at most {self.limits.archive_bytes:,} bytes when decompressed, found more in "
             f"{self.name}",
-            hint=self.limits.hint("archive_bytes"),
+            hint=limit_hint("archive_bytes"),
         )
 
     def _damaged(self, problem: str) -> SourceError:

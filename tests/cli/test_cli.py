@@ -387,6 +387,20 @@ def test_what_a_terminal_would_obey_is_shown_and_not_done(demo: cs.Dataset) -> N
     ]
 
 
+def test_messages_log_lines_and_warnings_show_what_a_terminal_would_obey(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    evil = "a\x1b[31m\u202eb"
+    site = write(tmp_path / evil, {("develop", "zlib"): page(specs=[spec()])})
+    said = run("build", site.name, "--out", f"out-{evil}").stderr.decode()
+    said += run("build", f"no-{evil}", "--out", "other", code=10).stderr.decode()
+    said += run("update", f"no-{evil}", code=12).stderr.decode()
+    assert said.count(r"a\x1b[31m\u202eb") >= 5
+    assert "\x1b" not in said
+    assert "\u202e" not in said
+
+
 def test_a_device_is_written_to_and_not_replaced(demo: cs.Dataset, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link.csv").symlink_to(tmp_path / "file.csv")

@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple, Self, TypeVar
 
 from cachestats.errors import SourceError
 from cachestats.sources.storage import transfer
-from cachestats.sources.storage.input_limits import InputLimits
+from cachestats.sources.storage.input_limits import InputLimits, limit_hint
 from cachestats.sources.storage.network import Network
 from cachestats.sources.storage.transfer import CHUNK_BYTES, DamagedError, ForbiddenError, MissingError, Opened
 from cachestats.text import storable
@@ -86,7 +86,7 @@ class Storage:
             if len(data) > most:
                 raise DamagedError(
                     f"expected at most {most:,} bytes, found more in {self.name(path)}",
-                    hint="check the file" if limit is not None else self.limits.hint("file_bytes"),
+                    hint="check the file" if limit is not None else limit_hint("file_bytes"),
                 )
         return data
 
@@ -148,9 +148,7 @@ class Storage:
         """
         for limit, number, what in (("listings", folders, "folders"), ("records", entries, "files and folders")):
             if number > (most := getattr(self.limits, limit)):
-                raise SourceError(
-                    f"expected at most {most:,} {what}, found more at {name}", hint=self.limits.hint(limit)
-                )
+                raise SourceError(f"expected at most {most:,} {what}, found more at {name}", hint=limit_hint(limit))
 
     def again(self, path: str, ask: Callable[[], T]) -> T:
         """Return the answer to a question about a path, asked again after a temporary failure."""

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cachestats.sources.storage.input_limits import InputLimits
+from cachestats.sources.storage.input_limits import InputLimits, limit_hint
 from cachestats.sources.storage.transfer import DamagedError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def unpack(data: bytes | bytearray, name: str, limits: InputLimits) -> bytes | b
             if size > limits.file_bytes:
                 raise DamagedError(
                     f"expected at most {limits.file_bytes:,} bytes when decompressed, found more in {name}",
-                    hint=limits.hint("file_bytes"),
+                    hint=limit_hint("file_bytes"),
                 )
             if size <= usual:
                 unpacked += chunk

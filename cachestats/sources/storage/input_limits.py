@@ -58,7 +58,7 @@ class InputLimits:
             if (value := getattr(self, one.name)) < 1:
                 raise ArgumentError(f"expected {one.name} above 0, found {value}", hint="leave it out")
 
-    @staticmethod
-    def hint(limit: str) -> str:
-        """Return the hint of an error that says that this limit is exceeded."""
-        return f"if you trust it, raise the limit with --max-{limit.replace('_', '-')}"
+
+def limit_hint(limit: str) -> str:
+    """Return the hint of an error that says that something exceeds a limit."""
+    return f"if you trust it, raise the limit with --max-{limit.replace('_', '-')}"

@@ -23,7 +23,7 @@ import msgspec
 from cachestats.decode import JsonError, decode
 from cachestats.errors import SourceError
 from cachestats.sources.storage.http import HttpStorage
-from cachestats.sources.storage.input_limits import InputLimits
+from cachestats.sources.storage.input_limits import InputLimits, limit_hint
 from cachestats.sources.storage.network import Network
 from cachestats.sources.storage.transfer import DamagedError, ForbiddenError, MissingError, Opened, received
 from cachestats.sources.storage.urls import WEB_PORTS, check_host, redact_url, split_url
@@ -152,7 +152,7 @@ class RegistryStorage(HttpStorage):
                 raise SourceError(
                     f"expected an end to the tags of {self.name(path)}, found another page after {pages:,} with "
                     f"{len(found):,} tags",
-                    hint=self.limits.hint(exceeded) if exceeded else "tell the maintainers of the registry",
+                    hint=limit_hint(exceeded) if exceeded else "tell the maintainers of the registry",
                 )
         return found
 

@@ -12,6 +12,7 @@ import signal
 import sys
 import traceback
 import warnings
+from typing import NoReturn
 
 import click
 
@@ -43,7 +44,7 @@ from cachestats.cli.usable import reusable, usable
 from cachestats.cli.verify import verify
 from cachestats.cli.versions import versions
 from cachestats.cli.why import why
-from cachestats.errors import CachestatsError
+from cachestats.errors import ArgumentError, CachestatsError
 
 # From `sysexits.h`. Python itself exits with 1 after an uncaught exception, but here 1 means that a check failed.
 _INTERNAL_ERROR = 70
@@ -128,11 +129,24 @@ def _run() -> None:
         cli(prog_name="cachestats", standalone_mode=False)
     except SystemExit:
         return  # Click exits so when the reader of its help closed the pipe
+    except FileNotFoundError as error:
+        if error.filename is not None:
+            raise
+        _raise_nowhere(error)
     except OSError as error:
         # What Click prints itself, such as help, does not go through `write`; an error of stdout names no file.
         if error.filename is not None:
             raise
         stdout_failed(error)
+
+
+def _raise_nowhere(error: FileNotFoundError) -> NoReturn:
+    """Raise if there is no current folder, or none for temporary files; Python's own errors name neither."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise ArgumentError("expected a current folder, found that it was removed", hint="change to another") from None
+    raise ArgumentError(f"expected a folder for temporary files: {error.strerror}", hint="set TMPDIR") from error
 
 
 cli.add_section("Make a dataset", build, update)

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 
 from cachestats.dataset.manifest import MANIFEST, Manifest, read_manifest
 from cachestats.dataset.names import Names
-from cachestats.dataset.paths import snapshot_files, table_file
+from cachestats.dataset.paths import arrow_path, snapshot_files, table_file
 from cachestats.dataset.publication import COMMIT, finish_moves
 from cachestats.dataset.sql import check_query, query_error
 from cachestats.dataset.subset import Asked, Subset, no_such_snapshot, snapshot_names
@@ -435,7 +435,7 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     cachestats.errors.DatasetError: expected a dataset, found nothing at no/such/folder
     hint: make one with `cachestats build SOURCE --out no/such/folder`
     """
-    folder = Path(path)
+    folder = arrow_path(path)
     if not folder.exists():
         raise DatasetError(
             f"expected a dataset, found nothing at {folder}",

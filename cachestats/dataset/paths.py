@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from cachestats.dataset.manifest import Manifest, SnapshotRecord
+from cachestats.errors import DatasetError
 from cachestats.schema import STORED_TABLES, Table
 from cachestats.text import file_stem
+
+
+def arrow_path(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a dataset, or of a table or a folder of tables to write.
+
+    Raises
+    ------
+    DatasetError
+        If it is not UTF-8: Arrow and Polars open no others.
+    """
+    found = Path(path)
+    try:
+        str(found).encode()
+    except UnicodeEncodeError:
+        raise DatasetError(
+            f"expected a path in UTF-8 for tables, found {os.fsencode(found)!r}", hint="give it another name"
+        ) from None
+    return found
 
 
 def table_file(folder: Path, table: Table, snapshot: str | None = None, bucket: int | None = None) -> Path:

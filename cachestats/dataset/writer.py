@@ -19,7 +19,7 @@ import pyarrow as pa
 from cachestats.atomic import acquire, refuse_foreign, sync
 from cachestats.dataset.manifest import MANIFEST, Manifest
 from cachestats.dataset.parquet import write_parquet
-from cachestats.dataset.paths import files_by_snapshot, table_file
+from cachestats.dataset.paths import arrow_path, files_by_snapshot, table_file
 from cachestats.dataset.publication import COMMIT, JOURNALS, LOCK, NEW, SCRATCH, STATE, move_published
 from cachestats.errors import DatasetError, reported
 from cachestats.schema import STORED_TABLES
@@ -41,7 +41,7 @@ class Writer:
     def __init__(self, path: str | os.PathLike[str], *, wait: float) -> None:
         if not os.fspath(path):
             raise DatasetError("expected a folder to write to, found an empty path", hint="give '.' for this one")
-        self.path = Path(path)
+        self.path = arrow_path(path)
         self._lock = filelock.FileLock(self.path / LOCK)
         self._wait = wait
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from cachestats.atomic import replaced_file
 from cachestats.dataset.dataset import Dataset, find_snapshots, find_table
 from cachestats.dataset.parquet import parquet_writer, read_coded
+from cachestats.dataset.paths import arrow_path
 from cachestats.dataset.rows import as_array, compact, ranks_of
 from cachestats.dataset.subset import Subset, as_subset
 from cachestats.errors import ArgumentError, DatasetError
@@ -61,7 +62,7 @@ def export_table(
     >>> cs.export_table(cs.example_dataset().where(package="hdf5"), "specs", "hdf5.csv")
     26
     """
-    target = Path(out)
+    target = arrow_path(out)
     if target.suffix not in {".parquet", ".csv"}:
         raise ArgumentError(
             f"expected a file that ends in .parquet or .csv, found {target.name!r}", hint=f"try {target.stem}.parquet"

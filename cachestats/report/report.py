@@ -16,6 +16,7 @@ from markupsafe import Markup
 from cachestats.atomic import replaced_folder
 from cachestats.axes import STATES
 from cachestats.dataset.dataset import Dataset
+from cachestats.dataset.paths import arrow_path
 from cachestats.dataset.subset import Subset, as_subset
 from cachestats.decode import JsonError, decode
 from cachestats.export.table import export_table
@@ -93,7 +94,7 @@ def write_report(specs: Dataset | Subset, out: str | os.PathLike[str], *, title:
     """
     subset = as_subset(specs)
     facts = gather(subset)
-    with replaced_folder(Path(out), holds="an earlier report", foreign=_foreign) as folder:
+    with replaced_folder(arrow_path(out), holds="an earlier report", foreign=_foreign) as folder:
         for name in _FOLDERS:
             (folder / name).mkdir()
         return _Report(subset, facts, folder, title).write()

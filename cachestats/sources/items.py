@@ -204,10 +204,18 @@ def page_folders(path: str) -> tuple[str | None, str | None]:
 def source_name(path: Path) -> str:
     """Return the name of a source: its path as given, but relative if it is below the current folder."""
     given = os.path.normpath(path)
-    if os.path.isabs(given) and os.path.commonpath([given, os.getcwd()]) == os.getcwd():
-        given = os.path.relpath(given)
+    if os.path.isabs(given) and (here := _current_folder()) and os.path.commonpath([given, here]) == here:
+        given = os.path.relpath(given, here)
     # So no path looks like `NAME=SOURCE`.
     return storable(f"./{given}" if "=" in given.partition("/")[0] else given)
+
+
+def _current_folder() -> str | None:
+    """Return the path of the current folder, or None if it was removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
 
 
 def too_large(origin: str, size: int) -> Finding:

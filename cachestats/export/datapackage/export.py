@@ -25,6 +25,7 @@ from cachestats.atomic import ExportFolder
 from cachestats.axes import PACKAGE_FORMATS, PackageFormat
 from cachestats.dataset.dataset import Dataset, find_snapshots, find_table
 from cachestats.dataset.manifest import MANIFEST
+from cachestats.dataset.paths import arrow_path
 from cachestats.dataset.subset import Subset, as_subset
 from cachestats.errors import ArgumentError, BusyError, DatasetError, reported
 from cachestats.export.datapackage.descriptor import descriptor
@@ -108,7 +109,7 @@ def export_package(
     files = {name: f"{name}.{format}" for name in names}
     written = [*files.values(), *_TEXTS, DESCRIPTOR]
     own = ExportFolder(
-        Path(out),
+        arrow_path(out),
         set(written),
         listing=_FILES,
         own=_OWN_FILE,

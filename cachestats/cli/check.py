@@ -26,6 +26,7 @@ from cachestats.cli.question import Question, sides
 from cachestats.cli.sections import Verb
 from cachestats.dataset.subset import find_snapshot
 from cachestats.errors import ArgumentError, CheckError, DatasetError
+from cachestats.text import counted
 
 if TYPE_CHECKING:
     from cachestats.analysis.alerts import Followed
@@ -107,7 +108,7 @@ def check(
     emit(shown.rename(short), form, out, percent=True)
     had, _, lost, drop = found.whole.row(0)
     good_news = "nothing was lost from " * found.lost.is_empty()
-    talk(f"{good_news}{old.words} to {new.names}: {lost:,} of {had:,} packages lost, {drop:.1%}")
+    talk(f"{good_news}{old.words} to {new.names}: {lost:,} of {counted(had, 'package')} lost, {drop:.1%}")
     if alerts is not None:
         _remember(dataset, alerts)
         if news.is_empty() and (number := shown["known_since"].count()):

@@ -15,6 +15,7 @@ from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import Opened, by_option, dataset_argument, output_options, union_option, where_option
 from cachestats.cli.question import Question, sides
 from cachestats.cli.sections import Verb
+from cachestats.text import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -166,7 +167,7 @@ def _sum_up(asked: tuple[Question, Question], options: dict[str, Any], packages:
     filters = f", {asked[0].filters}" if asked[0].filters else ""
     is_same = 0 < len(packages) == counts["unchanged"]
     words = f"{'no changes from ' * is_same}{asked[0].names} to {asked[1].names}{filters}"
-    talk(f"{words}: {removed:,} of {before:,} packages removed{share}; {rest}")
+    talk(f"{words}: {removed:,} of {counted(before, 'package')} removed{share}; {rest}")
     represented = packages.filter(change="representation")["package"]
     if len(represented):
         talk(f"not counted, because Spack treats them as packages on one side only: {', '.join(represented)}")

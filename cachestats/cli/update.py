@@ -61,12 +61,11 @@ def update(dataset: Path, sources: tuple[str, ...], dry_run: bool, form: str, ou
         talk(f"{dataset}: up to date")
         say_what_is_wrong(after)
         return
-    came, changed, gone, added, removed = (
-        f"{sum(numbers):,}"
-        for numbers in zip(*((*one[2:5], one.specs_added, one.specs_removed) for one in changes), strict=True)
+    came, changed, gone, added, removed = map(
+        sum, zip(*((*one[2:5], one.specs_added, one.specs_removed) for one in changes), strict=True)
     )
     talk(
-        f"{dataset}: {counted(len(changes), 'snapshot')}; files: {came} new, {changed} changed, {gone} gone; "
-        f"{added} specs added, {removed} removed"
+        f"{dataset}: {counted(len(changes), 'snapshot')}; files: {came:,} new, {changed:,} changed, {gone:,} gone; "
+        f"{counted(added, 'spec')} added, {removed:,} removed"
     )
     say_what_is_wrong(after)

@@ -109,7 +109,7 @@ def _given(host: Host | None) -> Host:
 def _say_how_much(counts: Summary, host: Host, asked: Question, rules: str) -> None:
     cells = ", ".join(f"{number:,} {cell}" for cell, number in counts.num_versions.items())
     talk(
-        f"{host} can use {counts.num_usable:,} of the {counts.num_packages:,} packages in {asked.words}, "
+        f"{host} can use {counts.num_usable:,} of {counted(counts.num_packages, 'package')} in {asked.words}, "
         f"{counts.share:.1%}, {rules}; {counted(sum(counts.num_versions.values()), 'version')}: {cells}"
     )
 

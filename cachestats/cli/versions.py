@@ -13,7 +13,7 @@ from cachestats.cli.output import emit, talk
 from cachestats.cli.parameters import NAME, dataset_argument, output_options, question_options, union_option
 from cachestats.cli.question import Question
 from cachestats.cli.sections import Verb
-from cachestats.text import alternatives
+from cachestats.text import alternatives, counted
 
 
 @click.command(cls=Verb)
@@ -63,6 +63,6 @@ def versions(
     name, count = most[0] if most else (None, 0)
     where_most = f"; most in {name or 'none'}, {count:,}" if most else ""
     talk(
-        f"newest versions by {by} in {asked.words}: {late:,} of {every:,} packages "
+        f"newest versions by {by} in {asked.words}: {late:,} of {counted(every, 'package')} "
         f"lag behind somewhere, {late / every:.1%}{where_most}"
     )

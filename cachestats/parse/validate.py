@@ -19,6 +19,7 @@ from cachestats.parse.form import LISTS, META_LISTS, TEXTS, VERSIONS, summarize
 from cachestats.parse.frontmatter import REPEATED, PageError, read_front_matter, show
 from cachestats.parse.records import RECORDS, Fragment, PageInfo, generation
 from cachestats.sources.items import Page
+from cachestats.text import counted
 
 
 def read_page(page: Page) -> Fragment | Finding:
@@ -206,7 +207,7 @@ def _no_details(front_matter: dict[str, Any]) -> PageError:
         return PageError(
             "no-hashes",
             "spec_files",
-            f"expected 'spec_details', found a page of 2021-22 that names {len(names):,} specs without hashes",
+            f"expected 'spec_details', found a page of 2021-22 that names {counted(len(names), 'spec')} without hashes",
             "take the page from a newer commit of the site, or the snapshot from its build-cache index",
             num_specs=len(names),
         )

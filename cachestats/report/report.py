@@ -275,7 +275,7 @@ class _Report:
         packages = row["packages"] if row else 0
         lost = changed["removed"] if changed and self._before else 0
         had = changed["before"] if changed and self._before else packages
-        message = f"{packages:,} packages" + (f", {lost:,} lost" if lost else "")
+        message = counted(packages, "package") + (f", {lost:,} lost" if lost else "")
         share = 0.0 if not packages else 1 - lost / had if had else 1.0
         self._write(path_of("badges", stack), badge(stack or "no stack", message, share=share))
 

@@ -430,7 +430,7 @@ def _fault_of(storage: Storage, file: File) -> str | None:
         digest.update(chunk)
         length += len(chunk)
     if file.length not in {None, length}:
-        return f"expected {file.length:,} bytes, found {length:,}"
+        return f"expected {counted(file.length, 'byte')}, found {length:,}"
     if file.checksum not in {None, digest.hexdigest()}:
         return f"expected the sha256 checksum {file.checksum}, found {digest.hexdigest()}"
     return None

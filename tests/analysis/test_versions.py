@@ -271,7 +271,7 @@ def test_the_command_shows_first_what_is_behind(sample: cs.Dataset) -> None:
 def test_the_command_says_who_is_behind(demo: cs.Dataset, sample: cs.Dataset) -> None:
     done = run("versions", demo.path, "--by", "stack", "--package", "py-filelock")
     assert done.stderr.decode() == (
-        "newest versions by stack in develop, package=py-filelock: 0 of 1 packages lag behind somewhere, 0.0%\n"
+        "newest versions by stack in develop, package=py-filelock: 0 of 1 package lag behind somewhere, 0.0%\n"
     )
     said = run("versions", sample.path, "--by", "stack", "--snapshot", "develop-2024-06-02", "--format", "csv").stderr
     behind = cs.versions(sample.specs.filter(snapshot="develop-2024-06-02"), by="stack").filter("is_behind")

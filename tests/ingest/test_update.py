@@ -180,10 +180,10 @@ def test_only_what_changed_is_read_and_only_what_differs_is_parsed(
         read.append(path)
         return read_page(path, origin, **options)
 
-    def parses(pages: Any) -> Any:
+    def parses(pages: Any, limits: cs.InputLimits) -> Any:
         pages = list(pages)
         parsed.extend(one.origin for one in pages)
-        return read_pages(pages)
+        return read_pages(pages, limits)
 
     monkeypatch.setattr(folder, "_read", reads)
     monkeypatch.setattr(reading, "read_pages", parses)
@@ -434,7 +434,9 @@ def test_what_another_version_read_is_read_again(site: Path, tmp_path: Path, mon
     parsed: list[str] = []
     read_pages = reading.read_pages
     monkeypatch.setattr(
-        reading, "read_pages", lambda pages: read_pages([parsed.append(one.origin) or one for one in pages])
+        reading,
+        "read_pages",
+        lambda pages, limits: read_pages([parsed.append(one.origin) or one for one in pages], limits),
     )
     cs.update_dataset(tmp_path / "dataset")
     assert len(parsed) == 20

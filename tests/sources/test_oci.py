@@ -241,7 +241,7 @@ def test_tags_without_an_end_are_refused(
 ) -> None:
     first = '</v2/site/cache/tags/list?n=1&last=>; rel="next"'
     served.forever("/v2/site/cache/tags/list", body(b'{"tags": ["a.spack"]}', link=first))
-    with pytest.raises(SourceError, match=r"an end to the tags of .*, found another page after 2 with 1 tags"):
+    with pytest.raises(SourceError, match=r"an end to the tags of .*, found another page after 2 with 1 tag\n"):
         cs.build_dataset(served.cache, out=tmp_path / "dataset", without_index=True)
     served.normal("/v2/site/cache/tags/list")
     served.tags_a_page = 1

@@ -27,6 +27,7 @@ from cachestats.sources.storage.input_limits import InputLimits, limit_hint
 from cachestats.sources.storage.network import Network
 from cachestats.sources.storage.transfer import DamagedError, ForbiddenError, MissingError, Opened, received
 from cachestats.sources.storage.urls import WEB_PORTS, check_host, redact_url, split_url
+from cachestats.text import counted
 
 SCHEMES = {"oci": "https", "oci+http": "http"}
 """The schemes of URLs of OCI caches, as Spack spells them, with those of the requests."""
@@ -151,7 +152,7 @@ class RegistryStorage(HttpStorage):
             if exceeded or len(found) == count:
                 raise SourceError(
                     f"expected an end to the tags of {self.name(path)}, found another page after {pages:,} with "
-                    f"{len(found):,} tags",
+                    f"{counted(len(found), 'tag')}",
                     hint=limit_hint(exceeded) if exceeded else "tell the maintainers of the registry",
                 )
         return found

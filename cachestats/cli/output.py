@@ -31,6 +31,7 @@ T = TypeVar("T")
 _GAP, _TIGHT_GAP = 3, 2
 _LEAST_TEXT = 10
 _MOST_NAMED = 5
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 _PARTS = re.compile("[^_-]*[_-]|[^_-]+")
 _MAY_BE_NONE = frozenset({"compiler", "compiler_name", "compiler_version", "stack"})
 """Columns in which null is shown as `none`, the value to filter by: `--where compiler=none`."""
@@ -86,13 +87,13 @@ def emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = Fa
         _emit_table(_columns(frame, percent=percent), out)
     elif form == "markdown":
         write(_markdown(frame, percent=percent).encode(), out)
-    elif form == "csv":
+    elif form in {"csv", "csv-safe"}:
         if nested := [name for name, dtype in frame.schema.items() if dtype.is_nested() or dtype == pl.Binary]:
             raise ArgumentError(
-                f"expected text and numbers for csv, found lists in {', '.join(nested)}",
+                f"expected text and numbers for {form}, found lists in {', '.join(nested)}",
                 hint="use --format json or parquet",
             )
-        write(frame.write_csv().encode(), out)
+        write((frame if form == "csv" else _without_formulas(frame)).write_csv().encode(), out)
     elif form == "json":
         # JSON can express neither NaN nor infinity.
         numbers = [pl.when(pl.col(name).is_finite()).then(pl.col(name)) for name in _floats(frame)]
@@ -103,6 +104,17 @@ def emit(frame: pl.DataFrame, form: str, out: Path | None, *, percent: bool = Fa
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
         write(buffer.getvalue(), out)
+
+
+def _without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a frame whose texts and names begin with a ' if a spreadsheet would take them for formulas."""
+    import polars as pl
+
+    frame = frame.rename({name: f"'{name}" for name in frame.columns if name.startswith(_FORMULAS)})
+    texts = [pl.col(name) for name, dtype in frame.schema.items() if dtype == pl.String]
+    return frame.with_columns(
+        pl.when(text.str.slice(0, 1).is_in(_FORMULAS)).then("'" + text).otherwise(text).name.keep() for text in texts
+    )
 
 
 def emit_rows(rows: Sequence[NamedTuple], out: Path | None) -> None:

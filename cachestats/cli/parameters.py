@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cachestats.hosts import Host
     from cachestats.spack_releases import Rules
 
-FORMATS = ("table", "csv", "json", "markdown", "parquet")
+FORMATS = ("table", "csv", "csv-safe", "json", "markdown", "parquet")
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _SIZE = re.compile(rf"(\d+(?:\.\d+)?) ?({'|'.join(_UNITS)})?", re.IGNORECASE)
 _ENDINGS = {".txt": "table", ".csv": "csv", ".json": "json", ".md": "markdown", ".parquet": "parquet"}

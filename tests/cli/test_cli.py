@@ -401,6 +401,14 @@ def test_messages_log_lines_and_warnings_show_what_a_terminal_would_obey(
     assert "\u202e" not in said
 
 
+def test_cells_that_a_spreadsheet_would_run_are_data_in_csv_and_text_in_csv_safe(demo: cs.Dataset) -> None:
+    query = "SELECT '=1+1' AS \"=x\", '+mpi' AS a, '-x' AS b, '@a' AS c, 'a=b' AS d, -1 AS n, NULL AS e"
+    plain = run("sql", demo.path, query, "--format", "csv").stdout.decode()
+    assert plain == "=x,a,b,c,d,n,e\n=1+1,+mpi,-x,@a,a=b,-1,\n"
+    safe = run("sql", demo.path, query, "--format", "csv-safe").stdout.decode()
+    assert safe == "'=x,a,b,c,d,n,e\n'=1+1,'+mpi,'-x,'@a,a=b,-1,\n"
+
+
 def test_a_device_is_written_to_and_not_replaced(demo: cs.Dataset, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link.csv").symlink_to(tmp_path / "file.csv")

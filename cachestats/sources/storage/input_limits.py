@@ -47,7 +47,7 @@ class InputLimits:
     2000000
     """
 
-    file_bytes: int = 2 * 10**9
+    file_bytes: int = 10**9
     archive_bytes: int = 100 * 10**9
     records: int = 2 * 10**6
     specs: int = 200_000

@@ -25,6 +25,7 @@ from cachestats.dataset.names import Names
 from cachestats.dataset.subset import Subset
 from cachestats.naming import UNION_STACK, version_key
 from cachestats.report.paths import NO_STACK, path_of
+from cachestats.report.rows import Row
 
 SPEC_COLUMNS = ("hash", "version", "os", "target", "compiler", "stacks", "variants", "size_bytes", "platform")
 _CODED = SPEC_COLUMNS[1:]
@@ -33,7 +34,6 @@ _NAMED = ("package", "version", "os", "target", "compiler", "compiler_name", "va
 _PACKAGES_AT_ONCE = 100  # to bound the memory
 _LEVEL = 3  # of compression: the highest makes the files 7% smaller, in several times the time
 
-Row = dict[str, Any]
 SpecValues = tuple[Any, ...]
 
 

@@ -21,6 +21,7 @@ class Pages:
 
     def __init__(self, folder: Path, **shared: Any) -> None:
         self.folder = folder
+        self.num_pages = 0
         self.templates = jinja2.Environment(
             loader=jinja2.PackageLoader("cachestats.report"),
             autoescape=True,
@@ -42,7 +43,11 @@ class Pages:
     def write(self, path: str, template: str, **values: Any) -> None:
         """Write one page; in its template, `root` is the relative path to the folder of the report."""
         root = "../" * path.count("/")
-        text = self.templates.get_template(template).render(root=root, path=path, **values)
+        self.save(path, self.templates.get_template(template).render(root=root, path=path, **values))
+        self.num_pages += 1
+
+    def save(self, path: str, text: str) -> None:
+        """Write a file that is not a page."""
         (self.folder / path).write_text(text, encoding="utf-8", newline="\n")
 
     def links(self, kind: Kind, names: Iterable[str], root: str) -> dict[str, Markup]:

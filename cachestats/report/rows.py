@@ -1,0 +1,37 @@
+"""Rows of frames as plain values, for templates and files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import polars as pl
+
+Row: TypeAlias = dict[str, Any]
+
+
+def by_value(frame: pl.DataFrame | None, column: str) -> dict[Any, list[Row]]:
+    """Group the rows of a frame by the value of a column, keeping their order."""
+    return {} if frame is None else grouped(frame.iter_rows(named=True), column)
+
+
+def grouped(rows: Iterable[Row], column: str) -> dict[Any, list[Row]]:
+    """Group rows by the value of a column, keeping their order."""
+    found: dict[Any, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row[column], []).append(row)
+    return found
+
+
+def tuples(frame: pl.DataFrame) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the rows of each value in the first column, without it."""
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for first, *others in frame.iter_rows():
+        found.setdefault(first, []).append(tuple(others))
+    return found
+
+
+def json_text(value: Row) -> str:
+    """Return a value as a file for programs."""
+    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"

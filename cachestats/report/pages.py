@@ -36,15 +36,19 @@ class Pages:
             "day": lambda when: f"{when:%d %B %Y}".lstrip("0") if isinstance(when, datetime.date) else "",
             "counted": counted,
             "quoted": quote,
+            "visible": visible,
         }
         self.templates.globals |= {"link": link_to, "package": _package, "stack": _stack, "snapshot": _snapshot}
         self.templates.globals |= shared
 
     def write(self, path: str, template: str, **values: Any) -> None:
-        """Write one page; in its template, `root` is the relative path to the folder of the report."""
-        root = "../" * path.count("/")
-        self.save(path, self.templates.get_template(template).render(root=root, path=path, **values))
+        """Write one page."""
+        self.save(path, self.render(path, template, **values))
         self.num_pages += 1
+
+    def render(self, path: str, template: str, **values: Any) -> str:
+        """Return the text of a file; in its template, `root` is the relative path to the folder of the report."""
+        return self.templates.get_template(template).render(root="../" * path.count("/"), path=path, **values)
 
     def save(self, path: str, text: str) -> None:
         """Write a file that is not a page."""
@@ -53,6 +57,18 @@ class Pages:
     def links(self, kind: Kind, names: Iterable[str], root: str) -> dict[str, Markup]:
         """Return links to snapshots or packages, for pages with so many of them that each call in a template counts."""
         return {name: _anchor(root, kind, name, name) for name in names}
+
+
+def visible(text: str) -> str:
+    """Return text in which characters that cannot be printed, some of which XML forbids, are replaced.
+
+    Examples
+    --------
+    >>> from cachestats.report.pages import visible
+    >>> visible("zlib" + chr(0)) == "zlib" + chr(0xFFFD)
+    True
+    """
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 # A report has hundreds of thousands of these links. As macros of a template they would take a fifth of its time.

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from cachestats.text import file_stem
 
-Kind = Literal["packages", "stacks", "snapshots", "badges", "api", "specs", "cells"]
+Kind = Literal["packages", "stacks", "snapshots", "badges", "api", "specs", "cells", "feeds/packages", "feeds/stacks"]
 
 _ENDINGS: dict[Kind, str] = {
     "packages": "html",
@@ -17,7 +17,10 @@ _ENDINGS: dict[Kind, str] = {
     "api": "json",
     "specs": "js",
     "cells": "js",
+    "feeds/packages": "xml",
+    "feeds/stacks": "xml",
 }
+FEED_OF_SNAPSHOTS = "feeds/snapshots.xml"
 NO_STACK = "none"
 """The name under which specs without a stack are shown."""
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import polars as pl
 
@@ -17,12 +18,15 @@ from cachestats.dataset.dataset import Dataset
 from cachestats.dataset.paths import arrow_path
 from cachestats.dataset.subset import Subset, as_subset
 from cachestats.decode import JsonError, decode
+from cachestats.errors import ArgumentError
 from cachestats.export.table import export_table
 from cachestats.regular import read_regular
 from cachestats.report.badges import badge
 from cachestats.report.charts import draw_overview, draw_stack
 from cachestats.report.datatables import write_widget
+from cachestats.report.events import recent_events
 from cachestats.report.facts import Facts, gather, most_needed
+from cachestats.report.feeds import Feeds
 from cachestats.report.package_pages import write_package_pages
 from cachestats.report.packages import write_specs
 from cachestats.report.pages import Pages
@@ -31,7 +35,21 @@ from cachestats.report.rows import Row, by_value, grouped, json_text
 from cachestats.report.summary import stack_counts, summary_markdown
 from cachestats.schema import SCHEMA_VERSION, TABLES, dictionary_markdown
 
-_FOLDERS = ("assets", "charts", "packages", "stacks", "snapshots", "tables", "badges", "api", "specs", "cells")
+_FOLDERS = (
+    "assets",
+    "charts",
+    "packages",
+    "stacks",
+    "snapshots",
+    "tables",
+    "badges",
+    "api",
+    "specs",
+    "cells",
+    "feeds",
+    "feeds/packages",
+    "feeds/stacks",
+)
 _MARK = "report.json"
 """The file that identifies a folder as a report."""
 _OWN_KEY = "dataset_schema_version"
@@ -44,7 +62,13 @@ _MOST_GAPS = 30
 _MOST = 10
 
 
-def write_report(specs: Dataset | Subset, out: str | os.PathLike[str], *, title: str = "Spack build cache") -> int:
+def write_report(
+    specs: Dataset | Subset,
+    out: str | os.PathLike[str],
+    *,
+    title: str = "Spack build cache",
+    url: str | None = None,
+) -> int:
     """Write a dataset and its analyses as a folder of pages that opens in a browser, and return the number of pages.
 
     The folder needs no server and no network: `index.html` opens from disk, and the folder can be published unchanged.
@@ -61,7 +85,10 @@ def write_report(specs: Dataset | Subset, out: str | os.PathLike[str], *, title:
     out
         The folder: a new one, an empty one, or an earlier report, which is replaced once the new one is complete.
     title
-        The name of the cache, shown on every page.
+        The name of the cache, shown on every page. The identifiers of the entries of feeds depend on it.
+    url
+        Where the folder will be published, such as `https://example.org/cache/`. Links in feeds begin with it; by
+        default they are relative, which not every reader of feeds understands.
 
     Returns
     -------
@@ -71,7 +98,7 @@ def write_report(specs: Dataset | Subset, out: str | os.PathLike[str], *, title:
     Raises
     ------
     ArgumentError
-        If the dataset has no snapshots.
+        If the dataset has no snapshots, or `url` is not an address of the web.
     DatasetError
         If `out` is something else, or it cannot be written.
     BusyError
@@ -89,23 +116,26 @@ def write_report(specs: Dataset | Subset, out: str | os.PathLike[str], *, title:
     ['hdf5.html', 'zlib-ng.html']
     """
     subset = as_subset(specs)
+    url = None if url is None else _checked_url(url)
     facts = gather(subset)
     with replaced_folder(arrow_path(out), holds="an earlier report", foreign=_foreign) as folder:
         for name in _FOLDERS:
             (folder / name).mkdir()
-        return _Report(subset, facts, folder, title).write()
+        return _Report(subset, facts, folder, title, url).write()
 
 
 class _Report:
     """A report that is being written."""
 
-    def __init__(self, subset: Subset, facts: Facts, folder: Path, title: str) -> None:
+    def __init__(self, subset: Subset, facts: Facts, folder: Path, title: str, url: str | None) -> None:
         self.subset, self.facts, self.folder = subset, facts, folder
         self.names = [*subset.names]
         self.about = facts.snapshots.row(by_predicate=pl.col("snapshot") == facts.current, named=True)
         self.pages = Pages(
             folder, site=title, current=facts.current, about=self.about, before=facts.before, states=STATES
         )
+        events = recent_events(subset, facts.changes, facts.before)
+        self.feeds = Feeds(self.pages, events, facts, title=title, url=url)
 
     def write(self) -> int:
         """Write everything and return the number of pages."""
@@ -119,6 +149,7 @@ class _Report:
             write_package_pages(self.subset, self.facts, self.pages, specs)
             self._stacks()
             self._snapshots()
+            self._write_feeds()
             self._data(tables.result())
         self.pages.save("summary.md", summary_markdown(self.facts))
         self.pages.save(_MARK, json_text(self._about()))
@@ -193,6 +224,13 @@ class _Report:
             )
             self._badge(stack, rows.get(stack), changed.get(stack))
 
+    def _write_feeds(self) -> None:
+        for package in self.facts.presence["package"].unique().sort():
+            self.feeds.write_package(package)
+        for stack in self.facts.stack_history["stack"].unique().sort():
+            self.feeds.write_stack(stack)
+        self.feeds.write_snapshots()
+
     def _badge(self, stack: str | None, row: Row | None, changed: Row | None) -> None:
         packages = row["packages"] if row else 0
         lost = changed["removed"] if changed and self._before else 0
@@ -227,6 +265,15 @@ class _Report:
             "stacks": {row["stack"] or "none": row["packages"] for row in self.facts.stacks.to_dicts()},
             "dataset_schema_version": SCHEMA_VERSION,
         }
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
+        raise ArgumentError(
+            f"expected the address of a folder on the web, found {url!r}", hint="such as https://example.org/cache/"
+        )
+    return url.rstrip("/") + "/"
 
 
 def _foreign(folder: Path) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from cachestats.report.facts import Facts
+from cachestats.report.pages import visible
 from cachestats.text import counted
 
 _MOST_NAMES = 20
@@ -54,5 +55,5 @@ def stack_counts(facts: Facts) -> pl.DataFrame:
 
 def _escaped(text: str) -> str:
     """Return a name escaped for Markdown, so that every character is shown as it is."""
-    text = "".join(character if character.isprintable() else "\ufffd" for character in text)
+    text = visible(text)
     return "".join(f"\\{character}" if character in r"\`*_{}[]<>()#+!|~&" else character for character in text)

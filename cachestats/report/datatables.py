@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import base64
+import re
 from importlib.resources import files
 from pathlib import Path
 
 _BUNDLE = "dt_bundle"
+_EXPORTS = re.compile(r"export\{[^{}]*?([\w$]+) as default[^{}]*\};")
 
 
 def write_widget(folder: Path) -> None:
     """Write the script and the style sheet of DataTables.
 
-    The bundle comes from the wheel of itables, because DataTables itself is published for npm only. It is a module. A
-    page opened from disk may not load a module from another file, but it may load one from a data URL, so the script
-    contains the module as a data URL.
+    The bundle comes from the wheel of itables, because DataTables itself is published for npm only. It is a module,
+    which a page opened from disk may not load, so it becomes the body of a function that returns what the module
+    exports by default.
     """
     bundle = files("itables") / "html"
-    module = base64.b64encode((bundle / f"{_BUNDLE}.js").read_bytes()).decode()
-    script = f'window.datatables = import("data:text/javascript;base64,{module}");\n'
-    (folder / "datatables.js").write_text(script)
+    module = (bundle / f"{_BUNDLE}.js").read_text(encoding="utf-8")
+    body, replaced = _EXPORTS.subn(r"return \1;", module)
+    if replaced != 1:
+        raise RuntimeError(f"expected a module with one list of exports in itables, found {replaced}")
+    script = f'window.DataTable = (() => {{ "use strict";\n{body}\n}})();\n'
+    (folder / "datatables.js").write_text(script, encoding="utf-8", newline="\n")
     (folder / "datatables.css").write_bytes((bundle / f"{_BUNDLE}.css").read_bytes())

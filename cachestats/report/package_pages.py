@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 from markupsafe import Markup
 
+from cachestats.analysis.spec_rows import spec_rows
 from cachestats.dataset.subset import Subset
-from cachestats.naming import snapshot_kind
+from cachestats.naming import snapshot_kind, version_key
+from cachestats.report.badges import badge
 from cachestats.report.facts import Facts
 from cachestats.report.matrix import Matrices
 from cachestats.report.packages import SpecValues
 from cachestats.report.pages import Pages
-from cachestats.report.paths import path_of
+from cachestats.report.paths import NO_STACK, path_of
 from cachestats.report.rows import Row, by_value, json_text, tuples
+from cachestats.report.variant_matrix import VariantMatrices
 from cachestats.text import counted
 
 _MOST_NEEDING = 24
@@ -22,16 +25,17 @@ _MOST_NEEDING = 24
 
 def write_package_pages(subset: Subset, facts: Facts, pages: Pages, specs: dict[str, list[SpecValues]]) -> None:
     """Write the page of each package of any snapshot, and its file for programs; `specs` are the first of each."""
-    names = [*subset.names]
+    names, here = [*subset.names], subset.at(facts.current)
     current = {row["package"]: row for row in facts.packages.to_dicts()}
     presence = facts.presence.join(facts.newest, on=["package", "snapshot"], how="left")
     by_snapshot = tuples(presence.select("package", "snapshot", "value", "version"))
     events = tuples(_events(facts, names))
     versions, gaps = by_value(facts.versions, "package"), by_value(facts.gaps, "package")
     excess = by_value(facts.duplicates, "package")
+    built = _Built(here)
     positions = {name: number for number, name in enumerate(names)}
     anchors = pages.links("snapshots", names, "../")
-    matrices = Matrices(subset.at(facts.current))
+    matrices, variants = Matrices(here), VariantMatrices(here)
     dependencies = _Dependencies(facts, pages.links("packages", by_snapshot, "../"))
     for package, found in by_snapshot.items():
         series = sorted(found, key=lambda row: positions[row[0]], reverse=True)
@@ -45,6 +49,7 @@ def write_package_pages(subset: Subset, facts: Facts, pages: Pages, specs: dict[
             package_name=package,
             row=about,
             matrix=matrix,
+            variants=variants.of(package),
             last=last,
             stacks=stacks,
             lacking=gaps.get(package, []),
@@ -57,27 +62,51 @@ def write_package_pages(subset: Subset, facts: Facts, pages: Pages, specs: dict[
             events=events.get(package, [])[::-1],
             specs=specs.get(package, []),
         )
-        targets = matrix.best() if matrix else {}
-        pages.save(
-            path_of("api", package), json_text(_for_programs(package, facts.current, last, about, targets, stacks))
-        )
+        about_it = {
+            "schema": 1,
+            "package": package,
+            "snapshot": facts.current,
+            "is_covered": about is not None,
+            "newest_version": about and about["version"],
+            "num_versions": about["versions"] if about else 0,
+            "num_specs": about["specs"] if about else 0,
+            "stacks": [row["stack"] for row in stacks if row["stack"] is not None],
+            "targets": matrix.best() if matrix else {},
+            **built.of(package),
+            "history": {snapshot: {"num_specs": number, "version": version} for snapshot, number, version in series},
+            "last_seen": last,
+        }
+        pages.save(path_of("api", package), json_text(about_it))
+        pages.save(path_of("badges/packages", package), _badge(package, about, facts.current))
 
 
-def _for_programs(
-    package: str, snapshot: str, last: list[str], about: Row | None, targets: dict[str, str], stacks: list[Row]
-) -> Row:
-    return {
-        "schema": 1,
-        "package": package,
-        "snapshot": snapshot,
-        "is_covered": about is not None,
-        "newest_version": about and about["version"],
-        "num_versions": about["versions"] if about else 0,
-        "num_specs": about["specs"] if about else 0,
-        "stacks": [row["stack"] for row in stacks if row["stack"] is not None],
-        "targets": targets,
-        "last_seen": last,
-    }
+def _badge(package: str, about: Row | None, snapshot: str) -> str:
+    if about is None:
+        return badge(package, f"not in {snapshot}", share=0)
+    return badge(package, f"{about['version']} for {counted(about['targets'], 'target')}", share=1)
+
+
+class _Built:
+    """The versions, compilers and hashes of each package of a snapshot, for programs."""
+
+    def __init__(self, here: Subset) -> None:
+        columns = ("package", "version", "compiler", "hash")
+        specs = spec_rows(here, columns).distinct(*columns)
+        self._hashes = dict(specs.group_by("package").agg(pl.col("hash").sort()).iter_rows())
+        self._counts = {
+            column: tuples(specs.group_by("package", column).len().sort("package", column, nulls_last=True))
+            for column in ("version", "compiler")
+        }
+
+    def of(self, package: str) -> Row:
+        """Return the number of specs of each version, newest first, and of each compiler, and the hashes."""
+        versions, compilers = (dict(self._counts[column].get(package, ())) for column in self._counts)
+        newest_first = sorted(versions, key=lambda version: (version_key(version), version), reverse=True)
+        return {
+            "versions": {version: versions[version] for version in newest_first},
+            "compilers": {compiler or NO_STACK: number for compiler, number in compilers.items()},
+            "hashes": self._hashes.get(package, []),
+        }
 
 
 def _events(facts: Facts, names: list[str]) -> pl.DataFrame:
@@ -145,12 +174,21 @@ def newest_of_each_kind(names: list[str]) -> list[str]:
     return list(found.values())
 
 
-def _bars(values: dict[str, int], names: list[str]) -> str:
-    """Return the SVG path of a bar chart: one bar per snapshot, oldest first, 4 wide in steps of 5, at most 40 high."""
+class Bars(NamedTuple):
+    """A bar chart of the specs of a package: a bar for each snapshot, 4 wide in steps of 5, at most 40 high."""
+
+    path: str
+    """The bars as the path of an SVG."""
+    most: int
+    first: str
+    last: str
+
+
+def _bars(values: dict[str, int], names: list[str]) -> Bars:
     most = max(values.values())
     bars = []
     for position, name in enumerate(names):
         if values.get(name):
             height = max(1, round(40 * values[name] / most))
             bars.append(f"M{position * 5} 40h4v{-height}h-4z")
-    return "".join(bars)
+    return Bars("".join(bars), most, names[0], names[-1])

@@ -7,13 +7,25 @@ from urllib.parse import quote
 
 from cachestats.text import file_stem
 
-Kind = Literal["packages", "stacks", "snapshots", "badges", "api", "specs", "cells", "feeds/packages", "feeds/stacks"]
+Kind = Literal[
+    "packages",
+    "stacks",
+    "snapshots",
+    "badges",
+    "badges/packages",
+    "api",
+    "specs",
+    "cells",
+    "feeds/packages",
+    "feeds/stacks",
+]
 
 _ENDINGS: dict[Kind, str] = {
     "packages": "html",
     "stacks": "html",
     "snapshots": "html",
     "badges": "svg",
+    "badges/packages": "svg",
     "api": "json",
     "specs": "js",
     "cells": "js",

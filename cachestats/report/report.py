@@ -43,6 +43,7 @@ _FOLDERS = (
     "snapshots",
     "tables",
     "badges",
+    "badges/packages",
     "api",
     "specs",
     "cells",

@@ -33,5 +33,6 @@ def tuples(frame: pl.DataFrame) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def json_text(value: Row) -> str:
-    """Return a value as a file for programs."""
-    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+    """Return a value as a file for programs: a line for each key, so that people can read it, too."""
+    lines = (f" {json.dumps(key)}: {json.dumps(one, ensure_ascii=False)}" for key, one in value.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
+import itertools
 import json
 import re
 import shutil
 import subprocess
 import sys
 import zlib
+from collections import Counter
 from html.parser import HTMLParser
 from itertools import accumulate
 from pathlib import Path
@@ -26,10 +28,11 @@ from cachestats.axes import STATES
 from cachestats.dataset.subset import snapshot_names
 from cachestats.errors import ArgumentError, BusyError, DatasetError
 from cachestats.hosts import host_of
-from cachestats.naming import UNION_STACK
+from cachestats.naming import UNION_STACK, split_variant
 from cachestats.report.badges import badge
 from cachestats.report.packages import SPEC_COLUMNS, Ranks, by_package
 from cachestats.report.paths import path_of
+from cachestats.report.variant_matrix import VariantMatrices
 from conftest import SAMPLE
 from tests.support.site import HOSTILE, page, spec, write
 
@@ -157,6 +160,10 @@ def test_what_programs_read_is_what_the_analyses_say(report: Path) -> None:
     specs = cs.open_dataset(SAMPLE).specs.filter(snapshot="develop-2025-05-25")
     newest = dict(cs.versions(specs, by="snapshot").select("package", "version").rows())
     cells = cs.coverage(specs, rows="package", columns="target", usable=True).rows()
+    here = specs.select("package", "hash", "version", "compiler").unique().collect()
+    every: dict[str, list[tuple[str, int]]] = {}
+    for package, *found in cs.coverage(cs.open_dataset(SAMPLE).at("all"), rows="package", columns="snapshot").rows():
+        every.setdefault(package, []).append((found[0], found[1]))
     for path in (report / "api").iterdir():
         said = json.loads(path.read_text())
         package = said["package"]
@@ -164,11 +171,55 @@ def test_what_programs_read_is_what_the_analyses_say(report: Path) -> None:
         assert said["newest_version"] == newest.get(package)
         assert said["is_covered"] == (package in newest)
         assert said["targets"] == {target: cell for name, target, cell in cells if name == package}
+        for column in ("version", "compiler"):
+            own = here.filter(package=package).group_by(pl.col(column).fill_null("none")).len()
+            assert said[f"{column}s"] == dict(own.iter_rows())
+        assert said["hashes"] == here.filter(package=package)["hash"].sort().to_list()
+        assert {name: row["num_specs"] for name, row in said["history"].items()} == dict(every[package])
     of_zlib = json.loads((report / "api/zlib-ng.json").read_text())
     assert (of_zlib["num_specs"], of_zlib["stacks"]) == (4, ["build_systems", "e4s", "ml-linux-x86_64-cpu", "radiuss"])
     about = json.loads((report / "report.json").read_text())
     assert (about["snapshot"], about["before"]) == ("develop-2025-05-25", "develop-2025-03-09")
     assert about["stacks"]["e4s"] == specs.filter(stack="e4s").select("package").unique().collect().height
+
+
+@pytest.mark.slow
+def test_the_page_of_a_package_counts_variants(report: Path, sample: cs.Dataset) -> None:
+    here, matrices = sample.newest, VariantMatrices(sample.newest)
+    rows = sample.scan("variants", snapshots=here.names).select("hash", "variant", "value").unique()
+    versions = here.specs.select("package", "hash", "version").unique()
+    counts = rows.join(versions, on="hash").group_by("package", "version", "variant", "value").len().collect()
+    totals = here.specs.select("package", "version", "hash").unique().group_by("package", "version").len().collect()
+    for (package,), found in counts.partition_by("package", as_dict=True).items():
+        assert isinstance(package, str)
+        matrix = matrices.of(package)
+        assert matrix
+        said: Counter[tuple[str, str, str]] = Counter()
+        cells = [
+            (version, variant, number)
+            for row in matrix.rows.values()
+            for version, cell in zip(matrix.versions, row, strict=True)
+            for variant, number in cell
+        ]
+        every = totals.filter(package=package).select("version", "len").rows()
+        cells += [(version, variant, number) for version, number in every for variant in matrix.common]
+        for version, variant, number in cells:
+            name, values = split_variant(variant)
+            said.update({(version, name, value): number for value in values})
+        shown = found.filter(pl.col("version").is_in(matrix.versions))
+        expected = {(*row[:3],): row[3] for row in shown.select("version", "variant", "value", "len").iter_rows()}
+        assert {key: number for key, number in said.items() if key[0] in matrix.versions} == expected
+    assert len(counts) > 1000
+    text = (report / "packages/hdf5.html").read_text()
+    assert '<td><code>+fortran</code> <span class="soft">4</span><br><code>~fortran</code>' in text
+
+
+@pytest.mark.slow
+def test_pages_may_load_nothing_from_elsewhere_and_hold_no_code(report: Path, odd: Path) -> None:
+    for path in itertools.chain(report.rglob("*.html"), odd.rglob("*.html")):
+        text = path.read_text()
+        assert "default-src 'none'; script-src 'self'; style-src 'self'" in text
+        assert not re.search(r"<script(?! src=)|<style|\sstyle=|\son\w+=|(?:src|href)=\"https?:", text), path
 
 
 @pytest.mark.slow

@@ -235,6 +235,15 @@ def test_a_keyboard_is_enough(open_page: Open, report: Path) -> None:
     page.wait_for_selector("#packages th[aria-sort=ascending]")
 
 
+def test_a_hash_is_copied_whole(open_page: Open, report: Path, sample: cs.Dataset) -> None:
+    page = open_page(report / "packages" / "zlib-ng.html", permissions=["clipboard-read", "clipboard-write"])
+    ready(page)
+    page.locator("#specs button.copy").first.click()
+    page.wait_for_selector("text=copied")
+    hashes = sample.newest.where(package="zlib-ng").specs.select("hash").collect()["hash"]
+    assert page.evaluate("navigator.clipboard.readText()") in {f"/{one}" for one in hashes}
+
+
 def test_without_scripts_everything_stands_there(open_page: Open, report: Path) -> None:
     page = open_page(report / "packages.html", java_script_enabled=False)
     assert page.locator("#packages tbody tr").count() == 636

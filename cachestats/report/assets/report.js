@@ -41,11 +41,10 @@ const cachestats = (() => {
     select.replaceChildren(...options.map(([value, label]) => new Option(label, value, false, value === chosen)));
   }
 
-  async function table(element, columns) {
-    const { default: DataTable } = await window.datatables;
+  function table(element, columns) {
     // The rows in the page are for readers without scripts, and for the time until the scripts have run.
     document.querySelector(`${element} tbody`).replaceChildren();
-    return new DataTable(element, {
+    return new window.DataTable(element, {
       columns,
       order: [],
       pageLength: 25,
@@ -166,7 +165,7 @@ const cachestats = (() => {
     }
 
     await follow();
-    widget = await table("#packages", [
+    widget = table("#packages", [
       { data: "package", render: (name, kind, row) => (kind === "display" ? `<a href="${text(row.link.split("/").map(encodeURIComponent).join("/"))}">${text(name)}</a>` : name) },
       { data: "version", render: (name, kind, row) => ({ display: shown(name), sort: row.order, type: row.order })[kind] ?? name, className: "version" },
       ...numbers,
@@ -191,13 +190,13 @@ const cachestats = (() => {
     const form = document.getElementById("choose");
     const select = form.elements.snapshot;
     const show = (kind) => (value, how) => (how === "display" ? kind(value) : value);
-    const hash = (value) => `<code class="hash">${text(value)}</code>`;
+    const hash = (value) => `<code class="hash">${text(value)}</code> <button type="button" class="copy" data-copy="/${text(value)}" aria-label="Copy /${text(value.slice(0, 7))}">copy</button>`;
     const size = (value) => (value === null ? "–" : `${number(Math.round(value / 1000))} kB`);
     const hasSizes = values[6].some((value) => value !== null);
     // The rank of each version in Spack's order, which differs from text order, with the newest first.
     const newest = new Map(values[0].map((name, position) => [name, position]));
     const version = (value, how) => (how === "sort" || how === "type" ? -newest.get(value) : show(shown)(value, how));
-    const widget = await table("#specs", [
+    const widget = table("#specs", [
       { render: show(hash) },
       { render: version, className: "version" },
       ...[2, 3, 4].map(() => ({ render: show(shown) })),
@@ -224,6 +223,24 @@ const cachestats = (() => {
     select.addEventListener("change", choose);
     form.hidden = series.length < 2;
   }
+
+  // A click on a button copies what it holds, and the button says so for a while.
+  async function copy(button) {
+    const words = button.textContent;
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      button.textContent = "copied";
+    } catch {
+      button.textContent = button.dataset.copy; // to be copied by hand
+      return;
+    }
+    setTimeout(() => { button.textContent = words; }, 1500);
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button.copy");
+    if (button) copy(button);
+  });
 
   window.addEventListener("DOMContentLoaded", () => {
     if (filters) packageTable();

@@ -31,6 +31,7 @@ from cachestats.report.package_pages import write_package_pages
 from cachestats.report.packages import write_specs
 from cachestats.report.pages import Pages
 from cachestats.report.paths import path_of
+from cachestats.report.published import TELLING, Published
 from cachestats.report.rows import Row, by_value, grouped, json_text
 from cachestats.report.summary import stack_counts, summary_markdown
 from cachestats.schema import SCHEMA_VERSION, TABLES, dictionary_markdown
@@ -118,18 +119,22 @@ def write_report(
     """
     subset = as_subset(specs)
     url = None if url is None else _checked_url(url)
+    published = Published(subset.dataset)
     facts = gather(subset)
+    facts = facts._replace(snapshots=published.frame(facts.snapshots))
     with replaced_folder(arrow_path(out), holds="an earlier report", foreign=_foreign) as folder:
         for name in _FOLDERS:
             (folder / name).mkdir()
-        return _Report(subset, facts, folder, title, url).write()
+        return _Report(subset, facts, folder, title, url, published).write()
 
 
 class _Report:
     """A report that is being written."""
 
-    def __init__(self, subset: Subset, facts: Facts, folder: Path, title: str, url: str | None) -> None:
-        self.subset, self.facts, self.folder = subset, facts, folder
+    def __init__(
+        self, subset: Subset, facts: Facts, folder: Path, title: str, url: str | None, published: Published
+    ) -> None:
+        self.subset, self.facts, self.folder, self.published = subset, facts, folder, published
         self.names = [*subset.names]
         self.about = facts.snapshots.row(by_predicate=pl.col("snapshot") == facts.current, named=True)
         self.pages = Pages(
@@ -169,6 +174,8 @@ class _Report:
         for table in reversed(_TABLES.values()):
             path = f"tables/{table.name}.parquet"
             rows = export_table(self.subset, table.name, self.folder / path)
+            if table.name in TELLING:
+                self.published.rewrite(table.name, self.folder / path)
             size = (self.folder / path).stat().st_size
             found[table.name] = {"name": table.name, "path": path, "rows": rows, "size": size, "grain": table.grain}
         return [found[name] for name in _TABLES]

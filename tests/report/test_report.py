@@ -311,6 +311,28 @@ def test_a_mirror_without_stacks_has_a_report(tmp_path: Path) -> None:
     assert "0 stacks" not in (tmp_path / "report/packages/zlib.html").read_text()
 
 
+def test_paths_of_this_machine_are_not_published(tmp_path: Path) -> None:
+    secret = tmp_path / "home of somebody"
+    for number, name in enumerate(("develop-2025-06-01", "develop-2025-06-08")):
+        pages = {(name, "zlib"): page("zlib", name, [spec(str(number + 2) * 32)]), (name, "broken"): "---\nno page"}
+        write(secret / str(number) / "site", pages)
+    sources = [secret / "0/site", secret / "1/site"]
+    dataset = cs.build_dataset(sources[0], out=tmp_path / "dataset", max_rejected=1)
+    cs.update_dataset(dataset.path, sources[1], max_rejected=1)
+    dataset = cs.open_dataset(dataset.path)
+    assert str(secret) in dataset.rejected.collect().write_csv()
+    cs.write_report(dataset, tmp_path / "report")
+    tables = {path.stem: pl.read_parquet(path) for path in (tmp_path / "report/tables").glob("*.parquet")}
+    said = [path.read_text() for path in (tmp_path / "report").rglob("*") if path.suffix in {".html", ".json", ".md"}]
+    said += [json.dumps(table.to_dicts(), default=str) for table in tables.values()]
+    assert [text for text in said if secret.name in text] == []
+    assert {*tables["inputs"]["source"]} == {"site", "site (2)"}
+    for name in ("snapshots", "inputs", "rejected"):
+        whole = getattr(dataset, name).collect()
+        assert tables[name].schema == whole.schema
+        assert tables[name].height == whole.height
+
+
 def test_versions_stand_in_spacks_order_newest_first(tmp_path: Path) -> None:
     versions = ["9.1.0", "10.2.1", "develop", "9.10"]
     specs = [spec(str(place) * 32, versions=[version]) for place, version in enumerate(versions)]

@@ -154,18 +154,18 @@ def test_a_view_says_what_it_shows(open_page: Open, report: Path) -> None:
             }
         }"""
     )
-    page.wait_for_function("document.getElementById('found').textContent.includes('2024-03-17')")
+    page.wait_for_selector("#found:has-text('2024-03-17')")
     page.wait_for_timeout(500)
     assert page.locator("#found").inner_text() == "451 of 451 packages in develop-2024-03-17"
     # An address that asks for what is not there.
     page.evaluate("location.hash = 'snapshot=develop-2024-06-02&stacks=tutorial&os=beos'")
-    page.wait_for_function("document.getElementById('found').textContent.includes('beos')")
+    page.wait_for_selector("#found:has-text('beos')")
     assert page.locator("#found").inner_text() == (
         "55 of 778 packages in develop-2024-06-02, tutorial; there is no beos"
     )
     page.get_by_label("Search").fill("hdf5")
     page.get_by_role("button", name="Clear").click()
-    page.wait_for_function("document.getElementById('found').textContent.startsWith('636 of 636')")
+    page.wait_for_selector("#found:has-text('636 of 636')")
     assert page.get_by_label("Search").input_value() == ""
     assert page.get_by_label("Stack", exact=True).locator("option").count() == 5
 

@@ -37,6 +37,7 @@ class Pages:
             "counted": counted,
             "quoted": quote,
             "visible": visible,
+            "marked": marked,
         }
         self.templates.globals |= {"link": link_to, "package": _package, "stack": _stack, "snapshot": _snapshot}
         self.templates.globals |= shared
@@ -57,6 +58,19 @@ class Pages:
     def links(self, kind: Kind, names: Iterable[str], root: str) -> dict[str, Markup]:
         """Return links to snapshots or packages, for pages with so many of them that each call in a template counts."""
         return {name: _anchor(root, kind, name, name) for name in names}
+
+
+def marked(text: str) -> Markup:
+    """Return prose in which what stands between back-ticks is marked as code.
+
+    Examples
+    --------
+    >>> from cachestats.report.pages import marked
+    >>> marked("As in `specs`, if a < b.")
+    Markup('As in <code>specs</code>, if a &lt; b.')
+    """
+    parts = enumerate(text.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in parts)
 
 
 def visible(text: str) -> str:

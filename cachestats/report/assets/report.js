@@ -41,20 +41,20 @@ const cachestats = (() => {
     select.replaceChildren(...options.map(([value, label]) => new Option(label, value, false, value === chosen)));
   }
 
+  const options = {
+    order: [],
+    pageLength: 25,
+    lengthMenu: [10, 25, 100, 1000],
+    autoWidth: false,
+    orderMulti: false,
+    layout: { topStart: "search", topEnd: "pageLength", bottomStart: "info", bottomEnd: "paging" },
+    language: { search: "Search", lengthMenu: "Rows _MENU_", emptyTable: "No rows match these filters" },
+  };
+
   function table(element, columns) {
     // The rows in the page are for readers without scripts, and for the time until the scripts have run.
     document.querySelector(`${element} tbody`).replaceChildren();
-    return new window.DataTable(element, {
-      columns,
-      order: [],
-      pageLength: 25,
-      lengthMenu: [25, 100, 1000],
-      deferRender: true,
-      autoWidth: false,
-      orderMulti: false,
-      layout: { topStart: "search", topEnd: "pageLength", bottomStart: "info", bottomEnd: "paging" },
-      language: { search: "Search", lengthMenu: "Rows _MENU_", emptyTable: "No rows match these filters" },
-    });
+    return new window.DataTable(element, { ...options, columns, deferRender: true });
   }
 
   // The table of packages.
@@ -224,6 +224,14 @@ const cachestats = (() => {
     form.hidden = series.length < 2;
   }
 
+  // Tables whose rows stand in the page, and which are too long to be read from top to bottom.
+
+  function longTables() {
+    for (const element of document.querySelectorAll("table.long")) {
+      if (element.tBodies[0].rows.length > 15) new window.DataTable(element, { ...options, pageLength: 10 });
+    }
+  }
+
   // A click on a button copies what it holds, and the button says so for a while.
   async function copy(button) {
     const words = button.textContent;
@@ -245,6 +253,7 @@ const cachestats = (() => {
   window.addEventListener("DOMContentLoaded", () => {
     if (filters) packageTable();
     if (target) specTable();
+    longTables();
   });
   return { data };
 })();

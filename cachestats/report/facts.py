@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import polars as pl
@@ -19,8 +20,12 @@ from cachestats.analysis.spec_rows import spec_rows
 from cachestats.analysis.versions import versions
 from cachestats.dataset.dataset import with_dependencies
 from cachestats.dataset.subset import Subset
+from cachestats.environment import Environment
 from cachestats.errors import ArgumentError
+from cachestats.hosts import Host
 from cachestats.naming import snapshot_kind
+from cachestats.report.environment_facts import EnvironmentFacts, look_at_environment
+from cachestats.report.host_facts import HostFacts, look_at_host
 
 
 class Facts(NamedTuple):
@@ -55,17 +60,19 @@ class Facts(NamedTuple):
     duplicates: pl.DataFrame
     holes: pl.DataFrame | None
     """The missing specs, those that break the most others first; None if dependencies are not known."""
+    hosts: list[HostFacts]
+    environments: list[EnvironmentFacts]
     needs: Needs | None
     """What packages of the current snapshot need, and what needs them; None if dependencies are not known."""
 
 
-def gather(base: Subset) -> Facts:
-    """Run all analyses of a report on the specs of some snapshots.
+def gather(base: Subset, hosts: Iterable[Host], environments: Mapping[str, Environment]) -> Facts:
+    """Run all analyses of a report on the specs of some snapshots, and for some hosts and environments.
 
     Raises
     ------
     ArgumentError
-        If there are no snapshots.
+        If there are no snapshots, or a host is not complete (see `usable`).
     """
     dataset, names = base.dataset, [*base.names]
     if not names:
@@ -105,6 +112,8 @@ def gather(base: Subset) -> Facts:
         duplicates=duplicates(here, by="package"),
         # Whether something is broken depends on all specs, whatever the report is about.
         holes=holes(here.whole, by="missing") if knows_dependencies else None,
+        hosts=[look_at_host(base, current, host) for host in dict.fromkeys(hosts)],
+        environments=[look_at_environment(base, current, *named) for named in environments.items()],
         needs=needs,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 from markupsafe import Markup
@@ -11,6 +11,7 @@ from cachestats.analysis.spec_rows import spec_rows
 from cachestats.dataset.subset import Subset
 from cachestats.naming import snapshot_kind, version_key
 from cachestats.report.badges import badge
+from cachestats.report.bars import bars
 from cachestats.report.facts import Facts
 from cachestats.report.matrix import Matrices
 from cachestats.report.packages import SpecValues
@@ -57,7 +58,7 @@ def write_package_pages(subset: Subset, facts: Facts, pages: Pages, specs: dict[
             dependencies=dependencies.of(package),
             series=series,
             anchors=anchors,
-            bars=_bars({snapshot: number for snapshot, number, _ in series}, names),
+            bars=bars({snapshot: number for snapshot, number, _ in series}, names),
             num_snapshots=len(names),
             events=events.get(package, [])[::-1],
             specs=specs.get(package, []),
@@ -172,23 +173,3 @@ def newest_of_each_kind(names: list[str]) -> list[str]:
     for name in names:
         found.setdefault(snapshot_kind(name)[0], name)
     return list(found.values())
-
-
-class Bars(NamedTuple):
-    """A bar chart of the specs of a package: a bar for each snapshot, 4 wide in steps of 5, at most 40 high."""
-
-    path: str
-    """The bars as the path of an SVG."""
-    most: int
-    first: str
-    last: str
-
-
-def _bars(values: dict[str, int], names: list[str]) -> Bars:
-    most = max(values.values())
-    bars = []
-    for position, name in enumerate(names):
-        if values.get(name):
-            height = max(1, round(40 * values[name] / most))
-            bars.append(f"M{position * 5} 40h4v{-height}h-4z")
-    return Bars("".join(bars), most, names[0], names[-1])

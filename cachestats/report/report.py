@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
@@ -18,15 +18,19 @@ from cachestats.dataset.dataset import Dataset
 from cachestats.dataset.paths import arrow_path
 from cachestats.dataset.subset import Subset, as_subset
 from cachestats.decode import JsonError, decode
+from cachestats.environment import Environment
 from cachestats.errors import ArgumentError
 from cachestats.export.table import export_table
+from cachestats.hosts import Host, as_host
 from cachestats.regular import read_regular
 from cachestats.report.badges import badge
 from cachestats.report.charts import draw_overview, draw_stack
 from cachestats.report.datatables import write_widget
+from cachestats.report.environment_pages import environment_json, write_environment_page
 from cachestats.report.events import recent_events
 from cachestats.report.facts import Facts, gather, most_needed
 from cachestats.report.feeds import Feeds
+from cachestats.report.host_pages import host_json, write_host_page
 from cachestats.report.package_pages import write_package_pages
 from cachestats.report.packages import write_specs
 from cachestats.report.pages import Pages
@@ -42,6 +46,8 @@ _FOLDERS = (
     "packages",
     "stacks",
     "snapshots",
+    "hosts",
+    "environments",
     "tables",
     "badges",
     "badges/packages",
@@ -70,6 +76,8 @@ def write_report(
     *,
     title: str = "Spack build cache",
     url: str | None = None,
+    hosts: Iterable[Host | str] = (),
+    environments: Mapping[str, Environment] | None = None,
 ) -> int:
     """Write a dataset and its analyses as a folder of pages that opens in a browser, and return the number of pages.
 
@@ -91,6 +99,11 @@ def write_report(
     url
         Where the folder will be published, such as `https://example.org/cache/`. Links in feeds begin with it; by
         default they are relative, which not every reader of feeds understands.
+    hosts
+        Machines, as in `usable`: the report says what each of them can use, now and in earlier snapshots.
+    environments
+        Environments from `read_environment`, by the names that they have in the report: it says what is cached of each,
+        now and in earlier snapshots, and why the rest is not.
 
     Returns
     -------
@@ -100,7 +113,8 @@ def write_report(
     Raises
     ------
     ArgumentError
-        If the dataset has no snapshots, or `url` is not an address of the web.
+        If the dataset has no snapshots, `url` is not an address of the web, or a host has neither an operating system
+        nor a libc although one is compared.
     DatasetError
         If `out` is something else, or it cannot be written.
     BusyError
@@ -120,7 +134,7 @@ def write_report(
     subset = as_subset(specs)
     url = None if url is None else _checked_url(url)
     published = Published(subset.dataset)
-    facts = gather(subset)
+    facts = gather(subset, map(as_host, hosts), environments or {})
     facts = facts._replace(snapshots=published.frame(facts.snapshots))
     with replaced_folder(arrow_path(out), holds="an earlier report", foreign=_foreign) as folder:
         for name in _FOLDERS:
@@ -156,6 +170,7 @@ class _Report:
             self._stacks()
             self._snapshots()
             self._write_feeds()
+            self._hosts_and_environments()
             self._data(tables.result())
         self.pages.save("summary.md", summary_markdown(self.facts))
         self.pages.save(_MARK, json_text(self._about()))
@@ -194,6 +209,8 @@ class _Report:
             charts=draw_overview(self.subset, facts, self.folder),
             changes=by_value(facts.changes.get(facts.current), "change"),
             fell=fell,
+            hosts=facts.hosts,
+            environments=facts.environments,
             stacks=facts.stacks.to_dicts(),
             snapshots=facts.snapshots.to_dicts(),
             gaps=most_needed(facts.gaps).head(_MOST).to_dicts(),
@@ -231,6 +248,13 @@ class _Report:
                 gaps=gaps.get(stack, [])[:_MOST_GAPS],
             )
             self._badge(stack, rows.get(stack), changed.get(stack))
+
+    def _hosts_and_environments(self) -> None:
+        packages = frozenset(self.facts.presence["package"])
+        for host in self.facts.hosts:
+            write_host_page(host, self.pages)
+        for environment in self.facts.environments:
+            write_environment_page(environment, packages, self.pages)
 
     def _write_feeds(self) -> None:
         for package in self.facts.presence["package"].unique().sort():
@@ -271,6 +295,8 @@ class _Report:
             "num_specs": self.about["num_specs"],
             "snapshots": self.names[::-1],
             "stacks": {row["stack"] or "none": row["packages"] for row in self.facts.stacks.to_dicts()},
+            "hosts": {one.name: host_json(one) for one in self.facts.hosts},
+            "environments": {one.name: environment_json(one) for one in self.facts.environments},
             "dataset_schema_version": SCHEMA_VERSION,
         }
 

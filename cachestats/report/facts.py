@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Mapping
+from statistics import median_low
 from typing import NamedTuple
 
 import polars as pl
@@ -15,6 +17,7 @@ from cachestats.analysis.frames import ordered
 from cachestats.analysis.gaps import gaps_by_weight
 from cachestats.analysis.history import history, snapshots_before
 from cachestats.analysis.holes import holes
+from cachestats.analysis.losses import LossCheck, check_losses
 from cachestats.analysis.overlap import overlap
 from cachestats.analysis.spec_rows import spec_rows
 from cachestats.analysis.versions import versions
@@ -27,6 +30,19 @@ from cachestats.naming import snapshot_kind
 from cachestats.report.environment_facts import EnvironmentFacts, look_at_environment
 from cachestats.report.host_facts import HostFacts, look_at_host
 
+ALLOWED_LOSS = 0.05
+"""What `cachestats check` allows, unless told otherwise."""
+_RECENT = 5
+
+
+class Age(NamedTuple):
+    """How old the data is, and how old it usually gets."""
+
+    day: datetime.date
+    """The day of the newest snapshot: its date, or if it has none, that on which it was read."""
+    usual_days: int | None
+    """The usual days between the newest dated snapshots; None if there are not two."""
+
 
 class Facts(NamedTuple):
     """The results of the analyses; `current` is `develop` if it exists, otherwise the newest snapshot."""
@@ -36,6 +52,9 @@ class Facts(NamedTuple):
     """The snapshot with which each one is compared: the previous one, and for `develop` the newest dated one."""
     snapshots: pl.DataFrame
     """The table `snapshots`, the newest first."""
+    age: Age
+    losses: LossCheck
+    """What the current snapshot lost since the one before, as `cachestats check` judges it."""
     packages: pl.DataFrame
     """Of the current snapshot: `package`, its newest `version`, and the counts `versions`, `specs`, `stacks` and
     `targets`."""
@@ -95,6 +114,8 @@ def gather(base: Subset, hosts: Iterable[Host], environments: Mapping[str, Envir
         current=current,
         before=before,
         snapshots=ordered(table, "snapshot").reverse(),
+        age=_age(table, current),
+        losses=check_losses(there, here, allowed=ALLOWED_LOSS),
         packages=_packages(here, newest.filter(pl.col("snapshot") == current)),
         stacks=_stacks(by_stack, current, lag, stack_changes if current in before else None),
         history=series,
@@ -130,6 +151,13 @@ def _snapshots(base: Subset, series: pl.DataFrame, by_stack: pl.DataFrame) -> pl
     return (
         table.drop(columns).join(found, on="snapshot", how="left").with_columns(pl.col(columns).fill_null(0))
     ).select(table.columns)
+
+
+def _age(snapshots: pl.DataFrame, current: str) -> Age:
+    row = snapshots.row(by_predicate=pl.col("snapshot") == current, named=True)
+    days = snapshots["snapshot_date"].drop_nulls().unique().sort()
+    intervals = days.diff().drop_nulls().tail(_RECENT).dt.total_days().to_list()
+    return Age(row["snapshot_date"] or row["read_at"].date(), median_low(intervals) if intervals else None)
 
 
 def _before(names: list[str]) -> dict[str, str]:

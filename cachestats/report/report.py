@@ -28,13 +28,13 @@ from cachestats.report.charts import draw_overview, draw_stack
 from cachestats.report.datatables import write_widget
 from cachestats.report.environment_pages import environment_json, write_environment_page
 from cachestats.report.events import recent_events
-from cachestats.report.facts import Facts, gather, most_needed
+from cachestats.report.facts import ALLOWED_LOSS, Facts, gather, most_needed
 from cachestats.report.feeds import Feeds
 from cachestats.report.host_pages import host_json, write_host_page
 from cachestats.report.package_pages import write_package_pages
 from cachestats.report.packages import write_specs
 from cachestats.report.pages import Pages
-from cachestats.report.paths import path_of
+from cachestats.report.paths import NO_STACK, path_of
 from cachestats.report.published import TELLING, Published
 from cachestats.report.rows import Row, by_value, grouped, json_text
 from cachestats.report.summary import stack_counts, summary_markdown
@@ -209,6 +209,7 @@ class _Report:
             charts=draw_overview(self.subset, facts, self.folder),
             changes=by_value(facts.changes.get(facts.current), "change"),
             fell=fell,
+            age=facts.age,
             hosts=facts.hosts,
             environments=facts.environments,
             stacks=facts.stacks.to_dicts(),
@@ -285,18 +286,26 @@ class _Report:
             )
 
     def _about(self) -> Row:
+        facts = self.facts
         return {
             "schema": 1,
             "snapshot": self.facts.current,
             "before": self._before,
+            "day": facts.age.day.isoformat(),
+            "usual_days": facts.age.usual_days,
             "source": self.about["source"],
             "read_at": self.about["read_at"].isoformat(),
             "num_packages": self.about["num_packages"],
             "num_specs": self.about["num_specs"],
             "snapshots": self.names[::-1],
             "stacks": {row["stack"] or "none": row["packages"] for row in self.facts.stacks.to_dicts()},
-            "hosts": {one.name: host_json(one) for one in self.facts.hosts},
-            "environments": {one.name: environment_json(one) for one in self.facts.environments},
+            "check": {
+                "allowed": ALLOWED_LOSS,
+                "has_passed": facts.losses.excessive.is_empty(),
+                "lost": {row["stack"] or NO_STACK: row["lost"] for row in facts.losses.lost.iter_rows(named=True)},
+            },
+            "hosts": {one.name: host_json(one) for one in facts.hosts},
+            "environments": {one.name: environment_json(one) for one in facts.environments},
             "dataset_schema_version": SCHEMA_VERSION,
         }
 

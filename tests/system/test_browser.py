@@ -235,6 +235,24 @@ def test_a_keyboard_is_enough(open_page: Open, report: Path) -> None:
     page.wait_for_selector("#packages th[aria-sort=ascending]")
 
 
+@pytest.mark.parametrize(
+    ("today", "words", "is_old"),
+    [
+        ("2025-05-25", "Of 25 May 2025. That is today.", False),
+        ("2025-06-03", "That was 9 days ago.", False),
+        ("2025-09-20", "That was 3 months ago.", False),
+        ("2025-12-20", "That was 6 months ago. Snapshots usually come every 49 days: newer ones", True),
+    ],
+)
+def test_the_age_is_that_of_today(today: str, words: str, is_old: bool, browser: Any, report: Path) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.clock.set_fixed_time(f"{today}T12:00:00Z")
+        page.goto((report / "index.html").as_uri())
+        assert words in page.locator("#age").inner_text()
+        assert (page.locator("#age.warning").count() == 1) == is_old
+
+
 def test_a_hash_is_copied_whole(open_page: Open, report: Path, sample: cs.Dataset) -> None:
     page = open_page(report / "packages" / "zlib-ng.html", permissions=["clipboard-read", "clipboard-write"])
     ready(page)

@@ -232,6 +232,22 @@ const cachestats = (() => {
     }
   }
 
+  // How old the data is on the day on which the page is looked at, and whether that is more than usual.
+
+  function age() {
+    const element = document.getElementById("age");
+    if (!element) return;
+    const days = Math.floor((Date.now() - Date.parse(element.dataset.day)) / 86_400_000);
+    const usual = Number(element.dataset.usualDays) || 0;
+    const [unit, length] = days < 14 ? ["day", 1] : days < 60 ? ["week", 7] : days < 730 ? ["month", 30.44] : ["year", 365.25];
+    const words = days < 1 ? "today" : new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(-Math.floor(days / length), unit);
+    element.append(` That was ${words}.`.replace("was today", "is today"));
+    if (usual && days > Math.max(3 * usual, 7)) {
+      element.classList.add("warning");
+      element.append(` Snapshots usually come every ${usual === 1 ? "day" : `${usual} days`}: newer ones may be missing here.`);
+    }
+  }
+
   // A click on a button copies what it holds, and the button says so for a while.
   async function copy(button) {
     const words = button.textContent;
@@ -254,6 +270,7 @@ const cachestats = (() => {
     if (filters) packageTable();
     if (target) specTable();
     longTables();
+    age();
   });
   return { data };
 })();

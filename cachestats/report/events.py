@@ -10,6 +10,7 @@ from cachestats.analysis.compare import compare
 from cachestats.analysis.reuse import reused_requirements
 from cachestats.analysis.spec_rows import spec_rows
 from cachestats.analysis.usable import possible_hosts
+from cachestats.axes import Change
 from cachestats.dataset.subset import Subset
 from cachestats.naming import snapshot_kind
 
@@ -26,11 +27,12 @@ class Events(NamedTuple):
     snapshots: list[str]
     """The snapshots, the newest first."""
     packages: pl.DataFrame
-    """The result of `compare_snapshots` for these."""
+    """`package`, `snapshot`, and `change` to `new_specs` as in `compare`, for packages that were added, removed or
+    updated."""
     stacks: pl.DataFrame
-    """`snapshot`, and the result of `compare` by stack."""
+    """`stack`, `snapshot`, `change` and `package`, for packages that were added or removed."""
     hosts: pl.DataFrame
-    """`snapshot`, `package`, `host` and `is_usable`: packages that both snapshots have, and that a host can use in one
+    """`package`, `snapshot`, `host` and `is_usable`: packages that both snapshots have, and that a host can use in one
     of them only, sorted by these columns."""
 
 
@@ -44,18 +46,25 @@ def recent_events(base: Subset, changes: dict[str, pl.DataFrame], before: dict[s
             seen[kind] += 1
             names.append(name)
     stacks = {name: compare(base.at(before[name]), base.at(name), by="stack") for name in names}
+    packages = {name: changes[name] for name in names if name in changes}
+    details = ("old_versions", "new_versions", "old_specs", "new_specs")
     return Events(
         names,
-        _united({name: changes[name] for name in names if name in changes}),
-        _united(stacks),
+        _united(packages, ("added", "removed", "updated"), "package", "snapshot", "change", *details),
+        _united(stacks, ("added", "removed"), "stack", "snapshot", "change", "package"),
         _hosts(base, {name: before[name] for name in names}),
     )
 
 
-def _united(frames: dict[str, pl.DataFrame]) -> pl.DataFrame:
-    """Return frames as one, with their names in the column `snapshot`."""
-    named = [frame.select(pl.lit(name).alias("snapshot"), pl.all()) for name, frame in frames.items()]
-    return pl.concat(named) if named else pl.DataFrame()
+def _united(frames: dict[str, pl.DataFrame], changes: tuple[Change, ...], *columns: str) -> pl.DataFrame:
+    """Return the rows with some changes, with the name of their frame in the column `snapshot`."""
+    named = [
+        frame.filter(pl.col("change").is_in(changes)).select(
+            pl.lit(name).alias("snapshot") if column == "snapshot" else pl.col(column) for column in columns
+        )
+        for name, frame in frames.items()
+    ]
+    return pl.concat(named) if named else pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
 
 
 def _hosts(base: Subset, before: dict[str, str]) -> pl.DataFrame:
@@ -63,7 +72,7 @@ def _hosts(base: Subset, before: dict[str, str]) -> pl.DataFrame:
 
     The hosts are those for which the newest snapshot has builds.
     """
-    schema = {"snapshot": pl.String, "package": pl.String, "host": pl.String, "is_usable": pl.Boolean}
+    schema = {"package": pl.String, "snapshot": pl.String, "host": pl.String, "is_usable": pl.Boolean}
     if not before:
         return pl.DataFrame(schema=schema)
     here = base.at(base.names[-1])
@@ -90,4 +99,4 @@ def _hosts(base: Subset, before: dict[str, str]) -> pl.DataFrame:
     earlier = earlier.select("snapshot", "package", "host", is_usable=False)
     key = ["snapshot", "package", "host"]
     differing = [now.join(earlier, on=key, how="anti"), earlier.join(now, on=key, how="anti")]
-    return pl.concat(differing).sort(key)
+    return pl.concat(differing).select(*schema).sort(key)

@@ -17,10 +17,11 @@ from cachestats.report.events import Events
 from cachestats.report.facts import Facts
 from cachestats.report.pages import Pages
 from cachestats.report.paths import FEED_OF_SNAPSHOTS, link_to, path_of
-from cachestats.report.rows import Row, by_value
+from cachestats.report.rows import Row, Rows, tuples
 from cachestats.text import counted
 
 _MOST_NAMES = 100
+_MOST_HOSTS = 12
 _NAMESPACE = uuid.UUID("5b6b0f0c-6d3c-4b58-9a3e-0f4f4d1f7a52")
 """Made up once: the same names give the same identifiers for ever."""
 
@@ -57,9 +58,9 @@ class Feeds:
         self._pages, self._events, self._title, self._url = pages, events, title, url
         self._current = facts.current
         self._times = {row["snapshot"]: _time_of(row) for row in facts.snapshots.iter_rows(named=True)}
-        self._by_package = by_value(events.packages, "package")
-        self._by_stack = by_value(events.stacks, "stack")
-        self._hosts = by_value(events.hosts, "package")
+        self._by_package = tuples(events.packages)
+        self._by_stack = tuples(events.stacks)
+        self._hosts = tuples(events.hosts)
 
     def write_package(self, package: str) -> None:
         """Write when a package came, was lost, or changed its versions, and which hosts can use it since."""
@@ -80,7 +81,7 @@ class Feeds:
     def write_snapshots(self) -> None:
         """Write which packages came to the cache and which it lost, and what hosts can newly use."""
         entries = [
-            *_packages_in(self._events.packages.to_dicts(), self._title),
+            *_packages_in(self._events.packages.select("snapshot", "change", "package").rows(), self._title),
             *_packages_of_hosts(self._events.hosts),
         ]
         about = "index.html#snapshots"
@@ -114,36 +115,35 @@ def _time_of(snapshot: Row) -> str:
     return f"{when:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _changes_of(package: str, rows: list[Row]) -> Iterator[Entry]:
-    for row in rows:
-        name, before, now = row["snapshot"], row["old_versions"], row["new_versions"]
-        if row["change"] == "added":
-            words = f"{package} came in {name}", f"{counted(row['new_specs'], 'spec')} of {now}."
-        elif row["change"] == "removed":
-            words = f"{package} was lost in {name}", f"{counted(row['old_specs'], 'spec')} of {before} are gone."
-        elif row["change"] == "updated":
-            words = f"{package} changed its versions in {name}", f"Before: {before}. Now: {now}."
+def _changes_of(package: str, rows: Rows) -> Iterator[Entry]:
+    for snapshot, change, before, now, old_specs, new_specs in rows:
+        if change == "added":
+            words = f"{package} came in {snapshot}", f"{counted(new_specs, 'spec')} of {now}."
+        elif change == "removed":
+            words = f"{package} was lost in {snapshot}", f"{counted(old_specs, 'spec')} of {before} are gone."
         else:
-            continue
-        yield Entry(name, row["change"], *words)
+            words = f"{package} changed its versions in {snapshot}", f"Before: {before}. Now: {now}."
+        yield Entry(snapshot, change, *words)
 
 
-def _hosts_of(package: str, rows: list[Row]) -> Iterator[Entry]:
+def _hosts_of(package: str, rows: Rows) -> Iterator[Entry]:
     hosts: dict[tuple[str, bool], list[str]] = {}
-    for row in rows:
-        hosts.setdefault((row["snapshot"], row["is_usable"]), []).append(row["host"])
+    for snapshot, host, is_usable in rows:
+        hosts.setdefault((snapshot, is_usable), []).append(host)
     for (snapshot, is_usable), names in hosts.items():
         how = "is newly usable" if is_usable else "is no longer usable"
         where = names[0] if len(names) == 1 else f"{len(names):,} kinds of hosts"
-        yield Entry(snapshot, _EVENTS[is_usable], f"{package} {how} on {where} since {snapshot}", _listed(names))
+        yield Entry(
+            snapshot, _EVENTS[is_usable], f"{package} {how} on {where} since {snapshot}", _listed(names, _MOST_HOSTS)
+        )
 
 
-def _packages_in(rows: list[Row], where: str) -> Iterator[Entry]:
+def _packages_in(rows: Rows, where: str) -> Iterator[Entry]:
     """Return what came to a stack or the cache in each snapshot, and what it lost."""
     found: dict[tuple[str, str], list[str]] = {}
-    for row in rows:
-        if row["change"] in {"added", "removed"}:
-            found.setdefault((row["snapshot"], row["change"]), []).append(row["package"])
+    for snapshot, change, package in rows:
+        if change != "updated":
+            found.setdefault((snapshot, change), []).append(package)
     for (snapshot, change), packages in found.items():
         number = counted(len(packages), "package")
         words = f"{number} came to {where}" if change == "added" else f"{where} lost {number}"
@@ -159,6 +159,6 @@ def _packages_of_hosts(hosts: pl.DataFrame) -> Iterator[Entry]:
         yield Entry(snapshot, _EVENTS[is_usable], f"What hosts can {how} use since {snapshot}", _listed(names))
 
 
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
-    return f"{', '.join(names[:_MOST_NAMES])}{more}."
+def _listed(names: list[str], most: int = _MOST_NAMES) -> str:
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}."

@@ -74,7 +74,7 @@ def write_package_pages(subset: Subset, facts: Facts, pages: Pages, specs: dict[
             "stacks": [row["stack"] for row in stacks if row["stack"] is not None],
             "targets": matrix.best() if matrix else {},
             **built.of(package),
-            "history": {snapshot: {"num_specs": number, "version": version} for snapshot, number, version in series},
+            "history": {snapshot: number for snapshot, number, _ in series},
             "last_seen": last,
         }
         pages.save(path_of("api", package), json_text(about_it))
@@ -93,7 +93,7 @@ class _Built:
     def __init__(self, here: Subset) -> None:
         columns = ("package", "version", "compiler", "hash")
         specs = spec_rows(here, columns).distinct(*columns)
-        self._hashes = dict(specs.group_by("package").agg(pl.col("hash").sort()).iter_rows())
+        self._hashes = specs.select("package", "hash").sort("hash").partition_by("package", as_dict=True)
         self._counts = {
             column: tuples(specs.group_by("package", column).len().sort("package", column, nulls_last=True))
             for column in ("version", "compiler")
@@ -106,7 +106,7 @@ class _Built:
         return {
             "versions": {version: versions[version] for version in newest_first},
             "compilers": {compiler or NO_STACK: number for compiler, number in compilers.items()},
-            "hashes": self._hashes.get(package, []),
+            "hashes": self._hashes[package,]["hash"].to_list() if (package,) in self._hashes else [],
         }
 
 

@@ -154,8 +154,7 @@ class _Report:
         self.pages = Pages(
             folder, site=title, current=facts.current, about=self.about, before=facts.before, states=STATES
         )
-        events = recent_events(subset, facts.changes, facts.before)
-        self.feeds = Feeds(self.pages, events, facts, title=title, url=url)
+        self.title, self.url = title, url
 
     def write(self) -> int:
         """Write everything and return the number of pages."""
@@ -169,7 +168,7 @@ class _Report:
             write_package_pages(self.subset, self.facts, self.pages, specs)
             self._stacks()
             self._snapshots()
-            self._write_feeds()
+            self._feeds()
             self._hosts_and_environments()
             self._data(tables.result())
         self.pages.save("summary.md", summary_markdown(self.facts))
@@ -257,12 +256,15 @@ class _Report:
         for environment in self.facts.environments:
             write_environment_page(environment, packages, self.pages)
 
-    def _write_feeds(self) -> None:
-        for package in self.facts.presence["package"].unique().sort():
-            self.feeds.write_package(package)
-        for stack in self.facts.stack_history["stack"].unique().sort():
-            self.feeds.write_stack(stack)
-        self.feeds.write_snapshots()
+    def _feeds(self) -> None:
+        facts = self.facts
+        events = recent_events(self.subset, facts.changes, facts.before)
+        feeds = Feeds(self.pages, events, facts, title=self.title, url=self.url)
+        for package in facts.presence["package"].unique().sort():
+            feeds.write_package(package)
+        for stack in facts.stack_history["stack"].unique().sort():
+            feeds.write_stack(stack)
+        feeds.write_snapshots()
 
     def _badge(self, stack: str | None, row: Row | None, changed: Row | None) -> None:
         packages = row["packages"] if row else 0

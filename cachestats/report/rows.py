@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import polars as pl
 
 Row: TypeAlias = dict[str, Any]
+Rows: TypeAlias = Iterable[tuple[Any, ...]]
 
 
 def by_value(frame: pl.DataFrame | None, column: str) -> dict[Any, list[Row]]:
@@ -24,9 +25,9 @@ def grouped(rows: Iterable[Row], column: str) -> dict[Any, list[Row]]:
     return found
 
 
-def tuples(frame: pl.DataFrame) -> dict[str, list[tuple[Any, ...]]]:
+def tuples(frame: pl.DataFrame) -> dict[Any, list[tuple[Any, ...]]]:
     """Return the rows of each value in the first column, without it."""
-    found: dict[str, list[tuple[Any, ...]]] = {}
+    found: dict[Any, list[tuple[Any, ...]]] = {}
     for first, *others in frame.iter_rows():
         found.setdefault(first, []).append(tuple(others))
     return found

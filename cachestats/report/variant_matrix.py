@@ -31,19 +31,20 @@ class VariantMatrices:
 
     def __init__(self, specs: SpecsLike) -> None:
         by = ("package", "version", "variants")
-        counts = spec_rows(specs, (*by, "hash")).count(*by, of=["hash"])
-        self._specs: dict[str, list[tuple[str, str, int]]] = {}
-        for package, version, variants, number in counts.sort(by).iter_rows():
-            self._specs.setdefault(package, []).append((version, variants or "", number))
+        counts = spec_rows(specs, (*by, "hash")).count(*by, of=["hash"]).sort(by)
+        # Frames take a fraction of the memory of tuples, and only one package is looked at at a time.
+        self._specs = counts.partition_by("package", as_dict=True, include_key=False)
 
     def of(self, package: str) -> VariantMatrix | None:
         """Return the variants of one package, or None if the snapshot does not have it, or not its variants."""
-        specs = self._specs.get(package, [])
+        specs = self._specs.get((package,))
+        if specs is None:
+            return None
         counts: dict[str, Counter[tuple[str, str]]] = {}
         totals: Counter[str] = Counter()
-        for version, variants, number in specs:
+        for version, variants, number in specs.iter_rows():
             totals[version] += number
-            for name, variant in _named(variants):
+            for name, variant in _named(variants or ""):
                 counts.setdefault(name, Counter())[version, variant] += number
         if not counts:
             return None

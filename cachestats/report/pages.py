@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from cachestats.report.paths import Kind, link_to
-from cachestats.text import byte_size, counted
+from cachestats.text import byte_size, counted, visible
 
 
 class Pages:
@@ -71,18 +71,6 @@ def marked(text: str) -> Markup:
     """
     parts = enumerate(text.split("`"))
     return Markup("").join(Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in parts)
-
-
-def visible(text: str) -> str:
-    """Return text in which characters that cannot be printed, some of which XML forbids, are replaced.
-
-    Examples
-    --------
-    >>> from cachestats.report.pages import visible
-    >>> visible("zlib" + chr(0)) == "zlib" + chr(0xFFFD)
-    True
-    """
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 # A report has hundreds of thousands of these links. As macros of a template they would take a fifth of its time.

@@ -39,6 +39,7 @@ from cachestats.report.published import TELLING, Published
 from cachestats.report.rows import Row, by_value, grouped, json_text
 from cachestats.report.summary import stack_counts, summary_markdown
 from cachestats.schema import SCHEMA_VERSION, TABLES, dictionary_markdown
+from cachestats.text import counted
 
 _FOLDERS = (
     "assets",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from cachestats.report.facts import Facts
-from cachestats.report.pages import visible
-from cachestats.text import counted
+from cachestats.text import counted, visible
 
 _MOST_NAMES = 20
 

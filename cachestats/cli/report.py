@@ -84,7 +84,7 @@ def _named(paths: tuple[Path, ...]) -> dict[str, Environment]:
     found: dict[str, Environment] = {}
     for path in paths:
         whole = path.resolve()
-        name = whole.parent.name if path.name == "spack.lock" else whole.name.removesuffix(".lock")
+        name = whole.parent.name if path.name == "spack.lock" else whole.name.partition(".")[0]
         if name in found:
             raise ArgumentError(
                 f"expected environments with different names, found two that are called {name}",

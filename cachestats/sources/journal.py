@@ -1,8 +1,8 @@
 """The spec files of a cache that were read: kept so that an update reads only new ones, and a killed run continues.
 
 Two files: one of the last complete reading, and one of a reading that is not finished. Both are compressed lines of
-JSON. A node that an earlier line has is not repeated. What cannot be read, such as a line that was cut off, and all
-that follows it, is read from the cache again.
+JSON, each after its checksum. A node that an earlier line has is not repeated. What cannot be read, such as a line that
+was cut off, and all that follows it, is read from the cache again.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Journal:
         """Keep some spec files."""
         if self._lines is not None and self._unfinished is not None:
             with reported(self._unfinished):
-                self._lines.writelines(msgspec.json.encode(entry) + b"\n" for entry in entries)
+                self._lines.writelines(map(_line, entries))
                 self._lines.flush()
 
     def finish(self) -> None:
@@ -101,6 +101,12 @@ class Journal:
             os.replace(draft, self._unfinished)
 
 
+def _line(entry: Entry) -> bytes:
+    """Return the line of an entry; gzip would tell that it is damaged only at the end of the file."""
+    text = msgspec.json.encode(entry)
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
 def _with_nodes(entry: Entry, nodes: SpecFiles, written: set[str]) -> Entry:
     """Return an entry with those of its nodes that no entry before it has."""
     own = {key: nodes.node(key) for key in entry.spec.hashes if key not in written}
@@ -113,6 +119,9 @@ def _entries(path: Path) -> Iterator[Entry]:
     try:
         with open_regular(path) as file, gzip.GzipFile(fileobj=file) as lines:
             for line in lines:
-                yield _decode(line)
+                checksum, _, text = line.rstrip(b"\n").partition(b" ")
+                if checksum != b"%08x" % zlib.crc32(text):
+                    return
+                yield _decode(text)
     except (OSError, EOFError, zlib.error, JsonError):
         return

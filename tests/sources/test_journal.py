@@ -57,7 +57,7 @@ def test_what_was_read_is_known_and_gives_the_same_index(written: Path) -> None:
         (lambda data: gzip.compress(data)[:-8], {"a", "b", "gcc"}),
         (lambda data: gzip.compress(data[:-9]), {"a", "b"}),
         (lambda data: gzip.compress(data.replace(b'"key":"b"', b'"key":b')), {"a"}),
-        (lambda data: gzip.compress(data.replace(b'"' + G.encode() + b'":{', b'"x":{')), {"b"}),
+        (lambda data: gzip.compress(data.replace(G.encode(), b"x" * 32)), set()),
         (lambda data: data, set()),
     ],
 )

@@ -98,6 +98,10 @@ class DatasetError(CachestatsError):
     exit_code = 12
 
 
+class DamagedError(DatasetError):
+    """A file of a dataset is missing, or is not as it was written."""
+
+
 class ShrinkError(CachestatsError):
     """A snapshot would lose more than half of its specs; nothing was published."""
 
@@ -108,6 +112,10 @@ class BusyError(CachestatsError):
     """Another process is writing the dataset and did not finish in time."""
 
     exit_code = 14
+
+
+class RebuiltError(BusyError):
+    """A dataset was built again while it was read; opened again, it answers."""
 
 
 class WorkerError(CachestatsError):

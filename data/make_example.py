@@ -4,7 +4,7 @@ It is the corpus's indices, cut down to the specs of a few packages in some stac
 to link and run. Nothing else is changed: hashes, edges and recipes are those that Spack wrote. Beside the tables stands
 a lockfile, cut down in the same way, for the questions about an environment.
 
-The package brings these files along, so the example is small. Its 20 Parquet files take less than 90 kB in the wheel,
+The package brings these files along, so the example is small. Its 20 Parquet files take less than 100 kB in the wheel,
 and 60 kB of these are metadata, such as the descriptions of columns, which do not shrink with the rows.
 """
 

@@ -151,7 +151,7 @@ def test_a_broken_lockfile_is_an_error(content: object, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "damage", "words"),
     [
-        ("manifest.json", b'{"schema_version": 3, "made_by": {"\xff": ""}}', "manifest.*not UTF-8"),
+        ("manifest.json", b'{"schema_version": 3, "made_by": {"\xff": ""}}', "manifest.*checksum in the first line"),
         ("manifest.json", b"%s\xff", "manifest"),
         (
             ".cachestats/commit.json",

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TextIO, TypeVar
 
 import click
 
 from cachestats.atomic import replaced_file
+from cachestats.cli.datasets import check_unchanged, print_later
 from cachestats.errors import ArgumentError, DatasetError
 from cachestats.text import counted, visible
 
@@ -73,8 +75,12 @@ def talk(words: str) -> None:
     """
     if verbosity() == Verbosity.QUIET:
         return
+    print_later(partial(_to_stderr, _lines(words)))
+
+
+def _to_stderr(text: str) -> None:
     try:
-        click.echo(_lines(words), err=True)
+        click.echo(text, err=True)
     except OSError:
         _give_up(sys.stderr)
 
@@ -169,15 +175,20 @@ def _markdown(frame: pl.DataFrame, *, percent: bool) -> str:
 def write(data: bytes, out: Path | None) -> None:
     """Write bytes to a file or to stdout."""
     if out is None:
-        try:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        except OSError as error:
-            stdout_failed(error)
+        print_later(partial(_to_stdout, data))
         return
+    check_unchanged()
     with replaced_file(out) as unfinished:
         unfinished.write_bytes(data)
     talk(f"wrote {out}")
+
+
+def _to_stdout(data: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        stdout_failed(error)
 
 
 def stdout_failed(error: OSError) -> None:

@@ -13,9 +13,10 @@ from click.shell_completion import CompletionItem
 
 from cachestats.axes import VARIANT
 from cachestats.cli.completion import complete_filters, complete_packages, complete_snapshots, complete_words
+from cachestats.cli.datasets import ask
 from cachestats.cli.output import talk
 from cachestats.dataset.subset import FILTER_COLUMNS
-from cachestats.errors import ArgumentError, CachestatsError
+from cachestats.errors import ArgumentError
 from cachestats.naming import LEAVES_OUT
 from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.text import alternatives, byte_size, counted, nearest
@@ -148,23 +149,10 @@ def dataset_argument(function: Callable[..., None]) -> Callable[..., None]:
 
     @click.argument("dataset", type=Opened())
     @wraps(function)
-    def checked(**options: Any) -> None:
-        from cachestats.dataset.dataset import Dataset
+    def asked(**options: Any) -> None:
+        ask(function, options)
 
-        try:
-            function(**options)
-        except CachestatsError:
-            raise
-        except Exception:
-            # Most likely a file is damaged; if not, the verb has a bug.
-            from cachestats.dataset.parquet import check_files
-
-            for value in options.values():
-                if isinstance(value, Dataset):
-                    check_files(value)
-            raise
-
-    return checked
+    return asked
 
 
 def output_options(function: Callable[..., None]) -> Callable[..., None]:

@@ -26,19 +26,21 @@ snapshot or the new one.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cachestats.dataset.manifest import MANIFEST, Manifest, read_manifest
+from cachestats.dataset.checksums import FoundFile, find_files, is_unchanged
+from cachestats.dataset.manifest import MANIFEST, Manifest
 from cachestats.dataset.names import Names
-from cachestats.dataset.paths import arrow_path, snapshot_files, table_file
-from cachestats.dataset.publication import COMMIT, finish_moves
+from cachestats.dataset.paths import arrow_path, file_name, file_records, snapshot_files
+from cachestats.dataset.publication import finish_moves, published_manifest
 from cachestats.dataset.sql import check_query, query_error
 from cachestats.dataset.subset import Asked, Subset, no_such_snapshot, snapshot_names
-from cachestats.errors import ArgumentError, DatasetError, reported
+from cachestats.errors import ArgumentError, DamagedError, DatasetError, RebuiltError
 from cachestats.schema import STORED_TABLES, TABLES, Table
 from cachestats.text import counted
 
@@ -46,14 +48,16 @@ if TYPE_CHECKING:
     import polars as pl
 
     from cachestats.dataset.expressions import Alternatives
+    from cachestats.dataset.manifest import FileRecord
 
 
 class Dataset:
     """A dataset on disk: its path, its manifest and its tables as Polars LazyFrames.
 
-    `open_dataset` and `build_dataset` return it. The tables are read when a frame is collected. A frame that is
-    collected after another build was published may mix old and new snapshots; open the dataset again to see the new
-    ones.
+    `open_dataset` and `build_dataset` return it. Each file is compared with its checksum before it is first read. The
+    tables are read when a frame is collected, so a frame that is collected after another build was published may see
+    files of it: `check_unchanged` tells whether anything that was read is of another build. Open the dataset again to
+    see the new snapshots.
 
     Parameters
     ----------
@@ -68,7 +72,7 @@ class Dataset:
         The folder.
     manifest : cachestats.dataset.manifest.Manifest
         The contents of `manifest.json`: `schema_version`, `made_by`, `sources`, `snapshots` with their `num_specs` and
-        `rows`, and `tables`, the number of rows of each.
+        `rows`, `tables`, the number of rows of each, and the size and checksum of each file in `files`.
     specs, variants, dependencies, requirements, snapshots, targets, rejected, inputs : polars.LazyFrame
         The tables, with the columns of `cachestats.data_dictionary()`.
 
@@ -86,6 +90,7 @@ class Dataset:
         self.path = path
         self.manifest = manifest
         self._satisfying: dict[tuple[tuple[str, ...], Alternatives], pl.DataFrame] = {}
+        self._found: dict[str, FoundFile] = {}
 
     @property
     def specs(self) -> pl.LazyFrame:
@@ -147,7 +152,9 @@ class Dataset:
         ArgumentError
             If there is no such table or snapshot.
         DatasetError
-            If a file of the table is missing.
+            If a file of the table is missing or damaged.
+        RebuiltError
+            If the dataset was built again since it was opened.
 
         Examples
         --------
@@ -308,7 +315,8 @@ class Dataset:
             raise ArgumentError(f"expected a statement, found {query!r}", hint="SELECT ... FROM specs")
         try:
             check_query(query)
-            return pl.SQLContext({name: self.scan(name) for name in TABLES}, eager=False).execute(query)
+            named = [name for name in TABLES if name in query.lower()]  # the others' files need not be whole
+            return pl.SQLContext({name: self.scan(name) for name in named}, eager=False).execute(query)
         except PolarsError as error:
             raise query_error(error) from None
 
@@ -332,7 +340,9 @@ class Dataset:
         ArgumentError
             If there is no such table or snapshot.
         DatasetError
-            If a file is missing.
+            If a file is missing or damaged.
+        RebuiltError
+            If the dataset was built again since it was opened.
 
         Examples
         --------
@@ -357,7 +367,7 @@ class Dataset:
 
         Raises
         ------
-        ArgumentError, DatasetError
+        ArgumentError, DatasetError, RebuiltError
             As in `files`.
 
         Examples
@@ -368,20 +378,46 @@ class Dataset:
         {'develop-2024-06-02': 1, 'develop-2025-03-09': 1}
         """
         declared, known = find_table(table, STORED_TABLES), self.manifest.snapshots
-        found: dict[str | None, list[Path]] = {None: [table_file(self.path, declared)]}
+        names: dict[str | None, list[str]] = {None: [file_name(declared)]}
         if declared.by_snapshot:
-            names = sorted(known if snapshots is None else snapshots)
-            for name in names:
+            chosen = sorted(known if snapshots is None else snapshots)
+            for name in chosen:
                 if name not in known:
                     raise no_such_snapshot(self, name, snapshot_names(self))
-            found = {name: snapshot_files(self.path, declared, name, known[name]) for name in names}
-        if missing := [file for files in found.values() for file in files if not file.is_file()]:
-            instead = "something else" if missing[0].exists() else "nothing"
-            raise DatasetError(
-                f"expected the file {missing[0]}, which the manifest of the dataset names, found {instead}",
-                hint="build the dataset again",
-            )
-        return found
+            names = {name: snapshot_files(declared, name, known[name]) for name in chosen}
+        records = {name: self._records[name] for each in names.values() for name in each}
+        try:
+            found = find_files(self.path, records)
+        except DamagedError:
+            check_current(self)
+            raise
+        self._found |= found
+        return {snapshot: [found[name].path for name in each] for snapshot, each in names.items()}
+
+    def check_unchanged(self) -> None:
+        """Check that all files that were read are still those of this dataset, so that answers are from one state.
+
+        A build that is published while a question is answered replaces files. The command line checks this before it
+        prints anything, as do exports and reports before they replace an earlier one.
+
+        Raises
+        ------
+        RebuiltError
+            If one of the files was replaced or removed since it was found.
+
+        Examples
+        --------
+        >>> import cachestats as cs
+        >>> ds = cs.example_dataset()
+        >>> specs = ds.specs.collect()
+        >>> ds.check_unchanged()
+        """
+        if not all(map(is_unchanged, [*self._found.values()])):
+            raise _rebuilt(self)
+
+    @cached_property
+    def _records(self) -> dict[str, FileRecord]:
+        return file_records(self.manifest)
 
     def __repr__(self) -> str:
         counts = self.manifest.tables
@@ -420,8 +456,6 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     ------
     DatasetError
         If there is no dataset at `path`, it is damaged, or it has another schema version.
-    BusyError
-        If another process is publishing to it, and does not finish.
 
     Examples
     --------
@@ -441,18 +475,54 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
             f"expected a dataset, found nothing at {folder}",
             hint=f"make one with `cachestats build SOURCE --out {folder}`",
         )
-    while True:
-        with reported(folder):
-            finish_moves(folder)
-        manifest = read_manifest(folder)
-        if not (folder / COMMIT).exists():  # else a publication has just begun, and the manifest may be the old one
-            break
+    finish_moves(folder)
+    manifest = published_manifest(folder)
     if manifest is None:
         raise DatasetError(
             f"expected a dataset, found no {MANIFEST} in {folder}",
             hint=f"make one with `cachestats build SOURCE --out {folder}`, or give the folder of another one",
         )
     return Dataset(folder, manifest)
+
+
+def check_current(dataset: Dataset) -> None:
+    """Check that no other build was published since a dataset was opened.
+
+    Raises
+    ------
+    RebuiltError
+        If one was.
+    """
+    if published_manifest(dataset.path) != dataset.manifest:
+        raise _rebuilt(dataset)
+
+
+def _rebuilt(dataset: Dataset) -> RebuiltError:
+    return RebuiltError(f"{dataset.path} was built again while it was read", hint="open it again")
+
+
+@contextmanager
+def one_state(*datasets: Dataset) -> Iterator[None]:
+    """Check, at the end and if anything fails, that what was read is from one state of each dataset.
+
+    Raises
+    ------
+    RebuiltError
+        If a dataset was built again meanwhile.
+    """
+    try:
+        yield
+    except BaseException as error:
+        # A panic inside Polars is not an Exception, but neither is an interruption.
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            _check_unchanged(datasets)
+        raise
+    _check_unchanged(datasets)
+
+
+def _check_unchanged(datasets: Iterable[Dataset]) -> None:
+    for dataset in datasets:
+        dataset.check_unchanged()
 
 
 def find_table(name: str, among: Mapping[str, Table] = TABLES) -> Table:

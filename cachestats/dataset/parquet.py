@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cachestats.dataset.dataset import Dataset
 from cachestats.errors import DatasetError
 from cachestats.regular import open_regular
 from cachestats.schema import ENCODED_SPECS, ENGINE_TABLES, SCHEMA_VERSION, STORED_TABLES, Table
@@ -35,13 +34,17 @@ _MANY_NAMES = frozenset({"hash", "dependency_hash", "variants"})
 _PLAIN = frozenset({"hash", "spec", "name", "code", "digest", "fingerprint", "origin"})
 
 
-def write_parquet(file: Path | pa.NativeFile, table: str, data: pa.Table) -> None:
-    """Write the Parquet file of a table, or of one snapshot of it. `data` is sorted as the table declares."""
-    declared = STORED_TABLES[table]
-    with parquet_writer(file, declared, data.schema, declared.sort) as writer:
+def to_parquet(table: str, data: pa.Table) -> pa.Buffer:
+    """Return the Parquet file of a table, or of one snapshot of it. `data` is sorted as the table declares.
+
+    A file is small beside the rows that it is made of, and its checksum is computed while it is in memory.
+    """
+    declared, sink = STORED_TABLES[table], pa.BufferOutputStream()
+    with parquet_writer(sink, declared, data.schema, declared.sort) as writer:
         rows = pa.Table.from_arrays(data.columns, schema=writer.schema)
         for part in _row_groups(rows, declared.row_group_by):
             writer.write_table(part, row_group_size=ROW_GROUP)
+    return sink.getvalue()
 
 
 def _row_groups(rows: pa.Table, by: str | None) -> Iterator[pa.Table]:
@@ -177,6 +180,7 @@ def parquet_writer(
         max_rows_per_page=ROW_GROUP,
         store_schema=False,
         write_page_index=True,
+        write_page_checksum=True,  # for other programs: a dataset has checksums of whole files
         write_statistics=sorted(skipped_by),
         use_dictionary=[name for name in declared.names if name not in plain],
         # In the tables that other tools read, only what every reader of Parquet knows.
@@ -191,16 +195,3 @@ def parquet_writer(
         metadata["cachestats.columns"] = json.dumps({column.name: column.description for column in table.columns})
     writer.add_key_value_metadata(metadata)
     return writer
-
-
-def check_files(dataset: Dataset) -> None:
-    """Read every file of a dataset.
-
-    Raises
-    ------
-    DatasetError
-        If a file is missing, or is not as the manifest says.
-    """
-    for table in STORED_TABLES:
-        for file in dataset.files(table):
-            read_whole(table, file)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from cachestats.dataset.manifest import Manifest, SnapshotRecord
+from cachestats.dataset.manifest import FileRecord, Manifest, SnapshotRecord
 from cachestats.errors import DatasetError
 from cachestats.schema import STORED_TABLES, Table
 from cachestats.text import file_stem
@@ -30,13 +30,18 @@ def arrow_path(path: str | os.PathLike[str]) -> Path:
     return found
 
 
-def table_file(folder: Path, table: Table, snapshot: str | None = None, bucket: int | None = None) -> Path:
+def file_name(table: Table, snapshot: str | None = None, bucket: int | None = None) -> str:
     """Return the path of a table, of one snapshot of it, or of one bucket of a snapshot, in the folder of a dataset."""
     if snapshot is None:
-        return folder / f"{table.name}.parquet"
+        return f"{table.name}.parquet"
     # No name of a snapshot has a `~` in its stem, so that no bucket is taken for a snapshot.
     number = "" if bucket is None else f"~{bucket:03}"
-    return folder / table.name / f"{file_stem(snapshot)}{number}.parquet"
+    return f"{table.name}/{file_stem(snapshot)}{number}.parquet"
+
+
+def table_file(folder: Path, table: Table, snapshot: str | None = None, bucket: int | None = None) -> Path:
+    """Return what `file_name` returns, with the folder of the dataset."""
+    return folder / file_name(table, snapshot, bucket)
 
 
 def buckets_in(record: SnapshotRecord) -> tuple[int | None, ...]:
@@ -44,16 +49,32 @@ def buckets_in(record: SnapshotRecord) -> tuple[int | None, ...]:
     return tuple(range(len(record.buckets))) if len(record.buckets) > 1 else (None,)
 
 
-def snapshot_files(folder: Path, table: Table, snapshot: str, record: SnapshotRecord) -> list[Path]:
-    """Return the files of one snapshot of a table."""
-    return [
-        table_file(folder, table, snapshot, bucket) for bucket in (buckets_in(record) if table.in_buckets else (None,))
-    ]
+def snapshot_files(table: Table, snapshot: str, record: SnapshotRecord) -> list[str]:
+    """Return the names of the files of one snapshot of a table."""
+    buckets = buckets_in(record) if table.in_buckets else (None,)
+    return [file_name(table, snapshot, bucket) for bucket in buckets]
 
 
-def files_by_snapshot(folder: Path, manifest: Manifest) -> Iterator[Path]:
-    """Yield the files of all snapshots that a manifest names."""
+def snapshot_file_names(snapshot: str, record: SnapshotRecord) -> Iterator[str]:
+    """Yield the names of all files of a snapshot."""
     for table in STORED_TABLES.values():
         if table.by_snapshot:
-            for snapshot, record in manifest.snapshots.items():
-                yield from snapshot_files(folder, table, snapshot, record)
+            yield from snapshot_files(table, snapshot, record)
+
+
+def stored_files(folder: Path) -> set[str]:
+    """Return the names of the files in the folder of a dataset that look like files of its tables."""
+    found = [*folder.glob("*.parquet")]
+    for table in STORED_TABLES.values():
+        found += (folder / table.name).glob("*")
+    return {path.relative_to(folder).as_posix() for path in found}
+
+
+def file_records(manifest: Manifest) -> dict[str, FileRecord]:
+    """Return the records of all files of a dataset, by their names."""
+    found = {file_name(STORED_TABLES[name]): record for name, record in manifest.files.items()}
+    for snapshot, record in manifest.snapshots.items():
+        found |= {file_name(STORED_TABLES[name], snapshot): file for name, file in record.files.items()}
+        for number, bucket in zip(buckets_in(record), record.buckets, strict=True):
+            found |= {file_name(STORED_TABLES[name], snapshot, number): file for name, file in bucket.files.items()}
+    return found

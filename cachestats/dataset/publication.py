@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from cachestats.atomic import sync
-from cachestats.dataset.manifest import MANIFEST, read_manifest
-from cachestats.dataset.paths import files_by_snapshot
+from cachestats.dataset.manifest import MANIFEST, Manifest, read_manifest
+from cachestats.dataset.paths import file_records
 from cachestats.decode import JsonError, decode
-from cachestats.errors import BusyError, DatasetError
+from cachestats.errors import DatasetError
 from cachestats.regular import read_regular
 
 STATE = ".cachestats"
@@ -77,9 +78,8 @@ def _decided(folder: Path, commit: bytes) -> Commit:
             return Commit([], [])
         staged = {path.relative_to(staging).as_posix() for path in staging.rglob("*") if path.is_file()}
         manifests = [read_manifest(one) for one in (folder, staging)]
-        old, new = ({*files_by_snapshot(folder, one)} if one else set() for one in manifests)
-        removed = [path.relative_to(folder).as_posix() for path in sorted(old - new)]
-        return Commit([*sorted(staged - {MANIFEST}), MANIFEST], removed)
+        old, new = ({*file_records(one)} if one else set() for one in manifests)
+        return Commit([*sorted(staged - {MANIFEST}), MANIFEST], sorted(old - new))
 
 
 def is_being_written(folder: Path) -> bool:
@@ -92,22 +92,43 @@ def _is_inside(path: str) -> bool:
     return not path.startswith("/") and ".." not in path.split("/") and "\0" not in path
 
 
+def published_manifest(folder: Path) -> Manifest | None:
+    """Return the manifest that was published last, or None if there is none; its files need not be in place yet.
+
+    Raises
+    ------
+    DatasetError
+        If it is damaged, or has another schema version.
+    """
+    if (folder / COMMIT).exists() and (staged := read_manifest(folder / NEW)) is not None:
+        return staged
+    return read_manifest(folder)
+
+
+def published_places(folder: Path, name: str) -> Iterator[Path]:
+    """Yield where a published file may be: beside the dataset until it is moved, and then in its place."""
+    if (folder / COMMIT).exists():
+        yield folder / NEW / name
+    yield folder / name
+
+
 def finish_moves(folder: Path) -> None:
-    """Finish a publication that was interrupted, or wait for one in progress."""
+    """Finish a publication that was interrupted, or wait for one in progress.
+
+    Who may not write leaves it as it is: what was published can be read all the same, at `published_places`.
+    """
     if not (folder / COMMIT).exists():
         return
     import filelock
 
     lock = filelock.FileLock(folder / LOCK)
     deadline = time.monotonic() + _RECOVERY_SECONDS
-    while (folder / COMMIT).exists():
+    while (folder / COMMIT).exists() and time.monotonic() < deadline:
         try:
             with lock.acquire(timeout=0.05):
                 move_published(folder)
         except filelock.Timeout:
             # A build holds the lock from start to end, but a publication takes hardly any time: look again.
-            if time.monotonic() > deadline:
-                raise BusyError(
-                    f"another process has been publishing to {folder} for more than {_RECOVERY_SECONDS} s",
-                    hint="try again later",
-                ) from None
+            continue
+        except OSError:
+            return

@@ -43,17 +43,15 @@ def answer_query(dataset: Dataset, query: str) -> pl.DataFrame:
     ------
     ArgumentError
         As `Dataset.sql`, or if the query fails on the values in the tables.
-    DatasetError
-        If it fails because a file of the dataset is damaged.
+    DatasetError, RebuiltError
+        As `Dataset.files`.
     """
     from polars.exceptions import PolarsError
-
-    from cachestats.dataset.parquet import check_files
 
     try:
         return dataset.sql(query).collect()
     except PolarsError as error:
-        check_files(dataset)
+        dataset.check_unchanged()
         raise query_error(error) from None
 
 

@@ -6,20 +6,19 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import filelock
-import msgspec
 import pyarrow as pa
 
 from cachestats.atomic import acquire, refuse_foreign, sync
-from cachestats.dataset.manifest import MANIFEST, Manifest
-from cachestats.dataset.parquet import write_parquet
-from cachestats.dataset.paths import arrow_path, files_by_snapshot, table_file
+from cachestats.dataset.checksums import record_of
+from cachestats.dataset.manifest import MANIFEST, FileRecord, Manifest, manifest_bytes
+from cachestats.dataset.parquet import to_parquet
+from cachestats.dataset.paths import arrow_path, file_records, table_file
 from cachestats.dataset.publication import COMMIT, JOURNALS, LOCK, NEW, SCRATCH, STATE, move_published
 from cachestats.errors import DatasetError, reported
 from cachestats.schema import STORED_TABLES
@@ -82,32 +81,28 @@ class Writer:
         """The folder beside the dataset in which its new files wait, each at its place."""
         return self.path / NEW
 
-    def stage(self, table: str, data: pa.Table, snapshot: str | None = None) -> None:
+    def stage(self, table: str, data: pa.Table, snapshot: str | None = None) -> FileRecord:
         """Write a table, or one snapshot of it, beside the dataset. `data` is sorted as the table declares."""
-        with self._staging(table, snapshot) as file:
-            write_parquet(file, table, data)
+        return self.stage_file(table, to_parquet(table, data), snapshot)
 
-    def stage_file(self, table: str, content: bytes, snapshot: str) -> None:
-        """Stage a file that `write_parquet` made for one snapshot of a table."""
-        with self._staging(table, snapshot) as file:
+    def stage_file(self, table: str, content: bytes | pa.Buffer, snapshot: str | None = None) -> FileRecord:
+        """Stage a file that `to_parquet` made of a table, or of one snapshot of it."""
+        file = self.staged_file(table, snapshot)
+        with reported(self.path):
+            file.parent.mkdir(exist_ok=True)
             file.write_bytes(content)
-
-    def file(self, table: str, snapshot: str | None = None, bucket: int | None = None) -> Path:
-        """Return the path of an existing file."""
-        return table_file(self.path, STORED_TABLES[table], snapshot, bucket)
+        return record_of(content)
 
     def staged_file(self, table: str, snapshot: str | None = None, bucket: int | None = None) -> Path:
         """Return the path of a file that was staged."""
         return table_file(self.staging, STORED_TABLES[table], snapshot, bucket)
 
-    def publish(self, manifest: Manifest, before: Manifest) -> None:
-        """Publish everything that was staged, moving the manifest last, and remove the files that only `before` has."""
+    def publish(self, manifest: Manifest, before: Collection[str]) -> None:
+        """Publish everything that was staged, the manifest last, and remove the files of `before` that it lacks."""
         with reported(self.path):
             moved = sorted(str(file.relative_to(self.staging)) for file in self.staging.rglob("*") if file.is_file())
-            text = json.dumps(msgspec.to_builtins(manifest), indent=1)
-            (self.staging / MANIFEST).write_text(text + "\n", encoding="utf-8")
-            old, new = ({*files_by_snapshot(self.path, one)} for one in (before, manifest))
-            removed = sorted(str(file.relative_to(self.path)) for file in old - new)
+            (self.staging / MANIFEST).write_bytes(manifest_bytes(manifest))
+            removed = sorted({*before} - file_records(manifest).keys())
             draft = self.path / STATE / "draft.json"
             draft.write_text(json.dumps({"move": [*moved, MANIFEST], "remove": removed}), encoding="utf-8")
             sync([*self.staging.rglob("*"), self.staging, draft])
@@ -115,13 +110,6 @@ class Writer:
             sync([self.path / STATE])
             move_published(self.path)
         shutil.rmtree(self.journals, ignore_errors=True)
-
-    @contextmanager
-    def _staging(self, table: str, snapshot: str | None) -> Iterator[Path]:
-        file = self.staged_file(table, snapshot)
-        with reported(self.path):
-            file.parent.mkdir(exist_ok=True)
-            yield file
 
     def _refuse_foreign(self) -> None:
         """Refuse a folder that contains anything but a dataset, or the remains of a first build that was killed."""

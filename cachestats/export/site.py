@@ -25,7 +25,7 @@ import yaml
 
 from cachestats import naming
 from cachestats.atomic import ExportFolder
-from cachestats.dataset.dataset import Dataset
+from cachestats.dataset.dataset import Dataset, one_state
 from cachestats.decode import decode
 from cachestats.errors import DatasetError, reported
 from cachestats.parse.form import summarize
@@ -80,6 +80,8 @@ def export_site(dataset: Dataset, out: str | os.PathLike[str]) -> int:
         or snapshot is empty or longer than a page allows.
     BusyError
         If another process is exporting to the folder.
+    RebuiltError
+        If another process publishes to the dataset during the export.
 
     Examples
     --------
@@ -99,11 +101,12 @@ def export_site(dataset: Dataset, out: str | os.PathLike[str]) -> int:
     own = ExportFolder(
         Path(out), pages, listing=_PAGES, own=_OWN_PAGE, always=(_DATA, _TAGS), holds="an export of pages"
     )
-    with reported(Path(out)), own as folder:
+    with reported(Path(out)), own as folder, one_state(dataset):
         with folder.replaced(_DATA) as file:
             before = b"[\n"
             for snapshot in sorted(snapshots, key=lambda snapshot: f"{file_stem(snapshot.name)}/"):
                 frame = _specs(snapshot)
+                dataset.check_unchanged()
                 stacks[snapshot.name] = sorted(frame["stack"].explode().drop_nulls().unique())
                 found = {}
                 for page in _Pages(snapshot, frame):
@@ -243,8 +246,8 @@ def _packages(snapshot: _Snapshot) -> list[str]:
     """Return the packages of a snapshot, after checking that their pages can be read again."""
     import polars as pl
 
-    frame = _collected(snapshot, pl.scan_parquet(snapshot.specs, glob=False).select("package").unique())
-    packages = sorted(frame["package"])
+    frame = pl.scan_parquet(snapshot.specs, glob=False).select("package").unique()
+    packages = sorted(frame.collect()["package"])
     for what, name in (("snapshot", snapshot.name), *(("package", package) for package in packages)):
         if not 0 < len(name) <= naming.MAX_NAME:
             raise DatasetError(
@@ -265,7 +268,7 @@ def _specs(snapshot: _Snapshot) -> pl.DataFrame:
         .group_by("hash")
         .agg(lists=pl.struct("variant", "value").struct.json_encode().str.join(","))
     )
-    specs = (
+    return (
         pl.scan_parquet(snapshot.specs, glob=False)
         .sort("package", "hash", "stack", nulls_last=True)
         .group_by("package", "hash", maintain_order=True)
@@ -274,20 +277,8 @@ def _specs(snapshot: _Snapshot) -> pl.DataFrame:
             pl.col("stack").drop_nulls(),
         )
         .join(lists, on="hash", how="left", maintain_order="left")
+        .collect()
     )
-    return _collected(snapshot, specs)
-
-
-def _collected(snapshot: _Snapshot, frame: pl.LazyFrame) -> pl.DataFrame:
-    from polars.exceptions import PolarsError
-
-    try:
-        return frame.collect()
-    except (OSError, PolarsError) as error:
-        raise DatasetError(
-            f"expected complete Parquet files of {snapshot.name}, found one that cannot be read: {error}",
-            hint="build the dataset again",
-        ) from error
 
 
 def _path(snapshot: str, package: str) -> str:

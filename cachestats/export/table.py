@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cachestats.atomic import replaced_file
-from cachestats.dataset.dataset import Dataset, find_snapshots, find_table
+from cachestats.dataset.dataset import Dataset, find_snapshots, find_table, one_state
 from cachestats.dataset.parquet import parquet_writer, read_coded
 from cachestats.dataset.paths import arrow_path
 from cachestats.dataset.rows import as_array, compact, ranks_of
 from cachestats.dataset.subset import Subset, as_subset
-from cachestats.errors import ArgumentError, DatasetError
+from cachestats.errors import ArgumentError
 from cachestats.schema import Table
 
 _ROW_GROUP = 1 << 18
@@ -54,7 +54,9 @@ def export_table(
     ArgumentError
         If there is no such table or snapshot, or the extension is neither of these.
     DatasetError
-        If the file cannot be written.
+        If the file cannot be written, or the dataset is damaged.
+    RebuiltError
+        If another process publishes to the dataset during the export.
 
     Examples
     --------
@@ -71,7 +73,7 @@ def export_table(
     subset = as_subset(specs)
     if snapshots is not None:
         subset = subset.at(find_snapshots(subset.dataset, snapshots))
-    with replaced_file(target) as unfinished:
+    with replaced_file(target) as unfinished, one_state(subset.dataset):
         return write_table(subset, table, unfinished, kind=target.suffix[1:], kept=kept_hashes(subset))
 
 
@@ -178,14 +180,8 @@ def _merged(files: list[Path], declared: Table, schema: pa.Schema) -> Iterator[p
 def _of_file(file: Path, schema: pa.Schema) -> Iterator[pa.Table]:
     """Yield the rows of a file in tables of this schema, whose text columns may be dictionaries."""
     coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
-    try:
-        for batch in pq.ParquetFile(file, read_dictionary=coded).iter_batches(_at_once(schema)):
-            yield pa.Table.from_arrays(batch.columns, schema=schema)
-    except (OSError, pa.ArrowException) as error:
-        raise DatasetError(
-            f"expected a complete Parquet file, found one that cannot be read: {file}: {error}",
-            hint="build the dataset again",
-        ) from error
+    for batch in pq.ParquetFile(file, read_dictionary=coded).iter_batches(_at_once(schema)):
+        yield pa.Table.from_arrays(batch.columns, schema=schema)
 
 
 def _at_once(schema: pa.Schema) -> int:

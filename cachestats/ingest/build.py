@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from cachestats.dataset.dataset import Dataset, open_dataset
 from cachestats.dataset.publication import SPEC_FILES, finish_moves
 from cachestats.dataset.writer import Writer
-from cachestats.errors import reported
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.limits import Limits
 from cachestats.ingest.make import make
@@ -109,7 +108,7 @@ def build_dataset(
     ArgumentError
         If `max_rejected` is not between 0 and 1, or `workers` is below one.
     DatasetError
-        If `out` is not a dataset, or cannot be written.
+        If `out` is not a dataset, is damaged, or cannot be written.
     BusyError
         If another process was still writing the dataset after `wait` seconds.
 
@@ -132,7 +131,7 @@ def build_dataset(
         opened = open_sources(named_requests(requests, existing))
         result = read_sources([*opened], Previous(), pool, writer.scratch / "new")
         plan = plan_of_build(result, existing.inputs, [source.name for source in opened])
-        staged = make(plan, result, existing.manifest, writer, pool, sizes=sizes)
+        staged = make(plan, result, existing, writer, pool, sizes=sizes)
         check(result, staged, existing, accepted)
         publish(plan, result, staged, existing, source_records(opened, existing, result.files), writer)
     return open_dataset(out)
@@ -174,8 +173,6 @@ def plan_build(
     ------
     SourceError, ArgumentError, DatasetError
         As in `build_dataset`.
-    BusyError
-        If another process is publishing to the dataset, and does not finish.
 
     Examples
     --------
@@ -186,8 +183,7 @@ def plan_build(
     """
     count = checked_workers(workers)
     requests = SourceRequest.for_any(snapshots, stacks, network, limits, without_index=without_index).at(sources)
-    with reported(Path(out)):
-        finish_moves(Path(out))
+    finish_moves(Path(out))
     existing = Existing.read(Path(out))
     with TemporaryDirectory(prefix="cachestats-") as scratch, Workers(count, progress) as pool:
         opened = open_sources(named_requests(requests, existing))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from cachestats.dataset.manifest import Manifest, read_manifest
-from cachestats.dataset.paths import table_file
-from cachestats.schema import TABLES
+from cachestats.dataset.checksums import find_file
+from cachestats.dataset.manifest import FileRecord, Manifest
+from cachestats.dataset.paths import file_name, file_records, stored_files
+from cachestats.dataset.publication import published_manifest
+from cachestats.errors import DamagedError
+from cachestats.schema import STORED_TABLES, TABLES
+from cachestats.text import file_stem
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +34,8 @@ class Existing:
     is_there: bool = False
     settled: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Folders of each source whose pages are known to be as they were read, with the numbers of their pages."""
+    lost: Mapping[str, int] = field(default_factory=dict)
+    """The numbers of specs of damaged snapshots by their `file_stem`, 0 if unknown; their rows are ignored."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -40,7 +46,12 @@ class Existing:
         DatasetError
             If it has another schema version, or is damaged.
         """
-        manifest = read_manifest(path)
+        manifest = published_manifest(path)
+        if manifest is None and (files := stored_files(path)):
+            raise DamagedError(
+                f"expected a manifest in {path}, found none beside {min(files)}",
+                hint=f"make the dataset again from all its sources: cachestats build SOURCE... --out {path} --repair",
+            )
         return cls(path) if manifest is None else cls(path, manifest, is_there=True)
 
     @cached_property
@@ -74,9 +85,41 @@ class Existing:
 
         return divided(self._read("inputs"), self.settled)
 
+    def file(self, table: str, snapshot: str | None = None, bucket: int | None = None) -> Path:
+        """Return the path of a file, after comparing it with its checksum.
+
+        Raises
+        ------
+        DatasetError
+            If it is missing or damaged.
+        """
+        name = file_name(STORED_TABLES[table], snapshot, bucket)
+        return find_file(self.path, name, self.records[name]).path
+
+    @cached_property
+    def files(self) -> Collection[str]:
+        """The names of all files that are there, damaged ones too."""
+        return stored_files(self.path) if self.lost else self.records
+
+    def num_specs(self, snapshot: str) -> int:
+        """Return the number of specs of a snapshot, even if it is damaged; 0 if there is none, or it is unknown."""
+        record = self.manifest.snapshots.get(snapshot)
+        return record.num_specs if record else self.lost.get(file_stem(snapshot), 0)
+
+    @cached_property
+    def records(self) -> dict[str, FileRecord]:
+        """The sizes and checksums of all files, by their names."""
+        return file_records(self.manifest)
+
     def _read(self, table: str) -> pa.Table:
         if not self.is_there:
             return TABLES[table].arrow().empty_table()
         from cachestats.dataset.parquet import read_whole
 
-        return read_whole(table, table_file(self.path, TABLES[table]))
+        found = read_whole(table, self.file(table))
+        if not self.lost or "snapshot" not in found.column_names:
+            return found
+        import pyarrow as pa
+
+        names = found.column("snapshot").to_pylist()
+        return found.filter(pa.array([name is None or file_stem(name) not in self.lost for name in names], pa.bool_()))

@@ -19,11 +19,12 @@ import numpy as np
 from cachestats.codes import stacks_of_set
 from cachestats.dataset.manifest import BucketRecord, Manifest, SnapshotRecord
 from cachestats.dataset.parquet import read_codes, read_names, read_whole
-from cachestats.dataset.paths import buckets_in
+from cachestats.dataset.paths import buckets_in, file_name
 from cachestats.dataset.writer import Writer
 from cachestats.findings import Finding
 from cachestats.ingest.buckets import bucket_count, bucket_of
 from cachestats.ingest.closures import requirements_table
+from cachestats.ingest.existing import Existing
 from cachestats.ingest.inputs import with_sources
 from cachestats.ingest.part import FillSizes, MadePart, Part, SpecsSummary, make_part
 from cachestats.ingest.plan import Plan, SnapshotPlan
@@ -32,12 +33,13 @@ from cachestats.ingest.sizes import Sizes
 from cachestats.ingest.workers import Workers
 from cachestats.naming import UNION_STACK, snapshot_kind, snapshot_order
 from cachestats.parse.arrays import distinct
-from cachestats.schema import TABLES
+from cachestats.schema import STORED_TABLES, TABLES
 from cachestats.spack_releases import rules_of_sources
 from cachestats.text import counted, file_stem
 
 logger = logging.getLogger(__name__)
 
+_REPLACED = ("specs", "variants", "dependencies")  # tables whose rows a part may keep
 BY_SNAPSHOT = tuple(table.name for table in TABLES.values() if table.by_snapshot)
 
 _BUCKETS_A_PART = 4  # a part holds its buckets in memory, and each looks through all that was read of the snapshot
@@ -65,7 +67,7 @@ Staged = Mapping[str, StagedSnapshot]
 
 
 def make(
-    plan: Plan, result: ReadResult, existing: Manifest, writer: Writer, workers: Workers, *, sizes: bool
+    plan: Plan, result: ReadResult, existing: Existing, writer: Writer, workers: Workers, *, sizes: bool
 ) -> Staged:
     """Make the tables of the snapshots of a plan, and stage them.
 
@@ -77,7 +79,7 @@ def make(
         If `sizes` are requested and an existing manifest cannot be read.
     """
     makers = {
-        name: _SnapshotMaker(name, plan.snapshots[name], result, existing.snapshots.get(name), writer, workers, sizes)
+        name: _SnapshotMaker(name, plan.snapshots[name], result, existing, writer, workers, sizes)
         for name in sorted(plan.snapshots, key=snapshot_order)
     }
     parts = [(name, part) for name, maker in makers.items() for part in maker.parts()]
@@ -91,7 +93,7 @@ def make(
         left[name] -= 1
         if not left[name] and (found := makers[name].joined(made.pop(name))):
             staged[name] = found
-            _log(name, found, existing)
+            _log(name, found, existing.manifest)
     return staged
 
 
@@ -115,11 +117,15 @@ class _SnapshotMaker:
     name: str
     planned: SnapshotPlan
     result: ReadResult
-    before: SnapshotRecord | None
-    """The snapshot as it is in the dataset."""
+    existing: Existing
     writer: Writer
     workers: Workers
     wants_sizes: bool
+
+    @property
+    def before(self) -> SnapshotRecord | None:
+        """The snapshot as it is in the dataset."""
+        return self.existing.manifest.snapshots.get(self.name)
 
     @cached_property
     def count(self) -> int:
@@ -162,6 +168,8 @@ class _SnapshotMaker:
     def part(self, buckets: Sequence[int]) -> Part:
         """Return the part with some buckets."""
         inputs = (*self.planned.read, *self.planned.kept)
+        old = tuple(buckets) if self.is_in_place and self.count > 1 else self.old
+        replaced = [file_name(STORED_TABLES[name], self.name, one) for name in _REPLACED for one in old]
         return Part(
             snapshot=self.name,
             folder=self.writer.path,
@@ -170,7 +178,8 @@ class _SnapshotMaker:
             buckets=frozenset(buckets),
             fragments=tuple(self.result.fragments.get(self.name, ())),
             generations=frozenset(one.generation for one in inputs if one.generation),
-            old=tuple(buckets) if self.is_in_place and self.count > 1 else self.old,
+            old=old,
+            records={name: self.existing.records[name] for name in replaced},
             keeps=bool(self.planned.kept),
             packages=frozenset(self.planned.packages),
             stacks=frozenset(self.planned.stacks),
@@ -212,12 +221,12 @@ class _SnapshotMaker:
         if not every:
             return staged._replace(written=())
         requirements = requirements_table(self.name, self._requirements(parts))
-        self.writer.stage("requirements", requirements, self.name)
+        files = {"requirements": self.writer.stage("requirements", requirements, self.name)}
         rows = Counter({"requirements": len(requirements)})
         for bucket in every:
             rows.update(bucket.rows)
         summary = self._summary(parts, every, kept.keys() - buckets.keys())
-        record = SnapshotRecord(summary.num_specs, {name: rows[name] for name in BY_SNAPSHOT}, every)
+        record = SnapshotRecord(summary.num_specs, {name: rows[name] for name in BY_SNAPSHOT}, every, files)
         return staged._replace(row=snapshot_row(self.name, self.planned, staged.copies, summary), record=record)
 
     def _summary(self, parts: Sequence[MadePart], every: Sequence[BucketRecord], kept: Iterable[int]) -> SpecsSummary:
@@ -234,7 +243,7 @@ class _SnapshotMaker:
 
     def _stacks_in(self, buckets: Iterable[int]) -> frozenset[str]:
         """Return the stacks in buckets that were not made again, without `root`."""
-        files = (self.writer.file("names", self.name, bucket) for bucket in buckets)
+        files = (self.existing.file("names", self.name, bucket) for bucket in buckets)
         sets = {name for file in files for name in read_names(file, {"stacks"}).column("name").to_pylist()}
         return frozenset(stack for name in sets for stack in stacks_of_set(name) if stack is not None) - {UNION_STACK}
 
@@ -242,7 +251,7 @@ class _SnapshotMaker:
         """Return the number of specs with each requirement: that of before, less what was replaced, and what came."""
         counts: Counter[str] = Counter()
         if self.keeps_buckets:
-            before = read_whole("requirements", self.writer.file("requirements", self.name))
+            before = read_whole("requirements", self.existing.file("requirements", self.name))
             texts, numbers = (before.column(name).to_pylist() for name in ("requirement", "num_specs"))
             counts.update(dict(zip(texts, numbers, strict=True)))
         for one in parts:
@@ -256,7 +265,8 @@ class _SnapshotMaker:
         made = {number for one in parts for number in one.buckets}
         files = [self.writer.staged_file("encoded_specs", self.name, number) for number in sorted(made)]
         if self.planned.kept:
-            files += [self.writer.file("encoded_specs", self.name, number) for number in set(range(self.count)) - made]
+            kept = set(range(self.count)) - made
+            files += [self.existing.file("encoded_specs", self.name, number) for number in kept]
         codes = np.concatenate([read_codes(file) for file in files]) if files else np.empty(0, np.int64)
         return len(distinct(codes)) < len(codes)
 

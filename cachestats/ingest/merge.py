@@ -80,7 +80,7 @@ def merge(
         result = read_sources([*opened], previous, workers, writer.scratch / "new")
         plan, existing = _plan(result, found.existing, [*opened], prune=prune)
         wants_sizes = any(request.sizes for request in opened.values())
-        staged = make(plan.ready, result, existing.manifest, writer, workers, sizes=wants_sizes)
+        staged = make(plan.ready, result, existing, writer, workers, sizes=wants_sizes)
         if tangled := plan.snapshots.keys() - staged.keys():
             _check_sources(plan.only(tangled), [*opened])
             known = _previous(existing, opened, recheck=recheck, sizes=sizes)
@@ -91,7 +91,7 @@ def merge(
                 logger.warning(
                     "%s: left as it was, because files that are gone contradict others; --prune drops them", name
                 )
-            rest = make(plan.only(tangled), result, existing.manifest, writer, workers, sizes=wants_sizes)
+            rest = make(plan.only(tangled), result, existing, writer, workers, sizes=wants_sizes)
             staged = {**staged, **rest}
         records = source_records(opened, existing, result.files, keeps_selections=keeps_selections)
         check(result, staged, existing, limits)

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachestats.dataset.manifest import BucketRecord
-from cachestats.dataset.parquet import read_coded, write_parquet
-from cachestats.dataset.paths import table_file
+from cachestats.dataset.checksums import find_file, record_of
+from cachestats.dataset.manifest import BucketRecord, FileRecord
+from cachestats.dataset.parquet import read_coded, to_parquet
+from cachestats.dataset.paths import file_name, table_file
 from cachestats.dataset.rows import as_array, with_dictionaries
 from cachestats.errors import reported
 from cachestats.findings import Finding
@@ -64,6 +65,8 @@ class Part:
     """The generations of the snapshot's inputs, which decide on its reuse rules."""
     old: tuple[int | None, ...] = ()
     """The existing files that this part replaces, by bucket; None is the only file of a snapshot without buckets."""
+    records: Mapping[str, FileRecord] = field(default_factory=dict)
+    """The sizes and checksums of these files."""
     keeps: bool = False
     """Whether rows of these files are kept."""
     packages: frozenset[str] = frozenset()
@@ -153,14 +156,16 @@ def write_bucket(part: Part, bucket: int, tables: dict[str, pa.Table], missing: 
     summary = summarize_specs(tables["specs"])
     rows = {name: table.num_rows for name, table in tables.items()}
     number = None if part.count == 1 else bucket
+    files = {}
     for name, table in [*encoded.items(), *tables.items()]:
         file = table_file(part.staging, STORED_TABLES[name], part.snapshot, number)
         with reported(part.folder):
             file.parent.mkdir(exist_ok=True)
-            write_parquet(file, name, table)
+            file.write_bytes(content := to_parquet(name, table))
+        files[name] = record_of(content)
     if part.count > 1:  # otherwise the memory of one bucket is not available to the next
         pa.default_memory_pool().release_unused()
-    return BucketRecord(summary.num_specs, summary.num_packages, rows)
+    return BucketRecord(summary.num_specs, summary.num_packages, rows, files)
 
 
 def missing_hashes(specs: pa.Table, dependencies: pa.Table) -> pa.Array:
@@ -208,7 +213,8 @@ def _write_empty(part: Part, bucket: int) -> BucketRecord:
 def _read(part: Part, table: str, columns: list[str] | None = None) -> pa.Table:
     """Return the rows of the files that the part replaces, as a single table with one dictionary a column."""
     declared = STORED_TABLES[table]
-    files = [table_file(part.folder, declared, part.snapshot, number) for number in part.old]
+    names = [file_name(declared, part.snapshot, number) for number in part.old]
+    files = [find_file(part.folder, name, part.records[name]).path for name in names]
     found = [read_coded(table, file, columns) for file in files]
     if len(found) == 1:
         return found[0]

@@ -8,6 +8,7 @@ from collections.abc import Collection
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cachestats.dataset.checksums import find_files
 from cachestats.dataset.paths import snapshot_files
 from cachestats.dataset.publication import NEW
 from cachestats.errors import RejectedError, ShrinkError
@@ -70,12 +71,10 @@ def _check_rejected(result: ReadResult, staged: Staged, existing: Existing, max_
 
 def _check_shrink(staged: Staged, existing: Existing) -> None:
     for name, one in staged.items():
-        before = existing.manifest.snapshots.get(name)
-        if before is None or one.row is None:
-            continue
-        if 2 * one.row["num_specs"] < before.num_specs:
+        before = existing.num_specs(name)
+        if one.row is not None and 2 * one.row["num_specs"] < before:
             raise ShrinkError(
-                f"expected at least half of the {before.num_specs:,} specs of {name}, found "
+                f"expected at least half of the {before:,} specs of {name}, found "
                 f"{one.row['num_specs']:,}{_gone_of_stacks(name, one, existing)}; nothing was published",
                 hint=f"{_pruning(name)}: check that the source is complete, and publish it with --allow-shrink",
             )
@@ -92,11 +91,14 @@ def _gone_of_stacks(name: str, staged: StagedSnapshot, existing: Existing) -> st
     """Return in words how many specs are gone of the stacks that lost most; nothing if the stacks are not known."""
     import polars as pl  # on first use: only a refusal needs it
 
-    record = existing.manifest.snapshots[name]
-    old = snapshot_files(existing.path, SPECS, name, record)
-    new = snapshot_files(existing.path, SPECS, name, staged.record or record)
-    moved = [existing.path / NEW / file.relative_to(existing.path) for file in new]
-    new = [one if one.exists() else other for one, other in zip(moved, new, strict=True)]
+    record = existing.manifest.snapshots.get(name)
+    if record is None:  # its files are damaged
+        return ""
+    found = find_files(existing.path, {file: existing.records[file] for file in snapshot_files(SPECS, name, record)})
+    old = [file.path for file in found.values()]
+    names = snapshot_files(SPECS, name, staged.record or record)
+    moved = [existing.path / NEW / file for file in names]
+    new = [one if one.exists() else existing.path / file for one, file in zip(moved, names, strict=True)]
     before, after = (pl.scan_parquet(files).select("stack", "hash") for files in (old, new))
     gone = (
         before.join(after.with_columns(stays=True), on=["stack", "hash"], how="left")

@@ -56,8 +56,7 @@ def publish(
         "inputs": pa.concat_tables([existing.set_aside, inputs]).sort_by([(name, "ascending") for name in INPUTS.sort]),
         "common_names": _common_names(staged, existing, writer),
     }
-    for name, table in small.items():
-        writer.stage(name, table)
+    files = {name: writer.stage(name, table) for name, table in small.items()}
     snapshots = {name: one for name, one in existing.manifest.snapshots.items() if name not in removed}
     snapshots |= {name: one.record for name, one in made.items() if one.record}
     # A source without remaining inputs, because other sources replaced it, is forgotten.
@@ -78,9 +77,10 @@ def publish(
                 name: small[name].num_rows if name in small else sum(one.rows[name] for one in snapshots.values())
                 for name in TABLES
             },
+            files=files,
             num_gone=pc.sum(inputs.column("is_gone")).as_py() or 0,
         ),
-        existing.manifest,
+        existing.files,
     )
 
 
@@ -138,15 +138,20 @@ def all_findings(
 
 def _common_names(staged: Staged, existing: Existing, writer: Writer) -> pa.Table:
     """Return the new table `common_names`: new files add their names to it, and replaced ones take theirs away."""
+    if existing.lost:  # names of damaged files are not known
+        kept = {name: buckets_in(one) for name, one in existing.manifest.snapshots.items() if name not in staged}
+        files = [existing.file("names", name, bucket) for name, buckets in kept.items() for bucket in buckets]
+        files += [writer.staged_file("names", name, bucket) for name, one in staged.items() for bucket in one.written]
+        return count_names(None, (read_names(file, COMMONLY_NAMED) for file in files), ())
     came, went = [], []
     for name, one in sorted(staged.items()):
         came += [writer.staged_file("names", name, bucket) for bucket in one.written]
         before = existing.manifest.snapshots.get(name)
         old = set(buckets_in(before) if before else ())
         is_in_place = before and one.record and len(before.buckets) == len(one.record.buckets)
-        went += [writer.file("names", name, bucket) for bucket in (old & {*one.written} if is_in_place else old)]
+        went += [existing.file("names", name, bucket) for bucket in (old & {*one.written} if is_in_place else old)]
     return count_names(
-        read_whole("common_names", writer.file("common_names")) if existing.manifest.snapshots else None,
+        read_whole("common_names", existing.file("common_names")) if existing.manifest.snapshots else None,
         (read_names(file, COMMONLY_NAMED) for file in came),
         (read_names(file, COMMONLY_NAMED) for file in went),
     )

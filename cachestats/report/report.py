@@ -14,7 +14,7 @@ import polars as pl
 
 from cachestats.atomic import replaced_folder
 from cachestats.axes import STATES
-from cachestats.dataset.dataset import Dataset
+from cachestats.dataset.dataset import Dataset, one_state
 from cachestats.dataset.paths import arrow_path
 from cachestats.dataset.subset import Subset, as_subset
 from cachestats.decode import JsonError, decode
@@ -120,6 +120,8 @@ def write_report(
         If `out` is something else, or it cannot be written.
     BusyError
         If another process is writing the report.
+    RebuiltError
+        If another process publishes to the dataset meanwhile.
     CachestatsError
         If the extra `report` is not installed.
 
@@ -134,10 +136,13 @@ def write_report(
     """
     subset = as_subset(specs)
     url = None if url is None else _checked_url(url)
-    published = Published(subset.dataset)
-    facts = gather(subset, map(as_host, hosts), environments or {})
-    facts = facts._replace(snapshots=published.frame(facts.snapshots))
-    with replaced_folder(arrow_path(out), holds="an earlier report", foreign=_foreign) as folder:
+    with (
+        replaced_folder(arrow_path(out), holds="an earlier report", foreign=_foreign) as folder,
+        one_state(subset.dataset),
+    ):
+        published = Published(subset.dataset)
+        facts = gather(subset, map(as_host, hosts), environments or {})
+        facts = facts._replace(snapshots=published.frame(facts.snapshots))
         for name in _FOLDERS:
             (folder / name).mkdir()
         return _Report(subset, facts, folder, title, url, published).write()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from cachestats.dataset.parquet import write_parquet
+from cachestats.dataset.parquet import to_parquet
 from cachestats.errors import ArgumentError
 from cachestats.schema import TABLES, DType, Table
 
@@ -31,9 +31,7 @@ FILES = pa.schema({"snapshot": pa.string(), "table": pa.string(), "facts": pa.bi
 
 def parquet(table: str, data: pa.Table) -> bytes:
     """Return the Parquet file of a table."""
-    sink = pa.BufferOutputStream()
-    write_parquet(sink, table, data)
-    content: bytes = sink.getvalue().to_pybytes()
+    content: bytes = to_parquet(table, data).to_pybytes()
     return content
 
 

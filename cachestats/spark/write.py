@@ -6,10 +6,10 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cachestats.dataset.dataset import Dataset, open_dataset
-from cachestats.dataset.manifest import BucketRecord, SnapshotRecord
+from cachestats.dataset.manifest import BucketRecord, FileRecord, SnapshotRecord
 from cachestats.dataset.parquet import read_coded
 from cachestats.dataset.rows import compact
 from cachestats.dataset.writer import Writer
@@ -98,10 +98,10 @@ def write_dataset(
     frames = {name: checked(frame, TABLES[name]) for name, frame in frames.items()}
     with Writer(out, wait=wait) as writer, Workers(1, progress) as workers:
         existing = Existing.read(writer.path)
-        facts = _stage_files(frames, writer, workers)
+        files = _stage_files(frames, writer, workers)
         names = [source.name for source in sources]
-        plan = plan_of_build(result, existing.inputs, names, also=(snapshot for snapshot, _ in facts))
-        staged = {name: _staged(name, planned, facts, writer) for name, planned in plan.snapshots.items()}
+        plan = plan_of_build(result, existing.inputs, names, also=(snapshot for snapshot, _ in files))
+        staged = {name: _staged(name, planned, files, writer) for name, planned in plan.snapshots.items()}
         check(result, staged, existing, limits)
         publish(plan, result, staged, existing, source_records(sources, existing, result.files), writer)
     return open_dataset(out)
@@ -120,9 +120,16 @@ def _result(inputs: DataFrame, rejected: DataFrame, sources: Iterable[Source]) -
     )
 
 
-def _stage_files(frames: Mapping[str, DataFrame], writer: Writer, workers: Workers) -> dict[tuple[str, str], Facts]:
-    """Stage the files of all snapshots, made by the workers; return the facts about each by snapshot and table."""
-    facts: dict[tuple[str, str], Facts] = {}
+class _StagedFile(NamedTuple):
+    facts: Facts
+    record: FileRecord
+
+
+def _stage_files(
+    frames: Mapping[str, DataFrame], writer: Writer, workers: Workers
+) -> dict[tuple[str, str], _StagedFile]:
+    """Stage the files of all snapshots, made by the workers; return them by snapshot and table."""
+    files: dict[tuple[str, str], _StagedFile] = {}
     for snapshot, table, told, content in workers.progress(
         _files(frames), desc="writing snapshots", total=None, unit="file"
     ):
@@ -132,27 +139,34 @@ def _stage_files(frames: Mapping[str, DataFrame], writer: Writer, workers: Worke
                 f"expected rows of the table {table}, found {found.problem} in {snapshot}",
                 hint="check the frame; distinct() removes rows that appear twice",
             )
-        writer.stage_file(table, content, snapshot)
-        facts[snapshot, table] = found
-    return facts
+        files[snapshot, table] = _StagedFile(found, writer.stage_file(table, content, snapshot))
+    return files
 
 
-def _staged(name: str, planned: SnapshotPlan, facts: Mapping[tuple[str, str], Facts], writer: Writer) -> StagedSnapshot:
+def _staged(
+    name: str, planned: SnapshotPlan, files: Mapping[tuple[str, str], _StagedFile], writer: Writer
+) -> StagedSnapshot:
     """Return a snapshot whose files were staged, after staging files for tables without rows."""
-    of_tables = {table: facts[name, table] for table in STORED if (name, table) in facts}
+    of_tables = {table: files[name, table] for table in STORED if (name, table) in files}
     for table in STORED:
         if table not in of_tables:  # it has no rows
-            of_tables[table], content = make_file(table, TABLES[table].arrow().empty_table())
-            writer.stage_file(table, content, name)
-    summary = of_tables["specs"].specs or summarize_specs(TABLES["specs"].arrow().empty_table())
+            facts, content = make_file(table, TABLES[table].arrow().empty_table())
+            of_tables[table] = _StagedFile(facts, writer.stage_file(table, content, name))
+    specs, requirements = of_tables["specs"].facts, of_tables["requirements"].record
+    summary = specs.specs or summarize_specs(TABLES["specs"].arrow().empty_table())
     copies = frozenset(one.origin for one in planned.read if one.is_copy)
     entries = sum(one.num_specs or 0 for one in planned.read) or summary.num_specs
     buckets = _divide(name, bucket_count(entries), writer)
     return StagedSnapshot(
         row=snapshot_row(name, planned, copies, summary),
-        record=SnapshotRecord(summary.num_specs, {table: of_tables[table].rows for table in STORED}, buckets),
+        record=SnapshotRecord(
+            summary.num_specs,
+            {table: of_tables[table].facts.rows for table in STORED},
+            buckets,
+            {"requirements": requirements},
+        ),
         written=tuple(range(len(buckets))) if len(buckets) > 1 else (None,),
-        targets=frozenset(of_tables["specs"].targets),
+        targets=frozenset(specs.targets),
         copies=copies,
     )
 

@@ -103,7 +103,18 @@ _CHECKS = (
     Check("signature", "error", "keyring", "A signature is not by a key of the keyring.", "Do not install the spec."),
     Check("unsigned", "warning", "keyring", "A spec is not signed.", "`spack buildcache push --key`."),
     Check(
-        "file", "error", "dataset", "A file of a dataset is missing or damaged.", "Build the dataset again, elsewhere."
+        "file",
+        "error",
+        "dataset",
+        "A file of a dataset is missing, or has another size or checksum than the manifest says.",
+        "`cachestats build SOURCE --out DATASET --repair`.",
+    ),
+    Check(
+        "extra-file",
+        "warning",
+        "dataset",
+        "There is a file among the tables that the manifest does not list; other programs may read it.",
+        "Move it elsewhere.",
     ),
 )  # fmt: skip
 CHECKS = {check.name: check for check in _CHECKS}

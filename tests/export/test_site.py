@@ -292,7 +292,7 @@ def test_a_damaged_dataset_is_named(tmp_path: Path) -> None:
     dataset = small(tmp_path, a="zen3")
     for table in ("variants", "specs"):
         (tmp_path / f"dataset/{table}/develop.parquet").write_bytes(b"PAR1")
-        with pytest.raises(DatasetError, match="complete Parquet files of develop"):
+        with pytest.raises(DatasetError, match=rf"{table}/develop\.parquet, as the manifest"):
             cs.export_site(dataset, tmp_path / "site")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -23,7 +22,7 @@ from cachestats.ingest import read as reading
 from cachestats.sources import folder
 from conftest import CORPUS, ROOT
 from tests.support.cli import run
-from tests.support.datasets import OF_INDICES, bytes_of, column_bytes, site_archive, state
+from tests.support.datasets import OF_INDICES, bytes_of, change_manifest, column_bytes, site_archive, state
 from tests.support.indices import index
 from tests.support.mirrors import DEFAULT, G, layout_2, layout_3, layout_3_again
 from tests.support.nodes import GCC, edge, node
@@ -463,9 +462,7 @@ def test_a_damaged_dataset_is_told(damage: str, site: Path, tmp_path: Path) -> N
         for file in (path / "specs").iterdir():
             pl.DataFrame({"x": [1]}).write_parquet(file)
     elif damage == "no rows":
-        manifest = json.loads((path / "manifest.json").read_text())
-        manifest["snapshots"]["develop"]["rows"] = {}
-        (path / "manifest.json").write_text(json.dumps(manifest))
+        change_manifest(path, lambda manifest: manifest["snapshots"]["develop"]["rows"].clear())
     else:
         (tmp_path / "canary").write_text("")
         (path / ".cachestats/commit.json").write_text('{"move": [], "remove": ["../canary"]}')

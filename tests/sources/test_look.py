@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from cachestats.ingest import merge as merging
 from cachestats.ingest.existing import Existing
 from cachestats.ingest.look import first_look
 from cachestats.sources.request import SourceRequest
-from tests.support.datasets import bytes_of, state
+from tests.support.datasets import bytes_of, change_manifest, state
 from tests.support.site import page, spec, write
 
 
@@ -169,13 +170,14 @@ def test_if_in_doubt_nothing_is_settled(why: str, site: Path, tmp_path: Path, mo
 
 
 def test_a_dataset_without_checksums_gets_them(site: Path, dataset: Path) -> None:
-    import json
+    before: dict[str, str] = {}
 
-    manifest = json.loads((dataset / "manifest.json").read_text())
-    (source,) = manifest["sources"].values()
-    before = source["folders"]
-    del source["folders"], source["is_whole"], manifest["num_gone"]
-    (dataset / "manifest.json").write_text(json.dumps(manifest))
+    def forget(manifest: dict[str, Any]) -> None:
+        (source,) = manifest["sources"].values()
+        before.update(source["folders"])
+        del source["folders"], source["is_whole"], manifest["num_gone"]
+
+    change_manifest(dataset, forget)
     assert cs.update_dataset(dataset).is_empty()
     (record,) = cs.open_dataset(dataset).manifest.sources.values()
     assert record.folders == before

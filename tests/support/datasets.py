@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import tarfile
 import zipfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow.parquet as pq
 
 import cachestats as cs
+from cachestats.dataset.manifest import MANIFEST, Manifest, manifest_bytes
 from cachestats.parse.records import INDEX_ONLY
 from cachestats.schema import STORED_TABLES, TABLES
 
@@ -77,6 +80,13 @@ def site_archive(site: Path, path: Path, seed: int) -> Path:
     return path
 
 
+def change_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the manifest of a dataset, which keeps a checksum that fits."""
+    found = json.loads((folder / MANIFEST).read_text())
+    change(found)
+    (folder / MANIFEST).write_bytes(manifest_bytes(msgspec.convert(found, Manifest)))
+
+
 def state(dataset: cs.Dataset) -> list[object]:
     """Return everything in a dataset but when it was read, and the dates of what was read."""
     tables = [dataset.scan(table).drop("read_at", "fingerprint", strict=False).collect().rows() for table in TABLES]
@@ -84,4 +94,4 @@ def state(dataset: cs.Dataset) -> list[object]:
         name: msgspec.structs.replace(source, folders={}, is_whole=False)
         for name, source in dataset.manifest.sources.items()
     }
-    return [tables, msgspec.structs.replace(dataset.manifest, sources=sources)]
+    return [tables, msgspec.structs.replace(dataset.manifest, sources=sources, files={})]

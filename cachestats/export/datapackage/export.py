@@ -23,11 +23,10 @@ from pathlib import Path
 
 from cachestats.atomic import ExportFolder
 from cachestats.axes import PACKAGE_FORMATS, PackageFormat
-from cachestats.dataset.dataset import Dataset, find_snapshots, find_table
-from cachestats.dataset.manifest import MANIFEST
+from cachestats.dataset.dataset import Dataset, find_snapshots, find_table, one_state
 from cachestats.dataset.paths import arrow_path
 from cachestats.dataset.subset import Subset, as_subset
-from cachestats.errors import ArgumentError, BusyError, DatasetError, reported
+from cachestats.errors import ArgumentError, DatasetError, reported
 from cachestats.export.datapackage.descriptor import descriptor
 from cachestats.export.datapackage.known_issues import known_issues
 from cachestats.export.datapackage.views import views_sql
@@ -85,7 +84,9 @@ def export_package(
     DatasetError
         If the folder, or a file in it that would be overwritten, is not from an export, or it cannot be written.
     BusyError
-        If another process is exporting to the folder, or publishes to the dataset during the export.
+        If another process is exporting to the folder.
+    RebuiltError
+        If another process publishes to the dataset during the export.
 
     Examples
     --------
@@ -116,8 +117,7 @@ def export_package(
         always=(*_TEXTS, DESCRIPTOR),
         holds="an export of tables",
     )
-    with reported(Path(out)), own as folder:
-        published = _published(dataset)
+    with reported(Path(out)), own as folder, one_state(dataset):
         paths = {name: Path(folder.unfinished(file)) for name, file in files.items()}
         kept = kept_hashes(subset)
         rows = {name: write_table(subset, name, paths[name], kind=format, kept=kept) for name in names}
@@ -126,8 +126,6 @@ def export_package(
             "KNOWN_ISSUES.md": known_issues(dataset, chosen),
             "views.sql": views_sql(names, chosen, format),
         }
-        if _published(dataset) != published:
-            raise BusyError(f"another process published to {dataset.path} during the export", hint="export it again")
         texts[DESCRIPTOR] = json.dumps(descriptor(dataset, chosen, paths, rows), indent=2, ensure_ascii=False) + "\n"
         for file, text in texts.items():
             Path(folder.unfinished(file)).write_text(text, encoding="utf-8")
@@ -143,9 +141,3 @@ def _tables(names: Iterable[str] | None) -> list[str]:
     if not wanted:
         raise ArgumentError("expected a table, found none", hint="name one, or omit the tables to export all")
     return [name for name in TABLES if name in wanted]
-
-
-def _published(dataset: Dataset) -> tuple[int, int]:
-    """Return the identity of the manifest, which changes with every publication."""
-    found = os.stat(dataset.path / MANIFEST)
-    return found.st_ino, found.st_mtime_ns

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cachestats.errors import ArgumentError
+from cachestats.regular import read_regular
 from cachestats.requirement import LIBC_PREFIX
 from cachestats.spack_releases import MACOS_NAMES, canonical_os, known_oses, platform_of_os, usual_libc
 from cachestats.targets import host_target
@@ -315,7 +316,7 @@ def linux_os(root: Path) -> str | None:
     """Return Spack's name of the Linux installed in a folder; None if it does not identify itself."""
     for path in _OS_RELEASE:
         try:
-            text = (root / path).read_text("utf-8", "replace")
+            text = read_regular(root / path).decode("utf-8", "replace")
         except OSError:
             continue
         if found := os_of_release(text):

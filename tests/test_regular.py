@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +13,13 @@ from pathlib import Path
 import pytest
 
 import cachestats as cs
-from cachestats.errors import SourceError
+from cachestats.dataset.paths import stored_files
+from cachestats.errors import DamagedError, SourceError
 from cachestats.regular import open_descriptor, read_regular
+from cachestats.schema import STORED_TABLES
 from cachestats.sources.storage.disk import DiskStorage
 from cachestats.sources.storage.network import Network
+from tests.support.cli import run as run_here
 from tests.support.indices import index
 from tests.support.mirrors import DEFAULT, PACKAGE, A, layout_2, layout_3
 from tests.support.site import page, spec, write
@@ -200,3 +204,51 @@ def test_a_report_does_not_wait_for_what_is_no_file(demo: cs.Dataset, tmp_path: 
     pipe(tmp_path / "report/report.json")
     code, words = run("report", demo.path, "--out", tmp_path / "report")
     assert (code, "with report.json in it" in words) == (12, True), words
+
+
+ENTRIES: dict[str, tuple[tuple[str, ...], int]] = {
+    # words of a command line, in which PIPE is a pipe and DATASET a dataset; the exit code
+    "build": (("build", "PIPE", "--out", "OUT"), 10),
+    "update with a source": (("update", "DATASET", "PIPE"), 10),
+    "verify": (("verify", "PIPE"), 10),
+    "keyring": (("verify", "MIRROR", "--keyring", "PIPE"), 2),
+    "resume": (("verify", "MIRROR", "--blobs", "--resume", "PIPE"), 10),
+    "dataset": (("info", "PIPE"), 12),
+    "dataset to compare with": (("compare", "DATASET", "develop", "develop", "--against", "PIPE"), 12),
+    "match": (("match", "DATASET", "PIPE"), 10),
+    "causes": (("causes", "DATASET", "PIPE"), 10),
+    "hit rates": (("hit-rates", "DATASET", "PIPE"), 10),
+    "plot of hit rates": (("plot", "hit-rates", "DATASET", "PIPE", "--out", "OUT.png"), 10),
+    "environment to retain": (("retain", "DATASET", "--environment", "PIPE"), 10),
+    "environment to watch": (("retain", "DATASET", "--newest", "1", "--watch", "PIPE"), 10),
+    "packages": (("gaps", "DATASET", "--by", "target", "--packages", "PIPE"), 2),
+    "externals": (("usable", "DATASET", "--host", "zen4:ubuntu22.04", "--externals", "PIPE"), 10),
+}
+
+
+@pytest.mark.usefixtures("_in_time")
+@pytest.mark.parametrize("name", ENTRIES)
+def test_no_entry_of_the_command_line_waits_for_a_pipe(name: str, demo: cs.Dataset, tmp_path: Path) -> None:
+    words, code = ENTRIES[name]
+    pipe(tmp_path / "pipe")
+    layout_2(tmp_path / "mirror", DEFAULT)
+    dataset = shutil.copytree(demo.path, tmp_path / "dataset")
+    places = {"PIPE": tmp_path / "pipe", "DATASET": dataset, "MIRROR": tmp_path / "mirror"}
+    places |= {"OUT": tmp_path / "out", "OUT.png": tmp_path / "out.png"}
+    done = run_here(*(places.get(word, word) for word in words), code=code)
+    assert b"pipe" in done.stderr
+
+
+@pytest.mark.usefixtures("_in_time")
+def test_no_file_of_a_dataset_is_waited_for(demo: cs.Dataset, tmp_path: Path) -> None:
+    dataset = shutil.copytree(demo.path, tmp_path / "dataset")
+    for name in ("manifest.json", *sorted(stored_files(demo.path))):
+        pipe(dataset / name)
+        done = run_here("verify", dataset, code=12 if name == "manifest.json" else 1)
+        assert name.encode() in done.stdout + done.stderr
+        for table in STORED_TABLES if name != "manifest.json" else ():
+            if name.startswith((f"{table}/", f"{table}.")):
+                with pytest.raises(DamagedError, match="not a regular file"):
+                    cs.open_dataset(dataset).scan(table)
+        (dataset / name).unlink()
+        shutil.copy2(demo.path / name, dataset / name)

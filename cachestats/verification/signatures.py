@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from cachestats.errors import ArgumentError
+from cachestats.regular import read_regular
 from cachestats.text import storable
 
 _SECONDS = 60
@@ -21,7 +22,7 @@ class Keyring:
     Raises
     ------
     ArgumentError
-        If gpg is not installed, or the file has no keys.
+        If gpg is not installed, or the file cannot be read or has no keys.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,7 +31,13 @@ class Keyring:
             raise ArgumentError("expected gpg to verify signatures, found it not installed", hint="install GnuPG")
         self._folder = tempfile.TemporaryDirectory(prefix="cachestats-")
         self._command = [program, "--homedir", self._folder.name, "--batch", "--no-tty", "--status-fd", "1"]
-        done = self._run("--import", "--", str(path.absolute()))
+        try:
+            done = self._run("--import", data=read_regular(path))  # gpg itself would wait for a pipe
+        except OSError as error:
+            self._folder.cleanup()
+            raise ArgumentError(
+                f"cannot read the keyring {storable(str(path))}: {error.strerror or error}", hint="give another file"
+            ) from error
         if b"[GNUPG:] IMPORT_OK" not in done.stdout:
             self._folder.cleanup()
             raise ArgumentError(

@@ -144,7 +144,7 @@ def _depth(
 
 
 def _is_dataset(address: str) -> bool:
-    return Path(address, MANIFEST).is_file()
+    return Path(address, MANIFEST).exists()
 
 
 def _with_names(request: SourceRequest) -> SourceRequest:

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder of the dataset: a new one, or that of an existing dataset.",
 )
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="If the dataset is damaged, make what is damaged again, and keep the snapshots that are whole.",
+)
 @dry_run_option
 @source_options
 def build(sources: tuple[str, ...], out: Path, dry_run: bool, **options: Any) -> None:
@@ -51,6 +56,10 @@ def build(sources: tuple[str, ...], out: Path, dry_run: bool, **options: Any) ->
 
     A snapshot found in the sources replaces the dataset's snapshot of the same name completely. The dataset's other
     snapshots stay as they are.
+
+    With --repair, all files of the dataset are compared with their checksums. A snapshot is made again if one of its
+    files is missing or damaged; all are if the manifest or a table of the whole dataset is. SOURCE must have all of
+    these: if it lacks one, nothing is changed, and the error lists them.
     """  # noqa: D301 (a real backspace, which tells Click not to wrap the paragraph)
     from cachestats.ingest.build import build_dataset, plan_build
 

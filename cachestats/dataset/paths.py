@@ -63,11 +63,11 @@ def snapshot_file_names(snapshot: str, record: SnapshotRecord) -> Iterator[str]:
 
 
 def stored_files(folder: Path) -> set[str]:
-    """Return the names of the files in the folder of a dataset that look like files of its tables."""
-    found = [*folder.glob("*.parquet")]
-    for table in STORED_TABLES.values():
-        found += (folder / table.name).glob("*")
-    return {path.relative_to(folder).as_posix() for path in found}
+    """Return the names of the files in the folder of a dataset that have the place of a file of its tables."""
+    patterns = [
+        f"{table.name}/*.parquet" if table.by_snapshot else file_name(table) for table in STORED_TABLES.values()
+    ]
+    return {path.relative_to(folder).as_posix() for pattern in patterns for path in folder.glob(pattern)}
 
 
 def file_records(manifest: Manifest) -> dict[str, FileRecord]:

@@ -19,6 +19,7 @@ from cachestats.ingest.plausible import check
 from cachestats.ingest.publish import publish
 from cachestats.ingest.read import read_sources
 from cachestats.ingest.remember import named_requests, source_records
+from cachestats.ingest.repair import check_repaired, read_undamaged
 from cachestats.ingest.workers import Progress, Workers, checked_workers
 from cachestats.sources.detect import open_sources
 from cachestats.sources.items import Previous
@@ -39,6 +40,7 @@ def build_dataset(
     max_rejected: float = 0.01,
     sizes: bool = False,
     without_index: bool = False,
+    repair: bool = False,
     network: Network | None = None,
     limits: InputLimits | None = None,
     workers: int | None = None,
@@ -80,6 +82,10 @@ def build_dataset(
         Read the spec files of mirrors and OCI caches instead of their indices, which may be missing or out of date: one
         or two small files for each spec. Where there is an index, `rejected` lists the specs that it lacks and those
         that only it has. A build that was killed continues where it stopped, and later updates read only new specs.
+    repair
+        If the dataset is damaged, make what is damaged again, and keep the snapshots that are whole. All files are
+        compared with their checksums. A snapshot is read again if one of its files is damaged; all are if the manifest
+        or a table of the whole dataset is. The sources must have these snapshots, so that none is lost.
     network
         Settings for servers and object stores.
     limits
@@ -108,7 +114,8 @@ def build_dataset(
     ArgumentError
         If `max_rejected` is not between 0 and 1, or `workers` is below one.
     DatasetError
-        If `out` is not a dataset, is damaged, or cannot be written.
+        If `out` is not a dataset, is damaged and `repair` is not set, or cannot be written; or if the sources lack a
+        snapshot that is to be repaired.
     BusyError
         If another process was still writing the dataset after `wait` seconds.
 
@@ -127,10 +134,11 @@ def build_dataset(
     )
     requests = asked.at(sources)
     with Writer(out, wait=wait) as writer, Workers(count, progress, reading.stopping) as pool:
-        existing = Existing.read(writer.path)
+        existing = read_undamaged(writer.path) if repair else Existing.read(writer.path)
         opened = open_sources(named_requests(requests, existing))
         result = read_sources([*opened], Previous(), pool, writer.scratch / "new")
         plan = plan_of_build(result, existing.inputs, [source.name for source in opened])
+        check_repaired(existing, plan.snapshots)
         staged = make(plan, result, existing, writer, pool, sizes=sizes)
         check(result, staged, existing, accepted)
         publish(plan, result, staged, existing, source_records(opened, existing, result.files), writer)
@@ -143,6 +151,7 @@ def plan_build(
     snapshots: Iterable[str] = (),
     stacks: Iterable[str] = (),
     without_index: bool = False,
+    repair: bool = False,
     network: Network | None = None,
     limits: InputLimits | None = None,
     workers: int | None = None,
@@ -155,7 +164,7 @@ def plan_build(
 
     Parameters
     ----------
-    *sources, out, snapshots, stacks, without_index, network, limits, workers, progress
+    *sources, out, snapshots, stacks, without_index, repair, network, limits, workers, progress
         As in `build_dataset`.
 
     Returns
@@ -184,9 +193,10 @@ def plan_build(
     count = checked_workers(workers)
     requests = SourceRequest.for_any(snapshots, stacks, network, limits, without_index=without_index).at(sources)
     finish_moves(Path(out))
-    existing = Existing.read(Path(out))
+    existing = read_undamaged(Path(out)) if repair else Existing.read(Path(out))
     with TemporaryDirectory(prefix="cachestats-") as scratch, Workers(count, progress) as pool:
         opened = open_sources(named_requests(requests, existing))
         result = read_sources([*opened], Previous(), pool, Path(scratch) / "new")
     plan = plan_of_build(result, existing.inputs, [source.name for source in opened])
+    check_repaired(existing, plan.snapshots)
     return plan_frame(plan, result, existing)

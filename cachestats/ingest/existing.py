@@ -36,6 +36,8 @@ class Existing:
     """Folders of each source whose pages are known to be as they were read, with the numbers of their pages."""
     lost: Mapping[str, int] = field(default_factory=dict)
     """The numbers of specs of damaged snapshots by their `file_stem`, 0 if unknown; their rows are ignored."""
+    lost_files: Collection[str] = ()
+    """The files of these, and what else is replaced or removed with them."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -96,10 +98,10 @@ class Existing:
         name = file_name(STORED_TABLES[table], snapshot, bucket)
         return find_file(self.path, name, self.records[name]).path
 
-    @cached_property
+    @property
     def files(self) -> Collection[str]:
-        """The names of all files that are there, damaged ones too."""
-        return stored_files(self.path) if self.lost else self.records
+        """The names of all files, damaged ones too."""
+        return {*self.records, *self.lost_files}
 
     def num_specs(self, snapshot: str) -> int:
         """Return the number of specs of a snapshot, even if it is damaged; 0 if there is none, or it is unknown."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from cachestats.dataset.dataset import Dataset
-from cachestats.dataset.parquet import read_whole, write_parquet
+from cachestats.dataset.parquet import read_whole, to_parquet
 from cachestats.naming import source_address
 from cachestats.schema import TABLES
 from cachestats.sources.storage.urls import is_url
@@ -48,7 +48,7 @@ class Published:
             return
         declared = TABLES[table]
         rows = self.frame(pl.DataFrame(read_whole(table, file))).sort(declared.sort, nulls_last=True)
-        write_parquet(file, table, rows.to_arrow().cast(declared.arrow()))
+        file.write_bytes(to_parquet(table, rows.to_arrow().cast(declared.arrow())))
 
     def _unused(self, name: str) -> str:
         """Return the name, with a number if another source has it."""

@@ -64,14 +64,14 @@ def merge(
     limits
         Losses that are accepted.
     workers
-        The workers that read.
+        The workers that read, whose work ends here: before another process may write the dataset.
 
     Raises
     ------
     SourceError, RejectedError, ShrinkError, ArgumentError, BusyError
         As `update_dataset`.
     """
-    with Writer(found.existing.path, wait=wait) as writer:
+    with Writer(found.existing.path, wait=wait) as writer, workers:
         now = Existing.read(writer.path)
         if now.manifest != found.existing.manifest:
             found = look(now)

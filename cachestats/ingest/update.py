@@ -166,18 +166,17 @@ def changes_of_update(
         return []
     from cachestats.ingest.merge import merge
 
-    with Workers(count, progress, reading.stopping) as pool:
-        return merge(
-            look,
-            found,
-            prune=prune,
-            recheck=recheck,
-            sizes=sizes,
-            keeps_selections=not sources,
-            limits=accepted,
-            workers=pool,
-            wait=wait,
-        )
+    return merge(
+        look,
+        found,
+        prune=prune,
+        recheck=recheck,
+        sizes=sizes,
+        keeps_selections=not sources,
+        limits=accepted,
+        workers=Workers(count, progress, reading.stopping),
+        wait=wait,
+    )
 
 
 def plan_update(

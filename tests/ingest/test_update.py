@@ -13,12 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import filelock
 import polars as pl
 import pytest
 
 import cachestats as cs
 from cachestats.errors import DatasetError, SourceError
 from cachestats.ingest import read as reading
+from cachestats.ingest.part import Part
 from cachestats.sources import folder
 from conftest import CORPUS, ROOT
 from tests.support.cli import run
@@ -598,3 +600,28 @@ def test_a_dated_name_of_a_mirror_on_a_server_is_not_read_again(
     shutil.rmtree(tmp_path / "served/ours")
     layout_2(tmp_path / "served/ours", DEFAULT)
     assert cs.update_dataset(dataset)["snapshot"].to_list() == ["today"], "this name does not say when it was read"
+
+
+def test_an_update_that_fails_is_the_only_writer_until_its_threads_have_ended(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = cs.build_dataset(site, out=tmp_path / "dataset").path
+    new = write(
+        tmp_path / "new", {("v9.1", "a"): page("a", "v9.1", [spec()]), ("v9.2", "a"): page("a", "v9.2", [spec()])}
+    )
+    is_locked: list[bool] = []
+
+    def make(part: Part, *_: object) -> None:
+        if part.snapshot == "v9.2":
+            raise DatasetError("cannot write")
+        time.sleep(0.3)
+        try:
+            filelock.FileLock(dataset / ".cachestats/lock").acquire(timeout=0)
+        except filelock.Timeout:
+            is_locked.append(True)
+
+    monkeypatch.setattr("cachestats.ingest.make.make_part", make)
+    monkeypatch.setattr("cachestats.ingest.make.snapshot_order", lambda name: name != "v9.2")
+    with pytest.raises(DatasetError, match="cannot write"):
+        cs.update_dataset(dataset, new, workers=2)
+    assert is_locked == [True]

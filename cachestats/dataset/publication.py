@@ -7,6 +7,7 @@ instant leaves what a kill leaves.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,12 @@ def _decided(folder: Path, commit: bytes) -> Commit:
         return Commit([*sorted(staged - {MANIFEST}), MANIFEST], sorted(old - new))
 
 
+def remove_staged(folder: Path) -> None:
+    """Remove what a writer staged and its other files, once they are published or useless. Needs the lock."""
+    for name in (NEW, SCRATCH):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
 def is_being_written(folder: Path) -> bool:
     """Whether a process is writing to a dataset, or was killed while it did, so that the next one must clean up."""
     return (folder / NEW).exists() or (folder / SCRATCH).exists()
@@ -127,6 +134,7 @@ def finish_moves(folder: Path) -> None:
         try:
             with lock.acquire(timeout=0.05):
                 move_published(folder)
+                remove_staged(folder)
         except filelock.Timeout:
             # A build holds the lock from start to end, but a publication takes hardly any time: look again.
             continue

@@ -19,7 +19,7 @@ from cachestats.dataset.checksums import record_of
 from cachestats.dataset.manifest import MANIFEST, FileRecord, Manifest, manifest_bytes
 from cachestats.dataset.parquet import to_parquet
 from cachestats.dataset.paths import arrow_path, file_records, table_file
-from cachestats.dataset.publication import COMMIT, JOURNALS, LOCK, NEW, SCRATCH, STATE, move_published
+from cachestats.dataset.publication import COMMIT, JOURNALS, LOCK, NEW, SCRATCH, STATE, move_published, remove_staged
 from cachestats.errors import DatasetError, reported
 from cachestats.schema import STORED_TABLES
 
@@ -51,7 +51,7 @@ class Writer:
             self._acquire()
             try:
                 move_published(self.path)
-                self._clean()
+                remove_staged(self.path)
                 self.staging.mkdir()
                 (self.path / SCRATCH).mkdir()
             except BaseException:
@@ -63,7 +63,7 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if not (self.path / COMMIT).exists():
-            self._clean()
+            remove_staged(self.path)
         self._lock.release()
 
     @property
@@ -103,7 +103,7 @@ class Writer:
             moved = sorted(str(file.relative_to(self.staging)) for file in self.staging.rglob("*") if file.is_file())
             (self.staging / MANIFEST).write_bytes(manifest_bytes(manifest))
             removed = sorted({*before} - file_records(manifest).keys())
-            draft = self.path / STATE / "draft.json"
+            draft = self.scratch / "commit.json"
             draft.write_text(json.dumps({"move": [*moved, MANIFEST], "remove": removed}), encoding="utf-8")
             sync([*self.staging.rglob("*"), self.staging, draft])
             os.replace(draft, self.path / COMMIT)
@@ -115,10 +115,6 @@ class Writer:
         """Refuse a folder that contains anything but a dataset, or the remains of a first build that was killed."""
         if self.path.exists() and not (self.path / MANIFEST).exists() and not (self.path / STATE).exists():
             refuse_foreign(self.path, (path.name for path in self.path.iterdir()), holds="a dataset")
-
-    def _clean(self) -> None:
-        for folder in (NEW, SCRATCH):
-            shutil.rmtree(self.path / folder, ignore_errors=True)
 
     def _acquire(self) -> None:
         try:

@@ -12,6 +12,7 @@ power cut leaves what a kill leaves.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -61,14 +62,20 @@ def _sync(path: str | os.PathLike[str]) -> None:
 
 @contextmanager
 def replaced_file(target: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to, and rename the file to the target once it is complete."""
+    """Yield a temporary path to write to, and rename the file to the target once it is complete.
+
+    The temporary file is locked while it is written. So the next process that writes the target can tell which ones a
+    killed process left: it removes those that it can lock. A process ID in the name would not tell: it may be that of
+    another process by now, or of one on another host. Where a file system has no locks, what was left stays.
+    """
     target = target.resolve()
     if target.exists() and not target.is_file():  # a device is written to, not replaced
         with reported(target):
             yield target
         return
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     with reported(target.parent):
+        _remove_unfinished(target)
+        unfinished, descriptor = _locked_file(target)
         try:
             yield unfinished
             sync([unfinished])
@@ -76,6 +83,33 @@ def replaced_file(target: Path) -> Iterator[Path]:
             sync([target.parent])
         finally:
             unfinished.unlink(missing_ok=True)
+            os.close(descriptor)
+
+
+def _locked_file(target: Path) -> tuple[Path, int]:
+    """Create a temporary file beside the target, and return its path and the descriptor that holds its lock."""
+    while True:
+        path = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if path.exists():
+            return path, descriptor
+        os.close(descriptor)  # another process took it for one that was left, before it was locked
+
+
+def _remove_unfinished(target: Path) -> None:
+    """Remove the temporary files that killed processes left beside the target."""
+    own = re.compile(re.escape(f".{target.name}.") + "[0-9a-f]{8}")
+    with suppress(PermissionError):  # a folder that may be written to, but not listed
+        for name in filter(own.fullmatch, os.listdir(target.parent)):
+            with suppress(OSError):  # a process is writing it, or it is not ours to remove
+                descriptor = os.open(target.with_name(name), os.O_RDWR | os.O_NONBLOCK)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(target.with_name(name))
+                finally:
+                    os.close(descriptor)
 
 
 class ExportFolder:
@@ -146,6 +180,8 @@ class ExportFolder:
                     self._remove(name)
                 self._list(self.names)
         finally:
+            with suppress(OSError):  # of a broken disk; the next export tries again
+                self._sweep()
             self._lock.release()
 
     def write(self, name: str, data: bytes) -> None:
@@ -200,7 +236,7 @@ class ExportFolder:
             )
 
     def _sweep(self) -> None:
-        """Remove the unfinished files of an export that was killed."""
+        """Remove the unfinished files of an export that failed or was killed."""
         for path in self.state.iterdir():
             if path.name != "lock" and path != self.path / self.listing:
                 path.unlink()
@@ -247,7 +283,8 @@ class ExportFolder:
         (self.path / name).unlink(missing_ok=True)
         with suppress(OSError):  # the folder contains other files
             for folder in list(Path(name).parents)[:-1]:
-                (self.path / folder).rmdir()
+                with suppress(FileNotFoundError):  # removed by an export that was killed before it removed the next one
+                    (self.path / folder).rmdir()
 
 
 @contextmanager

@@ -193,3 +193,16 @@ def test_a_file_system_that_syncs_no_folders_is_written_to(tmp_path: Path, monke
         unfinished.write_text("whole")
     assert (tmp_path / "file").read_text() == "whole"
     assert refused
+
+
+def test_what_a_killed_process_left_is_removed_but_not_what_a_process_writes(tmp_path: Path) -> None:
+    others = [".file.txt", ".file.0badcafe.txt", ".other.0badcafe", "file.0badcafe", ".file.csv.0badcafe"]
+    for name in (".file.0badcafe", *others):
+        (tmp_path / name).touch()
+    with replaced_file(tmp_path / "file") as first:
+        first.write_text("first")
+        with replaced_file(tmp_path / "file") as second:
+            second.write_text("second")
+        assert first.read_text() == "first"
+    assert (tmp_path / "file").read_text() == "first"
+    assert {path.name for path in tmp_path.iterdir()} == {"file", *others}

@@ -1,9 +1,10 @@
 """Write whole or not at all, one process at a time, and leave alone what is not ours.
 
 A file is written under a temporary name beside its target and renamed: `replaced_file`. A folder is replaced as a
-whole, `replaced_folder`, or kept up to date file by file, `ExportFolder`. A list in it names the files of the export.
-The list is written before the files, so an export that is killed leaves only complete files, and the next one finishes
-its work. A dataset is published by a list of moves (`dataset.publication`): its files are too large to copy.
+whole, `replaced_folder`, or kept up to date, `ExportFolder`: file by file, or at once if nobody else has files there. A
+list in it names the files of the export. The list is written before the files, so an export that is killed leaves only
+complete files, and the next one finishes its work. A dataset is published by a list of moves (`dataset.publication`),
+because its files are too large to copy.
 
 Before a rename, what it publishes is written down to the disk, and afterwards the rename itself is (`sync`), so that a
 power cut leaves what a kill leaves.
@@ -151,6 +152,8 @@ class ExportFolder:
         self.path, self.names, self.listing = path, names, listing
         self.own, self.always, self.holds = own, set(always), holds
         self.state = path / listing.partition("/")[0]
+        real = path.resolve()
+        self._new = real.parent / f".{real.name}.new"
         self._waiting: dict[str, str] = {}
         import filelock  # on first use: it imports asyncio, and most verbs need no lock
 
@@ -208,8 +211,45 @@ class ExportFolder:
         return f"{self.state}/{name.rpartition('/')[2]}"
 
     def put(self, *names: str) -> None:
-        """Put finished files in place, in this order."""
-        self._put({name: self.unfinished(name) for name in names})
+        """Put finished files in place, in this order; all files of the export at once, if that can be.
+
+        Then the folder is exchanged for a new one. It cannot be if it has files of others, is the working folder of
+        this process or a mount, or if the file system or the folder above does not allow it.
+        """
+        files = {name: self.unfinished(name) for name in names}
+        if {*names} == self.names and self._is_only_ours():
+            files = self._exchange(files)
+        self._put(files)
+
+    def _is_only_ours(self) -> bool:
+        own = {name.partition("/")[0] for name in (*self.names, *self.before, self.listing)}
+        with suppress(OSError):  # the working folder of this process was removed
+            if os.path.samefile(self.path, os.curdir):
+                return False
+        return own.issuperset(os.listdir(self.path))
+
+    def _exchange(self, files: dict[str, str]) -> dict[str, str]:
+        """Exchange the folder for a new one with these files, and return those that are left to put in place."""
+        state = self._new / self.state.name
+        try:
+            state.mkdir(parents=True)
+            shutil.copystat(self.path, self._new)
+            os.link(self.state / "lock", state / "lock")  # another name of the file that is locked
+        except OSError:
+            return files
+        if any(getattr(self._new.stat(), one) != getattr(self.path.stat(), one) for one in ("st_uid", "st_gid")):
+            return files
+        for name, unfinished in files.items():
+            os.replace(unfinished, self._new / name)
+        shutil.copy(self.path / self.listing, self._new / self.listing)
+        sync([self._new, *self._new.rglob("*")])
+        if not _exchanged(self._new, self.path.resolve()):
+            return {name: f"{self._new}/{name}" for name in files}
+        sync([self._new.parent])
+        for name in {*os.listdir(self._new)} - self.names - self.before - {self.state.name}:  # came in between
+            os.rename(self._new / name, self.path / name)
+        shutil.rmtree(self._new)
+        return {}
 
     def _put_waiting(self) -> None:
         self._put(self._waiting)
@@ -240,6 +280,10 @@ class ExportFolder:
         for path in self.state.iterdir():
             if path.name != "lock" and path != self.path / self.listing:
                 path.unlink()
+        if (self._new / self.state.name).exists():
+            shutil.rmtree(self._new)
+        with suppress(OSError):  # there is none, or it is not ours
+            self._new.rmdir()
 
     def _written_before(self) -> set[str]:
         """Return the files that exports wrote, according to the list.

@@ -72,8 +72,8 @@ def export(
 
     A data package has a file for each table; DICTIONARY.md, which describes the columns; KNOWN_ISSUES.md, which lists
     what changed in the source and what is incomplete; views.sql, which runs in DuckDB as it is; and datapackage.json,
-    which describes the tables to tools. FOLDER is a new one, or that of an earlier export, which is updated file by
-    file: a scheduled job can do so while tools read it.
+    which describes the tables to tools. FOLDER is a new one, or that of an earlier export, which is replaced: a
+    scheduled job can do so while tools read it.
 
     With --where and --spec, the tables specs, variants and dependencies have only the rows of these specs.
     """  # noqa: D301 (a real backspace, which tells Click not to wrap the paragraph)

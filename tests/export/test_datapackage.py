@@ -1,4 +1,4 @@
-"""The data package: its descriptor and views say what is so, and it is replaced file by file."""
+"""The data package: its descriptor and views say what is so, and it is replaced as a whole."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 
 import cachestats as cs
+from cachestats import atomic
 from cachestats.analysis.reuse import REUSED
 from cachestats.errors import ArgumentError, BusyError, DatasetError
 from cachestats.export.datapackage import export
@@ -356,6 +357,33 @@ def test_a_tool_that_reads_meanwhile_has_whole_files(demo: cs.Dataset, tmp_path:
         writer.join()
         assert pq.read_table(file).num_rows == max(rows)  # what was opened before is read to its end
     assert seen == rows
+
+
+@pytest.mark.parametrize("is_allowed", [True, False])
+def test_a_folder_with_nothing_else_is_exchanged_if_it_can_be(
+    is_allowed: bool, demo: cs.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "package"
+    cs.export_package(demo, out)
+    out.chmod(0o750)
+    before = out.stat()
+    plain = atomic._exchanged
+
+    def exchange(new: Path, old: Path) -> bool:
+        assert names(new) == sorted([*TEXTS, "specs.csv"])
+        (out / "dashboard.pbix").write_bytes(b"written in this instant")
+        return is_allowed and plain(new, old)
+
+    monkeypatch.setattr(atomic, "_exchanged", exchange)
+    cs.export_package(demo, out, tables=["specs"], format="csv")
+    assert names(out) == sorted([*TEXTS, "dashboard.pbix", "specs.csv"])
+    assert (out.stat().st_ino != before.st_ino) == is_allowed
+    assert out.stat().st_mode == before.st_mode
+    assert [path.name for path in tmp_path.iterdir()] == ["package"]
+    with filelock.FileLock(out / ".cachestats-package/lock"), pytest.raises(BusyError):
+        cs.export_package(demo, out)
+    cs.export_package(demo, out)
+    assert (out / "dashboard.pbix").read_bytes() == b"written in this instant"
 
 
 def test_an_export_that_fails_changes_nothing(

@@ -8,7 +8,9 @@
       datapackage.json                 a descriptor of the tables, for tools
       .cachestats-package/files.txt    the files that an export wrote: no others are ever replaced or removed
 
-All files are written before the first one is put in place; then all are renamed into place, `datapackage.json` last. An
+All files are written before the first one is put in place. If nobody else has files in the folder, it is then exchanged
+for a new one, so that a kill leaves the old export or the new one; otherwise the files are renamed into place one after
+the other, `datapackage.json` last, and a kill in these milliseconds leaves files of both until the next export. An
 export that fails changes nothing. A tool that has opened a file can read the old version to its end. A tool that opens
 a file several times for one query may see two exports; it will most likely fail, and succeed when run again.
 """
@@ -63,8 +65,8 @@ def export_package(
         of its specs.
     out
         The folder to write to: a new or empty one, or that of an earlier export. An earlier export is updated: files
-        that it wrote and this one does not are removed, and other files are left alone. Tools may continue to read
-        meanwhile.
+        that it wrote and this one does not are removed, and other files are left alone. If there are no others, the
+        folder is exchanged for a new one at once, where the file system can. Tools may continue to read meanwhile.
     tables
         Names of tables; by default all.
     snapshots

@@ -316,6 +316,7 @@ def test_secrets_go_only_where_they_belong(
         ({"auths": {"HOST": {"auth": "bWU6d3Jvbmc="}}}, r"cannot log in to 127.*: HTTP 401 from http://127"),
         ({"auths": {"HOST": {"identitytoken": "secret"}}}, "a user and a password for 127.*, found an identity token"),
         ({"auths": {"HOST": {"auth": "secret"}}}, "a user and a password for 127.*, found none"),
+        ({"auths": {"HOST": {"auth": "sécret"}}}, "a user and a password for 127.*, found none"),
         (
             {"auths": {"HOST": {}}, "credsStore": "no-such"},
             "from the helper docker-credential-no-such, .* no such program",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import re
 import subprocess
@@ -135,7 +134,7 @@ def _ask(helper: str, registry: str, path: Path) -> Credentials | None:
 def _split(auth: str) -> Credentials | None:
     try:
         user, colon, password = base64.b64decode(auth, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # it is not base64, not ASCII, or not of UTF-8
         return None
     return Credentials(user, password.strip("\0")) if colon and user else None
 

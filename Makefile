@@ -12,7 +12,7 @@ INSTALL = $(BIN)/python -m pip install -q -c constraints.txt
 PYTEST_ARGS := -n logical --maxprocesses 8 --dist worksteal
 FAST := $(PYTEST_ARGS) --hypothesis-profile quick -m "not slow and not spark and not browser and not consumers"
 
-.PHONY: demo check fast test lowest dist pages answers docs docs-site sample example benchmark clean
+.PHONY: demo check fast test lowest dist pages answers docs docs-site sample example benchmark fuzz clean
 
 demo: $(VENV)/ready-for-demo
 	@echo "Builds a dataset from the three pages in data/_cache, counts and draws its coverage, and writes a report"
@@ -80,6 +80,12 @@ EXAMPLE := cachestats/dataset/example_data
 example: $(VENV)/ready-for-demo
 	rm -rf $(EXAMPLE)
 	$(BIN)/python data/make_example.py ../shared/corpus $(EXAMPLE)
+
+# Damaged input for every parser, for as long as one wants; what fails is saved in build/fuzz. SEED=1 makes other inputs.
+SECONDS ?= 60
+SEED ?= 0
+fuzz: $(VENV)/ready-for-check
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
 
 benchmark: $(VENV)/ready-for-demo
 	$(INSTALL) --group benchmarks

@@ -1,13 +1,10 @@
-"""Folders that exports keep up to date: no kill and no full disk leaves one that the next export refuses."""
+"""Files written whole or not at all, and folders that exports keep up to date."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +12,7 @@ import pytest
 import cachestats as cs
 from cachestats.atomic import replaced_file
 from cachestats.errors import DatasetError
-from tests.support.exports import EXPORTS, Export, Steps, faults
+from tests.support.exports import EXPORTS
 from tests.support.site import page, spec, write
 
 
@@ -35,80 +32,6 @@ def contents(folder: Path) -> dict[str, bytes]:
     found = (path for path in sorted(folder.rglob("*")) if path.is_file())
     names = {path.relative_to(folder).as_posix(): path for path in found}
     return {name: path.read_bytes() for name, path in names.items() if not name.startswith(".cachestats-")}
-
-
-def full() -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("is_update", [True, False])
-@pytest.mark.parametrize("kind", EXPORTS)
-def test_a_full_disk_at_any_step_is_an_error_and_the_next_export_finishes(
-    kind: str, is_update: bool, datasets: tuple[cs.Dataset, cs.Dataset], tmp_path: Path
-) -> None:
-    export, listing = EXPORTS[kind]
-    old, new = datasets
-    everything = []
-    for number, dataset in enumerate(datasets):
-        export(dataset, tmp_path / f"{number}")
-        everything.append(contents(tmp_path / f"{number}"))
-    for deadly in range(1, 100):
-        folder = tmp_path / f"full-{deadly}"
-        if is_update:
-            export(old, folder)
-        steps = Steps(deadly, full)
-        with faults(steps):
-            if failed := run_out(export, new, folder):
-                assert "No space left on device" in failed
-        for name, data in contents(folder).items():
-            assert data in (everything[0].get(name), everything[1].get(name)), name
-        assert (folder / listing).read_text().endswith("\n") if (folder / listing).exists() else not is_update
-        export(datasets[deadly % 2], folder)
-        assert contents(folder) == everything[deadly % 2]
-        if steps.count < deadly:
-            break
-    assert deadly > 10
-
-
-def run_out(export: Export, dataset: cs.Dataset, folder: Path) -> str:
-    """Return the message with which an export ends, nothing where it gets to its end."""
-    try:
-        export(dataset, folder)
-    except DatasetError as error:
-        return error.message
-    return ""
-
-
-# An export that is killed at its n-th step.
-KILLED = """
-import os, signal, sys
-from tests.support.exports import EXPORTS, Steps, faults
-import cachestats as cs
-with faults(Steps(int(sys.argv[1]), lambda: os.kill(os.getpid(), signal.SIGKILL))):
-    EXPORTS[sys.argv[2]][0](cs.open_dataset(sys.argv[3]), sys.argv[4])
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", EXPORTS)
-def test_a_kill_while_the_list_is_written_is_no_hindrance_to_the_next_export(
-    kind: str, datasets: tuple[cs.Dataset, cs.Dataset], tmp_path: Path
-) -> None:
-    export, listing = EXPORTS[kind]
-    old, new = datasets
-    export(new, tmp_path / "expected")
-    for deadly in range(1, 6):
-        folder = tmp_path / f"{deadly}"
-        export(old, folder)
-        command = [sys.executable, "-c", KILLED, str(deadly), kind, str(new.path), str(folder)]
-        assert subprocess.run(command, check=False, timeout=60).returncode == -9
-        assert (folder / listing).read_text().endswith("\n")
-        export(new, folder)
-        assert contents(folder) == contents(tmp_path / "expected")
-        assert sorted(path.name for path in (folder / listing).parent.iterdir()) == sorted(
-            ["lock", Path(listing).name]
-        ), "nothing is left behind"
 
 
 @pytest.mark.parametrize("kept", [0, 3, 30])
@@ -159,24 +82,6 @@ def test_the_list_of_an_export_without_pages_is_whole(datasets: tuple[cs.Dataset
     mine.write_text("mine")
     cs.export_site(datasets[0], tmp_path / "site")
     assert mine.read_text() == "mine"
-
-
-@pytest.mark.parametrize("name", ["picture.png", "table.csv", "specs.parquet"])
-def test_a_full_disk_leaves_the_file_that_was_there(
-    name: str, datasets: tuple[cs.Dataset, cs.Dataset], tmp_path: Path
-) -> None:
-    dataset = datasets[0]
-    matrix = cs.coverage_matrix(dataset.specs, rows="package", columns="target")
-    uses: dict[str, Callable[[], object]] = {
-        "picture.png": lambda: cs.save_plot(cs.plot_coverage(matrix), tmp_path / name),
-        "table.csv": lambda: cs.export_table(dataset, "specs", tmp_path / name),
-        "specs.parquet": lambda: cs.export_table(dataset, "specs", tmp_path / name),
-    }
-    (tmp_path / name).write_text("old")
-    with faults(Steps(1, full)), pytest.raises(DatasetError, match="No space left on device"):
-        uses[name]()
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-    assert (tmp_path / name).read_text() == "old"
 
 
 def test_a_file_system_that_syncs_no_folders_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

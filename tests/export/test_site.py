@@ -306,53 +306,6 @@ def test_one_process_exports_to_a_folder_at_a_time(demo: cs.Dataset, tmp_path: P
     assert cs.export_site(demo, tmp_path / "site") == 3
 
 
-# An export that is killed at its n-th change of the file system.
-KILLED = """
-import os, sys, signal
-count = int(sys.argv[1])
-def deadly(function):
-    def call(*arguments, **options):
-        global count
-        if count == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        count -= 1
-        return function(*arguments, **options)
-    return call
-os.replace, os.unlink, os.mkdir, os.rmdir = map(deadly, (os.replace, os.unlink, os.mkdir, os.rmdir))
-import cachestats as cs
-cs.export_site(cs.open_dataset(sys.argv[2]), sys.argv[3])
-print("done")
-"""
-
-
-@pytest.mark.slow
-def test_a_kill_at_any_step_leaves_whole_files_and_the_next_export_finishes(tmp_path: Path) -> None:
-    old = small(tmp_path / "old", a="zen3", b="zen3", c="zen3")
-    new = small(tmp_path / "new", a="zen4", c="zen3", d="zen3")
-    everything = {}
-    for name, dataset in (("old", old), ("new", new)):
-        cs.export_site(dataset, tmp_path / name / "site")
-        everything[name] = contents(tmp_path / name / "site")
-    for is_update in (True, False):
-        for count in range(40):
-            site = tmp_path / f"{is_update}-{count}"
-            if is_update:
-                cs.export_site(old, site)
-            command = [sys.executable, "-c", KILLED, str(count), str(new.path), str(site)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-            for name, data in contents(site).items():
-                assert data in (everything["old"].get(name), everything["new"].get(name)), name
-            # Whatever was left behind, the next export is as if nothing had happened: also one of something else.
-            other = old if count % 2 else new
-            cs.export_site(other, site)
-            assert contents(site) == everything["old" if count % 2 else "new"]
-            if "done" in done.stdout:
-                break
-        else:
-            pytest.fail("the export never got to its end")
-        assert count > 8
-
-
 def contents(site: Path) -> dict[str, bytes]:
     """Return all files of an export but its own notes."""
     return {

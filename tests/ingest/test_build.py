@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -21,7 +20,6 @@ import pytest
 import cachestats as cs
 from benchmarks.make_corpus import write_corpus
 from cachestats.errors import ArgumentError, BusyError, DatasetError, RejectedError, ShrinkError
-from cachestats.ingest import buckets
 from cachestats.ingest import read as reading
 from cachestats.schema import TABLES
 from conftest import SEEDS
@@ -163,69 +161,6 @@ def two(tmp_path: Path) -> tuple[Path, Path, Path]:
     new = write(tmp_path / "new", {("develop", "zlib"): page(specs=specs), ("v2.0", "a"): page("a", "v2.0", [spec()])})
     cs.build_dataset(old, out=tmp_path / "dataset")
     return tmp_path / "dataset", old, new
-
-
-# A build that is killed at its n-th change of the file system: its own moves, and what it removes.
-KILLED = """
-import os, sys, signal, shutil, pathlib
-count = int(sys.argv[1])
-def deadly(function):
-    def call(*arguments, **options):
-        global count
-        if count == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        count -= 1
-        return function(*arguments, **options)
-    return call
-os.replace, os.unlink, os.mkdir, os.rmdir = map(deadly, (os.replace, os.unlink, os.mkdir, os.rmdir))
-from cachestats.ingest import buckets
-from cachestats.ingest.build import build_dataset
-buckets._SMALLEST_SPLIT, buckets._ENTRIES = int(sys.argv[4]), 4
-build_dataset(sys.argv[2], out=sys.argv[3])
-print("done")
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("split", "every"), [(1 << 16, 2), (9, 5)], ids=["whole", "buckets"])
-def test_a_kill_at_any_step_leaves_the_old_or_the_new(
-    split: int, every: int, two: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(buckets, "_SMALLEST_SPLIT", split)  # with 9, `develop` grows from one file into four buckets
-    monkeypatch.setattr(buckets, "_ENTRIES", 4)
-    _, old, new = two
-    before = state(cs.build_dataset(old, out=tmp_path / "both"))
-    after = state(cs.build_dataset(new, out=tmp_path / "both"))
-    other = write(tmp_path / "other", {("v3.0", "a"): page("a", "v3.0", [spec()])})
-    seen = set()
-    for count in range(0, 250, every):
-        cs.build_dataset(old, out=tmp_path / f"{count}")
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, str(count), str(new), str(tmp_path / f"{count}"), str(split)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        # Whoever comes first, another build or a reader, finds the one or the other.
-        shutil.copytree(tmp_path / f"{count}", tmp_path / f"{count}-built")
-        third = cs.build_dataset(other, out=tmp_path / f"{count}-built")
-        assert third.manifest.snapshots.keys() - {"v3.0"} in ({"develop", "v1.0"}, {"develop", "v1.0", "v2.0"})
-        found = state(cs.open_dataset(tmp_path / f"{count}"))
-        assert found in (before, after), count
-        assert (found == after) == ("v2.0" in third.manifest.snapshots)
-        assert third.specs.filter(snapshot="develop").collect().height == (18 if found == after else 2)
-        seen.add(found == after)
-        # Whatever was left behind is no hindrance to the next build.
-        assert state(cs.build_dataset(new, out=tmp_path / f"{count}")) == after
-        assert not (tmp_path / f"{count}/.cachestats/new").exists()
-        if "done" in done.stdout:
-            break
-        assert done.returncode == -signal.SIGKILL, done.stderr
-    else:
-        pytest.fail("the build never got to its end")
-    assert seen == {False, True}
-    assert count > 8
 
 
 @pytest.mark.slow

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +14,7 @@ import pyarrow.compute as pc
 from cachestats.dataset.manifest import Manifest, SourceRecord
 from cachestats.dataset.parquet import read_names, read_whole
 from cachestats.dataset.paths import buckets_in
+from cachestats.dataset.publication import SPEC_FILES
 from cachestats.dataset.writer import Writer
 from cachestats.findings import FAILURES, Finding, findings_in, rejected_table
 from cachestats.ingest.by_git import ByGit
@@ -26,6 +30,7 @@ from cachestats.ingest.remember import are_changed, made_by
 from cachestats.ingest.sizes import NO_SIZE
 from cachestats.schema import COMMONLY_NAMED, INPUTS, SNAPSHOTS, TABLES
 from cachestats.targets import targets_table
+from cachestats.text import file_stem
 
 
 def publish(
@@ -82,6 +87,16 @@ def publish(
         ),
         existing.files,
     )
+    _remove_spec_files(writer.path / SPEC_FILES, (before | dict(sources)).values())
+
+
+def _remove_spec_files(folder: Path, sources: Iterable[SourceRecord]) -> None:
+    """Remove the spec files of sources that are not remembered any more."""
+    kept = {file_stem(source.location) for source in sources if source.without_index}
+    with suppress(FileNotFoundError):  # no source was read from its spec files
+        for path in folder.iterdir():
+            if path.name not in kept:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def is_changed(

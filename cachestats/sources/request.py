@@ -13,7 +13,8 @@ from cachestats.errors import SourceError
 from cachestats.naming import LEAVES_OUT, MAX_NAME, SNAPSHOT_WORDS, canonical_snapshot, source_address
 from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.sources.storage.network import Network
-from cachestats.text import counted, nearest, storable
+from cachestats.sources.storage.urls import redact_url
+from cachestats.text import counted, file_stem, nearest, storable
 
 _MOST_NAMED = 30
 
@@ -157,8 +158,14 @@ class SourceRequest:
 
     @property
     def spec_files(self) -> SpecFileReading | None:
-        """How to read spec files instead of indices; None if indices are read."""
-        return self.reading if self.without_index else None
+        """How to read spec files instead of indices; None if indices are read.
+
+        Those of each source are kept in a folder of its own, which is removed with the source.
+        """
+        if not self.without_index or self.reading.folder is None:
+            return self.reading if self.without_index else None
+        own = file_stem(redact_url(self.address).rstrip("/"))
+        return replace(self.reading, folder=self.reading.folder / own)
 
     def at(self, addresses: Iterable[str | os.PathLike[str]]) -> list[Self]:
         """Return this request for each of some addresses, which may be `NAME=SOURCE`.

@@ -14,6 +14,7 @@ import cachestats as cs
 from cachestats.errors import RejectedError, SourceError
 from cachestats.sources.storage import oci, transfer
 from cachestats.sources.storage.oci import api_url
+from cachestats.text import file_stem
 from tests.support.datasets import bytes_of
 from tests.support.indices import index
 from tests.support.mirrors import DEFAULT, PACKAGE, A, G
@@ -139,6 +140,18 @@ def test_an_update_without_index_reads_only_new_specs(registry: Serve, tmp_path:
     assert len(server.asked_for("manifests")) == 4, "all of them"
     assert cs.update_dataset(dataset.path, f"week2={server.cache}", without_index=True)["num_specs"].to_list() == [3]
     assert server.asked_for("manifests") == ["index.spack"], "a snapshot of another name has the same specs"
+
+
+def test_spec_files_of_a_source_that_is_forgotten_are_removed(registry: Serve, tmp_path: Path) -> None:
+    for one in (servers := [registry(), registry()]):
+        push(one)
+    kept = tmp_path / "dataset/.cachestats/spec-files"
+    for number, one in enumerate(servers):
+        cs.build_dataset(f"week1={one.cache}", out=tmp_path / "dataset", without_index=True)
+        assert [path.name for path in kept.iterdir()] == [file_stem(one.cache)], f"source {number}"
+        assert len([*kept.rglob("*.json.gz")]) == 1
+    cs.build_dataset(f"week1={servers[1].cache}", out=tmp_path / "dataset")
+    assert [*kept.iterdir()] == []
 
 
 def test_a_build_that_failed_goes_on_where_it_stopped(

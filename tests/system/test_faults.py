@@ -99,7 +99,8 @@ def exported(write: Callable[[cs.Dataset, Path], object]) -> Callable[[Path], No
 
 
 def rows(path: Path) -> object:
-    return state(cs.open_dataset(path)) if (path / "manifest.json").exists() else None
+    is_there = (path / "manifest.json").exists() or (path / ".cachestats/commit.json").exists()
+    return state(cs.open_dataset(path)) if is_there else None
 
 
 def contents(path: Path) -> dict[str, bytes]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -230,39 +229,45 @@ class Kind(NamedTuple):
 
     error: int
     names: frozenset[str]
-    every: int
-    """Of the calls that neither publish nor repeat others, so many are passed over before one fails."""
+    most: int
+    """About so many calls are chosen to fail, besides those that publish for a kill."""
     lasts: bool = False
 
 
 KINDS = {
-    "kill": Kind(KILL, ALL - READS, 4),
-    "full disk": Kind(errno.ENOSPC, TAKES_SPACE, 15, lasts=True),
+    "kill": Kind(KILL, ALL - READS, 16),
+    "full disk": Kind(errno.ENOSPC, TAKES_SPACE, 6, lasts=True),
     "full for a moment": Kind(errno.ENOSPC, TAKES_SPACE, 10),
-    "broken disk": Kind(errno.EIO, ALL, 15),
+    "broken disk": Kind(errno.EIO, ALL, 12),
 }
+
+
+def chosen(kind: Kind, calls: Sequence[Call]) -> list[int]:
+    """Return the numbers of the calls to have fail."""
+    if IS_EVERY_CALL:
+        return [*range(len(calls))]
+    first = {call: number for number, call in reversed([*enumerate(calls)])}
+    once = [number for number, call in enumerate(calls) if call.name not in REPEATS or first[call] == number]
+    publishing = [number for number in once if kind.error == KILL and calls[number].name in PUBLISHES]
+    others = sorted({*once} - {*publishing})
+    return sorted([*publishing, *others[:: -(-len(others) // kind.most)]])
 
 
 def faults(kind: Kind, calls: Sequence[Call]) -> Iterator[tuple[Call, FaultAt]]:
     """Yield the calls to have fail, and how."""
-    seen: Counter[Call] = Counter()
-    before: Counter[str] = Counter()
-    others = 0
-    for number, call in enumerate(calls):
-        is_chosen = IS_EVERY_CALL or (call.name in PUBLISHES and not kind.lasts)
-        if not is_chosen and (not seen[call] or call.name not in REPEATS):
-            others += 1
-            is_chosen = others % kind.every == 0
-        if is_chosen and kind.lasts:
+    for number in chosen(kind, calls):
+        call = calls[number]
+        if kind.lasts:
             yield call, FaultAt(kind.error, kind.names, number, lasts=True)
-        elif is_chosen:
-            yield call, FaultAt(kind.error, frozenset({call.name}), before[call.name], lasts=False)
-        seen[call] += 1
-        before[call.name] += 1
+        else:
+            same = sum(one.name == call.name for one in calls[:number])
+            yield call, FaultAt(kind.error, frozenset({call.name}), same, lasts=False)
 
 
 def listed(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    """Return all files and folders but for what lets the next build continue where one stopped."""
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    return sorted(path for path in found if "/.cachestats/journals" not in path)
 
 
 @pytest.mark.parametrize("kind", KINDS)

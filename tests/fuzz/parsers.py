@@ -25,7 +25,6 @@ import yaml
 
 import cachestats as cs
 from cachestats.dataset.manifest import read_manifest as read_manifest_of_dataset
-from cachestats.dataset.publication import move_published
 from cachestats.decode import JsonError
 from cachestats.expressions.parse import parse_expressions
 from cachestats.findings import Finding
@@ -579,7 +578,7 @@ PARSERS: dict[str, Parser] = {
     "OCI layout": Parser(json_mutations(json.dumps(LAYOUT).encode()), read_layout),
     "docker login": Parser(json_mutations(json.dumps(DOCKER).encode()), in_file("docker/config.json", read_login)),
     "dataset manifest": Parser(manifests_of_datasets(), read_dataset_with("manifest.json", open_with_manifest)),
-    "commit": Parser(json_mutations(COMMIT), read_dataset_with(".cachestats/commit.json", move_published)),
+    "commit": Parser(json_mutations(COMMIT), read_dataset_with(".cachestats/commit.json", cs.open_dataset)),
     "report": Parser(
         json_mutations(b'{"schema": 1, "dataset_schema_version": 3, "snapshots": ["a"]}'),
         in_file("report/report.json", lambda path: [*_foreign(path.parent)]),

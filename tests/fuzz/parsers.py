@@ -43,6 +43,7 @@ from cachestats.sources.request import SourceRequest
 from cachestats.sources.spec_files import NoSpecError, SpecFiles, cached_specs, read_spec_file
 from cachestats.sources.storage.disk import DiskStorage
 from cachestats.sources.storage.docker_login import find_credentials
+from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.sources.storage.network import Network
 from cachestats.verification.hashes import check_hashes
 from cachestats.verification.ledger import Ledger, Place
@@ -184,7 +185,7 @@ def read_index_twice(data: bytes) -> None:
     check_hashes(data, Place("index", "develop"), ledger)
     ledger.verification()
     with suppress(JsonError):
-        cached_specs(data)
+        cached_specs(data, InputLimits().records)
 
 
 def dump_compact(data: bytes) -> bytes:
@@ -246,7 +247,7 @@ def in_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], obje
 
 def read_source(path: Path, **options: Any) -> None:
     """Read everything in a source."""
-    for source in open_sources(SourceRequest.for_any((), (), None, **options).at([path])):
+    for source in open_sources(SourceRequest.for_any((), (), None, None, **options).at([path])):
         for number, task in enumerate(source.batches(Previous())):
             for chunk in chunks(task()):
                 parse_chunk(chunk, source, Previous(), f"{scratch()}/fragment-{number}-")

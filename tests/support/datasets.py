@@ -21,7 +21,8 @@ from cachestats.schema import STORED_TABLES, TABLES
 
 
 def bytes_of(dataset: cs.Dataset) -> dict[str, bytes]:
-    """Return the files that depend on nothing but the inputs' contents."""
+    """Return the files that depend on nothing but the inputs' contents, as they are now."""
+    dataset = cs.open_dataset(dataset.path)
     tables = [table.name for table in STORED_TABLES.values() if table.by_snapshot]
     return {f"{table}/{path.name}": path.read_bytes() for table in tables for path in dataset.files(table)} | {
         "common_names": dataset.files("common_names")[0].read_bytes()

@@ -82,6 +82,21 @@ class SnapshotRecord(msgspec.Struct, frozen=True):
     """The files of the tables that no snapshot has several files of."""
 
 
+class RunRecord(msgspec.Struct, frozen=True):
+    """A build or an update that wrote or removed snapshots."""
+
+    ended: str
+    """When it published, in ISO 8601 (UTC)."""
+    seconds: float
+    """How long it took, from the moment at which no other process was writing."""
+    snapshots: int
+    """The snapshots that it wrote or removed."""
+    num_specs: int
+    """The specs of all snapshots afterwards."""
+    num_rejected: int
+    """The specs that were rejected in all snapshots afterwards."""
+
+
 class _Version(msgspec.Struct, frozen=True):
     schema_version: int
 
@@ -100,6 +115,8 @@ class Manifest(msgspec.Struct, frozen=True):
     """The files of the tables that have one file for all snapshots."""
     num_gone: int = 0
     """The number of inputs that are gone from their sources and kept."""
+    runs: list[RunRecord] = []
+    """The last builds and updates, the newest last."""
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:

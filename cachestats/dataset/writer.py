@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
@@ -43,12 +44,15 @@ class Writer:
         self.path = arrow_path(path)
         self._lock = filelock.FileLock(self.path / LOCK)
         self._wait = wait
+        self.started = 0.0
+        """When it locked out others, on the monotonic clock."""
 
     def __enter__(self) -> Self:
         with reported(self.path):
             self._refuse_foreign()
             (self.path / STATE).mkdir(parents=True, exist_ok=True)
             self._acquire()
+            self.started = time.monotonic()
             try:
                 move_published(self.path)
                 remove_staged(self.path)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cachestats.dataset.manifest import Manifest, SourceRecord
+from cachestats.dataset.manifest import Manifest, RunRecord, SourceRecord
 from cachestats.dataset.parquet import read_names, read_whole
 from cachestats.dataset.paths import buckets_in
 from cachestats.dataset.publication import SPEC_FILES
@@ -31,6 +33,9 @@ from cachestats.ingest.sizes import NO_SIZE
 from cachestats.schema import COMMONLY_NAMED, INPUTS, SNAPSHOTS, TABLES
 from cachestats.targets import targets_table
 from cachestats.text import file_stem
+
+_MOST_RUNS = 100
+"""The builds and updates that a dataset remembers: a year of those twice a week."""
 
 
 def publish(
@@ -84,10 +89,22 @@ def publish(
             },
             files=files,
             num_gone=pc.sum(inputs.column("is_gone")).as_py() or 0,
+            runs=[*existing.manifest.runs, *_run(small["snapshots"], len(staged), writer)][-_MOST_RUNS:],
         ),
         existing.files,
     )
     _remove_spec_files(writer.path / SPEC_FILES, (before | dict(sources)).values())
+
+
+def _run(snapshots: pa.Table, written: int, writer: Writer) -> Iterator[RunRecord]:
+    if written:
+        yield RunRecord(
+            ended=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(time.monotonic() - writer.started, 1),
+            snapshots=written,
+            num_specs=pc.sum(snapshots.column("num_specs")).as_py() or 0,
+            num_rejected=pc.sum(snapshots.column("num_rejected")).as_py() or 0,
+        )
 
 
 def _remove_spec_files(folder: Path, sources: Iterable[SourceRecord]) -> None:

@@ -24,6 +24,7 @@ from cachestats.export.table import export_table
 from cachestats.hosts import Host, as_host
 from cachestats.regular import read_regular
 from cachestats.report.badges import badge
+from cachestats.report.bars import bars
 from cachestats.report.charts import draw_overview, draw_stack
 from cachestats.report.datatables import write_widget
 from cachestats.report.environment_pages import environment_json, write_environment_page
@@ -202,7 +203,17 @@ class _Report:
 
     def _data(self, tables: list[Row]) -> None:
         snapshots = self.facts.snapshots.to_dicts()
-        self.pages.write("data.html", "data.html", tables=tables, schema=list(TABLES.values()), snapshots=snapshots)
+        runs = self.subset.dataset.manifest.runs
+        seconds = {run.ended[:16].replace("T", " "): round(run.seconds) for run in runs}
+        self.pages.write(
+            "data.html",
+            "data.html",
+            tables=tables,
+            schema=list(TABLES.values()),
+            snapshots=snapshots,
+            runs=runs,
+            bars=bars(seconds, [*seconds]) if seconds else None,
+        )
 
     def _overview(self) -> None:
         facts = self.facts

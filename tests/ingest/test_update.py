@@ -625,3 +625,15 @@ def test_an_update_that_fails_is_the_only_writer_until_its_threads_have_ended(
     with pytest.raises(DatasetError, match="cannot write"):
         cs.update_dataset(dataset, new, workers=2)
     assert is_locked == [True]
+
+
+def test_runs_that_publish_are_remembered(tmp_path: Path) -> None:
+    site = write(tmp_path / "site", {("develop", "zlib"): page("zlib", "develop", [spec("a" * 32)])})
+    cs.build_dataset(site, out=tmp_path / "dataset")
+    assert cs.update_dataset(tmp_path / "dataset").is_empty()
+    write(site, {("v1.0", "zlib"): page("zlib", "v1.0", [spec("b" * 32)]), ("v1.0", "broken"): "---\nno page"})
+    cs.update_dataset(tmp_path / "dataset", max_rejected=1)
+    first, second = cs.open_dataset(tmp_path / "dataset").manifest.runs
+    assert (first.snapshots, first.num_specs, second.snapshots, second.num_specs) == (1, 1, 1, 2)
+    assert first.ended <= second.ended
+    assert min(first.seconds, second.seconds) > 0

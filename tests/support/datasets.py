@@ -89,10 +89,10 @@ def change_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) ->
 
 
 def state(dataset: cs.Dataset) -> list[object]:
-    """Return everything in a dataset but when it was read, and the dates of what was read."""
+    """Return everything in a dataset but when it was read and written, and the dates of what was read."""
     tables = [dataset.scan(table).drop("read_at", "fingerprint", strict=False).collect().rows() for table in TABLES]
     sources = {
         name: msgspec.structs.replace(source, folders={}, is_whole=False)
         for name, source in dataset.manifest.sources.items()
     }
-    return [tables, msgspec.structs.replace(dataset.manifest, sources=sources, files={})]
+    return [tables, msgspec.structs.replace(dataset.manifest, sources=sources, files={}, runs=[])]

@@ -58,11 +58,15 @@ from .plots.gaps import plot_gaps as plot_gaps
 from .plots.history import plot_history as plot_history
 from .plots.hit_rates import plot_hit_rates as plot_hit_rates
 from .plots.holes import plot_holes as plot_holes
+from .plots.lifespans import plot_lifespans as plot_lifespans
 from .plots.losses import plot_losses as plot_losses
+from .plots.match import plot_match as plot_match
 from .plots.overlap import plot_overlap as plot_overlap
 from .plots.overlap_sets import plot_overlap_sets as plot_overlap_sets
 from .plots.retain import plot_retain as plot_retain
 from .plots.saving import save_plot as save_plot
+from .plots.themes import theme as theme
+from .plots.usable import plot_usable as plot_usable
 from .plots.versions import plot_versions as plot_versions
 from .report.report import write_report as write_report
 from .roots import read_roots as read_roots

@@ -73,3 +73,7 @@ STATES: dict[State, str] = {
 PackageFormat = Literal["parquet", "csv"]
 PACKAGE_FORMATS: tuple[PackageFormat, ...] = get_args(PackageFormat)
 """Formats of the tables in a data package."""
+
+ThemeName = Literal["light", "dark", "print"]
+THEMES: tuple[ThemeName, ...] = get_args(ThemeName)
+"""Sets of colours for pictures."""

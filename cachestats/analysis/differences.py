@@ -37,7 +37,7 @@ _LIBCS = ("glibc", "musl")
 _PATCHES = "patches"
 _RUNTIME = "-runtime"  # the suffix of a compiler's runtime, which has the compiler's version
 # Since Spack 0.22 a spec depends explicitly on its libc and compiler runtime, and since 1.0 also on its compiler.
-_TOOLCHAIN = frozenset({"compiler-wrapper", "gcc-runtime", "intel-oneapi-runtime", *_LIBCS})
+TOOLCHAIN = frozenset({"compiler-wrapper", "gcc-runtime", "intel-oneapi-runtime", *_LIBCS})
 _SHOWN = 7
 
 
@@ -202,7 +202,7 @@ def _package(edge: Edge) -> str | None:
 
 
 def _is_toolchain(edge: Edge) -> bool:
-    return edge.package in _TOOLCHAIN or bool(edge.virtuals & (_LANGUAGES | {_LIBC}))
+    return edge.package in TOOLCHAIN or bool(edge.virtuals & (_LANGUAGES | {_LIBC}))
 
 
 def _formats_differ(wanted: Spec, cached: Spec) -> bool:

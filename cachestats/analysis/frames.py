@@ -119,6 +119,18 @@ def _lazy(frame: IntoFrame, table: str) -> LazyFrame:
     return found.to_polars().lazy()
 
 
+def as_polars(frame: object) -> Any:
+    """Return a small frame of any kind that narwhals supports as a Polars DataFrame, and anything else as it is."""
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    import narwhals as nw
+
+    found: Any = nw.from_native(frame, pass_through=True)
+    if isinstance(found, nw.LazyFrame):
+        return found.collect("polars").to_native()
+    return found.to_polars() if isinstance(found, nw.DataFrame) else frame
+
+
 def validated_pair(
     specs: IntoFrame, columns: Iterable[str], dependencies: IntoFrame, dependency_columns: Iterable[str]
 ) -> tuple[LazyFrame, LazyFrame]:

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from cachestats.plots.drawing import (
-    BLACK,
     FONT,
     LINE_HEIGHT,
     ROW_HEIGHT,
@@ -19,6 +18,7 @@ from cachestats.plots.drawing import (
     set_title,
     width_of,
 )
+from cachestats.plots.themes import current
 
 MAX_BARS = 40
 
@@ -44,6 +44,7 @@ def draw_bars(
     title: Sequence[str],
     notes: Sequence[str] | None = None,
     is_share: bool = False,
+    with_legend: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a horizontal bar for each name, the first at the top, with a note at its end; by default its length."""
@@ -52,7 +53,7 @@ def draw_bars(
         notes = [f"{length:,.0f}" for length in lengths]
     if ax is None:
         width = width_of(names) + _LENGTH + width_of(notes) + 0.5
-        height = len(names) * ROW_HEIGHT + len(title) * LINE_HEIGHT + (1.2 if len(parts) > 1 else 0.8)
+        height = len(names) * ROW_HEIGHT + len(title) * LINE_HEIGHT + (1.2 if len(parts) > 1 and with_legend else 0.8)
         ax = new_axes(width, height, title=title, names=names)
         inches = ax.figure.bbox.width / ax.figure.dpi - width_of(names) - 0.4
     else:
@@ -66,13 +67,13 @@ def draw_bars(
         )
     ax.set_yticks(range(len(names)), names, fontsize=FONT, parse_math=False)
     ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.axvline(0, color=BLACK, linewidth=0.8)
+    ax.axvline(0, color=current().ink, linewidth=0.8)
     count_along(ax.xaxis, unit, is_share=is_share)
     start = -max((max(part.values) for part in parts if part.is_loss), default=0)
     ax.set_xlim(start * 1.03, _end(start, lengths, [width_of([note]) + 0.1 for note in notes], inches))
-    ax.set_xticks([tick for tick in ax.get_xticks() if start <= tick <= max(lengths)])
+    ax.set_xticks([tick for tick in ax.get_xticks() if start <= tick <= max(lengths)] or [0])
     ax.tick_params(length=0)
-    if len(parts) > 1:
+    if len(parts) > 1 and with_legend:
         # Place it below the numbers and the unit, which take 30 points.
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=4, ncols=3, fontsize=FONT, frameon=False)
     set_title(ax, title)
@@ -95,7 +96,7 @@ def draw_columns(
         label.set(rotation=45, ha="right", rotation_mode="anchor")
     ax.set_xlim(-0.5, max(len(names), 3) - 0.5)
     count_along(ax.yaxis, unit)
-    ax.axhline(0, color=BLACK, linewidth=0.8)
+    ax.axhline(0, color=current().ink, linewidth=0.8)
     ax.tick_params(length=0)
     drawn = list(zip(parts, ax.containers, strict=True))
     gains, losses = ([bars for part, bars in drawn if part.is_loss is is_loss] for is_loss in (False, True))
@@ -129,4 +130,10 @@ def _end(start: float, lengths: Sequence[float], notes: Sequence[float], inches:
 
 
 def _looks(part: Part) -> dict[str, Any]:
-    return {"label": part.label, "color": part.colour, "hatch": part.marks, "edgecolor": "white", "linewidth": 0.5}
+    return {
+        "label": part.label,
+        "color": part.colour,
+        "hatch": part.marks,
+        "edgecolor": current().paper,
+        "linewidth": 0.5,
+    }

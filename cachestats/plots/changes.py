@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 from matplotlib.axes import Axes
 
+from cachestats.analysis.frames import as_polars
 from cachestats.plots.bars import MAX_BARS, Part, draw_bars
-from cachestats.plots.drawing import BLUE, GREEN, GREY, SKY, VERMILLION, checked, in_words, plural, short
+from cachestats.plots.drawing import check_top, checked, in_words, plural, short
+from cachestats.plots.themes import current
 
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
+# The part of a theme that each change is drawn with, and its marks.
 _LOOKS = {
-    "removed": (VERMILLION, "////"),
-    "added": (GREEN, None),
-    "updated": (BLUE, "...."),
-    "rebuilt": (SKY, None),
-    "representation": (GREY, "xxxx"),
+    "removed": ("loss", "////"),
+    "added": ("gain", None),
+    "updated": ("main", "...."),
+    "rebuilt": ("near", None),
+    "representation": ("rest", "xxxx"),
 }
 
 
-def plot_changes(counts: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
+def plot_changes(
+    counts: IntoFrame, *, top: int = MAX_BARS, subtitle: str | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw the number of packages of each stack that were added, updated or rebuilt, and, below zero, removed.
 
     Packages that only changed their representation (see `compare`) come last; unchanged packages are not drawn.
@@ -25,8 +35,10 @@ def plot_changes(counts: pl.DataFrame, *, subtitle: str | None = None, ax: Axes 
     Parameters
     ----------
     counts
-        The result of `compare_counts`. If there are more than 40 stacks, those with the most changes are shown, and the
-        title says so.
+        The result of `compare_counts`.
+    top
+        The largest number of stacks to show. If there are more, those with the most changes are shown, and the title
+        says so.
     subtitle
         A description of the comparison, such as the two snapshots; it becomes a line of the title.
     ax
@@ -51,18 +63,19 @@ def plot_changes(counts: pl.DataFrame, *, subtitle: str | None = None, ax: Axes 
     >>> [label.get_text() for label in ax.get_yticklabels()], [text.get_text() for text in ax.texts]
     (['aarch64', 'neoverse_v1', 'x86_64_v3'], ['0 to 11', '11 to 0', '10 to 11'])
     """
-    checked(counts, numbers=("old_packages", "new_packages", *_LOOKS), maker="compare_counts")
+    check_top(top)
+    counts = checked(as_polars(counts), numbers=("old_packages", "new_packages", *_LOOKS), maker="compare_counts")
     by = counts.columns[0] if counts.columns[0] != "old_packages" else None
     most = counts.with_row_index("row").sort(pl.sum_horizontal(*_LOOKS), descending=True, maintain_order=True)
-    shown = most.head(MAX_BARS).sort("row")
+    shown = most.head(top).sort("row")
     title = [f"Packages that changed{f', by {by}' if by else ''}".replace("_", " "), *in_words(subtitle)]
     if by and shown.height < counts.height:
         title.append(f"the {shown.height} of {counts.height:,} {plural(by)} where most changed")
     return draw_bars(
         [short(name) for name in shown[by].cast(pl.String)] if by else ["all"],
         [
-            Part(change, shown[change].to_list(), colour, marks, is_loss=change == "removed")
-            for change, (colour, marks) in _LOOKS.items()
+            Part(change, shown[change].to_list(), getattr(current(), part), marks, is_loss=change == "removed")
+            for change, (part, marks) in _LOOKS.items()
         ],
         unit="packages",
         notes=[f"{old:,} to {new:,}" for old, new in shown.select("old_packages", "new_packages").rows()],

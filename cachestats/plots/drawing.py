@@ -1,8 +1,9 @@
-"""Helpers for all charts: printable names, titles, sizes and colours."""
+"""Helpers for all charts: checked frames, printable names, titles and sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import polars as pl
@@ -13,17 +14,13 @@ from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from cachestats.errors import ArgumentError
+from cachestats.naming import snapshot_kind
+from cachestats.plots.themes import current
 
 FONT = 8.0  # points
 TITLE = FONT + 2
 ROW_HEIGHT = 0.25  # inches
 LINE_HEIGHT = 0.2
-
-# Colours that people with any kind of colour vision can distinguish: Okabe and Ito 2008,
-# https://jfly.uni-koeln.de/color/. The yellow of that set is left out, because it is too light for a line on white.
-BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-ORANGE, SKY, BLACK = "#E69F00", "#56B4E9", "#000000"
-GREY, PALE = "#999999", "#dddddd"
 
 _MAX_NAME, _MAX_WORDS = 40, 80
 _UNKNOWN = "\ufffd"
@@ -34,10 +31,13 @@ def checked(
     *,
     names: Iterable[str] = (),
     numbers: Iterable[str] = (),
+    dates: Iterable[str] = (),
     maker: str,
     may_be_empty: bool = False,
 ) -> pl.DataFrame:
     """Check that a frame has rows and these columns, and return it.
+
+    Counts become whole numbers, and timestamps dates, which engines other than Polars turn them into.
 
     Raises
     ------
@@ -45,23 +45,40 @@ def checked(
         If it is not a frame, is empty but may not be, lacks a column, or has anything other than numbers in one of
         `numbers`.
     """
-    names, numbers = tuple(names), tuple(numbers)
+    names, numbers, dates = tuple(names), tuple(numbers), tuple(dates)
     found = type(frame).__name__
     if isinstance(frame, pl.DataFrame):
         schema = frame.schema
-        # A column that holds only nulls has no type.
-        has_numbers = all(name in schema and (schema[name].is_numeric() or schema[name] == pl.Null) for name in numbers)
-        if (frame.height or may_be_empty) and has_numbers and all(name in schema for name in names):
-            return frame
+        has_numbers = all(name in schema and (schema[name].is_numeric() or _is_null(frame[name])) for name in numbers)
+        if (frame.height or may_be_empty) and has_numbers and all(name in schema for name in (*names, *dates)):
+            whole = [name for name in numbers if (frame[name].drop_nulls().cast(pl.Float64) % 1 == 0).all()]
+            return frame.with_columns(pl.col(whole).cast(pl.Int64), pl.col(dates).cast(pl.Date))
         found = f"{frame.height} rows and the columns {', '.join(frame.columns) or 'none'}"
     least = "a frame" if may_be_empty else "at least one row"
     raise ArgumentError(
-        f"expected {least} with the columns {', '.join((*names, *numbers))}, found {found}",
+        f"expected {least} with the columns {', '.join((*names, *dates, *numbers))}, found {found}",
         hint=f"pass the result of {maker}; if it is empty, choose other snapshots or remove a filter",
     )
 
 
-def column(frame: object, position: int, otherwise: str) -> str:
+def _is_null(values: pl.Series) -> bool:
+    """Return whether a column holds only nulls: such a column may have any type."""
+    return values.null_count() == len(values) > 0
+
+
+def check_top(top: int) -> None:
+    """Check the number of rows, series, ... that a chart may show.
+
+    Raises
+    ------
+    ArgumentError
+        If it is not a number from 1 up.
+    """
+    if not isinstance(top, int) or top < 1:
+        raise ArgumentError(f"expected a whole number from 1 up as top, found {top!r}", hint="leave it out, or try 20")
+
+
+def column(frame: Any, position: int, otherwise: str) -> str:
     """Return the name of the column at a position, which depends on the question, or `otherwise` if there is none."""
     return frame.columns[position] if isinstance(frame, pl.DataFrame) and frame.width > position else otherwise
 
@@ -70,6 +87,14 @@ def short(name: str | None, length: int = _MAX_NAME) -> str:
     """Return a name in printable form, of at most 40 characters by default; a missing name becomes `none`."""
     name = name or "none"
     return _drawable(name if len(name) <= length else f"{name[: length - 3]}...")
+
+
+def snapshot_labels(snapshots: Sequence[str]) -> list[str]:
+    """Return the dates of snapshots that have one, as long as no two are of the same day, and the names of others."""
+    days = {name: snapshot_kind(name)[1] for name in snapshots}
+    known = [day for day in days.values() if day is not None]
+    is_clear = len(known) == len(set(known))
+    return [str(days[name]) if is_clear and days[name] else short(name) for name in snapshots]
 
 
 def _drawable(text: str) -> str:
@@ -122,6 +147,12 @@ def plural(axis: str) -> str:
     return axis.replace("_", " ") + ("" if axis == "os" else "s")
 
 
+def some(names: Sequence[str | None]) -> str:
+    """Return the first few names, and how many others there are."""
+    texts = [short(name, 24) for name in names]
+    return ", ".join(texts if len(texts) <= 3 else [*texts[:2], f"{len(texts) - 2:,} more"])
+
+
 def count_along(axis: Axis, unit: str, *, is_share: bool = False) -> None:
     """Give an axis whole numbers or percentages, their unit, and grid lines."""
     if is_share:
@@ -131,6 +162,6 @@ def count_along(axis: Axis, unit: str, *, is_share: bool = False) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):,.0f}"))  # losses are below zero
     axis.set_label_text(unit, fontsize=FONT, parse_math=False)
     axis.set_tick_params(labelsize=FONT, length=0)
-    axis.grid(color=PALE, linewidth=0.6)
+    axis.grid(color=current().grid, linewidth=0.6)
     axis.axes.set_axisbelow(True)
     axis.axes.spines[:].set_visible(False)

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 from matplotlib.axes import Axes
 
-from cachestats.plots.bars import MAX_BARS, Part, draw_bars
-from cachestats.plots.drawing import PURPLE, checked, column, draw_nothing, in_words, short
+from cachestats.analysis.frames import as_polars
+from cachestats.plots.bars import Part, draw_bars
+from cachestats.plots.drawing import check_top, checked, column, draw_nothing, in_words, short
+from cachestats.plots.themes import current
 from cachestats.text import byte_size, counted
 
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
 
-def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
-    """Draw the packages with the most duplicate builds, and the bytes that these take, if known.
+
+MAX_BUILDS = 15
+
+
+def plot_duplicates(
+    duplicates: IntoFrame, *, top: int = MAX_BUILDS, subtitle: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw the packages with the most extra builds of the same thing, and the bytes that these take, if known.
 
     Parameters
     ----------
     duplicates
         The result of `duplicates` by spec, package or cause: `excess`, and `package` or, by cause, `cause`. Rows by
-        spec are summed for each package. If there are more than 40, those with the most excess are shown, and the title
-        says so.
+        spec are summed for each package.
+    top
+        The largest number of packages or causes to show. If there are more, those with the most extra builds are shown,
+        and the title says so.
     subtitle
         A description of the data, such as the snapshot; it becomes a line of the title.
     ax
@@ -41,24 +55,26 @@ def plot_duplicates(duplicates: pl.DataFrame, *, subtitle: str | None = None, ax
     >>> [label.get_text() for label in ax.get_yticklabels()], [text.get_text() for text in ax.texts]
     (['hdf5', 'mpich', 'yaksa', 'libxml2'], ['3', '3', '3', '1'])
     """
+    check_top(top)
+    duplicates = as_polars(duplicates)
     item = "cause" if column(duplicates, 0, "package") == "cause" else "package"
-    checked(duplicates, names=(item,), numbers=("excess",), maker="duplicates", may_be_empty=True)
-    size = pl.col("excess_bytes") if "excess_bytes" in duplicates.columns else pl.lit(None, pl.Int64)
+    duplicates = checked(duplicates, names=(item,), numbers=("excess",), maker="duplicates", may_be_empty=True)
+    size = pl.col("excess_bytes").cast(pl.Int64) if "excess_bytes" in duplicates.columns else pl.lit(None, pl.Int64)
     every = (
         duplicates.group_by(item)
         .agg(pl.col("excess").sum(), excess_bytes=pl.when(size.is_not_null().all()).then(size.sum()))
         .sort("excess", item, descending=[True, False])
     )
-    shown = every.head(MAX_BARS)
-    title = [f"Duplicate specs, by {item}", *in_words(subtitle)]
+    shown = every.head(top)
+    title = [f"Extra builds of the same specs, by {item}", *in_words(subtitle)]
     if every.is_empty():
         return draw_nothing("none: nothing is built twice", title=title, ax=ax)
     if shown.height < every.height:
         title.append(f"the {shown.height} of {counted(every.height, item)} with the most")
     return draw_bars(
         [short(name) for name in shown[item]],
-        [Part("excess", shown["excess"].to_list(), PURPLE)],
-        unit="specs in excess",
+        [Part("extra", shown["excess"].to_list(), current().extra)],
+        unit="extra builds",
         notes=[
             f"{excess:,}" if size is None else f"{excess:,}, {byte_size(size)}"
             for excess, size in shown.select("excess", "excess_bytes").iter_rows()

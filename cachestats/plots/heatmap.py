@@ -9,15 +9,18 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
-from matplotlib.colors import Colormap, ListedColormap, Normalize, PowerNorm
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from cachestats.plots.drawing import FONT
+from cachestats.plots.themes import current
 
-EMPTY = "#f4f4f4"
 CELL_WIDTH = 0.62  # inches
 
 _TEXT_WIDTH = 0.62  # width of a digit divided by the font size, in DejaVu Sans
+
+_SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)  # where a scale of shares may end
+_SKEWED = 8  # times the median: otherwise a few packages with hundreds of specs make the rest look alike
 
 Values = npt.NDArray[np.float64]
 
@@ -30,26 +33,35 @@ class Shown(NamedTuple):
     columns: list[str]
 
 
-def top(sums: Values, count: int) -> list[int]:
+def largest(sums: Values, count: int) -> list[int]:
     """Return the positions of the `count` largest sums, in ascending order; the first of equal sums is taken."""
     return sorted(np.argsort(-sums, kind="stable")[:count].tolist())
 
 
 def draw_cells(ax: Axes, shown: Shown, *, is_share: bool) -> QuadMesh:
-    """Draw the numbers as colours, darker for larger numbers; zero and unknown values are left blank."""
-    known = shown.values[np.isfinite(shown.values)]
+    """Draw the numbers as colours, the largest with the most contrast; zero and unknown are left blank."""
+    theme = current()
     mesh = ax.pcolormesh(
         *edges(shown.values),
         np.ma.masked_equal(np.ma.masked_invalid(shown.values), 0),
-        cmap=_colours(),
-        # The square root gives small numbers more range; otherwise a few packages with hundreds of specs hide the rest.
-        norm=Normalize(0, 1) if is_share else PowerNorm(0.5, 0, max(1.0, known.max(initial=0))),
-        edgecolors="white",
+        cmap=theme.colours,
+        norm=_norm(shown.values, is_share=is_share),
+        edgecolors=theme.paper,
         linewidth=1,
     )
-    ax.set_facecolor(EMPTY)
+    ax.set_facecolor(theme.empty)
     as_table(ax)
     return mesh
+
+
+def _norm(values: Values, *, is_share: bool) -> Normalize:
+    """Return a linear scale that fits the values or, if most of them are far below the largest, one of square roots."""
+    known = values[np.isfinite(values) & (values > 0)]
+    most = known.max(initial=0)
+    if is_share:
+        return Normalize(0, next(end for end in _SHARES if end >= min(most, 1)))
+    is_skewed = known.size > 0 and most > _SKEWED * np.median(known)
+    return PowerNorm(0.5, 0, most) if is_skewed else Normalize(0, max(1.0, most))
 
 
 def edges(values: Values) -> tuple[Values, Values]:
@@ -65,11 +77,6 @@ def as_table(ax: Axes) -> None:
     """Make Axes look like a table: rows run downwards, and there is no frame."""
     ax.invert_yaxis()
     ax.spines[:].set_visible(False)
-
-
-def _colours() -> Colormap:
-    """Return a colormap from light to dark, without the near-white end, which would look like an empty cell."""
-    return ListedColormap(plt.get_cmap("YlGnBu")(np.linspace(0.22, 1, 256))).with_extremes(bad=EMPTY)
 
 
 def draw_labels(ax: Axes, rows: list[str], columns: list[str]) -> None:
@@ -116,13 +123,18 @@ def luminance(colour: Values) -> float:
 
 def draw_scale(ax: Axes, mesh: QuadMesh, unit: str, *, is_share: bool) -> None:
     """Draw the scale of the colours."""
-    if mesh.norm.vmax == 1 and not is_share:
+    most = mesh.get_clim()[1] or 1
+    if (most == 1 and not is_share) or not np.ma.asarray(mesh.get_array()).any():
         return  # every cell is one or empty, so no scale is needed
+    if isinstance(mesh.norm, PowerNorm):
+        unit = f"{unit} (scale of square roots)"
     rows = ax.get_ylim()[0] - ax.get_ylim()[1]
     bar = ax.figure.colorbar(
         mesh,
         ax=ax,
-        format=PercentFormatter(1) if is_share else FuncFormatter(lambda value, _: f"{value:,.0f}"),
+        format=PercentFormatter(1, decimals=0 if most >= 0.1 else 1)
+        if is_share
+        else FuncFormatter(lambda value, _: f"{value:,.0f}"),
         ticks=None if is_share else MaxNLocator(5, integer=True),
         shrink=min(1.0, 10 / rows),
         anchor=(0, 1),

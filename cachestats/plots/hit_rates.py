@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 from matplotlib.axes import Axes
 
+from cachestats.analysis.frames import as_polars
 from cachestats.plots.bars import MAX_BARS, Part, draw_bars
-from cachestats.plots.drawing import BLUE, PALE, checked, in_words, plural, short
+from cachestats.plots.drawing import check_top, checked, draw_nothing, in_words, plural, short, snapshot_labels
+from cachestats.plots.themes import current
+from cachestats.text import counted
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
 
 
-def plot_hit_rates(rates: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
-    """Draw the number of specs of an environment that each snapshot has, and the number that it lacks.
+def plot_hit_rates(
+    rates: IntoFrame, *, top: int = MAX_BARS, subtitle: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw how many specs of an environment each snapshot has, of how many it has another build, and the rest.
 
     Parameters
     ----------
     rates
-        The result of `hit_rates`: `snapshot`, by stack also `stack`, `hits`, `specs` and `rate`. If there are more than
-        40 snapshots or stacks, the best are shown, and the title says so.
+        The result of `hit_rates`: `snapshot`, by stack also `stack`, `hits`, `near`, `specs` and `rate`. Snapshots
+        without a hit are left out, and the title says how many, unless there is no hit at all: then the nearest are
+        shown.
+    top
+        The largest number of snapshots or stacks to show. If there are more, the best are shown, and the title says so.
     subtitle
         A description of the match, such as the environment; it becomes a line of the title.
     ax
@@ -25,7 +38,8 @@ def plot_hit_rates(rates: pl.DataFrame, *, subtitle: str | None = None, ax: Axes
     Returns
     -------
     matplotlib.axes.Axes
-        The Axes, with a bar for each snapshot or stack in the order of the frame, the best first.
+        The Axes, with a bar for each snapshot or stack in the order of the frame, the best first. If none has a spec of
+        a package in the environment, the chart says so.
 
     Raises
     ------
@@ -39,19 +53,35 @@ def plot_hit_rates(rates: pl.DataFrame, *, subtitle: str | None = None, ax: Axes
     >>> environment = cs.read_environment(ds.path / "spack.lock")
     >>> ax = cs.plot_hit_rates(cs.hit_rates(environment, ds), subtitle="an environment with hdf5")
     >>> [text.get_text() for text in ax.texts]
-    ['10 of 42, 23.8%', '0 of 42, 0.0%']
+    ['10 of 42, 23.8%']
+    >>> print(ax.get_title(loc="left").splitlines()[-1])
+    1 other without a hit
     """
-    checked(rates, names=("snapshot",), numbers=("hits", "specs", "rate"), maker="hit_rates")
+    check_top(top)
+    numbers = ("hits", "near", "specs", "rate")
+    rates = checked(as_polars(rates), names=("snapshot",), numbers=numbers, maker="hit_rates")
     places = [name for name in ("snapshot", "stack") if name in rates.columns]
-    shown = rates.head(MAX_BARS)
-    title = [f"Specs of the environment that are cached, by {places[-1]}", *in_words(subtitle)]
-    if shown.height < rates.height:
-        title.append(f"the {shown.height} best of {rates.height:,} {plural(places[-1])}")
+    title = [f"Specs of the environment in the cache, by {places[-1]}", *in_words(subtitle)]
+    hitting = rates.filter(pl.col("hits") > 0)
+    near = rates.filter(pl.col("near") > 0).sort("near", descending=True, maintain_order=True)
+    some = near if hitting.is_empty() else hitting
+    shown = some.head(top)
+    if shown.is_empty():
+        return draw_nothing("none: no package of the environment is in the cache", title=title, ax=ax)
+    if shown.height < some.height:
+        title.append(f"the {shown.height} best of {some.height:,} {plural(places[-1])} that have some")
+    if some.height < rates.height:
+        title.append(
+            f"{counted(rates.height - some.height, 'other')} without {'anything' if some is near else 'a hit'}"
+        )
+    labels = snapshot_labels(shown["snapshot"].to_list()) if len(places) == 1 else _labels(shown)
+    colours = current()
     return draw_bars(
-        [" ".join(map(short, names)) for names in shown.select(places).rows()],
+        labels,
         [
-            Part("cached", shown["hits"].to_list(), BLUE),
-            Part("not cached", (shown["specs"] - shown["hits"]).to_list(), PALE),
+            Part("hit", shown["hits"].to_list(), colours.main),
+            Part("near: another build of the package", shown["near"].to_list(), colours.near, "...."),
+            Part("miss", (shown["specs"] - shown["hits"] - shown["near"]).to_list(), colours.rest),
         ],
         unit="specs of the environment",
         notes=[
@@ -61,3 +91,10 @@ def plot_hit_rates(rates: pl.DataFrame, *, subtitle: str | None = None, ax: Axes
         title=title,
         ax=ax,
     )
+
+
+def _labels(rates: pl.DataFrame) -> list[str]:
+    """Return labels such as `2025-03-09 e4s`."""
+    names = rates["snapshot"].unique().to_list()
+    days = dict(zip(names, snapshot_labels(names), strict=True))
+    return [f"{days[snapshot]} {short(stack)}" for snapshot, stack in rates.select("snapshot", "stack").iter_rows()]

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import polars as pl
+from typing import TYPE_CHECKING
+
 from matplotlib.axes import Axes
 
+from cachestats.analysis.frames import as_polars
 from cachestats.plots.bars import MAX_BARS, Part, draw_bars
-from cachestats.plots.drawing import VERMILLION, checked, draw_nothing, in_words, short
+from cachestats.plots.drawing import check_top, checked, draw_nothing, in_words, short
+from cachestats.plots.themes import current
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
 
 
-def plot_holes(holes: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
+def plot_holes(holes: IntoFrame, *, top: int = MAX_BARS, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw the missing specs, those that break the most cached specs first.
 
     Parameters
     ----------
     holes
-        The result of `holes` by `missing`: `package`, `hash` and `breaks`. If there are more than 40 missing specs, the
-        first are shown, and the title says so.
+        The result of `holes` by `missing`: `package`, `hash` and `breaks`.
+    top
+        The largest number of missing specs to show. If there are more, those that break the most are shown, and the
+        title says so.
     subtitle
         A description of the data, such as the snapshot; it becomes a line of the title.
     ax
@@ -40,8 +48,10 @@ def plot_holes(holes: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | N
     >>> [label.get_text() for label in ax.get_yticklabels()][:2], [text.get_text() for text in ax.texts][:2]
     (['gmake/qp5blvc', 'm4/rsbk2he'], ['24', '13'])
     """
-    checked(holes, names=("package", "hash"), numbers=("breaks",), maker='holes(..., by="missing")', may_be_empty=True)
-    shown = holes.sort("breaks", descending=True, maintain_order=True).head(MAX_BARS)
+    check_top(top)
+    maker = 'holes(..., by="missing")'
+    holes = checked(as_polars(holes), names=("package", "hash"), numbers=("breaks",), maker=maker, may_be_empty=True)
+    shown = holes.sort("breaks", descending=True, maintain_order=True).head(top)
     title = ["Missing specs, by how many cached ones they break", *in_words(subtitle)]
     if holes.is_empty():
         return draw_nothing("none: nothing is missing", title=title, ax=ax)
@@ -49,7 +59,7 @@ def plot_holes(holes: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | N
         title.append(f"the first {shown.height} of {holes.height:,}")
     return draw_bars(
         [f"{short(package)}/{short(digest[:7])}" for package, digest in shown.select("package", "hash").iter_rows()],
-        [Part("breaks", shown["breaks"].to_list(), VERMILLION)],
+        [Part("breaks", shown["breaks"].to_list(), current().loss)],
         unit="cached specs that cannot be installed without it",
         title=title,
         ax=ax,

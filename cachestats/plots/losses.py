@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 from matplotlib.axes import Axes
 
+from cachestats.analysis.frames import as_polars
 from cachestats.plots.bars import MAX_BARS, Part, draw_bars
-from cachestats.plots.drawing import VERMILLION, checked, in_words, plural, short
+from cachestats.plots.drawing import check_top, checked, draw_nothing, in_words, plural, short
+from cachestats.plots.themes import current
+from cachestats.text import counted
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
 
 
-def plot_losses(losses: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
-    """Draw the share of its packages that each stack lost.
+def plot_losses(losses: IntoFrame, *, top: int = MAX_BARS, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
+    """Draw the share of its packages that each stack lost, if it lost any.
 
     Parameters
     ----------
     losses
-        The result of `losses`. If there are more than 40 stacks, the first are shown, and the title says so.
+        The result of `losses`. Stacks that lost nothing are left out, and the title says how many.
+    top
+        The largest number of stacks to show. If there are more, the first are shown, and the title says so.
     subtitle
         A description of the comparison, such as the two snapshots; it becomes a line of the title.
     ax
@@ -24,7 +34,7 @@ def plot_losses(losses: pl.DataFrame, *, subtitle: str | None = None, ax: Axes |
     Returns
     -------
     matplotlib.axes.Axes
-        The Axes, with a bar for each stack in the order of the frame.
+        The Axes, with a bar for each stack in the order of the frame. If none lost anything, the chart says so.
 
     Raises
     ------
@@ -37,17 +47,23 @@ def plot_losses(losses: pl.DataFrame, *, subtitle: str | None = None, ax: Axes |
     >>> ds = cs.example_dataset()
     >>> ax = cs.plot_losses(cs.losses(ds.at("previous"), ds.newest, by="target"))
     >>> [text.get_text() for text in ax.texts]
-    ['100.0%, 11 of 11', '0.0%, 0 of 10']
+    ['100.0%, 11 of 11']
     """
-    checked(losses, numbers=("old_packages", "lost", "drop"), maker="losses")
+    check_top(top)
+    losses = checked(as_polars(losses), numbers=("old_packages", "lost", "drop"), maker="losses")
     by = losses.columns[0] if losses.columns[0] != "old_packages" else None
-    shown = losses.head(MAX_BARS)
+    some = losses.filter(pl.col("lost") > 0)
+    shown = some.head(top)
     title = [f"Share of packages lost{f', by {by}' if by else ''}".replace("_", " "), *in_words(subtitle)]
-    if by and shown.height < losses.height:
-        title.append(f"the first {shown.height} of {losses.height:,} {plural(by)}")
+    if shown.is_empty():
+        return draw_nothing("none: no package was lost", title=title, ax=ax)
+    if by and shown.height < some.height:
+        title.append(f"the first {shown.height} of {some.height:,} {plural(by)} that lost some")
+    if by and some.height < losses.height:
+        title.append(f"{counted(losses.height - some.height, 'other')} lost none")
     return draw_bars(
         [short(name) for name in shown[by].cast(pl.String)] if by else ["all"],
-        [Part("lost", shown["drop"].to_list(), VERMILLION)],
+        [Part("lost", shown["drop"].to_list(), current().loss)],
         unit="share of packages lost",
         notes=[
             f"{drop:.1%}, {lost:,} of {old:,}"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 
-from cachestats.analysis.frames import check_choice
+from cachestats.analysis.frames import as_polars, check_choice
 from cachestats.axes import OVERLAP_MEASURES, OverlapMeasure
 from cachestats.plots.drawing import (
     LINE_HEIGHT,
     ROW_HEIGHT,
+    check_top,
     checked,
     column,
     in_words,
@@ -18,13 +22,28 @@ from cachestats.plots.drawing import (
     plural,
     set_title,
     short,
+    snapshot_labels,
     width_of,
 )
-from cachestats.plots.heatmap import CELL_WIDTH, Shown, Values, draw_cells, draw_labels, draw_scale, top, write_numbers
+from cachestats.plots.heatmap import (
+    CELL_WIDTH,
+    Shown,
+    Values,
+    draw_cells,
+    draw_labels,
+    draw_scale,
+    edges,
+    largest,
+    write_numbers,
+)
+from cachestats.plots.themes import current
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
 
 MAX_NAMES = 25
 
-_UNITS = {
+UNITS = {
     "jaccard_hashes": "share of hashes in common",
     "jaccard_packages": "share of packages in common",
     "common_hashes": "hashes in common",
@@ -33,24 +52,27 @@ _UNITS = {
 
 
 def plot_overlap(
-    overlap: pl.DataFrame,
+    overlap: IntoFrame,
     *,
     measure: OverlapMeasure = "jaccard_hashes",
+    top: int = MAX_NAMES,
     subtitle: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the overlap of each pair of stacks as a heatmap with the numbers in its cells.
+    """Draw the overlap of each pair of stacks as a triangle of cells with the numbers in them.
 
-    Darker means more. A cell is blank if the two have nothing in common, and on the diagonal.
+    Darker means more, on a scale that ends where the values do. A cell is blank if the two have nothing in common.
 
     Parameters
     ----------
     overlap
-        The result of `overlap`: a pair in the first two columns, and the measured column. If there are more than 25
-        stacks, those with the most in common with the others are shown, and the title says how many there are.
+        The result of `overlap`: a pair in the first two columns, and the measured column.
     measure
         The quantity to draw: `jaccard_hashes` or `jaccard_packages`, the share in common, or `common_hashes` or
         `common_packages`, the number in common.
+    top
+        The largest number of stacks to show, two at least. If there are more, those with the most in common with the
+        others are shown, and the title says so.
     subtitle
         A description of the data, such as the snapshot; it becomes a line of the title.
     ax
@@ -59,39 +81,53 @@ def plot_overlap(
     Returns
     -------
     matplotlib.axes.Axes
-        The Axes, with a row and a column for each stack.
+        The Axes, with a row for each stack but the first, and a column for each but the last.
 
     Raises
     ------
     ArgumentError
-        If `measure` is not one of these, or `overlap` is not a frame, lacks a column, or has no pair.
+        If `measure` or `top` is not one of these, or `overlap` is not a frame, lacks a column, or has no pair.
 
     Examples
     --------
     >>> import cachestats as cs
     >>> overlap = cs.overlap(cs.example_dataset())
-    >>> print(cs.plot_overlap(overlap, measure="common_packages").get_title(loc="left"))
+    >>> ax = cs.plot_overlap(overlap, measure="common_packages")
+    >>> print(ax.get_title(loc="left"))
     Packages in common, by stack
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['ml-darwin-aarch64-mps', 'radiuss']
     """
     check_choice(measure, OVERLAP_MEASURES, "measure")
+    check_top(top)
+    overlap = as_polars(overlap)
     by = column(overlap, 0, "stack")
-    checked(overlap, names=(by, f"other_{by}"), numbers=(measure,), maker="overlap")
-    every, values = _matrix(overlap, by, measure)
-    kept = top(np.nansum(values, axis=0), MAX_NAMES)
-    names = [short(every[position]) for position in kept]
-    shown = Shown(values[np.ix_(kept, kept)], names, names)
     is_share = measure.startswith("jaccard")
-    title = [f"{_UNITS[measure].capitalize()}, by {by.replace('_', ' ')}", *in_words(subtitle)]
+    overlap = checked(overlap, names=(by, f"other_{by}"), numbers=(measure,), maker="overlap")
+    every, values = _matrix(overlap, by, measure)
+    kept = largest(np.nansum(values, axis=0), max(top, 2))
+    found = [every[position] for position in kept]
+    names = snapshot_labels([name or "none" for name in found]) if by == "snapshot" else [*map(short, found)]
+    # The pairs below the diagonal: the first has no row, the last no column.
+    lower = np.where(np.tri(len(names) - 1, dtype=bool), values[np.ix_(kept[1:], kept[:-1])], np.nan)
+    shown = Shown(lower, names[1:], names[:-1])
+    title = [f"{UNITS[measure].capitalize()}, by {by.replace('_', ' ')}", *in_words(subtitle)]
     if len(kept) < len(every):
         title.append(f"the {len(kept)} of {len(every):,} {plural(by)} with the most in common")
     if ax is None:
-        width = len(names) * CELL_WIDTH + width_of(names) + 1.4
-        height = max(len(names) * ROW_HEIGHT, 1.5) + width_of(names) * 0.71 + len(title) * LINE_HEIGHT + 0.6
+        width = len(shown.columns) * CELL_WIDTH + width_of(names) + 1.4
+        height = max(len(shown.rows) * ROW_HEIGHT, 1.2) + width_of(names) * 0.71 + len(title) * LINE_HEIGHT + 0.6
         ax = new_axes(width, height, title=title, names=names)
     mesh = draw_cells(ax, shown, is_share=is_share)
-    draw_labels(ax, names, names)
+    theme = current()
+    ax.set_facecolor(theme.paper)  # there is nothing above the diagonal
+    nothing = np.ma.masked_not_equal(np.nan_to_num(shown.values, nan=-1), 0)
+    ax.pcolormesh(
+        *edges(shown.values), nothing, cmap=ListedColormap([theme.empty]), edgecolors=theme.paper, linewidth=1
+    )
+    draw_labels(ax, shown.rows, shown.columns)
     write_numbers(ax, mesh, shown.values, is_share=is_share)
-    draw_scale(ax, mesh, _UNITS[measure], is_share=is_share)
+    draw_scale(ax, mesh, UNITS[measure], is_share=is_share)
     set_title(ax, title)
     return ax
 

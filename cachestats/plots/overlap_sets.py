@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
-from cachestats.analysis.frames import check_choice
+from cachestats.analysis.frames import as_polars, check_choice
 from cachestats.axes import SET_MEASURES, SetMeasure
 from cachestats.errors import ArgumentError
 from cachestats.plots.drawing import (
-    BLACK,
-    BLUE,
     FONT,
     LINE_HEIGHT,
-    PALE,
     ROW_HEIGHT,
+    check_top,
     checked,
     count_along,
     in_words,
@@ -27,6 +25,10 @@ from cachestats.plots.drawing import (
     short,
     width_of,
 )
+from cachestats.plots.themes import current
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
 
 MAX_COMBINATIONS = 30
 MAX_NAMES = 30
@@ -44,7 +46,12 @@ class _Combination(NamedTuple):
 
 
 def plot_overlap_sets(
-    sets: pl.DataFrame, *, measure: SetMeasure = "hashes", subtitle: str | None = None, ax: Axes | None = None
+    sets: IntoFrame,
+    *,
+    measure: SetMeasure = "hashes",
+    top: int = MAX_COMBINATIONS,
+    subtitle: str | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw the number of hashes or packages in exactly each combination of stacks, as an UpSet chart.
 
@@ -54,11 +61,13 @@ def plot_overlap_sets(
     Parameters
     ----------
     sets
-        The result of `overlap_sets`: `combination`, `members`, and the measured column. The 30 largest combinations are
-        shown, as long as they involve at most 30 stacks; the title says how many there are. The bars of whole stacks
-        are sums over all combinations in the frame.
+        The result of `overlap_sets`: `combination`, `members`, and the measured column. The bars of whole stacks are
+        sums over all combinations in the frame.
     measure
         The items to count: hashes or packages.
+    top
+        The largest number of combinations to show. If there are more, the largest are shown, as long as they involve at
+        most 30 stacks, and the title says so.
     subtitle
         A description of the data, such as the snapshot; it becomes a line of the title.
     ax
@@ -87,13 +96,14 @@ def plot_overlap_sets(
     >>> bars, dots, whole = ax.child_axes
     """
     check_choice(measure, SET_MEASURES, "measure")
-    checked(sets, names=("combination",), numbers=("members", measure), maker="overlap_sets")
+    check_top(top)
+    sets = checked(as_polars(sets), names=("combination",), numbers=("members", measure), maker="overlap_sets")
     every = _combinations(sets, measure)
     sizes: dict[str, int] = {}
     for combination in every:
         for name in combination.names:
             sizes[name] = sizes.get(name, 0) + combination.value
-    shown = _largest(every)
+    shown = _largest(every, top)
     there = {name for combination in shown for name in combination.names}
     names = sorted(there, key=lambda name: (-sizes[name], name))
     title = [f"{measure.capitalize()} in exactly the marked combination", *in_words(subtitle)]
@@ -129,12 +139,12 @@ def _combinations(sets: pl.DataFrame, measure: str) -> list[_Combination]:
     return sorted(found, key=lambda combination: -combination.value)
 
 
-def _largest(every: list[_Combination]) -> list[_Combination]:
+def _largest(every: list[_Combination], top: int) -> list[_Combination]:
     """Return the largest combinations for which there is room."""
     shown: list[_Combination] = []
     names: set[str] = set()
     for combination in every:
-        if len(names.union(combination.names)) <= MAX_NAMES and len(shown) < MAX_COMBINATIONS:
+        if len(names.union(combination.names)) <= MAX_NAMES and len(shown) < top:
             names.update(combination.names)
             shown.append(combination)
     if not shown:
@@ -160,7 +170,7 @@ def _divided(ax: Axes, columns: int, rows: int) -> tuple[Axes, Axes, Axes]:
 
 def _draw_combinations(ax: Axes, shown: Sequence[_Combination], measure: str) -> None:
     values = [combination.value for combination in shown]
-    ax.bar(range(len(values)), values, 0.7, color=BLUE)
+    ax.bar(range(len(values)), values, 0.7, color=current().main)
     for position, value in enumerate(values):
         ax.annotate(
             f"{value:,}", (position, value), (0, 3), textcoords="offset points", ha="center", fontsize=FONT, rotation=90
@@ -174,12 +184,12 @@ def _draw_combinations(ax: Axes, shown: Sequence[_Combination], measure: str) ->
 def _draw_dots(ax: Axes, shown: Sequence[_Combination], names: Sequence[str], labels: Sequence[str]) -> None:
     rows = {name: row for row, name in enumerate(names)}
     for row in range(0, len(names), 2):
-        ax.axhspan(row - 0.5, row + 0.5, color="#f4f4f4", zorder=0)
+        ax.axhspan(row - 0.5, row + 0.5, color=current().empty, zorder=0)
     columns, all_rows = np.meshgrid(range(len(shown)), range(len(names)))
-    ax.scatter(columns, all_rows, s=22, color=PALE, zorder=1)
+    ax.scatter(columns, all_rows, s=22, color=current().grid, zorder=1)
     for position, combination in enumerate(shown):
         own = [rows[name] for name in combination.names]
-        ax.plot([position] * len(own), sorted(own), color=BLACK, marker="o", markersize=5, linewidth=1.5)
+        ax.plot([position] * len(own), sorted(own), color=current().ink, marker="o", markersize=5, linewidth=1.5)
     ax.set_xlim(-0.5, max(len(shown), 2) - 0.5)
     ax.set_ylim(max(len(names), 2) - 0.5, -0.5)
     ax.set_xticks([])
@@ -189,7 +199,7 @@ def _draw_dots(ax: Axes, shown: Sequence[_Combination], names: Sequence[str], la
 
 
 def _draw_sizes(ax: Axes, sizes: Sequence[int], measure: str) -> None:
-    ax.barh(range(len(sizes)), sizes, 0.7, color=BLACK)
+    ax.barh(range(len(sizes)), sizes, 0.7, color=current().ink)
     for row, size in enumerate(sizes):
         ax.annotate(f"{size:,}", (size, row), (3, 0), textcoords="offset points", va="center", fontsize=FONT)
     ax.set_ylim(max(len(sizes), 2) - 0.5, -0.5)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from cachestats.analysis.frames import check_choice
+from cachestats.analysis.frames import as_polars, check_choice
 from cachestats.axes import RETAIN_MEASURES, RetainMeasure
 from cachestats.errors import ArgumentError
 from cachestats.plots.drawing import (
-    BLUE,
     FONT,
-    GREEN,
     LINE_HEIGHT,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILLION,
+    check_top,
     checked,
     count_along,
     in_words,
@@ -27,16 +24,24 @@ from cachestats.plots.drawing import (
     short,
     width_of,
 )
+from cachestats.plots.themes import colours_of, current
 from cachestats.text import byte_size, counted
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
 
 MAX_LINES = 8
 _WIDTH, _HEIGHT = 7.0, 3.0  # inches
-_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 def plot_retain(
-    curve: pl.DataFrame, *, measure: RetainMeasure = "bytes", subtitle: str | None = None, ax: Axes | None = None
+    curve: IntoFrame,
+    *,
+    measure: RetainMeasure = "bytes",
+    top: int = MAX_LINES,
+    subtitle: str | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw how much the newest snapshots take, or how much of environments hits for the bytes that they take.
 
@@ -47,7 +52,10 @@ def plot_retain(
     measure
         `bytes`: the bytes of the newest snapshots, for each number of them. `specs`: the same in specs, which are
         always known. `hits`: the share of each environment that hits, against bytes, or against specs if no size is
-        known. If there are more than eight environments, those that hit most in all are shown, and the title says so.
+        known.
+    top
+        The largest number of environments to show. If there are more, those that hit most in all are shown, and the
+        title says so.
     subtitle
         A description of the dataset; it becomes a line of the title.
     ax
@@ -73,8 +81,9 @@ def plot_retain(
     both snapshots keep 68 specs
     """
     check_choice(measure, RETAIN_MEASURES, "measure")
-    checked(
-        curve,
+    check_top(top)
+    curve = checked(
+        as_polars(curve),
         names=("snapshot", "environment"),
         numbers=("newest", "specs", "bytes", "unknown_sizes", "hits", "rate"),
         maker="retention_curve",
@@ -85,7 +94,7 @@ def plot_retain(
             "expected the sizes of specs, found none", hint="draw the measure specs, or build the dataset with --sizes"
         )
     if measure == "hits":
-        return _draw_hits(curve, "bytes" if has_sizes else "specs", in_words(subtitle), ax)
+        return _draw_hits(curve, "bytes" if has_sizes else "specs", top, in_words(subtitle), ax)
     steps = curve.unique("newest", keep="first").sort("newest")
     last = steps.row(-1, named=True)
     title = [f"{measure.capitalize()} that the newest snapshots keep", *in_words(subtitle)]
@@ -93,8 +102,8 @@ def plot_retain(
     title += _unknown(last, measure)
     ax = ax or new_axes(_WIDTH, _HEIGHT + len(title) * LINE_HEIGHT, title=title, names=["000 MB"])
     at, amounts = steps["newest"].to_list(), steps[measure].to_list()
-    ax.fill_between(at, amounts, color=BLUE, alpha=0.15, linewidth=0)
-    ax.plot(at, amounts, marker="o", markersize=4.5, linewidth=1.5, color=BLUE, clip_on=False)
+    ax.fill_between(at, amounts, color=current().main, alpha=0.15, linewidth=0)
+    ax.plot(at, amounts, marker="o", markersize=4.5, linewidth=1.5, color=current().main, clip_on=False)
     count_along(ax.xaxis, "newest snapshots kept")
     _amounts_along(ax.yaxis, f"{measure} kept", measure)
     ax.set_ylim(0, (max(amounts) or 1) * 1.1)
@@ -103,7 +112,7 @@ def plot_retain(
     return ax
 
 
-def _draw_hits(curve: pl.DataFrame, measure: str, subtitle: list[str], ax: Axes | None) -> Axes:
+def _draw_hits(curve: pl.DataFrame, measure: str, top: int, subtitle: list[str], ax: Axes | None) -> Axes:
     """Draw a line for each environment: its hits against what is kept."""
     if curve["environment"].null_count() == curve.height and curve["hits"].null_count():
         raise ArgumentError("expected environments, found none", hint="pass some to retention_curve")
@@ -111,7 +120,7 @@ def _draw_hits(curve: pl.DataFrame, measure: str, subtitle: list[str], ax: Axes 
         "rate", descending=True, nulls_last=True, maintain_order=True
     )
     names = whole["environment"].to_list()
-    shown = names[:MAX_LINES]
+    shown = names[:top]
     title = [f"Specs of environments that hit, by the {measure} kept", *subtitle]
     if len(shown) < len(names):
         title.append(f"the {len(shown)} of {len(names):,} environments that hit most")
@@ -120,7 +129,7 @@ def _draw_hits(curve: pl.DataFrame, measure: str, subtitle: list[str], ax: Axes 
         labels = [short(name) for name in shown]
         ax = new_axes(_WIDTH + width_of(labels) + 0.8, _HEIGHT + len(title) * LINE_HEIGHT, title=title, names=["100%"])
     lines = []
-    for place, name in enumerate(shown):
+    for place, (name, colour) in enumerate(zip(shown, colours_of(shown, "environment"), strict=True)):
         points = curve.filter(pl.col("environment").eq_missing(name)).sort("newest")
         (line,) = ax.plot(
             points[measure].to_list(),
@@ -129,9 +138,8 @@ def _draw_hits(curve: pl.DataFrame, measure: str, subtitle: list[str], ax: Axes 
             drawstyle="steps-post",
             marker=_MARKERS[place % len(_MARKERS)],
             markersize=4.5,
-            markerfacecolor=_COLOURS[place] if place < len(_COLOURS) else "white",
             linewidth=1.5,
-            color=_COLOURS[place % len(_COLOURS)],
+            color=colour,
             clip_on=False,
         )
         lines.append(line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -15,6 +15,8 @@ from cachestats.errors import ArgumentError
 
 # SVG and PDF are reproducible without the date, and with ids that depend on the chart instead of chance.
 _METADATA: dict[str, dict[str, str | None]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
+# Text stays text, which can be searched, copied and edited. Where its font is missing, Verdana is as wide.
+_AS_TEXT: dict[Any, Any] = {"svg.hashsalt": "cachestats", "svg.fonttype": "none", "pdf.fonttype": 42}
 _DPI = 150
 
 
@@ -26,8 +28,8 @@ def save_plot(ax: Axes, out: str | os.PathLike[str]) -> None:
     ax
         The Axes that a plot function returned.
     out
-        The file to write; its extension determines the format: `.png`, `.svg` or `.pdf`. The same chart always gives
-        the same bytes.
+        The file to write; its extension determines the format: `.png`, `.svg` or `.pdf`, whose text is text. The
+        same chart always gives the same bytes.
 
     Raises
     ------
@@ -49,5 +51,5 @@ def save_plot(ax: Axes, out: str | os.PathLike[str]) -> None:
             hint=f"try {path.with_suffix('.png')}",
         )
     figure = ax.get_figure(root=True)
-    with replaced_file(path) as unfinished, rc_context({"svg.hashsalt": "cachestats"}):
+    with replaced_file(path) as unfinished, rc_context(_AS_TEXT):
         cast(Figure, figure).savefig(unfinished, format=path.suffix[1:], metadata=_METADATA[path.suffix], dpi=_DPI)

@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 from matplotlib.axes import Axes
 
+from cachestats.analysis.differences import TOOLCHAIN
+from cachestats.analysis.frames import as_polars
 from cachestats.plots.bars import MAX_BARS, Part, draw_bars
-from cachestats.plots.drawing import BLUE, ORANGE, checked, column, in_words, plural, short
+from cachestats.plots.drawing import (
+    check_top,
+    checked,
+    column,
+    draw_nothing,
+    in_words,
+    plural,
+    short,
+    snapshot_labels,
+    some,
+)
+from cachestats.plots.themes import current
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
 
 
-def plot_versions(versions: pl.DataFrame, *, subtitle: str | None = None, ax: Axes | None = None) -> Axes:
-    """Draw the number of packages of which each stack has the newest version, and of which it has an older one.
+def plot_versions(
+    versions: IntoFrame, *, top: int = MAX_BARS, subtitle: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw the number of packages of which each stack has an older version than others, and name some of them.
+
+    Runtimes of compilers, such as `gcc-runtime`, and libcs do not count: their versions are those of the compiler and
+    of the system, and no lag.
 
     Parameters
     ----------
     versions
-        The result of `versions`: `package`, then a stack or the value of another axis, and `is_behind`. If there are
-        more than 40 stacks, those with the most packages behind are shown, and the title says so.
+        The result of `versions`: `package`, then a stack or the value of another axis, and `is_behind`. Stacks without
+        a package that is behind are left out.
+    top
+        The largest number of stacks to show. If there are more, those with the most packages behind are shown, and the
+        title says so.
     subtitle
         A description of the data, such as the snapshot; it becomes a line of the title.
     ax
@@ -25,7 +51,8 @@ def plot_versions(versions: pl.DataFrame, *, subtitle: str | None = None, ax: Ax
     Returns
     -------
     matplotlib.axes.Axes
-        The Axes, with a bar for each stack, the one with the most packages behind at the top.
+        The Axes, with a bar for each stack, the one with the most packages behind at the top. If none is behind, the
+        chart says so.
 
     Raises
     ------
@@ -35,29 +62,39 @@ def plot_versions(versions: pl.DataFrame, *, subtitle: str | None = None, ax: Ax
     Examples
     --------
     >>> import cachestats as cs
-    >>> ax = cs.plot_versions(cs.versions(cs.example_dataset(), by="stack"))
+    >>> ax = cs.plot_versions(cs.versions(cs.example_dataset(), by="snapshot"))
     >>> [label.get_text() for label in ax.get_yticklabels()], [text.get_text() for text in ax.texts]
-    (['radiuss', 'e4s', 'ml-darwin-aarch64-mps'], ['1 of 2 behind', '0 of 11 behind', '0 of 11 behind'])
+    (['2024-06-02'], ['7 of 10: hdf5, libfabric, 5 more'])
     """
+    check_top(top)
+    versions = as_polars(versions)
     by = column(versions, 1, "stack")
-    checked(versions, names=("package", by, "is_behind"), maker="versions")
-    every = (
-        versions.group_by(by)
-        .agg(behind=pl.col("is_behind").sum().cast(pl.Int64), packages=pl.len().cast(pl.Int64))
-        .sort("behind", by, descending=[True, False], nulls_last=True)
+    versions = checked(versions, names=("package", by, "is_behind"), maker="versions")
+    is_behind = pl.col("is_behind").cast(pl.Boolean)
+    counts = (
+        versions.filter(~pl.col("package").is_in(TOOLCHAIN))
+        .group_by(by)
+        .agg(packages=pl.len().cast(pl.Int64), behind=pl.col("package").filter(is_behind).sort())
     )
-    shown = every.head(MAX_BARS)
+    lagging = counts.filter(pl.col("behind").list.len() > 0).sort(
+        pl.col("behind").list.len(), by, descending=[True, False], nulls_last=True
+    )
+    shown = lagging.head(top)
     title = [f"Packages behind their newest version, by {by.replace('_', ' ')}", *in_words(subtitle)]
-    if shown.height < every.height:
-        title.append(f"the {shown.height} of {every.height:,} {plural(by)} with the most")
+    if shown.is_empty():
+        return draw_nothing("none: no package is behind", title=title, ax=ax)
+    if shown.height < lagging.height:
+        title.append(f"the {shown.height} of {lagging.height:,} {plural(by)} with the most")
+    names = shown[by].cast(pl.String).to_list()
+    behind = shown["behind"].to_list()
     return draw_bars(
-        [short(name) for name in shown[by].cast(pl.String)],
-        [
-            Part("behind", shown["behind"].to_list(), ORANGE, "////"),
-            Part("newest", (shown["packages"] - shown["behind"]).to_list(), BLUE),
+        snapshot_labels(names) if by == "snapshot" else [*map(short, names)],
+        [Part("behind", [*map(len, behind)], current().lag, "////")],
+        unit="packages with an older version than elsewhere",
+        notes=[
+            f"{len(lag):,} of {packages:,}: {some(lag)}"
+            for lag, packages in zip(behind, shown["packages"], strict=True)
         ],
-        unit="packages",
-        notes=[f"{behind:,} of {packages:,} behind" for behind, packages in shown.select("behind", "packages").rows()],
         title=title,
         ax=ax,
     )

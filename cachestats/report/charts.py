@@ -19,7 +19,7 @@ from cachestats.plots.gaps import plot_gaps
 from cachestats.plots.history import plot_history
 from cachestats.plots.overlap import plot_overlap
 from cachestats.plots.saving import save_plot
-from cachestats.report.facts import Facts, most_needed
+from cachestats.report.facts import Facts
 from cachestats.report.paths import path_of
 
 _MOST_GAPS = 20
@@ -37,7 +37,6 @@ def draw_overview(subset: Subset, facts: Facts, folder: Path) -> dict[str, Chart
     """Draw the charts of the overview and return them by name; charts without data are left out."""
     rows: Axis = "os" if facts.stacks.is_empty() else "stack"
     matrix = coverage_matrix(subset.at(facts.current), rows=rows, columns="target", measure="packages")
-    missing = facts.gaps.join(most_needed(facts.gaps).head(_MOST_GAPS).select("package"), on="package")
     # A private mirror may have no stacks.
     series = facts.history if facts.stack_history.is_empty() else facts.stack_history
     has_series = series["snapshot_date"].drop_nulls().n_unique() > 1
@@ -45,7 +44,7 @@ def draw_overview(subset: Subset, facts: Facts, folder: Path) -> dict[str, Chart
         "coverage": (
             matrix.height > 0,
             f"Packages by {rows} and target",
-            f"A heatmap of the packages with a binary, a row for each {rows} and a column for each target.",
+            f"The packages with a binary, a row for each {rows} and, if there are several, a column for each target.",
             lambda: plot_coverage(matrix),
         ),
         "history": (
@@ -63,14 +62,14 @@ def draw_overview(subset: Subset, facts: Facts, folder: Path) -> dict[str, Chart
         "overlap": (
             facts.overlap.height > 0,
             "Overlap of stacks",
-            "A heatmap of the share of hashes that each pair of stacks has in common.",
+            "A triangle of the share of hashes that each pair of stacks has in common.",
             lambda: plot_overlap(facts.overlap),
         ),
         "gaps": (
-            missing.height > 0,
+            facts.gaps.height > 0,
             "Most needed missing packages",
-            "Bars: the packages that some stacks lack, by the number of other packages that need them.",
-            lambda: plot_gaps(missing),
+            "Dots: which stacks lack the packages that most others need, and bars of how many need them.",
+            lambda: plot_gaps(facts.gaps, top=_MOST_GAPS),
         ),
     }
     return {

@@ -11,14 +11,18 @@ from xml.etree import ElementTree
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import polars as pl
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.testing.compare import compare_images
 
 import cachestats as cs
+from cachestats.axes import THEMES, ThemeName
 from cachestats.errors import ArgumentError
+from cachestats.plots.themes import current
 from conftest import ROOT
-from tests.support.pictures import Name, cut_off, drawn_texts, overlapping, pictures
+from tests.support.pictures import Name, cut_off, drawn_texts, faint, luminances, overlapping, pictures
 
 LONG = "a-very-long-name-of-a-package-that-goes-on-and-on-for-eighty-characters-and-so-{}"
 ODD: list[Name] = [None, "", "a\nb\x00\ufffe", "\u202ertl", "né", "名前", "_hidden", "<img src=x>", "$x^2$", "$\\frac$"]
@@ -45,6 +49,52 @@ def test_no_text_is_cut_off_or_overlaps_in_a_saved_picture(kind: str, name: str,
     assert boxes
     assert cut_off([*boxes.values()]) == []
     assert overlapping([*boxes.values()]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("name", PICTURES)
+def test_every_text_is_readable_on_what_is_behind_it(name: str, theme: ThemeName) -> None:
+    with cs.theme(theme):
+        ax = pictures(INPUTS["three"])[name].draw()
+    with drawn_texts() as boxes:
+        ax.figure.canvas.draw()
+        ax.figure.canvas.draw()  # the layout settles with the second
+    assert boxes
+    assert faint(ax, boxes) == []
+
+
+@pytest.mark.parametrize("name", THEMES)
+def test_lines_contrast_with_the_page_and_print_has_no_colours(name: ThemeName) -> None:
+    with cs.theme(name):
+        theme = current()
+    paper, *lines = luminances(np.array([to_rgb(colour) for colour in (theme.paper, *theme.series)]))
+    assert min((max(line, paper) + 0.05) / (min(line, paper) + 0.05) for line in lines) > 3
+    if name == "print":
+        every = [
+            *theme.series,
+            *theme.scale,
+            *theme.states.values(),
+            *(part for part in theme if isinstance(part, str)),
+        ]
+        assert all(len(set(to_rgb(colour))) == 1 for colour in every)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PICTURES)
+def test_frames_of_other_kinds_give_the_same_picture(name: str, tmp_path: Path) -> None:
+    picture = pictures(["hdf5", "zlib-ng", "py-numpy"])[name]
+    assert isinstance(picture.frame, pl.DataFrame)
+    files = []
+    for kind, frame in (
+        ("polars", picture.frame), ("lazy", picture.frame.lazy()), ("pandas", picture.frame.to_pandas()),
+        ("pyarrow", picture.frame.to_arrow()),
+    ):  # fmt: skip
+        files.append(tmp_path / f"{kind}.svg")
+        cs.save_plot(picture._replace(frame=frame).draw(), files[-1])
+        plt.close("all")
+    first, *others = (file.read_text() for file in files)
+    assert all(other == first for other in others)
 
 
 def test_every_plot_is_among_these() -> None:
@@ -111,7 +161,9 @@ BASELINES = ROOT / "tests" / "plots" / "baselines"
 
 
 @pytest.mark.skipif(not mpl.__version__.startswith("3.11."), reason="the baselines are of Matplotlib 3.11")
-@pytest.mark.parametrize("name", ["usable", "history around a change", "overlap sets", "changes"])
+@pytest.mark.parametrize(
+    "name", ["usable", "history around a change", "overlap sets", "changes", "gaps", "usable host"]
+)
 def test_a_picture_looks_as_it_did(name: str, tmp_path: Path) -> None:
     """Compare with a picture that a person has looked at.
 

@@ -99,7 +99,7 @@ def test_what_can_be_used_is_drawn_in_four_states() -> None:
     assert legend == [*(f"{state}: {meaning}" for state, meaning in axes.STATES.items()), "no data"]
     assert not ax.texts
     assert ax.get_title(loc="left") == "What a machine can use, by package and target"
-    whole = cs.plot_coverage(states(4, 3).drop_nulls()[:1].select("package", "target-0"))
+    whole = cs.plot_coverage(states(4, 3).select("package", pl.exclude("package").fill_null("native")))
     assert len(whole.get_legend().get_texts()) == 3, "no data is in the legend where there is some"
 
 
@@ -115,10 +115,38 @@ def test_the_title_of_what_can_be_used_says_of_which_snapshot_and_what_is_left_o
     develop = demo.specs.filter(snapshot="develop")
     ax = cs.plot_coverage(cs.coverage_matrix(develop, rows="package", columns="target", usable=True))
     assert ax.get_title(loc="left") == "What a machine can use, by package and target\nsnapshot develop"
-    ax = cs.plot_coverage(states(100, 2))
-    assert ax.get_title(loc="left").splitlines()[-1] == "the 60 of 100 packages with the most usable cells"
-    shown = {label.get_text() for label in ax.get_yticklabels()}
-    assert {f"package-{n}" for n in range(0, 100, 4)} <= shown, "native and usable on both"
+
+
+def test_of_many_rows_of_states_those_that_differ_are_shown() -> None:
+    same = pl.DataFrame({"package": [f"same-{n}" for n in range(100)], "zen4": "native", "zen5": "native"})
+    differ = pl.DataFrame({"package": ["x", "y"], "zen4": ["native", "missing"], "zen5": ["usable", "native"]})
+    ax = cs.plot_coverage(pl.concat([same[:50], differ, same[50:]]), top=2)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["x", "y"]
+    assert ax.get_title(loc="left").splitlines()[-1] == "the 2 of 102 packages whose cells differ most"
+
+
+def test_one_column_is_drawn_as_bars() -> None:
+    ax = cs.plot_coverage(pl.DataFrame({"package": ["a", "b", "c"], "x": [1, 3, 0]}), top=2)
+    assert [
+        (bar.get_width(), label.get_text()) for bar, label in zip(ax.patches, ax.get_yticklabels(), strict=True)
+    ] == [
+        (3, "b"),
+        (1, "a"),
+    ]
+    assert ax.get_title(loc="left").splitlines()[1:] == ["column x", "the 2 of 3 packages with the most"]
+    ax = cs.plot_coverage(pl.DataFrame({"package": ["a", "b", "c"], "zen4": ["native", "missing", "native"]}))
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["native", "usable", "missing"]
+    assert [text.get_text() for text in ax.texts] == ["2: a, c", "0", "1: b"]
+
+
+def test_the_scale_is_linear_or_says_that_it_is_not() -> None:
+    def scale(*values: int) -> tuple[float, str]:
+        ax = cs.plot_coverage(pl.DataFrame({"os": ["a", "b"], "x": values[:2], "y": values[2:]}))
+        colours = ax.collections[0].norm
+        return round(float(colours(values[3] / 2)), 2), ax.figure.axes[1].get_ylabel()
+
+    assert scale(1, 2, 3, 4) == (0.5, "")
+    assert scale(1, 2, 3, 400) == (0.71, " (scale of square roots)")
 
 
 ODD = {
@@ -168,7 +196,7 @@ def test_numbers_are_readable_on_their_cells_in_colour_and_grey() -> None:
         assert (two + 0.05) / (one + 0.05) > 4.5, "the contrast that WCAG 2 asks for"
     shades = [luminance(colour) for colour in image.cmap(np.linspace(0, 1, 50))]
     assert shades == sorted(shades, reverse=True), "more is darker, in greyscale too"
-    assert luminance(image.cmap.get_bad()) > shades[0] + 0.05, "an empty cell is told from the least"
+    assert luminance(ax.get_facecolor()) > shades[0] + 0.05, "an empty cell is told from the least"
 
 
 @pytest.mark.slow
@@ -189,7 +217,7 @@ def test_the_scale_has_whole_numbers_and_is_left_out_where_all_is_one() -> None:
     ax.figure.canvas.draw()
     ticks = [label.get_text() for label in bar.get_yticklabels()]
     assert len(set(ticks)) == len(ticks) > 1
-    assert len(cs.plot_coverage(pl.DataFrame({"os": ["a"], "x": [1]})).figure.axes) == 1
+    assert len(cs.plot_coverage(pl.DataFrame({"os": ["a"], "x": [1], "y": [0]})).figure.axes) == 1
 
 
 def test_a_row_is_never_shown_for_columns_that_are_left_out() -> None:

@@ -57,8 +57,10 @@ def test_a_line_is_dotted_where_snapshots_are_missing() -> None:
     assert segments(line) == [*pairwise(DATES[:3]), *pairwise(DATES[4:])]
     assert dotted(ax) == [(DATES[2], DATES[4])]
     assert title(ax)[-1] == "dotted where snapshots are missing"
-    ax = cs.plot_history(history(DATES[::4]))
+    ax = cs.plot_history(history(weekly(17)[::4]))
     assert not dotted(ax), "who looks at every fourth misses none of them"
+    scattered = [DATES[0] + timedelta(weeks=weeks) for weeks in (0, 4, 11, 51)]
+    assert dotted(cs.plot_history(history(scattered))) == [*pairwise(scattered)], "there is no rhythm but the week"
 
 
 def test_missing_snapshots_are_judged_by_the_rhythm_around_them() -> None:
@@ -129,9 +131,7 @@ def test_the_legend_has_the_series_in_the_order_of_their_ends_and_the_highest_on
     assert legend == names[:-15:-1]
     assert list(lines(ax)) == legend
     assert title(ax)[-1] == "the 14 of 30 stacks that reach highest"
-    looks = {(line.get_color(), line.get_marker(), line.get_markerfacecolor()) for line in lines(ax).values()}
-    assert len(looks) == 14, "no two look the same"
-    assert len({(line.get_marker(), line.get_markerfacecolor() == "white") for line in lines(ax).values()}) == 14
+    assert len({(line.get_marker(), line.get_markerfacecolor() == "#ffffff") for line in lines(ax).values()}) == 14
 
 
 def test_bars_are_what_was_kept_new_and_gone() -> None:
@@ -142,7 +142,7 @@ def test_bars_are_what_was_kept_new_and_gone() -> None:
     assert kept == [(0, count) for count in known["kept"]]
     assert new == list(zip(known["kept"], known["new"], strict=True))
     assert gone == [(0, -count) for count in known["gone"]]
-    assert [label.get_text() for label in ax.get_xticklabels()] == known["snapshot"].to_list()
+    assert [label.get_text() for label in ax.get_xticklabels()] == [str(day) for day in DATES[1:]]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["new", "kept", "gone"]
     assert title(ax)[-1] == "5 of 6 snapshots: the others have no previous one"
 
@@ -153,6 +153,52 @@ def test_bars_are_of_one_stack_and_of_the_last_snapshots() -> None:
         cs.plot_churn(counts)
     ax = cs.plot_churn(counts.filter(stack="ml"))
     assert title(ax)[1:] == ["stack ml", "99 of 100 snapshots: the others have no previous one", "the last 60 of 99"]
-    assert [label.get_text() for label in ax.get_xticklabels()] == [f"develop-{day}" for day in weekly(100)[-60:]]
-    with pytest.raises(ArgumentError, match="a snapshot with a previous one, found 1 snapshot without"):
-        cs.plot_churn(history(DATES[:1]))
+    assert [label.get_text() for label in ax.get_xticklabels()] == [str(day) for day in weekly(100)[-60:]]
+    first = cs.plot_churn(history(DATES[:1]))
+    assert [text.get_text() for text in first.texts] == ["none: no snapshot has a previous one"]
+
+
+def test_zeros_have_no_markers() -> None:
+    ax = cs.plot_history(history(DATES).with_columns(packages=pl.Series([3, 2, 0, 0, 1, 0])))
+    (line,) = lines(ax).values()
+    up = line.get_ydata()
+    assert [up[point] for point in line.get_markevery()] == [3, 2, 1]
+    many = history(weekly(100)).with_columns(packages=pl.Series([*[5] * 97, 0, 0, 5]))
+    (line,) = lines(cs.plot_history(many)).values()
+    assert len(line.get_markevery()) == 34, "and every third of many"
+    assert line.get_markevery()[-1] == len(line.get_ydata()) - 1, "but the one that is alone"
+
+
+def test_a_stack_has_its_colour_in_every_picture() -> None:
+    everything = lines(cs.plot_history(history(DATES, names=["e4s", "our-own", "radiuss", "tutorial", None])))
+    some = lines(cs.plot_history(history(DATES, names=["radiuss", "our-own"])))
+    assert {name: line.get_color() for name, line in some.items()}.items() <= {
+        name: line.get_color() for name, line in everything.items()
+    }.items()
+
+
+def test_versions_are_listed_from_the_newest_and_drawn_in_specs() -> None:
+    versions = history(DATES, names=["1.9", "1.10", "develop"]).rename({"stack": "version"})
+    ax = cs.plot_history(versions)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["develop", "1.10", "1.9"]
+    assert title(ax)[0] == "Specs, by version"
+    assert title(cs.plot_history(versions.rename({"version": "target"})))[0] == "Packages, by target"
+
+
+def test_lifespans_reach_from_the_first_to_the_last_snapshot() -> None:
+    spans = pl.DataFrame(
+        {"package": ["a", "b", "c"], "kind": ["dated", "dated", "release"], "first_date": [DATES[0], DATES[1], None]}
+        | {"last_date": [DATES[4], DATES[5], None], "snapshots": [4, 5, 1], "missed": [1, 0, 0]}
+        | {"is_current": [False, True, True]}
+    )
+    ax = cs.plot_lifespans(spans)
+    week = timedelta(days=3)
+    ends = [(num2date(bar.get_x()).date(), num2date(bar.get_x() + bar.get_width()).date()) for bar in ax.patches]
+    assert ends == [(DATES[0] - week, DATES[4] + week), (DATES[1] - week, DATES[5] + week)]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    assert [text.get_text() for text in ax.texts] == ["4, 1 missed", "5"]
+    assert [bool(bar.get_hatch()) for bar in ax.patches] == [True, False]
+    assert title(ax)[-1] == "hatched: no longer in the newest snapshot"
+    assert [label.get_text() for label in cs.plot_lifespans(spans, top=1).get_yticklabels()] == ["b"]
+    with pytest.raises(ArgumentError, match="expected dated snapshots, found only release"):
+        cs.plot_lifespans(spans[2:])

@@ -13,22 +13,26 @@ from tests.support.pictures import overlap, sets
 NAMES = ["b", "a", "c", None]
 
 
-def test_each_pair_is_in_two_cells_and_none_on_the_diagonal() -> None:
+def test_each_pair_is_in_one_cell_of_a_triangle() -> None:
     pairs = overlap(NAMES)
     ax = cs.plot_overlap(pairs, measure="common_hashes")
     cells = ax.collections[0].get_array()
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "a", "c", "none"]
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["b", "a", "c", "none"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "c", "none"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["b", "a", "c"]
     for one, other, common in pairs.select("stack", "other_stack", "common_hashes").iter_rows():
-        row, column = NAMES.index(one), NAMES.index(other)
-        assert cells[row, column] == cells[column, row] == common
-    assert np.ma.getmaskarray(cells).diagonal().all()
+        assert cells[NAMES.index(other) - 1, NAMES.index(one)] == common
+    assert np.ma.count(cells) == pairs.height
+    zero = cs.plot_overlap(pairs.with_columns(common_hashes=0), measure="common_hashes")
+    assert [np.ma.count(mesh.get_array()) for mesh in zero.collections] == [0, pairs.height]
     assert ax.get_title(loc="left") == "Hashes in common, by stack"
 
 
-def test_shares_have_a_scale_to_the_whole() -> None:
-    ax = cs.plot_overlap(overlap(NAMES), measure="jaccard_packages", subtitle="develop")
+def test_shares_have_a_scale_that_ends_where_they_do() -> None:
+    pairs = overlap(NAMES)
+    ax = cs.plot_overlap(pairs, measure="jaccard_packages", subtitle="develop")
     assert (ax.collections[0].norm.vmin, ax.collections[0].norm.vmax) == (0, 1)
+    little = pairs.with_columns(jaccard_packages=pl.Series([0.17, 0, 0, 0, 0, 0]))
+    assert cs.plot_overlap(little, measure="jaccard_packages").collections[0].norm.vmax == 0.2
     assert all(text.get_text().endswith("%") for text in ax.texts)
     assert ax.get_title(loc="left") == "Share of packages in common, by stack\ndevelop"
     with pytest.raises(ArgumentError, match="as measure, found 'hashes'"):

@@ -13,12 +13,14 @@ import numpy as np
 import polars as pl
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 import cachestats as cs
 
 Name = str | None
 
+STATES = ("native", "usable", "missing")
 CHANGES = ("removed", "added", "representation", "updated", "rebuilt")
 
 
@@ -86,6 +88,17 @@ def matrix(names: Sequence[Name], **columns: Any) -> pl.DataFrame:
     return pl.DataFrame({"package": names} | columns, schema_overrides={"package": pl.String})
 
 
+def lifespans(names: Sequence[Name], dates: Sequence[date]) -> pl.DataFrame:
+    """Return lifespans of packages that are called so, from the first of these dates, every other up to the last."""
+    rows = range(len(names))
+    return pl.DataFrame(
+        {"package": names, "kind": "dated", "first_date": dates[0], "last_date": [dates[-(row % 2)] for row in rows]}
+        | {"snapshots": [row % 30 + 1 for row in rows], "missed": [row % 3 for row in rows]}
+        | {"is_current": [row % 2 > 0 for row in rows]},
+        schema_overrides={"package": pl.String},
+    )
+
+
 def retention(names: Sequence[Name], snapshots: Sequence[str]) -> pl.DataFrame:
     """Return a retention curve of environments that are called so."""
     last = len(snapshots)
@@ -119,7 +132,7 @@ def pictures(names: Sequence[Name]) -> dict[str, Picture]:
     size = len(names)
     counts, dates, words = numbers(size), weekly(max(size, 2)), names[-1]
     columns = {f"{name or 'nothing'} {place}": counts for place, name in enumerate(names[:20])}
-    cells = ("native", "usable", "missing", None)
+    cells = (*STATES, None)
     states = {name: [cells[(row + place) % 4] for row in range(size)] for place, name in enumerate(columns)}
     snapshots = [f"{name or 'none'} {place}" for place, name in enumerate([*names, "last"])]
     half = [count // 2 for count in counts]
@@ -136,7 +149,10 @@ def pictures(names: Sequence[Name]) -> dict[str, Picture]:
         "churn": Picture(cs.plot_churn, history([], snapshots=snapshots), {"subtitle": words}),
         "gaps": Picture(
             cs.plot_gaps,
-            pl.DataFrame({"stack": [words] * size, **called, "num_columns": counts, "num_dependents": half}),
+            pl.DataFrame(
+                {"stack": [*names, *["last"] * size], "package": [*names, *names[::-1]], "num_columns": counts * 2}
+                | {"num_dependents": half * 2}
+            ),
         ),
         "gaps everywhere": Picture(
             cs.plot_gaps,
@@ -154,13 +170,37 @@ def pictures(names: Sequence[Name]) -> dict[str, Picture]:
             cs.plot_changes,
             pl.DataFrame({"stack": names, "old_packages": counts, "new_packages": half} | dict.fromkeys(CHANGES, half)),
         ),
+        "usable host": Picture(
+            cs.plot_usable,
+            pl.DataFrame({**called, "cell": [STATES[place % 3] for place in range(size)], "best_target": names})
+            .with_columns(status=pl.lit("libc"), by=pl.col("package"))
+            .with_columns(package=pl.int_range(size).cast(pl.String)),
+            {"subtitle": words},
+        ),
+        "match": Picture(
+            cs.plot_match,
+            pl.DataFrame(
+                {"status": ["hit", *["near"] * size], "causes": [None, *(f"{name}; other" for name in names)]}
+            ),
+            {"subtitle": words},
+        ),
+        "lifespans": Picture(cs.plot_lifespans, lifespans(names, dates)),
+        "coverage of one": Picture(cs.plot_coverage, matrix(names, **{f"{words or 'nothing'} column": counts})),
+        "usable of one": Picture(cs.plot_coverage, matrix(names, column=[STATES[place % 3] for place in range(size)])),
+        "gaps of one": Picture(
+            cs.plot_gaps,
+            pl.DataFrame({"stack": [words] * size, **called, "num_columns": counts, "num_dependents": half}),
+        ),
         "losses": Picture(
             cs.plot_losses, pl.DataFrame({"stack": names, "old_packages": counts, "lost": half, "drop": shares})
         ),
         "holes": Picture(cs.plot_holes, pl.DataFrame({**called, "hash": ["abcdefghijkl"] * size, "breaks": counts})),
         "hit rates": Picture(
             cs.plot_hit_rates,
-            pl.DataFrame({"snapshot": snapshots[:size], "stack": names, "hits": half, "specs": counts, "rate": shares}),
+            pl.DataFrame(
+                {"snapshot": snapshots[:size], "stack": names, "hits": half, "near": half, "specs": counts}
+                | {"rate": shares}
+            ),
         ),
         "retain": Picture(cs.plot_retain, retention(names[:1], snapshots), {"subtitle": words}),
         "retain hits": Picture(cs.plot_retain, retention(names[:20], snapshots), {"measure": "hits"}),
@@ -203,6 +243,31 @@ def drawn_texts() -> Iterator[dict[Text, Box]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Text, "draw", spy)
         yield boxes
+
+
+def faint(ax: Axes, boxes: Mapping[Text, Box]) -> list[str]:
+    """Return the texts that contrast with what is behind them by less than WCAG 2 asks for, 4.5 to 1."""
+    figure = ax.get_figure(root=True)
+    figure.set_layout_engine("none")
+    for text in boxes:
+        text.set_visible(False)
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[::-1, :, :3] / 255
+    found = []
+    for text, box in boxes.items():
+        (left, bottom), (right, top) = box.corners.min(axis=0).astype(int), box.corners.max(axis=0).astype(int) + 1
+        behind = luminances(pixels[max(bottom, 0) : top, max(left, 0) : right].reshape(-1, 3))
+        own = luminances(np.array([to_rgb(text.get_color())]))
+        contrasts = (np.maximum(behind, own) + 0.05) / (np.minimum(behind, own) + 0.05)
+        if np.quantile(contrasts, 0.05) < 4.5:  # but for a line that may pass behind a text
+            found.append(box.text)
+    return found
+
+
+def luminances(colours: np.ndarray) -> np.ndarray:
+    """Return the relative luminance of colours, as WCAG 2 defines it."""
+    linear = np.where(colours <= 0.03928, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    return linear @ np.array([0.2126, 0.7152, 0.0722])
 
 
 def cut_off(boxes: Sequence[Box]) -> list[str]:

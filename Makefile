@@ -43,7 +43,7 @@ LOWEST := build/lowest
 lowest:
 	$(PYTHON) -m venv --clear $(LOWEST)
 	$(LOWEST)/bin/python -m pip install -q uv
-	$(LOWEST)/bin/uv pip install -q --python $(LOWEST) --resolution lowest-direct --group test -e ".[report,s3]"
+	$(LOWEST)/bin/uv pip install -q --python $(LOWEST) --resolution lowest-direct --group test -e ".[interactive,report,s3]"
 	$(LOWEST)/bin/python -m pytest $(FAST) -W default
 
 # The sdist and the wheel in dist/, as a release has them.
@@ -104,17 +104,17 @@ $(VENV)/ready-for-demo: $(VENV)/created pyproject.toml constraints.txt
 
 $(VENV)/ready-for-check: $(VENV)/created pyproject.toml constraints.txt
 	@echo "Installing cachestats and what \`make check\` needs, into $(VENV)"
-	$(INSTALL) --group check -e ".[report,s3]"
+	$(INSTALL) --group check -e ".[interactive,report,s3]"
 	@touch $@
 
 $(VENV)/ready-for-docs: $(VENV)/created pyproject.toml constraints.txt
 	@echo "Installing cachestats and what the documentation needs, into $(VENV)"
-	$(INSTALL) --group docs -e ".[report,s3]"
+	$(INSTALL) --group docs -e ".[interactive,report,s3]"
 	@touch $@
 
 $(VENV)/ready-for-test: $(VENV)/created pyproject.toml constraints.txt
 	@echo "Installing cachestats and what all tests need, well over a gigabyte, into $(VENV)"
-	$(INSTALL) --group dev -e ".[report,s3]"
+	$(INSTALL) --group dev -e ".[interactive,report,s3]"
 	@touch $@
 
 clean:

@@ -58,6 +58,11 @@ from .plots.gaps import plot_gaps as plot_gaps
 from .plots.history import plot_history as plot_history
 from .plots.hit_rates import plot_hit_rates as plot_hit_rates
 from .plots.holes import plot_holes as plot_holes
+from .plots.interactive.coverage import chart_coverage as chart_coverage
+from .plots.interactive.gaps import chart_gaps as chart_gaps
+from .plots.interactive.history import chart_history as chart_history
+from .plots.interactive.overlap import chart_overlap as chart_overlap
+from .plots.interactive.page import save_chart as save_chart
 from .plots.lifespans import plot_lifespans as plot_lifespans
 from .plots.losses import plot_losses as plot_losses
 from .plots.match import plot_match as plot_match

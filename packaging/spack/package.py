@@ -17,6 +17,7 @@ class PyCachestats(PythonPackage):
     version("main", branch="main")
     version("0.1.0", tag="v0.1.0")
 
+    variant("interactive", default=False, description="Draw interactive charts")
     variant("report", default=True, description="Write reports that open in a browser")
     variant("s3", default=False, description="Read build caches in S3 buckets")
     variant("spark", default=False, description="Read build caches on a Spark cluster")
@@ -43,6 +44,9 @@ class PyCachestats(PythonPackage):
 
         depends_on("arrow+parquet+zstd")  # py-pyarrow has of it what arrow was built with
 
+        with when("+interactive"):
+            depends_on("py-altair@6.0:")
+            depends_on("py-vl-convert-python@1.9:")
         with when("+report"):
             depends_on("py-itables@2.4:")
             depends_on("py-jinja2@3.1:")

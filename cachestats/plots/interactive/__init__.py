@@ -1,0 +1,1 @@
+"""Interactive charts: frames in, Altair charts out. They need the extra `interactive`."""

@@ -44,7 +44,7 @@ def usable(dataset: Any, host: Host | None, spack: Any, form: str, out: Path | N
     from cachestats.analysis.usable import obstacles, summary, usable_by_system
     from cachestats.analysis.usable import usable as look
 
-    host = _given(host)
+    host = given_host(host)
     asked = Question(dataset, **question)
     rules = rules_in_words(dataset, asked, spack)
     answer = (look if host.is_complete else usable_by_system)(asked.subset, host=host, spack=spack)
@@ -81,7 +81,7 @@ def reusable(dataset: Any, host: Host | None, spack: Any, form: str, out: Path |
     from cachestats.analysis.usable import reusable as look
     from cachestats.axes import NATIVE, USABLE
 
-    host = _given(host)
+    host = given_host(host)
     asked = Question(dataset, **question)
     answer = look(asked.subset, host=host, spack=spack)
     same = ["snapshot"] if len(asked.chosen) == 1 else []
@@ -97,7 +97,14 @@ def reusable(dataset: Any, host: Host | None, spack: Any, form: str, out: Path |
     )
 
 
-def _given(host: Host | None) -> Host:
+def given_host(host: Host | None) -> Host:
+    """Return the host that was given.
+
+    Raises
+    ------
+    ArgumentError
+        If there is none.
+    """
     if host is None:
         raise ArgumentError(
             "expected a host, found none",

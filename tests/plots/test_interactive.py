@@ -10,8 +10,10 @@ from typing import Any
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
 import cachestats as cs
+from cachestats.cli import cli
 from cachestats.errors import ArgumentError, MissingExtraError
 from tests.support.pictures import history, overlap, weekly
 
@@ -108,3 +110,30 @@ def test_what_is_not_the_answer_of_the_analysis_is_an_error(name: str) -> None:
     for wrong in (None, pl.DataFrame(), pl.DataFrame({"package": ["a"], "b": ["c"]})):
         with pytest.raises(ArgumentError, match=r"(?s)expected .* found .*hint: pass the result of "):
             getattr(cs, f"chart_{name}")(wrong)
+
+
+@pytest.mark.slow
+def test_the_verb_writes_pages(sample: cs.Dataset, tmp_path: Path) -> None:
+    def plot(*arguments: object) -> Any:
+        return CliRunner().invoke(cli, ["plot", *map(str, arguments), "--out", str(tmp_path / "x.html")])
+
+    subset = sample.specs.filter(snapshot="develop-2025-05-25")
+    expected = {
+        "coverage --rows package --columns stack": cs.chart_coverage(
+            cs.coverage(subset, rows="package", columns="stack"), subtitle="develop-2025-05-25"
+        ),
+        "history --by stack": cs.chart_history(cs.history(sample, by="stack"), subtitle=""),
+        "overlap": cs.chart_overlap(cs.overlap(subset), subtitle="develop-2025-05-25"),
+        "gaps --by stack": cs.chart_gaps(
+            cs.gaps(subset, by="stack", dependencies=sample.dependencies), subtitle="develop-2025-05-25"
+        ),
+    }
+    for command, chart in expected.items():
+        verb, *options = command.split()
+        assert plot(verb, sample.path, *options).exit_code == 0
+        cs.save_chart(chart, tmp_path / "expected.html")
+        assert (tmp_path / "x.html").read_text() == (tmp_path / "expected.html").read_text(), command
+    assert plot("gaps", sample.path, "--by", "os", "--title", "Ours & theirs").exit_code == 0
+    assert "<title>Ours &amp; theirs</title>" in (tmp_path / "x.html").read_text()
+    assert "only coverage, history, overlap and gaps" in plot("churn", sample.path).exception.hint
+    assert "expected --top with .png" in str(plot("overlap", sample.path, "--top", "3").exception)

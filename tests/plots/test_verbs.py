@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import matplotlib.pyplot as plt
 import pytest
@@ -104,6 +106,42 @@ def test_pictures_of_dependencies_and_lockfiles(sample: cs.Dataset, tmp_path: Pa
     assert "no holes in develop-2025-05-25\n" in done.stderr
     cs.save_plot(cs.plot_holes(cs.holes(sample, by="missing"), subtitle="develop-2025-05-25"), tmp_path / "none.svg")
     assert (tmp_path / "drawn.svg").read_text() == (tmp_path / "none.svg").read_text()
+
+
+def test_a_picture_has_the_title_size_theme_and_rows_that_were_asked_for(weeks: cs.Dataset, tmp_path: Path) -> None:
+    out, listed = tmp_path / "x.svg", tmp_path / "packages.txt"
+    listed.write_text("a\n")
+    options = (
+        "--title",
+        "Our $own$ title, which is so long that it takes two lines",
+        "--size",
+        "4x3",
+        "--theme",
+        "dark",
+    )
+    coverage = ("coverage", weeks.path, "--rows", "package", "--columns", "snapshot", "--out", out)
+    assert plot(*coverage, *options, "--packages", listed, "--top", 1).exit_code == 0
+    drawn = ElementTree.parse(out).getroot()
+    texts = [part.text for part in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert (drawn.get("width"), drawn.get("height")) == ("288pt", "216pt")
+    assert any(" ".join(pair) == options[1] for pair in pairwise(texts)), texts
+    assert "Specs, by package and snapshot" not in texts
+    assert {"a", "2025-03-02"} <= {*texts}
+    assert "z" not in texts
+    assert "fill: #15191f" in out.read_text()
+    done = plot(*coverage, "--size", "30")
+    assert "expected a width and a height of 1 to 100 inches, such as 8x4.5, found '30'" in done.stderr
+
+
+def test_a_picture_without_room_is_an_error(sample: cs.Dataset, tmp_path: Path) -> None:
+    for question in ("coverage --rows package --columns snapshot", "gaps --by stack"):
+        verb, *options = question.split()
+        done = plot(verb, sample.path, *options, "--size", "8x4", "--out", tmp_path / "x.svg")
+        assert "expected a picture with room for" in str(done.exception)
+        assert "--top" in done.exception.hint
+    done = plot("churn", sample.path, "--size", "1x1", "--out", tmp_path / "x.svg")
+    assert "expected a picture with room for its labels and title, found 1x1 inches" in str(done.exception)
+    assert not (tmp_path / "x.svg").exists()
 
 
 def test_holes_are_those_of_the_snapshots_that_the_chart_names(mixed: cs.Dataset, tmp_path: Path) -> None:

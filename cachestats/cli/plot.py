@@ -124,20 +124,11 @@ def _picture_options(function: Callable[..., None]) -> Callable[..., None]:
 
 _packages_option = click.option(
     "--packages",
+    "listed",
     type=Packages(),
     metavar="FILE",
-    help="Only the packages in this file, one on each line; as --where package=NAME for each.",
+    help="Only the packages in this file, one on each line. Those that the cache lacks are left out.",
 )
-
-
-def _packages_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb `--packages`, whose names are added to the filters `where`."""
-
-    @wraps(function)
-    def with_filters(*, packages: list[str] | None, where: tuple[tuple[str, str], ...], **options: Any) -> None:
-        function(where=(*where, *(("package", name) for name in packages or ())), **options)
-
-    return _packages_option(with_filters)
 
 
 def _options_of(verb: click.Command, *names: str) -> list[click.Parameter]:
@@ -229,7 +220,7 @@ def _write_picture(
 )
 @dataset_argument
 @system_options
-@_packages_options
+@_packages_option
 @_picture_options
 def plot_coverage(dataset: Any, picture: _Picture, usable: bool, host: Any, spack: Any, **question: Any) -> None:
     """Draw coverage as a heatmap."""
@@ -257,7 +248,7 @@ def plot_coverage(dataset: Any, picture: _Picture, usable: bool, host: Any, spac
     type=click.Choice(HISTORY_MEASURES),
     help="What to draw.  [default: specs of packages, versions and spec expressions, otherwise packages]",
 )
-@_packages_options
+@_packages_option
 @_picture_options
 def plot_history(dataset: Any, by: Any, measure: Any, picture: _Picture, **question: Any) -> None:
     """Draw the packages or specs of dated snapshots over time."""
@@ -272,7 +263,7 @@ def plot_history(dataset: Any, by: Any, measure: Any, picture: _Picture, **quest
 
 @plot.command("churn", params=_options_of(history, "snapshot", "where", "expressions"))
 @dataset_argument
-@_packages_options
+@_packages_option
 @_picture_options
 def plot_churn(dataset: Any, picture: _Picture, **question: Any) -> None:
     """Draw how many specs each snapshot kept, gained and lost."""
@@ -324,7 +315,7 @@ def _draw_compared(
 @plot.command("overlap", params=_options_of(overlap, "by", "snapshot", "where", "expressions", "union"))
 @dataset_argument
 @_measure_option(OVERLAP_MEASURES)
-@_packages_options
+@_packages_option
 @_picture_options
 def plot_overlap(dataset: Any, by: Any, measure: Any, picture: _Picture, **question: Any) -> None:
     """Draw how much every two stacks have in common."""
@@ -340,7 +331,7 @@ def plot_overlap(dataset: Any, by: Any, measure: Any, picture: _Picture, **quest
 @plot.command("overlap-sets", params=_options_of(overlap_sets, "by", "snapshot", "where", "expressions", "union"))
 @dataset_argument
 @_measure_option(SET_MEASURES)
-@_packages_options
+@_packages_option
 @_picture_options
 def plot_overlap_sets(dataset: Any, by: Any, measure: Any, picture: _Picture, **question: Any) -> None:
     """Draw how much stacks have in common, as an UpSet chart."""
@@ -373,6 +364,7 @@ def plot_gaps(
 
 @plot.command("versions", params=_options_of(versions, "by", "packages", "union", "snapshot", "where", "expressions"))
 @dataset_argument
+@_packages_option
 @_picture_options
 def plot_versions(
     dataset: Any, packages: tuple[str, ...], where: tuple[Any, ...], picture: _Picture, **question: Any
@@ -389,7 +381,7 @@ def plot_versions(
 
 @plot.command("duplicates", params=_options_of(duplicates, "by", "snapshot", "where", "expressions"))
 @dataset_argument
-@_packages_options
+@_packages_option
 @_picture_options
 def plot_duplicates(dataset: Any, by: Any, picture: _Picture, **question: Any) -> None:
     """Draw what is built more than once, or what causes it."""
@@ -420,7 +412,7 @@ def plot_holes(dataset: Any, picture: _Picture, snapshot: tuple[str, ...]) -> No
 @plot.command("usable", params=_options_of(usable, "snapshot", "where", "expressions"))
 @dataset_argument
 @host_options
-@_packages_options
+@_packages_option
 @_picture_options
 def plot_usable(dataset: Any, host: Any, spack: Any, picture: _Picture, **question: Any) -> None:
     """Draw how much a host can use, and what stops it from using the rest."""
@@ -434,7 +426,7 @@ def plot_usable(dataset: Any, host: Any, spack: Any, picture: _Picture, **questi
 
 @plot.command("lifespans", params=_options_of(lifespans, "by", "snapshot", "where", "expressions", "union"))
 @dataset_argument
-@_packages_options
+@_packages_option
 @_picture_options
 def plot_lifespans(dataset: Any, by: Any, picture: _Picture, **question: Any) -> None:
     """Draw from when to when each package and version was there."""

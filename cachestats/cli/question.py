@@ -46,6 +46,7 @@ class Question:
         measure: str = "specs",
         denominator: str | None = None,
         union: bool = False,
+        listed: list[str] | None = None,
         everything: bool = False,
         beside: tuple[Subset, ...] = (),
         **axes: str,
@@ -61,7 +62,8 @@ class Question:
         self.among = chosen_snapshots(dataset, snapshots, everything=everything or "snapshot" in axes.values())
         self.chosen = self.among.snapshots or ()
         both = (self.among, *beside)
-        self.subset = filtered(both, self.wanted, spec=expressions)[0] if self.chosen else self.among
+        in_list = self._in_list(listed or [])
+        self.subset = filtered(both, self.wanted | in_list, spec=expressions)[0] if self.chosen else self.among
         # A filter that names root asks for it.
         self.union = union or UNION_STACK in self.subset.filters.get("stack", ())
         self.axes: dict[str, Any] = axes | {
@@ -70,6 +72,7 @@ class Question:
             "union": self.union,
         }
         words = [filter_in_words(column, values) for column, values in self.wanted.items()]
+        words += [f"{len(names):,} of {counted(len(listed or ()), 'package')}" for names in in_list.values()]
         self.filters = ", ".join([*words, *expressions_in_words(expressions)])
         few = len(self.chosen) < 4
         self.names = " and ".join(self.chosen) if few else counted(len(self.chosen), "snapshot")
@@ -79,6 +82,16 @@ class Question:
         for column, values in self.subset.filters.items():
             detail(f"{column}: {some(values)}")
         self.words = f"{self.names}{', ' * bool(self.filters)}{self.filters}"
+
+    def _in_list(self, packages: list[str]) -> dict[str, list[str]]:
+        """Return a filter for those of the packages in a list that are in the snapshots, and say which are not."""
+        if packages and "package" in self.wanted:
+            raise ArgumentError("expected --packages or --where package, found both", hint="leave out one of them")
+        there = {*self.among.values("package")} & {*packages}
+        if missing := sorted({*packages} - there):
+            talk(f"not in these snapshots: {some(missing)}")
+        # If none is there, the filter says so.
+        return {"package": [name for name in packages if name in there] or packages} if packages else {}
 
     @cached_property
     def unknown(self) -> list[str]:

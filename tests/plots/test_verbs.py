@@ -110,7 +110,7 @@ def test_pictures_of_dependencies_and_lockfiles(sample: cs.Dataset, tmp_path: Pa
 
 def test_a_picture_has_the_title_size_theme_and_rows_that_were_asked_for(weeks: cs.Dataset, tmp_path: Path) -> None:
     out, listed = tmp_path / "x.svg", tmp_path / "packages.txt"
-    listed.write_text("a\n")
+    listed.write_text("a\nnowhere\n")
     options = (
         "--title",
         "Our $own$ title, which is so long that it takes two lines",
@@ -120,11 +120,13 @@ def test_a_picture_has_the_title_size_theme_and_rows_that_were_asked_for(weeks: 
         "dark",
     )
     coverage = ("coverage", weeks.path, "--rows", "package", "--columns", "snapshot", "--out", out)
-    assert plot(*coverage, *options, "--packages", listed, "--top", 1).exit_code == 0
+    done = plot(*coverage, *options, "--packages", listed, "--top", 1)
+    assert (done.exit_code, done.stderr) == (0, f"not in these snapshots: nowhere\nwrote {out}\n")
     drawn = ElementTree.parse(out).getroot()
     texts = [part.text for part in drawn.iter("{http://www.w3.org/2000/svg}text")]
     assert (drawn.get("width"), drawn.get("height")) == ("288pt", "216pt")
     assert any(" ".join(pair) == options[1] for pair in pairwise(texts)), texts
+    assert "only 1 of 2 packages" in texts
     assert "Specs, by package and snapshot" not in texts
     assert {"a", "2025-03-02"} <= {*texts}
     assert "z" not in texts

@@ -88,7 +88,7 @@ _PRINT = Theme(
     paper="#ffffff",
     ink="#000000",
     grid="#cccccc",
-    empty="#ffffff",
+    empty="#f4f4f4",
     rest="#e6e6e6",
     main="#404040",
     near="#9a9a9a",
@@ -97,7 +97,7 @@ _PRINT = Theme(
     lag="#8c8c8c",
     extra="#5a5a5a",
     series=("#000000", "#6e6e6e", "#3a3a3a", "#909090"),
-    scale=("#e4e4e4", "#101010"),
+    scale=("#d4d4d4", "#101010"),
     states={NATIVE: "#303030", USABLE: "#8a8a8a", MISSING: "#e0e0e0"},
 )
 _ALL: dict[ThemeName, Theme] = {"light": _LIGHT, "dark": _DARK, "print": _PRINT}

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Verbs)
 def plot() -> None:
-    """Draw a chart as a PNG, SVG or PDF file.
+    """Draw a chart as a PNG, SVG, PDF or HTML file.
 
     Each chart takes the options of the verb whose answer it draws.
     """
@@ -415,7 +415,7 @@ def plot_holes(dataset: Any, picture: _Picture, snapshot: tuple[str, ...]) -> No
 @_packages_option
 @_picture_options
 def plot_usable(dataset: Any, host: Any, spack: Any, picture: _Picture, **question: Any) -> None:
-    """Draw how much a host can use, and what stops it from using the rest."""
+    """Draw how much a host can use, and what stops the rest."""
     from cachestats.analysis.usable import usable as look
     from cachestats.plots.usable import plot_usable as draw
 
@@ -443,7 +443,7 @@ def plot_lifespans(dataset: Any, by: Any, picture: _Picture, **question: Any) ->
 @environment_argument
 @_picture_options
 def plot_match(dataset: Any, environments: tuple[Path, ...], picture: _Picture, **question: Any) -> None:
-    """Draw how much of an environment is cached, and why the rest is not.
+    """Draw how much of an environment is cached, and why not all.
 
     ENVIRONMENT is a spack.lock, or anything else that `match` takes. If there are several, their specs are put
     together.

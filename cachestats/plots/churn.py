@@ -79,7 +79,7 @@ def plot_churn(
         snapshot_labels(shown["snapshot"].to_list()),
         [
             Part("kept", shown["kept"].to_list(), colours.main),
-            Part("new", shown["new"].to_list(), colours.gain, "...."),
+            Part("new", shown["new"].to_list(), colours.gain),
             Part("gone", shown["gone"].to_list(), colours.loss, "////", is_loss=True),
         ],
         unit="specs",

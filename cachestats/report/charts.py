@@ -11,7 +11,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from cachestats.analysis.coverage import coverage_matrix
-from cachestats.axes import Axis
+from cachestats.axes import Axis, ThemeName
 from cachestats.dataset.subset import Subset
 from cachestats.plots.churn import plot_churn
 from cachestats.plots.coverage import plot_coverage
@@ -19,6 +19,7 @@ from cachestats.plots.gaps import plot_gaps
 from cachestats.plots.history import plot_history
 from cachestats.plots.overlap import plot_overlap
 from cachestats.plots.saving import save_plot
+from cachestats.plots.themes import theme
 from cachestats.report.facts import Facts
 from cachestats.report.paths import path_of
 
@@ -29,6 +30,8 @@ class Chart(NamedTuple):
     """A chart in a file, with its caption and a description for readers who cannot see it."""
 
     path: str
+    dark_path: str
+    """The same for dark pages."""
     title: str
     alternative: str
 
@@ -73,7 +76,7 @@ def draw_overview(subset: Subset, facts: Facts, folder: Path) -> dict[str, Chart
         ),
     }
     return {
-        name: _saved(draw(), folder, f"charts/{name}.svg", title, alternative)
+        name: _saved(draw, folder, f"charts/{name}.svg", title, alternative)
         for name, (is_there, title, alternative, draw) in charts.items()
         if is_there
     }
@@ -86,10 +89,14 @@ def draw_stack(facts: Facts, stack: str | None, folder: Path) -> Chart | None:
         return None
     path = path_of("badges", stack).replace("badges/", "charts/stack-")
     words = f"A line: the packages of {stack or 'no stack'} in each dated snapshot; the table below has the numbers."
-    return _saved(plot_history(series), folder, path, "Packages over time", words)
+    return _saved(lambda: plot_history(series), folder, path, "Packages over time", words)
 
 
-def _saved(ax: Axes, folder: Path, path: str, title: str, alternative: str) -> Chart:
-    save_plot(ax, folder / path)
-    plt.close("all")
-    return Chart(path, title, alternative)
+def _saved(draw: Callable[[], Axes], folder: Path, path: str, title: str, alternative: str) -> Chart:
+    dark_path = path.replace("charts/", "charts/dark/", 1)
+    themes: dict[ThemeName, str] = {"light": path, "dark": dark_path}
+    for name, file in themes.items():
+        with theme(name):
+            save_plot(draw(), folder / file)
+        plt.close("all")
+    return Chart(path, dark_path, title, alternative)

@@ -45,6 +45,7 @@ from cachestats.text import counted
 _FOLDERS = (
     "assets",
     "charts",
+    "charts/dark",
     "packages",
     "stacks",
     "snapshots",

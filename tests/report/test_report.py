@@ -54,7 +54,7 @@ class Links(HTMLParser):
         for name, value in attrs:
             if name == "style" or name.startswith("on"):
                 self.code.append(name)
-            if name in {"href", "src", "data-script"} and value and not value.startswith("data:"):
+            if name in {"href", "src", "srcset", "data-script"} and value and not value.startswith("data:"):
                 self.addresses.append(value)
             if name == "id" and value:
                 self.anchors.add(value)

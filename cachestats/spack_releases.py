@@ -383,9 +383,10 @@ _OLD_COMPILER_NAMES = {
     "llvm": "clang",
     "llvm-amdgpu": "rocmcc",
 }
-_PRESENT_COMPILER_NAMES = {old: present for present, old in _OLD_COMPILER_NAMES.items()} | {
+PRESENT_COMPILER_NAMES = {old: present for present, old in _OLD_COMPILER_NAMES.items()} | {
     "intel-oneapi-compilers-classic": "intel-oneapi-compiler-classic"
 }
+"""The present names of compilers, by the names that they had or are also known by."""
 
 
 _SPELLED_AS_SPACK_1 = re.compile(r"g4|db0*([89]|[1-9][0-9]+)")
@@ -405,7 +406,7 @@ def canonical_compiler(text: str | None) -> tuple[str | None, str | None, str | 
     if text is None or text == "none":
         return None, None, None
     name, _, version = text.partition("@")
-    name = _PRESENT_COMPILER_NAMES.get(name, name)
+    name = PRESENT_COMPILER_NAMES.get(name, name)
     version = version.removeprefix("=")
     return (f"{name}@{version}", name, version) if version else (name, name, None)
 

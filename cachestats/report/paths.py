@@ -17,7 +17,7 @@ Kind = Literal[
     "badges/packages",
     "api",
     "specs",
-    "cells",
+    "columns",
     "feeds/packages",
     "feeds/stacks",
 ]
@@ -32,7 +32,7 @@ _ENDINGS: dict[Kind, str] = {
     "badges/packages": "svg",
     "api": "json",
     "specs": "js",
-    "cells": "js",
+    "columns": "js",
     "feeds/packages": "xml",
     "feeds/stacks": "xml",
 }

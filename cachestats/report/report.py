@@ -26,6 +26,7 @@ from cachestats.regular import read_regular
 from cachestats.report.badges import badge
 from cachestats.report.bars import bars
 from cachestats.report.charts import draw_overview, draw_stack
+from cachestats.report.columns import COLUMNS, NAMES, VARIANTS, write_columns_of_snapshots
 from cachestats.report.datatables import write_widget
 from cachestats.report.environment_pages import environment_json, write_environment_page
 from cachestats.report.events import recent_events
@@ -33,10 +34,11 @@ from cachestats.report.facts import ALLOWED_LOSS, Facts, gather, most_needed
 from cachestats.report.feeds import Feeds
 from cachestats.report.host_pages import host_json, write_host_page
 from cachestats.report.package_pages import write_package_pages
-from cachestats.report.packages import write_specs
+from cachestats.report.packages import SpecValues, write_specs
 from cachestats.report.pages import Pages
 from cachestats.report.paths import NO_STACK, path_of
 from cachestats.report.published import TELLING, Published
+from cachestats.report.ranks import Ranks
 from cachestats.report.rows import Row, by_value, grouped, json_text
 from cachestats.report.summary import stack_counts, summary_markdown
 from cachestats.schema import SCHEMA_VERSION, TABLES, dictionary_markdown
@@ -56,7 +58,7 @@ _FOLDERS = (
     "badges/packages",
     "api",
     "specs",
-    "cells",
+    "columns",
     "feeds",
     "feeds/packages",
     "feeds/stacks",
@@ -64,7 +66,7 @@ _FOLDERS = (
 _MARK = "report.json"
 """The file that identifies a folder as a report."""
 _OWN_KEY = "dataset_schema_version"
-_FILES = ("index.html", "packages.html", "data.html", "summary.md", _MARK)
+_FILES = ("index.html", "packages.html", "data.html", "summary.md", NAMES, VARIANTS, _MARK)
 _SHOWN_SPECS = 25
 """The number of specs in the page of a package itself, for readers without scripts: as many as scripts show first."""
 _TABLES = {name: table for name, table in TABLES.items() if name != "variants"}
@@ -167,7 +169,7 @@ class _Report:
     def write(self) -> int:
         """Write everything and return the number of pages."""
         self._assets()
-        specs = write_specs(self.subset, self.folder, shown=_SHOWN_SPECS)
+        specs = self._specs()
         # Write the Parquet files in parallel: everything else is Python code, which does not use a second core. The
         # specs took both cores, and as much memory.
         with ThreadPoolExecutor(1) as pool:
@@ -182,6 +184,17 @@ class _Report:
         self.pages.save("summary.md", summary_markdown(self.facts))
         self.pages.save(_MARK, json_text(self._about()))
         return self.pages.num_pages
+
+    def _specs(self) -> dict[str, list[SpecValues]]:
+        """Write what scripts load, and return the first specs of each package."""
+        ranks = Ranks(self.subset)
+        first: dict[str, list[SpecValues]] = {}
+        parts = []
+        for rows in ranks.rows():
+            first |= write_specs(rows, ranks, self.folder, shown=_SHOWN_SPECS)
+            parts.append(rows.select("snapshot", "id", *COLUMNS))
+        write_columns_of_snapshots(pl.concat(parts), ranks, self.subset, self.folder)
+        return first
 
     def _assets(self) -> None:
         for asset in (files("cachestats.report") / "assets").iterdir():

@@ -1,8 +1,7 @@
-// Tables with search, sorting and filters. Scripts that call `cachestats.data` provide the data, as compressed JSON,
-// because a page opened from disk may load nothing else. All data is shown as text.
+// Tables with search, sorting and filters, of the data that `data.js` loads. All data is shown as text.
 "use strict";
 
-const cachestats = (() => {
+(() => {
   const ANY = "";
   const NO_STACK = "none"; // specs without a stack
   const ROOT = "root"; // the union of all stacks
@@ -14,28 +13,6 @@ const cachestats = (() => {
   const shown = (value) => text(value === null || value === "" ? "–" : value);
   const number = (value) => (value === null ? "–" : value.toLocaleString("en"));
   const found = document.getElementById("found");
-
-  let arrived = null; // what the script that has just run passed
-
-  function data(packed) {
-    arrived = packed;
-  }
-
-  async function unpacked(packed) {
-    const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    return new Response(stream).json();
-  }
-
-  function load(address) {
-    return new Promise((resolve, reject) => {
-      const script = document.createElement("script");
-      script.src = address;
-      script.onload = () => resolve(unpacked(arrived));
-      script.onerror = () => reject(new Error(`cannot load ${address}`));
-      document.head.append(script);
-    });
-  }
 
   function fill(select, options, chosen) {
     select.replaceChildren(...options.map(([value, label]) => new Option(label, value, false, value === chosen)));
@@ -63,57 +40,70 @@ const cachestats = (() => {
   const loaded = new Map();
   const columns = ["target", "os", "compiler", "stacks"];
 
-  async function cells(address) {
-    const counts = await load(address);
-    counts.sets = counts.sets.map((names) => (names.length ? names : [NO_STACK]));
-    loaded.set(counts.snapshot, counts);
+  let names = null; // of all columns, for which the snapshots have codes
+  let compilers = []; // the name of each compiler, without its version
+
+  // Load the columns of a snapshot, and which names it has in each of those that are filtered by.
+  async function snapshot(name, address) {
+    names ??= await cachestats.json("names.js");
+    compilers = names.names.compiler.map((compiler) => (compiler ?? NO_STACK).split("@")[0]);
+    const { columns: codes } = await cachestats.columns(address);
+    const present = (column, nameOf) => [...new Set(codes[column])].sort((one, other) => one - other).map(nameOf);
+    const offered = {
+      target: present("target", (code) => names.names.target[code]),
+      os: present("os", (code) => names.names.os[code]),
+      compiler: [...new Set(present("compiler", (code) => compilers[code]))],
+      stacks: [...new Set(present("stacks", setOf).flat())].sort(),
+    };
+    loaded.set(name, { codes, offered, numPackages: new Set(codes.package).size });
   }
 
-  function choices(data, column) {
-    const names = column === "stacks" ? [...new Set(data.sets.flat())].sort() : data.values[column];
-    return [[ANY, "any"], ...names.map((name) => [name, name])];
+  const setOf = (code) => (names.sets[code].length ? names.sets[code] : [NO_STACK]);
+
+  function choices({ offered }, column) {
+    return [[ANY, "any"], ...offered[column].map((name) => [name, name])];
   }
 
-  function rows(data) {
-    const wanted = Object.fromEntries(columns.map((column) => [column, filters.elements[column].value]));
-    const [lengths, versions, targets, systems, compilers, stacks, specs] = data.cells; // the cells of a package follow one another
-    const totals = new Map();
-    let number = 0;
-    let end = lengths[0];
-    for (let row = 0; row < specs.length; row += 1) {
-      while (row === end) {
-        number += 1;
-        end += lengths[number];
+  function rows({ codes }) {
+    const tests = columns
+      .map((column) => [column, filters.elements[column].value])
+      .filter(([, wanted]) => wanted !== ANY)
+      .map(([column, wanted]) => [codes[column], allowed(column, wanted)]);
+    const found = [];
+    let total = null; // rows of a package follow one another
+    for (let row = 0; row < codes.package.length; row += 1) {
+      if (!tests.every(([column, isAllowed]) => isAllowed[column[row]])) continue;
+      if (total?.package !== codes.package[row]) {
+        total = { package: codes.package[row], versions: new Set(), specs: 0, stacks: new Set(), targets: new Set() };
+        found.push(total);
       }
-      const set = data.sets[stacks[row]];
-      if (wanted.target !== ANY && data.values.target[targets[row]] !== wanted.target) continue;
-      if (wanted.os !== ANY && data.values.os[systems[row]] !== wanted.os) continue;
-      if (wanted.compiler !== ANY && data.values.compiler[compilers[row]] !== wanted.compiler) continue;
-      if (wanted.stacks !== ANY && !set.includes(wanted.stacks)) continue;
-      let total = totals.get(number);
-      if (!total) {
-        total = { versions: new Set(), specs: 0, stacks: new Set(), targets: new Set() };
-        totals.set(number, total);
-      }
-      total.versions.add(versions[row]);
-      total.specs += specs[row];
-      set.forEach((name) => name !== ROOT && name !== NO_STACK && total.stacks.add(name));
-      total.targets.add(targets[row]);
+      total.versions.add(codes.version[row]);
+      total.specs += 1;
+      total.stacks.add(codes.stacks[row]);
+      total.targets.add(codes.target[row]);
     }
-    return [...totals].map(([place, total]) => ({
-      package: data.values.package[place],
-      link: link(data, data.values.package[place]),
-      version: data.values.version[Math.max(...total.versions)],
-      order: Math.max(...total.versions),
-      versions: total.versions.size,
-      specs: total.specs,
-      stacks: total.stacks.size,
-      targets: total.targets.size,
-    }));
+    return found.map((total) => {
+      const name = names.names.package[total.package];
+      const newest = Math.min(...total.versions); // versions are in Spack's order, the newest first
+      const stacks = new Set([...total.stacks].flatMap((code) => names.sets[code]));
+      stacks.delete(ROOT);
+      return {
+        package: name,
+        link: Object.hasOwn(names.links, name) ? names.links[name][0] : `packages/${name}.html`,
+        version: names.names.version[newest],
+        order: -newest,
+        versions: total.versions.size,
+        specs: total.specs,
+        stacks: stacks.size,
+        targets: total.targets.size,
+      };
+    });
   }
 
-  function link(data, name) {
-    return Object.hasOwn(data.links, name) ? data.links[name] : `packages/${name}.html`;
+  // Return which codes of a column stand for a name.
+  function allowed(column, wanted) {
+    if (column === "stacks") return names.sets.map((_, code) => setOf(code).includes(wanted));
+    return (column === "compiler" ? compilers : names.names[column]).map((name) => name === wanted);
   }
 
   async function packageTable() {
@@ -131,7 +121,7 @@ const cachestats = (() => {
       const mine = turn;
       const name = select.value;
       try {
-        if (!loaded.has(name)) await cells(option(name).dataset.script);
+        if (!loaded.has(name)) await snapshot(name, option(name).dataset.script);
       } catch (error) {
         found.textContent = `${name} cannot be shown: ${error.message}`;
         widget?.clear().draw();
@@ -155,7 +145,7 @@ const cachestats = (() => {
       const chosen = columns.map((column) => [column, filters.elements[column].value]).filter(([, value]) => value !== ANY);
       const words = [name, ...chosen.map(([, value]) => value)].join(", ");
       const absent = missing.length ? `; there is no ${missing.join(", no ")}` : "";
-      found.textContent = `${number(fitting.length)} of ${number(data.values.package.length)} packages in ${words}${absent}`;
+      found.textContent = `${number(fitting.length)} of ${number(data.numPackages)} packages in ${words}${absent}`;
       if (widget) history.replaceState(null, "", `#${new URLSearchParams([["snapshot", name], ...chosen])}`);
     }
 
@@ -166,7 +156,7 @@ const cachestats = (() => {
 
     await follow();
     widget = table("#packages", [
-      { data: "package", render: (name, kind, row) => (kind === "display" ? `<a href="${text(row.link.split("/").map(encodeURIComponent).join("/"))}">${text(name)}</a>` : name) },
+      { data: "package", render: (name, kind, row) => (kind === "display" ? `<a href="${text(row.link)}">${text(name)}</a>` : name) },
       { data: "version", render: (name, kind, row) => ({ display: shown(name), sort: row.order, type: row.order })[kind] ?? name, className: "version" },
       ...numbers,
     ]);
@@ -186,7 +176,7 @@ const cachestats = (() => {
 
   const target = document.getElementById("specs");
   async function specTable() {
-    const { values, hashes, codes, snapshots: series } = await load(target.dataset.script);
+    const { values, hashes, codes, snapshots: series } = await cachestats.json(target.dataset.script);
     const form = document.getElementById("choose");
     const select = form.elements.snapshot;
     const show = (kind) => (value, how) => (how === "display" ? kind(value) : value);
@@ -272,5 +262,4 @@ const cachestats = (() => {
     longTables();
     age();
   });
-  return { data };
 })();

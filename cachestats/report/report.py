@@ -66,7 +66,7 @@ _FOLDERS = (
 _MARK = "report.json"
 """The file that identifies a folder as a report."""
 _OWN_KEY = "dataset_schema_version"
-_FILES = ("index.html", "packages.html", "data.html", "summary.md", NAMES, VARIANTS, _MARK)
+_FILES = ("index.html", "explorer.html", "packages.html", "data.html", "summary.md", NAMES, VARIANTS, _MARK)
 _SHOWN_SPECS = 25
 """The number of specs in the page of a package itself, for readers without scripts: as many as scripts show first."""
 _TABLES = {name: table for name, table in TABLES.items() if name != "variants"}
@@ -87,7 +87,8 @@ def write_report(
     """Write a dataset and its analyses as a folder of pages that opens in a browser, and return the number of pages.
 
     The folder needs no server and no network: `index.html` opens from disk, and the folder can be published unchanged.
-    It contains an overview, a searchable table of packages with filters, a page for each package, stack and snapshot,
+    It contains an overview, an explorer that counts specs by any two dimensions, a searchable table of packages with
+    filters, a page for each package, stack and snapshot,
     the tables as Parquet files with their dictionary, a badge for each stack, and files for programs: a JSON file for
     each package, `report.json`, and `summary.md`, a short summary of the changes. The same dataset always gives the
     same bytes.
@@ -134,7 +135,7 @@ def write_report(
     >>> import cachestats as cs
     >>> from pathlib import Path
     >>> cs.write_report(cs.example_dataset().where(package=["hdf5", "zlib-ng"]), "report")
-    12
+    13
     >>> sorted(path.name for path in Path("report/packages").iterdir())
     ['hdf5.html', 'zlib-ng.html']
     """
@@ -251,6 +252,7 @@ class _Report:
             broken=None if facts.holes is None else facts.holes.height,
         )
         names = facts.snapshots["snapshot"].to_list()
+        self.pages.write("explorer.html", "explorer.html")
         self.pages.write("packages.html", "packages.html", packages=facts.packages.to_dicts(), snapshots=names)
 
     @property

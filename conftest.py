@@ -176,6 +176,38 @@ def browser() -> Iterator[Any]:
         found.close()
 
 
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Return how to open a page; whatever it complains about, or asks anyone but the disk for, fails the test."""
+    complaints: list[str] = []
+    contexts = []
+
+    def opened(path: Path, *, anchor: str = "", **options: Any) -> Any:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        new = context.new_page()
+        new.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
+        new.on("pageerror", lambda error: complaints.append(str(error)))
+        new.on(
+            "requestfailed",
+            lambda request: complaints.append(f"failed: {request.url[:80]}") if "/tables/" not in request.url else None,
+        )
+        new.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+        new.on(
+            "request",
+            lambda request: (
+                complaints.append(request.url[:80]) if request.url.split(":")[0] not in {"file", "data"} else None
+            ),
+        )
+        new.goto(f"{path.as_uri()}#{anchor}" if anchor else path.as_uri())
+        return new
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
 @pytest.fixture(params=["local", pytest.param("spark", marks=pytest.mark.spark)])
 def kinds(request: pytest.FixtureRequest) -> Callable[[pl.DataFrame], dict[str, Any]]:
     """Return how to make frames of the kinds that the analyses give equal answers on: that of Spark, or all others."""

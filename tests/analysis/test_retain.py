@@ -21,7 +21,7 @@ from cachestats.errors import ArgumentError
 from conftest import ROOT
 from tests.support.cli import run
 from tests.support.indices import index
-from tests.support.mirrors import layout_3
+from tests.support.mirrors import layout_3, sized_binary
 from tests.support.nodes import edge, node
 from tests.support.site import page, spec, write
 
@@ -122,17 +122,7 @@ def make(folder: Path, cache: Cache, without: AbstractSet[str] = frozenset()) ->
         for place, specs in ((mirror, there), (mirror / "e4s", cache.stacked[name])):
             layout_3(place, (8, index(nodes, cached={hash_of(one) for one in specs - without})))
         for one in there - without:
-            package, digest = cache.packages[one], hash_of(one)
-            manifest = mirror / f"v3/manifests/spec/{package}/{package}-1.0-{digest}.spec.manifest.json"
-            manifest.parent.mkdir(parents=True, exist_ok=True)
-            entry = {
-                "contentLength": cache.sizes[one],
-                "mediaType": "application/vnd.spack.install.v2.tar+gzip",
-                "compression": "gzip",
-                "checksumAlgorithm": "sha256",
-                "checksum": "0" * 64,
-            }
-            manifest.write_text(json.dumps({"version": 3, "data": [entry]}))
+            sized_binary(mirror, cache.packages[one], "1.0", hash_of(one), cache.sizes[one])
     return cs.build_dataset(folder / "mirrors", out=folder / "dataset", sizes=True)
 
 

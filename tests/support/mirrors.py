@@ -48,6 +48,20 @@ def layout_3(mirror: Path, *blobs: tuple[int, bytes], compression: str = "none",
     manifest.write_text(json.dumps({"version": 3, "data": entries}))
 
 
+def sized_binary(mirror: Path, name: str, version: str, digest: str, size: int) -> None:
+    """Write the manifest of a binary, which says how large it is."""
+    manifest = mirror / f"v3/manifests/spec/{name}/{name}-{version}-{digest}.spec.manifest.json"
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    entry = {
+        "contentLength": size,
+        "mediaType": "application/vnd.spack.install.v2.tar+gzip",
+        "compression": "gzip",
+        "checksumAlgorithm": "sha256",
+        "checksum": "0" * 64,
+    }
+    manifest.write_text(json.dumps({"version": 3, "data": [entry]}))
+
+
 def build(folder: Path, **options: Any) -> cs.Dataset:
     return cs.build_dataset(folder / "mirrors", out=folder / "dataset", **options)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -16,6 +16,7 @@ import cachestats as cs
 from cachestats.naming import UNION_STACK
 from cachestats.schema import TABLES
 from conftest import SAMPLE
+from tests.support.browser import PHONE, assert_usable, ready
 from tests.support.site import HOSTILE
 
 pytestmark = pytest.mark.browser
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.browser
 PAGES = (
     "index.html",
     "packages.html",
+    "explorer.html",
     "packages/zlib-ng.html",
     "packages/acl.html",
     "stacks/e4s.html",
@@ -31,45 +33,7 @@ PAGES = (
     "snapshots/develop-2024-03-17.html",
     "data.html",
 )
-PHONE = {"width": 360, "height": 700}
 Open = Callable[..., Any]
-
-
-@pytest.fixture
-def open_page(browser: Any) -> Iterator[Open]:
-    """Return how to open a page; whatever it complains about, or asks anyone but the disk for, fails the test."""
-    complaints: list[str] = []
-    contexts = []
-
-    def opened(path: Path, **options: Any) -> Any:
-        context = browser.new_context(**options)
-        contexts.append(context)
-        new = context.new_page()
-        new.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
-        new.on("pageerror", lambda error: complaints.append(str(error)))
-        new.on(
-            "requestfailed",
-            lambda request: complaints.append(f"failed: {request.url[:80]}") if "/tables/" not in request.url else None,
-        )
-        new.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
-        new.on(
-            "request",
-            lambda request: (
-                complaints.append(request.url[:80]) if request.url.split(":")[0] not in {"file", "data"} else None
-            ),
-        )
-        new.goto(path.as_uri())
-        return new
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-def ready(page: Any) -> None:
-    """Wait until the table widget has taken over."""
-    page.wait_for_selector("table.dataTable tbody tr")
 
 
 def test_a_person_finds_a_package_and_its_specs(open_page: Open, report: Path) -> None:
@@ -202,18 +166,6 @@ def test_pages_fit_a_phone_and_serve_everyone(path: str, scheme: str, open_page:
 def test_odd_names_fit_a_phone_too(open_page: Open, odd: Path) -> None:
     for path in sorted(odd.rglob("*.html")):
         assert_usable(open_page(path, viewport=PHONE))
-
-
-def assert_usable(page: Any) -> None:
-    """Check that nothing stands beside the screen, and that axe-core finds no serious fault."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    if page.locator("#packages, #specs").count():
-        ready(page)
-    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], page.url
-    found = Axe().run(page, options={"preload": False}).response["violations"]
-    serious = [one for one in found if one["impact"] in {"serious", "critical"}]
-    assert [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in serious] == [], page.url
 
 
 def test_a_keyboard_is_enough(open_page: Open, report: Path) -> None:

@@ -20,6 +20,7 @@ LIBC_PREFIX = "/usr"
 _QUOTES = frozenset("'\"\\")
 _NEEDS_QUOTES = _QUOTES | frozenset(" \t\r\n")
 _NO_LIBC = "none"
+_MAX_QUOTED = 100_000  # the time that `shlex` takes grows with the square of the length: a million take ten seconds
 _ASSUMED = "assumed"
 
 
@@ -232,5 +233,7 @@ def _joined_words(words: Iterable[str]) -> str:
 
 def _split_words(text: str) -> list[str]:
     if set(text) & _QUOTES:
+        if len(text) > _MAX_QUOTED:
+            raise ValueError(f"more than {_MAX_QUOTED:,} characters")
         return shlex.split(text)
     return text.split(" ") if text else []

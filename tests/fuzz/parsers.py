@@ -520,7 +520,7 @@ def read_text(read: Callable[[str], object], *errors: type[Exception]) -> Callab
 
 
 def read_requirement(text: str) -> None:
-    Requirement.parse(text[:100_000])  # the time that `shlex` takes grows with the square of the length
+    Requirement.parse(text)
 
 
 def ask(text: str) -> None:

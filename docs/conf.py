@@ -10,6 +10,7 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import click
+import matplotlib
 from sphinx.application import Sphinx
 
 import cachestats
@@ -93,6 +94,22 @@ def setup(app: Sphinx) -> None:
     for part in ("description", "options", "arguments"):
         app.connect(f"sphinx-click-process-{part}", _as_plain_text)
     app.connect("sphinx-click-process-description", _name_function)
+    app.connect("build-finished", _write_report)
+
+
+def _write_report(app: Sphinx, exception: Exception | None) -> None:
+    """Write the report of the sample beside the pages, to be tried by readers who have only this site."""
+    if exception or app.builder.format != "html":
+        return
+    matplotlib.use("agg")
+    environment = cachestats.read_environment(ROOT / "data" / "developer-tools.spack.lock.gz")
+    cachestats.write_report(
+        cachestats.open_dataset(ROOT / "data" / "sample"),
+        app.outdir / "demo-report",
+        title="The sample of cachestats",
+        hosts=["zen4:rhel9", "x86_64_v3:ubuntu24.04"],
+        environments={"developer-tools": environment},
+    )
 
 
 def _pack(name: str, folder: Path) -> None:

@@ -66,7 +66,12 @@ def dead_links(site: Path) -> Iterator[str]:
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             if not target.exists():
                 yield f"{path.relative_to(site)}: {link}"
-            elif "=" not in parts.fragment and parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
+            elif (
+                "=" not in parts.fragment
+                and parts.fragment
+                and target in pages
+                and unquote(parts.fragment) not in pages[target].anchors
+            ):
                 yield f"{path.relative_to(site)}: {link}, an anchor"
 
 

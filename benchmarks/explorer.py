@@ -72,7 +72,7 @@ def session(browser: Any, folder: Path, large: str, small: str) -> list[tuple[st
     """Return what one visit takes: names, aims and milliseconds."""
     page = browser.new_page()
     page.goto((folder / "explorer.html").as_uri())
-    page.wait_for_function("cachestats.explorer.took")
+    page.wait_for_selector("#explorer[aria-busy=false]")
     found = [("open the page", 2000, page.evaluate("cachestats.explorer.startedAfter"))]
     found += [(f"{small}, for the first time", 1000, page.evaluate(DRAW, f"snapshot={small}"))]
     for snapshot, size in ((large, "large"), (small, "small")):

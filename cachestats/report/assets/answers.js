@@ -96,7 +96,10 @@ cachestats.answers = (() => {
   }
 
   // Check a question, load what it needs, and return it in the form in which it is counted.
-  async function countable(question, report, progress) {
+  //
+  // `pause` lets the page do something else, and ends a question by an error if another one was asked meanwhile: it
+  // comes before specs are judged and matched, so that what is counted was judged and matched for the same question.
+  async function countable(question, report, { progress = () => {}, pause = async () => {} } = {}) {
     const known = new Set(report.names.snapshots.map((one) => one.name));
     for (const name of [question.snapshot, question.before])
       if (name && !known.has(name)) throw new QuestionError(`there is no snapshot ${name}`);
@@ -108,15 +111,18 @@ cachestats.answers = (() => {
     const isCompared = Boolean(question.before) && !isOverTime;
     const sides = await loadedSides(question, report, isOverTime, isCompared, progress);
     const snapshots = sides.flat();
+    const parsed = question.spec.trim() ? cachestats.expressions.parse(question.spec) : null;
+    const variants = parsed && cachestats.expressions.needsVariants(parsed) ? await report.variants() : null;
+    const filters = [];
+    for (const [name, labels] of question.filters) filters.push(await filterOf(name, labels, report));
+    const [rows, columns] = [await axis(question.rows, filters, report), await axis(question.columns, filters, report)];
+    await pause();
     const hasHost = judge(question, report, snapshots);
     for (const name of [question.rows, question.columns, ...question.filters.keys()]) {
       if (name === "reuse" && !hasHost)
         throw new QuestionError("choose a host: without one, nothing is known about reuse");
     }
-    await match(question, report, snapshots);
-    const filters = [];
-    for (const [name, labels] of question.filters) filters.push(await filterOf(name, labels, report));
-    const [rows, columns] = [await axis(question.rows, filters, report), await axis(question.columns, filters, report)];
+    match(question, parsed, variants, report, snapshots);
     const size = (snapshot, row) => Math.max(0, snapshot.columns.size[row] - 1); // 0 is not known
     return {
       sides,
@@ -128,6 +134,7 @@ cachestats.answers = (() => {
       by: ["packages", "share"].includes(question.measure) ? "package" : "spec",
       weigh: question.measure === "bytes" ? size : () => 1,
       facets: facetsOf(report, question, hasHost),
+      pause,
     };
   }
 
@@ -171,9 +178,7 @@ cachestats.answers = (() => {
   };
 
   // Mark the specs that satisfy the expression, if there is one.
-  async function match(question, report, snapshots) {
-    const parsed = question.spec.trim() ? cachestats.expressions.parse(question.spec) : null;
-    const variants = parsed && cachestats.expressions.needsVariants(parsed) ? await report.variants() : null;
+  function match(question, parsed, variants, report, snapshots) {
     for (const snapshot of snapshots) {
       if (snapshot.matchedBy === question.spec) continue;
       snapshot.matches = parsed && cachestats.expressions.satisfying(parsed, snapshot, report.names, variants);
@@ -212,13 +217,13 @@ cachestats.answers = (() => {
   const isSeldom = (name) => name === "snapshot" || name === "compiler_name" || name.startsWith(VARIANT);
 
   // Return the answer to a question, with at most some rows and columns, the largest or the first.
-  async function answer(question, report, { mostRows = Infinity, mostColumns = Infinity, progress = () => {} } = {}) {
-    const counted = await countable(question, report, progress);
-    const margins = cachestats.counting.margins(counted);
+  async function answer(question, report, { mostRows = Infinity, mostColumns = Infinity, ...meanwhile } = {}) {
+    const counted = await countable(question, report, meanwhile);
+    const margins = await cachestats.counting.margins(counted);
     const byNumber = question.order ? question.order === "number" : isLong(question.rows);
     const rows = shown(counted.rows, margins.rows, byNumber, mostRows);
     const columns = shown(counted.columns, margins.columns, isLong(question.columns), mostColumns);
-    const cells = cachestats.counting.cells({
+    const cells = await cachestats.counting.cells({
       ...counted,
       rows: cachestats.counting.narrowed(counted.rows, rows),
       columns: cachestats.counting.narrowed(counted.columns, columns),
@@ -288,10 +293,10 @@ cachestats.answers = (() => {
   const stateOf = (bits) => (bits & 1 ? "native" : bits & 2 ? "usable" : bits ? "missing" : null);
 
   // Return the specs in a cell, given by its labels, as [side, snapshot, row]; those a host can reuse come first.
-  async function specsIn(question, report, row, column) {
-    const counted = await countable(question, report, () => {});
+  async function specsIn(question, report, row, column, meanwhile) {
+    const counted = await countable(question, report, meanwhile);
     const only = (dimension, label) => cachestats.counting.narrowed(dimension, [dimension.labels.indexOf(label)]);
-    const found = cachestats.counting.specsIn({
+    const found = await cachestats.counting.specsIn({
       ...counted,
       rows: only(counted.rows, row),
       columns: only(counted.columns, column),

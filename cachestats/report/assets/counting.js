@@ -133,11 +133,14 @@ cachestats.counting = (() => {
     }
   }
 
+  const SLICE = 40; // milliseconds of counting at a stretch
+
   // Call `visit(row, snapshot, stamp, failed)` for each spec that passes all filters, or all but the filter `failed`.
   //
   // `sides` are lists of snapshots, whose specs are visited together: package by package, or, with `by` "spec", spec by
-  // spec if there are two sides to compare. Filters are pairs of a column and of which of its codes pass.
-  function visitSpecs({ sides, filters, by }, visit) {
+  // spec if there are two sides to compare. Filters are pairs of a column and of which of its codes pass. Now and then,
+  // between two packages, `pause` lets the page do something else.
+  async function visitSpecs({ sides, filters, by, pause }, visit) {
     const isPaired = by === "spec" && sides.length > 1;
     const numPackages = sides[0][0].starts.length - 1;
     let stamp = 0;
@@ -151,7 +154,12 @@ cachestats.counting = (() => {
       }
       visit(row, snapshot, stamp, failed, side);
     };
+    let until = performance.now() + SLICE;
     for (let code = 0; code < numPackages; code += 1) {
+      if (performance.now() > until) {
+        await pause();
+        until = performance.now() + SLICE;
+      }
       stamp += 1;
       if (isPaired) {
         const [[old], [recent]] = sides;
@@ -213,8 +221,8 @@ cachestats.counting = (() => {
 
   // Count along the two dimensions of a table on their own, over all, and for each of the `facets` by its dimension:
   // there, a dimension's own filter does not count, so that one sees what else could be chosen.
-  function margins(question) {
-    const { sides, rows, columns, facets, filters, by, weigh, hasHost } = question;
+  async function margins(question) {
+    const { sides, rows, columns, facets, filters, by, weigh, hasHost, pause } = question;
     const make = (size) => new Counts(size, sides.length, hasHost);
     const found = { rows: make(rows.labels.length), columns: make(columns.labels.length), all: make(1) };
     const tallies = facets.map((facet) => new Tally(facet.labels.length));
@@ -224,7 +232,7 @@ cachestats.counting = (() => {
       for (let at = starts[code]; at < starts[code + 1]; at += 1) tallies[number].add(members[at], stamp, weight);
     };
     const last = sides.length - 1;
-    visitSpecs({ sides, filters, by }, (row, snapshot, stamp, failed, side) => {
+    await visitSpecs({ sides, filters, by, pause }, (row, snapshot, stamp, failed, side) => {
       const weight = weigh(snapshot, row);
       if (side === last) {
         if (failed >= 0) {
@@ -250,10 +258,10 @@ cachestats.counting = (() => {
   }
 
   // Count the cells of a table: those of the first row come first.
-  function cells({ sides, rows, columns, filters, by, weigh, hasHost }) {
+  async function cells({ sides, rows, columns, filters, by, weigh, hasHost, pause }) {
     const width = columns.labels.length;
     const found = new Counts(rows.labels.length * width, sides.length, hasHost);
-    visitSpecs({ sides, filters, by }, (row, snapshot, stamp, failed, side) => {
+    await visitSpecs({ sides, filters, by, pause }, (row, snapshot, stamp, failed, side) => {
       if (failed >= 0) return;
       const status = hasHost ? snapshot.columns.reuse[row] : 0;
       const [code, other] = [snapshot.columns[rows.column][row], snapshot.columns[columns.column][row]];
@@ -267,13 +275,13 @@ cachestats.counting = (() => {
   }
 
   // Return the specs in one cell, each as [side, snapshot, row].
-  function specsIn({ sides, rows, columns, filters, by }) {
+  async function specsIn({ sides, rows, columns, filters, by, pause }) {
     const found = [];
     const isIn = ({ column, starts }, snapshot, row) => {
       const code = snapshot.columns[column][row];
       return starts[code] < starts[code + 1];
     };
-    visitSpecs({ sides, filters, by }, (row, snapshot, _stamp, failed, side) => {
+    await visitSpecs({ sides, filters, by, pause }, (row, snapshot, _stamp, failed, side) => {
       if (failed < 0 && isIn(rows, snapshot, row) && isIn(columns, snapshot, row)) found.push([side, snapshot, row]);
     });
     return found;

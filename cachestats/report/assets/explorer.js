@@ -109,7 +109,7 @@ cachestats.explorer = (() => {
         if (mine === turn) byId("found").textContent = `${doing} …`;
       };
       const limits = { mostRows: MOST_ROWS * timesMore, mostColumns: MOST_COLUMNS * timesMore };
-      const found = await answers.answer(question, report, { ...limits, progress });
+      const found = await answers.answer(question, report, { ...limits, progress, pause: () => pause(mine) });
       if (mine !== turn) return; // another question was asked in the meantime
       answer = found;
       draw();
@@ -119,9 +119,18 @@ cachestats.explorer = (() => {
       if (mine === turn) complain(error);
       return;
     }
-    if (question.cell) await drawCell(mine);
-    else byId("cell").hidden = true;
+    if (!question.cell) byId("cell").hidden = true;
+    else
+      await drawCell(mine).catch((error) => {
+        if (mine === turn) complain(error);
+      });
     if (mine === turn) byId("explorer").ariaBusy = "false";
+  }
+
+  // Let the page take clicks and keys, and end a question if another one was asked by then.
+  async function pause(mine) {
+    await new Promise((resume) => setTimeout(resume));
+    if (mine !== turn) throw new Error("another question was asked");
   }
 
   function complain(error) {
@@ -668,7 +677,8 @@ cachestats.explorer = (() => {
 
   async function drawCell(mine) {
     const [row, column] = question.cell;
-    const found = await answers.specsIn(question, report, row, column);
+    const found = await answers.specsIn(question, report, row, column, { pause: () => pause(mine) });
+    if (mine !== turn) return;
     byId("cell").hidden = false;
     byId("cell-heading").textContent = `${counted(found.length, "spec")} of ${shown(row)}, ${shown(column)}`;
     const titles = ["Hash", "Package", "Version", "OS", "Target", "Compiler", "Stacks", "Variants"];

@@ -85,18 +85,20 @@ def _hosts(base: Subset, before: dict[str, str]) -> pl.DataFrame:
         for host in possible_hosts(built)
         for text in reused_requirements(texts, host)
     ]
-    hosts = pl.DataFrame(fulfilled, schema={"host": pl.String, "requirement": pl.String}, orient="row")
-    usable = rows.join(hosts, on="requirement").select("snapshot", "package", "host").unique()
-    pairs = pl.DataFrame([*before.items()], schema={"new": pl.String, "old": pl.String}, orient="row")
-    packages = rows.select("snapshot", "package").unique()
-    both = (
-        packages.join(pairs, left_on="snapshot", right_on="new")
-        .join(packages, left_on=["old", "package"], right_on=["snapshot", "package"])
-        .select("snapshot", "old", "package")
+    hosts = pl.DataFrame(fulfilled, schema={"host": pl.Categorical, "requirement": pl.String}, orient="row")
+    # One at a time: every package on every host, in all snapshots, would be millions of rows.
+    parts = [_hosts_since(rows, hosts, old, new) for new, old in before.items()]
+    return pl.concat(parts).cast({"host": pl.String}).select(*schema).sort("snapshot", "package", "host")
+
+
+def _hosts_since(rows: pl.DataFrame, hosts: pl.DataFrame, old: str, new: str) -> pl.DataFrame:
+    """Return what hosts can use in one snapshot and not in another, of the packages that both have."""
+    key = ["package", "host"]
+    sides = [rows.filter(snapshot=name) for name in (new, old)]
+    now, earlier = (
+        side.join(other.select("package"), on="package", how="semi").join(hosts, on="requirement").select(key).unique()
+        for side, other in (sides, sides[::-1])
     )
-    now = both.join(usable, on=["snapshot", "package"]).select("snapshot", "package", "host", is_usable=True)
-    earlier = both.join(usable, left_on=["old", "package"], right_on=["snapshot", "package"])
-    earlier = earlier.select("snapshot", "package", "host", is_usable=False)
-    key = ["snapshot", "package", "host"]
-    differing = [now.join(earlier, on=key, how="anti"), earlier.join(now, on=key, how="anti")]
-    return pl.concat(differing).select(*schema).sort(key)
+    came, went = now.join(earlier, on=key, how="anti"), earlier.join(now, on=key, how="anti")
+    differing = pl.concat([came.with_columns(is_usable=True), went.with_columns(is_usable=False)])
+    return differing.with_columns(snapshot=pl.lit(new))

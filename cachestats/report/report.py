@@ -170,6 +170,7 @@ class _Report:
     def write(self) -> int:
         """Write everything and return the number of pages."""
         self._assets()
+        self._feeds()
         specs = self._specs()
         # Write the Parquet files in parallel: everything else is Python code, which does not use a second core. The
         # specs took both cores, and as much memory.
@@ -179,7 +180,6 @@ class _Report:
             write_package_pages(self.subset, self.facts, self.pages, specs)
             self._stacks()
             self._snapshots()
-            self._feeds()
             self._hosts_and_environments()
             self._data(tables.result())
         self.pages.save("summary.md", summary_markdown(self.facts))

@@ -428,8 +428,10 @@ def test_what_only_the_shell_can_tell_is_said(open_page: Open, report: Path) -> 
     page.get_by_label("Specs that satisfy").fill("hdf5@")
     page.get_by_label("Specs that satisfy").press("Enter")
     wait_for_text(page, "#trouble", "hdf5@ ^")
-    page.evaluate("location.hash = 'rows=nothing&host=486:dos'")
+    page.evaluate("location.hash = 'host=486:dos'")
     wait_for_text(page, "#trouble", "expected a host")
+    page.evaluate("location.hash = 'rows=nothing'")
+    wait_for_text(page, "#trouble", "there is no dimension nothing")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -57,14 +57,22 @@ def losses(
     >>> cs.losses(ds.at("previous"), ds.newest, by="target").rows()
     [('neoverse_v1', 11, 0, 11, 1.0), ('x86_64_v3', 10, 11, 0, 0.0)]
     """
-    counts = compare_counts(old, new, by=by, union=union, among=among).filter(pl.col("old_packages") > 0)
-    return counts.select(
-        *([by] if by else []),
-        "old_packages",
-        "new_packages",
-        lost="removed",
-        drop=pl.col("removed") / pl.col("old_packages"),
-    ).sort("drop", descending=True, maintain_order=True)
+    return losses_of(compare_counts(old, new, by=by, union=union, among=among), by)
+
+
+def losses_of(counts: pl.DataFrame, by: ChangeAxis | None) -> pl.DataFrame:
+    """Return the result of `losses` from that of `compare_counts`."""
+    return (
+        counts.filter(pl.col("old_packages") > 0)
+        .select(
+            *([by] if by else []),
+            "old_packages",
+            "new_packages",
+            lost="removed",
+            drop=pl.col("removed") / pl.col("old_packages"),
+        )
+        .sort("drop", descending=True, maintain_order=True)
+    )
 
 
 def check_losses(

@@ -13,6 +13,7 @@ from cachestats.analysis.usable import possible_hosts
 from cachestats.axes import Change
 from cachestats.dataset.subset import Subset
 from cachestats.naming import snapshot_kind
+from cachestats.report.facts import Facts
 
 _MOST_SNAPSHOTS = 10
 """Feeds are about the newest snapshots of each kind: who subscribes has seen the others."""
@@ -36,8 +37,9 @@ class Events(NamedTuple):
     of them only, sorted by these columns."""
 
 
-def recent_events(base: Subset, changes: dict[str, pl.DataFrame], before: dict[str, str]) -> Events:
-    """Return the events of the newest snapshots of each kind, from the comparisons of all snapshots."""
+def recent_events(base: Subset, facts: Facts) -> Events:
+    """Return the events of the newest snapshots of each kind."""
+    before = facts.before
     seen: dict[str, int] = {}
     names = []
     for name in reversed(base.names):
@@ -45,8 +47,13 @@ def recent_events(base: Subset, changes: dict[str, pl.DataFrame], before: dict[s
         if name in before and kind != "rolling" and seen.setdefault(kind, 0) < _MOST_SNAPSHOTS:
             seen[kind] += 1
             names.append(name)
-    stacks = {name: compare(base.at(before[name]), base.at(name), by="stack") for name in names}
-    packages = {name: changes[name] for name in names if name in changes}
+    stacks = {
+        name: facts.stack_changes
+        if name == facts.current
+        else compare(base.at(before[name]), base.at(name), by="stack")
+        for name in names
+    }
+    packages = {name: facts.changes[name] for name in names if name in facts.changes}
     details = ("old_versions", "new_versions", "old_specs", "new_specs")
     return Events(
         names,

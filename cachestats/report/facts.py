@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from cachestats.analysis.compare import compare, compare_snapshots
+from cachestats.analysis.compare import compare, compare_snapshots, count_changes
 from cachestats.analysis.coverage import coverage
 from cachestats.analysis.dependent_packages import Needs, count_needs
 from cachestats.analysis.duplicates import duplicates
@@ -17,7 +17,7 @@ from cachestats.analysis.frames import ordered
 from cachestats.analysis.gaps import gaps_by_weight
 from cachestats.analysis.history import history, snapshots_before
 from cachestats.analysis.holes import holes
-from cachestats.analysis.losses import LossCheck, check_losses
+from cachestats.analysis.losses import losses_of
 from cachestats.analysis.overlap import overlap
 from cachestats.analysis.spec_rows import spec_rows
 from cachestats.analysis.versions import versions
@@ -53,8 +53,8 @@ class Facts(NamedTuple):
     snapshots: pl.DataFrame
     """The table `snapshots`, the newest first."""
     age: Age
-    losses: LossCheck
-    """What the current snapshot lost since the one before, as `cachestats check` judges it."""
+    losses: pl.DataFrame
+    """The stacks that lost packages since the snapshot before the current one, as `losses` returns them."""
     packages: pl.DataFrame
     """Of the current snapshot: `package`, its newest `version`, and the counts `versions`, `specs`, `stacks` and
     `targets`."""
@@ -115,7 +115,7 @@ def gather(base: Subset, hosts: Iterable[Host], environments: Mapping[str, Envir
         before=before,
         snapshots=ordered(table, "snapshot").reverse(),
         age=_age(table, current),
-        losses=check_losses(there, here, allowed=ALLOWED_LOSS),
+        losses=losses_of(count_changes(stack_changes, by="stack"), "stack").filter(pl.col("lost") > 0),
         packages=_packages(here, newest.filter(pl.col("snapshot") == current)),
         stacks=_stacks(by_stack, current, lag, stack_changes if current in before else None),
         history=series,

@@ -57,6 +57,7 @@ class Feeds:
     def __init__(self, pages: Pages, events: Events, facts: Facts, *, title: str, url: str | None) -> None:
         self._pages, self._events, self._title, self._url = pages, events, title, url
         self._current = facts.current
+        self._newest_first = {name: number for number, name in enumerate(events.snapshots)}
         self._times = {row["snapshot"]: _time_of(row) for row in facts.snapshots.iter_rows(named=True)}
         self._by_package = tuples(events.packages)
         self._by_stack = tuples(events.stacks)
@@ -88,8 +89,7 @@ class Feeds:
         self._write(FEED_OF_SNAPSHOTS, about, f"Snapshots of {self._title}", entries)
 
     def _write(self, path: str, about: str, heading: str, entries: Iterable[Entry]) -> None:
-        newest_first = {name: number for number, name in enumerate(self._events.snapshots)}
-        entries = sorted(entries, key=lambda entry: (newest_first[entry.snapshot], entry.event))
+        entries = sorted(entries, key=lambda entry: (self._newest_first[entry.snapshot], entry.event))
         newest = entries[0].snapshot if entries else self._current
         text = self._pages.render(
             path,

@@ -88,10 +88,9 @@ def write_report(
 
     The folder needs no server and no network: `index.html` opens from disk, and the folder can be published unchanged.
     It contains an overview, an explorer that counts specs by any two dimensions, a searchable table of packages with
-    filters, a page for each package, stack and snapshot,
-    the tables as Parquet files with their dictionary, a badge for each stack, and files for programs: a JSON file for
-    each package, `report.json`, and `summary.md`, a short summary of the changes. The same dataset always gives the
-    same bytes.
+    filters, a page for each package, stack and snapshot, the tables as Parquet files with their dictionary, feeds,
+    badges, and files for programs: a JSON file for each package, `report.json`, and `summary.md`, a short summary of
+    the changes. The same dataset always gives the same bytes.
 
     Parameters
     ----------
@@ -291,7 +290,7 @@ class _Report:
 
     def _feeds(self) -> None:
         facts = self.facts
-        events = recent_events(self.subset, facts.changes, facts.before)
+        events = recent_events(self.subset, facts)
         feeds = Feeds(self.pages, events, facts, title=self.title, url=self.url)
         for package in facts.presence["package"].unique().sort():
             feeds.write_package(package)
@@ -324,7 +323,7 @@ class _Report:
         facts = self.facts
         return {
             "schema": 1,
-            "snapshot": self.facts.current,
+            "snapshot": facts.current,
             "before": self._before,
             "day": facts.age.day.isoformat(),
             "usual_days": facts.age.usual_days,
@@ -333,11 +332,11 @@ class _Report:
             "num_packages": self.about["num_packages"],
             "num_specs": self.about["num_specs"],
             "snapshots": self.names[::-1],
-            "stacks": {row["stack"] or "none": row["packages"] for row in self.facts.stacks.to_dicts()},
+            "stacks": {row["stack"] or NO_STACK: row["packages"] for row in facts.stacks.to_dicts()},
             "check": {
                 "allowed": ALLOWED_LOSS,
-                "has_passed": facts.losses.excessive.is_empty(),
-                "lost": {row["stack"] or NO_STACK: row["lost"] for row in facts.losses.lost.iter_rows(named=True)},
+                "has_passed": not (facts.losses["drop"] > ALLOWED_LOSS).any(),
+                "lost": {stack or NO_STACK: lost for stack, lost in facts.losses.select("stack", "lost").iter_rows()},
             },
             "hosts": {one.name: host_json(one) for one in facts.hosts},
             "environments": {one.name: environment_json(one) for one in facts.environments},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from cachestats.analysis.compare import count_changes
 from cachestats.report.facts import Facts
 from cachestats.text import counted, visible
 
@@ -40,14 +41,8 @@ def summary_markdown(facts: Facts) -> str:
 
 def stack_counts(facts: Facts) -> pl.DataFrame:
     """Return the packages of each stack, now and before, and their changes, the stack with the most losses first."""
-    counts = (
-        facts.stack_changes.group_by("stack")
-        .agg(
-            packages=(pl.col("new_specs") > 0).sum(),
-            before=(pl.col("old_specs") > 0).sum(),
-            **{what: (pl.col("change") == what).sum() for what in ("removed", "added", "updated", "rebuilt")},
-        )
-        .with_columns(pl.col(pl.UInt32).cast(pl.Int64))
+    counts = count_changes(facts.stack_changes, by="stack").select(
+        "stack", "removed", "added", "updated", "rebuilt", packages="new_packages", before="old_packages"
     )
     return counts.sort("removed", "packages", "stack", descending=[True, True, False], nulls_last=True)
 

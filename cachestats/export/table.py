@@ -166,15 +166,19 @@ def _merged(files: list[Path], declared: Table, schema: pa.Schema) -> Iterator[p
     The files are sorted, and no two have rows with the same value in the first column of the order: a package, or the
     hash of a spec, belongs to one bucket.
     """
-    # Each thread that reads would keep memory of its own.
-    parts = [read_coded(declared.name, file, use_threads=False) for file in files]
-    rows = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
-    del parts
-    pa.default_memory_pool().release_unused()  # of reading and joining, as much as the rows take
-    order = np.argsort(ranks_of(as_array(rows.column(declared.sort[0]))), kind="stable")
+    # Column by column: reading all of them at once and sorting them would take three times the memory of the rows.
+    order = pa.array(np.argsort(ranks_of(_column(files, declared, declared.sort[0])), kind="stable"))
+    names = [column.name for column in declared.columns]
+    rows = pa.table({name: _column(files, declared, name).take(order) for name in names})
     for start in range(0, len(order), _at_once(schema)):
-        part = rows.take(pa.array(order[start : start + _at_once(schema)]))
-        yield compact(part, declared).cast(schema)
+        yield compact(rows.slice(start, _at_once(schema)), declared).cast(schema)
+
+
+def _column(files: list[Path], declared: Table, name: str) -> pa.Array:
+    """Return a column of several files."""
+    # Each thread that reads would keep memory of its own.
+    parts = [read_coded(declared.name, file, [name], use_threads=False) for file in files]
+    return as_array(pa.concat_tables(parts).unify_dictionaries().column(name))
 
 
 def _of_file(file: Path, schema: pa.Schema) -> Iterator[pa.Table]:

@@ -67,7 +67,6 @@ def write_columns_of_snapshots(rows: pl.DataFrame, ranks: Ranks, subset: Subset,
         },
     }
     write_json(folder / NAMES, head)
-    _write_variants(ranks.names["variants"], folder)
     for position, snapshot in enumerate(ranks.names["snapshot"]):
         # One at a time: the columns of all of them at once would take twice the memory of the rows.
         here = rows.lazy().filter(snapshot=position).sort("package", "id", maintain_order=True)
@@ -75,7 +74,7 @@ def write_columns_of_snapshots(rows: pl.DataFrame, ranks: Ranks, subset: Subset,
             *_PLAIN,
             "stacks",
             "variants",
-            libc=pl.col("libc") * len(versions) + pl.col("libc_version"),
+            libc=pl.col("libc").cast(pl.UInt32) * len(versions) + pl.col("libc_version"),
             requirement=condition,
             size=pl.col("size_bytes") + 1,
             step=pl.col("id") - pl.col("id").shift(fill_value=0).over("package"),
@@ -159,17 +158,17 @@ def _hosts(ranks: Ranks, requirements: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _write_variants(texts: pl.Series, folder: Path) -> None:
+def write_variants(texts: pl.Series, folder: Path) -> None:
     """Write the distinct variants and, for each text of variants, how many it has and which."""
-    parts = [*_split(texts)]
-    names = pl.concat([part.explode().drop_nulls().unique() for part in parts]).unique().sort()
+    # Split twice: the variants of all texts at once take several times the memory of their numbers.
+    names = pl.concat([part.explode().drop_nulls().unique() for part in _split(texts)]).unique().sort()
     positions = pl.DataFrame({"name": names, "position": pl.Series(range(len(names)), dtype=pl.UInt32)})
-    lengths = pl.concat([part.list.len() for part in parts])
-    members = [
-        pl.DataFrame({"name": part.explode().drop_nulls()}).join(positions, on="name", maintain_order="left")
-        for part in parts
-    ]
-    columns = {"lengths": lengths, "members": pl.concat(members)["position"]}
+    lengths, members = [], []
+    for part in _split(texts):
+        lengths.append(part.list.len())
+        found = pl.DataFrame({"name": part.explode().drop_nulls()}).join(positions, on="name", maintain_order="left")
+        members.append(found["position"])
+    columns = {"lengths": pl.concat(lengths), "members": pl.concat(members)}
     write_columns(folder / VARIANTS, {"names": names.to_list()}, columns)
 
 

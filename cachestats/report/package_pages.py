@@ -7,78 +7,83 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from cachestats.analysis.spec_rows import spec_rows
 from cachestats.dataset.subset import Subset
-from cachestats.naming import snapshot_kind, version_key
+from cachestats.naming import snapshot_kind
 from cachestats.report.badges import badge
 from cachestats.report.bars import bars
 from cachestats.report.facts import Facts
 from cachestats.report.matrix import Matrices
-from cachestats.report.packages import SpecValues
+from cachestats.report.packages import Specs
 from cachestats.report.pages import Pages
 from cachestats.report.paths import NO_STACK, path_of
 from cachestats.report.rows import Row, by_value, json_text, tuples
-from cachestats.report.variant_matrix import VariantMatrices
+from cachestats.report.variant_matrix import variant_matrix
 from cachestats.text import counted
 
 _MOST_NEEDING = 24
+_SHOWN_SPECS = 25
+"""The number of specs in a page itself, for readers without scripts: as many as scripts show first."""
 
 
-def write_package_pages(subset: Subset, facts: Facts, pages: Pages, specs: dict[str, list[SpecValues]]) -> None:
-    """Write the page of each package of any snapshot, and its file for programs; `specs` are the first of each."""
-    names, here = [*subset.names], subset.at(facts.current)
-    current = {row["package"]: row for row in facts.packages.to_dicts()}
-    presence = facts.presence.join(facts.newest, on=["package", "snapshot"], how="left")
-    by_snapshot = tuples(presence.select("package", "snapshot", "value", "version"))
-    events = tuples(_events(facts, names))
-    versions, gaps = by_value(facts.versions, "package"), by_value(facts.gaps, "package")
-    excess = by_value(facts.duplicates, "package")
-    built = _Built(here)
-    positions = {name: number for number, name in enumerate(names)}
-    anchors = pages.links("snapshots", names, "../")
-    matrices, variants = Matrices(here), VariantMatrices(here)
-    dependencies = _Dependencies(facts, pages.links("packages", by_snapshot, "../"))
-    for package, found in by_snapshot.items():
-        series = sorted(found, key=lambda row: positions[row[0]], reverse=True)
-        about = current.get(package)
-        matrix = matrices.of(package)
+class PackagePages:
+    """The pages of the packages of any snapshot."""
+
+    def __init__(self, subset: Subset, facts: Facts, pages: Pages) -> None:
+        self._names, self._facts, self._pages = [*subset.names], facts, pages
+        self._current = {row["package"]: row for row in facts.packages.to_dicts()}
+        presence = facts.presence.join(facts.newest, on=["package", "snapshot"], how="left")
+        self._series = tuples(presence.select("package", "snapshot", "value", "version"))
+        self._events = tuples(_events(facts, self._names))
+        self._versions, self._gaps = by_value(facts.versions, "package"), by_value(facts.gaps, "package")
+        self._excess = dict(facts.duplicates.select("package", "excess").iter_rows())
+        self._positions = {name: number for number, name in enumerate(self._names)}
+        self._anchors = pages.links("snapshots", self._names, "../")
+        self._matrices = Matrices(subset.at(facts.current))
+        self._dependencies = _Dependencies(facts, pages.links("packages", self._series, "../"))
+
+    def write(self, package: str, specs: Specs) -> None:
+        """Write the page of a package, and its file for programs."""
+        current = self._facts.current
+        series = sorted(self._series[package], key=lambda row: self._positions[row[0]], reverse=True)
+        about = self._current.get(package)
+        matrix = self._matrices.of(package)
         last = newest_of_each_kind([snapshot for snapshot, *_ in series])
-        stacks = versions.get(package, [])
-        pages.write(
+        stacks = self._versions.get(package, [])
+        self._pages.write(
             path_of("packages", package),
             "package.html",
             package_name=package,
             row=about,
             matrix=matrix,
-            variants=variants.of(package),
+            variants=variant_matrix(specs, current),
             last=last,
             stacks=stacks,
-            lacking=gaps.get(package, []),
-            excess=next((row["excess"] for row in excess.get(package, ())), 0),
-            dependencies=dependencies.of(package),
+            lacking=self._gaps.get(package, []),
+            excess=self._excess.get(package, 0),
+            dependencies=self._dependencies.of(package),
             series=series,
-            anchors=anchors,
-            bars=bars({snapshot: number for snapshot, number, _ in series}, names),
-            num_snapshots=len(names),
-            events=events.get(package, [])[::-1],
-            specs=specs.get(package, []),
+            anchors=self._anchors,
+            bars=bars({snapshot: number for snapshot, number, _ in series}, self._names),
+            num_snapshots=len(self._names),
+            events=self._events.get(package, [])[::-1],
+            specs=specs.first(current, _SHOWN_SPECS),
         )
         about_it = {
             "schema": 1,
             "package": package,
-            "snapshot": facts.current,
+            "snapshot": current,
             "is_covered": about is not None,
             "newest_version": about and about["version"],
             "num_versions": about["versions"] if about else 0,
             "num_specs": about["specs"] if about else 0,
             "stacks": [row["stack"] for row in stacks if row["stack"] is not None],
             "targets": matrix.best() if matrix else {},
-            **built.of(package),
+            **_built(specs, current),
             "history": {snapshot: number for snapshot, number, _ in series},
             "last_seen": last,
         }
-        pages.save(path_of("api", package), json_text(about_it))
-        pages.save(path_of("badges/packages", package), _badge(package, about, facts.current))
+        self._pages.save(path_of("api", package), json_text(about_it))
+        self._pages.save(path_of("badges/packages", package), _badge(package, about, current))
 
 
 def _badge(package: str, about: Row | None, snapshot: str) -> str:
@@ -87,27 +92,14 @@ def _badge(package: str, about: Row | None, snapshot: str) -> str:
     return badge(package, f"{about['version']} for {counted(about['targets'], 'target')}", share=1)
 
 
-class _Built:
-    """The versions, compilers and hashes of each package of a snapshot, for programs."""
-
-    def __init__(self, here: Subset) -> None:
-        columns = ("package", "version", "compiler", "hash")
-        specs = spec_rows(here, columns).distinct(*columns)
-        self._hashes = specs.select("package", "hash").sort("hash").partition_by("package", as_dict=True)
-        self._counts = {
-            column: tuples(specs.group_by("package", column).len().sort("package", column, nulls_last=True))
-            for column in ("version", "compiler")
-        }
-
-    def of(self, package: str) -> Row:
-        """Return the number of specs of each version, newest first, and of each compiler, and the hashes."""
-        versions, compilers = (dict(self._counts[column].get(package, ())) for column in self._counts)
-        newest_first = sorted(versions, key=lambda version: (version_key(version), version), reverse=True)
-        return {
-            "versions": {version: versions[version] for version in newest_first},
-            "compilers": {compiler or NO_STACK: number for compiler, number in compilers.items()},
-            "hashes": self._hashes[package,]["hash"].to_list() if (package,) in self._hashes else [],
-        }
+def _built(specs: Specs, snapshot: str) -> Row:
+    """Return the number of specs of each version, newest first, and of each compiler, and the hashes."""
+    compilers = [(compiler or NO_STACK, number) for (compiler,), number in specs.counts(snapshot, "compiler").items()]
+    return {
+        "versions": {version: number for (version,), number in specs.counts(snapshot, "version").items()},
+        "compilers": dict(sorted(compilers, key=lambda one: (one[0] == NO_STACK, one[0]))),
+        "hashes": sorted(specs.hashes[position] for position in specs.positions(snapshot)),
+    }
 
 
 def _events(facts: Facts, names: list[str]) -> pl.DataFrame:

@@ -1,22 +1,21 @@
 """The specs of every package, in the form that the scripts of a report load.
 
 `specs/<package>.js` contains all specs of a package. Names are written once in each script, as values, and stand
-elsewhere as their positions; so are specs, most of which are in many snapshots.
+elsewhere as their positions; so are specs, most of which are in many snapshots. The page of a package, and its file for
+programs, are made of the same values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
-from pathlib import Path
+from itertools import accumulate, repeat
 from typing import Any
 
 import polars as pl
 
-from cachestats.report.paths import path_of
 from cachestats.report.ranks import CODED, Ranks
-from cachestats.report.scripts import write_json
 
 SpecValues = tuple[Any, ...]
 
@@ -33,29 +32,28 @@ class Specs:
     snapshots: list[tuple[str, list[int]]]
     """The positions of the specs of each snapshot, the newest snapshot first; each as its distance from the last."""
 
-    def of(self, snapshot: str, count: int) -> list[SpecValues]:
+    def positions(self, snapshot: str) -> list[int]:
+        """Return the positions of the specs of a snapshot."""
+        return [*accumulate(dict(self.snapshots).get(snapshot, []))]
+
+    def first(self, snapshot: str, count: int) -> list[SpecValues]:
         """Return the first specs of a snapshot: for each, its values in `SPEC_COLUMNS`."""
-        positions = accumulate(dict(self.snapshots).get(snapshot, [])[:count])
-        return [
-            (
-                self.hashes[position],
-                *(
-                    values[codes if isinstance(codes, int) else codes[position]]
-                    for values, codes in zip(self.values, self.codes, strict=True)
-                ),
-            )
-            for position in positions
-        ]
+        positions = self.positions(snapshot)[:count]
+        columns = ([self.values[place][code] for code in self._codes(place, positions)] for place in range(len(CODED)))
+        return [*zip((self.hashes[position] for position in positions), *columns, strict=True)]
 
+    def counts(self, snapshot: str, *columns: str) -> dict[SpecValues, int]:
+        """Return which values in some columns the specs of a snapshot have, and how many specs have them."""
+        positions, places = self.positions(snapshot), [CODED.index(column) for column in columns]
+        found = Counter(zip(*(self._codes(place, positions) for place in places), strict=True))
+        return {
+            tuple(self.values[place][code] for place, code in zip(places, codes, strict=True)): number
+            for codes, number in found.items()
+        }
 
-def write_specs(rows: pl.DataFrame, ranks: Ranks, folder: Path, *, shown: int) -> dict[str, list[SpecValues]]:
-    """Write the scripts of some packages, and return the first specs of the last snapshot by package."""
-    first = {}
-    for package, specs in by_package(rows, ranks):
-        write_json(folder / path_of("specs", package), specs)
-        if found := specs.of(ranks.names["snapshot"][-1], shown):
-            first[package] = found
-    return first
+    def _codes(self, place: int, positions: list[int]) -> Iterable[int]:
+        codes = self.codes[place]
+        return repeat(codes, len(positions)) if isinstance(codes, int) else [codes[position] for position in positions]
 
 
 def by_package(rows: pl.DataFrame, ranks: Ranks) -> Iterator[tuple[str, Specs]]:

@@ -31,7 +31,7 @@ _ORDER: dict[str, Callable[[str], Any]] = {
 _SORTED_BY = (
     "package", "version", "os", "target", "compiler", "platform", "variants", "size_bytes", "spec", "stacks",
 )  # fmt: skip
-_PACKAGES_AT_ONCE = 100  # to bound the memory
+_PARTS = 4  # rows are read in so many parts: all at once would take most of the memory of a report
 
 
 class Ranks:
@@ -43,9 +43,8 @@ class Ranks:
     def __init__(self, subset: Subset) -> None:
         self._subset = subset
         names, snapshots = subset.names, subset.snapshots
-        known = Names(
-            subset.dataset
-        )  # not those of the dataset, which stay: the variants take more memory than all the rest
+        # Not the names that the dataset keeps: the variants take more memory than all the others.
+        known = Names(subset.dataset)
         self.names = {"snapshot": pl.Series([*names], dtype=pl.String)}
         self._codes = {"snapshot": pl.Series(map(code_of, names), dtype=pl.Int64)}
         for column in _ENCODED:
@@ -61,22 +60,28 @@ class Ranks:
 
     def rows(self) -> Iterator[pl.DataFrame]:
         """Yield the specs of some packages at a time, a row for each spec of a snapshot, as `in_order` returns them."""
-        columns = [
-            pl.col(column).replace_strict(codes, range(len(codes)), default=0, return_dtype=pl.UInt32)
-            for column, codes in self._codes.items()
-        ]
-        sets = pl.col("stacks").replace_strict(self._sets, return_dtype=pl.UInt32)
-        frame = self._subset.encoded("spec", "hash", "size_bytes", *self._codes, "stacks")
-        every = frame.with_columns(*columns, sets, pl.col("size_bytes").fill_null(-1)).collect(engine="streaming")
-        for start in range(0, len(self.names["package"]), _PACKAGES_AT_ONCE):
-            is_here = pl.col("package").is_between(start, start + _PACKAGES_AT_ONCE, closed="left")
-            yield in_order(every.filter(is_here))
+        frame = self._subset.encoded("spec", "hash", "size_bytes", *self._codes, "stacks").with_columns(
+            pl.col("stacks").replace_strict(self._sets, return_dtype=pl.UInt32), pl.col("size_bytes").fill_null(-1)
+        )
+        packages = self._codes["package"].drop_nulls().to_list()
+        at_once = -(-len(packages) // _PARTS) or 1
+        for start in range(0, len(packages), at_once):
+            rows = frame.filter(pl.col("package").is_in(packages[start : start + at_once]))
+            for column, codes in self._codes.items():
+                positions = pl.int_range(len(codes), eager=True).cast(pl.UInt16 if len(codes) < 1 << 16 else pl.UInt32)
+                ranks = pl.LazyFrame({column: codes, "rank": positions})
+                rows = (
+                    rows.join(ranks, on=column, how="left", nulls_equal=True)
+                    .with_columns(pl.col("rank").fill_null(0).alias(column))
+                    .drop("rank")
+                )
+            yield in_order(rows.collect(engine="streaming"))
 
     def values(self, column: str, positions: list[int] | pl.Series) -> list[Any]:
         """Return the values that positions stand for."""
         if column == "size_bytes":
             return [None if size < 0 else size for size in positions]
-        return self.names[column].gather(positions).to_list()
+        return self.names[column][positions].to_list()  # `gather` would take ten times as long
 
 
 def in_order(rows: pl.DataFrame) -> pl.DataFrame:

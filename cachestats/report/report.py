@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import polars as pl
+import pyarrow as pa
 
 from cachestats.atomic import replaced_folder
 from cachestats.axes import STATES
@@ -26,20 +27,21 @@ from cachestats.regular import read_regular
 from cachestats.report.badges import badge
 from cachestats.report.bars import bars
 from cachestats.report.charts import draw_overview, draw_stack
-from cachestats.report.columns import COLUMNS, NAMES, VARIANTS, write_columns_of_snapshots
+from cachestats.report.columns import COLUMNS, NAMES, VARIANTS, write_columns_of_snapshots, write_variants
 from cachestats.report.datatables import write_widget
 from cachestats.report.environment_pages import environment_json, write_environment_page
 from cachestats.report.events import recent_events
 from cachestats.report.facts import ALLOWED_LOSS, Facts, gather, most_needed
 from cachestats.report.feeds import Feeds
 from cachestats.report.host_pages import host_json, write_host_page
-from cachestats.report.package_pages import write_package_pages
-from cachestats.report.packages import SpecValues, write_specs
+from cachestats.report.package_pages import PackagePages
+from cachestats.report.packages import by_package
 from cachestats.report.pages import Pages
 from cachestats.report.paths import NO_STACK, path_of
 from cachestats.report.published import TELLING, Published
 from cachestats.report.ranks import Ranks
 from cachestats.report.rows import Row, by_value, grouped, json_text
+from cachestats.report.scripts import write_json
 from cachestats.report.summary import stack_counts, summary_markdown
 from cachestats.schema import SCHEMA_VERSION, TABLES, dictionary_markdown
 from cachestats.text import counted
@@ -67,8 +69,6 @@ _MARK = "report.json"
 """The file that identifies a folder as a report."""
 _OWN_KEY = "dataset_schema_version"
 _FILES = ("index.html", "explorer.html", "packages.html", "data.html", "summary.md", NAMES, VARIANTS, _MARK)
-_SHOWN_SPECS = 25
-"""The number of specs in the page of a package itself, for readers without scripts: as many as scripts show first."""
 _TABLES = {name: table for name, table in TABLES.items() if name != "variants"}
 """The tables to download. `variants` has what `specs.variants` has, in other rows, and is as large as all of these."""
 _MOST_GAPS = 30
@@ -169,32 +169,34 @@ class _Report:
     def write(self) -> int:
         """Write everything and return the number of pages."""
         self._assets()
-        self._feeds()
-        specs = self._specs()
         # Write the Parquet files in parallel: everything else is Python code, which does not use a second core. The
-        # specs took both cores, and as much memory.
+        # packages come last, as they take as much memory.
         with ThreadPoolExecutor(1) as pool:
             tables = pool.submit(self._tables)
+            self._feeds()
             self._overview()
-            write_package_pages(self.subset, self.facts, self.pages, specs)
-            self._stacks()
-            self._snapshots()
-            self._hosts_and_environments()
             self._data(tables.result())
+        pa.default_memory_pool().release_unused()  # what Arrow keeps of the tables
+        self._stacks()
+        self._snapshots()
+        self._hosts_and_environments()
+        self._packages()
         self.pages.save("summary.md", summary_markdown(self.facts))
         self.pages.save(_MARK, json_text(self._about()))
         return self.pages.num_pages
 
-    def _specs(self) -> dict[str, list[SpecValues]]:
-        """Write what scripts load, and return the first specs of each package."""
+    def _packages(self) -> None:
+        """Write the pages and specs of packages, and the columns of their rows."""
         ranks = Ranks(self.subset)
-        first: dict[str, list[SpecValues]] = {}
+        write_variants(ranks.names["variants"], self.folder)
+        pages = PackagePages(self.subset, self.facts, self.pages)
         parts = []
         for rows in ranks.rows():
-            first |= write_specs(rows, ranks, self.folder, shown=_SHOWN_SPECS)
+            for package, specs in by_package(rows, ranks):
+                write_json(self.folder / path_of("specs", package), specs)
+                pages.write(package, specs)
             parts.append(rows.select("snapshot", "id", *COLUMNS))
         write_columns_of_snapshots(pl.concat(parts), ranks, self.subset, self.folder)
-        return first
 
     def _assets(self) -> None:
         for asset in (files("cachestats.report") / "assets").iterdir():
@@ -204,16 +206,15 @@ class _Report:
     def _tables(self) -> list[Row]:
         """Write the tables and their dictionary, and return a list of the downloads."""
         self.pages.save("tables/DICTIONARY.md", dictionary_markdown())
-        found = {}
-        # `specs`, the first, takes the most memory, and comes last: by then the memory of the scripts is free.
-        for table in reversed(_TABLES.values()):
+        found = []
+        for table in _TABLES.values():
             path = f"tables/{table.name}.parquet"
             rows = export_table(self.subset, table.name, self.folder / path)
             if table.name in TELLING:
                 self.published.rewrite(table.name, self.folder / path)
             size = (self.folder / path).stat().st_size
-            found[table.name] = {"name": table.name, "path": path, "rows": rows, "size": size, "grain": table.grain}
-        return [found[name] for name in _TABLES]
+            found.append({"name": table.name, "path": path, "rows": rows, "size": size, "grain": table.grain})
+        return found
 
     def _data(self, tables: list[Row]) -> None:
         snapshots = self.facts.snapshots.to_dicts()

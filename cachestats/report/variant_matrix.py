@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from functools import lru_cache
+from collections import Counter, defaultdict
 from typing import NamedTuple
 
-from cachestats.analysis.spec_rows import SpecsLike, spec_rows
-from cachestats.naming import split_variant, split_variants, version_key
+from cachestats.naming import split_variant, split_variants
+from cachestats.report.packages import Specs
 
 _MOST_VERSIONS = 6
-_MOST_TEXTS = 1 << 14  # packages share many lists of variants
 
 
 class VariantMatrix(NamedTuple):
@@ -26,44 +24,28 @@ class VariantMatrix(NamedTuple):
     """The variants that have the same value in all specs of all versions, as Spack writes them."""
 
 
-class VariantMatrices:
-    """The variants of all packages in the specs of a snapshot."""
-
-    def __init__(self, specs: SpecsLike) -> None:
-        by = ("package", "version", "variants")
-        counts = spec_rows(specs, (*by, "hash")).count(*by, of=["hash"]).sort(by)
-        # Frames take a fraction of the memory of tuples, and only one package is looked at at a time.
-        self._specs = counts.partition_by("package", as_dict=True, include_key=False)
-
-    def of(self, package: str) -> VariantMatrix | None:
-        """Return the variants of one package, or None if the snapshot does not have it, or not its variants."""
-        specs = self._specs.get((package,))
-        if specs is None:
-            return None
-        counts: dict[str, Counter[tuple[str, str]]] = {}
-        totals: Counter[str] = Counter()
-        for version, variants, number in specs.iter_rows():
-            totals[version] += number
-            for name, variant in _named(variants or ""):
-                counts.setdefault(name, Counter())[version, variant] += number
-        if not counts:
-            return None
-        versions = sorted(totals, key=lambda version: (version_key(version), version), reverse=True)
-        common: list[str] = []
-        rows: dict[str, list[list[tuple[str, int]]]] = {}
-        for name, found in sorted(counts.items()):
-            values = {variant for _, variant in found}
-            if len(values) == 1 and found.total() == totals.total():
-                common += values
-            else:
-                rows[name] = [
-                    [(value, found[version, value]) for value in sorted(values) if found[version, value]]
-                    for version in versions[:_MOST_VERSIONS]
-                ]
-        return VariantMatrix(versions[:_MOST_VERSIONS], len(versions), rows, common)
-
-
-@lru_cache(_MOST_TEXTS)
-def _named(variants: str) -> list[tuple[str, str]]:
-    """Return the name of each variant in a value of the column `variants`, and the variant itself."""
-    return [(split_variant(variant)[0], variant) for variant in split_variants(variants)]
+def variant_matrix(specs: Specs, snapshot: str) -> VariantMatrix | None:
+    """Return the variants of a package in a snapshot, or None if the snapshot does not have it, or not its variants."""
+    totals: Counter[str] = Counter()  # by version, the newest first, as the specs are
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by variant, and in it by version
+    for (version, variants), number in specs.counts(snapshot, "version", "variants").items():
+        totals[version] += number
+        for variant in split_variants(variants or ""):
+            counts[variant][version] += number
+    if not counts:
+        return None
+    values: defaultdict[str, list[str]] = defaultdict(list)  # the variants of each name
+    for variant in sorted(counts):
+        values[split_variant(variant)[0]].append(variant)
+    versions = [*totals]
+    common: list[str] = []
+    rows: dict[str, list[list[tuple[str, int]]]] = {}
+    for name, found in sorted(values.items()):
+        if len(found) == 1 and counts[found[0]].total() == totals.total():
+            common += found
+        else:
+            rows[name] = [
+                [(variant, counts[variant][version]) for variant in found if counts[variant][version]]
+                for version in versions[:_MOST_VERSIONS]
+            ]
+    return VariantMatrix(versions[:_MOST_VERSIONS], len(versions), rows, common)

@@ -33,7 +33,7 @@ from cachestats.report.badges import badge
 from cachestats.report.packages import by_package
 from cachestats.report.paths import path_of
 from cachestats.report.ranks import SPEC_COLUMNS, Ranks, in_order
-from cachestats.report.variant_matrix import VariantMatrices
+from cachestats.report.variant_matrix import variant_matrix
 from conftest import SAMPLE
 from tests.support.site import HOSTILE, page, spec, write
 
@@ -198,14 +198,15 @@ def test_what_programs_read_is_what_the_analyses_say(report: Path) -> None:
 
 @pytest.mark.slow
 def test_the_page_of_a_package_counts_variants(report: Path, sample: cs.Dataset) -> None:
-    here, matrices = sample.newest, VariantMatrices(sample.newest)
+    here, ranks = sample.newest, Ranks(sample.newest)
+    specs = {name: one for rows in ranks.rows() for name, one in by_package(rows, ranks)}
     rows = sample.scan("variants", snapshots=here.names).select("hash", "variant", "value").unique()
     versions = here.specs.select("package", "hash", "version").unique()
     counts = rows.join(versions, on="hash").group_by("package", "version", "variant", "value").len().collect()
     totals = here.specs.select("package", "version", "hash").unique().group_by("package", "version").len().collect()
     for (package,), found in counts.partition_by("package", as_dict=True).items():
         assert isinstance(package, str)
-        matrix = matrices.of(package)
+        matrix = variant_matrix(specs[package], here.names[0])
         assert matrix
         said: Counter[tuple[str, str, str]] = Counter()
         cells = [

@@ -31,7 +31,7 @@ _ORDER: dict[str, Callable[[str], Any]] = {
 _SORTED_BY = (
     "package", "version", "os", "target", "compiler", "platform", "variants", "size_bytes", "spec", "stacks",
 )  # fmt: skip
-_PARTS = 4  # rows are read in so many parts: all at once would take most of the memory of a report
+_PARTS = 8  # rows are read in so many parts: all at once would take most of the memory of a report
 
 
 class Ranks:

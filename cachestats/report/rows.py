@@ -35,5 +35,6 @@ def tuples(frame: pl.DataFrame) -> dict[Any, list[tuple[Any, ...]]]:
 
 def json_text(value: Row) -> str:
     """Return a value as a file for programs: a line for each key, so that people can read it, too."""
-    lines = (f" {json.dumps(key)}: {json.dumps(one, ensure_ascii=False)}" for key, one in value.items())
+    encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ": "))  # lists of hashes are long
+    lines = (f" {json.dumps(key)}: {encoder.encode(one)}" for key, one in value.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -110,6 +110,7 @@ def _snapshots(subset: Subset) -> list[dict[str, Any]]:
         {
             "name": name,
             "script": link_to("columns", name),
+            "page": link_to("snapshots", name),
             "is_spack_1": facts[name][0] == RULES[-1],
             "has_dependencies": facts[name][1],
         }

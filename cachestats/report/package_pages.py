@@ -23,6 +23,9 @@ from cachestats.text import counted
 _MOST_NEEDING = 24
 _SHOWN_SPECS = 25
 """The number of specs in a page itself, for readers without scripts: as many as scripts show first."""
+_NEWEST = 12
+"""The number of snapshots in the history of a page itself, which scripts complete: all of them would be a quarter of a
+report."""
 
 
 class PackagePages:
@@ -62,6 +65,7 @@ class PackagePages:
             excess=self._excess.get(package, 0),
             dependencies=self._dependencies.of(package),
             series=series,
+            newest=_NEWEST,
             anchors=self._anchors,
             bars=bars({snapshot: number for snapshot, number, _ in series}, self._names),
             num_snapshots=len(self._names),

@@ -17,7 +17,7 @@ from cachestats.naming import UNION_STACK
 from cachestats.schema import TABLES
 from conftest import SAMPLE
 from tests.support.browser import PHONE, assert_usable, ready
-from tests.support.site import HOSTILE
+from tests.support.site import HOSTILE, page, spec, write
 
 pytestmark = pytest.mark.browser
 
@@ -142,6 +142,43 @@ def test_versions_are_sorted_as_spack_sorts_them(open_page: Open, report: Path) 
         page.wait_for_selector(f"#specs th[aria-sort={order}]")
         shown = page.locator("#specs tbody tr td:nth-child(2)").all_inner_texts()
         assert list(dict.fromkeys(shown)) == expected
+
+
+def test_the_history_of_a_package_is_completed_by_scripts(open_page: Open, tmp_path: Path) -> None:
+    names = [f"develop-2025-{month:02}-{day:02}" for month in range(1, 10) for day in (3, 17)]
+    many = random.Random(1)
+    pages = {
+        (name, "zlib"): page(
+            "zlib",
+            name,
+            [
+                spec("".join(many.choices("abcdefgh", k=32)), versions=[version])
+                for version in many.choices(["1.2", "1.9", "1.10"], k=many.randint(1, 4))
+            ],
+        )
+        for name in names
+    }
+    dataset = cs.build_dataset(write(tmp_path / "site", pages), out=tmp_path / "dataset").at("all")
+    cs.write_report(dataset, tmp_path / "report")
+    path = tmp_path / "report/packages/zlib.html"
+    counts = cs.coverage(dataset, rows="package", columns="snapshot").select("snapshot", "value")
+    newest = cs.versions(dataset, by="snapshot").select("snapshot", "version")
+    rows = counts.join(newest, on="snapshot").sort("snapshot", descending=True).rows()
+    expected = [f"{name}\t{number}\t{version}" for name, number, version in rows]
+    assert {version for *_, version in rows} == {"1.2", "1.9", "1.10"}
+
+    unscripted = open_page(path, java_script_enabled=False)
+    assert unscripted.locator("#history tbody tr").count() == 12
+    assert "newest 12 of 18" in unscripted.locator("#newest-only").text_content()
+    scripted = open_page(path)
+    ready(scripted)
+    scripted.get_by_text("Specs and versions, snapshot by snapshot").click()
+    scripted.wait_for_selector("#history.dataTable")
+    assert scripted.locator("#newest-only").count() == 0
+    scripted.locator("#history_wrapper select").select_option("25")
+    assert scripted.locator("#history tbody tr").all_inner_texts() == expected
+    scripted.locator("#history tbody a").first.click()
+    assert scripted.locator("h1").inner_text() == names[-1]
 
 
 def test_a_table_is_downloaded_and_read(open_page: Open, report: Path, tmp_path: Path) -> None:

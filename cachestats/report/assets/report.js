@@ -212,6 +212,26 @@
     choose();
     select.addEventListener("change", choose);
     form.hidden = series.length < 2;
+    // Specs are sorted by version, the newest first.
+    completeHistory(series.map(([name, [first, ...others]]) => [name, others.length + 1, values[0][code(0, first)]]));
+  }
+
+  // The rows of all snapshots, once they are looked at: the page itself has the newest ones.
+
+  function completeHistory(rows) {
+    const note = document.getElementById("newest-only");
+    if (!note) return;
+    const element = document.getElementById("history");
+    const { names: address, root } = element.dataset;
+    const show = async () => {
+      const { snapshots } = await cachestats.json(address);
+      const pages = new Map(snapshots.map(({ name, page }) => [name, page]));
+      const link = (name, how) => (how === "display" ? `<a href="${text(root + pages.get(name))}">${text(name)}</a>` : name);
+      const count = (value, how) => (how === "display" ? number(value) : value);
+      table("#history", [{ render: link }, { render: count, className: "n" }, { render: text }]).rows.add(rows).draw();
+      note.remove();
+    };
+    element.closest("details").addEventListener("toggle", show, { once: true });
   }
 
   // Tables whose rows stand in the page, and which are too long to be read from top to bottom.

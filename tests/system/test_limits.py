@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+import cachestats as cs
+from cachestats.sources.storage.compression import unpack
 from conftest import ROOT
 from tests.support.servers import HttpServer, Reply, Request, body, endless
 
@@ -101,6 +104,20 @@ class Folders(HttpServer):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("pack", [gzip.compress, zstd])
+def test_what_is_within_the_limits_is_held_in_memory_once(pack: Callable[[bytes], bytes]) -> None:
+    text = INDEX + b" " * MANY
+    packed = pack(text)
+    tracemalloc.start()
+    try:
+        found = unpack(packed, "index.json", cs.InputLimits())
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found == text
+    assert most < len(text) + (16 << 20)
+
+
 def test_what_grows_without_bounds_takes_little_memory_and_names_the_limit(tmp_path: Path) -> None:
     for name, (contents, _) in BOMBS.items():
         (tmp_path / name).write_bytes(contents())

@@ -48,11 +48,20 @@ def unpack(data: bytes | bytearray, name: str, limits: InputLimits) -> bytes | b
                 unpacked += chunk
             else:  # it may be a bomb: its size is found out before it is held in memory
                 unpacked.clear()
-        return unpacked if size <= usual else bytearray().join(_chunks(data))
+        return unpacked if size <= usual else _joined(data, size)
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         raise DamagedError(
             f"expected a complete file, found damage in {name}: {error}", hint="fetch it again"
         ) from error
+
+
+def _joined(data: bytes | bytearray, size: int) -> bytearray:
+    """Return the decompressed contents of a file whose size is known, in no more memory than this."""
+    found, start = bytearray(size), 0
+    for chunk in _chunks(data):
+        found[start : start + len(chunk)] = chunk
+        start += len(chunk)
+    return found
 
 
 def _chunks(data: bytes | bytearray) -> Iterator[bytes]:

@@ -1,5 +1,7 @@
 """A kill, a full disk and a broken disk at the system calls of what writes: the old state or the new one, no litter.
 
+What cannot be read of a source is told, too.
+
 Each run has its fault at another call: at every call with `CACHESTATS_FAULTS=all`, and otherwise at those that publish
 and at some of the others.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -299,6 +302,47 @@ def test_a_fault_at_any_call_leaves_the_old_or_the_new(name: str, kind: str, tmp
             found.append(f"{call}: success leaves {set(listed(place)) ^ set(files)}")
         elif litter := set(listed(place)) - set(files) - set(listed(pristine)):
             found.append(f"{call}: failure leaves {litter}")
+    assert not found, "\n".join(found)
+
+
+def archive(folder: Path) -> None:
+    only_site(folder)
+    (folder / "archive").mkdir()
+    with tarfile.open(folder / "archive/site.tar.gz", "w:gz") as file:
+        file.add(folder / "site", "site")
+
+
+SOURCES: dict[str, tuple[Callable[[Path], None], str, list[str]]] = {
+    # How to write it, where it is, and options to read it with.
+    "site": (only_site, "site", []),
+    "mirror": (mirror, "mirror", []),
+    "sizes of a mirror": (mirror, "mirror", ["--sizes"]),
+    "spec files": (mirror, "mirror", ["--without-index"]),
+    "archive": (archive, "archive/site.tar.gz", []),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_what_cannot_be_read_of_a_source_is_told(name: str, tmp_path: Path) -> None:
+    prepare, source, options = SOURCES[name]
+    prepare(tmp_path)
+    target = tmp_path / "out/dataset"
+    command = ["build", f"{tmp_path / source}", "--out", f"{target}", *options]
+    watched, kind = tmp_path / source.partition("/")[0], Kind(errno.EIO, READS, 20)
+    note = Note(kind.names)
+    assert run(command, tmp_path, watched, note).code == 0
+    every, found = cs.open_dataset(target).specs.collect(), []
+    for call, fault in faults(kind, note.calls):
+        shutil.rmtree(target)
+        ended = run(command, tmp_path, watched, fault)
+        told = [*cs.open_dataset(target).rejected.collect()["message"]] if ended.code == 0 else [ended.messages]
+        if ended.code not in (0, 10, 11) or "Traceback" in ended.messages:
+            found.append(f"{call}: {ended}")
+        elif not any("Input/output error" in message for message in told):
+            found.append(f"{call}: another message: {ended}")
+        elif rows(target) is not None if ended.code else not cs.open_dataset(target).specs.collect().equals(every):
+            found.append(f"{call}: {ended} leaves another state")
+    assert len(note.calls) > 7
     assert not found, "\n".join(found)
 
 

@@ -269,6 +269,18 @@ def _version_part(segment: str) -> tuple[int, int, str]:
     return (2, _INFINITE.index(segment), "") if segment in _INFINITE else (0, 0, segment)
 
 
+def sort_versions(versions: Iterable[str]) -> list[str]:
+    """Return versions in Spack's order, the newest last; those that are equal there, such as 1.0 and 1_00, as text.
+
+    Examples
+    --------
+    >>> from cachestats.naming import sort_versions
+    >>> sort_versions(["main", "1.10", "1.9"])
+    ['1.9', '1.10', 'main']
+    """
+    return sorted(versions, key=lambda version: (version_key(version), version))
+
+
 def version_sort_key(version: str) -> str:
     """Return a version as text that sorts, byte by byte, as Spack orders versions: the column `version_key`.
 

@@ -17,7 +17,7 @@ from cachestats.dataset.dataset import Dataset
 from cachestats.dataset.expressions import Alternatives, check_names, specs_satisfying
 from cachestats.dataset.subset import Subset
 from cachestats.hosts import Host, as_host
-from cachestats.naming import UNION_STACK, snapshot_kind, version_key, version_sort_key
+from cachestats.naming import UNION_STACK, snapshot_kind, sort_versions, version_sort_key
 from cachestats.schema import SPECS
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def _stacks() -> pl.Expr:
 
 def _sorted(found: pl.DataFrame) -> pl.DataFrame:
     """Sort as `find` does."""
-    versions = sorted(found["version"].unique(), key=lambda version: (version_key(version), version), reverse=True)
+    versions = sort_versions(found["version"].unique())[::-1]
     snapshots = sort_names(found["snapshot"].unique(), "snapshot")[::-1]
     order = [_rank("version", versions), _rank("snapshot", snapshots)]
     return found.sort("package", *order, "platform", "os", "target", "compiler", "hash", nulls_last=True)

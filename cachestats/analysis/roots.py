@@ -30,7 +30,7 @@ from cachestats.environment import Environment
 from cachestats.errors import ArgumentError
 from cachestats.expressions.syntax import Expression, Variant
 from cachestats.hosts import Host, as_host
-from cachestats.naming import natural_key, snapshot_order, split_variant, split_variants, version_key
+from cachestats.naming import natural_key, snapshot_order, sort_versions, split_variant, split_variants, version_key
 from cachestats.roots import Root, RootsLike, as_roots
 from cachestats.spec_lists import constrain
 from cachestats.targets import runnable, target_order
@@ -501,7 +501,7 @@ def _variant_name(text: str) -> str:
 
 def _nearest_versions(versions: Iterable[str], expression: Expression) -> list[str]:
     """Return the versions closest in Spack's order to those that are wanted, the newest first."""
-    there = sorted(versions, key=lambda version: (version_key(version), version))
+    there = sort_versions(versions)
     ends = [end for end in str(expression.versions).replace(":", ",").replace("=", "").split(",") if end]
     if not ends:
         return there[-_MOST_SHOWN:][::-1]

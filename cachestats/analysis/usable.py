@@ -13,7 +13,7 @@ from cachestats.analysis.spec_rows import SpecRows, SpecsLike, spec_rows
 from cachestats.axes import MISSING, NATIVE, STATES, USABLE, State
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host, as_host, as_named, host_of
-from cachestats.naming import natural_key, version_key
+from cachestats.naming import natural_key, sort_versions, version_key
 from cachestats.spack_releases import RULES, Rules, checked_rules
 from cachestats.targets import runnable
 
@@ -74,7 +74,7 @@ def reusable(specs: SpecsLike, *, host: Host | str, spack: str | None = None) ->
             .otherwise("status")
         )
     )
-    versions = sorted(found["version"].unique(), key=lambda version: (version_key(version), version))
+    versions = sort_versions(found["version"].unique())
     position = pl.col("version").replace_strict(versions, range(len(versions)), return_dtype=pl.Int64)
     return found.sort("package", position, "snapshot", "hash").drop("requirement")
 

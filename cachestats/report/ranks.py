@@ -10,7 +10,7 @@ import polars as pl
 from cachestats.codes import code_of
 from cachestats.dataset.names import Names
 from cachestats.dataset.subset import Subset
-from cachestats.naming import UNION_STACK, natural_key, version_key
+from cachestats.naming import UNION_STACK, natural_key, sort_versions, version_key
 from cachestats.targets import target_order
 
 SPEC_COLUMNS = ("hash", "version", "os", "target", "compiler", "stacks", "variants", "size_bytes", "platform")
@@ -103,7 +103,7 @@ def in_order(rows: pl.DataFrame) -> pl.DataFrame:
 def _sorted_names(column: str, names: pl.DataFrame) -> pl.DataFrame:
     """Return the names of a column, and their codes, in the order in which they are shown."""
     if column == "version":
-        order = sorted(names["name"], key=lambda name: (version_key(name), name), reverse=True)
+        order = sort_versions(names["name"])[::-1]
     elif column in _ORDER:
         order = sorted(names["name"], key=_ORDER[column])
     else:

@@ -737,15 +737,7 @@ cachestats.explorer = (() => {
       { type: "button", className: "copy", title: `Copy: ${command}`, ariaLabel: `Copy ${command}` },
       `/${hash.slice(0, 7)}`,
     );
-    button.addEventListener("click", async () => {
-      try {
-        await navigator.clipboard.writeText(command);
-        button.textContent = "copied";
-      } catch {
-        // where a page from disk may not write to the clipboard
-        button.replaceWith(element("code", {}, command));
-      }
-    });
+    button.dataset.copy = command;
     return button;
   }
 

@@ -258,24 +258,6 @@
     }
   }
 
-  // A click on a button copies what it holds, and the button says so for a while.
-  async function copy(button) {
-    const words = button.textContent;
-    try {
-      await navigator.clipboard.writeText(button.dataset.copy);
-      button.textContent = "copied";
-    } catch {
-      button.textContent = button.dataset.copy; // to be copied by hand
-      return;
-    }
-    setTimeout(() => { button.textContent = words; }, 1500);
-  }
-
-  document.addEventListener("click", (event) => {
-    const button = event.target.closest("button.copy");
-    if (button) copy(button);
-  });
-
   window.addEventListener("DOMContentLoaded", () => {
     if (filters) packageTable();
     if (target) specTable();

@@ -17,7 +17,7 @@ from cachestats.axes import AXES
 from cachestats.codes import BASE32
 from cachestats.errors import ArgumentError
 from tests.support.browser import PHONE, assert_usable, ready
-from tests.support.indices import index
+from tests.support.indices import glibc, index, needs_libc
 from tests.support.mirrors import build, layout_3, sized_binary
 from tests.support.nodes import edge, node
 from tests.support.site import HOSTILE, page, spec, write
@@ -97,9 +97,13 @@ def paged(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
 
 @pytest.fixture(scope="session")
 def mirrored(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
-    """Return a dataset of random mirrors: with sizes, flags, and dependencies that are missing or external."""
+    """Return a dataset of random mirrors: with sizes, flags, and dependencies that are missing or external.
+
+    Some specs need a libc, so that the oldest snapshot, in an older database, has the rules of Spack 0.23.
+    """
     draw = random.Random(6)
     hashes = ["".join(draw.choices(BASE32, k=32)) for _ in range(60)]
+    libc, found = glibc("2.34")
     nodes: dict[str, dict[str, Any]] = {}
     for digest in hashes:
         arch = {"platform": "linux", "platform_os": draw.choice(("rhel9", "ubuntu22.04"))}
@@ -110,15 +114,19 @@ def mirrored(tmp_path_factory: pytest.TempPathFactory) -> cs.Dataset:
             version=draw.choice(("1.2.3", "1.10", "2.0")),
             arch=arch | {"target": draw.choice(("x86_64_v3", "zen4"))},
             parameters={"shared": draw.random() < 0.5, "cflags": draw.choice(([], ["-O3"], ["-O3", "-g"]))},
-            dependencies=[edge(nodes[one]["name"], one, [draw.choice(("build", "link", "run"))], []) for one in needed],
+            dependencies=[
+                *(edge(nodes[one]["name"], one, [draw.choice(("build", "link", "run"))], []) for one in needed),
+                *([needs_libc((libc, found))] if draw.random() < 0.5 else []),
+            ],
             **({"external": {"path": "/opt/x"}} if draw.random() < 0.05 else {}),
         )
+    nodes[libc] = found["spec"]
     folder = tmp_path_factory.mktemp("mirrored")
-    for snapshot in ("develop-2025-06-01", "develop"):
+    for snapshot, database in (("v0.23.1", 7), ("develop-2025-06-01", 8), ("develop", 8)):
         cached = {digest for digest in hashes if "external" not in nodes[digest] and draw.random() < 0.8}
         mirror = folder / "mirrors" / snapshot
         for place, some in ((mirror, cached), (mirror / "e4s", set(draw.sample(sorted(cached), len(cached) // 2)))):
-            layout_3(place, (8, index(nodes, cached=some)))
+            layout_3(place, (database, index(nodes, cached=some, version=f"{database}")))
         for digest in sorted(cached):
             if draw.random() < 0.8:
                 sized_binary(mirror, nodes[digest]["name"], nodes[digest]["version"], digest, draw.randrange(1 << 40))

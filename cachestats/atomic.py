@@ -1,10 +1,10 @@
 """Write whole or not at all, one process at a time, and leave alone what is not ours.
 
 A file is written under a temporary name beside its target and renamed: `replaced_file`. A folder is replaced as a
-whole, `replaced_folder`, or kept up to date, `ExportFolder`: file by file, or at once if nobody else has files there. A
-list in it names the files of the export. The list is written before the files, so an export that is killed leaves only
-complete files, and the next one finishes its work. A dataset is published by a list of moves (`dataset.publication`),
-because its files are too large to copy.
+whole, `replaced_folder`, or kept up to date, `ExportFolder`: at once if nobody else has files there, and otherwise file
+by file, when all files are written. A list in it names the files of the export. The list is written before the files
+are put in place, so an export that is killed leaves only complete files, and the next one finishes its work. A dataset
+is published by a list of moves (`dataset.publication`), because its files are too large to copy.
 
 Before a rename, what it publishes is written down to the disk, and afterwards the rename itself is (`sync`), so that a
 power cut leaves what a kill leaves.
@@ -28,10 +28,6 @@ from cachestats.regular import open_regular, read_regular
 
 if TYPE_CHECKING:
     import filelock
-
-
-_AT_ONCE = 512
-"""The files of an export that are put in place together."""
 
 
 def sync(paths: Iterable[str | os.PathLike[str]]) -> None:
@@ -178,7 +174,7 @@ class ExportFolder:
     ) -> None:
         try:
             if error is None:
-                self._put_waiting()
+                self._put(self._waiting)
                 for name in self.before - self.names:
                     self._remove(name)
                 self._list(self.names)
@@ -188,7 +184,7 @@ class ExportFolder:
             self._lock.release()
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file, unless it already has these bytes; it is put in place with others, or when all are written."""
+        """Write a file, unless it already has these bytes; it is put in place when all are written."""
         with suppress(FileNotFoundError), open_regular(self.path / name) as file:
             if file.read() == data:
                 return
@@ -196,15 +192,13 @@ class ExportFolder:
         with open(unfinished, "wb") as file:
             file.write(data)
         self._waiting[name] = unfinished
-        if len(self._waiting) == _AT_ONCE:
-            self._put_waiting()
 
     @contextmanager
     def replaced(self, name: str) -> Iterator[IO[bytes]]:
-        """Yield a file to write to, and put it in place once it is complete."""
+        """Yield a file to write to; it is put in place when all are written."""
         with open(self.unfinished(name), "wb") as file:
             yield file
-        self.put(name)
+        self._waiting[name] = self.unfinished(name)
 
     def unfinished(self, name: str) -> str:
         """Return the temporary path of a file before it is put in place."""
@@ -250,10 +244,6 @@ class ExportFolder:
             os.rename(self._new / name, self.path / name)
         shutil.rmtree(self._new)
         return {}
-
-    def _put_waiting(self) -> None:
-        self._put(self._waiting)
-        self._waiting = {}
 
     def _put(self, files: dict[str, str]) -> None:
         sync(files.values())

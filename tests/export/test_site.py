@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ from hypothesis import given
 
 import cachestats as cs
 from cachestats.errors import ArgumentError, BusyError, CachestatsError, DatasetError
+from cachestats.export import site as site_export
 from cachestats.naming import ListSign, canonical_variant, page_variant, variant_sign
 from cachestats.spack_releases import canonical_compiler, page_compiler
 from conftest import CORPUS, SEEDS, in_corpus
@@ -294,6 +296,29 @@ def test_a_damaged_dataset_is_named(tmp_path: Path) -> None:
         (tmp_path / f"dataset/{table}/develop.parquet").write_bytes(b"PAR1")
         with pytest.raises(DatasetError, match=rf"{table}/develop\.parquet, as the manifest"):
             cs.export_site(dataset, tmp_path / "site")
+
+
+def test_pages_are_put_in_place_when_all_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"p{number}" for number in range(600)]
+    cs.export_site(small(tmp_path / "old", **dict.fromkeys(names, "zen3")), tmp_path / "site")
+    before = contents(tmp_path / "site")
+    pages = {("develop", name): page(name, specs=[spec(f"{name:0>32}", target="zen4")]) for name in names}
+    pages["v9.0", "a"] = page("a", "v9.0", [spec("b" * 32)])
+    new = cs.build_dataset(write(tmp_path / "new", pages), out=tmp_path / "dataset")
+    original = site_export._quoted
+
+    def quoted(name: str) -> str:
+        if name == "a":  # of the last page
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site_export, "_quoted", quoted)
+        with pytest.raises(DatasetError, match="No space left"):
+            cs.export_site(new, tmp_path / "site")
+    assert contents(tmp_path / "site") == before
+    assert cs.export_site(new, tmp_path / "site") == 601
+    assert not any(b"zen3" in data for data in contents(tmp_path / "site").values())
 
 
 def test_one_process_exports_to_a_folder_at_a_time(demo: cs.Dataset, tmp_path: Path) -> None:

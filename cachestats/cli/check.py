@@ -29,6 +29,8 @@ from cachestats.errors import ArgumentError, CheckError, DatasetError
 from cachestats.text import counted
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from cachestats.analysis.alerts import Followed
     from cachestats.analysis.losses import LossCheck
     from cachestats.dataset.alerts import Alert
@@ -92,6 +94,8 @@ def check(
     pair = pair_to_compare(dataset.manifest.snapshots, chosen)
     if pair is None:
         talk("nothing to compare: there are neither two dated snapshots nor two releases")
+        if dataset.manifest.snapshots and (form, out) != ("table", None):  # a program wants an answer, without rows
+            emit(_no_losses(dataset, by, once=once, **question), form, out)
         return
     old, new = sides(dataset, pair[0], dataset, pair[1], **question)
     among = old.among, new.among
@@ -123,6 +127,16 @@ def check(
             f"expected no {by or 'snapshot'} to lose more than {most}, found {drops}",
             hint=f"list them with: {_list_command(dataset, *pair, by, **question)}",
         )
+
+
+def _no_losses(dataset: Any, by: Any, *, once: bool, **question: Any) -> pl.DataFrame:
+    """Return the answer without rows: what a snapshot lost since itself."""
+    from cachestats.analysis.losses import check_losses
+
+    name = [*dataset.manifest.snapshots][-1]
+    old, new = sides(dataset, name, dataset, name, **question)
+    found = check_losses(old.subset, new.subset, allowed=0, by=by, union=old.union, among=(old.among, new.among))
+    return _followed(dataset, old, new, found, by)[0].shown if once else found.lost
 
 
 def _followed(dataset: Any, old: Question, new: Question, found: LossCheck, by: Any) -> tuple[Followed, list[Alert]]:

@@ -158,3 +158,8 @@ def test_nothing_to_compare_is_said_and_is_no_failure(demo: cs.Dataset) -> None:
     done = run("check", demo.path)
     assert done.stdout == b""
     assert done.stderr == b"nothing to compare: there are neither two dated snapshots nor two releases\n"
+    assert run("check", demo.path, "--format", "json").stdout == b"[]\n"
+    assert run("check", demo.path, "--format", "csv").stdout == b"stack,old_packages,new_packages,lost,drop\n"
+    once = run("check", demo.path, "--once", "--format", "csv").stdout
+    assert once.startswith(b"stack,old_packages,new_packages,lost,drop,")
+    assert once.count(b"\n") == 1

@@ -466,7 +466,7 @@ _LIMIT_OPTIONS = (
         type=click.IntRange(1),
         default=InputLimits.listings,
         metavar="N",
-        help="Most folders that a source may list, and most pages of tags of an OCI cache.  "
+        help="Most folders to list of a source that is not on disk, and most pages of tags of an OCI cache.  "
         f"[default: {InputLimits.listings:,}]",
     ),
     click.option(

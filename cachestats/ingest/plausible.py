@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import fields
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +20,7 @@ from cachestats.ingest.make import Staged, StagedSnapshot, copies_in
 from cachestats.ingest.read import ReadResult
 from cachestats.naming import UNION_STACK, snapshot_kind
 from cachestats.schema import SPECS
+from cachestats.sources.storage.input_limits import InputLimits, limit_hint
 from cachestats.text import counted
 
 _MOST_NAMED = 3
@@ -65,7 +67,7 @@ def _check_rejected(result: ReadResult, staged: Staged, existing: Existing, max_
             raise RejectedError(
                 f"expected at most {max_rejected:.1%} of the {what} to be rejected, found {lost:,} of {total:,} "
                 f"({lost / max(total, 1):.1%}); nothing was published. {_most_common(findings)}",
-                hint="fix the source, or allow more with --max-rejected (1 allows everything)",
+                hint=f"{_remedy(findings)}, or allow more with --max-rejected (1 allows everything)",
             )
 
 
@@ -114,6 +116,13 @@ def _gone_of_stacks(name: str, staged: StagedSnapshot, existing: Existing) -> st
     most = [f"{lost:,} of {of:,} in {stack}" for stack, of, lost in gone.head(_MOST_NAMED).iter_rows()]
     others = gone.height - len(most)
     return f"; gone: {', '.join(most)}" + (f", and some in {counted(others, 'other stack')}" if others else "")
+
+
+def _remedy(findings: Collection[Finding]) -> str:
+    """Return what to try: a limit that was exceeded can be raised."""
+    hints = {row.hint for row in findings}
+    limits = (limit_hint(limit.name) for limit in fields(InputLimits))
+    return next((hint for hint in limits if hint in hints), "fix the source")
 
 
 def _most_common(findings: Collection[Finding]) -> str:

@@ -271,6 +271,9 @@ def test_too_much_rejected_publishes_nothing(two: tuple[Path, Path, Path], tmp_p
     with pytest.raises(RejectedError, match=r"at most 1.0% of the specs .* found 1 of 2 \(50.0%\)"):
         cs.build_dataset(bad, out=dataset)
     assert state(cs.open_dataset(dataset)) == before
+    with pytest.raises(RejectedError) as told:
+        cs.build_dataset(bad, out=dataset, limits=cs.InputLimits(specs=1))
+    assert "raise the limit with --max-specs, or allow more with --max-rejected" in str(told.value.hint)
     assert cs.build_dataset(bad, out=dataset, max_rejected=0.5).rejected.collect().height >= 1
 
 

@@ -22,7 +22,8 @@ class InputLimits:
     Attributes
     ----------
     file_bytes : int
-        Bytes of one file, as it is sent and decompressed. An index is held in memory while it is read.
+        Bytes of one file, as it is sent and decompressed. An index is held in memory while it is read. Pages have a
+        fixed limit, 128 MiB.
     archive_bytes : int
         Bytes of an archive when it is decompressed. It is never held in memory as a whole.
     records : int
@@ -30,7 +31,7 @@ class InputLimits:
     specs : int
         Specs of one page.
     listings : int
-        Requests to list the folders of one source, or the tags of an OCI cache.
+        Requests to list the folders of one source that is not on disk, or the tags of an OCI cache.
 
     Raises
     ------

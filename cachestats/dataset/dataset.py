@@ -480,7 +480,7 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     if manifest is None:
         raise DatasetError(
             f"expected a dataset, found no {MANIFEST} in {folder}",
-            hint=f"make one with `cachestats build SOURCE --out {folder}`, or give the folder of another one",
+            hint="give the folder of a dataset, or make one with `cachestats build SOURCE --out FOLDER`",
         )
     return Dataset(folder, manifest)
 

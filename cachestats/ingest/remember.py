@@ -49,6 +49,8 @@ def remembered_requests(
     ------
     DatasetError
         If there is no address and the dataset remembers no source.
+    SourceError
+        If there is no address and a remembered path does not exist.
     """
     remembered = existing.manifest.sources.values()
     requests = request.at(addresses)
@@ -58,14 +60,30 @@ def remembered_requests(
                 f"expected {existing.path} to name the sources that it was read from, found none",
                 hint="name the source: cachestats update DATASET SOURCE",
             )
-        locations = [source.location for source in remembered]
-        paths = [one if is_url(one) else os.path.normpath(existing.path / one) for one in locations]
-        requests = [replace(request, address=one) for one in paths]  # an = in them splits off no name
+        # An = in them splits off no name.
+        requests = [
+            replace(request, address=_address_of(name, source.location, existing.path))
+            for name, source in existing.manifest.sources.items()
+        ]
     by_location = {source.location: source for source in remembered}
     return [
         _with_options(one, by_location.get(location_of(one.address, existing.path)))
         for one in named_requests(requests, existing)
     ]
+
+
+def _address_of(name: str, location: str, dataset: Path) -> str:
+    """Return the address of a remembered source."""
+    if is_url(location):
+        return location
+    path = os.path.normpath(dataset / location)
+    if not os.path.lexists(path):
+        raise SourceError(
+            f"expected the source {name} of {dataset} at {path}, found nothing there",
+            hint="its path is known from the dataset: if one of them was moved, name the source again with "
+            f"`cachestats build SOURCE --out {dataset}`",
+        )
+    return path
 
 
 def source_records(

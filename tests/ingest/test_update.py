@@ -258,8 +258,9 @@ def test_a_dataset_without_sources_and_one_whose_source_is_gone(site: Path, tmp_
     cs.build_dataset(site, out=tmp_path / "dataset")
     before = bytes_of(cs.open_dataset(tmp_path / "dataset"))
     shutil.rmtree(site)
-    with pytest.raises(SourceError, match="found nothing at"):
+    with pytest.raises(SourceError, match=r"expected the source .*site of .*dataset at .*site, found nothing") as told:
         cs.update_dataset(tmp_path / "dataset", prune=True)
+    assert "name the source again" in str(told.value.hint)
     assert bytes_of(cs.open_dataset(tmp_path / "dataset")) == before
 
 

@@ -25,8 +25,10 @@ def test_the_sample_is_what_the_corpus_gives(indexed: cs.Dataset) -> None:
 def test_the_sample_is_small_and_names_no_place_on_the_machine_that_made_it() -> None:
     files = [path for path in SAMPLE.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 3_000_000
-    sources = cs.open_dataset(SAMPLE).snapshots.select("source").collect()["source"].unique().to_list()
-    assert sources == ["../shared/corpus/mirrors"]
+    sample = cs.open_dataset(SAMPLE)
+    assert sample.snapshots.select("source").collect()["source"].unique().to_list() == ["../shared/corpus/mirrors"]
+    locations = {name: source.location for name, source in sample.manifest.sources.items()}
+    assert locations == {"../shared/corpus/mirrors": "../../../shared/corpus/mirrors"}
 
 
 def test_the_environment_is_a_stack_of_the_sample() -> None:

@@ -92,8 +92,11 @@ def read_sources(sources: list[Source], previous: Previous, workers: Workers, sc
     ------
     SourceError
         If a source cannot be read, or if nothing in any source could be read.
+    DatasetError
+        If the folder cannot be made.
     """
-    scratch.mkdir()
+    with reported(scratch):
+        scratch.mkdir()
     jobs = (
         _Job(source, task, f"{scratch}/{place}-{number}")
         for place, source in enumerate(sources)

@@ -283,7 +283,7 @@ def _parse_index(index: Index, reader: Source, previous: Previous, path: str, fo
         snapshot=index.snapshot,
         package=None,
         stack=index.stack,
-        generation=fragment.pages[0].generation if fragment.pages else None,
+        generation=fragment.generation,
         num_specs=sum(page.num_specs for page in fragment.pages),
         is_copy=False,
         is_gone=False,

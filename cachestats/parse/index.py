@@ -335,6 +335,7 @@ class _Columns:
             read.findings.all(),
             dependencies=self._dependencies(),
             is_part_of_stacks=True,
+            generation=read.generation,
         )
 
     def _records(self, page: Codes) -> pa.Table:

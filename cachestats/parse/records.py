@@ -83,6 +83,8 @@ class Fragment:
     """The edges from these specs, as `DEPENDENCY_RECORDS`; pages have none."""
     is_part_of_stacks: bool = False
     """Whether the records name only one stack, so that they must be joined with those of other fragments by hash."""
+    generation: str | None = None
+    """The generation of an index, which may have no records; each page has its own."""
 
 
 def generation(*, sorted_keys: bool, tarball: bool, old_compilers: bool) -> Generation:

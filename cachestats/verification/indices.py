@@ -168,7 +168,7 @@ def _check_tables(place: Place, fragments: Sequence[Fragment], ledger: Ledger) -
         if finding.rule != _COMPARED:
             _write_down(finding, ledger)
     summary = summarize_specs(tables.specs)
-    generations = {page.generation for fragment in fragments for page in fragment.pages}
+    generations = {fragment.generation for fragment in fragments if fragment.generation}
     rules = rules_of_sources(place.snapshot or "", generations, names_libc=summary.name_libc)
     specs = _frame(add_requirements(tables.specs, tables.dependencies, rules), _OF_SPECS)
     check_holes(specs, _frame(tables.dependencies, _OF_EDGES), place, summary.num_specs, ledger)

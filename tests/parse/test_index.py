@@ -132,6 +132,15 @@ def test_nodes_of_version_6_are_read(tmp_path: Path) -> None:
     assert dataset.snapshots.select("generation", "reuse_rules").collect().row(0) == ("db9", "1.1")
 
 
+def test_the_dependencies_of_no_specs_are_known(tmp_path: Path) -> None:
+    layout_2(tmp_path / "mirrors/develop/e4s", index({}, cached=set(), version="7"))
+    dataset = build(tmp_path)
+    facts = dataset.snapshots.select("generation", "reuse_rules", "has_dependencies", "num_specs")
+    assert facts.collect().row(0) == ("db7", "0.21", True, 0)
+    assert dataset.inputs.select("generation", "num_specs").collect().row(0) == ("db7", 0)
+    assert cs.holes(dataset).is_empty()
+
+
 def test_cycles_and_spliced_specs_are_specs_like_others(tmp_path: Path) -> None:
     """A spliced spec names in `build_spec` the one that was built; what it depends on is its own."""
     other = "b" * 32

@@ -144,24 +144,27 @@ def compare_snapshots(specs: Dataset | Subset, before: Mapping[str, str]) -> pl.
     ('develop-2025-03-09', 'gcc-runtime', 'rebuilt', 0)
     """
     rows = spec_rows(specs, ("snapshot", "package", "version", "hash"), every_snapshot=True)
-    named = pl.DataFrame([*before.items()], {"new": pl.String, "old": pl.String}, orient="row")
+    named = pl.DataFrame([*before.items()], {"new": pl.String, "old": pl.String}, orient="row").with_row_index("pair")
     pairs = rows.coded(named, new="snapshot", old="snapshot").lazy()
     is_old, is_new = pl.col("is_old"), pl.col("is_new")
     sides = [
         rows.frame.join(pairs, left_on="snapshot", right_on=side, coalesce=False).select(
-            "package", "version", "hash", snapshot="new", is_old=pl.lit(side == "old"), is_new=pl.lit(side == "new")
+            "package", "version", "hash", "pair", is_old=pl.lit(side == "old"), is_new=pl.lit(side == "new")
         )
         for side in ("old", "new")
     ]
     # As in `compare`, a hash is one spec, even if the two sides disagree about its version.
     counts = (
         pl.concat(sides)
-        .group_by("snapshot", "package", "hash")
+        .group_by("pair", "package", "hash")
         .agg(pl.col("version").min(), is_old.any(), is_new.any())
-        .group_by("snapshot", "package", "version")
+        .group_by("pair", "package", "version")
         .agg(old_specs=is_old.sum(), new_specs=is_new.sum(), common_specs=(is_old & is_new).sum())
     )
-    return _changes(rows.collect(counts), "snapshot", _are_represented(specs, before))
+    found = rows.collect(counts)
+    # Not by the codes of the snapshots: a dataset keeps no name for the code of a snapshot without specs.
+    found = found.with_columns(snapshot=named["new"].gather(found["pair"]))
+    return _changes(found, "snapshot", _are_represented(specs, before))
 
 
 def compare_counts(

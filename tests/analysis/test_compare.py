@@ -25,6 +25,8 @@ from cachestats.errors import ArgumentError
 from cachestats.schema import SPECS
 from tests.support.cli import run
 from tests.support.frames import specs_of
+from tests.support.indices import index
+from tests.support.mirrors import DEFAULT, build, layout_2
 from tests.support.site import page, spec, write
 
 SIDES = ("develop-2025-03-09", "develop-2025-05-25")
@@ -232,7 +234,7 @@ def test_what_the_other_side_has_in_another_stack_is_no_change_of_representation
     assert found["e4s", WRAPPER] == found["ml", WRAPPER] == "representation"
 
 
-@pytest.mark.parametrize("name", ["sample", "mixed", "renamed"])
+@pytest.mark.parametrize("name", ["sample", "mixed", "renamed", "emptied"])
 def test_many_snapshots_at_once_are_compared_as_each_pair(
     name: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -242,6 +244,10 @@ def test_many_snapshots_at_once_are_compared_as_each_pair(
             for snapshot, version in (("v0.9", "2.0"), ("v1.0", "1.0"), ("develop", "1.1"))
         }
         dataset = cs.build_dataset(write(tmp_path / "site", pages), out=tmp_path / "dataset")
+    elif name == "emptied":
+        layout_2(tmp_path / "mirrors/develop-2026-11-28", DEFAULT)
+        layout_2(tmp_path / "mirrors/develop-2026-12-05", index({}, cached=set()))
+        dataset = build(tmp_path)
     else:
         dataset = request.getfixturevalue(name)
     names = snapshot_names(dataset)

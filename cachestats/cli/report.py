@@ -9,7 +9,7 @@ import click
 
 from cachestats.cli.match import environment_in
 from cachestats.cli.output import talk
-from cachestats.cli.parameters import dataset_argument, snapshots_option, where_option
+from cachestats.cli.parameters import check_target, dataset_argument, snapshots_option, where_option
 from cachestats.cli.question import Question
 from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError
@@ -17,6 +17,7 @@ from cachestats.text import counted
 
 if TYPE_CHECKING:
     from cachestats.environment import Environment
+    from cachestats.hosts import Host
 
 
 @click.command(cls=Verb)
@@ -73,10 +74,19 @@ def report(
         out,
         title=f"{title}, {asked.filters}" if asked.filters else title,
         url=url,
-        hosts=hosts,
+        hosts=[_known_host(host, dataset) for host in hosts],
         environments=_named(environments),
     )
     talk(f"wrote {counted(pages, 'page')} to {out}; open {out / 'index.html'}")
+
+
+def _known_host(text: str, dataset: Any) -> Host:
+    """Return the host that a text describes, whose target must be known."""
+    from cachestats.hosts import Host
+
+    host = Host.parse(text)
+    check_target(host.target, [dataset])
+    return host
 
 
 def _named(paths: tuple[Path, ...]) -> dict[str, Environment]:

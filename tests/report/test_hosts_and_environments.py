@@ -66,6 +66,17 @@ def test_environments_with_the_same_name_are_refused(sample: cs.Dataset, tmp_pat
     assert b"two that are called example_data" in done.stderr
 
 
+@pytest.mark.parametrize("host", ["zen99:rhel9", "zen99"])
+def test_a_host_with_an_unknown_target_is_refused(host: str, sample: cs.Dataset, tmp_path: Path) -> None:
+    said = [
+        run(*verb, str(sample.path), "--host", host, code=2).stderr
+        for verb in (("usable",), ("report", "--out", str(tmp_path / "report")))
+    ]
+    assert b"expected a target that archspec or the dataset knows, found 'zen99'" in said[0]
+    assert said[0] == said[1]
+    assert not (tmp_path / "report").exists()
+
+
 def test_a_host_that_is_not_complete_is_refused(sample: cs.Dataset, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="expected the operating system"):
         cs.write_report(sample, tmp_path / "report", hosts=["zen4"])

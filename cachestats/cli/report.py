@@ -78,6 +78,8 @@ def report(
         environments=_named(environments),
     )
     talk(f"wrote {counted(pages, 'page')} to {out}; open {out / 'index.html'}")
+    if not asked.subset.num_specs:
+        asked.say_there_is_nothing()
 
 
 def _known_host(text: str, dataset: Any) -> Host:

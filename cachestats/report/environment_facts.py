@@ -21,7 +21,7 @@ class EnvironmentFacts(NamedTuple):
     specs: pl.DataFrame
     """The result of `match`."""
     rates: pl.DataFrame
-    """The result of `hit_rates`, the newest snapshot first."""
+    """The result of `hit_rates`, the newest snapshot first; those without specs are there, too."""
 
     @property
     def before(self) -> Row | None:
@@ -34,6 +34,13 @@ def look_at_environment(base: Subset, current: str, name: str, environment: Envi
     here = base.at(current)
     knows_dependencies = bool(with_dependencies(base.dataset, [current]))
     matches = match(environment, here, dependencies=here.whole if knows_dependencies else None)
-    names = pl.DataFrame({"snapshot": base.names[::-1]})
-    rates = names.join(hit_rates(environment, base), on="snapshot", how="inner", maintain_order="left")
-    return EnvironmentFacts(name, summary(matches), matches, rates)
+    counts = summary(matches)
+    names = pl.DataFrame({"snapshot": base.names[::-1]}, {"snapshot": pl.String})
+    rates = names.join(hit_rates(environment, base), on="snapshot", how="left", maintain_order="left").with_columns(
+        pl.col("hits", "near", "root_hits").fill_null(0),
+        pl.col("rate").fill_null(pl.lit(0.0 if counts.specs else None)),
+        pl.col("root_rate").fill_null(pl.lit(0.0 if counts.roots else None)),
+        specs=pl.lit(counts.specs),
+        roots=pl.lit(counts.roots),
+    )
+    return EnvironmentFacts(name, counts, matches, rates)

@@ -58,4 +58,6 @@ def _series(base: Subset, host: Host) -> pl.DataFrame:
     counts = found.group_by("snapshot").agg(
         usable=pl.col("requirement").sum().cast(pl.Int64), packages=pl.len().cast(pl.Int64)
     )
-    return pl.DataFrame({"snapshot": base.names[::-1]}).join(counts, on="snapshot", how="inner", maintain_order="left")
+    every = pl.DataFrame({"snapshot": base.names[::-1]}, {"snapshot": pl.String})
+    series = every.join(counts, on="snapshot", how="left", maintain_order="left")
+    return series.with_columns(pl.col("usable", "packages").fill_null(0))

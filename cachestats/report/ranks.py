@@ -65,7 +65,7 @@ class Ranks:
         )
         packages = self._codes["package"].drop_nulls().to_list()
         at_once = -(-len(packages) // _PARTS) or 1
-        for start in range(0, len(packages), at_once):
+        for start in range(0, len(packages) or 1, at_once):  # one part without rows if there are no packages
             rows = frame.filter(pl.col("package").is_in(packages[start : start + at_once]))
             for column, codes in self._codes.items():
                 positions = pl.int_range(len(codes), eager=True).cast(pl.UInt16 if len(codes) < 1 << 16 else pl.UInt32)

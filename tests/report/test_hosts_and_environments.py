@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,9 @@ import pytest
 import cachestats as cs
 from cachestats.errors import ArgumentError
 from tests.support.cli import run
+from tests.support.indices import index
+from tests.support.markup import words
+from tests.support.mirrors import DEFAULT, build, layout_2
 
 HOSTS = ("zen4:rhel9", "x86_64_v3:ubuntu24.04")
 
@@ -22,10 +24,6 @@ def own(tmp_path_factory: pytest.TempPathFactory, sample: cs.Dataset) -> Path:
     subset = sample.where(package=[*cs.read_environment(lockfile).specs["package"], "cmake"])
     cs.write_report(subset, out, hosts=HOSTS, environments={"mine": cs.read_environment(lockfile)})
     return out
-
-
-def words(path: Path) -> str:
-    return " ".join(re.sub(r"<[^>]+>", " ", path.read_text()).split())
 
 
 def test_hosts(own: Path, sample: cs.Dataset) -> None:
@@ -80,3 +78,21 @@ def test_a_host_with_an_unknown_target_is_refused(host: str, sample: cs.Dataset,
 def test_a_host_that_is_not_complete_is_refused(sample: cs.Dataset, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="expected the operating system"):
         cs.write_report(sample, tmp_path / "report", hosts=["zen4"])
+
+
+def test_a_snapshot_without_specs_has_its_numbers(tmp_path: Path) -> None:
+    layout_2(tmp_path / "mirrors/develop-2026-11-28", DEFAULT)
+    layout_2(tmp_path / "mirrors/develop-2026-12-05", index({}, cached=set()))
+    dataset = build(tmp_path)
+    environment = cs.read_environment(cs.example_dataset().path / "spack.lock")
+    for name, subset in (("both", dataset.at("all")), ("none", dataset.newest)):
+        out = tmp_path / name
+        cs.write_report(subset, out, hosts=["zen4:rhel9"], environments={"mine": environment})
+        text = words(out / "hosts/zen4-rhel9.html")
+        assert "can use 0 of the 0 packages in develop-2026-12-05" in text
+        assert "develop-2026-12-05 0 0 \u2013" in text
+        text = words(out / "environments/mine.html")
+        assert f"develop-2026-12-05 0 {environment.specs.height} 0.0% 0 0" in text
+        history = json.loads((out / "report.json").read_text())["environments"]["mine"]["history"]
+        assert [*history] == [*reversed(subset.names)]
+    assert "develop-2026-11-28 2 2 100.0%" in words(tmp_path / "both/hosts/zen4-rhel9.html")

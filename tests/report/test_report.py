@@ -35,6 +35,10 @@ from cachestats.report.paths import path_of
 from cachestats.report.ranks import SPEC_COLUMNS, Ranks, in_order
 from cachestats.report.variant_matrix import variant_matrix
 from conftest import SAMPLE
+from tests.support.cli import run
+from tests.support.indices import index
+from tests.support.markup import words
+from tests.support.mirrors import DEFAULT, build, layout_2
 from tests.support.site import HOSTILE, page, spec, write
 
 
@@ -326,6 +330,34 @@ def test_a_mirror_without_stacks_has_a_report(tmp_path: Path) -> None:
     assert "0 stacks" not in (tmp_path / "report/packages/zlib.html").read_text()
 
 
+def test_a_snapshot_that_lost_everything_is_reported(tmp_path: Path) -> None:
+    layout_2(tmp_path / "mirrors/develop-2026-11-28/e4s", DEFAULT)
+    layout_2(tmp_path / "mirrors/develop-2026-12-05/e4s", index({}, cached=set()))
+    cs.write_report(build(tmp_path), tmp_path / "report")
+    about = json.loads((tmp_path / "report/report.json").read_text())
+    assert about["check"] == {"allowed": 0.05, "has_passed": False, "lost": {"e4s": 2}}
+    assert "2 removed, 0 added" in (tmp_path / "report/summary.md").read_text()
+    assert "lost 2 packages in develop-2026-12-05" in (tmp_path / "report/feeds/snapshots.xml").read_text()
+    for name in ("index.html", "snapshots/develop-2026-12-05.html"):
+        text = words(tmp_path / "report" / name)
+        assert "develop-2026-11-28 to" in text
+        assert "removed 2 " in text
+        assert "pages of the cache site" not in text
+
+
+def test_a_dataset_without_specs_has_a_report(tmp_path: Path) -> None:
+    layout_2(tmp_path / "mirrors/develop-2026-12-05/e4s", index({}, cached=set()))
+    dataset = build(tmp_path)
+    done = run("report", str(dataset.path), "--out", str(tmp_path / "report"))
+    assert done.stderr.endswith(b"\nno specs in develop-2026-12-05\n")
+    assert "0 packages and 0 specs in 0 stacks." in (tmp_path / "report/summary.md").read_text()
+    text = words(tmp_path / "report/index.html")
+    assert "This report has no specs of develop-2026-12-05 ." in text
+    assert "There is no earlier snapshot to compare develop-2026-12-05 with." in text
+    assert "Stacks There are none." in text
+    assert not any(word in text for word in ("Coverage", "broken", "Over time"))
+
+
 def test_paths_of_this_machine_are_not_published(tmp_path: Path) -> None:
     secret = tmp_path / "home of somebody"
     for number, name in enumerate(("develop-2025-06-01", "develop-2025-06-08")):
@@ -424,3 +456,17 @@ def test_a_report_of_specs_that_the_newest_snapshot_lacks(sample: cs.Dataset, tm
     cs.write_report(sample.where(spec="hdf5~mpi"), tmp_path / "report")
     about = json.loads((tmp_path / "report" / "report.json").read_text())
     assert (about["snapshot"], about["num_specs"], about["stacks"]) == ("develop-2025-05-25", 0, {})
+    text = words(tmp_path / "report/index.html")
+    assert "This report has no specs of develop-2025-05-25 ." in text
+    assert "removed 1 " in text
+
+
+def test_a_report_of_specs_that_no_snapshot_has(sample: cs.Dataset, tmp_path: Path) -> None:
+    filters = ("--where", "stack=e4s", "--where", "package=lerc")
+    done = run("report", str(sample.path), "--out", str(tmp_path / "report"), *filters)
+    assert done.stderr.endswith(b"\nno specs in 5 snapshots, stack=e4s, package=lerc\n")
+    text = words(tmp_path / "report/index.html")
+    assert "There is nothing to compare: this report has no specs of develop-2025-03-09 either." in text
+    assert "broken" not in text
+    text = words(tmp_path / "report/snapshots/develop-2025-05-25.html")
+    assert "this report has no specs of this snapshot or of develop-2025-03-09 ." in text

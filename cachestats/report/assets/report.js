@@ -248,6 +248,7 @@
     const element = document.getElementById("age");
     if (!element) return;
     const days = Math.floor((Date.now() - Date.parse(element.dataset.day)) / 86_400_000);
+    if (days < 0) return; // a snapshot may be named after a day to come
     const usual = Number(element.dataset.usualDays) || 0;
     const [unit, length] = days < 14 ? ["day", 1] : days < 60 ? ["week", 7] : days < 730 ? ["month", 30.44] : ["year", 365.25];
     const words = days < 1 ? "today" : new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(-Math.floor(days / length), unit);

@@ -245,6 +245,21 @@ def test_the_age_is_that_of_today(today: str, words: str, is_old: bool, browser:
         assert (page.locator("#age.warning").count() == 1) == is_old
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_numbers_of_changes_have_a_colour_unless_they_are_zero(scheme: str, open_page: Open, report: Path) -> None:
+    page = open_page(report / "snapshots/develop-2025-05-25.html", color_scheme=scheme)
+    page.evaluate(
+        """document.querySelector('main').insertAdjacentHTML('beforeend',
+        '<dl class="tiles"><div class="removed"><dt>removed</dt><dd id="zero">0</dd></div></dl>')"""
+    )
+    places = (".removed a", ".added a", ".updated a", "#zero", "body")
+    removed, added, updated, zero, text = (
+        page.locator(one).first.evaluate("one => getComputedStyle(one).color") for one in places
+    )
+    assert len({removed, added, updated, text}) == 4
+    assert zero == text
+
+
 def test_a_hash_is_copied_whole(open_page: Open, report: Path, sample: cs.Dataset) -> None:
     page = open_page(report / "packages" / "zlib-ng.html", permissions=["clipboard-read", "clipboard-write"])
     ready(page)

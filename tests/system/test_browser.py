@@ -269,6 +269,18 @@ def test_a_hash_is_copied_whole(open_page: Open, report: Path, sample: cs.Datase
     assert page.evaluate("navigator.clipboard.readText()") in {f"/{one}" for one in hashes}
 
 
+def test_a_caption_stays_on_the_screen_when_its_table_scrolls(open_page: Open, report: Path) -> None:
+    page = open_page(report / "index.html", viewport=PHONE)
+    found = page.evaluate(
+        """[...document.querySelectorAll('main > section > .scroll > table > caption')].map(one => {
+        one.closest('.scroll').scrollLeft = 100;
+        const { left, right } = one.getBoundingClientRect();
+        return [one.closest('.scroll').scrollLeft, left, right]; })"""
+    )
+    assert any(scrolled for scrolled, *_ in found)
+    assert all(left >= 0 and right <= PHONE["width"] for _, left, right in found)
+
+
 def test_without_scripts_everything_stands_there(open_page: Open, report: Path) -> None:
     page = open_page(report / "packages.html", java_script_enabled=False)
     assert page.locator("#packages tbody tr").count() == 636

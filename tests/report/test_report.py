@@ -197,6 +197,8 @@ def test_what_programs_read_is_what_the_analyses_say(report: Path) -> None:
     )
     assert about["check"]["lost"] == dict(lost.select("stack", "lost").iter_rows())
     assert not about["check"]["has_passed"]
+    described = words(report / "data.html").partition("report.json")[2].partition("api/PACKAGE.json")[0]
+    assert all(key in described for key in ("check", "hosts", "environments"))
     assert about["stacks"]["e4s"] == specs.filter(stack="e4s").select("package").unique().collect().height
 
 

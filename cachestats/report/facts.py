@@ -26,7 +26,7 @@ from cachestats.dataset.subset import Subset
 from cachestats.environment import Environment
 from cachestats.errors import ArgumentError
 from cachestats.hosts import Host
-from cachestats.naming import snapshot_kind
+from cachestats.naming import snapshot_kind, source_address
 from cachestats.report.environment_facts import EnvironmentFacts, look_at_environment
 from cachestats.report.host_facts import HostFacts, look_at_host
 
@@ -51,7 +51,7 @@ class Facts(NamedTuple):
     before: dict[str, str]
     """The snapshot with which each one is compared: the previous one, and for `develop` the newest dated one."""
     snapshots: pl.DataFrame
-    """The table `snapshots`, the newest first."""
+    """The table `snapshots`, the newest first; sources are addresses, without the name of the snapshot."""
     age: Age
     losses: pl.DataFrame
     """The stacks that lost packages since the snapshot before the current one, as `losses` returns them."""
@@ -142,6 +142,7 @@ def gather(base: Subset, hosts: Iterable[Host], environments: Mapping[str, Envir
 def _snapshots(base: Subset, series: pl.DataFrame, by_stack: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of the table `snapshots`; those of some specs count these alone."""
     table = base.dataset.snapshots.filter(pl.col("snapshot").is_in(base.names)).collect()
+    table = table.with_columns(pl.Series("source", map(_addresses, table["source"], table["snapshot"]), pl.String))
     if base.is_whole:
         return table
     counts = series.select("snapshot", num_packages="packages", num_specs="specs")
@@ -151,6 +152,11 @@ def _snapshots(base: Subset, series: pl.DataFrame, by_stack: pl.DataFrame) -> pl
     return (
         table.drop(columns).join(found, on="snapshot", how="left").with_columns(pl.col(columns).fill_null(0))
     ).select(table.columns)
+
+
+def _addresses(sources: str, snapshot: str) -> str:
+    """Return the addresses of the sources of a snapshot, which may be `NAME=SOURCE`."""
+    return "; ".join(source_address(source, snapshot) for source in sources.split("; "))
 
 
 def _age(snapshots: pl.DataFrame, current: str) -> Age:

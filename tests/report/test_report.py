@@ -382,6 +382,15 @@ def test_paths_of_this_machine_are_not_published(tmp_path: Path) -> None:
         assert tables[name].height == whole.height
 
 
+def test_the_name_of_a_snapshot_is_no_part_of_the_address_of_its_source(tmp_path: Path) -> None:
+    layout_2(tmp_path / "mirror", DEFAULT)
+    dataset = cs.build_dataset(f"develop-2026-12-05={tmp_path / 'mirror'}", out=tmp_path / "dataset")
+    cs.write_report(dataset, tmp_path / "report")
+    assert json.loads((tmp_path / "report/report.json").read_text())["source"] == "mirror"
+    for name in ("index.html", "data.html", "snapshots/develop-2026-12-05.html"):
+        assert "develop-2026-12-05=" not in (tmp_path / "report" / name).read_text()
+
+
 def test_versions_stand_in_spacks_order_newest_first(tmp_path: Path) -> None:
     versions = ["9.1.0", "10.2.1", "develop", "9.10"]
     specs = [spec(str(place) * 32, versions=[version]) for place, version in enumerate(versions)]

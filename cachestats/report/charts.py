@@ -39,6 +39,7 @@ class Chart(NamedTuple):
 def draw_overview(subset: Subset, facts: Facts, folder: Path) -> dict[str, Chart]:
     """Draw the charts of the overview and return them by name; charts without data are left out."""
     rows: Axis = "os" if facts.stacks.is_empty() else "stack"
+    label = "OS" if rows == "os" else rows
     matrix = coverage_matrix(subset.at(facts.current), rows=rows, columns="target", measure="packages")
     # A private mirror may have no stacks.
     series = facts.history if facts.stack_history.is_empty() else facts.stack_history
@@ -46,8 +47,8 @@ def draw_overview(subset: Subset, facts: Facts, folder: Path) -> dict[str, Chart
     charts: dict[str, tuple[bool, str, str, Callable[[], Axes]]] = {
         "coverage": (
             matrix.height > 0,
-            f"Packages by {rows} and target",
-            f"The packages with a binary, a row for each {rows} and, if there are several, a column for each target.",
+            f"Packages by {label} and target",
+            f"The packages with a binary, a row for each {label} and, if there are several, a column for each target.",
             lambda: plot_coverage(matrix),
         ),
         "history": (

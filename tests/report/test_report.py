@@ -328,7 +328,7 @@ def test_a_mirror_without_stacks_has_a_report(tmp_path: Path) -> None:
     cs.write_report(dataset, tmp_path / "report")
     text = (tmp_path / "report/index.html").read_text()
     assert "There is no stack other than <code>root</code>" in text
-    assert "Packages by os and target" in text
+    assert "Packages by OS and target" in text
     assert "0 stacks" not in (tmp_path / "report/packages/zlib.html").read_text()
 
 

@@ -404,6 +404,19 @@ def test_a_cell_lists_its_specs(open_page: Open, report: Path, sample: cs.Datase
     assert page.locator("h1").inner_text() == "hdf5"
 
 
+def test_the_page_says_how_a_comparison_differs_from_that_of_the_command_line(
+    open_page: Open, report: Path, sample: cs.Dataset
+) -> None:
+    address = {"rows": "stack", "columns": "target", "before": "develop-2025-03-09", "snapshot": "develop-2025-05-25"}
+    page = open_page(report / "explorer.html", anchor=urlencode(address))
+    ready(page)
+    (counts,) = cs.compare_counts(sample.at(address["before"]), sample.newest).filter(stack="e4s").iter_rows(named=True)
+    assert counts["representation"] == 1
+    row = page.locator("#table tbody tr", has_text="e4s").locator("td.total").inner_text()
+    assert row == f"+{counts['added'] + counts['representation']} \N{MINUS SIGN}{counts['removed']}"
+    assert "Unlike in cachestats compare, this includes" in page.locator("#legend").inner_text()
+
+
 def test_filters_narrow_each_other(open_page: Open, report: Path, sample: cs.Dataset) -> None:
     page = open_page(report / "explorer.html")
     ready(page)

@@ -26,6 +26,9 @@ cachestats.explorer = (() => {
   const MOST_LABELS = 8; // of a filter, before its search
   const MOST_SPECS = 25;
   const MANY_COLUMNS = 8; // from here on, their names stand upright
+  const COMPARED =
+    "+ and − count what only one of the snapshots has in the cell, even if the other has it elsewhere. Unlike in " +
+    "cachestats compare, this includes what Spack only began to treat as a package, such as compiler-wrapper.";
   const SIZES = ["B", "kB", "MB", "GB", "TB", "PB"];
 
   const byId = (id) => document.getElementById(id);
@@ -443,6 +446,7 @@ cachestats.explorer = (() => {
         "less",
         element("span", { className: "ramp two" }),
         `more, up to ${amount(largest)} (linear)`,
+        ...(question.measure === "share" ? [] : [element("span", { className: "note" }, COMPARED)]),
       );
     } else
       legend.replaceChildren(

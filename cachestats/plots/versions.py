@@ -33,7 +33,7 @@ def plot_versions(
     """Draw the number of packages of which each stack has an older version than others, and name some of them.
 
     Runtimes of compilers, such as `gcc-runtime`, and libcs do not count: their versions are those of the compiler and
-    of the system, and no lag.
+    of the system, and no lag. The title names those that are left out.
 
     Parameters
     ----------
@@ -71,8 +71,9 @@ def plot_versions(
     by = column(versions, 1, "stack")
     versions = checked(versions, names=("package", by, "is_behind"), maker="versions")
     is_behind = pl.col("is_behind").cast(pl.Boolean)
+    is_toolchain = pl.col("package").is_in(TOOLCHAIN)
     counts = (
-        versions.filter(~pl.col("package").is_in(TOOLCHAIN))
+        versions.filter(~is_toolchain)
         .group_by(by)
         .agg(packages=pl.len().cast(pl.Int64), behind=pl.col("package").filter(is_behind).sort())
     )
@@ -81,6 +82,8 @@ def plot_versions(
     )
     shown = lagging.head(top)
     title = [f"Packages behind their newest version, by {by.replace('_', ' ')}", *in_words(subtitle)]
+    if left_out := versions.filter(is_toolchain)["package"].unique().sort().to_list():
+        title.append(f"without {some(left_out)}, whose versions are those of a compiler or system")
     if shown.is_empty():
         return draw_nothing("none: no package is behind", title=title, ax=ax)
     if shown.height < lagging.height:

@@ -55,7 +55,9 @@ def test_only_stacks_that_lag_are_shown_and_runtimes_are_no_lag(many: pl.DataFra
     assert bars(ax) == {"behind": [(0, behind[name]) for name in names(ax)]}
     assert [note.split(":")[0] for note in notes(ax)] == [f"{behind[name]} of {packages[name]}" for name in names(ax)]
     lags = pl.DataFrame({"package": ["gcc-runtime", "hdf5"], "stack": "e4s", "is_behind": [True, False]})
-    assert notes(cs.plot_versions(lags)) == ["none: no package is behind"]
+    ax = cs.plot_versions(lags)
+    assert notes(ax) == ["none: no package is behind"]
+    assert title(ax)[-1] == "without gcc-runtime, whose versions are those of a compiler or system"
 
 
 def test_a_host_uses_each_package_once_and_obstacles_are_those_of_the_rest() -> None:

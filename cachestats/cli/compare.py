@@ -50,7 +50,7 @@ def _comparing(by: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
             **options: Any,
         ) -> None:
             filters = {"where": where, "expressions": expressions, "union": union}
-            asked = sides(dataset, old, against or dataset, new, **filters)
+            asked = sides(dataset, old, against or dataset, new, by=by, **filters)
             among = asked[0].among, asked[1].among
             function(asked=asked, by=by, options={"by": by, "union": asked[0].union, "among": among}, **options)
 
@@ -171,3 +171,5 @@ def _sum_up(asked: tuple[Question, Question], options: dict[str, Any], packages:
     represented = packages.filter(change="representation")["package"]
     if len(represented):
         talk(f"not counted, because Spack treats them as packages on one side only: {', '.join(represented)}")
+    if asked[0].has_only_root:
+        asked[1].hint_at_union()

@@ -39,7 +39,7 @@ def history(dataset: Any, by: Any, form: str, out: Path | None, **question: Any)
     """
     from cachestats.analysis.history import history as series
 
-    asked = Question(dataset, everything=True, **question)
+    asked = Question(dataset, everything=True, by=by, **question)
     rows = series(asked.subset, by=by, union=asked.union)
     for_eyes = rows.drop("snapshot_date", "previous", *([] if by else ["share"]))
     emit(for_eyes if form in {"table", "markdown"} else rows, form, out, percent=True)
@@ -84,7 +84,7 @@ def lifespans(dataset: Any, by: Any, form: str, out: Path | None, **question: An
 
     from cachestats.analysis.history import lifespans as first_and_last
 
-    asked = Question(dataset, everything=True, **question)
+    asked = Question(dataset, everything=True, by=by, **question)
     rows = first_and_last(asked.subset, by=by, union=asked.union)
     ends = (
         pl.coalesce(pl.col(f"{end}_date").dt.to_string(), f"{end}_seen").alias(f"{end}_seen")

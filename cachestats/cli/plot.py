@@ -153,7 +153,7 @@ def _save(
     **options: Any,
 ) -> None:
     """Draw a frame, write the file, and say so; if the frame is empty, the picture says that there are none of what."""
-    if frame.is_empty() and not asked.subset.num_specs:
+    if frame.is_empty() and (asked.has_only_root or not asked.subset.num_specs):
         what = "specs"
     if picture.is_page:
         _write_page(chart, frame, picture, asked, what, **options)
@@ -161,6 +161,7 @@ def _save(
         _write_picture(draw, frame, picture, asked, what, **options)
     if frame.is_empty():
         talk(f"no {what} in {asked.words}")
+        asked.hint_at_union()
     talk(f"wrote {picture.out}")
 
 
@@ -177,13 +178,14 @@ def _write_page(
         raise ArgumentError(
             f"expected {' and '.join(given)} with .png, .svg or .pdf, found .html", hint="a page shows everything"
         )
-    from cachestats.plots.drawing import in_words
     from cachestats.plots.interactive.chart import chart_of_nothing, retitled
     from cachestats.plots.interactive.page import save_chart
     from cachestats.plots.themes import theme
 
     with theme(picture.theme):
-        found = chart_of_nothing(f"no {what}", in_words(asked.words)) if frame.is_empty() else chart(frame, **options)
+        found = (
+            chart_of_nothing(f"no {what}", _title_of_nothing(asked)) if frame.is_empty() else chart(frame, **options)
+        )
         save_chart(retitled(found, picture.title) if picture.title else found, picture.out)
 
 
@@ -193,7 +195,7 @@ def _write_picture(
     """Write a picture."""
     import matplotlib
 
-    from cachestats.plots.drawing import draw_nothing, in_words
+    from cachestats.plots.drawing import draw_nothing
     from cachestats.plots.saving import save_plot
     from cachestats.plots.sizes import fit_title, sized_axes
     from cachestats.plots.themes import theme
@@ -204,12 +206,19 @@ def _write_picture(
     with theme(picture.theme):
         ax = sized_axes(picture.size) if picture.size else None
         if frame.is_empty() and what not in _GOOD_NEWS:
-            ax = draw_nothing(f"no {what}", title=in_words(asked.words), ax=ax)
+            ax = draw_nothing(f"no {what}", title=_title_of_nothing(asked), ax=ax)
         else:
             ax = draw(frame, ax=ax, **options)
         if picture.title or picture.size:
             fit_title(ax, picture.title)
         save_plot(ax, picture.out)
+
+
+def _title_of_nothing(asked: Question) -> list[str]:
+    """Return the title of a picture of nothing: the verb, because only an answer tells more, and the specs."""
+    from cachestats.plots.drawing import in_words
+
+    return [str(click.get_current_context().command.name).replace("-", " ").capitalize(), *in_words(asked.words)]
 
 
 @plot.command(
@@ -256,7 +265,7 @@ def plot_history(dataset: Any, by: Any, measure: Any, picture: _Picture, **quest
     from cachestats.plots.history import plot_history as draw
     from cachestats.plots.interactive.history import chart_history as chart
 
-    asked = Question(dataset, everything=True, **question)
+    asked = Question(dataset, everything=True, by=by, **question)
     rows = series(asked.subset, by=by, union=asked.union)
     _save(draw, rows, picture, asked, "specs", chart, measure=measure, subtitle=asked.filters)
 
@@ -284,7 +293,7 @@ def plot_changes(dataset: Any, old: str, new: str, against: Any, by: Any, pictur
     from cachestats.analysis.compare import compare_counts as count
     from cachestats.plots.changes import plot_changes as draw
 
-    _draw_compared(count, draw, sides(dataset, old, against or dataset, new, **question), by, picture)
+    _draw_compared(count, draw, sides(dataset, old, against or dataset, new, by=by, **question), by, picture)
 
 
 @plot.command("losses", params=_options_of(compare_counts, "against", "by", "where", "expressions", "union"))
@@ -297,7 +306,7 @@ def plot_losses(dataset: Any, old: str, new: str, against: Any, by: Any, picture
     from cachestats.analysis.losses import losses
     from cachestats.plots.losses import plot_losses as draw
 
-    _draw_compared(losses, draw, sides(dataset, old, against or dataset, new, **question), by, picture)
+    _draw_compared(losses, draw, sides(dataset, old, against or dataset, new, by=by, **question), by, picture)
 
 
 def _draw_compared(
@@ -433,7 +442,7 @@ def plot_lifespans(dataset: Any, by: Any, picture: _Picture, **question: Any) ->
     from cachestats.analysis.history import lifespans as first_and_last
     from cachestats.plots.lifespans import plot_lifespans as draw
 
-    asked = Question(dataset, everything=True, **question)
+    asked = Question(dataset, everything=True, by=by, **question)
     rows = first_and_last(asked.subset, by=by, union=asked.union)
     _save(draw, rows, picture, asked, "specs", subtitle=asked.filters)
 
@@ -471,7 +480,7 @@ def plot_hit_rates(dataset: Any, environments: tuple[Path, ...], by: Any, pictur
     from cachestats.plots.hit_rates import plot_hit_rates as draw
 
     environment = environment_in(environments)
-    asked = Question(dataset, everything=True, **question)
+    asked = Question(dataset, everything=True, by=by, **question)
     rows = rank(environment, asked.subset, by=by, union=asked.union)
     _save(draw, rows, picture, asked, "hits", subtitle=asked.words)
 

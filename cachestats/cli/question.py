@@ -49,7 +49,7 @@ class Question:
         listed: list[str] | None = None,
         everything: bool = False,
         beside: tuple[Subset, ...] = (),
-        **axes: str,
+        **axes: Any,
     ) -> None:
         if denominator and measure != "share":
             raise ArgumentError(
@@ -66,6 +66,8 @@ class Question:
         self.subset = filtered(both, self.wanted | in_list, spec=expressions)[0] if self.chosen else self.among
         # A filter that names root asks for it.
         self.union = union or UNION_STACK in self.subset.filters.get("stack", ())
+        names = [name for axis in axes.values() for name in ((axis,) if isinstance(axis, str) else axis or ())]
+        self._by_stack = "stack" in names and not self.union
         self.axes: dict[str, Any] = axes | {
             "measure": measure,
             "denominator": denominator or "row",
@@ -109,6 +111,11 @@ class Question:
         asks = any(not value.startswith(LEAVES_OUT) for value in self.wanted.get(column, ()))
         return [*self.subset.filters[column]] if asks else []
 
+    @cached_property
+    def has_only_root(self) -> bool:
+        """Whether the answer is by stack, and there is only the union of the stacks, which it leaves out."""
+        return self._by_stack and self.among.values("stack") == [UNION_STACK]
+
     def say_there_is_nothing(self) -> None:
         """Say that no specs were found and, if only the union of the stacks was there, how to see it."""
         talk(f"no specs in {self.words}")
@@ -116,7 +123,7 @@ class Question:
 
     def hint_at_union(self) -> None:
         """Say how to see the union of the stacks, if the answer is by stack and there are no others."""
-        if "stack" in self.axes.values() and self.among.values("stack") == [UNION_STACK]:
+        if self.has_only_root:
             talk("hint: the only stack is root, the union of the stacks; --union shows it")
 
 

@@ -154,6 +154,25 @@ def test_holes_are_those_of_the_snapshots_that_the_chart_names(mixed: cs.Dataset
     assert (tmp_path / "drawn.svg").read_text() == (tmp_path / "expected.svg").read_text()
 
 
+@pytest.mark.parametrize("ending", ["svg", "html"])
+@pytest.mark.parametrize("question", ["coverage --rows stack --columns os", "gaps --by stack", "history --by stack"])
+def test_where_the_only_stack_is_root_a_hint_says_how_to_see_it(question: str, ending: str, tmp_path: Path) -> None:
+    name = "develop-2025-03-02"
+    pages = {(name, "a"): page("a", name, [spec("b" * 32, stacks=["root"])])}
+    dataset = cs.build_dataset(write(tmp_path / "site", pages), out=tmp_path / "dataset")
+    hint = "hint: the only stack is root, the union of the stacks; --union shows it\n"
+    verb, *options = question.split()
+    out = tmp_path / f"x.{ending}"
+    done = plot(verb, dataset.path, *options, "--out", out)
+    assert done.stderr == f"no specs in {name}\n{hint}wrote {out}\n"
+    assert verb.capitalize() in out.read_text()
+    assert "no specs" in out.read_text()
+    assert hint not in plot(verb, dataset.path, *options, "--union", "--out", out).stderr
+    compared = ["compare-counts", str(dataset.path), name, name]
+    assert CliRunner().invoke(cli, compared).stderr.endswith(hint)
+    assert hint not in CliRunner().invoke(cli, [*compared, "--union"]).stderr
+
+
 @pytest.mark.parametrize("question", ["history", "versions --by stack", "duplicates", "gaps --by stack", "overlap"])
 def test_where_there_is_nothing_the_picture_says_so(question: str, weeks: cs.Dataset, tmp_path: Path) -> None:
     verb, *options = question.split()

@@ -488,7 +488,11 @@ def plot_hit_rates(dataset: Any, environments: tuple[Path, ...], by: Any, pictur
 @plot.command("retain")
 @dataset_argument
 @watch_option
-@_measure_option(RETAIN_MEASURES)
+@click.option(
+    "--measure",
+    type=click.Choice(RETAIN_MEASURES),
+    help="What to draw.  [default: bytes; specs, if sizes are unknown]",
+)
 @_picture_options
 def plot_retain(dataset: Any, watched: tuple[Path, ...], measure: Any, picture: _Picture) -> None:
     """Draw what keeping the newest snapshots costs and is worth.

@@ -158,7 +158,7 @@ def count_along(axis: Axis, unit: str, *, is_share: bool = False) -> None:
     if is_share:
         axis.set_major_formatter(PercentFormatter(1))
     else:
-        axis.set_major_locator(MaxNLocator(5, integer=True))
+        axis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):,.0f}"))  # losses are below zero
     axis.set_label_text(unit, fontsize=FONT, parse_math=False)
     axis.set_tick_params(labelsize=FONT, length=0)

@@ -38,7 +38,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 def plot_retain(
     curve: IntoFrame,
     *,
-    measure: RetainMeasure = "bytes",
+    measure: RetainMeasure | None = None,
     top: int = MAX_LINES,
     subtitle: str | None = None,
     ax: Axes | None = None,
@@ -52,7 +52,7 @@ def plot_retain(
     measure
         `bytes`: the bytes of the newest snapshots, for each number of them. `specs`: the same in specs, which are
         always known. `hits`: the share of each environment that hits, against bytes, or against specs if no size is
-        known.
+        known. By default bytes or, if no size is known, specs; then the title says so.
     top
         The largest number of environments to show. If there are more, those that hit most in all are shown, and the
         title says so.
@@ -80,7 +80,8 @@ def plot_retain(
     Specs that the newest snapshots keep
     both snapshots keep 68 specs
     """
-    check_choice(measure, RETAIN_MEASURES, "measure")
+    if measure is not None:
+        check_choice(measure, RETAIN_MEASURES, "measure")
     check_top(top)
     curve = checked(
         as_polars(curve),
@@ -95,17 +96,20 @@ def plot_retain(
         )
     if measure == "hits":
         return _draw_hits(curve, "bytes" if has_sizes else "specs", top, in_words(subtitle), ax)
+    drawn = measure or ("bytes" if has_sizes else "specs")
     steps = curve.unique("newest", keep="first").sort("newest")
     last = steps.row(-1, named=True)
-    title = [f"{measure.capitalize()} that the newest snapshots keep", *in_words(subtitle)]
-    title.append(f"{_snapshots(last['newest'])} keep{'s' * (last['newest'] == 1)} {_amount(last[measure], measure)}")
-    title += _unknown(last, measure)
+    title = [f"{drawn.capitalize()} that the newest snapshots keep", *in_words(subtitle)]
+    title.append(f"{_snapshots(last['newest'])} keep{'s' * (last['newest'] == 1)} {_amount(last[drawn], drawn)}")
+    title += _unknown(last, drawn)
+    if measure is None and not has_sizes:
+        title.append("in specs, because their sizes are unknown")
     ax = ax or new_axes(_WIDTH, _HEIGHT + len(title) * LINE_HEIGHT, title=title, names=["000 MB"])
-    at, amounts = steps["newest"].to_list(), steps[measure].to_list()
+    at, amounts = steps["newest"].to_list(), steps[drawn].to_list()
     ax.fill_between(at, amounts, color=current().main, alpha=0.15, linewidth=0)
     ax.plot(at, amounts, marker="o", markersize=4.5, linewidth=1.5, color=current().main, clip_on=False)
     count_along(ax.xaxis, "newest snapshots kept")
-    _amounts_along(ax.yaxis, f"{measure} kept", measure)
+    _amounts_along(ax.yaxis, f"{drawn} kept", drawn)
     ax.set_ylim(0, (max(amounts) or 1) * 1.1)
     ax.set_xlim(min(at) - 0.5, max(at) + 0.5)
     set_title(ax, title)

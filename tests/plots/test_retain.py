@@ -56,11 +56,24 @@ def test_hits_are_drawn_against_bytes_as_far_as_sizes_are_known() -> None:
 def test_what_the_curve_does_not_tell_is_not_drawn() -> None:
     curve = retention([None], ["develop"]).with_columns(pl.lit(None, pl.Int64).alias("bytes"), hits=None, rate=None)
     with pytest.raises(ArgumentError, match="expected the sizes of specs, found none\nhint: draw the measure specs"):
-        cs.plot_retain(curve)
+        cs.plot_retain(curve, measure="bytes")
     with pytest.raises(ArgumentError, match="expected environments, found none"):
         cs.plot_retain(curve, measure="hits")
     with pytest.raises(ArgumentError, match="expected one of bytes, specs, hits as measure, found 'size'"):
         cs.plot_retain(curve, measure="size")  # type: ignore[arg-type]
+
+
+def test_without_sizes_specs_are_drawn_and_the_title_says_why() -> None:
+    curve = retention(["e4s"], ["develop"]).with_columns(pl.lit(None, pl.Int64).alias("bytes"))
+    ax = cs.plot_retain(curve)
+    assert ax.get_title(loc="left").split("\n") == [
+        "Specs that the newest snapshots keep",
+        "the only snapshot keeps 700 specs",
+        "in specs, because their sizes are unknown",
+    ]
+    ax.figure.canvas.draw()
+    least, most = ax.get_xlim()
+    assert [tick for tick in ax.get_xticks() if least <= tick <= most] == [1]
 
 
 def test_the_verb_draws_what_the_function_does(sample: cs.Dataset, tmp_path: Path) -> None:
@@ -73,5 +86,7 @@ def test_the_verb_draws_what_the_function_does(sample: cs.Dataset, tmp_path: Pat
         cs.save_plot(cs.plot_retain(curve, measure=measure), tmp_path / "expected.svg")  # type: ignore[arg-type]
         plt.close("all")
         assert out.read_text() == (tmp_path / "expected.svg").read_text()
+    assert CliRunner().invoke(cli, ["plot", "retain", str(sample.path), "--out", str(out)]).exit_code == 0
+    assert "in specs, because their sizes are unknown" in out.read_text()
     done = CliRunner().invoke(cli, ["plot", "retain", str(sample.path), "--measure", "hits", "--out", "x.svg"])
     assert "add --watch ENVIRONMENT" in str(done.exception)

@@ -188,10 +188,11 @@ def random_question(draw: random.Random, specs: pl.DataFrame) -> Question:
     """Return a question about some specs as its address has it: an empty text stands for no compiler, no stack, ..."""
     names = specs["snapshot"].unique().sort().to_list()
     rows, columns = draw.sample([*DIMENSIONS, "variant:shared"], 2)
+    has_sizes = specs["size_bytes"].null_count() < specs.height
     question = {
         "rows": rows,
         "columns": columns,
-        "measure": draw.choice(("packages", "specs", "share", "bytes")),
+        "measure": draw.choice(("packages", "specs", "share", *(["bytes"] if has_sizes else []))),
         "denominator": draw.choice(("row", "column", "all")),
         "snapshot": draw.choice(names),
     }
@@ -437,10 +438,14 @@ def test_what_only_the_shell_can_tell_is_said(open_page: Open, report: Path) -> 
     ready(page)
     for text, words in (
         ("hdf5 ^mpich", "'^' asks for dependencies"),
-        ("zlib-ng %gcc", "'%' asks for direct dependencies in develop-2025-05-25"),
+        (
+            "zlib-ng %gcc",
+            "'%' asks for direct dependencies in develop-2025-05-25, which this page does not know; choose a compiler "
+            "among the filters, or ask with cachestats find, in a shell",
+        ),
         ("zlib/abc", "asks for a hash"),
         ("hdf5 ++mpi", "'++mpi' concerns dependencies"),
-        ("mpi", "expected a package of this report, found 'mpi'"),
+        ("mpi", "found 'mpi'; if it is a virtual package, cachestats find, in a shell, can ask for it"),
     ):
         page.get_by_label("Specs that satisfy").fill(text)
         page.get_by_label("Specs that satisfy").press("Enter")
@@ -449,6 +454,15 @@ def test_what_only_the_shell_can_tell_is_said(open_page: Open, report: Path) -> 
     page.get_by_label("Specs that satisfy").fill("hdf5@")
     page.get_by_label("Specs that satisfy").press("Enter")
     wait_for_text(page, "#trouble", "hdf5@ ^")
+    for text, words in (
+        ("hdf5, petsc", "expected spaces between alternatives, such as hdf5 petsc, found ','"),
+        ("hdf5 !", "expected a spec such as hdf5@1.14:+mpi target=x86_64_v3, found '!'"),
+    ):
+        page.get_by_label("Specs that satisfy").fill(text)
+        page.get_by_label("Specs that satisfy").press("Enter")
+        wait_for_text(page, "#trouble", words)
+    page.evaluate("location.hash = 'measure=bytes'")
+    wait_for_text(page, "#trouble", "expected a dataset with sizes for bytes, found none")
     page.evaluate("location.hash = 'host=486:dos'")
     wait_for_text(page, "#trouble", "expected a host")
     page.evaluate("location.hash = 'rows=nothing'")

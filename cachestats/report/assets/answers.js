@@ -105,6 +105,10 @@ cachestats.answers = (() => {
       if (name && !known.has(name)) throw new QuestionError(`there is no snapshot ${name}`);
     if (question.rows === question.columns) throw new QuestionError("choose two different dimensions");
     if (!MEASURES.includes(question.measure)) throw new QuestionError(`there is no measure ${question.measure}`);
+    if (question.measure === "bytes" && !report.names.has_sizes)
+      throw new QuestionError(
+        "expected a dataset with sizes for bytes, found none: count specs, or build the dataset with --sizes",
+      );
     if (!DENOMINATORS.includes(question.denominator))
       throw new QuestionError(`there is no denominator ${question.denominator}`);
     const isOverTime = [question.rows, question.columns].includes("snapshot");

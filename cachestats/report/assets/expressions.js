@@ -77,7 +77,9 @@ cachestats.expressions = (() => {
       const token = TOKEN.exec(text);
       if (!token)
         throw new ExpressionError(
-          `expected a spec such as hdf5@1.14:+mpi target=x86_64_v3 %gcc, found '${text[position]}'`,
+          text[position] === ","
+            ? "expected spaces between alternatives, such as hdf5 petsc, found ','"
+            : `expected a spec such as hdf5@1.14:+mpi target=x86_64_v3, found '${text[position]}'`,
           position,
         );
       if (token.groups.space === undefined) tokens.push(token);
@@ -252,7 +254,7 @@ cachestats.expressions = (() => {
       if (!snapshot.is_spack_1) parts.push(rest);
       else if (snapshot.has_dependencies || isDemanding(rest)) {
         throw new ExpressionError(
-          `'%' asks for direct dependencies in ${snapshot.name}, which this page does not know; choose a compiler among the filters, or ask in a shell: ${NEEDS_SHELL}`,
+          `'%' asks for direct dependencies in ${snapshot.name}, which this page does not know; choose a compiler among the filters, or ask with cachestats find, in a shell`,
         );
       }
       demand("compiler", isCompiler(compiler, names));
@@ -271,7 +273,7 @@ cachestats.expressions = (() => {
     if (name !== null) {
       if (!names.names.package.includes(name)) {
         throw new ExpressionError(
-          `expected a package of this report, found '${name}'; a virtual package needs the command line: ${NEEDS_SHELL}`,
+          `expected a package of this report, found '${name}'; if it is a virtual package, ${NEEDS_SHELL}`,
         );
       }
       demand("package", (one) => one === name);

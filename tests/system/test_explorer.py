@@ -487,6 +487,15 @@ def test_every_view_fits_a_phone_and_serves_everyone(address: str, scheme: str, 
     assert_usable(page)
 
 
+def test_a_phone_shows_the_whole_names_of_rows(open_page: Open, report: Path) -> None:
+    page = open_page(report / "explorer.html", anchor="rows=package&columns=target", viewport=PHONE)
+    ready(page)
+    cut = page.locator("#table tbody th").evaluate_all(
+        "cells => cells.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+    )
+    assert cut == []
+
+
 def test_the_arrows_move_between_cells(open_page: Open, report: Path) -> None:
     page = open_page(report / "explorer.html")
     ready(page)

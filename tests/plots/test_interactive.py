@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,15 @@ def test_lines_end_where_snapshots_are_missing() -> None:
         (str(dates[3]), 3),
         (str(dates[4]), 4),
     ]
+
+
+def test_the_axis_of_time_has_years_and_a_change_of_spack_has_its_name() -> None:
+    dates = [date(2024, 3, 10), date(2025, 3, 9), date(2025, 6, 1)]
+    layers = cs.chart_history(history(dates, names=["e4s"])).to_dict()["layer"]
+    assert layers[0]["encoding"]["x"]["axis"] == {"format": "%Y-%m-%d"}
+    (words,) = [layer for layer in layers if layer["mark"]["type"] == "text"]
+    assert (words["encoding"]["text"]["field"], words["mark"]["align"]) == ("what", "right")
+    assert "Spack 1.0: compilers are packages" in str(data(cs.chart_history(history(dates, names=["e4s"]))))
 
 
 def test_of_too_many_marks_the_title_says_which_are_left_out() -> None:

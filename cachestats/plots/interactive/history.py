@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from itertools import pairwise
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
@@ -86,7 +86,8 @@ def chart_history(
     )
     chosen = alt.selection_point(fields=[field(by)], bind="legend")
     shown = _in_runs(shown, by, measure, dates, breaks)
-    x = alt.X("snapshot_date:T", title=None, scale=alt.Scale(padding=12))
+    # The usual labels name a year only in January, which may be between two of them.
+    x = alt.X("snapshot_date:T", title=None, scale=alt.Scale(padding=12), axis=alt.Axis(format="%Y-%m-%d"))
     y = alt.Y(f"{measure}:Q", title=UNITS[measure], axis=alt.Axis(format="%" if measure == "share" else ",.0f"))
     base = alt.Chart(shown.drop("previous", strict=False)).encode(x=x, y=y, color=colours)
     tooltip = [
@@ -106,14 +107,24 @@ def chart_history(
     ]
     layers = [layer.transform_filter(chosen) for layer in layers]
     layers[-1] = layers[-1].add_params(chosen)
-    marked = {day: words for day, words in REPRESENTATIONS.items() if dates[0] < day <= dates[-1]}
-    if marked:
-        rules = pl.DataFrame({"snapshot_date": [*marked], "what": [*marked.values()]})
-        layers.append(alt.Chart(rules).mark_rule(color=current().ink, strokeDash=[6, 4]).encode(x=x, tooltip="what:N"))
+    for day, words in REPRESENTATIONS.items():
+        if dates[0] < day <= dates[-1]:
+            layers += _marked(day, words, x, is_left=day - dates[0] < dates[-1] - day)
     title = [f"{UNITS[measure].capitalize()}{'' if first == 'snapshot' else f', by {by}'}".replace("_", " ")]
     title += [*in_words(subtitle), *cut, *(["dotted where snapshots are missing"] if breaks else [])]
     chart = alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT).interactive(bind_y=False)
     return cast("altair.LayerChart", styled(chart, title))
+
+
+def _marked(day: date, words: str, x: Any, *, is_left: bool) -> list[Any]:
+    """Return a dashed line at a day, and the words beside it, on the side where there is more room."""
+    alt = load_altair()
+    rule = alt.Chart(pl.DataFrame({"snapshot_date": [day], "what": [words]})).encode(x=x)
+    align, dx = ("left", 4) if is_left else ("right", -4)
+    return [
+        rule.mark_rule(color=current().ink, strokeDash=[6, 4]),
+        rule.mark_text(color=current().ink, align=align, dx=dx, baseline="top").encode(y=alt.value(0), text="what:N"),
+    ]
 
 
 def _in_runs(shown: pl.DataFrame, by: str, measure: str, dates: list[date], breaks: set[date]) -> pl.DataFrame:

@@ -243,7 +243,8 @@ def plot_coverage(dataset: Any, picture: _Picture, usable: bool, host: Any, spac
     system = f"hosts with {host.system}" if host else ""
     if picture.is_page:
         subtitle = ", ".join(filter(None, (asked.words, system)))
-        _save(draw, count(asked.subset, **options), picture, asked, "specs", chart, subtitle=subtitle)
+        cells = count(asked.subset, **options)
+        _save(draw, cells, picture, asked, "specs", chart, measure=asked.axes["measure"], subtitle=subtitle)
         return
     matrix = coverage_matrix(asked.subset, **options)
     matrix.only = ", ".join(filter(None, (asked.filters, system))) or None

@@ -64,6 +64,19 @@ def test_the_axis_of_time_has_years_and_a_change_of_spack_has_its_name() -> None
     assert "Spack 1.0: compilers are packages" in str(data(cs.chart_history(history(dates, names=["e4s"]))))
 
 
+def test_names_of_columns_are_at_the_top_and_marks_are_explained() -> None:
+    for chart in (cs.chart_coverage(CELLS), cs.chart_gaps(GAPS)):
+        assert chart.to_dict()["encoding"]["x"]["axis"]["orient"] == "top"
+    units = [
+        cs.chart_coverage(CELLS, measure=measure).to_dict()["encoding"]["color"]["title"]
+        for measure in (None, "specs", "packages")
+    ]
+    assert units == ["number", "specs", "packages with a binary"]
+    lacking = pl.DataFrame({"stack": ["e4s"] + ["ml"] * 9, "package": list("abcdefghij"), "num_columns": 1})
+    chart = cs.chart_gaps(lacking.with_columns(num_dependents=pl.lit(None, pl.Int64)))
+    assert chart.to_dict()["title"]["subtitle"] == ["ring: missing in ml, small by nature"]
+
+
 def test_of_too_many_marks_the_title_says_which_are_left_out() -> None:
     many = pl.DataFrame(
         [(f"p{package}", f"t{target}", package) for package, target in product(range(600), range(10))],
@@ -129,7 +142,7 @@ def test_the_verb_writes_pages(sample: cs.Dataset, tmp_path: Path) -> None:
     subset = sample.specs.filter(snapshot="develop-2025-05-25")
     expected = {
         "coverage --rows package --columns stack": cs.chart_coverage(
-            cs.coverage(subset, rows="package", columns="stack"), subtitle="develop-2025-05-25"
+            cs.coverage(subset, rows="package", columns="stack"), measure="specs", subtitle="develop-2025-05-25"
         ),
         "history --by stack": cs.chart_history(cs.history(sample, by="stack"), subtitle=""),
         "overlap": cs.chart_overlap(cs.overlap(subset), subtitle="develop-2025-05-25"),

@@ -51,7 +51,9 @@ def test_coverage_has_a_cell_for_each_number_and_a_box_that_searches(show: Show,
     cells = cs.coverage(sample, rows="package", columns="stack")
     page = show(cs.chart_coverage(cells))
     assert marks(page, "rect") == cells.height
-    page.get_by_label("Search package").fill("hdf5")
+    search = page.get_by_label("Search package")
+    assert search.bounding_box()["y"] < page.locator("#chart svg.marks").bounding_box()["y"]
+    search.fill("hdf5")
     assert marks(page, "rect") == cells.filter(pl.col("package").str.contains("hdf5")).height > 0
 
 

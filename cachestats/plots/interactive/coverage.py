@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 import polars as pl
 
-from cachestats.analysis.frames import as_polars, sort_names
-from cachestats.axes import STATES
+from cachestats.analysis.frames import as_polars, check_choice, sort_names
+from cachestats.axes import MEASURES, STATES, Measure
 from cachestats.plots.coverage import UNITS
 from cachestats.plots.drawing import checked, column, in_words
 from cachestats.plots.interactive.chart import at_most, field, load_altair, named, search_box, styled
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _CELL = 16  # pixels
 
 
-def chart_coverage(coverage: IntoFrame, *, subtitle: str | None = None) -> altair.Chart:
+def chart_coverage(coverage: IntoFrame, *, measure: Measure | None = None, subtitle: str | None = None) -> altair.Chart:
     """Draw coverage as an interactive heatmap: the number under the pointer, and a box to search for rows.
 
     Parameters
@@ -28,6 +28,8 @@ def chart_coverage(coverage: IntoFrame, *, subtitle: str | None = None) -> altai
     coverage
         The result of `coverage`: the names of the row and the column in the first two columns, and `value`, a number or
         a state. If there are more than 5,000 cells, the rows with the most are shown, and the title says so.
+    measure
+        What `coverage` was asked to count, which the legend says; the cells do not tell.
     subtitle
         A description of the data, such as the snapshot; it becomes a line of the title.
 
@@ -40,7 +42,7 @@ def chart_coverage(coverage: IntoFrame, *, subtitle: str | None = None) -> altai
     Raises
     ------
     ArgumentError
-        If `coverage` is not a frame, lacks a column, or is empty.
+        If `measure` is not one of these, or `coverage` is not a frame, lacks a column, or is empty.
     MissingExtraError
         If the extra `interactive` is not installed.
 
@@ -53,6 +55,8 @@ def chart_coverage(coverage: IntoFrame, *, subtitle: str | None = None) -> altai
     'Coverage, by package and target'
     """
     alt = load_altair()
+    if measure is not None:
+        check_choice(measure, MEASURES, "measure")
     cells = as_polars(coverage)
     rows, columns = column(cells, 0, "package"), column(cells, 1, "target")
     cells = named(checked(cells, names=(rows, columns, "value"), maker="coverage"), rows, columns)
@@ -69,7 +73,7 @@ def chart_coverage(coverage: IntoFrame, *, subtitle: str | None = None) -> altai
     else:
         is_share = shown.schema["value"].is_float()
         scale = alt.Scale(range=[*theme.scale], domainMin=0)
-        colour = alt.Color("value:Q", scale=scale, title="share" if is_share else "number")
+        colour = alt.Color("value:Q", scale=scale, title=UNITS[measure or "share"] if measure or is_share else "number")
         if is_share:
             colour = colour.legend(format="%")
     chart = (
@@ -80,7 +84,7 @@ def chart_coverage(coverage: IntoFrame, *, subtitle: str | None = None) -> altai
                 f"{field(columns)}:N",
                 sort=sort_names(shown[columns].unique(), columns),
                 title=columns,
-                axis=alt.Axis(labelAngle=-45),
+                axis=alt.Axis(labelAngle=-45, orient="top"),
             ),
             y=alt.Y(f"{field(rows)}:N", sort=sort_names(shown[rows].unique(), rows), title=rows),
             color=colour,

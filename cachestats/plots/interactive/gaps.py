@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import polars as pl
 
 from cachestats.analysis.frames import as_polars
-from cachestats.plots.drawing import checked, column, in_words, plural
+from cachestats.plots.drawing import checked, column, in_words, plural, some
 from cachestats.plots.gaps import matrix_of_gaps
 from cachestats.plots.interactive.chart import at_most, field, load_altair, named, search_box, styled
 from cachestats.plots.themes import colours_of
@@ -69,7 +69,7 @@ def chart_gaps(gaps: IntoFrame, *, subtitle: str | None = None) -> altair.Chart:
         alt.Chart(shown.select(by, "package", *weights, "is_small"))
         .mark_point(size=60, opacity=1)
         .encode(
-            x=alt.X(f"{field(by)}:N", sort=names, title=None, axis=alt.Axis(labelAngle=-45)),
+            x=alt.X(f"{field(by)}:N", sort=names, title=None, axis=alt.Axis(labelAngle=-45, orient="top")),
             y=alt.Y("package:N", sort=matrix.packages, title=None),
             color=alt.Color(f"{field(by)}:N", scale=alt.Scale(domain=names, range=colours_of(matrix.columns, by))),
             fillOpacity=alt.condition("datum.is_small", alt.value(0), alt.value(1)),
@@ -86,4 +86,5 @@ def chart_gaps(gaps: IntoFrame, *, subtitle: str | None = None) -> altair.Chart:
         .transform_filter(chosen)
     )
     title = [f"Packages missing in some {plural(by)}", *in_words(subtitle), *cut]
+    title += [f"ring: missing in {some(matrix.small)}, small by nature"] if matrix.small else []
     return cast("altair.Chart", styled(search_box(chart, "package"), title))

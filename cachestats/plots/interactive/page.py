@@ -22,7 +22,7 @@ _PAGE = """<!DOCTYPE html>
 <title>{title}</title>
 <style>
 body {{ margin: 1em; background: {paper}; color: {ink}; font-family: Verdana, sans-serif; font-size: 13px; }}
-.vega-embed {{ display: flex; flex-direction: column; }}
+.chart-wrapper {{ display: flex; flex-direction: column; }}
 .vega-bindings {{ order: -1; margin: 0.5em; }}
 </style>
 <script>

@@ -76,6 +76,7 @@ def plot_changes(
         [
             Part(change, shown[change].to_list(), getattr(current(), part), marks, is_loss=change == "removed")
             for change, (part, marks) in _LOOKS.items()
+            if change != "representation" or shown[change].sum()  # it is rare, and needs no place in the legend
         ],
         unit="packages",
         notes=[f"{old:,} to {new:,}" for old, new in shown.select("old_packages", "new_packages").rows()],

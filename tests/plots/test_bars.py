@@ -129,6 +129,7 @@ def test_what_was_removed_is_left_of_zero_and_the_rest_end_to_end() -> None:
     ax.figure.canvas.draw()
     assert all(label.get_text().isdecimal() for label in ax.get_xticklabels()), "a loss has no sign"
     assert names(cs.plot_changes(counts.drop("stack").head(1))) == ["all"]
+    assert "representation" not in bars(cs.plot_changes(counts.tail(1)))
 
 
 def test_drops_holes_and_hit_rates_are_in_the_order_of_the_frame() -> None:

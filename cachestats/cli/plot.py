@@ -67,6 +67,7 @@ class _Size(click.ParamType[tuple[float, float]]):
 
 
 _SIZES = (1, 100)
+_ENDINGS = (".png", ".svg", ".pdf", ".html")
 _PICTURE_OPTIONS = (
     click.option(
         "--top",
@@ -115,6 +116,11 @@ def _picture_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def with_picture(*, out: Path, title: Any, size: Any, theme: Any, top: Any, **options: Any) -> None:
+        if out.suffix not in _ENDINGS:
+            other = "picture.png" if out.name in {"", "-"} else out.with_suffix(".png")
+            raise ArgumentError(
+                f"expected a file that ends in {', '.join(_ENDINGS)}, found {out.name!r}", hint=f"try --out {other}"
+            )
         function(picture=_Picture(out, title, size, theme, top), **options)
 
     for option in _PICTURE_OPTIONS[::-1]:

@@ -146,6 +146,15 @@ def test_a_picture_without_room_is_an_error(sample: cs.Dataset, tmp_path: Path) 
     assert not (tmp_path / "x.svg").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"), [("-", "picture.png"), ("", "picture.png"), ("h2.jpg", "h2.png"), ("h2", "h2.png")]
+)
+def test_a_file_of_another_kind_is_an_error_that_names_them_all(name: str, hint: str, weeks: cs.Dataset) -> None:
+    error = plot("history", weeks.path, "--out", name).exception
+    assert f"expected a file that ends in .png, .svg, .pdf, .html, found '{name}'" in str(error)
+    assert error.hint == f"try --out {hint}"  # type: ignore[union-attr]
+
+
 def test_holes_are_those_of_the_snapshots_that_the_chart_names(mixed: cs.Dataset, tmp_path: Path) -> None:
     assert plot("holes", mixed.path, "--snapshot", "all", "--out", tmp_path / "drawn.svg").exit_code == 0
     name = "develop-2025-07-13"  # the others were read from pages

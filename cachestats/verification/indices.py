@@ -19,7 +19,7 @@ from cachestats.naming import UNION_STACK
 from cachestats.parse.index import read_index
 from cachestats.parse.records import Fragment
 from cachestats.schema import DEPTYPES
-from cachestats.sources.items import FailedIndex, Index, Page, Previous, Source
+from cachestats.sources.items import EXPECTED, FailedIndex, Index, Page, Previous, Source
 from cachestats.sources.mirror import IndexLocation, IndexTask
 from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.spack_releases import rules_of_sources
@@ -56,13 +56,15 @@ def find_snapshots(sources: Iterable[Source], ledger: Ledger) -> list[Snapshot]:
     Raises
     ------
     SourceError
-        If there are pages, or a source cannot be read at all.
+        If there are pages, a source has nothing that is selected, or it cannot be read at all.
     """
     found: dict[Place, Snapshot] = {}
     for source in sources:
+        is_empty = True
         for task in source.batches(Previous()):
             location = task.location if isinstance(task, IndexTask) else None
             for item in task():
+                is_empty = False
                 if isinstance(item, Page):
                     raise SourceError(
                         f"expected the indices of a build cache, found pages in {source.name}",
@@ -75,6 +77,11 @@ def find_snapshots(sources: Iterable[Source], ledger: Ledger) -> list[Snapshot]:
                 elif isinstance(item, Index):
                     place = Place(source.name, item.snapshot)
                     found.setdefault(place, Snapshot(place)).indices.append((item, location))
+        if is_empty:  # such as pages, none of which is of the selected snapshots
+            raise SourceError(
+                f"expected the indices of a build cache in {source.name}, found none to check",
+                hint="check --snapshot" if source.selection.snapshots else f"give {EXPECTED}",
+            )
     return [*found.values()]
 
 

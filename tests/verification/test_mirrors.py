@@ -29,7 +29,7 @@ from tests.support.whole import (
     write_layout_3,
 )
 
-Write = Callable[[Path], Path]
+Write = Callable[..., Path]
 LAYOUTS = pytest.mark.parametrize("write", [write_layout_2, write_layout_3])
 OF_ZLIB = {write_layout_2: "**/*zlib*.spec.json*", write_layout_3: "**/*zlib*.spec.manifest.json"}
 
@@ -45,6 +45,11 @@ def test_a_whole_mirror_has_no_findings(write: Write, tmp_path: Path) -> None:
     assert verified.findings.is_empty()
     assert [counts(verified, check)[0] for check in ("no-manifest", "no-binary", "unindexed")] == [2, 2, 2]
     assert counts(verified, "blob")[0] == (2 if write is write_layout_2 else 4)
+
+
+@LAYOUTS
+def test_a_mirror_without_specs_is_whole(write: Write, tmp_path: Path) -> None:
+    assert cs.verify(write(tmp_path / "develop", {}), blobs=True).findings.is_empty()
 
 
 @LAYOUTS

@@ -72,6 +72,12 @@ def test_pages_are_refused(tmp_path: Path) -> None:
         cs.verify(SEEDS)
 
 
+def test_a_source_with_nothing_to_check_is_refused() -> None:
+    with pytest.raises(SourceError, match="found none to check\nhint: check --snapshot"):
+        cs.verify(SEEDS, snapshots=["develop-2025-03-90"])
+    run("verify", SEEDS, "--snapshot", "develop-2025-03-90", code=10)
+
+
 def test_an_index_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
     write_index(tmp_path / "mirrors/develop")
     write_index(tmp_path / "mirrors/v1.0.0")

@@ -235,7 +235,8 @@ def no_index(mirror: str, found: str) -> MissingError:
     """Return the error for a mirror without an index, in which something else was found."""
     return MissingError(
         f"expected the index of the mirror {mirror}, found {found} without one",
-        hint=f"read its spec files with --without-index, or let Spack write it: spack buildcache update-index {mirror}",
+        hint="read its spec files with `cachestats build --without-index`, or let Spack write it: "
+        f"spack buildcache update-index {mirror}",
     )
 
 

@@ -57,7 +57,7 @@ def test_a_mirror_without_an_index_is_told_how_to_get_one(
         for source, found in ((mirror, "1 spec file"), (f"{url}/{mirror.name}", "its folder (build_cache|v3)")):
             with pytest.raises(SourceError, match=rf"the index of the mirror .*, found {found} without one") as caught:
                 cs.build_dataset(source, out=tmp_path / "dataset")
-            assert "--without-index, or let Spack write it: spack buildcache update-index " in str(caught.value.hint)
+            assert "--without-index`, or let Spack write it: spack buildcache update-index " in str(caught.value.hint)
 
 
 def test_of_several_databases_the_newest_known_is_taken(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,16 @@ import click
 from cachestats.cli.output import emit, log, progress_bar, talk, with_settings
 from cachestats.cli.parameters import input_options, output_options
 from cachestats.cli.sections import Verb
-from cachestats.errors import CheckError
+from cachestats.errors import ArgumentError, CheckError
 from cachestats.text import counted
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from cachestats.verification.ledger import Verification
+
+_MOST_HINTS = 3
+"""Of a check: hints that name a mirror may be many."""
 
 
 @click.command(cls=Verb)
@@ -56,37 +62,58 @@ def verify(sources: tuple[str, ...], form: str, out: Path | None, **options: Any
     from cachestats.verification.verify import verify as verified
 
     log()
+    if options["resume"] is not None and not options["blobs"]:
+        raise ArgumentError("expected --resume with --blobs, found it alone", hint="add --blobs, or leave out --resume")
     with progress_bar() as (progress, on_bytes):
         found = verified(*sources, progress=progress, **with_settings(options, on_bytes))
-    emit(_for_eyes(found.findings) if form in {"table", "markdown"} else found.findings, form, out)
-    left_out: dict[str, list[str]] = {}
+    emit(_for_eyes(found, sources) if form in {"table", "markdown"} else found.findings, form, out)
+    hints = found.findings.select("check", "hint").unique(maintain_order=True)
+    left_out: dict[tuple[str, str], list[str]] = {}
     for row in found.checks.iter_rows(named=True):
-        if row["not_checked"] is None:
-            left_out.setdefault(row["why"], []).append(row["check"])
-        elif row["found"] or row["not_checked"]:
+        if row["found"] or (row["checked"] and row["not_checked"]):
             talk(_in_words(**row))
-    for why, checks in left_out.items():
-        talk(f"not checked {why}: {', '.join(checks)}")
-    made = found.checks.filter(found.checks["checked"] > 0)["check"]
+        for hint in hints.filter(check=row["check"])["hint"].head(_MOST_HINTS):
+            talk(f"hint for {row['check']}: {hint}")
+        if row["not_checked"] is None or (row["not_checked"] and not row["checked"]):
+            words = "in part not checked" if row["checked"] else "not checked"
+            left_out.setdefault((words, row["why"]), []).append(row["check"])
+    for (words, why), checks in left_out.items():
+        talk(f"{words}: {', '.join(checks)} ({_option(why)})")
+    made = found.checks.filter(found.checks["checked"] + found.checks["found"] > 0)["check"]
     errors, warnings = found.count("error"), found.count("warning")
     talk(
         f"{', '.join(sources)}: {counted(errors, 'error')}, {counted(warnings, 'warning')} by "
         f"{counted(len(made), 'check')} ({', '.join(made)})"
     )
     if errors:
-        raise CheckError(f"expected no errors, found {errors:,}", hint="docs/reference/checks.md says what they mean")
+        raise CheckError(f"expected no errors, found {errors:,}")
 
 
-def _for_eyes(findings: pl.DataFrame) -> pl.DataFrame:
-    """Shorten hashes, and leave out hints, which the reference has, and the snapshot if there is only one."""
+def _for_eyes(found: Verification, sources: Sequence[str]) -> pl.DataFrame:
+    """Shorten hashes, leave out hints, which are told once, and the snapshot and the source if there is only one."""
     import polars as pl
 
-    same = ["snapshot"] if findings["snapshot"].n_unique() < 2 else []
-    return findings.drop("source", "hint", *same).with_columns(pl.col("hash").str.head(7))
+    findings = found.findings
+    num_indices = found.checks.filter(check="unreadable")["checked"].sum()
+    place = pl.col("source").str.strip_prefix(f"{sources[0].rstrip('/')}/") if len(sources) == 1 else pl.col("source")
+    return findings.select(
+        "severity",
+        "check",
+        *(["snapshot"] if findings["snapshot"].n_unique() > 1 else []),
+        "package",
+        pl.col("hash").str.head(7),
+        *([place] if len(sources) > 1 or num_indices > 1 else []),
+        "message",
+    )
 
 
-def _in_words(*, check: str, checked: int, found: int, not_checked: int, why: str | None) -> str:
-    """Return a line such as `hash: 2 findings in 39; 4 not checked: first written in format 4`."""
-    parts = [f"{counted(found, 'finding')} in {checked:,}"] if checked or found else []
-    parts += [f"{not_checked:,} not checked: {why}"] if not_checked else []
+def _in_words(*, check: str, checked: int, found: int, not_checked: int | None, why: str | None) -> str:
+    """Return a line such as `hash: 2 findings in 39; 4 not checked (first written in format 4)`."""
+    parts = [counted(found, "finding") + (f" in {checked:,}" if checked else "")]
+    parts += [f"{not_checked:,} not checked ({why})"] if not_checked and checked else []
     return f"{check}: {'; '.join(parts)}"
+
+
+def _option(why: str) -> str:
+    """Return the reason with the name of the option here, if it is that an argument of Python was not given."""
+    return why.replace("without ", "without --") if why.startswith("without ") else why

@@ -121,6 +121,10 @@ CHECKS = {check.name: check for check in _CHECKS}
 """All checks by name."""
 LISTED = ("no-manifest", "no-binary", "unindexed", "age")
 """The checks for which a mirror must be listed."""
+OF_MIRROR = (*LISTED, "blob", "signature", "unsigned")
+"""The checks of the storage of a mirror."""
+OF_INDEX = ("record", "hash", "contradiction", "union", "hole", "unusable", *OF_MIRROR)
+"""The checks that need what an index lists."""
 
 
 def checks_markdown() -> str:

@@ -6,18 +6,18 @@ from cachestats.dataset.checksums import damaged_files
 from cachestats.dataset.dataset import Dataset, check_current, with_dependencies
 from cachestats.dataset.paths import file_records, stored_files
 from cachestats.dataset.subset import Subset
-from cachestats.verification.checks import LISTED
+from cachestats.verification.checks import OF_MIRROR
 from cachestats.verification.ledger import Ledger, Place
 from cachestats.verification.snapshot import CONTENT, Contents, check_holes, check_usable
 
-_NOT_HERE = "in a dataset, only in its sources"
+_NOT_HERE = "only in the sources of a dataset"
 
 
 def check_dataset(dataset: Dataset, ledger: Ledger) -> None:
     """Check a dataset. If a file is damaged, only the files are checked."""
     source = str(dataset.path)
-    for check in ("hash", "union", *LISTED, "blob", "signature"):
-        ledger.skip(check, _NOT_HERE)
+    for check in ("hash", "union", *OF_MIRROR):
+        ledger.leave_out(check, _NOT_HERE)
     if not _check_files(dataset, Place(source), ledger):
         return
     contents = Contents()
@@ -29,7 +29,7 @@ def check_dataset(dataset: Dataset, ledger: Ledger) -> None:
         if has_edges:
             check_holes(Subset(dataset, (snapshot,)), None, place, record.num_specs, ledger)
         else:
-            ledger.skip("hole", "whose dependencies are not known", record.num_specs)
+            ledger.skip("hole", "dependencies not known", record.num_specs)
         check_usable(specs, place, record.num_specs, ledger)
         edges = dataset.scan("dependencies", snapshots=[snapshot]) if has_edges else None
         contents.add(place, specs.select("hash", *CONTENT), edges)

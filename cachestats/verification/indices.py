@@ -23,7 +23,7 @@ from cachestats.sources.items import EXPECTED, FailedIndex, Index, Page, Previou
 from cachestats.sources.mirror import IndexLocation, IndexTask
 from cachestats.sources.storage.input_limits import InputLimits
 from cachestats.spack_releases import rules_of_sources
-from cachestats.verification.checks import LISTED
+from cachestats.verification.checks import OF_INDEX, OF_MIRROR
 from cachestats.verification.hashes import check_hashes
 from cachestats.verification.ledger import Ledger, Place
 from cachestats.verification.mirrors import Mirror, contents_of
@@ -71,7 +71,8 @@ def find_snapshots(sources: Iterable[Source], ledger: Ledger) -> list[Snapshot]:
                         hint="pages have neither hashes to compute nor dependencies: build a dataset, and verify that",
                     )
                 if isinstance(item, FailedIndex):
-                    _write_down(item.finding(), ledger)
+                    ledger.count("unreadable")
+                    _write_down_unread(item.finding(), ledger)
                 elif isinstance(item, Finding):
                     _write_down(item, ledger)
                 elif isinstance(item, Index):
@@ -130,12 +131,12 @@ def _read(index: Index, place: Place, limits: InputLimits, ledger: Ledger) -> Fr
     try:
         content = index.read()
     except SourceError as error:
-        _write_down(FailedIndex(index.origin, index.snapshot, error).finding(), ledger)
+        _write_down_unread(FailedIndex(index.origin, index.snapshot, error).finding(), ledger)
         return None
     names = {"origin": index.origin, "snapshot": index.snapshot, "stack": index.stack}
     fragment = read_index(content.data, **names, limits=limits)
     if isinstance(fragment, Finding):
-        _write_down(fragment, ledger)
+        _write_down_unread(fragment, ledger)
         return None
     ledger.count("record", len(fragment.records))
     for finding in fragment.findings:
@@ -157,8 +158,8 @@ def _add_mirror(
 ) -> None:
     found = None if location is None else contents_of(location)
     if location is None or found is None:
-        for check in LISTED:
-            ledger.skip(check, "of indices without their mirrors", len(fragment.records))
+        for check in OF_MIRROR:
+            ledger.skip(check, "no mirror around the index", len(fragment.records))
         return
     name, contents = found
     mirror = mirrors.setdefault(name, Mirror(Place(name, place.snapshot), contents))
@@ -199,6 +200,13 @@ def _frame(table: pa.Table, columns: Sequence[str]) -> pl.DataFrame:
     frame = pl.from_arrow(table.select(columns))
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 (Polars does not say so of tables)
     return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
+
+
+def _write_down_unread(finding: Finding, ledger: Ledger) -> None:
+    """Write down that an index cannot be read, and what is not checked for that reason."""
+    _write_down(finding, ledger)
+    for check in OF_INDEX:
+        ledger.skip(check, "index that cannot be read")
 
 
 def _write_down(finding: Finding, ledger: Ledger) -> None:

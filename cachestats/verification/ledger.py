@@ -110,6 +110,7 @@ class Ledger:
         self._rows: dict[_Row, None] = {}
         self._checked: Counter[str] = Counter()
         self._skipped: dict[tuple[str, str], int | None] = {}
+        self._left_out: dict[str, str] = {}
 
     def find(
         self,
@@ -135,6 +136,10 @@ class Ledger:
         known = self._skipped.get((check, why), 0)
         self._skipped[check, why] = None if number is None or known is None else known + number
 
+    def leave_out(self, check: str, why: str) -> None:
+        """Write down that a check is not made at all, which is all that is said of what it skips."""
+        self._left_out[check] = why
+
     def verification(self) -> Verification:
         """Return what was written down."""
         import polars as pl
@@ -146,6 +151,8 @@ class Ledger:
         rows = []
         for name in CHECKS:
             skipped = {why: number for (check, why), number in self._skipped.items() if check == name}
+            if name in self._left_out:
+                skipped = {self._left_out[name]: None}
             if name not in self._checked and not skipped and not found[name]:
                 continue
             unknown = None in skipped.values()
@@ -158,4 +165,4 @@ class Ledger:
 def _words(skipped: dict[str, int | None]) -> str | None:
     if len(skipped) < 2:
         return next(iter(skipped), None)
-    return ", ".join(why if number is None else f"{number:,} {why}" for why, number in sorted(skipped.items()))
+    return "; ".join(why if number is None else f"{number:,} {why}" for why, number in sorted(skipped.items()))

@@ -35,7 +35,7 @@ from cachestats.sources.storage.base import Storage
 from cachestats.sources.storage.transfer import ForbiddenError, MissingError
 from cachestats.sources.without_index import SpecFilesOfLayout2, SpecFilesOfLayout3
 from cachestats.text import counted
-from cachestats.verification.checks import LISTED
+from cachestats.verification.checks import OF_MIRROR
 from cachestats.verification.ledger import Ledger, Place
 from cachestats.verification.signatures import Keyring
 
@@ -290,12 +290,13 @@ def check_mirror(mirror: Mirror, depth: Depth, ledger: Ledger) -> Iterator[None]
     """Check the storage of a mirror; yield after each spec, for the progress."""
     names = {digest: name for name in mirror.contents.names() if (digest := hash_in(name))}
     if not names and not mirror.contents.storage.has_local_paths:
-        for check in LISTED:
-            ledger.skip(check, "in mirrors whose server lists no files", len(mirror.indexed))
+        for check in OF_MIRROR:
+            ledger.skip(check, "server lists no files", len(mirror.indexed))
         return
     _compare(mirror, names, ledger)
     if depth.keyring is not None and not mirror.contents.has_signatures:
-        ledger.skip("signature", "in OCI caches, which Spack does not sign", len(names))
+        for check in ("signature", "unsigned"):
+            ledger.skip(check, "Spack signs nothing in OCI caches", len(names))
     pushed: dict[str, datetime | None] = {}
     for seen in _each(partial(_look, mirror.contents, depth), sorted(names.values())):
         _write_down(seen, mirror, ledger)
@@ -312,10 +313,10 @@ def _check_age(mirror: Mirror, pushed: Mapping[str, datetime | None], ledger: Le
     written = [one for one in mirror.written if one is not None]
     times = {name: when for name, when in pushed.items() if when is not None}
     if not written:
-        ledger.skip("age", "of indices whose times the storage does not tell", len(pushed))
+        ledger.skip("age", "storage does not tell when the index was written", len(pushed))
         return
     if len(times) < len(pushed):
-        ledger.skip("age", "of specs whose times the storage does not tell", len(pushed) - len(times))
+        ledger.skip("age", "storage does not tell when the binary was written", len(pushed) - len(times))
     ledger.count("age", len(times))
     index = max(written)
     later = {name: when for name, when in times.items() if when - index > _SAME_TIME}
@@ -357,7 +358,7 @@ def _write_down(seen: _Seen, mirror: Mirror, ledger: Ledger) -> None:
     for check in seen.checked:
         ledger.count(check)
     if seen.unknown:
-        ledger.skip("blob", "whose checksum is not known", len(seen.unknown))
+        ledger.skip("blob", "checksum not known", len(seen.unknown))
     for check, message in seen.faults:
         ledger.find(check, mirror.place, message, package=mirror.indexed.get(digest) or None, digest=digest)
 

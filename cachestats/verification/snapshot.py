@@ -31,7 +31,7 @@ def check_holes(specs: SpecsLike, dependencies: SpecsLike | None, place: Place, 
     try:
         broken, missing = broken_and_missing(specs, dependencies)
     except ArgumentError:
-        ledger.skip("hole", "whose dependencies are not known", num_specs)
+        ledger.skip("hole", "dependencies not known", num_specs)
         return
     ledger.count("hole", num_specs)
     chains = dict(broken.unique("missing_hash", keep="first").select("missing_hash", "chain").iter_rows())

@@ -94,7 +94,7 @@ def verify(
     addresses = [os.fspath(source) for source in sources]
     snapshots, stacks = tuple(snapshots), tuple(stacks)
     if resume is not None and not blobs:
-        raise ArgumentError("expected resume with blobs, found it alone", hint="add blobs, or leave out resume")
+        raise ArgumentError("expected resume with blobs=True, found it alone", hint="add it, or leave out resume")
     ledger = Ledger()
     if any(map(_is_dataset, addresses)):
         if len(addresses) > 1 or deep or blobs or keyring is not None or snapshots or stacks:
@@ -132,11 +132,12 @@ def _depth(
     """Give how deep to look at mirrors, None if not at all; write down what is left out."""
     if not (deep or blobs or keyring is not None):
         for check in LISTED:
-            ledger.skip(check, "without deep")
+            ledger.leave_out(check, "without deep")
     if not blobs:
-        ledger.skip("blob", "without blobs")
+        ledger.leave_out("blob", "without blobs")
     if keyring is None:
-        ledger.skip("signature", "without a keyring")
+        for check in ("signature", "unsigned"):
+            ledger.leave_out(check, "without keyring")
     with ExitStack() as stack:
         keys = None if keyring is None else stack.enter_context(Keyring(Path(keyring)))
         finished = None if resume is None else stack.enter_context(Finished(Path(resume)))

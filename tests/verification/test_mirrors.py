@@ -89,7 +89,7 @@ def test_an_index_that_is_older_than_its_specs_is_told(
 def test_an_age_that_is_not_known_is_said(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror = write(tmp_path / "develop")
     monkeypatch.setattr(disk.DiskStorage, "modified", Storage.modified)
-    assert counts(cs.verify(mirror, deep=True), "age") == (0, 0, 2, "of indices whose times the storage does not tell")
+    assert counts(cs.verify(mirror, deep=True), "age") == (0, 0, 2, "storage does not tell when the index was written")
     assert counts(cs.verify(mirror), "age") == (0, 0, None, "without deep")
 
 
@@ -151,7 +151,7 @@ def test_a_binary_without_a_known_checksum_is_counted(tmp_path: Path) -> None:
     spec_file.write_bytes(spec_file.read_bytes().replace(b"binary_cache_checksum", b"other"))
     verified = cs.verify(mirror, blobs=True)
     assert verified.findings.is_empty()
-    assert counts(verified, "blob") == (1, 0, 1, "whose checksum is not known")
+    assert counts(verified, "blob") == (1, 0, 1, "checksum not known")
 
 
 def test_a_damaged_manifest_is_told(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_an_oci_cache_is_checked(registry: Callable[..., RegistryServer]) -> Non
     verified = cs.verify(server.cache, blobs=True)
     assert verified.findings.is_empty()
     assert (counts(verified, "blob")[0], counts(verified, "no-manifest")[0]) == (4, 2)
-    assert counts(verified, "signature") == (0, 0, None, "without a keyring")
+    assert counts(verified, "signature") == (0, 0, None, "without keyring")
     name = next(key for key, data in server.blobs.items() if data == b"zlib")
     server.blobs[name] = b"zlob"
     assert found(cs.verify(server.cache, blobs=True)) == [("blob", "zlib")]
@@ -232,11 +232,11 @@ def test_a_server_that_lists_no_folders_is_said_not_to_be_checked(
     with HttpServer(tmp_path) as server:
         verified = cs.verify(f"{server.url}/develop", deep=True)
     assert verified.findings.is_empty()
-    assert counts(verified, "no-manifest") == (0, 0, 2, "in mirrors whose server lists no files")
+    assert counts(verified, "no-manifest") == (0, 0, 2, "server lists no files")
 
 
 def test_an_index_without_a_mirror_is_said_not_to_be_checked(tmp_path: Path) -> None:
     write_index(tmp_path / "develop")
     index = (tmp_path / "develop/build_cache/index.json").replace(tmp_path / "some.json")
     verified = cs.verify(f"develop={index}", deep=True)
-    assert counts(verified, "no-binary") == (0, 0, 2, "of indices without their mirrors")
+    assert counts(verified, "no-binary") == (0, 0, 2, "no mirror around the index")

@@ -14,7 +14,7 @@ from cachestats.errors import ArgumentError
 from conftest import IS_GATE
 from tests.support import spec_files
 from tests.support.servers import RegistryServer
-from tests.support.whole import NODES, compact, counts, found, messages, write_layout_2, write_layout_3
+from tests.support.whole import NODES, compact, counts, found, messages, write_index, write_layout_2, write_layout_3
 
 pytestmark = [
     pytest.mark.slow,
@@ -65,7 +65,7 @@ def manifest(mirror: Path) -> Path:
 def test_signatures_are_not_checked_without_a_keyring(mirror: Path) -> None:
     verified = cs.verify(mirror, deep=True)
     assert verified.findings.is_empty()
-    assert counts(verified, "signature") == (0, 0, None, "without a keyring")
+    assert counts(verified, "signature") == (0, 0, None, "without keyring")
 
 
 def test_good_signatures_are_counted(mirror: Path, signer: Signer) -> None:
@@ -117,7 +117,13 @@ def test_oci_caches_have_none(registry: Callable[..., RegistryServer], signer: S
     spec_files.push(server, compact(NODES), listed=compact(NODES))
     verified = cs.verify(server.cache, keyring=signer.keyring)
     assert verified.findings.is_empty()
-    assert counts(verified, "signature") == (0, 0, 2, "in OCI caches, which Spack does not sign")
+    assert counts(verified, "signature") == (0, 0, 2, "Spack signs nothing in OCI caches")
+
+
+def test_an_index_alone_has_none(signer: Signer, tmp_path: Path) -> None:
+    index = (write_index(tmp_path / "develop") / "build_cache/index.json").replace(tmp_path / "some.json")
+    verified = cs.verify(f"develop={index}", keyring=signer.keyring)
+    assert counts(verified, "signature") == (0, 0, 2, "no mirror around the index")
 
 
 def test_a_file_without_keys_is_an_error(mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ import cachestats as cs
 from cachestats.errors import ArgumentError, SourceError
 from cachestats.verification.checks import CHECKS
 from conftest import SEEDS
+from tests.support import spec_files
 from tests.support.cli import run
 from tests.support.indices import index
 from tests.support.mirrors import layout_2
-from tests.support.whole import KEYS, NODES, changed, counts, found, messages, write_index
+from tests.support.servers import RegistryServer
+from tests.support.whole import KEYS, NODES, changed, compact, counts, found, messages, write_index
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def test_a_damaged_file_of_a_dataset_is_an_error(dataset: cs.Dataset) -> None:
 
 def test_holes_of_pages_are_not_checked(demo: cs.Dataset) -> None:
     specs = sum(record.num_specs for record in demo.manifest.snapshots.values())
-    assert counts(cs.verify(demo.path), "hole") == (0, 0, specs, "whose dependencies are not known")
+    assert counts(cs.verify(demo.path), "hole") == (0, 0, specs, "dependencies not known")
 
 
 def test_a_dataset_is_given_alone(dataset: cs.Dataset) -> None:
@@ -86,6 +89,9 @@ def test_an_index_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
     verified = cs.verify(tmp_path / "mirrors")
     assert found(verified) == [("unreadable", None)]
     assert "sha256" in messages(verified)
+    assert counts(verified, "unreadable")[:2] == (2, 1)
+    assert counts(verified, "hash") == (2, 0, None, "index that cannot be read")
+    assert counts(verified, "no-manifest") == (0, 0, None, "without deep")
     layout_2(tmp_path / "other/develop", b'{"database": {}}')
     assert found(cs.verify(tmp_path / "other")) == [("unreadable", None)]
 
@@ -108,6 +114,8 @@ def test_an_installation_needs_no_names(tmp_path: Path) -> None:
         verified = cs.verify(source)
         assert verified.findings.is_empty()
         assert counts(verified, "hash") == (2, 0, 0, None)
+        verified = cs.verify(source, deep=True)
+        assert counts(verified, "no-manifest") == (0, 0, 2, "no mirror around the index")
 
 
 def test_stacks_and_snapshots_can_be_chosen(tmp_path: Path) -> None:
@@ -122,8 +130,8 @@ def test_the_verb_fails_if_there_are_errors(tmp_path: Path) -> None:
     done = run("verify", mirror, code=1)
     assert re.search(rf"error +hash +zlib +{KEYS['zlib'][:7]} +expected content", done.stdout.decode())
     words = done.stderr.decode()
-    assert "hash: 1 finding in 2\n" in words
-    assert "not checked without deep: no-manifest, no-binary, unindexed, age\n" in words
+    assert "hash: 1 finding in 2\nhint for hash: push the spec again from an installation, and all" in words
+    assert "not checked: no-manifest, no-binary, unindexed, age (without --deep)\n" in words
     assert f"{mirror}: 1 error, 0 warnings" in words
     rows = json.loads(run("verify", mirror, "--format", "json", code=1).stdout)
     assert rows[0]["hash"] == KEYS["zlib"]
@@ -140,6 +148,35 @@ def test_the_verb_succeeds_if_there_are_only_warnings(tmp_path: Path) -> None:
 def test_a_source_that_does_not_exist_has_its_own_exit_code(tmp_path: Path) -> None:
     run("verify", tmp_path / "nothing", code=10)
     run("verify", write_index(tmp_path / "develop"), "--resume", tmp_path / "file", code=2)
+
+
+def test_an_index_that_cannot_be_read_leaves_checks_out(
+    tmp_path: Path, registry: Callable[..., RegistryServer]
+) -> None:
+    server = registry()
+    spec_files.push(server, compact(NODES), listed=None)
+    words = run("verify", server.cache, "--blobs", code=1).stderr.decode()
+    assert "unreadable: 1 finding in 1\nhint for unreadable: read its spec files with `cachestats build" in words
+    assert re.search(
+        r"\nnot checked: record, hash, .*hole, .*no-manifest, .*blob \(index that cannot be read\)\n", words
+    )
+    assert "by 1 check (unreadable)\n" in words
+    write_index(tmp_path / "mirrors/one")
+    (write_index(tmp_path / "mirrors/two") / "build_cache/index.json").write_text("{")
+    words = run("verify", tmp_path / "mirrors", code=1).stderr.decode()
+    assert re.search(r"\nin part not checked: record, hash, .*hole, unusable \(index that cannot be read\)\n", words)
+
+
+def test_the_table_says_where_a_finding_is_if_there_are_several_places(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_index(tmp_path / "mirrors" / name)
+    done = run("verify", tmp_path / "mirrors", "--deep", code=1).stdout.decode()
+    assert re.findall(r"no-manifest +(\w+) +- +- +(\S+) +expected spec files", done) == [("one", "one"), ("two", "two")]
+    mirrors = [tmp_path / "mirrors" / name for name in ("one", "two")]
+    done = run("verify", *mirrors, "--deep", code=1).stdout.decode()
+    assert re.findall(r"no-manifest .* (\S+) +expected spec files", done) == [*map(str, mirrors)]
+    done = run("verify", mirrors[0], "--deep", code=1).stdout.decode()
+    assert "source" not in done
 
 
 def test_findings_do_not_depend_on_the_order_of_sources(tmp_path: Path) -> None:

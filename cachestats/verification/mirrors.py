@@ -350,7 +350,7 @@ def _compare(mirror: Mirror, names: Mapping[str, str], ledger: Ledger) -> None:
         ledger.find("no-manifest", mirror.place, message, package=mirror.indexed[digest] or None, digest=digest)
     for digest in names.keys() - mirror.indexed.keys():
         message = f"expected the spec in the index, found only {names[digest]}"
-        ledger.find("unindexed", mirror.place, message, digest=digest)
+        ledger.find("unindexed", mirror.place, message, package=_package(mirror, names[digest]), digest=digest)
 
 
 def _write_down(seen: _Seen, mirror: Mirror, ledger: Ledger) -> None:
@@ -360,7 +360,12 @@ def _write_down(seen: _Seen, mirror: Mirror, ledger: Ledger) -> None:
     if seen.unknown:
         ledger.skip("blob", "checksum not known", len(seen.unknown))
     for check, message in seen.faults:
-        ledger.find(check, mirror.place, message, package=mirror.indexed.get(digest) or None, digest=digest)
+        ledger.find(check, mirror.place, message, package=_package(mirror, seen.name), digest=digest)
+
+
+def _package(mirror: Mirror, name: str) -> str | None:
+    """Return the package of a spec; of one that no index has, only layout 3 tells it, with the folder."""
+    return mirror.indexed.get(hash_in(name) or "") or name.rpartition("/")[0] or None
 
 
 def hash_in(path: str) -> str | None:
@@ -419,7 +424,7 @@ def _check_file(storage: Storage, file: File, depth: Depth, seen: _Seen) -> None
             seen.pushed.extend([when] if file.is_binary else [])
     except (MissingError, ForbiddenError):
         what = "binary" if file.is_binary else "spec file"
-        seen.faults.append(("no-binary", f"expected the {what} of {seen.name}, found none at {name}"))
+        seen.faults.append(("no-binary", f"expected the {what} {name}, found none"))
     except SourceError as error:
         seen.faults.append(("unreadable", error.message))
 
@@ -433,7 +438,7 @@ def _fault_of(storage: Storage, file: File) -> str | None:
     if file.length not in {None, length}:
         return f"expected {counted(file.length, 'byte')}, found {length:,}"
     if file.checksum not in {None, digest.hexdigest()}:
-        return f"expected the sha256 checksum {file.checksum}, found {digest.hexdigest()}"
+        return f"expected the sha256 checksum {file.checksum:.12}..., found {digest.hexdigest():.12}..."
     return None
 
 

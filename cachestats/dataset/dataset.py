@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING
 from cachestats.dataset.checksums import FoundFile, find_files, is_unchanged
 from cachestats.dataset.manifest import MANIFEST, Manifest
 from cachestats.dataset.names import Names
-from cachestats.dataset.paths import arrow_path, file_name, file_records, snapshot_files
+from cachestats.dataset.paths import arrow_path, check_no_tables, file_name, file_records, snapshot_files
 from cachestats.dataset.publication import finish_moves, published_manifest
 from cachestats.dataset.sql import check_query, query_error
 from cachestats.dataset.subset import Asked, Subset, no_such_snapshot, snapshot_names
@@ -478,6 +478,7 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     finish_moves(folder)
     manifest = published_manifest(folder)
     if manifest is None:
+        check_no_tables(folder)
         raise DatasetError(
             f"expected a dataset, found no {MANIFEST} in {folder}",
             hint="give the folder of a dataset, or make one with `cachestats build SOURCE --out FOLDER`",

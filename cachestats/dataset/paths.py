@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cachestats.dataset.manifest import FileRecord, Manifest, SnapshotRecord
-from cachestats.errors import DatasetError
+from cachestats.errors import DamagedError, DatasetError
 from cachestats.schema import STORED_TABLES, Table
 from cachestats.text import file_stem
 
@@ -68,6 +68,22 @@ def stored_files(folder: Path) -> set[str]:
         f"{table.name}/*.parquet" if table.by_snapshot else file_name(table) for table in STORED_TABLES.values()
     ]
     return {path.relative_to(folder).as_posix() for pattern in patterns for path in folder.glob(pattern)}
+
+
+def check_no_tables(folder: Path) -> None:
+    """Check that a folder without a manifest is no dataset that has lost it.
+
+    Raises
+    ------
+    DamagedError
+        If there are files that have the place of tables.
+    """
+    if files := stored_files(folder):
+        raise DamagedError(
+            f"expected a manifest in {folder}, found none beside {min(files)}",
+            hint="if this is a dataset, make it again from all its sources: cachestats build SOURCE... --out "
+            f"{folder} --repair",
+        )
 
 
 def file_records(manifest: Manifest) -> dict[str, FileRecord]:

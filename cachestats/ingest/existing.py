@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 from cachestats.dataset.checksums import find_file
 from cachestats.dataset.manifest import FileRecord, Manifest
-from cachestats.dataset.paths import file_name, file_records, stored_files
+from cachestats.dataset.paths import check_no_tables, file_name, file_records
 from cachestats.dataset.publication import published_manifest
-from cachestats.errors import DamagedError
 from cachestats.schema import STORED_TABLES, TABLES
 from cachestats.text import file_stem
 
@@ -49,12 +48,10 @@ class Existing:
             If it has another schema version, or is damaged.
         """
         manifest = published_manifest(path)
-        if manifest is None and (files := stored_files(path)):
-            raise DamagedError(
-                f"expected a manifest in {path}, found none beside {min(files)}",
-                hint=f"make the dataset again from all its sources: cachestats build SOURCE... --out {path} --repair",
-            )
-        return cls(path) if manifest is None else cls(path, manifest, is_there=True)
+        if manifest is None:
+            check_no_tables(path)
+            return cls(path)
+        return cls(path, manifest, is_there=True)
 
     @cached_property
     def inputs(self) -> Inputs:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cachestats.dataset.dataset import open_dataset
 from cachestats.dataset.manifest import MANIFEST
+from cachestats.dataset.paths import stored_files
 from cachestats.errors import ArgumentError
 from cachestats.sources.candidate import DATABASE, find_database
 from cachestats.sources.detect import open_sources
@@ -145,7 +146,8 @@ def _depth(
 
 
 def _is_dataset(address: str) -> bool:
-    return Path(address, MANIFEST).exists()
+    """Whether a folder has the manifest of a dataset, or files of its tables."""
+    return Path(address, MANIFEST).exists() or bool(stored_files(Path(address)))
 
 
 def _with_names(request: SourceRequest) -> SourceRequest:

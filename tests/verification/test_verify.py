@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import cachestats as cs
-from cachestats.errors import ArgumentError, SourceError
+from cachestats.errors import ArgumentError, DamagedError, SourceError
 from cachestats.verification.checks import CHECKS
 from conftest import SEEDS
 from tests.support import spec_files
@@ -53,6 +53,13 @@ def test_a_damaged_file_of_a_dataset_is_an_error(dataset: cs.Dataset) -> None:
         verified = cs.verify(dataset.path)
         assert found(verified) == [("file", None)]
         assert str(file) in messages(verified)
+
+
+def test_a_dataset_that_lost_its_manifest_can_be_repaired(dataset: cs.Dataset) -> None:
+    (dataset.path / "manifest.json").unlink()
+    for function in (cs.verify, cs.open_dataset):
+        with pytest.raises(DamagedError, match=r"expected a manifest in .*\nhint: .*SOURCE\.\.\. --out .* --repair"):
+            function(dataset.path)
 
 
 def test_holes_of_pages_are_not_checked(demo: cs.Dataset) -> None:

@@ -41,6 +41,8 @@ class Candidate:
     """The error by which a server refused to send a folder as a file."""
     spec_files: SpecFileReading | None = None
     """How to read spec files instead of indices; None if indices are read."""
+    needs_names: bool = True
+    """Whether an index outside a mirror must be given names."""
 
     @property
     def is_in_registry(self) -> bool:
@@ -96,7 +98,7 @@ def look(request: SourceRequest, storages: Storages) -> Candidate:
     if not request.address:
         raise SourceError(f"expected {EXPECTED}, found an empty path", hint="give '.' for the current folder")
     found = _look_at_url(request, storages) if is_url(request.address) else _look_on_disk(request, storages)
-    return replace(found, spec_files=request.spec_files)
+    return replace(found, spec_files=request.spec_files, needs_names=request.needs_names)
 
 
 def _look_on_disk(request: SourceRequest, storages: Storages) -> Candidate:

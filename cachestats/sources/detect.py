@@ -145,14 +145,14 @@ def _index_of_mirror(candidate: Candidate) -> Source:
 def _single_index(candidate: Candidate) -> Source:
     """Return the reader of an index outside a mirror, with its snapshot and stack as the user named them."""
     snapshots, stacks = candidate.selection.snapshots, candidate.selection.stacks
-    if candidate.path.endswith(DATABASE):
+    if candidate.path.endswith(DATABASE) or not candidate.needs_names:
         snapshots = snapshots or ("local",)
-        if len(stacks) != 1:
-            raise SourceError(
-                f"expected a name for the stack of the installed specs in {candidate.name}, found "
-                f"{', '.join(stacks) or 'none'}",
-                hint="give it one with --stack NAME",
-            )
+    if candidate.path.endswith(DATABASE) and candidate.needs_names and len(stacks) != 1:
+        raise SourceError(
+            f"expected a name for the stack of the installed specs in {candidate.name}, found "
+            f"{', '.join(stacks) or 'none'}",
+            hint="give it one with --stack NAME",
+        )
     found = IndexLocation(candidate.storage, candidate.path, candidate.name, *_given_names(candidate, snapshots))
     return IndexSource(candidate.name, found, candidate.selection)
 

@@ -131,6 +131,8 @@ class SourceRequest:
     reading: SpecFileReading = field(default_factory=SpecFileReading)
     name: str | None = None
     """The name of the source if it is a path; by default the path as given."""
+    needs_names: bool = True
+    """Whether an index outside a mirror must be given names, as where its specs are kept under them."""
 
     @classmethod
     def for_any(

@@ -13,7 +13,6 @@ from cachestats.dataset.dataset import open_dataset
 from cachestats.dataset.manifest import MANIFEST
 from cachestats.dataset.paths import stored_files
 from cachestats.errors import ArgumentError
-from cachestats.sources.candidate import DATABASE, find_database
 from cachestats.sources.detect import open_sources
 from cachestats.sources.request import SourceRequest
 from cachestats.verification.checks import LISTED
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from cachestats.sources.storage.network import Network
 
 T = TypeVar("T")
-
-_OF_INSTALLATION = ("local", "installed")
-"""The snapshot and the stack of an installation that was given no names."""
 
 
 def verify(
@@ -105,8 +101,8 @@ def verify(
             )
         check_dataset(open_dataset(addresses[0]), ledger)
         return ledger.verification()
-    request = SourceRequest.for_any(snapshots, stacks, network, limits)
-    readers = open_sources([_with_names(one) for one in request.at(addresses)])
+    request = replace(SourceRequest.for_any(snapshots, stacks, network, limits), needs_names=False)
+    readers = open_sources(request.at(addresses))
     with _depth(deep, blobs, keyring, resume, ledger) as depth:
         mirrors: dict[str, Mirror] = {}
         listed = find_snapshots(readers, ledger)
@@ -148,17 +144,6 @@ def _depth(
 def _is_dataset(address: str) -> bool:
     """Whether a folder has the manifest of a dataset, or files of its tables."""
     return Path(address, MANIFEST).exists() or bool(stored_files(Path(address)))
-
-
-def _with_names(request: SourceRequest) -> SourceRequest:
-    """Return the request for a source; an installation needs no names here, where nothing is kept under them."""
-    address, selection = request.address, request.selection
-    is_installation = f"/{address}".endswith(DATABASE) or find_database(Path(address), address) is not None
-    if not is_installation or selection.stacks:
-        return request
-    snapshot, stack = _OF_INSTALLATION
-    snapshots = selection.snapshots or (() if selection.name else (snapshot,))
-    return replace(request, selection=replace(selection, snapshots=snapshots, stacks=(stack,)))
 
 
 def _shown(progress: Progress | None, items: Iterable[T], words: str, total: int | None, unit: str) -> Iterable[T]:

@@ -109,7 +109,7 @@ def test_what_is_odd_is_a_warning(tmp_path: Path) -> None:
     assert verified.count("error") == 0
 
 
-def test_an_installation_needs_no_names(tmp_path: Path) -> None:
+def test_an_installation_or_an_index_needs_no_names(tmp_path: Path) -> None:
     records = {
         key: {"spec": node, "path": "/opt", "installed": True, "explicit": True, "ref_count": 0}
         for key, node in NODES.items()
@@ -117,7 +117,8 @@ def test_an_installation_needs_no_names(tmp_path: Path) -> None:
     (tmp_path / ".spack-db").mkdir()
     database = json.dumps({"database": {"version": "8", "installs": records}})
     (tmp_path / ".spack-db/index.json").write_text(database)
-    for source in (tmp_path, tmp_path / ".spack-db/index.json"):
+    alone = (write_index(tmp_path / "develop") / "build_cache/index.json").replace(tmp_path / "some.json")
+    for source in (tmp_path, tmp_path / ".spack-db/index.json", alone, f"develop={alone}"):
         verified = cs.verify(source)
         assert verified.findings.is_empty()
         assert counts(verified, "hash") == (2, 0, 0, None)

@@ -54,8 +54,9 @@ def verify(sources: tuple[str, ...], form: str, out: Path | None, **options: Any
 
     SOURCE is a mirror, a folder of mirrors, an OCI cache, a catalogue, an index or an installation, as for `build`.
     Its DAG hashes are computed again, and its indices are compared with each other and, with --deep and --blobs, with
-    what is there. Several sources are compared with each other, too. Of a DATASET, which is given alone, the files are
-    read. In either, there should be no holes, no specs that no host can use, and no hash with two contents.
+    what is there. Several sources should have the same content for each hash that they share. Of a DATASET, which is
+    given alone, the files are read. In either, there should be no holes, no specs that no host can use, and no hash
+    with two contents.
 
     The answer has a row for each finding. The exit code is 1 if there are errors, and 0 if there are only warnings.
     """

@@ -68,7 +68,7 @@ def find_snapshots(sources: Iterable[Source], ledger: Ledger) -> list[Snapshot]:
                 if isinstance(item, Page):
                     raise SourceError(
                         f"expected the indices of a build cache, found pages in {source.name}",
-                        hint="pages have neither hashes to compute nor dependencies: build a dataset, and verify that",
+                        hint="pages lack dependencies, and what hashes are made of: build a dataset, and verify that",
                     )
                 if isinstance(item, FailedIndex):
                     ledger.count("unreadable")

@@ -49,7 +49,8 @@ def verify(
     ----------
     *sources
         The folder of one dataset; or one or more sources, as in `build_dataset`: mirrors, folders of mirrors, OCI
-        caches, catalogues, indices and installations. Several are also compared with each other.
+        caches, catalogues, indices and installations. Several should have the same content for each hash that they
+        share.
     deep
         Whether to look at the storage of mirrors and OCI caches for a spec file and a binary of each spec in their
         indices, and for specs that no index has. Folders must be listed, and for each spec one small file is read.

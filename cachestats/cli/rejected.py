@@ -42,7 +42,7 @@ def rejected(dataset: Any, severity: str | None, rule: str | None, form: str, ou
     shown = ("severity", "rule", "origin", "location", "message", "hint")
     emit(frame.select(shown) if form == "table" else frame, form, out)
     by_rule = frame.group_by("severity", "rule").len().sort("len", "rule", descending=[True, False])
-    summary = ", ".join(f"{count:,} {kind} {name}" for kind, name, count in by_rule.iter_rows())
+    summary = ", ".join(f"{counted(count, kind)} ({name})" for kind, name, count in by_rule.iter_rows())
     lost = f"{counted(frame['num_specs'].sum(), 'spec')} left out"
     if unknown := frame["num_specs"].null_count():
         lost += f", and an unknown number of specs of {counted(unknown, 'page')}"

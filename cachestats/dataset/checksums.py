@@ -18,6 +18,7 @@ from cachestats.dataset.manifest import FileRecord
 from cachestats.dataset.publication import published_places
 from cachestats.errors import DamagedError
 from cachestats.regular import open_descriptor
+from cachestats.text import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,7 +97,7 @@ def find_file(folder: Path, name: str, record: FileRecord) -> FoundFile:
         problem = "a damaged one: " + (
             f"it has the checksum {found.crc32}, not {record.crc32}"
             if found.size == record.size
-            else f"it has {found.size:,} bytes, not {record.size:,}"
+            else f"it has {counted(found.size, 'byte')}, not {record.size:,}"
         )
     raise DamagedError(
         f"expected the file {folder / name}, as the manifest of the dataset describes it, found {problem}",

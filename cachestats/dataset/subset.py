@@ -393,7 +393,7 @@ def find_snapshot(dataset: Dataset, name: str) -> str:
     """
     found = Subset(dataset).at(name).snapshots or ()
     if len(found) > 1:
-        more = f" and {len(found) - 3} others" if len(found) > 3 else ""
+        more = f" and {counted(len(found) - 3, 'other')}" if len(found) > 3 else ""
         raise ArgumentError(
             f"expected one snapshot, found {len(found)} that {name!r} stands for: {', '.join(found[:3])}{more}",
             hint=f"name one, such as {found[-1]}",
@@ -404,8 +404,9 @@ def find_snapshot(dataset: Dataset, name: str) -> str:
 def no_such_snapshot(dataset: Dataset, name: str, there: Sequence[str]) -> ArgumentError:
     """Return the error for a name that none of some snapshots of a dataset has."""
     near = nearest([name], there) or there[-3:]
+    choice = "the only snapshot" if len(there) == 1 else f"one of the {counted(len(there), 'snapshot')}"
     return ArgumentError(
-        f"expected one of the {counted(len(there), 'snapshot')} of {dataset.path}, found {name!r}",
+        f"expected {choice} of {dataset.path}, found {name!r}",
         hint=f"try {', '.join(near) or 'another dataset'}",
     )
 
@@ -424,5 +425,5 @@ def _advice(value: str, there: list[str]) -> str:
     versions = [name for name in there if name.partition("@")[0] == value]
     if near := versions[-3:] or nearest([value.strip("*?")], there):
         return f"try {', '.join(near)}{f', or {value}@* for any version' if versions else ''}"
-    more = f" and {len(there) - 3} others" if len(there) > 3 else ""
+    more = f" and {counted(len(there) - 3, 'other')}" if len(there) > 3 else ""
     return f"there is {', '.join(there[:3]) or 'none'}{more}"

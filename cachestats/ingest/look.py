@@ -78,7 +78,8 @@ def first_look(
 
 def log_files(source: Source, files: int) -> None:
     """Log how many files a source has."""
-    logger.info("%s: found %s, passed over %s others", source.name, counted(files, "file"), f"{source.passed_over:,}")
+    others = counted(source.passed_over, "other")
+    logger.info("%s: found %s, passed over %s", source.name, counted(files, "file"), others)
 
 
 def _selects(selected: SourceRecord | Selection) -> bool:

@@ -42,6 +42,7 @@ from cachestats.plots.heatmap import (
     write_numbers,
 )
 from cachestats.plots.themes import current
+from cachestats.text import counted
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -144,7 +145,7 @@ def _checked(matrix: object) -> pl.DataFrame:
         has_numbers = all(dtype.is_numeric() for dtype in cells.dtypes)
         if matrix.height and cells.width and (has_numbers or _are_states(cells)):
             return matrix
-        found = f"{matrix.height} rows and the columns {', '.join(matrix.columns) or 'none'}"
+        found = f"{counted(matrix.height, 'row')} and the columns {', '.join(matrix.columns) or 'none'}"
     raise ArgumentError(
         f"expected a matrix with at least one row and column of numbers, or of {', '.join(STATES)}, found {found}",
         hint="pass the result of coverage_matrix; if it is empty, choose other snapshots or remove a filter",

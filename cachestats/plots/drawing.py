@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from cachestats.errors import ArgumentError
 from cachestats.naming import snapshot_kind
 from cachestats.plots.themes import current
+from cachestats.text import counted
 
 FONT = 8.0  # points
 TITLE = FONT + 2
@@ -53,7 +54,7 @@ def checked(
         if (frame.height or may_be_empty) and has_numbers and all(name in schema for name in (*names, *dates)):
             whole = [name for name in numbers if (frame[name].drop_nulls().cast(pl.Float64) % 1 == 0).all()]
             return frame.with_columns(pl.col(whole).cast(pl.Int64), pl.col(dates).cast(pl.Date))
-        found = f"{frame.height} rows and the columns {', '.join(frame.columns) or 'none'}"
+        found = f"{counted(frame.height, 'row')} and the columns {', '.join(frame.columns) or 'none'}"
     least = "a frame" if may_be_empty else "at least one row"
     raise ArgumentError(
         f"expected {least} with the columns {', '.join((*names, *dates, *numbers))}, found {found}",

@@ -36,7 +36,7 @@ from cachestats.sources.request import Selection
 from cachestats.sources.storage.base import Fingerprint, Storage
 from cachestats.sources.storage.compression import GZIP, ZSTD
 from cachestats.sources.storage.input_limits import limit_hint
-from cachestats.text import storable
+from cachestats.text import counted, storable
 
 _BATCH_BYTES = 8 << 20
 
@@ -105,7 +105,7 @@ class ArchiveSource(Source):
             found = f"{self._num_indices:,} {'index' if self._num_indices == 1 else 'indices'} of mirrors"
             return SourceError(f"{expected}, found {found}", hint="unpack it, and give its folder")
         return SourceError(
-            f"{expected}, found {self.passed_over:,} other members",
+            f"{expected}, found {counted(self.passed_over, 'other member')}",
             hint="give an archive of a checkout of the cache site",
         )
 

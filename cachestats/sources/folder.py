@@ -141,7 +141,7 @@ class FolderSource(Source):
             return no_index(self.selection.address(self.name), counted(spec_files, "spec file"))
         return SourceError(
             f"expected pages `_cache/<snapshot>/<package>/specs.md` or indices `build_cache/index.json` in "
-            f"{self.name}, found {self.passed_over:,} other files",
+            f"{self.name}, found {counted(self.passed_over, 'other file')}",
             hint="give the root of a checkout of the cache site, or of a mirror",
         )
 

@@ -40,7 +40,7 @@ from cachestats.sources.storage.compression import unpack
 from cachestats.sources.storage.transfer import DamagedError, ForbiddenError, MissingError
 from cachestats.sources.storage.urls import is_url, split_url
 from cachestats.spack_releases import FORMAT_OF_DATABASE
-from cachestats.text import storable
+from cachestats.text import counted, storable
 
 _MAX_MANIFEST_BYTES = 1 << 20
 
@@ -406,7 +406,9 @@ def read_verified(
     data = storage.read(path, limit=limit)
     name = storage.name(path)
     if length is not None and len(data) != length:
-        raise DamagedError(f"expected {length:,} bytes in {name}, found {len(data):,}", hint="fetch the mirror again")
+        raise DamagedError(
+            f"expected {counted(length, 'byte')} in {name}, found {len(data):,}", hint="fetch the mirror again"
+        )
     digest = hashlib.sha256(data).hexdigest()
     if checksum not in {None, digest}:
         raise DamagedError(

@@ -51,7 +51,7 @@ class Selection:
         """
         if self.name is not None and len(set(snapshots)) > 1:
             some = sorted(set(snapshots))
-            more = f" and {len(some) - _MOST_NAMED:,} others" if len(some) > _MOST_NAMED else ""
+            more = f" and {counted(len(some) - _MOST_NAMED, 'other')}" if len(some) > _MOST_NAMED else ""
             raise SourceError(
                 f"expected one snapshot to name {self.name} in {self.address(name)}, found "
                 f"{counted(len(some), 'snapshot')}: {', '.join(some[:_MOST_NAMED])}{more}",

@@ -166,7 +166,7 @@ def test_rejected_shows_what_why_and_what_to_try(tmp_path: Path) -> None:
     (row,) = json.loads(done.stdout)
     assert (row["rule"], row["location"], row["snapshot"], row["package"]) == ("encoding", "line 1", "develop", "a")
     assert (
-        "1 of 2 rows, 0 specs left out, and an unknown number of specs of 1 page: 1 error encoding"
+        "1 of 2 rows, 0 specs left out, and an unknown number of specs of 1 page: 1 error (encoding)"
         in done.stderr.decode()
     )
     assert json.loads(run("rejected", tmp_path / "dataset", "--rule", "size", "--format", "json").stdout)[0]["hint"]

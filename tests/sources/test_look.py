@@ -66,7 +66,7 @@ print(done.exit_code, done.stderr)
 print(sorted({"asyncio", "numpy", "polars", "pyarrow", "subprocess"} & sys.modules.keys()))
 """
     done = subprocess.run([sys.executable, "-c", code, dataset], capture_output=True, text=True, check=True)
-    assert "found 4 files, passed over 1 others" in done.stdout
+    assert "found 4 files, passed over 1 other\n" in done.stdout
     assert done.stdout.endswith(f"{dataset}: up to date\n\n[]\n")
 
 

@@ -261,7 +261,7 @@ def test_cachestats_does_not_import_pyspark() -> None:
 
 def test_paths_without_pages_or_indices_are_refused(spark: Any, tmp_path: Path) -> None:
     (tmp_path / "notes.md").touch()
-    with pytest.raises(SourceError, match=r"expected pages .* or indices .*, found 1 other files"):
+    with pytest.raises(SourceError, match=r"expected pages .* or indices .*, found 1 other file\n"):
         read_site(spark, tmp_path)
     with pytest.raises(SourceError, match=r"found nothing at .*no-such"):
         read_mirrors(spark, tmp_path / "no-such")

@@ -188,7 +188,7 @@ def test_exit_codes_tell_what_went_wrong(demo: cs.Dataset, tmp_path: Path) -> No
         (2, ("plot", "holes", demo.path, "--out", "x.svg", "--out", "y.svg"), "expected --out once, found it twice"),
         (2, ("coverage", demo.path, *QUESTION, "--denominator", "row"), "expected --denominator with --measure share"),
         (2, ("build", SEEDS, "--out", tmp_path / "x", "--max-rejected", "lots"), "such as 1% or 0.01, found 'lots'"),
-        (2, ("plot", "coverage", demo.path, *QUESTION, "--out", tmp_path / "x.bmp"), "ends in .svg, .pdf, .png"),
+        (2, ("plot", "coverage", demo.path, *QUESTION, "--out", tmp_path / "x.bmp"), "ends in .png, .svg, .pdf, .html"),
         (
             2,
             ("plot", "coverage", demo.path, *QUESTION, "--where", "os=x", "--out", tmp_path / "x.svg"),

@@ -60,7 +60,7 @@ def test_folders_that_look_like_names_are_folders(tmp_path: Path, monkeypatch: p
     (tmp_path / "week2=v1.0").symlink_to("week1=/v1.0")
     cs.build_dataset("week2=v1.0", out="other")
     (tmp_path / "week1=").rename(tmp_path / "gone")
-    with pytest.raises(SourceError, match=r"found nothing at week1=/v1\.0"):
+    with pytest.raises(SourceError, match=r"other at week1=/v1\.0, found nothing there"):
         cs.update_dataset("other")
     with pytest.raises(SourceError, match="an empty path"):
         cs.build_dataset("week2=", out=tmp_path / "other")

@@ -16,7 +16,7 @@ from hypothesis import given
 import cachestats as cs
 from cachestats.naming import canonical_variant, split_variant, split_variants, version_sort_key
 from cachestats.parse.pages import _split, read_pages
-from cachestats.parse.records import INDEX_ONLY
+from cachestats.parse.records import INDEX_ONLY, Fragment
 from cachestats.parse.validate import read_page
 from cachestats.sources.items import Page
 from cachestats.spack_releases import canonical_compiler
@@ -94,6 +94,18 @@ def test_the_readers_agree_on_damaged_pages() -> None:
                 data[at:at] = original[start : start + draw.choice((5, 50, 500))]
         pages.append(Page(f"page {number}", bytes(data)))
     assert_readers_agree(pages)
+
+
+@pytest.mark.parametrize("key", ["hash", "stacks", "tarball", "more"])
+def test_the_readers_agree_on_a_key_that_a_spec_has_twice(key: str) -> None:
+    text = page(specs=[spec(tarball="https://example.org/a.spack", more=[1]), spec("b" * 32)])
+    head, name, specs = text.partition("spec_details")
+    twice = specs.replace(f'"{key}": ', f'"{key}": "x", "{key}": ', 1)
+    again = Page("page", f"{head}{name}{twice}".encode())
+    assert_readers_agree([again])
+    fragment = read_page(again)
+    assert isinstance(fragment, Fragment)
+    assert f"expected each key once, found {key!r} again" in [finding.message for finding in fragment.findings]
 
 
 def assert_readers_agree(pages: Any) -> None:

@@ -431,6 +431,8 @@ def test_other_encodings_are_named(encoding: str, name: str, tmp_path: Path) -> 
         (lockfile({A: node("a", A, dependencies=[edge("b", B, [], [])])}, [A]),
          f"expected every dependency in .*, found none for b/{B}, which a/{A} depends on"),
         (spec_file([node("a", A, dependencies=[edge("b", B, [], [])])]), f"found none for b/{B}"),
+        ({"spec": {"_meta": {"version": 10**30}, "nodes": [node("a", A)]}}, "Expected `int` <= 999"),
+        (lockfile({}, [], _meta={"file-type": "spack-lockfile", "specfile-version": 10**30}), "Expected `int` <= 999"),
         (spec_file([{**node("a", A), "hash": None}]), r"spec.nodes\[0\].*missing required field `hash`"),
         (lockfile({"k": node("a", A), "l": node("a", A)}, ["k", "l"]),
          f"one key for each hash in .*, found k and l for {A}"),

@@ -18,7 +18,16 @@ import msgspec
 from cachestats import naming
 from cachestats.decode import FAULTS, JsonError, decode
 from cachestats.errors import SourceError
-from cachestats.parse.nodes import Dependency, Node, compiler, dependency, external, parameters, parse_node
+from cachestats.parse.nodes import (
+    Dependency,
+    FormatVersion,
+    Node,
+    compiler,
+    dependency,
+    external,
+    parameters,
+    parse_node,
+)
 from cachestats.schema import DEPTYPES
 from cachestats.spack_releases import (
     FORMAT_OF_DATABASE,
@@ -60,8 +69,8 @@ class Parsed(NamedTuple):
 class _Meta(msgspec.Struct):
     file_type: str | None = msgspec.field(name="file-type", default=None)
     lockfile_version: int | None = msgspec.field(name="lockfile-version", default=None)
-    specfile_version: int | None = msgspec.field(name="specfile-version", default=None)
-    version: int | None = None
+    specfile_version: FormatVersion | None = msgspec.field(name="specfile-version", default=None)
+    version: FormatVersion | None = None
 
 
 class _Root(msgspec.Struct):

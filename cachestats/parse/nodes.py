@@ -27,7 +27,8 @@ LANGUAGES = ("c", "cxx", "fortran")
 """The virtual packages that a compiler provides; the first that a spec needs decides which one is its compiler."""
 PATCH_LENGTH = 7  # the number of characters of a patch's checksum that Spack shows
 COMPILERS_ARE_DEPENDENCIES = 5  # since this version of spec files
-_NEWEST_FORMAT = 999  # larger numbers are not versions
+FormatVersion = Annotated[int, msgspec.Meta(ge=1, le=999)]
+"""The version of a spec format; larger numbers are none."""
 _REASONS_KEPT = 1024  # a whole index has some dozens
 
 NOT_EXTERNAL = msgspec.Raw(b"null")
@@ -77,7 +78,7 @@ class _Compiler(msgspec.Struct, gc=False):
 
 
 class _Annotations(msgspec.Struct, gc=False, frozen=True):
-    original_specfile_version: Annotated[int, msgspec.Meta(ge=1, le=_NEWEST_FORMAT)] | None = None
+    original_specfile_version: FormatVersion | None = None
     compiler: str | None = None
 
 

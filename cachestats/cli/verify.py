@@ -96,7 +96,10 @@ def _for_eyes(found: Verification, sources: Sequence[str]) -> pl.DataFrame:
 
     findings = found.findings
     num_indices = found.checks.filter(check="unreadable")["checked"].sum()
-    place = pl.col("source").str.strip_prefix(f"{sources[0].rstrip('/')}/") if len(sources) == 1 else pl.col("source")
+    place = pl.col("source")
+    if len(sources) == 1:  # a mirror is named by its whole path, whatever was given
+        for above in (sources[0].rstrip("/"), Path(sources[0]).resolve()):
+            place = place.str.strip_prefix(f"{above}/")
     return findings.select(
         "severity",
         "check",

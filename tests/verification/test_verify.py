@@ -175,11 +175,16 @@ def test_an_index_that_cannot_be_read_leaves_checks_out(
     assert re.search(r"\nin part not checked: record, hash, .*hole, unusable \(index that cannot be read\)\n", words)
 
 
-def test_the_table_says_where_a_finding_is_if_there_are_several_places(tmp_path: Path) -> None:
+def test_the_table_says_where_a_finding_is_if_there_are_several_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("one", "two"):
         write_index(tmp_path / "mirrors" / name)
-    done = run("verify", tmp_path / "mirrors", "--deep", code=1).stdout.decode()
-    assert re.findall(r"no-manifest +(\w+) +- +- +(\S+) +expected spec files", done) == [("one", "one"), ("two", "two")]
+    monkeypatch.chdir(tmp_path)
+    for source in (tmp_path / "mirrors", "mirrors"):
+        done = run("verify", source, "--deep", code=1).stdout.decode()
+        found = re.findall(r"no-manifest +(\w+) +- +- +(\S+) +expected spec files", done)
+        assert found == [("one", "one"), ("two", "two")]
     mirrors = [tmp_path / "mirrors" / name for name in ("one", "two")]
     done = run("verify", *mirrors, "--deep", code=1).stdout.decode()
     assert re.findall(r"no-manifest .* (\S+) +expected spec files", done) == [*map(str, mirrors)]

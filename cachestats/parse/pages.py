@@ -47,14 +47,13 @@ _JSON = pj.ParseOptions(
         {
             "specs": pa.list_(
                 pa.struct(
-                    # A page with any other key, or with a key twice, is left to the validating reader.
-                    dict.fromkeys((*TEXTS, *OPTIONAL_TEXTS, "tarball"), pa.string())
+                    dict.fromkeys((*TEXTS, *OPTIONAL_TEXTS), pa.string())
                     | dict.fromkeys((VERSIONS, *LISTS), pa.list_(pa.string())),
                 )
             )
         }
     ),
-    unexpected_field_behavior="error",
+    unexpected_field_behavior="ignore",
 )
 _NAMES = tuple(field for field in (*TEXTS, *OPTIONAL_TEXTS) if field != "hash")  # texts that repeat a lot
 _decode_meta = msgspec.json.Decoder(Meta).decode

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from cachestats.findings import Finding, Findings
 from cachestats.naming import MAX_NAME, canonical_snapshot
-from cachestats.parse.form import LISTS, META_LISTS, TEXTS, VERSIONS, summarize
+from cachestats.parse.form import LISTS, META_LISTS, OPTIONAL_TEXTS, TEXTS, VERSIONS, summarize
 from cachestats.parse.frontmatter import REPEATED, PageError, read_front_matter, show
 from cachestats.parse.records import RECORDS, Fragment, PageInfo, generation
 from cachestats.sources.items import Page
@@ -144,7 +144,7 @@ class _Reader:
             self._find(location, "spec", f"expected a spec, found {show(entry)}", "write the page again", num_specs=1)
             return None
         wrong = [(key, expected) for key, expected, is_valid in _FIELDS if not is_valid(entry.get(key))]
-        repeated = entry.get(REPEATED, ())
+        repeated = [key for key in entry.get(REPEATED, ()) if key in _KEYS]  # what is not read may be twice
         if wrong or repeated:
             faults = [
                 f"expected {expected} in '{key}', found {show(entry[key]) if key in entry else 'no such key'}"
@@ -249,6 +249,8 @@ def _distinct_texts(value: object) -> set[str]:
     return {text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)}
 
 
+_KEYS = frozenset((*TEXTS, *OPTIONAL_TEXTS, VERSIONS, *LISTS))
+"""The keys of a spec that are read."""
 _FIELDS: tuple[tuple[str, str, Callable[[object], bool]], ...] = (
     *((field, "text", _is_text) for field in TEXTS),
     (VERSIONS, "a list of one text", lambda value: _is_texts(value) and bool(value)),

@@ -105,7 +105,8 @@ def test_the_readers_agree_on_a_key_that_a_spec_has_twice(key: str) -> None:
     assert_readers_agree([again])
     fragment = read_page(again)
     assert isinstance(fragment, Fragment)
-    assert f"expected each key once, found {key!r} again" in [finding.message for finding in fragment.findings]
+    found = f"expected each key once, found {key!r} again" in [finding.message for finding in fragment.findings]
+    assert found == (key in {"hash", "stacks"}), "what is not read may be there twice"
 
 
 def assert_readers_agree(pages: Any) -> None:

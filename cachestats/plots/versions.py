@@ -83,7 +83,7 @@ def plot_versions(
     shown = lagging.head(top)
     title = [f"Packages behind their newest version, by {by.replace('_', ' ')}", *in_words(subtitle)]
     if left_out := versions.filter(is_toolchain)["package"].unique().sort().to_list():
-        title.append(f"without {some(left_out)}, whose versions are those of a compiler or system")
+        title.append(f"not counted: {some(left_out)}")
     if shown.is_empty():
         return draw_nothing("none: no package is behind", title=title, ax=ax)
     if shown.height < lagging.height:

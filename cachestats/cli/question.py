@@ -14,6 +14,7 @@ from cachestats.naming import LEAVES_OUT, NOT, UNION_STACK
 from cachestats.text import counted
 
 _MOST_VALUES = 20  # that are named
+ONLY_ROOT = "hint: the only stack is root, the union of the stacks; --union shows it"
 PAGES_TELL_NONE = "pages do not list dependencies, only indices do"
 
 
@@ -124,7 +125,7 @@ class Question:
     def hint_at_union(self) -> None:
         """Say how to see the union of the stacks, if the answer is by stack and there are no others."""
         if self.has_only_root:
-            talk("hint: the only stack is root, the union of the stacks; --union shows it")
+            talk(ONLY_ROOT)
 
 
 def expressions_in_words(texts: tuple[str, ...]) -> list[str]:

@@ -13,7 +13,7 @@ from cachestats.cli.completion import complete_packages, complete_snapshots
 from cachestats.cli.match import environment_in
 from cachestats.cli.output import emit, talk, write
 from cachestats.cli.parameters import NAME, Size, dataset_argument, output_options, union_option
-from cachestats.cli.question import PAGES_TELL_NONE
+from cachestats.cli.question import ONLY_ROOT, PAGES_TELL_NONE
 from cachestats.cli.sections import Verb
 from cachestats.errors import ArgumentError
 from cachestats.text import byte_size, counted, visible
@@ -175,7 +175,7 @@ def retain(
         answer = retention.by(by, union=union)
         emit(_for_eyes(answer) if form in {"table", "markdown"} else answer, form, out)
         if by == "stack" and answer.is_empty() and retention.counts.kept + retention.counts.dropped:
-            talk("hint: the only stack is root, the union of the stacks; --union shows it")
+            talk(ONLY_ROOT)
     _say_what_it_means(retention, policies["budget"])
 
 

@@ -167,9 +167,12 @@ def _merged(files: list[Path], declared: Table, schema: pa.Schema) -> Iterator[p
     hash of a spec, belongs to one bucket.
     """
     # Column by column: reading all of them at once and sorting them would take three times the memory of the rows.
-    order = pa.array(np.argsort(ranks_of(_column(files, declared, declared.sort[0])), kind="stable"))
+    first = declared.sort[0]
+    sorted_by = _column(files, declared, first)
+    order = pa.array(np.argsort(ranks_of(sorted_by), kind="stable"))
     names = [column.name for column in declared.columns]
-    rows = pa.table({name: _column(files, declared, name).take(order) for name in names})
+    columns = (sorted_by if name == first else _column(files, declared, name) for name in names)
+    rows = pa.table([column.take(order) for column in columns], names=names)
     for start in range(0, len(order), _at_once(schema)):
         yield compact(rows.slice(start, _at_once(schema)), declared).cast(schema)
 

@@ -63,15 +63,14 @@ class Ranks:
         frame = self._subset.encoded("spec", "hash", "size_bytes", *self._codes, "stacks").with_columns(
             pl.col("stacks").replace_strict(self._sets, return_dtype=pl.UInt32), pl.col("size_bytes").fill_null(-1)
         )
+        ranks = {column: _ranks(column, codes) for column, codes in self._codes.items()}
         packages = self._codes["package"].drop_nulls().to_list()
         at_once = -(-len(packages) // _PARTS) or 1
         for start in range(0, len(packages) or 1, at_once):  # one part without rows if there are no packages
             rows = frame.filter(pl.col("package").is_in(packages[start : start + at_once]))
-            for column, codes in self._codes.items():
-                positions = pl.int_range(len(codes), eager=True).cast(pl.UInt16 if len(codes) < 1 << 16 else pl.UInt32)
-                ranks = pl.LazyFrame({column: codes, "rank": positions})
+            for column in self._codes:
                 rows = (
-                    rows.join(ranks, on=column, how="left", nulls_equal=True)
+                    rows.join(ranks[column], on=column, how="left", nulls_equal=True)
                     .with_columns(pl.col("rank").fill_null(0).alias(column))
                     .drop("rank")
                 )
@@ -98,6 +97,12 @@ def in_order(rows: pl.DataFrame) -> pl.DataFrame:
         .with_columns(position=pl.col("position") - pl.col("position").min().over("package"))
         .with_columns(id=pl.col("position").min().over("package", "spec"))
     )
+
+
+def _ranks(column: str, codes: pl.Series) -> pl.LazyFrame:
+    """Return the codes of a column, and for each one its position, as `rank`, in no more bytes than it needs."""
+    positions = pl.int_range(len(codes), eager=True).cast(pl.UInt16 if len(codes) < 1 << 16 else pl.UInt32)
+    return pl.LazyFrame({column: codes, "rank": positions})
 
 
 def _sorted_names(column: str, names: pl.DataFrame) -> pl.DataFrame:

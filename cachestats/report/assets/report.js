@@ -12,6 +12,8 @@
   };
   const shown = (value) => text(value === null || value === "" ? "–" : value);
   const number = (value) => (value === null ? "–" : value.toLocaleString("en"));
+  // Return how a table renders a value: as `kind` writes it where it is shown, and as it is where it is sorted.
+  const rendered = (kind) => (value, how) => (how === "display" ? kind(value) : value);
   const found = document.getElementById("found");
 
   function fill(select, options, chosen) {
@@ -179,21 +181,20 @@
     const { values, hashes, codes, snapshots: series } = await cachestats.json(target.dataset.script);
     const form = document.getElementById("choose");
     const select = form.elements.snapshot;
-    const show = (kind) => (value, how) => (how === "display" ? kind(value) : value);
     const hash = (value) => `<code class="hash">${text(value)}</code> <button type="button" class="copy" data-copy="/${text(value)}" aria-label="Copy /${text(value.slice(0, 7))}">copy</button>`;
     const size = (value) => (value === null ? "–" : `${number(Math.round(value / 1000))} kB`);
     const hasSizes = values[6].some((value) => value !== null);
     // The rank of each version in Spack's order, which differs from text order, with the newest first.
     const newest = new Map(values[0].map((name, position) => [name, position]));
-    const version = (value, how) => (how === "sort" || how === "type" ? -newest.get(value) : show(shown)(value, how));
+    const version = (value, how) => (how === "sort" || how === "type" ? -newest.get(value) : rendered(shown)(value, how));
     const widget = table("#specs", [
-      { render: show(hash) },
+      { render: rendered(hash) },
       { render: version, className: "version" },
-      ...[2, 3, 4].map(() => ({ render: show(shown) })),
-      { render: show(shown), className: "stacks" },
-      { render: show(shown), className: "variants" },
-      { render: show(size), className: "n", visible: hasSizes },
-      { render: show(shown) },
+      ...[2, 3, 4].map(() => ({ render: rendered(shown) })),
+      { render: rendered(shown), className: "stacks" },
+      { render: rendered(shown), className: "variants" },
+      { render: rendered(size), className: "n", visible: hasSizes },
+      { render: rendered(shown) },
     ]);
     // If all specs have the same value, there is a single code.
     const code = (column, position) => (Array.isArray(codes[column]) ? codes[column][position] : codes[column]);
@@ -223,15 +224,15 @@
     if (!note) return;
     const element = document.getElementById("history");
     const { names: address, root } = element.dataset;
-    const show = async () => {
+    const complete = async () => {
       const { snapshots } = await cachestats.json(address);
       const pages = new Map(snapshots.map(({ name, page }) => [name, page]));
-      const link = (name, how) => (how === "display" ? `<a href="${text(root + pages.get(name))}">${text(name)}</a>` : name);
-      const count = (value, how) => (how === "display" ? number(value) : value);
-      table("#history", [{ render: link }, { render: count, className: "n" }, { render: text }]).rows.add(rows).draw();
+      const link = (name) => `<a href="${text(root + pages.get(name))}">${text(name)}</a>`;
+      const columns = [{ render: rendered(link) }, { render: rendered(number), className: "n" }, { render: text }];
+      table("#history", columns).rows.add(rows).draw();
       note.remove();
     };
-    element.closest("details").addEventListener("toggle", show, { once: true });
+    element.closest("details").addEventListener("toggle", complete, { once: true });
   }
 
   // Tables whose rows stand in the page, and which are too long to be read from top to bottom.
